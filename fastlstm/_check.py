@@ -1,0 +1,104 @@
+"""Checks on what a user passes in. Every message names the argument, what was expected and what came."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm._kernels import rows
+
+Shape = tuple[int | str, ...]
+"""Sizes of an array; a name such as "N" stands for any size of at least 1."""
+
+
+def dtype_of(dtype: Any) -> np.dtype[Any]:
+    """float32 or float64, as a NumPy dtype."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"dtype: expected 'float32' or 'float64', got {dtype!r}") from None
+    if found not in (np.dtype("float32"), np.dtype("float64")):
+        raise TypeError(f"dtype: expected 'float32' or 'float64', got {found.name!r}")
+    return found
+
+
+def positive_int(value: Any, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name}: expected a whole number, got {value!r}")
+    if value < 1:
+        raise ValueError(f"{name}: expected at least 1, got {value}")
+    return int(value)
+
+
+def number(value: Any, name: str, low: float, high: float = np.inf, *, open_high: bool = False) -> float:
+    """A real number from low to high (below high if open_high)."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"{name}: expected a number, got {value!r}")
+    if not low <= value <= high or (open_high and value == high):
+        upper = "" if np.isinf(high) else f" and {'below' if open_high else 'at most'} {high:g}"
+        raise ValueError(f"{name}: expected at least {low:g}{upper}, got {value}")
+    return float(value)
+
+
+def describe(shape: Shape) -> str:
+    return "(" + ", ".join(str(size) for size in shape) + ("," if len(shape) == 1 else "") + ")"
+
+
+def shape_of(array: NDArray[Any], name: str, shape: Shape) -> None:
+    fits = array.ndim == len(shape) and all(
+        got == want if isinstance(want, int) else got > 0 for got, want in zip(array.shape, shape, strict=True)
+    )
+    if not fits:
+        named = [size for size in shape if isinstance(size, str)]
+        least = f" with {' and '.join(named)} at least 1" if named and 0 in array.shape else ""
+        raise ValueError(f"{name}: expected shape {describe(shape)}{least}, got {describe(array.shape)}")
+
+
+def finite(array: NDArray[Any], name: str) -> None:
+    """Raise ValueError with the position of the first NaN or infinity of a contiguous float array."""
+    at = rows.first_nonfinite(array.reshape(-1))
+    if at >= 0:
+        position = ", ".join(str(int(k)) for k in np.unravel_index(at, array.shape))
+        raise ValueError(f"{name}: expected finite numbers, got {array.reshape(-1)[at]} at [{position}]")
+
+
+def real_array(value: Any, name: str, dtype: np.dtype[Any], shape: Shape) -> NDArray[Any]:
+    """`value` as a contiguous, finite array of this dtype and shape; copied only where it has to be."""
+    array = as_numbers(value, name, "fiub", "real numbers")
+    shape_of(array, name, shape)
+    with np.errstate(over="ignore"):  # what overflows becomes infinite, and is reported as such
+        array = np.ascontiguousarray(array, dtype)
+    finite(array, name)
+    return array
+
+
+def int_array(value: Any, name: str, shape: Shape, low: int, high: int) -> NDArray[np.intp]:
+    """`value` as a contiguous array of whole numbers from low to high."""
+    array = as_numbers(value, name, "iu", "whole numbers")
+    shape_of(array, name, shape)
+    outside = (array < low) | (array > high)
+    if outside.any():
+        at = np.unravel_index(int(outside.argmax()), array.shape)
+        position = ", ".join(str(int(k)) for k in at)
+        raise ValueError(f"{name}: expected {low} to {high}, got {array[at]} at [{position}]")
+    return np.ascontiguousarray(array, np.intp)
+
+
+def as_numbers(value: Any, name: str, kinds: str, what: str) -> NDArray[Any]:
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name}: expected a regular array of {what}, got {type(value).__name__}: {error}") from None
+    if array.dtype.kind not in kinds:
+        raise TypeError(f"{name}: expected {what}, got dtype {array.dtype}")
+    return array
+
+
+def lengths_of(lengths: Any, n: int, t: int) -> NDArray[np.intp] | None:
+    """Number of real steps of each sequence: (N,), from 1 to T; None where every sequence is full."""
+    if lengths is None:
+        return None
+    array = int_array(lengths, "lengths", (n,), 1, t)
+    return None if (array == t).all() else array

@@ -1,0 +1,1 @@
+"""Compiled kernels. They import nothing else of the package; each has a storey on pointers and one on memoryviews."""

@@ -1,0 +1,102 @@
+"""Row-major matrix products over BLAS: the only module that knows scipy's BLAS.
+
+Design: BLAS is column-major and takes C ints. A row-major C = A·B is the column-major Cᵀ = Bᵀ·Aᵀ, so operands are
+swapped here, once, and nowhere else. Sizes come as Py_ssize_t and are checked against INT_MAX here, once.
+"""
+
+from libc.limits cimport INT_MAX
+from scipy.linalg.cython_blas cimport dgemm, dgemv, sgemm, sgemv
+
+from fastlstm._kernels.real cimport real
+
+
+cdef int too_large(Py_ssize_t size) except -1 nogil:
+    with gil:
+        raise OverflowError(
+            f"a matrix dimension of {size} is beyond what BLAS takes ({INT_MAX}); use smaller batches or sequences"
+        )
+
+
+# C := op(A)·op(B) + beta·C; C is (m, n), op(A) (m, k), op(B) (k, n), rows lda, ldb, ldc elements apart.
+# C is not read where beta is 0.
+cdef int gemm(
+    Transpose trans_a, Transpose trans_b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
+    const real* a, Py_ssize_t lda, const real* b, Py_ssize_t ldb,
+    real beta, real* c, Py_ssize_t ldc,
+) except -1 nogil:
+    cdef Py_ssize_t largest = max(m, n, k, lda, ldb, ldc)
+    if largest > INT_MAX:
+        too_large(largest)
+    if m == 0 or n == 0:
+        return 0
+    cdef char ta = b'T' if trans_a == TRANS else b'N'
+    cdef char tb = b'T' if trans_b == TRANS else b'N'
+    cdef char tv = b'N' if trans_b == TRANS else b'T'
+    cdef int mi = <int>m, ni = <int>n, ki = <int>k, la = <int>lda, lb = <int>ldb, lc = <int>ldc, one_step = 1
+    cdef int rows = ki if trans_b == TRANS else ni, columns = ni if trans_b == TRANS else ki
+    cdef real one = 1
+    cdef real* pa = <real*>a
+    cdef real* pb = <real*>b
+    # a row vector times a matrix: gemv reads the matrix once, where gemm would pack it first
+    if m == 1 and trans_a == NO_TRANS and k > 0:
+        tv = b'T' if trans_b == TRANS else b'N'
+        if real is float:
+            sgemv(&tv, &rows, &columns, &one, pb, &lb, pa, &one_step, &beta, c, &one_step)
+        else:
+            dgemv(&tv, &rows, &columns, &one, pb, &lb, pa, &one_step, &beta, c, &one_step)
+        return 0
+    if real is float:
+        sgemm(&tb, &ta, &ni, &mi, &ki, &one, pb, &lb, pa, &la, &beta, c, &lc)
+    else:
+        dgemm(&tb, &ta, &ni, &mi, &ki, &one, pb, &lb, pa, &la, &beta, c, &lc)
+    return 0
+
+
+# out[j] += sum over i of a[i, j]
+cdef void add_column_sums(
+    Py_ssize_t m, Py_ssize_t n, const real* a, Py_ssize_t lda, real* out
+) noexcept nogil:
+    cdef Py_ssize_t i, j
+    cdef const real* row
+    for i in range(m):
+        row = a + i * lda
+        for j in range(n):
+            out[j] += row[j]
+
+
+def affine(const real[:, ::1] x, const real[:, ::1] weight, const real[::1] bias, real[:, ::1] y):
+    """y = x·weightᵀ + bias; x (M, K), weight (N, K), bias (N) or empty, y (M, N)."""
+    cdef Py_ssize_t m = x.shape[0], k = x.shape[1], n = weight.shape[0], i, j
+    if weight.shape[1] != k or y.shape[0] != m or y.shape[1] != n or bias.shape[0] not in (0, n):
+        raise ValueError("affine: sizes do not agree")
+    if m == 0 or n == 0:
+        return
+    cdef real beta = 0
+    with nogil:
+        if bias.shape[0]:
+            beta = 1
+            for i in range(m):
+                for j in range(n):
+                    y[i, j] = bias[j]
+        gemm(NO_TRANS, TRANS, m, n, k, &x[0, 0], k, &weight[0, 0], k, beta, &y[0, 0], n)
+
+
+def affine_backward(
+    const real[:, ::1] dy, const real[:, ::1] x, const real[:, ::1] weight,
+    real[:, ::1] dweight, real[::1] dbias, real[:, ::1] dx,
+):
+    """dweight += dyᵀ·x; dbias += sum of dy's rows (unless empty); dx = dy·weight (unless it has no rows)."""
+    cdef Py_ssize_t m = x.shape[0], k = x.shape[1], n = weight.shape[0]
+    if (
+        dy.shape[0] != m or dy.shape[1] != n or weight.shape[1] != k or dweight.shape[0] != n
+        or dweight.shape[1] != k or dbias.shape[0] not in (0, n) or dx.shape[0] not in (0, m) or dx.shape[1] != k
+    ):
+        raise ValueError("affine_backward: sizes do not agree")
+    if m == 0 or n == 0 or k == 0:
+        return
+    with nogil:
+        gemm(TRANS, NO_TRANS, n, k, m, &dy[0, 0], n, &x[0, 0], k, <real>1, &dweight[0, 0], k)
+        if dbias.shape[0]:
+            add_column_sums(m, n, &dy[0, 0], n, &dbias[0])
+        if dx.shape[0]:
+            gemm(NO_TRANS, NO_TRANS, m, k, n, &dy[0, 0], n, &weight[0, 0], k, <real>0, &dx[0, 0], k)

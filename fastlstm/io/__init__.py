@@ -1,0 +1,6 @@
+"""Models in and out of files and frameworks."""
+
+from fastlstm.io.native import load as load
+from fastlstm.io.native import save as save
+from fastlstm.io.torch import from_torch as from_torch
+from fastlstm.io.torch import to_torch as to_torch

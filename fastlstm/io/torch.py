@@ -1,0 +1,122 @@
+"""The plain LSTM to and from PyTorch. Nothing here imports torch until a torch module is asked for."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.layers import LSTM
+
+if TYPE_CHECKING:
+    import torch
+
+NAME = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh|weight_hr)_l(\d+)(_reverse)?")
+
+
+def from_torch(source: Any) -> LSTM:
+    """An LSTM layer with the weights of a ``torch.nn.LSTM``; torch's two biases are added into one.
+
+    Parameters
+    ----------
+    source : torch.nn.LSTM, or its state_dict
+        A state_dict may hold tensors or NumPy arrays; float32 or float64. The layer has their dtype.
+
+    Raises
+    ------
+    ValueError
+        For a projection (proj_size), names that are not an LSTM's, or shapes that do not fit.
+
+    Examples
+    --------
+    >>> import fastlstm as fl, numpy as np
+    >>> shapes = {"weight_ih_l0": (16, 3), "weight_hh_l0": (16, 4), "bias_ih_l0": 16, "bias_hh_l0": 16}
+    >>> fl.io.from_torch({name: np.zeros(shape, "float32") for name, shape in shapes.items()}).hidden_size
+    4
+    """
+    state = source.state_dict() if hasattr(source, "state_dict") else source
+    if not hasattr(state, "items"):
+        raise TypeError(f"source: expected a torch.nn.LSTM or its state_dict, got {type(source).__name__}")
+    arrays = {name: _as_array(name, tensor) for name, tensor in state.items()}
+    matches = {name: NAME.fullmatch(name) for name in arrays}
+    for name, match in matches.items():
+        if match is None:
+            raise ValueError(f"source: expected names such as 'weight_ih_l0', got {name!r}")
+        if match[1] == "weight_hr":
+            raise ValueError("source: an LSTM with a projection (proj_size) is not supported")
+    if "weight_ih_l0" not in arrays or "weight_hh_l0" not in arrays:
+        raise ValueError("source: expected 'weight_ih_l0' and 'weight_hh_l0', got " + ", ".join(sorted(arrays)))
+    layer = LSTM(
+        input_size=arrays["weight_ih_l0"].shape[-1],
+        hidden_size=arrays["weight_hh_l0"].shape[-1],
+        num_layers=1 + max(int(match[2]) for match in matches.values() if match),
+        bidirectional="weight_ih_l0_reverse" in arrays,
+        dropout=float(getattr(source, "dropout", 0.0)),
+        bias="bias_ih_l0" in arrays,
+        dtype=arrays["weight_ih_l0"].dtype,
+    )
+    ours: dict[str, NDArray[Any]] = {}
+    used = set()
+    for name, shape in layer.parameter_shapes().items():
+        parts = [name.replace("bias", "bias_ih"), name.replace("bias", "bias_hh")] if "bias" in name else [name]
+        for part in parts:
+            got = arrays[part].shape if part in arrays else None
+            if got != shape:
+                raise ValueError(f"source: expected {part} of shape {shape}, got {got or 'none'}")
+        used.update(parts)
+        ours[name] = sum((arrays[part] for part in parts[1:]), start=arrays[parts[0]])
+    if used != arrays.keys():
+        raise ValueError(f"source: does not know what to do with {sorted(arrays.keys() - used)[0]!r}")
+    layer.load_parameters(ours, layer.dtype)
+    return layer
+
+
+def to_torch(layer: LSTM) -> torch.nn.LSTM:
+    """A ``torch.nn.LSTM`` (batch_first) with the weights of an LSTM layer; its bias_hh are zero.
+
+    Raises
+    ------
+    ImportError
+        If torch is not installed.
+    """
+    if not isinstance(layer, LSTM):
+        raise TypeError(f"layer: expected an LSTM, got {type(layer).__name__}")
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError("to_torch needs PyTorch: pip install torch") from error
+    layer.build()
+    module = torch.nn.LSTM(
+        layer.input_size,
+        layer.hidden_size,
+        num_layers=layer.num_layers,
+        bias=layer.bias,
+        batch_first=True,
+        dropout=layer.dropout,
+        bidirectional=layer.bidirectional,
+        dtype=getattr(torch, str(layer.dtype)),
+    )
+    state = {}
+    for name in layer.parameter_shapes():
+        value = torch.from_numpy(layer.parameter(name).value.copy())
+        if "bias" in name:
+            state[name.replace("bias", "bias_ih")] = value
+            state[name.replace("bias", "bias_hh")] = torch.zeros_like(value)
+        else:
+            state[name] = value
+    module.load_state_dict(state)
+    return module
+
+
+def _as_array(name: str, tensor: Any) -> NDArray[Any]:
+    if hasattr(tensor, "detach"):
+        tensor = tensor.detach().cpu()
+        if "float32" not in str(tensor.dtype) and "float64" not in str(tensor.dtype):
+            raise TypeError(f"source: expected {name} in float32 or float64, got {tensor.dtype}")
+        tensor = tensor.numpy()
+    array = np.asarray(tensor)
+    if array.dtype not in (np.dtype("float32"), np.dtype("float64")):
+        raise TypeError(f"source: expected {name} in float32 or float64, got {array.dtype}")
+    return array

@@ -1,0 +1,8 @@
+"""Layers, one a file."""
+
+from fastlstm.layers.base import Layer as Layer
+from fastlstm.layers.dense import Dense as Dense
+from fastlstm.layers.dropout import Dropout as Dropout
+from fastlstm.layers.embedding import Embedding as Embedding
+from fastlstm.layers.last import Last as Last
+from fastlstm.layers.lstm import LSTM as LSTM

@@ -1,0 +1,135 @@
+"""What every layer is."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm import _check
+from fastlstm._check import Shape
+from fastlstm.parameter import Initializer, Parameter
+from fastlstm.workspace import Workspace
+
+Array = NDArray[Any]
+Index = NDArray[np.intp]
+
+
+class Layer:
+    """Base of all layers: parameters, and a forward and a backward pass over arrays in a `Workspace`.
+
+    A subclass sets `input_shape`, adds its parameters with `add`, and writes `output_shape`, `forward`, `backward` and
+    `config`. It is then known by its class name to `fastlstm.load`.
+
+    Parameters
+    ----------
+    dtype : "float32", "float64" or None
+        None takes the model's; a layer that stands alone is float32.
+    seed : int or None
+        Of the starting values. None takes one from the model; alone, a new one from the operating system.
+    """
+
+    registry: ClassVar[dict[str, type[Layer]]] = {}
+    takes_tokens: ClassVar[bool] = False
+    input_shape: Shape
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        Layer.registry[cls.__name__] = cls
+
+    def __init__(self, dtype: Any = None, seed: int | None = None) -> None:
+        self._dtype = None if dtype is None else _check.dtype_of(dtype)
+        self._seed = seed
+        self._parameters: dict[str, Parameter] = {}
+
+    def add(self, name: str, shape: tuple[int, ...], initializer: Initializer) -> None:
+        self._parameters[name] = Parameter(name, shape, initializer)
+
+    @property
+    def dtype(self) -> np.dtype[Any] | None:
+        """float32 or float64; None before the layer is built without being told."""
+        return self._dtype
+
+    def build(self, dtype: Any = None, rng: np.random.Generator | None = None) -> None:
+        """Settle the dtype and give every parameter that has no value yet its starting value."""
+        if self._dtype is None:
+            self._dtype = _check.dtype_of(dtype or "float32")
+        missing = [parameter for parameter in self._parameters.values() if not parameter.is_set]
+        if missing and (self._seed is not None or rng is None):
+            rng = np.random.default_rng(self._seed)
+        for parameter in missing:
+            assert rng is not None
+            parameter.initialize(rng, self._dtype)
+
+    def parameters(self) -> list[Parameter]:
+        """The trained arrays, built if need be."""
+        self.build()
+        return list(self._parameters.values())
+
+    def parameter(self, name: str) -> Parameter:
+        """One parameter by the layer's own name for it."""
+        self.build()
+        return self._parameters[name]
+
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: parameter.shape for name, parameter in self._parameters.items()}
+
+    def load_parameters(self, arrays: dict[str, Array], dtype: Any) -> None:
+        """Give every parameter its value: one array for each name."""
+        self._dtype = _check.dtype_of(dtype)
+        for name, parameter in self._parameters.items():
+            parameter.assign(arrays[name], self._dtype)
+
+    @property
+    def num_parameters(self) -> int:
+        return sum(parameter.size for parameter in self._parameters.values())
+
+    def as_input(self, x: Any) -> Array:
+        """x checked and converted to what `forward` takes."""
+        self.build()
+        assert self._dtype is not None
+        return _check.real_array(x, "x", self._dtype, self.input_shape)
+
+    def __call__(self, x: Any) -> Any:
+        """The output for x, in inference."""
+        return self.forward(self.as_input(x), Workspace(0), training=False, lengths=None)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Shape of the output for an input of this shape; ValueError if it cannot take it."""
+        raise NotImplementedError(f"{type(self).__name__} must write output_shape")
+
+    def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
+        """The output, which lies in the tape; what `backward` needs is left there too if training."""
+        raise NotImplementedError(f"{type(self).__name__} must write forward")
+
+    def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
+        """Add to the parameters' gradients and return that of the input (None if not asked for, or for tokens)."""
+        raise NotImplementedError(f"{type(self).__name__} must write backward")
+
+    def start(self, batch: int, tape: Workspace) -> None:
+        """Prepare the tape for `step`."""
+
+    def step(self, x: Array, tape: Workspace) -> Array:
+        """One time step, (N, F) to (N, G), with the running state in the tape."""
+        return self.forward(x, tape, training=False, lengths=None)
+
+    def reset(self, rows: Any, tape: Workspace) -> None:
+        """Set the running state of these rows (an index) to zero."""
+
+    def config(self) -> dict[str, Any]:
+        """Arguments of the constructor, without dtype and seed."""
+        raise NotImplementedError(f"{type(self).__name__} must write config")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in self.config().items())})"
+
+
+def as_rows(x: Array) -> Array:
+    """(..., F) as (R, F), without a copy."""
+    return x.reshape(-1, x.shape[-1])
+
+
+def check_features(shape: Shape, input_size: int) -> None:
+    if shape[-1] != input_size and not isinstance(shape[-1], str):
+        raise ValueError(f"input_size: expected {shape[-1]}, the size of what comes in, got {input_size}")

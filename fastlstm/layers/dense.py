@@ -1,0 +1,64 @@
+"""A linear map of the features."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastlstm import _check, init
+from fastlstm._check import Shape
+from fastlstm._kernels import blas
+from fastlstm.layers.base import Array, Index, Layer, as_rows, check_features
+from fastlstm.workspace import Workspace
+
+
+class Dense(Layer):
+    """y = x Wᵀ + b on the last axis, for every step and every sequence alike.
+
+    Parameters
+    ----------
+    input_size, output_size : int
+        Features in and out. Weights start as Glorot's uniform, biases at zero.
+    bias : bool, default True
+
+    Examples
+    --------
+    >>> import fastlstm as fl, numpy as np
+    >>> fl.Dense(3, 2, seed=0)(np.ones((4, 5, 3))).shape
+    (4, 5, 2)
+    """
+
+    def __init__(
+        self, input_size: int, output_size: int, *, bias: bool = True, dtype: Any = None, seed: int | None = None
+    ) -> None:
+        super().__init__(dtype, seed)
+        self.input_size = _check.positive_int(input_size, "input_size")
+        self.output_size = _check.positive_int(output_size, "output_size")
+        self.bias = bool(bias)
+        self.input_shape = ("N", "T", self.input_size)
+        self.add("weight", (self.output_size, self.input_size), init.glorot_uniform)
+        if bias:
+            self.add("bias", (self.output_size,), init.zeros)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        check_features(shape, self.input_size)
+        return (*shape[:-1], self.output_size)
+
+    def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
+        y = tape.array("y", (*x.shape[:-1], self.output_size), x.dtype)
+        bias = self.parameter("bias").value if self.bias else np.empty(0, x.dtype)
+        blas.affine(as_rows(x), self.parameter("weight").value, bias, as_rows(y))
+        tape.notes["x"] = x
+        return y
+
+    def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
+        x = tape.notes["x"]
+        weight = self.parameter("weight")
+        dbias = self.parameter("bias").grad if self.bias else np.empty(0, x.dtype)
+        dx = tape.array("dx", x.shape if input_gradient else (0, self.input_size), x.dtype)
+        blas.affine_backward(as_rows(dy), as_rows(x), weight.value, weight.grad, dbias, as_rows(dx))
+        return dx if input_gradient else None
+
+    def config(self) -> dict[str, Any]:
+        return {"input_size": self.input_size, "output_size": self.output_size, "bias": self.bias}

@@ -1,0 +1,63 @@
+"""Random zeros while training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastlstm import _check
+from fastlstm._check import Shape
+from fastlstm.layers.base import Array, Index, Layer
+from fastlstm.workspace import Workspace
+
+
+class Dropout(Layer):
+    """Sets each number to zero with probability `rate` while training, and scales the rest by 1 / (1 - rate).
+
+    A new mask at every step of every sequence (Srivastava et al. 2014). In inference the input passes as it is.
+
+    Parameters
+    ----------
+    rate : float
+        From 0 to below 1.
+
+    Examples
+    --------
+    >>> import fastlstm as fl, numpy as np
+    >>> fl.Dropout(0.5)(np.ones((1, 1, 3)))
+    array([[[1., 1., 1.]]], dtype=float32)
+    """
+
+    input_shape = ("N", "T", "F")
+
+    def __init__(self, rate: float, *, dtype: Any = None, seed: int | None = None) -> None:
+        super().__init__(dtype, seed)
+        self.rate = _check.number(rate, "rate", 0, 1, open_high=True)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return shape
+
+    def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
+        tape.notes["active"] = training and self.rate > 0
+        return drop(x, self.rate, tape) if tape.notes["active"] else x
+
+    def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array:
+        return drop_backward(dy, tape) if tape.notes["active"] else dy
+
+    def config(self) -> dict[str, Any]:
+        return {"rate": self.rate}
+
+
+def drop(x: Array, rate: float, tape: Workspace, name: str = "") -> Array:
+    """x times a new mask of 0 and 1 / (1 - rate), which stays in the tape under this name."""
+    mask = tape.array("mask" + name, x.shape, x.dtype)
+    tape.rng.random(out=mask, dtype=x.dtype.type)
+    np.greater_equal(mask, rate, out=mask)
+    mask *= 1 / (1 - rate)
+    return np.multiply(x, mask, out=tape.array("dropped" + name, x.shape, x.dtype))
+
+
+def drop_backward(dy: Array, tape: Workspace, name: str = "") -> Array:
+    mask = tape.array("mask" + name, dy.shape, dy.dtype)
+    return np.multiply(dy, mask, out=tape.array("undropped" + name, dy.shape, dy.dtype))

@@ -1,0 +1,59 @@
+"""A vector for each token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+from fastlstm import _check, init
+from fastlstm._check import Shape
+from fastlstm._kernels import rows
+from fastlstm.layers.base import Array, Index, Layer, as_rows
+from fastlstm.workspace import Workspace
+
+
+class Embedding(Layer):
+    """Tokens (N, T), whole numbers from 0 to num_tokens - 1, to vectors (N, T, output_size).
+
+    Parameters
+    ----------
+    num_tokens, output_size : int
+        Size of the vocabulary and of a vector. Vectors start evenly within ±0.05.
+
+    Examples
+    --------
+    >>> import fastlstm as fl
+    >>> fl.Embedding(100, 8, seed=0)([[3, 1, 4]]).shape
+    (1, 3, 8)
+    """
+
+    takes_tokens = True
+    input_shape = ("N", "T")
+
+    def __init__(self, num_tokens: int, output_size: int, *, dtype: Any = None, seed: int | None = None) -> None:
+        super().__init__(dtype, seed)
+        self.num_tokens = _check.positive_int(num_tokens, "num_tokens")
+        self.output_size = _check.positive_int(output_size, "output_size")
+        self.add("weight", (self.num_tokens, self.output_size), init.uniform)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        if len(shape) != 2:
+            raise ValueError(f"Embedding takes tokens (N, T) and must be the first layer, got {_check.describe(shape)}")
+        return (*shape, self.output_size)
+
+    def as_input(self, x: Any) -> Array:
+        self.build()
+        return _check.int_array(x, "x", self.input_shape, 0, self.num_tokens - 1)
+
+    def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
+        weight = self.parameter("weight").value
+        y = tape.array("y", (*x.shape, self.output_size), weight.dtype)
+        rows.gather(weight, x.reshape(-1), as_rows(y))
+        tape.notes["x"] = x
+        return y
+
+    def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> None:
+        rows.scatter_add(as_rows(dy), tape.notes["x"].reshape(-1), self.parameter("weight").grad)
+
+    def config(self) -> dict[str, Any]:
+        return {"num_tokens": self.num_tokens, "output_size": self.output_size}

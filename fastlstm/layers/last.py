@@ -1,0 +1,51 @@
+"""The last step of each sequence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastlstm._check import Shape, describe
+from fastlstm.layers.base import Array, Index, Layer
+from fastlstm.workspace import Workspace
+
+
+class Last(Layer):
+    """(N, T, F) to (N, F): the last real step of each sequence, that is step ``lengths[n] - 1``.
+
+    After a bidirectional LSTM the reverse half of that step has seen a single input; the state ``h`` that the LSTM
+    returns is what has seen them all.
+
+    Examples
+    --------
+    >>> import fastlstm as fl, numpy as np
+    >>> fl.Last()(np.arange(6).reshape(1, 3, 2))
+    array([[4., 5.]], dtype=float32)
+    """
+
+    input_shape = ("N", "T", "F")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        if len(shape) != 3:
+            raise ValueError(f"Last takes sequences (N, T, F), got {describe(shape)}")
+        return (shape[0], shape[2])
+
+    def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
+        n, t, features = x.shape
+        at = (np.arange(n), np.full(n, t - 1) if lengths is None else lengths - 1)
+        tape.notes["shape"], tape.notes["at"] = x.shape, at
+        y = tape.array("y", (n, features), x.dtype)
+        y[...] = x[at]
+        return y
+
+    def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array:
+        dx = tape.zeros("dx", tape.notes["shape"], dy.dtype)
+        dx[tape.notes["at"]] = dy
+        return dx
+
+    def step(self, x: Array, tape: Workspace) -> Array:
+        return x  # while streaming, each step is the last
+
+    def config(self) -> dict[str, Any]:
+        return {}

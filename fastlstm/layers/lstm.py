@@ -1,0 +1,218 @@
+"""The long short-term memory."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from fastlstm import _check, init
+from fastlstm._check import Shape
+from fastlstm.layers.base import Array, Index, Layer, check_features
+from fastlstm.layers.direction import Direction, State
+from fastlstm.layers.dropout import drop, drop_backward
+from fastlstm.layers.packing import Packing
+from fastlstm.workspace import Workspace
+
+
+class LSTM(Layer):
+    """Long short-term memory (Hochreiter and Schmidhuber 1997; forget gate by Gers et al. 2000).
+
+    At every step, from the input x and the state h, c that starts at zero::
+
+        i, f, o = sigmoid(W x + U h + b)     g = tanh(W x + U h + b)
+        c = f c + i g                        h = o tanh(c)
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+        I, features of the input, and H, units of the state.
+    num_layers : int, default 1
+        Layers on top of each other, each reading the outputs of the one below.
+    bidirectional : bool, default False
+        Each layer also walks the sequence from its end, and the outputs of both stand side by side: D = 2.
+    dropout : float, default 0
+        Rate of dropout on the output of each layer but the last, while training.
+    bias : bool, default True
+        One bias for each gate and unit: 4·(H·(I + H) + H) parameters for a layer and direction.
+    forget_bias : float, default 1.0
+        Starting bias of the forget gate; the other biases start at zero, W as Glorot's uniform, U orthogonal.
+    dtype : "float32", "float64" or None
+    seed : int or None
+
+    Notes
+    -----
+    Layer k has the parameters ``weight_ih_l{k}`` (4H, I or D·H), ``weight_hh_l{k}`` (4H, H) and ``bias_l{k}`` (4H),
+    with ``_reverse`` appended for the other direction; their rows are the gates i, f, g, o.
+
+    Examples
+    --------
+    >>> import fastlstm as fl, numpy as np
+    >>> lstm = fl.LSTM(3, 4, num_layers=2, seed=0)
+    >>> y, (h, c) = lstm(np.ones((5, 7, 3)))
+    >>> y.shape, h.shape, c.shape
+    ((5, 7, 4), (2, 5, 4), (2, 5, 4))
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        bias: bool = True,
+        forget_bias: float = 1.0,
+        dtype: Any = None,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(dtype, seed)
+        self.input_size = _check.positive_int(input_size, "input_size")
+        self.hidden_size = _check.positive_int(hidden_size, "hidden_size")
+        self.num_layers = _check.positive_int(num_layers, "num_layers")
+        self.bidirectional = bool(bidirectional)
+        self.directions = 2 if bidirectional else 1
+        self.dropout = _check.number(dropout, "dropout", 0, 1, open_high=True)
+        self.bias = bool(bias)
+        self.forget_bias = _check.number(forget_bias, "forget_bias", -np.inf)
+        self.input_shape = ("N", "T", self.input_size)
+        gates = 4 * self.hidden_size
+        self._stack: list[list[Direction]] = []
+        for k in range(self.num_layers):
+            inputs = self.input_size if k == 0 else self.directions * self.hidden_size
+            suffixes = [f"_l{k}", f"_l{k}_reverse"][: self.directions]
+            for suffix in suffixes:
+                self.add("weight_ih" + suffix, (gates, inputs), partial(init.glorot_uniform, blocks=4))
+                self.add("weight_hh" + suffix, (gates, self.hidden_size), partial(init.orthogonal, blocks=4))
+                if bias:
+                    self.add("bias" + suffix, (gates,), partial(init.gate_bias, forget_bias=self.forget_bias))
+            self._stack.append([Direction(self._parameters, suffix) for suffix in suffixes])
+
+    def output_shape(self, shape: Shape) -> Shape:
+        if len(shape) != 3:
+            raise ValueError(f"LSTM takes sequences (N, T, {self.input_size}), got {_check.describe(shape)}")
+        check_features(shape, self.input_size)
+        return (*shape[:2], self.directions * self.hidden_size)
+
+    def __call__(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Array, State]:
+        """Outputs at every step and the final state.
+
+        Parameters
+        ----------
+        x : (N, T, I)
+        state : tuple of (layers·D, N, H) and (layers·D, N, H), optional
+            h and c before the first step; zeros if not given. Order: layer 0, layer 0 reverse, layer 1, ...
+        lengths : (N,) ints from 1 to T, optional
+            Real steps of each sequence; outputs beyond them are zero.
+
+        Returns
+        -------
+        y : (N, T, D·H)
+        (h, c) : each (layers·D, N, H)
+            The state after each sequence's own last step (for the reverse direction: after its first).
+        """
+        x = self.as_input(x)
+        return self.forward_with_state(
+            x,
+            self.as_state(state, len(x)),
+            Workspace(0),
+            training=False,
+            lengths=_check.lengths_of(lengths, *x.shape[:2]),
+        )
+
+    def as_state(self, state: Any, n: int) -> State | None:
+        """(h, c), checked and converted."""
+        if state is None:
+            return None
+        if not isinstance(state, tuple | list) or len(state) != 2:
+            raise TypeError(f"state: expected a tuple (h, c), got {type(state).__name__}")
+        self.build()
+        assert self._dtype is not None
+        shape = (self.num_layers * self.directions, n, self.hidden_size)
+        h, c = (
+            _check.real_array(part, f"state {name}", self._dtype, shape) for name, part in zip("hc", state, strict=True)
+        )
+        return h, c
+
+    def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
+        return self.forward_with_state(x, None, tape, training=training, lengths=lengths)[0]
+
+    def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
+        return self.backward_with_state(dy, None, tape, input_gradient=input_gradient)[0]
+
+    def forward_with_state(
+        self, x: Array, state: State | None, tape: Workspace, *, training: bool, lengths: Index | None
+    ) -> tuple[Array, State]:
+        """`forward` from an initial state, None for zeros; also returns the final one."""
+        n, t, _ = x.shape
+        packing = tape.notes["packing"] = Packing(n, t, lengths)
+        dropping = tape.notes["dropping"] = training and self.dropout > 0
+        final = self._states("final", n, tape, x.dtype)
+        packed = packing.pack(x, tape.array("x", (packing.size, self.input_size), x.dtype))
+        for k, directions in enumerate(self._stack):
+            if k and dropping:
+                packed = drop(packed, self.dropout, tape, directions[0].suffix)
+            outputs = []
+            for d, direction in enumerate(directions):
+                place = k * self.directions + d
+                start = None if state is None else (state[0][place], state[1][place])
+                end = final[0][place], final[1][place]
+                part = tape.child(direction.suffix)
+                outputs.append(direction.forward(packed, start, end, packing, part, training=training))
+            packed = outputs[0]
+            if self.bidirectional:
+                width = 2 * self.hidden_size
+                packed = np.concatenate(outputs, axis=1, out=tape.array(f"y_l{k}", (packing.size, width), x.dtype))
+        return packing.unpack(packed, tape.array("y", (n, t, packed.shape[1]), x.dtype)), final
+
+    def backward_with_state(
+        self, dy: Array, dstate: State | None, tape: Workspace, *, input_gradient: bool = True
+    ) -> tuple[Array | None, State]:
+        """`backward` with the gradients of the final state, None for zeros; also returns those of the initial one."""
+        packing: Packing = tape.notes["packing"]
+        initial = self._states("initial", packing.n, tape, dy.dtype)
+        packed = packing.pack(dy, tape.array("dy", (packing.size, dy.shape[2]), dy.dtype))
+        for k, directions in reversed(list(enumerate(self._stack))):
+            wanted = k > 0 or input_gradient
+            inputs = []
+            for d, direction in enumerate(directions):
+                place = k * self.directions + d
+                end = None if dstate is None else (dstate[0][place], dstate[1][place])
+                start = initial[0][place], initial[1][place]
+                part = tape.child(direction.suffix)
+                own = packed[:, d * self.hidden_size : (d + 1) * self.hidden_size]
+                inputs.append(direction.backward(own, end, start, packing, part, wanted=wanted))
+            packed = np.add(*inputs, out=inputs[0]) if self.bidirectional else inputs[0]
+            if k and tape.notes["dropping"]:
+                packed = drop_backward(packed, tape, directions[0].suffix)
+        if not input_gradient:
+            return None, initial
+        return packing.unpack(packed, tape.array("dx", (packing.n, packing.t, self.input_size), dy.dtype)), initial
+
+    def _states(self, name: str, n: int, tape: Workspace, dtype: Any) -> State:
+        shape = (self.num_layers * self.directions, n, self.hidden_size)
+        return tape.array(name + "_h", shape, dtype), tape.array(name + "_c", shape, dtype)
+
+    def start(self, batch: int, tape: Workspace) -> None:
+        if self.bidirectional:
+            raise ValueError("a bidirectional LSTM cannot stream: its reverse direction begins at the end")
+        self.build()
+        tape.notes["stream"] = self._states("stream", batch, tape, self.dtype)
+        self.reset(slice(None), tape)
+
+    def step(self, x: Array, tape: Workspace) -> Array:
+        running: State = tape.notes["stream"]
+        y, final = self.forward_with_state(x[:, None, :], running, tape, training=False, lengths=None)
+        for old, new in zip(running, final, strict=True):
+            old[...] = new
+        return y[:, 0, :]
+
+    def reset(self, rows: Any, tape: Workspace) -> None:
+        for part in tape.notes["stream"]:
+            part[:, rows] = 0
+
+    def config(self) -> dict[str, Any]:
+        names = ("input_size", "hidden_size", "num_layers", "bidirectional", "dropout", "bias", "forget_bias")
+        return {name: getattr(self, name) for name in names}

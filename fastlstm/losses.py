@@ -1,0 +1,181 @@
+"""Losses: the value, and its gradient by the predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm import _check
+from fastlstm._check import describe
+from fastlstm._kernels import losses as kernels
+
+Array = NDArray[Any]
+
+
+class Loss:
+    """A loss over a batch, with a weight (or mask) for each sequence or step.
+
+    Calling it gives the value and its gradient by the predictions::
+
+        value, dpred = loss(pred, target, weight=None)
+
+    Parameters of the call
+    ----------------------
+    pred : (N, F) or (N, T, F)
+        float32 or float64.
+    target : array
+        Of pred's shape; for `softmax_cross_entropy` whole numbers of pred's shape without its last axis.
+    weight : (N,) or (N, T), optional
+        What each sequence or step counts, not negative. Where it is 0, neither prediction nor target is looked at.
+
+    The loss of one step is the mean over its features. With ``time="mean"``, the default, the value is the weighted
+    mean over all steps of all sequences, so that it does not grow with T. With ``time="sum"``, the textbook's way,
+    it is summed over the steps of each sequence, and averaged over the N sequences.
+
+    Attributes
+    ----------
+    registry : dict
+        All losses by name.
+    """
+
+    registry: ClassVar[dict[str, Loss]] = {}
+
+    def __init__(self, kernel: Callable[..., float], doc: str, *, labels: bool = False, **options: float) -> None:
+        self.__doc__ = doc
+        self.name = kernel.__name__
+        self.options = options
+        self.time = "mean"
+        self._kernel = kernel
+        self._labels = labels
+        Loss.registry.setdefault(self.name, self)
+
+    def with_options(self, *, time: str | None = None, **options: float) -> Loss:
+        """A copy that treats time otherwise ("mean" or "sum"), or has other numbers in its formula.
+
+        >>> import fastlstm as fl
+        >>> fl.huber.with_options(delta=0.5, time="sum")
+        huber(time='sum', delta=0.5)
+        """
+        unknown = options.keys() - self.options.keys()
+        if unknown:
+            raise TypeError(f"{self.name} has no option {sorted(unknown)[0]!r}; it has {['time', *self.options]}")
+        if time not in (None, "mean", "sum"):
+            raise ValueError(f"time: expected 'mean' or 'sum', got {time!r}")
+        for key, value in options.items():
+            _check.number(value, key, np.finfo(np.float32).tiny)
+        copy = Loss(self._kernel, self.__doc__ or "", labels=self._labels, **{**self.options, **options})
+        copy.time = time or self.time
+        return copy
+
+    def __repr__(self) -> str:
+        options = "".join(f", {key}={value!r}" for key, value in self.options.items())
+        return f"{self.name}(time={self.time!r}{options})"
+
+    def __call__(self, pred: Array, target: Any, weight: Any = None) -> tuple[float, Array]:
+        pred = np.asarray(pred)
+        if pred.dtype not in (np.dtype("float32"), np.dtype("float64")):
+            raise TypeError(f"pred: expected float32 or float64, got {pred.dtype}")
+        if pred.ndim not in (2, 3) or 0 in pred.shape:
+            raise ValueError(f"pred: expected shape (N, F) or (N, T, F), got {describe(pred.shape)}")
+        rows = np.ascontiguousarray(pred).reshape(-1, pred.shape[-1])
+        weights = step_weights(weight, pred.shape[:-1], pred.dtype)
+        total = self.normaliser(weights)
+        if total <= 0:
+            raise ValueError("weight: expected at least one above 0, got none")
+        flat = (weights / total).astype(pred.dtype).reshape(-1)
+        dpred = np.empty_like(rows)
+        value = self._kernel(rows, self._target(target, pred, flat), flat, dpred, *self.options.values())
+        return float(value), dpred.reshape(pred.shape)
+
+    def normaliser(self, weights: Array) -> float:
+        """What the weighted sum of the steps' losses is divided by: their weights, or the number of sequences."""
+        return float(weights.sum(dtype=np.float64)) if self.time == "mean" else float(len(weights))
+
+    def _target(self, target: Any, pred: Array, weight: Array) -> Array:
+        """The target as rows for the kernel; what a weight of 0 hides is not checked."""
+        shape = pred.shape[:-1] if self._labels else pred.shape
+        seen = weight.reshape(-1) != 0
+        if self._labels:
+            array = _check.as_numbers(target, "target", "iu", "whole numbers")
+            _check.shape_of(array, "target", shape)
+            labels = np.ascontiguousarray(array, np.intp).reshape(-1)
+            outside = seen & ((labels < 0) | (labels >= pred.shape[-1]))
+            if outside.any():
+                at = int(outside.argmax())
+                position = ", ".join(str(int(k)) for k in np.unravel_index(at, shape))
+                raise ValueError(f"target: expected 0 to {pred.shape[-1] - 1}, got {labels[at]} at [{position}]")
+            return labels
+        array = _check.as_numbers(target, "target", "fiub", "real numbers")
+        _check.shape_of(array, "target", shape)
+        rows = np.ascontiguousarray(array, pred.dtype).reshape(-1, pred.shape[-1])
+        if seen.all():
+            _check.finite(rows.reshape(shape), "target")
+        else:
+            _check.finite(np.where(seen[:, None], rows, 0).reshape(shape), "target")
+        if self.name == "sigmoid_cross_entropy" and ((rows < 0) | (rows > 1))[seen].any():
+            raise ValueError("target: expected 0 to 1, got numbers outside")
+        return rows
+
+
+def step_weights(weight: Any, shape: tuple[int, ...], dtype: Any) -> Array:
+    """Weight of every step, (N,) or (N, T), from None, (N,) or (N, T)."""
+    if weight is None:
+        return np.ones(shape, dtype)
+    array = _check.as_numbers(weight, "weight", "fiub", "real numbers").astype(dtype)
+    if array.shape == shape[:1]:
+        array = np.broadcast_to(array.reshape(-1, *[1] * (len(shape) - 1)), shape)
+    _check.shape_of(array, "weight", shape)
+    array = np.ascontiguousarray(array)
+    _check.finite(array, "weight")
+    if (array < 0).any():
+        raise ValueError(f"weight: expected no negative numbers, got {array.min()}")
+    return array
+
+
+mse = Loss(kernels.mse, "Squared error, (p - t)².")
+mae = Loss(kernels.mae, "Absolute error, |p - t|.")
+huber = Loss(
+    kernels.huber,
+    "Squared near zero, absolute beyond delta: d²/2 where |d| <= delta, delta·(|d| - delta/2) elsewhere (Huber 1964).",
+    delta=1.0,
+)
+softmax_cross_entropy = Loss(
+    kernels.softmax_cross_entropy, "-log softmax(p)[t] in nats, for scores p and a whole number t.", labels=True
+)
+sigmoid_cross_entropy = Loss(
+    kernels.sigmoid_cross_entropy,
+    "-t log s(p) - (1 - t) log(1 - s(p)) in nats, s the logistic function, for scores p and t from 0 to 1.",
+)
+
+
+def softmax(x: Any) -> Array:
+    """exp(x) / sum of exp(x) over the last axis: scores to probabilities.
+
+    >>> import fastlstm as fl
+    >>> fl.softmax([[0.0, 0.0]])
+    array([[0.5, 0.5]])
+    """
+    array = np.asarray(x)
+    if array.dtype != np.float32:
+        array = array.astype(np.float64)
+    if array.ndim == 0 or array.shape[-1] == 0:
+        raise ValueError(f"x: expected at least one score, got shape {describe(array.shape)}")
+    rows = np.ascontiguousarray(array).reshape(-1, array.shape[-1])
+    y = np.empty_like(rows)
+    kernels.softmax(rows, y)
+    return y.reshape(array.shape)
+
+
+def get(loss: Any) -> Loss | Callable[..., tuple[float, Array]]:
+    """A loss by its name, or the callable itself."""
+    if isinstance(loss, str):
+        if loss not in Loss.registry:
+            raise ValueError(f"loss: expected one of {sorted(Loss.registry)}, got {loss!r}")
+        return Loss.registry[loss]
+    if not callable(loss):
+        raise TypeError(f"loss: expected a loss or its name, got {loss!r}")
+    chosen: Loss | Callable[..., tuple[float, Array]] = loss
+    return chosen

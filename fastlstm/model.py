@@ -1,0 +1,257 @@
+"""A chain of layers, and the running state of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm import _check
+from fastlstm._check import Shape, describe
+from fastlstm.layers import Layer
+from fastlstm.parameter import Parameter
+from fastlstm.workspace import Workspace
+
+Array = NDArray[Any]
+
+
+class Tape:
+    """What a forward pass of a model leaves for its backward pass: a `Workspace` for each layer's place in the chain.
+
+    A model is never written to by a pass, so that several threads can use one, each with a tape of its own.
+    """
+
+    def __init__(self, places: int, seed: int | None) -> None:
+        self.workspaces = [Workspace(child) for child in np.random.SeedSequence(seed).spawn(places)]
+
+
+class Model:
+    """Layers in a row: sequences (N, T, F), or tokens (N, T) if an `Embedding` comes first, go in at the first.
+
+    Parameters
+    ----------
+    layers : list of Layer
+        Each must take what the one before it gives; a layer stands in a model once.
+    dtype : "float32" or "float64"
+        Of all parameters and of the arithmetic.
+    seed : int or None
+        Of the starting values: the same seed, the same bits. None draws one; it is then found in ``seed``.
+
+    Examples
+    --------
+    >>> import fastlstm as fl, numpy as np
+    >>> model = fl.Model([fl.LSTM(3, 8), fl.Last(), fl.Dense(8, 1)], seed=0)
+    >>> model.predict(np.zeros((5, 7, 3))).shape
+    (5, 1)
+    >>> print(model)
+    layer        output shape   parameters
+    --------------------------------------
+    0 LSTM       (N, T, 8)             384
+    1 Last       (N, 8)                  0
+    2 Dense      (N, 1)                  9
+    --------------------------------------
+    total                              393
+    """
+
+    def __init__(self, layers: Iterable[Layer], dtype: Any = "float32", seed: int | None = None) -> None:
+        self.layers = list(layers)
+        self.dtype = _check.dtype_of(dtype)
+        self.seed = np.random.SeedSequence(seed).entropy
+        if not self.layers:
+            raise ValueError("layers: expected at least one, got none")
+        for i, layer in enumerate(self.layers):
+            if not isinstance(layer, Layer):
+                raise TypeError(f"layers: expected layers, got {layer!r} at {i}")
+            if any(layer is earlier for earlier in self.layers[:i]):
+                raise ValueError(f"layers: {type(layer).__name__} at {i} stands in the model twice")
+            if layer.dtype not in (None, self.dtype):
+                raise ValueError(
+                    f"dtype: layer {i} ({type(layer).__name__}) is {layer.dtype}, but the model is {self.dtype}; "
+                    f"pass dtype={str(layer.dtype)!r} to the model"
+                )
+        self._shapes = self._check_chain()
+        seeds = np.random.SeedSequence(self.seed).spawn(len(self.layers))
+        for i, (layer, child) in enumerate(zip(self.layers, seeds, strict=True)):
+            layer.build(self.dtype, np.random.default_rng(child))
+            for parameter in layer.parameters():
+                parameter.name = f"{i}.{parameter.name.rpartition('.')[2]}"
+
+    def _check_chain(self) -> list[Shape]:
+        """Shape after each layer, by name where it is open."""
+        shape = self.layers[0].input_shape
+        shapes = []
+        for i, layer in enumerate(self.layers):
+            try:
+                shape = layer.output_shape(shape)
+            except ValueError as error:
+                raise ValueError(f"layer {i} ({type(layer).__name__}): {error}") from None
+            shapes.append(shape)
+        return shapes
+
+    @property
+    def output_shape(self) -> Shape:
+        """Such as ``("N", "T", 8)``, or ``("N", 1)`` where the time axis is gone."""
+        return self._shapes[-1]
+
+    def parameters(self) -> list[Parameter]:
+        """Every trained array, with ``name``, ``value`` and ``grad``."""
+        return [parameter for layer in self.layers for parameter in layer.parameters()]
+
+    @property
+    def num_parameters(self) -> int:
+        return sum(parameter.size for parameter in self.parameters())
+
+    def zero_grad(self) -> None:
+        """Set every gradient to zero."""
+        for parameter in self.parameters():
+            parameter.zero_grad()
+
+    def tape(self, seed: int | None = 0) -> Tape:
+        """A new tape for `forward` and `backward`; the seed is that of its dropout masks."""
+        return Tape(len(self.layers), seed)
+
+    def as_input(self, x: Any, lengths: Any = None) -> tuple[Array, NDArray[np.intp] | None]:
+        """x and lengths, checked and converted to the model's dtype."""
+        x = self.layers[0].as_input(x)
+        return x, _check.lengths_of(lengths, *x.shape[:2])
+
+    def forward(self, x: Any, tape: Tape, *, training: bool = False, lengths: Any = None) -> Array:
+        """Output for a batch. It lies in the tape, and the next pass over the tape overwrites it.
+
+        Parameters
+        ----------
+        x : (N, T, F) numbers, or (N, T) tokens
+        tape : Tape
+        training : bool
+            Whether dropout is active and what backward needs is kept.
+        lengths : (N,) ints from 1 to T, optional
+            Real steps of each sequence.
+        """
+        x, lengths = self.as_input(x, lengths)
+        return self.pass_forward(x, tape, training=training, lengths=lengths)
+
+    def pass_forward(self, x: Array, tape: Tape, *, training: bool, lengths: NDArray[np.intp] | None) -> Array:
+        """`forward` for arrays that `as_input` has seen."""
+        for layer, workspace in zip(self.layers, tape.workspaces, strict=True):
+            x = layer.forward(x, workspace, training=training, lengths=lengths)
+        return x
+
+    def backward(self, dy: Any, tape: Tape, *, input_gradient: bool = True) -> Array | None:
+        """Add to every parameter's gradient, after a `forward` with training=True on the same tape.
+
+        Parameters
+        ----------
+        dy : array of the output's shape
+            Gradient of the loss by the output.
+        input_gradient : bool
+            False spares the work for what is returned.
+
+        Returns
+        -------
+        dx : (N, T, F), or None for tokens or without input_gradient
+        """
+        dx: Array | None = np.ascontiguousarray(dy, self.dtype)
+        for i in reversed(range(len(self.layers))):
+            assert dx is not None
+            dx = self.layers[i].backward(dx, tape.workspaces[i], input_gradient=i > 0 or input_gradient)
+        return dx
+
+    def predict(self, x: Any, batch_size: int = 256, lengths: Any = None) -> Array:
+        """Output for all of x, batch_size sequences at a time; any number of threads may call it at once.
+
+        Examples
+        --------
+        >>> import fastlstm as fl, numpy as np
+        >>> fl.Model([fl.LSTM(1, 4)], seed=0).predict(np.ones((2, 3, 1)), lengths=[3, 1])[1, :, 0].round(3).tolist()[1:]
+        [0.0, 0.0]
+        """
+        batch_size = _check.positive_int(batch_size, "batch_size")
+        x, lengths = self.as_input(x, lengths)
+        tape = self.tape()
+        output: Array | None = None
+        for start in range(0, len(x), batch_size):
+            part = slice(start, start + batch_size)
+            y = self.pass_forward(x[part], tape, training=False, lengths=None if lengths is None else lengths[part])
+            if output is None:
+                output = np.empty((len(x), *y.shape[1:]), y.dtype)
+            output[part] = y
+        assert output is not None
+        return output
+
+    def stream(self, batch: int = 1) -> Stream:
+        """A running state for `batch` sequences side by side, fed a step at a time."""
+        return Stream(self, _check.positive_int(batch, "batch"))
+
+    def summary(self) -> None:
+        """Print the layers with the shapes of their outputs and their numbers of parameters."""
+        print(self)
+
+    def __str__(self) -> str:
+        names = [f"{i} {type(layer).__name__}" for i, layer in enumerate(self.layers)]
+        shapes = [describe(shape) for shape in self._shapes]
+        counts = [f"{layer.num_parameters:,}" for layer in self.layers]
+        total = f"{self.num_parameters:,}"
+        name_width, shape_width = max(12, *map(len, names)), max(14, *map(len, shapes))
+        count_width = max(10, len(total))
+        lines = [f"{'layer':{name_width}} {'output shape':{shape_width}} {'parameters':>{count_width}}"]
+        rule = "-" * len(lines[0])
+        lines.append(rule)
+        for name, shape, count in zip(names, shapes, counts, strict=True):
+            lines.append(f"{name:{name_width}} {shape:{shape_width}} {count:>{count_width}}")
+        lines += [rule, f"{'total':{name_width}} {'':{shape_width}} {total:>{count_width}}"]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"Model([{', '.join(map(repr, self.layers))}], dtype={self.dtype.name!r})"
+
+
+class Stream:
+    """The running state of a model over sequences that come a step at a time. See `Model.stream`.
+
+    Examples
+    --------
+    >>> import fastlstm as fl, numpy as np
+    >>> stream = fl.Model([fl.LSTM(3, 8), fl.Last(), fl.Dense(8, 1)], seed=0).stream(batch=2)
+    >>> stream.step(np.ones((2, 3))).shape
+    (2, 1)
+    """
+
+    def __init__(self, model: Model, batch: int) -> None:
+        self.model, self.batch = model, batch
+        self._tape = model.tape()
+        for i, (layer, workspace) in enumerate(zip(model.layers, self._tape.workspaces, strict=True)):
+            try:
+                layer.start(batch, workspace)
+            except ValueError as error:
+                raise ValueError(f"layer {i} ({type(layer).__name__}): {error}") from None
+
+    def step(self, x_t: Any) -> Array:
+        """One step: (batch, F), or (batch,) tokens, in; the model's output for it, a new array, out.
+
+        With a batch of one, (F,) or a single token will do.
+        """
+        first = self.model.layers[0]
+        rank = 0 if first.takes_tokens else 1
+        x = np.asarray(x_t)
+        if self.batch == 1 and x.ndim == rank:
+            x = x[None]
+        if x.ndim != rank + 1 or len(x) != self.batch:
+            shape: Shape = (self.batch,) if first.takes_tokens else (self.batch, first.input_shape[-1])
+            raise ValueError(f"x_t: expected shape {describe(shape)}, got {describe(np.shape(x_t))}")
+        x = first.as_input(x[:, None])[:, 0]
+        for layer, workspace in zip(self.model.layers, self._tape.workspaces, strict=True):
+            x = layer.step(x, workspace)
+        return x.copy()
+
+    def reset(self, rows: Any = None) -> None:
+        """Begin anew: the state of these rows (an index, a list or a mask), or of all, becomes zero."""
+        chosen: Any = slice(None)
+        if rows is not None:
+            try:
+                chosen = np.arange(self.batch)[rows]
+            except IndexError as error:
+                raise ValueError(f"rows: expected rows of a batch of {self.batch}, got {rows!r} ({error})") from None
+        for layer, workspace in zip(self.model.layers, self._tape.workspaces, strict=True):
+            layer.reset(chosen, workspace)

@@ -1,0 +1,147 @@
+"""Optimizers: what turns gradients into steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm import _check
+from fastlstm._kernels import optim as kernels
+from fastlstm.parameter import Parameter
+
+Array = NDArray[Any]
+
+
+class Optimizer:
+    """Base of all optimizers: remembers, for each parameter, arrays of its shape.
+
+    A subclass names those arrays in `slots` and writes `update`.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate; may be changed between steps.
+    """
+
+    registry: ClassVar[dict[str, type[Optimizer]]] = {}
+    slots: tuple[str, ...] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        Optimizer.registry[cls.__name__] = cls
+
+    def __init__(self, lr: float) -> None:
+        self.lr = _check.number(lr, "lr", 0)
+        self.steps = 0
+        self.state: list[dict[str, Array]] = []
+
+    def step(self, parameters: Sequence[Parameter]) -> None:
+        """Move every parameter against its gradient. The same parameters, in the same order, at every step."""
+        if not self.state:
+            self.state = [{name: np.zeros_like(p.grad) for name in self.slots} for p in parameters]
+        if [slots[name].shape for slots in self.state for name in self.slots] != [
+            p.shape for p in parameters for _ in self.slots
+        ] or len(self.state) != len(parameters):
+            raise ValueError("parameters: expected those of the first step; an optimizer serves one model")
+        self.steps += 1
+        for parameter, slots in zip(parameters, self.state, strict=True):
+            self.update(
+                parameter.writable().reshape(-1),
+                parameter.grad.reshape(-1),
+                *(slots[name].reshape(-1) for name in self.slots),
+            )
+
+    def update(self, value: Array, grad: Array, *slots: Array) -> None:
+        """One step of one parameter, all arrays flat, in place."""
+        raise NotImplementedError(f"{type(self).__name__} must write update")
+
+
+class SGD(Optimizer):
+    """Gradient descent, with momentum (Polyak 1964), by Nesterov if asked (Sutskever et al. 2013).
+
+    v = momentum·v + g; value -= lr·v, or lr·(g + momentum·v) by Nesterov; g has weight_decay·value added.
+    """
+
+    def __init__(
+        self, lr: float = 0.01, *, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0
+    ) -> None:
+        super().__init__(lr)
+        self.momentum = _check.number(momentum, "momentum", 0, 1, open_high=True)
+        self.nesterov = bool(nesterov)
+        self.weight_decay = _check.number(weight_decay, "weight_decay", 0)
+        if nesterov and not momentum:
+            raise ValueError("momentum: expected above 0 for Nesterov, got 0")
+        self.slots = ("velocity",) if momentum else ()
+
+    def update(self, value: Array, grad: Array, *slots: Array) -> None:
+        if slots:
+            kernels.momentum(value, grad, *slots, self.lr, self.momentum, self.weight_decay, self.nesterov)
+        else:
+            kernels.sgd(value, grad, self.lr, self.weight_decay)
+
+
+class RMSprop(Optimizer):
+    """Steps divided by a running root mean square of the gradient (Tieleman and Hinton 2012).
+
+    s = rho·s + (1 - rho)·g²; value -= lr·g / (sqrt(s) + eps).
+    """
+
+    slots = ("square",)
+
+    def __init__(self, lr: float = 0.001, *, rho: float = 0.9, eps: float = 1e-8) -> None:
+        super().__init__(lr)
+        self.rho = _check.number(rho, "rho", 0, 1, open_high=True)
+        self.eps = _check.number(eps, "eps", 0)
+
+    def update(self, value: Array, grad: Array, *slots: Array) -> None:
+        kernels.rmsprop(value, grad, *slots, self.lr, self.rho, self.eps)
+
+
+class Adam(Optimizer):
+    """Running means of the gradient and of its square, corrected for their start (Kingma and Ba 2015).
+
+    m = b1·m + (1 - b1)·g; s = b2·s + (1 - b2)·g²; value -= lr·m / (1 - b1^k) / (sqrt(s / (1 - b2^k)) + eps) at step k.
+    """
+
+    slots = ("mean", "square")
+    weight_decay = 0.0
+
+    def __init__(self, lr: float = 0.001, *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) -> None:
+        super().__init__(lr)
+        self.beta1, self.beta2 = (_check.number(beta, "betas", 0, 1, open_high=True) for beta in betas)
+        self.eps = _check.number(eps, "eps", 0)
+
+    def update(self, value: Array, grad: Array, *slots: Array) -> None:
+        kernels.adam(value, grad, *slots, self.lr, self.beta1, self.beta2, self.eps, self.weight_decay, self.steps)
+
+
+class AdamW(Adam):
+    """Adam after a decay of the value itself, value *= 1 - lr·weight_decay (Loshchilov and Hutter 2019)."""
+
+    def __init__(
+        self,
+        lr: float = 0.001,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__(lr, betas=betas, eps=eps)
+        self.weight_decay = _check.number(weight_decay, "weight_decay", 0)
+
+
+def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
+    """Scale all gradients so that their common Euclidean norm is at most max_norm; returns the norm before that.
+
+    Pascanu et al. 2013. A norm that is not finite is returned as it is, and nothing is scaled.
+    """
+    max_norm = _check.number(max_norm, "max_norm", 0)
+    grads = [parameter.grad.reshape(-1) for parameter in parameters]
+    norm = float(np.sqrt(sum(kernels.sum_squares(grad) for grad in grads)))
+    if max_norm < norm < np.inf:
+        for grad in grads:
+            kernels.scale(grad, max_norm / norm)
+    return norm

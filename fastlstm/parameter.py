@@ -1,0 +1,90 @@
+"""A trained array and its gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm import _check
+
+Initializer = Callable[[np.random.Generator, tuple[int, ...]], NDArray[np.float64]]
+
+
+class Parameter:
+    """An array that an optimizer trains, with its gradient.
+
+    Attributes
+    ----------
+    name : str
+        What the layer calls it, with the layer's place in the model before it: ``"0.weight_ih_l0"``.
+    shape : tuple of int
+    version : int
+        Grows whenever the value changes, so that whatever is derived from it knows when to derive it anew.
+    """
+
+    def __init__(self, name: str, shape: tuple[int, ...], initializer: Initializer) -> None:
+        self.name = name
+        self.shape = shape
+        self.version = 0
+        self._initializer = initializer
+        self._value: NDArray[Any] | None = None
+        self._grad: NDArray[Any] | None = None
+
+    @property
+    def is_set(self) -> bool:
+        return self._value is not None
+
+    def initialize(self, rng: np.random.Generator, dtype: np.dtype[Any]) -> None:
+        """Fill with starting values."""
+        self._value = np.ascontiguousarray(self._initializer(rng, self.shape), dtype)
+        self.version += 1
+
+    def assign(self, value: Any, dtype: np.dtype[Any]) -> None:
+        """Take the value, and the dtype, from an array of the parameter's shape."""
+        self._value = _check.real_array(value, self.name, dtype, self.shape).copy()
+        self._grad = None
+        self.version += 1
+
+    @property
+    def value(self) -> NDArray[Any]:
+        """The array, read-only. Assign to ``value`` to change it: the new array is copied in."""
+        view = self._array().view()
+        view.flags.writeable = False
+        return view
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        array = self._array()
+        array[...] = _check.real_array(value, self.name, array.dtype, self.shape)
+        self.version += 1
+
+    def writable(self) -> NDArray[Any]:
+        """The array itself, to change in place; counts as a change. Ask again for each change."""
+        self.version += 1
+        return self._array()
+
+    @property
+    def grad(self) -> NDArray[Any]:
+        """The gradient, which a backward pass adds to; zeros at first."""
+        if self._grad is None:
+            self._grad = np.zeros_like(self._array())
+        return self._grad
+
+    def zero_grad(self) -> None:
+        if self._grad is not None:
+            self._grad.fill(0)
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape))
+
+    def _array(self) -> NDArray[Any]:
+        if self._value is None:
+            raise RuntimeError(f"{self.name} has no value yet: build its layer first")
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"Parameter({self.name!r}, shape={self.shape})"

@@ -1,0 +1,266 @@
+"""Training a model on arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm import _check, losses, metrics
+from fastlstm.callbacks import Callback, Progress, ProgressBar
+from fastlstm.losses import Loss, step_weights
+from fastlstm.model import Model
+from fastlstm.optim import Adam, Optimizer, clip_grad_norm
+
+Array = NDArray[Any]
+Batch = tuple[Array, Array, NDArray[np.intp] | None, Array | None]
+
+
+class History:
+    """Figures of every epoch: ``history["loss"]`` is a list of floats, one an epoch; see ``history.names``."""
+
+    def __init__(self) -> None:
+        self._figures: dict[str, list[float]] = {}
+
+    def add(self, logs: dict[str, float]) -> None:
+        for name, value in logs.items():
+            self._figures.setdefault(name, []).append(value)
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._figures)
+
+    def __getitem__(self, name: str) -> list[float]:
+        if name not in self._figures:
+            raise KeyError(f"no figure {name!r}; there are {self.names}")
+        return self._figures[name]
+
+    def __len__(self) -> int:
+        return len(self._figures.get("loss", ()))
+
+    def __repr__(self) -> str:
+        last = ", ".join(f"{name}={values[-1]:.4g}" for name, values in self._figures.items())
+        return f"History({len(self)} epochs: {last})"
+
+
+class Trainer:
+    """Fits a model to data by back-propagation through time.
+
+    Parameters
+    ----------
+    model : Model
+    loss : Loss, its name, or a function
+        A function takes (pred, target, weight) and returns the value and its gradient by pred.
+    optimizer : Optimizer, default Adam()
+    clip_norm : float, optional
+        Largest norm of the gradient, all parameters together.
+    metrics : names or functions
+        Reported beside the loss, see `fastlstm.metrics`.
+    callbacks : Callbacks
+
+    Examples
+    --------
+    >>> import fastlstm as fl, numpy as np
+    >>> x = np.random.default_rng(0).normal(size=(64, 10, 1))
+    >>> model = fl.Model([fl.LSTM(1, 8), fl.Last(), fl.Dense(8, 1)], seed=0)
+    >>> trainer = fl.Trainer(model, loss=fl.mse, optimizer=fl.Adam(lr=0.01))
+    >>> history = trainer.fit(x, x.sum(1), epochs=30, batch_size=16, seed=0)
+    >>> history["loss"][-1] < 0.2 * history["loss"][0]
+    True
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        loss: Any,
+        optimizer: Optimizer | None = None,
+        clip_norm: float | None = None,
+        metrics: Sequence[Any] = (),
+        callbacks: Iterable[Callback] = (),
+    ) -> None:
+        if not isinstance(model, Model):
+            raise TypeError(f"model: expected a Model, got {type(model).__name__}")
+        if optimizer is not None and not isinstance(optimizer, Optimizer):
+            raise TypeError(f"optimizer: expected an Optimizer such as fl.Adam(lr=1e-3), got {optimizer!r}")
+        self.model = model
+        self.loss = losses.get(loss)
+        self.optimizer = optimizer if optimizer is not None else Adam()
+        self.clip_norm = None if clip_norm is None else _check.number(clip_norm, "clip_norm", 0)
+        self.metrics = named_metrics(metrics)
+        self.callbacks = list(callbacks)
+
+    def fit(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        epochs: int,
+        batch_size: int = 32,
+        validation: tuple[Any, ...] | None = None,
+        lengths: Any = None,
+        sample_weight: Any = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        progress: bool | None = None,
+    ) -> History:
+        """Train for some epochs.
+
+        Parameters
+        ----------
+        x : (N, T, F) numbers, or (N, T) tokens
+        y : array
+            Targets in the shape of the model's output; for `softmax_cross_entropy` whole numbers without its last axis.
+        epochs, batch_size : int
+        validation : (x, y) or (x, y, lengths), optional
+            Evaluated after each epoch: ``val_loss``.
+        lengths : (N,) ints from 1 to T, optional
+            Real steps of each sequence; where the model gives an output for each step, those beyond do not count.
+        sample_weight : (N,) or (N, T), optional
+            What each sequence or step counts.
+        shuffle : bool
+            Whether the sequences come in a new order in each epoch.
+        seed : int
+            Of the order and of the dropout masks: same seed, same bits.
+        progress : bool, optional
+            Whether a bar is shown; None shows one on a terminal.
+
+        Raises
+        ------
+        FloatingPointError
+            If the loss or the gradient is no longer finite; the parameters are those before that step.
+        """
+        epochs, batch_size = _check.positive_int(epochs, "epochs"), _check.positive_int(batch_size, "batch_size")
+        x, y, lengths, weight = self._as_data(x, y, lengths, sample_weight)
+        if validation is not None:
+            if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
+                raise TypeError(f"validation: expected (x, y) or (x, y, lengths), got {type(validation).__name__}")
+            validation = self._as_data(*validation[:2], validation[2] if len(validation) == 3 else None, None)
+        tape = self.model.tape(seed)
+        rng = np.random.default_rng(seed)
+        state = Progress(epochs, -(-len(x) // batch_size), self.model.parameters())
+        callbacks = self.callbacks if progress is False else [*self.callbacks, ProgressBar()]
+        history = History()
+        call(callbacks, "on_fit_begin", state)
+        try:
+            for state.epoch in range(1, epochs + 1):
+                order = rng.permutation(len(x)) if shuffle else np.arange(len(x))
+                figures = Averages(self._names)
+                for state.batch, batch in enumerate(batches((x, y, lengths, weight), order, batch_size), start=1):
+                    state.sequences = len(batch[0])
+                    state.loss = self._step(batch, tape, figures, state)
+                    call(callbacks, "on_batch_end", state)
+                state.logs = figures.means()
+                if validation is not None:
+                    logs = self._evaluate(validation, batch_size)
+                    state.logs.update({"val_" + name: value for name, value in logs.items()})
+                state.loss = state.logs["loss"]
+                history.add(state.logs)
+                call(callbacks, "on_epoch_end", state)
+                if state.stop:
+                    break
+        finally:
+            call(callbacks, "on_fit_end", state)
+        return history
+
+    def evaluate(
+        self, x: Any, y: Any, *, batch_size: int = 256, lengths: Any = None, sample_weight: Any = None
+    ) -> dict[str, float]:
+        """Loss and metrics over all of x and y, without training."""
+        data = self._as_data(x, y, lengths, sample_weight)
+        return self._evaluate(data, _check.positive_int(batch_size, "batch_size"))
+
+    @property
+    def _names(self) -> list[str]:
+        return ["loss", *(name for name, _ in self.metrics)]
+
+    def _as_data(self, x: Any, y: Any, lengths: Any, weight: Any) -> Batch:
+        x, lengths = self.model.as_input(x, lengths)
+        y = np.asarray(y)
+        if len(y.shape) == 0 or len(y) != len(x):
+            raise ValueError(f"y: expected {len(x)} targets, one for each sequence of x, got shape {y.shape}")
+        if weight is not None:
+            weight = np.asarray(weight)
+            if weight.shape not in ((len(x),), x.shape[:2]):
+                expected = f"({len(x)},) or {_check.describe(x.shape[:2])}"
+                raise ValueError(f"sample_weight: expected shape {expected}, got {_check.describe(weight.shape)}")
+        return x, y, lengths, weight
+
+    def _weights(self, pred: Array, lengths: NDArray[np.intp] | None, weight: Array | None) -> Array:
+        """What each step of the output counts."""
+        weights = step_weights(weight, pred.shape[:-1], pred.dtype)
+        if lengths is not None and pred.ndim == 3:
+            weights = weights * (np.arange(pred.shape[1]) < lengths[:, None])
+        return weights
+
+    def _step(self, batch: Batch, tape: Any, figures: Averages, state: Progress) -> float:
+        x, y, lengths, weight = batch
+        pred = self.model.pass_forward(x, tape, training=True, lengths=lengths)
+        weights = self._weights(pred, lengths, weight)
+        value, dpred = self.loss(pred, y, weights)
+        where = f"in epoch {state.epoch}, batch {state.batch}; try a smaller learning rate or clip_norm"
+        if not np.isfinite(value):
+            raise FloatingPointError(f"the loss is {value} {where}")
+        self.model.zero_grad()
+        self.model.backward(dpred, tape, input_gradient=False)
+        norm = clip_grad_norm(state.parameters, np.inf if self.clip_norm is None else self.clip_norm)
+        if not np.isfinite(norm):
+            raise FloatingPointError(f"the norm of the gradient is {norm} {where}")
+        self.optimizer.step(state.parameters)
+        figures.add(value, self._normaliser(weights), self._measure(pred, y, weights), weights)
+        return value
+
+    def _evaluate(self, data: Batch, batch_size: int) -> dict[str, float]:
+        tape = self.model.tape()
+        figures = Averages(self._names)
+        for x, y, lengths, weight in batches(data, np.arange(len(data[0])), batch_size):
+            pred = self.model.pass_forward(x, tape, training=False, lengths=lengths)
+            weights = self._weights(pred, lengths, weight)
+            if weights.any():
+                value = self.loss(pred, y, weights)[0]
+                figures.add(value, self._normaliser(weights), self._measure(pred, y, weights), weights)
+        return figures.means()
+
+    def _normaliser(self, weights: Array) -> float:
+        return self.loss.normaliser(weights) if isinstance(self.loss, Loss) else float(weights.sum())
+
+    def _measure(self, pred: Array, y: Array, weights: Array) -> list[float]:
+        return [metric(pred, y, weights) for _, metric in self.metrics]
+
+
+class Averages:
+    """Means of figures over batches, each batch counting as much as it holds."""
+
+    def __init__(self, names: list[str]) -> None:
+        self._names = names
+        self._sums = np.zeros((2, len(names)))
+
+    def add(self, loss: float, loss_count: float, measured: list[float], weights: Array) -> None:
+        counts = np.array([loss_count] + [float(weights.sum())] * len(measured))
+        self._sums += [counts * [loss, *measured], counts]
+
+    def means(self) -> dict[str, float]:
+        return dict(zip(self._names, (self._sums[0] / self._sums[1]).tolist(), strict=True))
+
+
+def batches(data: Batch, order: NDArray[np.intp], batch_size: int) -> Iterator[Batch]:
+    """The rows of data in this order, batch_size at a time."""
+    x, y, lengths, weight = data
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
+        yield (
+            x[rows],
+            y[rows],
+            None if lengths is None else lengths[rows],
+            None if weight is None else weight[rows],
+        )
+
+
+def named_metrics(chosen: Sequence[Any]) -> list[tuple[str, Callable[..., float]]]:
+    return [metrics.get(metric) for metric in chosen]
+
+
+def call(callbacks: Iterable[Callback], hook: str, progress: Progress) -> None:
+    for callback in callbacks:
+        getattr(callback, hook)(progress)
