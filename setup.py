@@ -39,6 +39,5 @@ directives = {
     "wraparound": False,
     "cdivision": True,
     "initializedcheck": False,
-    "embedsignature": True,
 }
 setup(ext_modules=cythonize(extensions, compiler_directives=directives))

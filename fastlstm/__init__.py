@@ -2,6 +2,8 @@
 
 from fastlstm import io as io
 from fastlstm._version import __version__ as __version__
+from fastlstm.activations import sigmoid as sigmoid
+from fastlstm.activations import softmax as softmax
 from fastlstm.callbacks import Callback as Callback
 from fastlstm.callbacks import EarlyStopping as EarlyStopping
 from fastlstm.io.native import load as load
@@ -16,7 +18,6 @@ from fastlstm.losses import huber as huber
 from fastlstm.losses import mae as mae
 from fastlstm.losses import mse as mse
 from fastlstm.losses import sigmoid_cross_entropy as sigmoid_cross_entropy
-from fastlstm.losses import softmax as softmax
 from fastlstm.losses import softmax_cross_entropy as softmax_cross_entropy
 from fastlstm.model import Model as Model
 from fastlstm.model import Stream as Stream
@@ -28,3 +29,4 @@ from fastlstm.optim import clip_grad_norm as clip_grad_norm
 from fastlstm.parameter import Parameter as Parameter
 from fastlstm.train import History as History
 from fastlstm.train import Trainer as Trainer
+from fastlstm.workspace import Workspace as Workspace

@@ -16,7 +16,7 @@ Shape = tuple[int | str, ...]
 def dtype_of(dtype: Any) -> np.dtype[Any]:
     """float32 or float64, as a NumPy dtype."""
     try:
-        found = np.dtype(dtype)
+        found: np.dtype[Any] = np.dtype(dtype)
     except TypeError:
         raise TypeError(f"dtype: expected 'float32' or 'float64', got {dtype!r}") from None
     if found not in (np.dtype("float32"), np.dtype("float64")):

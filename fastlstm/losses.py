@@ -65,7 +65,7 @@ class Loss:
         if time not in (None, "mean", "sum"):
             raise ValueError(f"time: expected 'mean' or 'sum', got {time!r}")
         for key, value in options.items():
-            _check.number(value, key, np.finfo(np.float32).tiny)
+            _check.number(value, key, float(np.finfo(np.float32).tiny))
         copy = Loss(self._kernel, self.__doc__ or "", labels=self._labels, **{**self.options, **options})
         copy.time = time or self.time
         return copy
@@ -149,24 +149,6 @@ sigmoid_cross_entropy = Loss(
     kernels.sigmoid_cross_entropy,
     "-t log s(p) - (1 - t) log(1 - s(p)) in nats, s the logistic function, for scores p and t from 0 to 1.",
 )
-
-
-def softmax(x: Any) -> Array:
-    """exp(x) / sum of exp(x) over the last axis: scores to probabilities.
-
-    >>> import fastlstm as fl
-    >>> fl.softmax([[0.0, 0.0]])
-    array([[0.5, 0.5]])
-    """
-    array = np.asarray(x)
-    if array.dtype != np.float32:
-        array = array.astype(np.float64)
-    if array.ndim == 0 or array.shape[-1] == 0:
-        raise ValueError(f"x: expected at least one score, got shape {describe(array.shape)}")
-    rows = np.ascontiguousarray(array).reshape(-1, array.shape[-1])
-    y = np.empty_like(rows)
-    kernels.softmax(rows, y)
-    return y.reshape(array.shape)
 
 
 def get(loss: Any) -> Loss | Callable[..., tuple[float, Array]]:

@@ -66,7 +66,7 @@ class Model:
                 raise TypeError(f"layers: expected layers, got {layer!r} at {i}")
             if any(layer is earlier for earlier in self.layers[:i]):
                 raise ValueError(f"layers: {type(layer).__name__} at {i} stands in the model twice")
-            if layer.dtype not in (None, self.dtype):
+            if layer.dtype is not None and layer.dtype != self.dtype:
                 raise ValueError(
                     f"dtype: layer {i} ({type(layer).__name__}) is {layer.dtype}, but the model is {self.dtype}; "
                     f"pass dtype={str(layer.dtype)!r} to the model"

@@ -51,10 +51,10 @@ class Optimizer:
             self.update(
                 parameter.writable().reshape(-1),
                 parameter.grad.reshape(-1),
-                *(slots[name].reshape(-1) for name in self.slots),
+                {name: array.reshape(-1) for name, array in slots.items()},
             )
 
-    def update(self, value: Array, grad: Array, *slots: Array) -> None:
+    def update(self, value: Array, grad: Array, slots: dict[str, Array]) -> None:
         """One step of one parameter, all arrays flat, in place."""
         raise NotImplementedError(f"{type(self).__name__} must write update")
 
@@ -76,9 +76,9 @@ class SGD(Optimizer):
             raise ValueError("momentum: expected above 0 for Nesterov, got 0")
         self.slots = ("velocity",) if momentum else ()
 
-    def update(self, value: Array, grad: Array, *slots: Array) -> None:
+    def update(self, value: Array, grad: Array, slots: dict[str, Array]) -> None:
         if slots:
-            kernels.momentum(value, grad, *slots, self.lr, self.momentum, self.weight_decay, self.nesterov)
+            kernels.momentum(value, grad, slots["velocity"], self.lr, self.momentum, self.weight_decay, self.nesterov)
         else:
             kernels.sgd(value, grad, self.lr, self.weight_decay)
 
@@ -96,8 +96,8 @@ class RMSprop(Optimizer):
         self.rho = _check.number(rho, "rho", 0, 1, open_high=True)
         self.eps = _check.number(eps, "eps", 0)
 
-    def update(self, value: Array, grad: Array, *slots: Array) -> None:
-        kernels.rmsprop(value, grad, *slots, self.lr, self.rho, self.eps)
+    def update(self, value: Array, grad: Array, slots: dict[str, Array]) -> None:
+        kernels.rmsprop(value, grad, slots["square"], self.lr, self.rho, self.eps)
 
 
 class Adam(Optimizer):
@@ -114,8 +114,12 @@ class Adam(Optimizer):
         self.beta1, self.beta2 = (_check.number(beta, "betas", 0, 1, open_high=True) for beta in betas)
         self.eps = _check.number(eps, "eps", 0)
 
-    def update(self, value: Array, grad: Array, *slots: Array) -> None:
-        kernels.adam(value, grad, *slots, self.lr, self.beta1, self.beta2, self.eps, self.weight_decay, self.steps)
+    def update(self, value: Array, grad: Array, slots: dict[str, Array]) -> None:
+        kernels.adam(
+            *(value, grad, slots["mean"], slots["square"]),
+            *(self.lr, self.beta1, self.beta2, self.eps, self.weight_decay),
+            self.steps,
+        )
 
 
 class AdamW(Adam):

@@ -133,10 +133,13 @@ class Trainer:
         """
         epochs, batch_size = _check.positive_int(epochs, "epochs"), _check.positive_int(batch_size, "batch_size")
         x, y, lengths, weight = self._as_data(x, y, lengths, sample_weight)
+        held_out: Batch | None = None
         if validation is not None:
             if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
                 raise TypeError(f"validation: expected (x, y) or (x, y, lengths), got {type(validation).__name__}")
-            validation = self._as_data(*validation[:2], validation[2] if len(validation) == 3 else None, None)
+            held_out = self._as_data(
+                validation[0], validation[1], validation[2] if len(validation) == 3 else None, None
+            )
         tape = self.model.tape(seed)
         rng = np.random.default_rng(seed)
         state = Progress(epochs, -(-len(x) // batch_size), self.model.parameters())
@@ -152,8 +155,8 @@ class Trainer:
                     state.loss = self._step(batch, tape, figures, state)
                     call(callbacks, "on_batch_end", state)
                 state.logs = figures.means()
-                if validation is not None:
-                    logs = self._evaluate(validation, batch_size)
+                if held_out is not None:
+                    logs = self._evaluate(held_out, batch_size)
                     state.logs.update({"val_" + name: value for name, value in logs.items()})
                 state.loss = state.logs["loss"]
                 history.add(state.logs)

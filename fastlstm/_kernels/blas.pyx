@@ -5,6 +5,8 @@ swapped here, once, and nowhere else. Sizes come as Py_ssize_t and are checked a
 """
 
 from libc.limits cimport INT_MAX
+from libc.string cimport memset
+
 from scipy.linalg.cython_blas cimport dgemm, dgemv, sgemm, sgemv
 
 from fastlstm._kernels.real cimport real
@@ -31,7 +33,7 @@ cdef int gemm(
         return 0
     cdef char ta = b'T' if trans_a == TRANS else b'N'
     cdef char tb = b'T' if trans_b == TRANS else b'N'
-    cdef char tv = b'N' if trans_b == TRANS else b'T'
+    cdef char tv = b'T' if trans_b == TRANS else b'N'
     cdef int mi = <int>m, ni = <int>n, ki = <int>k, la = <int>lda, lb = <int>ldb, lc = <int>ldc, one_step = 1
     cdef int rows = ki if trans_b == TRANS else ni, columns = ni if trans_b == TRANS else ki
     cdef real one = 1
@@ -39,7 +41,8 @@ cdef int gemm(
     cdef real* pb = <real*>b
     # a row vector times a matrix: gemv reads the matrix once, where gemm would pack it first
     if m == 1 and trans_a == NO_TRANS and k > 0:
-        tv = b'T' if trans_b == TRANS else b'N'
+        if beta == 0:
+            memset(c, 0, n * sizeof(real))              # some BLAS multiply a NaN in c by beta
         if real is float:
             sgemv(&tv, &rows, &columns, &one, pb, &lb, pa, &one_step, &beta, c, &one_step)
         else:

@@ -1,4 +1,4 @@
-"""Losses and their gradients, and softmax, row by row.
+"""Losses and their gradients, row by row.
 
 Each loss takes pred (R, F), a target, and a weight for each row, writes the gradient to dpred (R, F) and returns
     sum over rows of weight[r] · loss(pred[r], target[r]),
@@ -8,10 +8,8 @@ weight 0 is not looked at: its pred and target may hold anything, and its gradie
 
 from libc.math cimport fabs, log, log1p
 
+from fastlstm._kernels.activations cimport row_exp
 from fastlstm._kernels.real cimport exp, real, sigmoid
-
-cdef enum:
-    LANES = 16
 
 
 ctypedef double (*elementwise)(double pred, double target, double delta, double* slope) noexcept nogil
@@ -52,7 +50,10 @@ cdef double rows_of(
 ) except? -1:
     cdef Py_ssize_t R = pred.shape[0], F = pred.shape[1], r, j
     cdef double total = 0, row, w, slope = 0
-    if target.shape[0] != R or target.shape[1] != F or weight.shape[0] != R or dpred.shape[0] != R or dpred.shape[1] != F:
+    if (
+        target.shape[0] != R or target.shape[1] != F or weight.shape[0] != R or dpred.shape[0] != R
+        or dpred.shape[1] != F
+    ):
         raise ValueError("loss: sizes do not agree")
     with nogil:
         for r in range(R):
@@ -91,67 +92,6 @@ def sigmoid_cross_entropy(
 ):
     """-t log s(p) - (1 - t) log(1 - s(p))"""
     return rows_of(binary_cross_entropy, pred, target, weight, dpred, 0)
-
-
-cdef real row_max(const real* x, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t j = 0, lane
-    cdef real[LANES] best
-    cdef real top = x[0]
-    if n >= LANES:
-        for lane in range(LANES):
-            best[lane] = x[lane]
-        j = LANES
-        while j + LANES <= n:
-            for lane in range(LANES):
-                best[lane] = x[j + lane] if x[j + lane] > best[lane] else best[lane]
-            j += LANES
-        for lane in range(LANES):
-            top = best[lane] if best[lane] > top else top
-    for j in range(j, n):
-        top = x[j] if x[j] > top else top
-    return top
-
-
-cdef double row_sum(const real* x, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t j = 0, lane
-    cdef double[LANES] sums
-    cdef double total = 0
-    for lane in range(LANES):
-        sums[lane] = 0
-    while j + LANES <= n:
-        for lane in range(LANES):
-            sums[lane] += x[j + lane]
-        j += LANES
-    for lane in range(LANES):
-        total += sums[lane]
-    for j in range(j, n):
-        total += x[j]
-    return total
-
-
-# y[j] = exp(x[j] - max); returns the sum and gives the max. The loop over exp is vector code.
-cdef double row_exp(const real* x, real* y, Py_ssize_t n, real* top) noexcept nogil:
-    cdef Py_ssize_t j
-    cdef real shift = row_max(x, n)
-    for j in range(n):
-        y[j] = exp(x[j] - shift)
-    top[0] = shift
-    return row_sum(y, n)
-
-
-def softmax(const real[:, ::1] x, real[:, ::1] y):
-    """y[r] = exp(x[r]) / sum of exp(x[r])"""
-    cdef Py_ssize_t R = x.shape[0], V = x.shape[1], r, j
-    cdef real top = 0, inverse
-    if y.shape[0] != R or y.shape[1] != V:
-        raise ValueError("softmax: sizes do not agree")
-    if V == 0:
-        return
-    with nogil:
-        for r in range(R):
-            inverse = <real>(1 / row_exp(&x[r, 0], &y[r, 0], V, &top))
-            for j in range(V):
-                y[r, j] *= inverse
 
 
 def softmax_cross_entropy(

@@ -101,8 +101,8 @@ def forward(
 ):
     """Fill h (N + S, H), c and gates from x (S, I); the first N rows of h and c are the initial states.
 
-    For training c is (N + S, H) and gates (S, 4H), and both are what `backward` needs. Otherwise c is (N, H), updated in
-    place (the row of a sequence that has ended keeps its final state), and gates is scratch of at least N rows: the
+    For training c is (N + S, H) and gates (S, 4H), and both are what `backward` needs. Otherwise c is (N, H), updated
+    in place (the row of a sequence that has ended keeps its final state), and gates is scratch of at least N rows: the
     inputs of as many steps as fit in it are projected at a time.
     """
     cdef Py_ssize_t S = x.shape[0], I = x.shape[1], H = w_hh.shape[1], T = alive.shape[0], N = h.shape[0] - S
@@ -112,7 +112,7 @@ def forward(
         or w_ih.shape[0] != 4 * H or w_ih.shape[1] != I or w_hh.shape[0] != 4 * H or H < 1 or I < 1
         or c.shape[0] != (N + S if keep else N) or gates.shape[0] < (S if keep else N)
     ):
-        raise ValueError("lstm.forward: sizes d_o not agree")
+        raise ValueError("lstm.forward: sizes do not agree")
     check_alive(alive, S, N)
     cdef Py_ssize_t t = 0, first, last, rows, r, m, capacity = gates.shape[0]
     cdef Py_ssize_t start = 0                      # row of x where step t begins
@@ -153,8 +153,9 @@ def backward(
 ):
     """Gradients of what `forward` computed, from dy (S, H), the gradient of every output.
 
-    dh, dc (N, H) hold the gradients of the final states on entry and those of the initial states on return. dw_ih,
-    dw_hh and dbias (empty if there is no bias) are added to; dx is written, unless it has no rows. gates is overwritten.
+    dh, dc (N, H) hold the gradients of the final states on entry and those of the initial states on return.
+    dw_ih, dw_hh and dbias (empty if there is no bias) are added to; dx is written, unless it has no rows; gates is
+    overwritten.
     """
     cdef Py_ssize_t S = x.shape[0], I = x.shape[1], H = w_hh.shape[1], T = alive.shape[0], N = h.shape[0] - S
     if (
@@ -164,7 +165,7 @@ def backward(
         or dw_hh.shape[1] != H or dx.shape[0] not in (0, S) or dx.shape[1] != I or dh.shape[0] != N
         or dh.shape[1] != H or dc.shape[0] != N or dc.shape[1] != H or dy.shape[0] != S or dy.shape[1] != H
     ):
-        raise ValueError("lstm.backward: sizes d_o not agree")
+        raise ValueError("lstm.backward: sizes do not agree")
     check_alive(alive, S, N)
     cdef Py_ssize_t t, r, m, end = S, start, before, row, rows
     with nogil:

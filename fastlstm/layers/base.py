@@ -42,6 +42,7 @@ class Layer:
         self._dtype = None if dtype is None else _check.dtype_of(dtype)
         self._seed = seed
         self._parameters: dict[str, Parameter] = {}
+        self._built = False
 
     def add(self, name: str, shape: tuple[int, ...], initializer: Initializer) -> None:
         self._parameters[name] = Parameter(name, shape, initializer)
@@ -53,8 +54,11 @@ class Layer:
 
     def build(self, dtype: Any = None, rng: np.random.Generator | None = None) -> None:
         """Settle the dtype and give every parameter that has no value yet its starting value."""
+        if self._built:
+            return
         if self._dtype is None:
             self._dtype = _check.dtype_of(dtype or "float32")
+        self._built = True
         missing = [parameter for parameter in self._parameters.values() if not parameter.is_set]
         if missing and (self._seed is not None or rng is None):
             rng = np.random.default_rng(self._seed)

@@ -55,9 +55,13 @@ def drop(x: Array, rate: float, tape: Workspace, name: str = "") -> Array:
     tape.rng.random(out=mask, dtype=x.dtype.type)
     np.greater_equal(mask, rate, out=mask)
     mask *= 1 / (1 - rate)
-    return np.multiply(x, mask, out=tape.array("dropped" + name, x.shape, x.dtype))
+    dropped = tape.array("dropped" + name, x.shape, x.dtype)
+    np.multiply(x, mask, out=dropped)
+    return dropped
 
 
 def drop_backward(dy: Array, tape: Workspace, name: str = "") -> Array:
     mask = tape.array("mask" + name, dy.shape, dy.dtype)
-    return np.multiply(dy, mask, out=tape.array("undropped" + name, dy.shape, dy.dtype))
+    dx = tape.array("undropped" + name, dy.shape, dy.dtype)
+    np.multiply(dy, mask, out=dx)
+    return dx

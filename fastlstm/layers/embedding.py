@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-
 from fastlstm import _check, init
 from fastlstm._check import Shape
 from fastlstm._kernels import rows

@@ -146,6 +146,7 @@ class LSTM(Layer):
         self, x: Array, state: State | None, tape: Workspace, *, training: bool, lengths: Index | None
     ) -> tuple[Array, State]:
         """`forward` from an initial state, None for zeros; also returns the final one."""
+        self.build()
         n, t, _ = x.shape
         packing = tape.notes["packing"] = Packing(n, t, lengths)
         dropping = tape.notes["dropping"] = training and self.dropout > 0
@@ -184,7 +185,9 @@ class LSTM(Layer):
                 part = tape.child(direction.suffix)
                 own = packed[:, d * self.hidden_size : (d + 1) * self.hidden_size]
                 inputs.append(direction.backward(own, end, start, packing, part, wanted=wanted))
-            packed = np.add(*inputs, out=inputs[0]) if self.bidirectional else inputs[0]
+            packed = inputs[0]
+            if self.bidirectional:
+                packed += inputs[1]
             if k and tape.notes["dropping"]:
                 packed = drop_backward(packed, tape, directions[0].suffix)
         if not input_gradient:

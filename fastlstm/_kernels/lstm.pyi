@@ -1,0 +1,31 @@
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+def forward(
+    h: NDArray[Any],
+    c: NDArray[Any],
+    gates: NDArray[Any],
+    x: NDArray[Any],
+    w_ih: NDArray[Any],
+    w_hh: NDArray[Any],
+    bias: NDArray[Any],
+    alive: NDArray[np.intp],
+) -> None: ...
+def backward(
+    dw_ih: NDArray[Any],
+    dw_hh: NDArray[Any],
+    dbias: NDArray[Any],
+    dx: NDArray[Any],
+    dh: NDArray[Any],
+    dc: NDArray[Any],
+    gates: NDArray[Any],
+    dy: NDArray[Any],
+    x: NDArray[Any],
+    h: NDArray[Any],
+    c: NDArray[Any],
+    w_ih: NDArray[Any],
+    w_hh: NDArray[Any],
+    alive: NDArray[np.intp],
+) -> None: ...

@@ -1,0 +1,179 @@
+"""Every kind of bad input gets an error that names the argument, what was expected and what came."""
+
+import numpy as np
+import pytest
+
+import fastlstm as fl
+
+
+def model():
+    return fl.Model([fl.LSTM(3, 4), fl.Last(), fl.Dense(4, 2)], seed=0)
+
+
+def words():
+    return fl.Model([fl.Embedding(10, 3), fl.LSTM(3, 4), fl.Dense(4, 10)], seed=0)
+
+
+def trainer():
+    return fl.Trainer(model(), fl.mse)
+
+
+X = np.zeros((2, 5, 3))
+
+
+def spoilt(value, at=(1, 2, 0)):
+    x = X.copy()
+    x[at] = value
+    return x
+
+
+VALUE_ERRORS = {
+    "rank": (lambda: model().predict(np.zeros((5, 3))), r"x: expected shape \(N, T, 3\), got \(5, 3\)"),
+    "features": (lambda: model().predict(np.zeros((2, 5, 4))), r"x: expected shape \(N, T, 3\), got \(2, 5, 4\)"),
+    "empty batch": (
+        lambda: model().predict(np.zeros((0, 5, 3))),
+        r"x: expected shape \(N, T, 3\) with N and T at least 1, got \(0, 5, 3\)",
+    ),
+    "no steps": (lambda: model().predict(np.zeros((2, 0, 3))), r"with N and T at least 1, got \(2, 0, 3\)"),
+    "nan": (lambda: model().predict(spoilt(np.nan)), r"x: expected finite numbers, got nan at \[1, 2, 0\]"),
+    "infinity": (lambda: model().predict(spoilt(-np.inf)), r"x: expected finite numbers, got -inf at \[1, 2, 0\]"),
+    "too large for float32": (lambda: model().predict(spoilt(1e300)), r"got inf at \[1, 2, 0\]"),
+    "nan in forward": (
+        lambda: model().forward(spoilt(np.nan), model().tape(), training=True),
+        r"x: expected finite numbers, got nan at \[1, 2, 0\]",
+    ),
+    "ragged lists": (lambda: model().predict([[[1, 2, 3]], [[1, 2, 3], [4, 5, 6]]]), "x: expected a regular array"),
+    "length 0": (lambda: model().predict(X, lengths=[5, 0]), r"lengths: expected 1 to 5, got 0 at \[1\]"),
+    "negative length": (lambda: model().predict(X, lengths=[-1, 2]), r"lengths: expected 1 to 5, got -1 at \[0\]"),
+    "length beyond T": (lambda: model().predict(X, lengths=[6, 2]), r"lengths: expected 1 to 5, got 6 at \[0\]"),
+    "number of lengths": (lambda: model().predict(X, lengths=[1, 2, 3]), r"lengths: expected shape \(2,\), got \(3,\)"),
+    "token beyond": (lambda: words().predict([[3, 10]]), r"x: expected 0 to 9, got 10 at \[0, 1\]"),
+    "negative token": (lambda: words().predict([[3, -1]]), r"x: expected 0 to 9, got -1 at \[0, 1\]"),
+    "rank of tokens": (lambda: words().predict([3, 1]), r"x: expected shape \(N, T\), got \(2,\)"),
+    "batch size": (lambda: model().predict(X, batch_size=0), "batch_size: expected at least 1, got 0"),
+    "state shape": (
+        lambda: fl.LSTM(3, 4)(X, state=(np.zeros((1, 2, 4)), np.zeros((2, 2, 4)))),
+        r"state c: expected shape \(1, 2, 4\), got \(2, 2, 4\)",
+    ),
+    "nan in state": (
+        lambda: fl.LSTM(3, 4)(X, state=(np.full((1, 2, 4), np.nan), np.zeros((1, 2, 4)))),
+        r"state h: expected finite numbers, got nan at \[0, 0, 0\]",
+    ),
+    "layer sizes": (
+        lambda: fl.Model([fl.LSTM(3, 8), fl.Dense(4, 1)]),
+        r"layer 1 \(Dense\): input_size: expected 8, the size of what comes in, got 4",
+    ),
+    "after Last": (
+        lambda: fl.Model([fl.LSTM(3, 8), fl.Last(), fl.LSTM(8, 8)]),
+        r"layer 2 \(LSTM\): LSTM takes sequences \(N, T, 8\), got \(N, 8\)",
+    ),
+    "Last twice": (lambda: fl.Model([fl.Last(), fl.Last()]), r"layer 1 \(Last\): Last takes sequences"),
+    "Embedding later": (
+        lambda: fl.Model([fl.LSTM(3, 8), fl.Embedding(3, 3)]),
+        r"layer 1 \(Embedding\): Embedding takes tokens \(N, T\) and must be the first layer",
+    ),
+    "no layers": (lambda: fl.Model([]), "layers: expected at least one, got none"),
+    "layer dtype": (
+        lambda: fl.Model([fl.LSTM(3, 8, dtype="float64")]),
+        r"dtype: layer 0 \(LSTM\) is float64, but the model is float32; pass dtype='float64'",
+    ),
+    "hidden size": (lambda: fl.LSTM(3, 0), "hidden_size: expected at least 1, got 0"),
+    "dropout": (lambda: fl.LSTM(3, 4, dropout=1.0), "dropout: expected at least 0 and below 1, got 1.0"),
+    "rate": (lambda: fl.Dropout(-0.1), "rate: expected at least 0 and below 1, got -0.1"),
+    "bidirectional stream": (
+        lambda: fl.Model([fl.LSTM(3, 4, bidirectional=True)]).stream(),
+        r"layer 0 \(LSTM\): a bidirectional LSTM cannot stream",
+    ),
+    "stream batch": (lambda: model().stream(2).step(np.zeros((3, 3))), r"x_t: expected shape \(2, 3\), got \(3, 3\)"),
+    "stream features": (lambda: model().stream().step(np.zeros(4)), r"x: expected shape \(N, T, 3\)"),
+    "stream nan": (lambda: model().stream().step([0, np.nan, 0]), "x: expected finite numbers, got nan"),
+    "reset": (lambda: model().stream(2).reset(2), "rows: expected rows of a batch of 2, got 2"),
+    "number of targets": (
+        lambda: trainer().fit(X, np.zeros((3, 2)), epochs=1),
+        r"y: expected 2 targets, one for each sequence of x, got shape \(3, 2\)",
+    ),
+    "shape of targets": (
+        lambda: trainer().fit(X, np.zeros((2, 3)), epochs=1),
+        r"target: expected shape \(2, 2\), got \(2, 3\)",
+    ),
+    "class out of range": (
+        lambda: fl.Trainer(model(), "softmax_cross_entropy").fit(X, [0, 2], epochs=1, shuffle=False),
+        r"target: expected 0 to 1, got 2 at \[1\]",
+    ),
+    "epochs": (lambda: trainer().fit(X, np.zeros((2, 2)), epochs=0), "epochs: expected at least 1, got 0"),
+    "nan in training": (lambda: trainer().fit(spoilt(np.nan), np.zeros((2, 2)), epochs=1), r"x: .* nan at \[1, 2, 0\]"),
+    "nan in validation": (
+        lambda: trainer().fit(X, np.zeros((2, 2)), epochs=1, validation=(spoilt(np.nan), np.zeros((2, 2)))),
+        r"x: expected finite numbers, got nan at \[1, 2, 0\]",
+    ),
+    "sample weight": (
+        lambda: trainer().fit(X, np.zeros((2, 2)), epochs=1, sample_weight=[1, 2, 3]),
+        r"sample_weight: expected shape \(2,\) or \(2, 5\), got \(3,\)",
+    ),
+    "unknown loss": (lambda: fl.Trainer(model(), "mean squared"), "loss: expected one of"),
+    "unknown metric": (lambda: fl.Trainer(model(), fl.mse, metrics=["auc"]), "metrics: expected some of"),
+    "clip norm": (lambda: fl.Trainer(model(), fl.mse, clip_norm=-1), "clip_norm: expected at least 0, got -1"),
+}
+
+TYPE_ERRORS = {
+    "words": (lambda: model().predict([[["a", "b", "c"]]]), "x: expected real numbers, got dtype <U1"),
+    "complex": (lambda: model().predict(X.astype(complex)), "x: expected real numbers, got dtype complex128"),
+    "objects": (lambda: model().predict(X.astype(object)), "x: expected real numbers, got dtype object"),
+    "tokens that are no integers": (
+        lambda: words().predict([[1.0, 2.0]]),
+        "x: expected whole numbers, got dtype float64",
+    ),
+    "lengths that are no integers": (
+        lambda: model().predict(X, lengths=[1.5, 2]),
+        "lengths: expected whole numbers, got dtype float64",
+    ),
+    "dtype": (lambda: fl.LSTM(3, 4, dtype="float16"), "dtype: expected 'float32' or 'float64', got 'float16'"),
+    "no dtype": (lambda: fl.Model([fl.LSTM(3, 4)], dtype="single precision"), "dtype: expected 'float32' or 'float64'"),
+    "size": (lambda: fl.LSTM(3, 4.0), r"hidden_size: expected a whole number, got 4\.0"),
+    "size True": (lambda: fl.LSTM(True, 4), "input_size: expected a whole number, got True"),
+    "state": (lambda: fl.LSTM(3, 4)(X, state=np.zeros((1, 2, 4))), r"state: expected a tuple \(h, c\), got ndarray"),
+    "unknown argument": (lambda: fl.LSTM(3, 4, layers=2), "unexpected keyword argument 'layers'"),
+    "unknown argument of fit": (lambda: trainer().fit(X, X, epochs=1, epoch=3), "unexpected keyword argument 'epoch'"),
+    "positional num_layers": (lambda: fl.LSTM(3, 4, 2), "positional arguments"),
+    "no layer": (lambda: fl.Model([fl.LSTM]), "layers: expected layers, got <class .*LSTM'> at 0"),
+    "no model": (lambda: fl.Trainer(fl.LSTM(3, 4), fl.mse), "model: expected a Model, got LSTM"),
+    "no optimizer": (lambda: fl.Trainer(model(), fl.mse, "adam"), "optimizer: expected an Optimizer"),
+    "optimizer class": (lambda: fl.Trainer(model(), fl.mse, fl.Adam), "optimizer: expected an Optimizer"),
+    "no loss": (lambda: fl.Trainer(model(), 3), "loss: expected a loss or its name, got 3"),
+    "validation": (
+        lambda: trainer().fit(X, np.zeros((2, 2)), epochs=1, validation=0.2),
+        r"validation: expected \(x, y\) or \(x, y, lengths\), got float",
+    ),
+}
+
+
+@pytest.mark.parametrize(("act", "message"), VALUE_ERRORS.values(), ids=VALUE_ERRORS.keys())
+def test_value_errors(act, message):
+    with pytest.raises(ValueError, match=message):
+        act()
+
+
+@pytest.mark.parametrize(("act", "message"), TYPE_ERRORS.values(), ids=TYPE_ERRORS.keys())
+def test_type_errors(act, message):
+    with pytest.raises(TypeError, match=message):
+        act()
+
+
+def test_a_layer_stands_in_a_model_once():
+    layer = fl.Dense(3, 3)
+    with pytest.raises(ValueError, match="layers: Dense at 1 stands in the model twice"):
+        fl.Model([layer, layer])
+
+
+@pytest.mark.parametrize("size", [1, 15, 16, 17, 4096, 5000])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_first_number_that_is_not_finite_is_found(size, value, dtype):
+    from fastlstm._kernels.rows import first_nonfinite
+
+    x = np.full(size, np.finfo(dtype).max, dtype)
+    assert first_nonfinite(x) == -1
+    for at in {0, size // 2, size - 1}:
+        spoilt = x.copy()
+        spoilt[at:] = value
+        assert first_nonfinite(spoilt) == at

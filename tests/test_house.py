@@ -1,0 +1,83 @@
+"""Rules of the house that a machine can keep: who imports whom, and what is not there."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import fastlstm
+
+PACKAGE = Path(fastlstm.__file__).parent
+
+LEAVES = {"_version", "_kernels", "_check", "parameter", "workspace", "init"}
+MAY_IMPORT = {
+    "_version": set(),
+    "_kernels": {"_kernels"},
+    "_check": {"_kernels"},
+    "parameter": {"_check"},
+    "workspace": set(),
+    "init": set(),
+    "activations": {"_check", "_kernels"},
+    "layers": LEAVES | {"layers"},
+    "losses": LEAVES,
+    "optim": LEAVES,
+    "metrics": LEAVES,
+    "data": LEAVES,
+    "datasets": set(),
+    "callbacks": {"parameter"},
+    "model": LEAVES | {"layers"},
+    "train": LEAVES | {"model", "losses", "metrics", "optim", "callbacks", "layers"},
+    "io": LEAVES | {"layers", "model", "io"},
+}
+ON_TOP = {"__init__", "__main__", "forecasting", "series", "plot", "cli"}
+"""What sits on top may import anything below it, and nothing below imports it."""
+
+
+def imports(path):
+    """Names of our own modules that a file imports, by their first part: "layers" for fastlstm.layers.lstm."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        found.update(name.split(".")[1] for name in names if name.startswith("fastlstm."))
+    return found
+
+
+def sources():
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if "__pycache__" not in path.parts]
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_one_way(path):
+    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if room in ON_TOP:
+        return
+    assert room in MAY_IMPORT, f"{room} has no place in the house yet: say here whom it may import"
+    assert imports(path) <= MAY_IMPORT[room]
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_pickle_and_no_global_randomness(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert not modules & {"pickle", "random", "joblib", "shelve", "marshal"}
+    assert "seed" not in {
+        node.func.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and ast.unparse(node.func).startswith("np.random")
+    }
+    assert "RandomState" not in names
+
+
+def test_public_names_are_documented():
+    for name in dir(fastlstm):
+        thing = getattr(fastlstm, name)
+        if not name.startswith("_") and (isinstance(thing, type) or callable(thing)):
+            assert thing.__doc__, f"fastlstm.{name} has no docstring"

@@ -1,0 +1,298 @@
+"""Files: whole or not at all, and each kind of damage named; PyTorch's weights."""
+
+import json
+import os
+import struct
+
+import numpy as np
+import pytest
+from lstm_cases import Case, random_case, run
+
+import fastlstm as fl
+from fastlstm.io.native import FORMAT_VERSION, read_metadata
+
+
+@pytest.fixture
+def saved(tmp_path):
+    model = fl.Model([fl.Embedding(7, 3), fl.LSTM(3, 4, bidirectional=True), fl.Last(), fl.Dense(8, 2)], seed=0)
+    fl.save(model, tmp_path / "m.safetensors", metadata={"made by": "a test", "format": "mine"})
+    return model, tmp_path / "m.safetensors"
+
+
+def rewrite(path, change):
+    """The same file with another header."""
+    content = path.read_bytes()
+    size = struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8 : 8 + size])
+    change(header)
+    new = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(new)) + new + content[8 + size :])
+
+
+def test_round_trip_to_the_bit(saved):
+    model, path = saved
+    again = fl.load(str(path))
+    assert repr(again) == repr(model)
+    for a, b in zip(model.parameters(), again.parameters(), strict=True):
+        assert a.name == b.name
+        np.testing.assert_array_equal(a.value, b.value)
+    assert read_metadata(path) == {"made by": "a test", "format": "mine"}
+
+
+def test_a_loaded_model_trains_on(saved):
+    model, path = saved
+    x, y = np.array([[1, 2, 3], [4, 5, 6]]), np.array([0, 1])
+    for m in (model, fl.load(path)):
+        fl.Trainer(m, "softmax_cross_entropy").fit(x, y, epochs=2)
+    again = fl.load(path)
+    fl.Trainer(again, "softmax_cross_entropy").fit(x, y, epochs=2)
+    np.testing.assert_array_equal(again.predict(x), model.predict(x))
+
+
+def test_other_tools_can_read_it(saved):
+    from safetensors.numpy import load_file
+
+    model, path = saved
+    arrays = load_file(path)
+    assert arrays.keys() == {p.name for p in model.parameters()}
+    np.testing.assert_array_equal(arrays["1.weight_ih_l0_reverse"], model.parameters()[4].value)
+
+
+@pytest.mark.parametrize("keep", [0, 3, 8, 9, 100, -1])
+def test_truncated(saved, keep):
+    _, path = saved
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ValueError, match=r"m\.safetensors: (truncated or damaged: \d+ bytes|not a safetensors file)"):
+        fl.load(path)
+
+
+def test_foreign_files(tmp_path):
+    from safetensors.numpy import save_file
+
+    path = tmp_path / "other.safetensors"
+    save_file({"a": np.ones(3)}, path)
+    with pytest.raises(ValueError, match="a safetensors file, but not one that fastlstm.save wrote"):
+        fl.load(path)
+    path.write_bytes(b"PK\x03\x04 something else altogether, such as an archive")
+    with pytest.raises(ValueError, match="not a safetensors file"):
+        fl.load(path)
+    path.write_bytes(b"\x80\x04\x95 a pickle is never loaded")
+    with pytest.raises(ValueError, match="not a safetensors file"):
+        fl.load(path)
+
+
+def test_newer_version(saved):
+    _, path = saved
+    rewrite(path, lambda header: header["__metadata__"].update(format_version=str(FORMAT_VERSION + 1)))
+    with pytest.raises(ValueError, match=r"written by a newer fastlstm \(format 2, this one reads up to 1\)"):
+        fl.load(path)
+
+
+def edit_model(header, edit):
+    model = json.loads(header["__metadata__"]["model"])
+    edit(model)
+    header["__metadata__"]["model"] = json.dumps(model)
+
+
+DAMAGE = [
+    (lambda m: m["layers"][0].update(type="Perceptron"), "unknown layer 'Perceptron'"),
+    (
+        lambda m: m["layers"][1]["config"].update(hidden_size=5),
+        r"expected shape \(20, 3\), got \(16, 3\)|expected shape",
+    ),
+    (lambda m: m["layers"][1]["config"].update(hidden_size=10**12), "expected shape"),
+    (lambda m: m["layers"][1]["config"].update(hidden_size="4"), "hidden_size: expected a whole number, got '4'"),
+    (lambda m: m["layers"][1]["config"].update(peephole=True), "unexpected keyword argument 'peephole'"),
+    (lambda m: m["layers"][1].pop("config"), "config"),
+    (lambda m: m["layers"].pop(), "expected shape None"),
+    (lambda m: m.update(dtype="int8"), "dtype: expected 'float32' or 'float64', got 'int8'"),
+    (lambda m: m.update(layers=3), "damaged"),
+]
+
+
+@pytest.mark.parametrize(("edit", "message"), DAMAGE)
+def test_a_damaged_architecture_is_named(saved, edit, message):
+    _, path = saved
+    rewrite(path, lambda header: edit_model(header, edit))
+    with pytest.raises(ValueError, match=message):
+        fl.load(path)
+
+
+def test_metadata_that_is_no_json_or_has_no_version(saved):
+    _, path = saved
+    rewrite(path, lambda header: header["__metadata__"].update(model="{"))
+    with pytest.raises(ValueError, match="damaged"):
+        fl.load(path)
+    rewrite(path, lambda header: header["__metadata__"].pop("format_version"))
+    with pytest.raises(ValueError, match="damaged: no version"):
+        fl.load(path)
+
+
+def test_numbers_that_are_not_finite_are_named(tmp_path):
+    model = fl.Model([fl.Dense(2, 2)], seed=0)
+    model.parameters()[0].writable()[1, 0] = np.nan
+    fl.save(model, tmp_path / "m")
+    with pytest.raises(ValueError, match=r"weight: expected finite numbers, got nan at \[1, 0\]"):
+        fl.load(tmp_path / "m")
+
+
+def test_missing_file_and_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nothing: no such file"):
+        fl.load(tmp_path / "nothing")
+    with pytest.raises(IsADirectoryError, match="expected a file, got a folder"):
+        fl.load(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        fl.save(fl.Model([fl.LSTM(1, 1)]), tmp_path / "no" / "folder")
+
+
+def test_a_failed_save_leaves_the_old_file_and_nothing_beside(saved, monkeypatch):
+    model, path = saved
+    before = path.read_bytes()
+
+    def full(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space left"):
+        fl.save(fl.Model([fl.LSTM(1, 1)]), path)
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_save_names_what_it_cannot_take(tmp_path):
+    with pytest.raises(TypeError, match="model: expected a Model, got LSTM"):
+        fl.save(fl.LSTM(1, 1), tmp_path / "m")
+    with pytest.raises(TypeError, match="metadata: expected words"):
+        fl.save(fl.Model([fl.LSTM(1, 1)]), tmp_path / "m", metadata={"a": 1})
+
+
+def torch_names(problem, rng):
+    """Its parameters as PyTorch would hold them, the bias in two parts."""
+    state = {}
+    for name, value in problem.parameters.items():
+        if "bias" in name:
+            part = rng.normal(size=value.shape)
+            state[name.replace("bias", "bias_ih")], state[name.replace("bias", "bias_hh")] = part, value - part
+        else:
+            state[name] = value
+    return state
+
+
+def test_from_a_state_dict_of_arrays():
+    problem = random_case(Case(4, 2, 3, 5, 2, True))
+    layer = fl.io.from_torch(torch_names(problem, np.random.default_rng(1)))
+    assert layer.config() == {**problem.layer().config(), "dropout": 0.0}
+    np.testing.assert_allclose(layer(problem.x)[0], problem.layer()(problem.x)[0], rtol=1e-12)
+    assert layer.dtype == np.float64
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", [Case(4, 2, 3, 5, 2, True), Case(4, 2, 1, 3), Case(3, 2, 2, 4, bias=False)], ids=str)
+def test_there_and_back_with_pytorch(case, dtype):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    torch.manual_seed(0)
+    module = torch.nn.LSTM(
+        case.inputs,
+        case.hidden,
+        case.layers,
+        bias=case.bias,
+        batch_first=True,
+        bidirectional=case.bidirectional,
+        dropout=0.25 if case.layers > 1 else 0.0,
+        dtype=getattr(torch, dtype),
+    )
+    layer = fl.io.from_torch(module)
+    assert layer.dropout == module.dropout
+    problem = random_case(case)
+    x, (h0, c0), _, _ = problem.arrays(dtype)
+    module.eval()
+    with torch.no_grad():
+        y, (h, c) = module(torch.tensor(x), (torch.tensor(h0), torch.tensor(c0)))
+        again, _ = fl.io.to_torch(layer).eval()(torch.tensor(x), (torch.tensor(h0), torch.tensor(c0)))
+    found, (h_found, c_found) = layer(x, (h0, c0))
+    tolerance = 1e-5 if dtype == "float32" else 1e-12
+    for ours, theirs in ((found, y), (h_found, h), (c_found, c), (found, again)):
+        np.testing.assert_allclose(ours, theirs.numpy(), rtol=tolerance, atol=tolerance)
+    assert (fl.io.from_torch(module.state_dict()).num_parameters) == layer.num_parameters
+
+
+BAD_STATES = [
+    (lambda s: s.pop("weight_hh_l0"), ValueError, "expected 'weight_ih_l0' and 'weight_hh_l0'"),
+    (lambda s: s.update(weight_hr_l0=np.ones((2, 5))), ValueError, "projection"),
+    (lambda s: s.update(conv=np.ones(3)), ValueError, "expected names such as 'weight_ih_l0', got 'conv'"),
+    (lambda s: s.pop("bias_hh_l1"), ValueError, r"expected bias_hh_l1 of shape \(20,\), got none"),
+    (lambda s: s.update(weight_hh_l1=np.ones((20, 4))), ValueError, r"weight_hh_l1 of shape \(20, 5\), got \(20, 4\)"),
+    (
+        lambda s: s.update(weight_ih_l0=np.ones((20, 3), "f2")),
+        TypeError,
+        "weight_ih_l0 in float32 or float64, got float16",
+    ),
+    (lambda s: s.update(weight_ih_l1_reverse=np.ones((20, 5))), ValueError, "'weight_ih_l1_reverse'"),
+]
+
+
+@pytest.mark.parametrize(("damage", "kind", "message"), BAD_STATES)
+def test_a_state_dict_that_is_no_plain_lstm_is_named(damage, kind, message):
+    state = torch_names(random_case(Case(4, 2, 3, 5, 2)), np.random.default_rng(1))
+    damage(state)
+    with pytest.raises(kind, match=message):
+        fl.io.from_torch(state)
+
+
+def test_neither_module_nor_dict():
+    with pytest.raises(TypeError, match=r"source: expected a torch.nn.LSTM or its state_dict, got int"):
+        fl.io.from_torch(3)
+    with pytest.raises(TypeError, match="layer: expected an LSTM, got Dense"):
+        fl.io.to_torch(fl.Dense(1, 1))
+
+
+def test_to_torch_says_what_it_needs(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ImportError, match="to_torch needs PyTorch: pip install torch"):
+        fl.io.to_torch(fl.LSTM(1, 1))
+
+
+def test_onnxruntime_computes_the_same():
+    """A node of ONNX's LSTM (rows i, o, f, c) with our weights: another implementation, another convention."""
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    ort = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
+    case = Case(6, 3, 3, 17, 1, True, True)
+    problem = random_case(case)
+
+    def rows(name):
+        blocks = problem.parameters[name].astype("f4").reshape(4, case.hidden, -1)
+        return blocks[[0, 3, 1, 2]].reshape(4 * case.hidden, -1)
+
+    suffixes = ("_l0", "_l0_reverse")
+    weights = {
+        "W": np.stack([rows("weight_ih" + s) for s in suffixes]),
+        "R": np.stack([rows("weight_hh" + s) for s in suffixes]),
+        "B": np.stack([np.concatenate([rows("bias" + s)[:, 0], np.zeros(4 * case.hidden, "f4")]) for s in suffixes]),
+        "lengths": problem.lengths.astype("i4"),
+        "h0": problem.h0.astype("f4"),
+        "c0": problem.c0.astype("f4"),
+    }
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    node = helper.make_node(
+        "LSTM",
+        ["x", "W", "R", "B", "lengths", "h0", "c0"],
+        ["y", "h", "c"],
+        hidden_size=case.hidden,
+        direction="bidirectional",
+    )
+    graph = helper.make_graph(
+        [node],
+        "lstm",
+        [helper.make_tensor_value_info("x", kind, [case.t, case.n, case.inputs])],
+        [helper.make_tensor_value_info(name, kind, None) for name in ("y", "h", "c")],
+        [onnx.numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    y, h, c = session.run(None, {"x": problem.x.transpose(1, 0, 2).astype("f4").copy()})
+    found = run(problem, "float32")
+    theirs = y.transpose(2, 0, 1, 3).reshape(found["y"].shape)
+    for ours, other in ((found["y"], theirs), (found["h"], h), (found["c"], c)):
+        np.testing.assert_allclose(ours, other, rtol=1e-4, atol=1e-5)

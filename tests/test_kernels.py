@@ -1,0 +1,145 @@
+"""Kernels called directly: they check sizes themselves, so that no caller can make them leave their arrays."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from fastlstm._kernels import activations, blas, losses, lstm, optim, rows
+
+S, N, I, H = 6, 2, 3, 4  # noqa: E741
+
+
+def arrays(**changes):
+    shapes = {
+        **{"dw_ih": (4 * H, I), "dw_hh": (4 * H, H), "dbias": (4 * H,), "dx": (S, I), "dh": (N, H), "dc": (N, H)},
+        **{"gates": (S, 4 * H), "dy": (S, H), "x": (S, I), "h": (N + S, H), "c": (N + S, H)},
+        **{"w_ih": (4 * H, I), "w_hh": (4 * H, H), "bias": (4 * H,)},
+    }
+    shapes.update(changes)
+    made = {name: np.zeros(shape) for name, shape in shapes.items() if name != "alive"}
+    made["alive"] = np.asarray(changes.get("alive", [2, 2, 1, 1]), np.intp)
+    return made
+
+
+FORWARD = ("h", "c", "gates", "x", "w_ih", "w_hh", "bias", "alive")
+BACKWARD = ("dw_ih", "dw_hh", "dbias", "dx", "dh", "dc", "gates", "dy", "x", "h", "c", "w_ih", "w_hh", "alive")
+
+
+def forward(**changes):
+    made = arrays(**changes)
+    lstm.forward(*(made[name] for name in FORWARD))
+
+
+def backward(**changes):
+    made = arrays(**changes)
+    lstm.backward(*(made[name] for name in BACKWARD))
+
+
+def test_right_sizes_pass():
+    forward()
+    backward()
+
+
+@pytest.mark.parametrize("name", [name for name in FORWARD if name != "alive"])
+def test_forward_refuses_a_wrong_size(name):
+    shape = arrays()[name].shape
+    for axis in range(len(shape)):
+        wrong = tuple(size - (k == axis) for k, size in enumerate(shape))
+        with pytest.raises(ValueError, match="do not agree|alive"):
+            forward(**{name: wrong})
+
+
+@pytest.mark.parametrize("name", [name for name in BACKWARD if name != "alive"])
+def test_backward_refuses_a_wrong_size(name):
+    shape = arrays()[name].shape
+    for axis in range(len(shape)):
+        wrong = tuple(size - (k == axis) for k, size in enumerate(shape))
+        with pytest.raises(ValueError, match="do not agree|alive"):
+            backward(**{name: wrong})
+
+
+@pytest.mark.parametrize("alive", [[2, 2, 1], [1, 2, 2, 1], [2, 2, 2, 0], [3, 1, 1, 1], [2, 2, 3, -1], [2, 1, 2, 1]])
+def test_alive_must_fit(alive):
+    for call in (forward, backward):
+        with pytest.raises(ValueError, match="alive"):
+            call(alive=alive)
+
+
+def test_index_out_of_range():
+    x, out = np.zeros((3, 2)), np.zeros((1, 2))
+    for wrong in (3, -2):
+        with pytest.raises(ValueError, match=f"index {wrong} at 0 is outside -1 to 2"):
+            rows.gather(x, np.array([wrong]), out)
+    for wrong in (1, -1):
+        with pytest.raises(ValueError, match=f"index {wrong} at 0 is outside 0 to 0"):
+            rows.scatter_add(np.zeros((1, 2)), np.array([wrong]), out)
+
+
+def test_gather_takes_columns_of_wider_arrays():
+    x = np.arange(12.0).reshape(3, 4)
+    out = np.zeros((2, 5))
+    rows.gather(x[:, 1:3], np.array([2, -1]), out[:, 2:4])
+    np.testing.assert_array_equal(out, [[0, 0, 9, 10, 0], [0, 0, 0, 0, 0]])
+    with pytest.raises(ValueError, match="rows must be contiguous"):
+        rows.gather(x[:, ::2], np.array([0]), np.zeros((1, 2)))
+
+
+def test_sizes_of_the_small_kernels():
+    a, b = np.zeros((2, 3)), np.zeros((2, 4))
+    w = np.ones(2)
+    wrong = [
+        lambda: losses.mse(a, b, w, a),
+        lambda: losses.mse(a, a, np.ones(3), a),
+        lambda: losses.softmax_cross_entropy(a, np.zeros(3, np.intp), w, a),
+        lambda: losses.softmax_cross_entropy(a, np.array([0, 3]), w, a),
+        lambda: activations.softmax(a, b),
+        lambda: activations.tanh(w, np.ones(3)),
+        lambda: optim.sgd(w, np.ones(3), 0.1, 0.0),
+        lambda: optim.adam(w, w, w, np.ones(3), 0.1, 0.9, 0.99, 0.0, 0.0, 1),
+        lambda: blas.affine(a, b, np.zeros(0), a),
+        lambda: blas.affine_backward(a, a, b, b, np.zeros(0), a),
+        lambda: rows.gather(a, np.zeros(2, np.intp), b),
+    ]
+    for call in wrong:
+        with pytest.raises(ValueError, match="agree|outside"):
+            call()
+
+
+def test_dtypes_may_not_be_mixed():
+    with pytest.raises((TypeError, ValueError)):
+        activations.exp(np.zeros(3), np.zeros(3, "f4"))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("m", [1, 2, 17])
+def test_affine_against_numpy(dtype, m):
+    rng = np.random.default_rng(0)
+    x, w, b, dy = (rng.normal(size=shape).astype(dtype) for shape in ((m, 3), (5, 3), (5,), (m, 5)))
+    y = np.full((m, 5), np.nan, dtype)
+    blas.affine(x, w, b, y)
+    np.testing.assert_allclose(y, x @ w.T + b, rtol=1e-5, atol=1e-6)
+    dw, db, dx = np.ones((5, 3), dtype), np.ones(5, dtype), np.full((m, 3), np.nan, dtype)
+    blas.affine_backward(dy, x, w, dw, db, dx)
+    np.testing.assert_allclose(dw, 1 + dy.T @ x, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(db, 1 + dy.sum(0), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(dx, dy @ w, rtol=1e-5, atol=1e-5)
+
+
+def test_the_gil_is_released_for_the_whole_sequence():
+    """While one thread is in the kernel, this one runs on."""
+    t, n, h = 400, 16, 256
+    rng = np.random.default_rng(0)
+    x, w_ih, w_hh = rng.normal(size=(t * n, h)), rng.normal(size=(4 * h, h)), rng.normal(size=(4 * h, h))
+    state = np.zeros((n + t * n, h))
+    job = threading.Thread(
+        target=lstm.forward,
+        args=(state, np.zeros((n, h)), np.zeros((n, 4 * h)), x, w_ih, w_hh, np.zeros(4 * h), np.full(t, n)),
+    )
+    job.start()
+    turns = 0
+    while job.is_alive():
+        turns += 1
+        time.sleep(0.001)
+    assert turns > 3

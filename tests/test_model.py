@@ -1,0 +1,200 @@
+"""The model: its chain, its summary, prediction, streaming, tapes."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from gradcheck import relative_error
+
+import fastlstm as fl
+
+
+def tagger(dtype="float32", seed=0):
+    return fl.Model(
+        [fl.Embedding(11, 6), fl.LSTM(6, 8, num_layers=2, bidirectional=True), fl.Dropout(0.3), fl.Dense(16, 5)],
+        dtype=dtype,
+        seed=seed,
+    )
+
+
+def forecaster(dtype="float32", seed=0):
+    return fl.Model([fl.LSTM(3, 8, num_layers=2), fl.Last(), fl.Dense(8, 2)], dtype=dtype, seed=seed)
+
+
+def test_summary(capsys):
+    forecaster().summary()
+    assert capsys.readouterr().out == (
+        "layer        output shape   parameters\n"
+        "--------------------------------------\n"
+        "0 LSTM       (N, T, 8)             928\n"
+        "1 Last       (N, 8)                  0\n"
+        "2 Dense      (N, 2)                 18\n"
+        "--------------------------------------\n"
+        "total                              946\n"
+    )
+    assert forecaster().num_parameters == 4 * (8 * (3 + 8) + 8) + 4 * (8 * (8 + 8) + 8) + 18
+
+
+def test_parameters_have_names_of_their_own():
+    model = tagger()
+    names = [p.name for p in model.parameters()]
+    assert len(set(names)) == len(names)
+    assert names[:3] == ["0.weight", "1.weight_ih_l0", "1.weight_hh_l0"]
+    assert model.num_parameters == sum(p.value.size for p in model.parameters())
+
+
+def test_gradients_of_a_whole_model():
+    model = fl.Model(
+        [fl.LSTM(3, 4, bidirectional=True), fl.Dropout(0.3), fl.LSTM(8, 5), fl.Last(), fl.Dense(5, 2)],
+        dtype="float64",
+        seed=0,
+    )
+    rng = np.random.default_rng(0)
+    x, target, lengths = rng.normal(size=(4, 6, 3)), rng.normal(size=(4, 2)), [6, 2, 1, 5]
+
+    def value():
+        return fl.mse(model.forward(x, model.tape(seed=9), training=True, lengths=lengths), target)[0]
+
+    tape = model.tape(seed=9)
+    dx = model.backward(fl.mse(model.forward(x, tape, training=True, lengths=lengths), target)[1], tape)
+    assert relative_error(value, x, dx) < 1e-7
+    for parameter in model.parameters():
+        assert relative_error(value, parameter.writable(), parameter.grad) < 1e-7, parameter.name
+
+
+def test_zero_grad():
+    model = forecaster()
+    tape = model.tape()
+    model.backward(np.ones_like(model.forward(np.ones((2, 4, 3)), tape, training=True)), tape)
+    assert all(p.grad.any() for p in model.parameters())
+    model.zero_grad()
+    assert not any(p.grad.any() for p in model.parameters())
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+def test_predict_does_not_depend_on_the_batch_size(ragged):
+    model = tagger("float64")
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 11, (10, 7))
+    lengths = rng.integers(1, 8, 10) if ragged else None
+    whole = model.predict(x, lengths=lengths)
+    for size in (1, 3, 10, 100):
+        np.testing.assert_allclose(model.predict(x, size, lengths), whole, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_predict_from_eight_threads_gives_the_same_bits_as_from_one(dtype):
+    model = fl.Model([fl.LSTM(5, 64, num_layers=2, bidirectional=True), fl.Dense(128, 3)], dtype=dtype, seed=0)
+    rng = np.random.default_rng(0)
+    inputs = [rng.normal(size=(int(n), int(t), 5)) for n, t in rng.integers(1, 40, (8, 2))]
+    expected = [model.predict(x) for x in inputs]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(20):
+            for found, wanted in zip(pool.map(model.predict, inputs), expected, strict=True):
+                np.testing.assert_array_equal(found, wanted)
+            for found in pool.map(model.predict, [inputs[0]] * 8):
+                np.testing.assert_array_equal(found, expected[0])
+
+
+def test_predict_takes_lists_integers_and_any_memory_layout():
+    model = forecaster("float64")
+    x = np.random.default_rng(0).integers(-3, 3, (4, 5, 3))
+    expected = model.predict(x.astype(float))
+    np.testing.assert_array_equal(model.predict(x), expected)
+    np.testing.assert_array_equal(model.predict(x.tolist()), expected)
+    np.testing.assert_array_equal(model.predict(np.asfortranarray(x.astype(float))), expected)
+    np.testing.assert_array_equal(model.predict(np.repeat(x.astype(float), 2, 1)[:, ::2]), expected)
+
+
+def test_what_predict_returns_is_the_callers():
+    model = fl.Model([fl.LSTM(3, 4)], seed=0)
+    x = np.ones((1, 5, 3))
+    first = model.predict(x)
+    kept = first.copy()
+    model.predict(-x)
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_seed_is_kept_when_it_was_drawn():
+    drawn = fl.Model([fl.LSTM(3, 4)])
+    again = fl.Model([fl.LSTM(3, 4)], seed=drawn.seed)
+    for a, b in zip(drawn.parameters(), again.parameters(), strict=True):
+        np.testing.assert_array_equal(a.value, b.value)
+
+
+def test_a_layers_own_seed_and_values_stay():
+    own = fl.LSTM(3, 4, seed=7)
+    alone = fl.LSTM(3, 4, seed=7)
+    fl.Model([own], seed=1)
+    for a, b in zip(own.parameters(), alone.parameters(), strict=True):
+        np.testing.assert_array_equal(a.value, b.value)
+
+
+def test_value_is_read_only_and_assignment_counts_as_a_version():
+    parameter = fl.Dense(2, 3, seed=0).parameter("weight")
+    with pytest.raises(ValueError, match="read-only"):
+        parameter.value[0, 0] = 1
+    version = parameter.version
+    parameter.value = np.arange(6).reshape(3, 2)
+    assert parameter.version == version + 1
+    np.testing.assert_array_equal(parameter.value, [[0, 1], [2, 3], [4, 5]])
+    with pytest.raises(ValueError, match=r"weight: expected shape \(3, 2\), got \(2, 3\)"):
+        parameter.value = np.ones((2, 3))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_stream_gives_step_by_step_what_predict_gives_at_once(batch, dtype):
+    model = fl.Model([fl.LSTM(3, 17, num_layers=2), fl.Dropout(0.5), fl.Dense(17, 2)], dtype=dtype, seed=0)
+    x = np.random.default_rng(0).normal(size=(batch, 9, 3))
+    stream = model.stream(batch)
+    found = np.stack([stream.step(x[:, t]) for t in range(9)], 1)
+    assert found.dtype == dtype
+    tolerance = 1e-5 if dtype == "float32" else 1e-12
+    np.testing.assert_allclose(found, model.predict(x), rtol=tolerance, atol=tolerance)
+
+
+def test_a_stream_of_last_steps_and_of_tokens():
+    model = forecaster("float64")
+    x = np.random.default_rng(0).normal(size=(1, 5, 3))
+    stream = model.stream()
+    for t in range(5):
+        np.testing.assert_allclose(stream.step(x[0, t]), model.predict(x[:, : t + 1]), rtol=1e-12)
+    words = fl.Model([fl.Embedding(9, 4), fl.LSTM(4, 5)], dtype="float64", seed=0)
+    stream = words.stream()
+    found = [stream.step(token)[0] for token in (3, 1, 4)]
+    np.testing.assert_allclose(found, words.predict([[3, 1, 4]])[0], rtol=1e-12)
+    assert words.stream(2).step([3, 1]).shape == (2, 5)
+
+
+@pytest.mark.parametrize("rows", [None, 1, [0, 2], np.array([True, False, True]), -1])
+def test_reset_begins_these_rows_anew(rows):
+    model = forecaster("float64")
+    rng = np.random.default_rng(0)
+    stream, control = model.stream(3), model.stream(3)
+    x, then = rng.normal(size=(3, 3)), rng.normal(size=(3, 3))
+    stream.step(x)
+    control.step(x)
+    stream.reset(rows)
+    found, kept, anew = stream.step(then), control.step(then), model.stream(3).step(then)
+    chosen = np.zeros(3, bool)
+    chosen[slice(None) if rows is None else rows] = True
+    np.testing.assert_allclose(found[chosen], anew[chosen], rtol=1e-13)
+    np.testing.assert_allclose(found[~chosen], kept[~chosen], rtol=1e-13)
+
+
+def test_streams_of_one_model_do_not_meet():
+    model = forecaster("float64")
+    first, second = model.stream(), model.stream()
+    x = np.ones(3)
+    expected = first.step(x), first.step(-x)
+    np.testing.assert_array_equal(second.step(x), expected[0])
+    np.testing.assert_array_equal(second.step(-x), expected[1])
+
+
+def test_what_step_returns_is_the_callers():
+    stream = fl.Model([fl.LSTM(2, 3)], seed=0).stream()
+    first = stream.step([1, 2])
+    kept = first.copy()
+    stream.step([3, 4])
+    np.testing.assert_array_equal(first, kept)
