@@ -1,5 +1,7 @@
 """Compiles the kernels; everything else about the package stands in pyproject.toml."""
 
+import platform
+import subprocess
 import sys
 import sysconfig
 from pathlib import Path
@@ -12,27 +14,42 @@ KERNELS = Path("fastlstm/_kernels")
 # sqrt and comparisons may not set errno or trap, so that loops over them become vector code; results stay IEEE's
 FLAGS = ["/O2"] if sys.platform == "win32" else ["-O3", "-fno-math-errno", "-fno-trapping-math"]
 
+ADVICE = """
+fastlstm compiles C and needs Python's headers, but {header} is not there{why}.
+On Debian and Ubuntu: sudo apt install python3-dev; on Fedora: sudo dnf install python3-devel
+"""
 
-def require_python_headers() -> None:
+
+def python_headers() -> list[str]:
+    """Folders to find Python.h in. Debian packs it apart from Python: there, without it, it is fetched for this build."""
     header = Path(sysconfig.get_path("include")) / "Python.h"
-    if not header.exists():
-        raise SystemExit(
-            f"fastlstm compiles C and needs Python's headers, but {header} is not there.\n"
-            f"On Debian and Ubuntu: sudo apt install gcc python3-dev; on Fedora: sudo dnf install gcc python3-devel"
-        )
+    if header.exists():
+        return []
+    if "debian" not in platform.freedesktop_os_release().get("ID_LIKE", "") + platform.freedesktop_os_release()["ID"]:
+        raise SystemExit(ADVICE.format(header=header, why=""))
+    folder = Path("build/python-headers").resolve()
+    unpacked = [folder / "usr/include", folder / "usr/include" / header.parent.name]
+    try:
+        if not (unpacked[1] / "Python.h").exists():
+            unpack_debian_package(f"libpython{sysconfig.get_python_version()}-dev", folder)
+    except (OSError, subprocess.CalledProcessError) as error:
+        why = f", and could not be fetched ({error})"
+        raise SystemExit(ADVICE.format(header=header, why=why)) from error
+    return [str(path) for path in unpacked]
 
 
-require_python_headers()
-extensions = [
-    Extension(
-        f"fastlstm._kernels.{source.stem}",
-        [str(source)],
-        include_dirs=[str(KERNELS)],
-        depends=[str(header) for header in KERNELS.glob("simd/*.h")],
-        extra_compile_args=FLAGS,
-    )
-    for source in sorted(KERNELS.glob("*.pyx"))
-]
+def unpack_debian_package(name: str, folder: Path) -> None:
+    """Download a package with apt, from where this machine gets its packages, and unpack it; nothing is installed."""
+    print(f"Python.h is not installed: unpacking Debian's {name} into {folder} for this build", file=sys.stderr)
+    (folder / "lists/partial").mkdir(parents=True, exist_ok=True)
+    (folder / "cache/archives/partial").mkdir(parents=True, exist_ok=True)
+    apt = ["apt-get", "-q", "-o", f"Dir::State::Lists={folder}/lists", "-o", f"Dir::Cache={folder}/cache"]
+    subprocess.run([*apt, "update"], check=True)
+    subprocess.run([*apt, "-o", "APT::Sandbox::User=", "download", name], check=True, cwd=folder)
+    for package in folder.glob(f"{name}_*.deb"):
+        subprocess.run(["dpkg", "-x", str(package), str(folder)], check=True)
+
+
 directives = {
     "language_level": 3,
     "boundscheck": False,
@@ -40,4 +57,15 @@ directives = {
     "cdivision": True,
     "initializedcheck": False,
 }
+headers = python_headers()
+extensions = [
+    Extension(
+        f"fastlstm._kernels.{source.stem}",
+        [str(source)],
+        include_dirs=[str(KERNELS), *headers],
+        depends=[str(header) for header in KERNELS.glob("simd/*.h")],
+        extra_compile_args=FLAGS,
+    )
+    for source in sorted(KERNELS.glob("*.pyx"))
+]
 setup(ext_modules=cythonize(extensions, compiler_directives=directives))

@@ -1,0 +1,6 @@
+"""Benchmarks: `python -m bench` from the repository. See `python -m bench --help`."""
+
+import sys
+
+# `python -m` puts the repository first on the path, where its sources would hide the installed, compiled package
+sys.path.append(sys.path.pop(0))

@@ -1,0 +1,71 @@
+"""The shapes that are measured, each with its source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Case:
+    """T steps of N sequences of I features, through an LSTM of H units; one layer and direction unless it says more."""
+
+    t: int
+    n: int
+    inputs: int
+    hidden: int
+    layers: int = 1
+    directions: int = 1
+
+    def __str__(self) -> str:
+        more = f" x{self.layers}" if self.layers > 1 else ""
+        return f"T{self.t} N{self.n} I{self.inputs} H{self.hidden}{more}{' bi' if self.directions == 2 else ''}"
+
+    @property
+    def forward_flops(self) -> int:
+        """Of the matrix products of a forward pass; training counts three times as many."""
+        total = 0
+        for layer in range(self.layers):
+            inputs = self.inputs if layer == 0 else self.directions * self.hidden
+            total += self.directions * 8 * self.hidden * (inputs + self.hidden) * self.n * self.t
+        return total
+
+
+# single steps and short calls, small and large models, as they occur in forecasting, text, speech and row-wise MNIST
+TABLE = [
+    Case(1, 1, 64, 64),
+    Case(1, 1, 256, 256),
+    Case(1, 1, 1024, 1024),
+    Case(100, 1, 64, 64),
+    Case(100, 1, 256, 256),
+    Case(100, 32, 64, 128),
+    Case(500, 32, 32, 100),
+    Case(50, 64, 512, 512),
+    Case(25, 16, 1024, 1024),
+    Case(100, 32, 64, 128, layers=2, directions=2),
+    Case(30, 128, 1, 32),
+    Case(28, 256, 28, 128),
+]
+
+# Baidu's DeepBench, github.com/baidu-research/DeepBench: the LSTM problems of its training and server lists (I = H)
+DEEPBENCH_TRAIN = [
+    *(Case(25, n, h, h) for h in (512, 1024, 2048) for n in (16, 32, 64, 128)),
+    *(Case(50, n, 1536, 1536) for n in (8, 16, 32)),
+    *(Case(150, n, 256, 256) for n in (16, 32, 64)),
+]
+DEEPBENCH_SERVE = [
+    *(Case(25, n, h, h) for h in (512, 1024, 2048) for n in (1, 2, 4)),
+    *(Case(50, n, 1536, 1536) for n in (1, 2, 4)),
+    *(Case(150, n, 256, 256) for n in (1, 2, 4)),
+]
+
+# oneDNN issue 837: small bidirectional models of optical character recognition
+ONEDNN_837 = [Case(63, 1, 24, 32, directions=2), Case(31, 1, 48, 32, directions=2), Case(15, 1, 96, 32, directions=2)]
+
+# PyTorch issue 81634: a long sequence
+PYTORCH_81634 = [Case(2000, 8, 256, 256, layers=2)]
+
+SUITES = {
+    "quick": [Case(100, 1, 64, 64), Case(100, 32, 64, 128), Case(30, 128, 1, 32)],
+    "inference": [*TABLE, *DEEPBENCH_SERVE, *ONEDNN_837, *PYTORCH_81634],
+    "training": [*TABLE, *DEEPBENCH_TRAIN],
+}
