@@ -58,10 +58,11 @@ directives = {
     "initializedcheck": False,
 }
 headers = python_headers()
+extra_sources = {"packed": [str(source) for source in sorted(KERNELS.glob("simd/*.c"))]}
 extensions = [
     Extension(
         f"fastlstm._kernels.{source.stem}",
-        [str(source)],
+        [str(source), *extra_sources.get(source.stem, ())],
         include_dirs=[str(KERNELS), *headers],
         depends=[str(header) for header in KERNELS.glob("simd/*.h")],
         extra_compile_args=FLAGS,

@@ -96,7 +96,7 @@ def main(argv: list[str] | None = None) -> int:
     everything = {}
     for threads in options.threads:
         print(
-            f"\nsuite {options.suite}, {options.dtype}, threads: {threads}; best of {options.processes} processes' medians"
+            f"\nsuite {options.suite}, {options.dtype}, threads: {threads}; best median of {options.processes}"
         )
         figures, differences = run(contenders, threads, options)
         limit = 1e-3 if options.dtype == "float32" else 1e-8

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+CACHE_LINE = 64
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """An uninitialised array that begins at a cache line, so that no vector in it lies across two."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    raw = np.empty(size + CACHE_LINE, np.uint8)
+    start = -raw.ctypes.data % CACHE_LINE
+    aligned: NDArray[Any] = raw[start : start + size].view(dtype).reshape(shape)
+    return aligned
 
 
 class Workspace:
@@ -26,15 +38,20 @@ class Workspace:
         self.notes: dict[str, Any] = {}
         self.rng = np.random.default_rng(seed)
         self._buffers: dict[str, NDArray[Any]] = {}
+        self._views: dict[str, NDArray[Any]] = {}
         self._children: dict[str, Workspace] = {}
 
     def array(self, name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-        """A contiguous array whose contents are whatever was there before."""
-        size = int(np.prod(shape))
+        """A contiguous array, aligned for vectors, whose contents are whatever was there before."""
+        last = self._views.get(name)
+        if last is not None and last.shape == shape and last.dtype == dtype:
+            return last
+        size = math.prod(shape)
         buffer = self._buffers.get(name)
         if buffer is None or buffer.size < size or buffer.dtype != dtype:
-            buffer = self._buffers[name] = np.empty(size, dtype)
-        return buffer[:size].reshape(shape)
+            buffer = self._buffers[name] = aligned_empty((size,), dtype)
+        view = self._views[name] = buffer[:size].reshape(shape)
+        return view
 
     def zeros(self, name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
         array = self.array(name, shape, dtype)

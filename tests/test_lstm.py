@@ -30,7 +30,7 @@ def test_gradients_against_central_differences(case):
     tape = fl.Workspace(0)
 
     def value():
-        y, (h, c) = layer.forward_with_state(problem.x, state, tape, training=False, lengths=lengths)
+        y, (h, c) = layer.forward_with_state(problem.x, state, tape, training=True, lengths=lengths)
         return (y * problem.dy).sum() + (h * problem.dh).sum() + (c * problem.dc).sum()
 
     entries = 5 if case.hidden == 17 else 20
@@ -69,6 +69,9 @@ def test_any_shape_equals_the_reference(case, seed):
     expected = run_reference(problem)
     for name, value in run(problem).items():
         np.testing.assert_allclose(value, expected[name], rtol=1e-9, atol=1e-11, err_msg=name)
+    y, (h, c) = problem.layer()(problem.x, (problem.h0, problem.c0), problem.lengths)
+    for name, value in {"y": y, "h": h, "c": c}.items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-9, atol=1e-11, err_msg="inference: " + name)
 
 
 @pytest.mark.parametrize("case", [Case(5, 3, 17, 33, 2, True, True), Case(20, 4, 1, 3), Case(3, 2, 33, 17)], ids=str)
@@ -96,6 +99,7 @@ def test_inference_over_several_chunks_of_time(monkeypatch):
     problem = random_case(Case(50, 3, 5, 17, 2, True, True))
     whole = problem.layer()(problem.x, (problem.h0, problem.c0), problem.lengths)
     monkeypatch.setattr("fastlstm.layers.direction.GATE_BUFFER", 4 * 17 * 8 * 7)  # 7 rows at a time
+    monkeypatch.setattr("fastlstm.layers.inference.PROJECTION_BUFFER", 4 * 24 * 8 * 3 * 7)  # 7 steps at a time
     y, (h, c) = problem.layer()(problem.x, (problem.h0, problem.c0), problem.lengths)
     np.testing.assert_allclose(y, whole[0], rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(h, whole[1][0], rtol=1e-12, atol=1e-14)

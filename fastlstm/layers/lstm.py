@@ -9,9 +9,11 @@ import numpy as np
 
 from fastlstm import _check, init
 from fastlstm._check import Shape
+from fastlstm._kernels import packed as packed_kernel
 from fastlstm.layers.base import Array, Index, Layer, check_features
-from fastlstm.layers.direction import Direction, State
+from fastlstm.layers.direction import Direction
 from fastlstm.layers.dropout import drop, drop_backward
+from fastlstm.layers.inference import State
 from fastlstm.layers.packing import Packing
 from fastlstm.workspace import Workspace
 
@@ -137,7 +139,9 @@ class LSTM(Layer):
         return h, c
 
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
-        return self.forward_with_state(x, None, tape, training=training, lengths=lengths)[0]
+        if training or packed_kernel.isa() == "plain":
+            return self.forward_with_state(x, None, tape, training=training, lengths=lengths)[0]
+        return self._infer(x, None, None, lengths, tape)
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
         return self.backward_with_state(dy, None, tape, input_gradient=input_gradient)[0]
@@ -148,9 +152,11 @@ class LSTM(Layer):
         """`forward` from an initial state, None for zeros; also returns the final one."""
         self.build()
         n, t, _ = x.shape
+        final = self._states("final", n, tape, x.dtype)
+        if not training and packed_kernel.isa() != "plain":
+            return self._infer(x, state, final, lengths, tape), final
         packing = tape.notes["packing"] = Packing(n, t, lengths)
         dropping = tape.notes["dropping"] = training and self.dropout > 0
-        final = self._states("final", n, tape, x.dtype)
         packed = packing.pack(x, tape.array("x", (packing.size, self.input_size), x.dtype))
         for k, directions in enumerate(self._stack):
             if k and dropping:
@@ -167,6 +173,28 @@ class LSTM(Layer):
                 width = 2 * self.hidden_size
                 packed = np.concatenate(outputs, axis=1, out=tape.array(f"y_l{k}", (packing.size, width), x.dtype))
         return packing.unpack(packed, tape.array("y", (n, t, packed.shape[1]), x.dtype)), final
+
+    def _infer(
+        self, x: Array, state: State | None, final: State | None, lengths: Index | None, tape: Workspace
+    ) -> Array:
+        """`forward_with_state` in inference, on packed weights; the final state is written if there is room for it."""
+        self.build()
+        n, t, _ = x.shape
+        packing: Packing | None = tape.notes.get("inference")
+        if packing is None or lengths is not None or not packing.full or (packing.n, packing.t) != (n, t):
+            packing = tape.notes["inference"] = Packing(n, t, lengths)
+        for k, directions in enumerate(self._stack):
+            y = tape.array(f"y_l{k}", (n, t, self.directions * self.hidden_size), x.dtype)
+            if not packing.full:
+                y.fill(0)
+            for d, direction in enumerate(directions):
+                place = k * self.directions + d
+                start = None if state is None else (state[0][place], state[1][place])
+                end = None if final is None else (final[0][place], final[1][place])
+                part = tape.child(direction.suffix)
+                direction.packed.forward(x, y, d * self.hidden_size, start, end, packing, part)
+            x = y
+        return x
 
     def backward_with_state(
         self, dy: Array, dstate: State | None, tape: Workspace, *, input_gradient: bool = True

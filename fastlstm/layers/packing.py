@@ -18,6 +18,8 @@ class Packing:
     alive : (T',) rows at each step, T' the longest length
     order : (N,) place in the batch of each packed sequence, or None where they stay as they are
     ends : (N,) packed row of each packed sequence's last step
+    lengths : (N,) steps of each packed sequence
+    full : whether every sequence has T steps
     size : S
     """
 
@@ -25,14 +27,15 @@ class Packing:
         self.n, self.t = n, t
         self.order: Index | None = None
         self._index: Index | None = None
-        self._lengths = lengths
+        self.full = lengths is None
         if lengths is None:
+            self.lengths = np.full(n, t, np.intp)
             self.alive = np.full(t, n, np.intp)
             self.ends = np.arange((t - 1) * n, t * n, dtype=np.intp)
             self.size = n * t
         else:
             self.order = np.argsort(-lengths, kind="stable")
-            sorted_lengths = self._lengths = lengths[self.order]
+            sorted_lengths = self.lengths = lengths[self.order]
             has_step = sorted_lengths > np.arange(sorted_lengths[0])[:, None]
             self.alive = has_step.sum(1, dtype=np.intp)
             self._offsets = np.cumsum(self.alive) - self.alive
@@ -44,9 +47,9 @@ class Packing:
     @cached_property
     def reverse(self) -> Index:
         """Packed row of the mirrored step of the same sequence: each sequence turned round within its own length."""
-        if self._lengths is None:
+        if self.full:
             return np.ascontiguousarray(np.arange(self.size, dtype=np.intp).reshape(self.t, self.n)[::-1]).reshape(-1)
-        mirrored = self._lengths[self._sequences] - 1 - self._steps
+        mirrored = self.lengths[self._sequences] - 1 - self._steps
         return np.ascontiguousarray(self._offsets[mirrored] + self._sequences)
 
     def pack(self, x: Array, out: Array) -> Array:

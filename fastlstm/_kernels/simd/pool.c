@@ -1,0 +1,152 @@
+/* Workers spin for a short while after a job, in case the next one follows at once, and then sleep. One job at a time:
+   who finds the pool busy works alone, so that there are never more running threads than asked for. After a fork the
+   child has no workers and starts its own when it first needs them. */
+#define _GNU_SOURCE
+#include "pool.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <immintrin.h>
+#define FL_PAUSE() _mm_pause()
+typedef unsigned int fl_fp_state;
+/* subnormal numbers count as zero while a job runs: they slow arithmetic down a hundredfold */
+static fl_fp_state flush_subnormals(void) {
+    fl_fp_state before = _mm_getcsr();
+    _mm_setcsr(before | 0x8040);
+    return before;
+}
+static void restore(fl_fp_state before) { _mm_setcsr(before); }
+#elif defined(__aarch64__)
+#include <stdint.h>
+#define FL_PAUSE() __asm__ volatile("yield")
+typedef uint64_t fl_fp_state;
+static fl_fp_state flush_subnormals(void) {
+    fl_fp_state before;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(before));
+    __asm__ volatile("msr fpcr, %0" : : "r"(before | (1u << 24)));
+    return before;
+}
+static void restore(fl_fp_state before) { __asm__ volatile("msr fpcr, %0" : : "r"(before)); }
+#else
+#define FL_PAUSE() ((void)0)
+typedef int fl_fp_state;
+static fl_fp_state flush_subnormals(void) { return 0; }
+static void restore(fl_fp_state before) { (void)before; }
+#endif
+
+#define MAX_WORKERS 255
+#define SPINS 4000         /* some 20 microseconds */
+#define BARRIER_SPINS 2000 /* then let others run: a partner may have lost its processor */
+
+static pthread_mutex_t busy = PTHREAD_MUTEX_INITIALIZER; /* held while a job runs */
+static pthread_mutex_t sleeping = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
+static _Atomic int sleepers;
+static int workers, fork_handled;
+
+/* Each worker has a place of its own to look at: 1 asks it to work, it answers with 0. */
+static struct {
+    _Atomic int go;
+    char apart[60];
+} places[MAX_WORKERS + 1];
+
+static fl_job current;
+static void *current_argument;
+static struct fl_team current_team;
+
+void fl_barrier(struct fl_team *team) {
+    if (team->size == 1) return;
+    int phase = atomic_load_explicit(&team->phase, memory_order_relaxed);
+    if (atomic_fetch_add_explicit(&team->arrived, 1, memory_order_acq_rel) == team->size - 1) {
+        atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
+        atomic_store_explicit(&team->phase, phase + 1, memory_order_release);
+        return;
+    }
+    for (int spins = 0; atomic_load_explicit(&team->phase, memory_order_acquire) == phase; spins++) {
+        if (spins < BARRIER_SPINS) FL_PAUSE();
+        else sched_yield();
+    }
+}
+
+static void run_part(int thread) {
+    fl_fp_state before = flush_subnormals();
+    current(current_argument, thread, &current_team);
+    restore(before);
+}
+
+static void *work(void *number) {
+    int thread = (int)(ptrdiff_t)number;
+    for (;;) {
+        for (int spins = 0; !atomic_load_explicit(&places[thread].go, memory_order_acquire) && spins < SPINS; spins++)
+            FL_PAUSE();
+        if (!atomic_load(&places[thread].go)) {
+            pthread_mutex_lock(&sleeping);
+            atomic_fetch_add(&sleepers, 1); /* before the last look, so that either sees the other */
+            while (!atomic_load(&places[thread].go)) pthread_cond_wait(&wake, &sleeping);
+            atomic_fetch_sub(&sleepers, 1);
+            pthread_mutex_unlock(&sleeping);
+        }
+        run_part(thread);
+        atomic_store_explicit(&places[thread].go, 0, memory_order_release);
+    }
+    return NULL;
+}
+
+static void before_fork(void) { pthread_mutex_lock(&busy); }
+static void after_fork_parent(void) { pthread_mutex_unlock(&busy); }
+static void after_fork_child(void) {
+    pthread_mutex_init(&busy, NULL);
+    pthread_mutex_init(&sleeping, NULL);
+    pthread_cond_init(&wake, NULL);
+    workers = 0;
+    atomic_store(&sleepers, 0);
+    for (int thread = 0; thread <= MAX_WORKERS; thread++) atomic_store(&places[thread].go, 0);
+}
+
+/* Start workers until there are so many; fewer if the system gives no more. */
+static int have_workers(int wanted) {
+    if (!fork_handled) fork_handled = !pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+    while (workers < wanted && workers < MAX_WORKERS) {
+        pthread_t id;
+        pthread_attr_t detached;
+        pthread_attr_init(&detached);
+        pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+        int failed = pthread_create(&id, &detached, work, (void *)(ptrdiff_t)(workers + 1));
+        pthread_attr_destroy(&detached);
+        if (failed) break;
+        workers++;
+    }
+    return workers < wanted ? workers : wanted;
+}
+
+void fl_run(fl_job job, void *argument, int threads) {
+    if (threads > 1 && !pthread_mutex_trylock(&busy)) {
+        int helpers = have_workers(threads - 1);
+        current = job;
+        current_argument = argument;
+        current_team.size = helpers + 1;
+        atomic_store(&current_team.arrived, 0);
+        for (int thread = 1; thread <= helpers; thread++) atomic_store(&places[thread].go, 1);
+        if (atomic_load(&sleepers)) {
+            pthread_mutex_lock(&sleeping);
+            pthread_cond_broadcast(&wake);
+            pthread_mutex_unlock(&sleeping);
+        }
+        run_part(0);
+        for (int thread = 1; thread <= helpers; thread++)
+            for (int spins = 0; atomic_load_explicit(&places[thread].go, memory_order_acquire); spins++) {
+                if (spins < BARRIER_SPINS) FL_PAUSE();
+                else sched_yield();
+            }
+        pthread_mutex_unlock(&busy);
+        return;
+    }
+    struct fl_team alone = {1, 0, 0};
+    fl_fp_state before = flush_subnormals();
+    job(argument, 0, &alone);
+    restore(before);
+}

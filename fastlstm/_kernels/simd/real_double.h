@@ -1,0 +1,21 @@
+/* What a template needs to know of double; undone by real_end.h. */
+#define FL_REAL double
+#define FL_BITS uint64_t
+#define FL_X(name) name##_d
+#define FL_MANTISSA 52
+#define FL_ONE 0x3ff0000000000000u
+#define FL_SIGN 0x8000000000000000u
+#define FL_MAGIC 6755399441055744.0 /* 1.5 * 2^52 */
+#define FL_LN2_HI 0.6931471803691238
+#define FL_LN2_LO 1.908214929270587816144e-10
+#define FL_LOG2E 1.4426950408889634074
+#define FL_EXP_MIN (-750.0) /* below it exp is 0 */
+#define FL_EXP_MAX 710.0    /* above it exp is infinite */
+#define FL_TANH_MAX 40.0    /* at 2|x| = 40 tanh rounds to 1 */
+#define FL_ABS fabs
+#define FL_COPYSIGN copysign
+/* exp(r) = 1 + r + r^2 q(r) on |r| <= ln(2)/2; near-minimax q by Chebyshev interpolation, relative error 1.3e-17 */
+#define FL_Q(r) \
+    (0.5 + r * (0.16666666666666667453 + r * (0.041666666666624127873 + r * (0.0083333333333300618325 \
+    + r * (0.0013888888917213716901 + r * (0.00019841269863053616878 + r * (2.4801521295954375131e-5 \
+    + r * (2.7557268459997064772e-6 + r * (2.7620088445409748161e-7 + r * 2.5100385495510319078e-8)))))))))

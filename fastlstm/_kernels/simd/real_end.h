@@ -1,0 +1,16 @@
+#undef FL_REAL
+#undef FL_BITS
+#undef FL_X
+#undef FL_MANTISSA
+#undef FL_ONE
+#undef FL_SIGN
+#undef FL_MAGIC
+#undef FL_LN2_HI
+#undef FL_LN2_LO
+#undef FL_LOG2E
+#undef FL_EXP_MIN
+#undef FL_EXP_MAX
+#undef FL_TANH_MAX
+#undef FL_ABS
+#undef FL_COPYSIGN
+#undef FL_Q

@@ -1,0 +1,23 @@
+#include <string.h>
+
+#include "packed.h"
+
+extern const struct fl_kernels fl_kernels_avx512, fl_kernels_avx2, fl_kernels_baseline;
+
+const struct fl_kernels *fl_select(const char *name) {
+    const struct fl_kernels *best_first[3] = {NULL};
+    int count = 0;
+#if defined(__GNUC__)
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")
+        && __builtin_cpu_supports("avx512vl"))
+        best_first[count++] = &fl_kernels_avx512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) best_first[count++] = &fl_kernels_avx2;
+#endif
+    best_first[count++] = &fl_kernels_baseline;
+#endif
+    for (int k = 0; k < count; k++)
+        if (!*name || !strcmp(name, best_first[k]->name)) return best_first[k];
+    return NULL;
+}

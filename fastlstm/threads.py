@@ -1,0 +1,58 @@
+"""How many threads the kernels may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from fastlstm import _check
+
+_chosen: int | None = None
+
+
+def set_num_threads(n: int | None) -> None:
+    """Let the kernels use up to n threads; None goes back to the default.
+
+    Small work is never spread. The default is FASTLSTM_NUM_THREADS, or else the number of processors that this process
+    may run on, by its affinity and its control group's quota.
+
+    Examples
+    --------
+    >>> import fastlstm as fl
+    >>> fl.set_num_threads(2)
+    >>> fl.get_num_threads()
+    2
+    >>> fl.set_num_threads(None)
+    """
+    global _chosen
+    _chosen = None if n is None else _check.positive_int(n, "n")
+
+
+def get_num_threads() -> int:
+    """The largest number of threads that a call may use."""
+    global _chosen
+    if _chosen is None:
+        _chosen = _default()
+    return _chosen
+
+
+def _default() -> int:
+    text = os.environ.get("FASTLSTM_NUM_THREADS", "")
+    if text:
+        if not text.isdecimal() or int(text) < 1:
+            raise ValueError(f"FASTLSTM_NUM_THREADS: expected a number of at least 1, got {text!r}")
+        return int(text)
+    if hasattr(os, "sched_getaffinity"):
+        processors = len(os.sched_getaffinity(0))
+    else:
+        processors = os.cpu_count() or 1
+    return max(1, min(processors, _quota(Path("/sys/fs/cgroup/cpu.max"))))
+
+
+def _quota(path: Path) -> int:
+    """Whole processors that a control group (version 2) allows, a large number where it sets no limit."""
+    try:
+        allowed, period = path.read_text(encoding="ascii").split()
+        return 1 << 16 if allowed == "max" else int(allowed) // int(period)
+    except (OSError, ValueError):
+        return 1 << 16
