@@ -221,6 +221,7 @@ class Stream:
     def __init__(self, model: Model, batch: int) -> None:
         self.model, self.batch = model, batch
         self._tape = model.tape()
+        self._step_shape: Shape = (batch, *model.layers[0].input_shape[2:])
         for i, (layer, workspace) in enumerate(zip(model.layers, self._tape.workspaces, strict=True)):
             try:
                 layer.start(batch, workspace)
@@ -232,18 +233,23 @@ class Stream:
 
         With a batch of one, (F,) or a single token will do.
         """
-        first = self.model.layers[0]
-        rank = 0 if first.takes_tokens else 1
         x = np.asarray(x_t)
-        if self.batch == 1 and x.ndim == rank:
+        if self.batch == 1 and x.ndim == len(self._step_shape) - 1:
             x = x[None]
-        if x.ndim != rank + 1 or len(x) != self.batch:
-            shape: Shape = (self.batch,) if first.takes_tokens else (self.batch, first.input_shape[-1])
-            raise ValueError(f"x_t: expected shape {describe(shape)}, got {describe(np.shape(x_t))}")
-        x = first.as_input(x[:, None])[:, 0]
+        _check.shape_of(x, "x_t", self._step_shape)
+        return self._run(x[:, None], "x_t")[:, 0].copy()
+
+    def run(self, x: Any) -> Array:
+        """A block of steps: (batch, T, F), or (batch, T) tokens, in; the output for each step, a new array, out."""
+        x = np.asarray(x)
+        _check.shape_of(x, "x", (self.batch, "T", *self._step_shape[1:]))
+        return self._run(x, "x").copy()
+
+    def _run(self, x: Array, name: str) -> Array:
+        x = self.model.layers[0].as_input(x, name)
         for layer, workspace in zip(self.model.layers, self._tape.workspaces, strict=True):
             x = layer.step(x, workspace)
-        return x.copy()
+        return x
 
     def reset(self, rows: Any = None) -> None:
         """Begin anew: the state of these rows (an index, a list or a mask), or of all, becomes zero."""

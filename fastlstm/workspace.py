@@ -20,6 +20,12 @@ def aligned_empty(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     return aligned
 
 
+def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    array = aligned_empty(shape, dtype)
+    array.fill(0)
+    return array
+
+
 class Workspace:
     """Buffers and notes of one layer's place in a model.
 

@@ -154,6 +154,28 @@ def test_a_stream_gives_step_by_step_what_predict_gives_at_once(batch, dtype):
     np.testing.assert_allclose(found, model.predict(x), rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_stream_takes_blocks_and_steps_in_turn(dtype):
+    model = fl.Model([fl.LSTM(3, 17, num_layers=2), fl.Dense(17, 2)], dtype=dtype, seed=0)
+    x = np.random.default_rng(0).normal(size=(2, 12, 3))
+    stream = model.stream(2)
+    parts = [stream.run(x[:, :5]), stream.step(x[:, 5])[:, None], stream.run(x[:, 6:7]), stream.run(x[:, 7:])]
+    tolerance = 1e-5 if dtype == "float32" else 1e-12
+    np.testing.assert_allclose(np.concatenate(parts, 1), model.predict(x), rtol=tolerance, atol=tolerance)
+
+
+def test_a_stream_sees_new_weights_and_keeps_its_state():
+    model = fl.Model([fl.LSTM(3, 5)], dtype="float64", seed=0)
+    x = np.random.default_rng(0).normal(size=(1, 2, 3))
+    stream = model.stream()
+    stream.step(x[:, 0])
+    lstm = model.layers[0]
+    _, state = lstm(x[:, :1])
+    for parameter in model.parameters():
+        parameter.value = parameter.value + 0.1
+    np.testing.assert_allclose(stream.step(x[:, 1]), lstm(x[:, 1:], state)[0][:, 0], rtol=1e-12)
+
+
 def test_a_stream_of_last_steps_and_of_tokens():
     model = forecaster("float64")
     x = np.random.default_rng(0).normal(size=(1, 5, 3))

@@ -196,7 +196,7 @@ def prepare(
     )
     for t in range(T):
         fits = fits and 1 <= alive[t] <= (alive[t - 1] if t else N)
-    fits = fits and alive[0] == N and (projected.shape[0] == 0 or (alive[T - 1] == N and (by_units or threads == 1)))
+    fits = fits and alive[0] == N and (projected.shape[0] == 0 or alive[T - 1] == N)
     if not fits:
         raise ValueError("packed.prepare: sizes do not agree")
     if not inside(x_row, x_step, I, x_size, alive) or not inside(y_row, y_step, H, y_size, alive):

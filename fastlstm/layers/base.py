@@ -89,11 +89,11 @@ class Layer:
     def num_parameters(self) -> int:
         return sum(parameter.size for parameter in self._parameters.values())
 
-    def as_input(self, x: Any) -> Array:
+    def as_input(self, x: Any, name: str = "x") -> Array:
         """x checked and converted to what `forward` takes."""
         self.build()
         assert self._dtype is not None
-        return _check.real_array(x, "x", self._dtype, self.input_shape)
+        return _check.real_array(x, name, self._dtype, self.input_shape)
 
     def __call__(self, x: Any) -> Any:
         """The output for x, in inference."""
@@ -115,7 +115,7 @@ class Layer:
         """Prepare the tape for `step`."""
 
     def step(self, x: Array, tape: Workspace) -> Array:
-        """One time step, (N, F) to (N, G), with the running state in the tape."""
+        """The next steps of a stream, (N, T, F) to (N, T, G), with the running state in the tape."""
         return self.forward(x, tape, training=False, lengths=None)
 
     def reset(self, rows: Any, tape: Workspace) -> None:

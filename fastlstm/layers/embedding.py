@@ -40,9 +40,9 @@ class Embedding(Layer):
             raise ValueError(f"Embedding takes tokens (N, T) and must be the first layer, got {_check.describe(shape)}")
         return (*shape, self.output_size)
 
-    def as_input(self, x: Any) -> Array:
+    def as_input(self, x: Any, name: str = "x") -> Array:
         self.build()
-        return _check.int_array(x, "x", self.input_shape, 0, self.num_tokens - 1)
+        return _check.int_array(x, name, self.input_shape, 0, self.num_tokens - 1)
 
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         weight = self.parameter("weight").value

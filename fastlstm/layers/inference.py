@@ -11,12 +11,15 @@ from fastlstm._kernels import packed as kernel
 from fastlstm.layers.base import Array
 from fastlstm.layers.packing import Packing
 from fastlstm.parameter import Parameter
-from fastlstm.workspace import Workspace, aligned_empty
+from fastlstm.workspace import Workspace, aligned_empty, aligned_zeros
 
 State = tuple[Array, Array]
 
 PROJECTION_BUFFER = 1 << 17
 """Bytes of projected inputs held at a time: they should stay in a core's L2 cache beside the weights."""
+
+LARGE_WEIGHTS = 1 << 20
+"""Bytes from which on weights are dear to read: those of the inputs then are read once for many steps."""
 
 
 class PackedDirection:
@@ -60,10 +63,10 @@ class PackedDirection:
             x_step, y_step = -x_step, -y_step
         used, by_units = plan(team, n, t, inputs, hidden, len(panels))
         projected, chunk = np.empty(0, dtype), 1
-        if n < 6 and t > 1 and packing.full and (by_units or used == 1):
-            chunk = min(t, max(1, PROJECTION_BUFFER // (4 * width * n * dtype.itemsize)))
+        if t > 1 and packing.full and (n < 6 or (n < 48 and panels.nbytes > LARGE_WEIGHTS)):
+            chunk = min(t, max(-(-24 // n), PROJECTION_BUFFER // (4 * width * n * dtype.itemsize)))
             projected = aligned_empty((chunk * n * 4 * width,), dtype)
-        c, h = aligned_empty((n, width), dtype), aligned_empty((2, n, width), dtype)
+        c, h = aligned_zeros((n, width), dtype), aligned_zeros((2, n, width), dtype)
         prepared = kernel.prepare(
             *(panels, bias, c, h, hidden, packing.alive, x.size, x_row, x_step, y.size, y_row, y_step),
             projected=projected,
@@ -71,8 +74,18 @@ class PackedDirection:
             by_units=by_units,
             threads=used,
         )
+        if held is not None and len(held[1].c) == n:  # a stream goes on with another length or new weights
+            prepared.h[0, :, :hidden] = held[1].h[held[1].slot, :, :hidden]
+            prepared.c[:, :hidden] = held[1].c[:, :hidden]
         tape.notes["pass"] = (key, prepared) if packing.full else None
         return prepared
+
+    def reset(self, rows: Any, tape: Workspace) -> None:
+        """Set the state of these rows of a stream to zero."""
+        held: tuple[Any, kernel.Pass] | None = tape.notes.get("pass")
+        if held is not None:
+            held[1].c[rows] = 0
+            held[1].h[:, rows] = 0
 
     def forward(
         self, x: Array, y: Array, column: int, start: State | None, end: State | None, packing: Packing, tape: Workspace
@@ -101,4 +114,4 @@ def plan(available: int, n: int, t: int, inputs: int, hidden: int, blocks: int) 
         return available, False
     if step > 4 and blocks >= available:
         return available, True
-    return min(available, n), False
+    return (min(available, n) if n > 2 else 1), False

@@ -180,9 +180,7 @@ class LSTM(Layer):
         """`forward_with_state` in inference, on packed weights; the final state is written if there is room for it."""
         self.build()
         n, t, _ = x.shape
-        packing: Packing | None = tape.notes.get("inference")
-        if packing is None or lengths is not None or not packing.full or (packing.n, packing.t) != (n, t):
-            packing = tape.notes["inference"] = Packing(n, t, lengths)
+        packing = self._full_packing(n, t, tape) if lengths is None else Packing(n, t, lengths)
         for k, directions in enumerate(self._stack):
             y = tape.array(f"y_l{k}", (n, t, self.directions * self.hidden_size), x.dtype)
             if not packing.full:
@@ -195,6 +193,14 @@ class LSTM(Layer):
                 direction.packed.forward(x, y, d * self.hidden_size, start, end, packing, part)
             x = y
         return x
+
+    @staticmethod
+    def _full_packing(n: int, t: int, tape: Workspace) -> Packing:
+        """The packing of sequences of equal length, kept for the next batch of the same shape."""
+        packing: Packing | None = tape.notes.get("full packing")
+        if packing is None or (packing.n, packing.t) != (n, t):
+            packing = tape.notes["full packing"] = Packing(n, t, None)
+        return packing
 
     def backward_with_state(
         self, dy: Array, dstate: State | None, tape: Workspace, *, input_gradient: bool = True
@@ -234,15 +240,24 @@ class LSTM(Layer):
         self.reset(slice(None), tape)
 
     def step(self, x: Array, tape: Workspace) -> Array:
+        if packed_kernel.isa() != "plain":
+            packing = self._full_packing(x.shape[0], x.shape[1], tape)
+            for k, (direction,) in enumerate(self._stack):
+                y = tape.array(f"y_l{k}", (*x.shape[:2], self.hidden_size), x.dtype)
+                direction.packed.prepare(x, y, 0, packing, tape.child(direction.suffix)).run(x, y)
+                x = y
+            return x
         running: State = tape.notes["stream"]
-        y, final = self.forward_with_state(x[:, None, :], running, tape, training=False, lengths=None)
+        y, final = self.forward_with_state(x, running, tape, training=False, lengths=None)
         for old, new in zip(running, final, strict=True):
             old[...] = new
-        return y[:, 0, :]
+        return y
 
     def reset(self, rows: Any, tape: Workspace) -> None:
         for part in tape.notes["stream"]:
             part[:, rows] = 0
+        for (direction,) in self._stack:
+            direction.packed.reset(rows, tape.child(direction.suffix))
 
     def config(self) -> dict[str, Any]:
         names = ("input_size", "hidden_size", "num_layers", "bidirectional", "dropout", "bias", "forget_bias")

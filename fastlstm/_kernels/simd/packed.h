@@ -28,6 +28,7 @@ struct fl_pass {
     ptrdiff_t chunk;
     int by_units;           /* whether threads share the units of each step, or each has rows of its own */
     int phase;              /* which of the two h holds the initial states */
+    ptrdiff_t first, count; /* each thread's own: the rows that it projects */
 };
 
 struct fl_kernels {

@@ -71,17 +71,20 @@ FL_INLINE VEC FL_X(v_tanh)(VEC x) {
         }                                                                                                       \
     }
 
-/* R rows of the inputs of a chunk of steps, with the bias: row q is sequence q % N at step t0 + q / N */
+/* R rows of the inputs of a chunk of steps, with the bias: the q-th is row first + q % count at step t0 + q / count */
 #define FL_PROJECT(NAME, R)                                                                                     \
-    static void FL_X(project##NAME)(const struct fl_pass *p, ptrdiff_t t0, ptrdiff_t block, ptrdiff_t q) {                   \
-        const FL_REAL *w = AT(panels) + block * (p->I + p->H) * 4 * LANES, *x[R];                                \
-        const FL_REAL *bias = AT(bias) + block * 4 * LANES;                                                      \
-        FL_REAL *out = AT(projected) + (q * (p->width / LANES) + block) * 4 * LANES;                             \
+    static void FL_X(project##NAME)(const struct fl_pass *p, ptrdiff_t t0, ptrdiff_t block, ptrdiff_t q) {      \
+        const FL_REAL *w = AT(panels) + block * (p->I + p->H) * 4 * LANES, *x[R];                               \
+        const FL_REAL *bias = AT(bias) + block * 4 * LANES;                                                     \
         VEC sum[R][4];                                                                                          \
-        EACH(r, R) x[r] = AT(x) + p->x_row[(q + r) % p->N] + (t0 + (q + r) / p->N) * p->x_step;                  \
+        EACH(r, R) x[r] = AT(x) + p->x_row[p->first + (q + r) % p->count] + (t0 + (q + r) / p->count) * p->x_step; \
         EACH(r, R) EACH(g, 4) sum[r][g] = FL_X(load)(bias + g * LANES);                                         \
         FL_X(tile##NAME)(sum, p->I, x, w);                                                                      \
-        EACH(r, R) EACH(g, 4) FL_X(store)(out + r * 4 * p->width + g * LANES, sum[r][g]);                       \
+        EACH(r, R) {                                                                                            \
+            ptrdiff_t row = (q + r) / p->count * p->N + p->first + (q + r) % p->count;                          \
+            FL_REAL *out = AT(projected) + (row * p->width + block * LANES) * 4;                                \
+            EACH(g, 4) FL_X(store)(out + g * LANES, sum[r][g]);                                                 \
+        }                                                                                                       \
     }
 
 /* one step of R rows and one block of units: the tile, and the cell on its sums */
@@ -145,22 +148,27 @@ static void FL_X(in_groups)(const FL_X(routine) *routines, const struct fl_pass 
 }
 
 static void FL_X(forward)(void *pass, int thread, struct fl_team *team) {
-    const struct fl_pass *p = pass;
+    struct fl_pass mine = *(const struct fl_pass *)pass, *p = &mine;
     const FL_X(routine) *cell = p->N <= 2 ? FL_X(deep_cell) : FL_X(cell);
     ptrdiff_t blocks = p->width / LANES, first = 0, last = p->N, block0 = 0, block1 = blocks;
     if (p->by_units) {
         block0 = blocks * thread / team->size;
         block1 = blocks * (thread + 1) / team->size;
-    } else {
+    } else if (p->N > 2) {
         first = p->N * thread / team->size;
         last = p->N * (thread + 1) / team->size;
+    } else if (thread) { /* a pair of rows stays together: each alone would be added up in another order */
+        return;
     }
+    p->first = first;
+    p->count = last - first;
+    if (!p->count) return;
     for (ptrdiff_t t = 0; t < p->T; t++) {
         ptrdiff_t end = p->alive[t] < last ? p->alive[t] : last;
         if (p->projected && t % p->chunk == 0) {
             ptrdiff_t steps = p->T - t < p->chunk ? p->T - t : p->chunk;
             for (ptrdiff_t block = block0; block < block1; block++)
-                FL_X(in_groups)(FL_X(project), p, t, block, 0, steps * p->N);
+                FL_X(in_groups)(FL_X(project), p, t, block, 0, steps * p->count);
         }
         for (ptrdiff_t block = block0; block < block1; block++) FL_X(in_groups)(cell, p, t, block, first, end);
         if (p->by_units) fl_barrier(team);

@@ -1,0 +1,224 @@
+"""Inference on packed weights: every instruction set that this processor has, any number of threads."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from lstm_cases import Case, random_case, run_reference
+
+import fastlstm as fl
+from fastlstm._kernels import packed
+from fastlstm.layers import inference
+
+ISAS = ["avx512", "avx2", "baseline", "plain"]
+
+
+@pytest.fixture(params=ISAS)
+def isa(request):
+    before = packed.isa()
+    try:
+        packed.choose(request.param)
+    except ValueError:
+        pytest.skip(f"this processor has no {request.param}")
+    yield request.param
+    packed.choose(before)
+
+
+@pytest.fixture
+def default_threads():
+    yield
+    fl.set_num_threads(None)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        *(Case(6, n, 3, 17) for n in (1, 2, 3, 5, 6, 7, 13)),
+        *(Case(4, 2, inputs, 5) for inputs in (1, 2, 33)),
+        *(Case(3, 4, 3, hidden, 2, True, True) for hidden in (1, 2, 4, 8, 15, 16, 33)),
+        Case(40, 1, 5, 16),
+        Case(9, 5, 3, 8, 3, False, True, bias=False),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_instruction_set_gives_what_the_reference_gives(isa, case, dtype):
+    problem = random_case(case)
+    expected = run_reference(problem)
+    x, state, _, _ = problem.arrays(dtype)
+    y, (h, c) = problem.layer(dtype)(x, state, problem.lengths)
+    tolerance = 2e-6 if dtype == "float32" else 1e-13
+    for name, value in {"y": y, "h": h, "c": c}.items():
+        np.testing.assert_allclose(value, expected[name], rtol=tolerance, atol=tolerance * 5, err_msg=name)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_instruction_set_saturates_and_passes_nan(isa, dtype):
+    """Pre-activations of any size, as c = i·g and h = o·tanh(c) of one unit show them."""
+    layer = fl.LSTM(1, 1, dtype=dtype, bias=False)
+    layer.load_parameters({"weight_ih_l0": [[1.0], [0], [1], [1]], "weight_hh_l0": [[0.0]] * 4}, dtype)
+    x = np.concatenate([np.linspace(-30, 30, 501), [1e4, -1e4, 3e38, -3e38, 0, 1e-30]]).astype(dtype)[:, None, None]
+    y, (_, c) = layer(x)
+    with np.errstate(over="ignore", under="ignore"):
+        sigmoid, g = 1 / (1 + np.exp(-x.astype("f8"))), np.tanh(x.astype("f8"))
+    tolerance = 1e-6 if dtype == "float32" else 1e-14
+    np.testing.assert_allclose(c[0], (sigmoid * g)[:, 0], rtol=tolerance, atol=1e-38)
+    np.testing.assert_allclose(y, sigmoid * np.tanh(sigmoid * g), rtol=tolerance, atol=1e-38)
+    x[3] = np.nan
+    tape = fl.Workspace(0)
+    found = layer.forward(x, tape, training=False, lengths=None)
+    assert np.isnan(found[3]).all()
+    assert np.isfinite(np.delete(found, 3, 0)).all()
+
+
+def forced(monkeypatch, threads, by_units):
+    fl.set_num_threads(threads)
+    monkeypatch.setattr(inference, "plan", lambda available, *_: (available, by_units))
+
+
+@pytest.mark.parametrize(
+    "case", [Case(7, 13, 3, 50), Case(7, 1, 3, 100), Case(9, 2, 5, 70), Case(8, 9, 3, 40, 2, True, True)], ids=str
+)
+@pytest.mark.parametrize("by_units", [False, True])
+def test_any_number_of_threads_gives_the_same_bits(isa, case, by_units, monkeypatch, default_threads):
+    problem = random_case(case)
+    forced(monkeypatch, 1, False)
+    expected, _ = problem.layer("float32")(problem.x, lengths=problem.lengths)
+    for threads in (2, 3, 5):
+        forced(monkeypatch, threads, by_units)
+        for _ in range(5):
+            found, _ = problem.layer("float32")(problem.x, lengths=problem.lengths)
+            np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("by_units", [False, True])
+def test_a_busy_pool_does_not_change_a_bit(by_units, monkeypatch, default_threads):
+    problems = [random_case(Case(30, n, 5, 64), seed=n) for n in range(3, 11)]
+    layers = [problem.layer("float32") for problem in problems]
+    forced(monkeypatch, 1, False)
+    expected = [layer(problem.x)[0] for layer, problem in zip(layers, problems, strict=True)]
+    forced(monkeypatch, 3, by_units)
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(30):
+            found = list(pool.map(lambda layer, problem: layer(problem.x)[0], layers, problems))
+            for a, b in zip(found, expected, strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
+def in_child(layer, x, queue):
+    queue.put(layer(x)[0])
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_works(monkeypatch, default_threads):
+    forced(monkeypatch, 3, False)
+    problem = random_case(Case(20, 12, 5, 33))
+    layer = problem.layer("float32")
+    expected, _ = layer(problem.x)  # the parent has its workers now
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=in_child, args=(layer, problem.x, queue))
+    child.start()
+    np.testing.assert_array_equal(queue.get(timeout=60), expected)
+    child.join(60)
+    assert child.exitcode == 0
+    np.testing.assert_array_equal(layer(problem.x)[0], expected)
+
+
+def test_subnormal_numbers_are_as_before_after_a_call(monkeypatch, default_threads):
+    forced(monkeypatch, 2, False)
+    tiny = np.full(4, 1e-40, np.float32)
+    fl.LSTM(3, 33, seed=0)(np.ones((12, 5, 3)))
+    assert (tiny * np.float32(1) == tiny).all()
+    assert (tiny / np.float32(2) > 0).all()
+
+
+def test_a_changed_weight_is_noticed(isa):
+    layer = fl.LSTM(3, 5, dtype="float64", seed=0)
+    x, tape = np.ones((1, 2, 3)), fl.Workspace(0)
+    before = layer.forward(x, tape, training=False, lengths=None).copy()
+    layer.parameter("bias_l0").value = layer.parameter("bias_l0").value + 1
+    after = layer.forward(x, tape, training=False, lengths=None)
+    assert (after != before).all()
+    np.testing.assert_array_equal(layer(x)[0], after)
+
+
+def test_the_environment_chooses_and_a_wrong_name_is_answered():
+    code = "from fastlstm._kernels import packed; print(packed.isa())"
+
+    def answer(name):
+        done = subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "FASTLSTM_ISA": name}, capture_output=True, text=True
+        )
+        return done.stdout.strip() or done.stderr
+
+    assert answer("plain") == "plain"
+    assert answer("") in ISAS
+    assert "FASTLSTM_ISA: expected one of [" in answer("mmx")
+    assert "'plain'] on this processor, got 'mmx'" in answer("mmx")
+
+
+def prepared(**changes):
+    lanes = packed.lanes("float64")
+    n, t, i, h = 2, 3, 4, 5
+    blocks = -(-h // lanes)
+    options = {
+        "panels": np.zeros((blocks, i + h, 4, lanes)),
+        "bias": np.zeros((blocks, 4, lanes)),
+        "c": np.zeros((n, blocks * lanes)),
+        "h": np.zeros((2, n, blocks * lanes)),
+        "H": h,
+        "alive": np.full(t, n),
+        **{"x_size": n * t * i, "x_row": np.arange(n) * t * i, "x_step": i},
+        **{"y_size": n * t * h, "y_row": np.arange(n) * t * h, "y_step": h},
+        **{"projected": np.zeros(0), "chunk": 1, "by_units": False, "threads": 1},
+    }
+    return packed.prepare(**{**options, **changes})
+
+
+BAD = {
+    "panels": np.zeros((1, 9, 4, 1)),
+    "bias": np.zeros((1, 4, 1)),
+    "c": np.zeros((2, 3)),
+    "h": np.zeros((1, 2, 16)),
+    "H": 6,
+    "alive": [np.array([2, 1, 2]), np.array([1, 1, 1]), np.array([2, 2, 0]), np.zeros(0, np.intp)],
+    "x_size": 23,
+    "x_row": [np.array([0, 13]), np.array([-1, 12]), np.array([0])],
+    "x_step": [5, -4],
+    "y_size": 29,
+    "y_row": [np.array([0, 16]), np.array([-5, 0])],
+    "y_step": [6, -5],
+    "projected": np.zeros(3),
+    "threads": 0,
+}
+
+
+@pytest.mark.skipif(packed.isa() == "plain", reason="no packed kernels here")
+@pytest.mark.parametrize("name", BAD)
+def test_no_size_leads_out_of_an_array(name):
+    prepared()
+    for value in BAD[name] if isinstance(BAD[name], list) else [BAD[name]]:
+        with pytest.raises(ValueError, match=r"packed\.prepare"):
+            prepared(**{name: value})
+
+
+@pytest.mark.skipif(packed.isa() == "plain", reason="no packed kernels here")
+def test_a_pass_runs_only_on_what_it_was_prepared_for():
+    ready = prepared()
+    x, y = np.zeros((2, 3, 4)), np.ones((2, 3, 5))
+    ready.run(x, y)
+    assert not y.any()
+    for wrong_x, wrong_y in ((x[:1], y), (x, y[:1]), (x.astype("f4"), y), (x, y.astype("f4"))):
+        with pytest.raises(ValueError, match="sizes or dtypes do not agree"):
+            ready.run(wrong_x, wrong_y)
+    with pytest.raises((ValueError, BufferError)):
+        ready.run(x[:, :, ::-1], y)
+    y.flags.writeable = False
+    with pytest.raises((ValueError, BufferError)):
+        ready.run(x, y)
