@@ -21,7 +21,7 @@ On Debian and Ubuntu: sudo apt install python3-dev; on Fedora: sudo dnf install 
 
 
 def python_headers() -> list[str]:
-    """Folders to find Python.h in. Debian packs it apart from Python: there, without it, it is fetched for this build."""
+    """Folders to find Python.h in. Debian packs it apart from Python: if it is not installed, it is fetched."""
     header = Path(sysconfig.get_path("include")) / "Python.h"
     if header.exists():
         return []

@@ -95,9 +95,7 @@ def main(argv: list[str] | None = None) -> int:
     contenders = [name for name in installed if name == "fastlstm" or options.peers is None or name in options.peers]
     everything = {}
     for threads in options.threads:
-        print(
-            f"\nsuite {options.suite}, {options.dtype}, threads: {threads}; best median of {options.processes}"
-        )
+        print(f"\nsuite {options.suite}, {options.dtype}, threads: {threads}; best median of {options.processes}")
         figures, differences = run(contenders, threads, options)
         limit = 1e-3 if options.dtype == "float32" else 1e-8
         wrong = {case: value for case, value in differences.items() if not value < limit}

@@ -45,7 +45,7 @@ def backward_sequence(dy, dh, dc, tape, w, u):
 
 
 class ReferenceLSTM:
-    """Any number of layers, both directions, lengths, states. parameters: name -> array, as fastlstm.LSTM names them."""
+    """Any number of layers, both directions, lengths, states. parameters: arrays under the names of fastlstm.LSTM."""
 
     def __init__(self, parameters, num_layers, bidirectional):
         self.parameters = {name: np.asarray(value, np.float64) for name, value in parameters.items()}

@@ -25,17 +25,12 @@ MAY_IMPORT = {
     "metrics": LEAVES,
     "data": LEAVES,
     "datasets": set(),
-    "naive": set(),
-    "backtest": set(),
-    "report": {"backtest"},
-    "dates": set(),
-    "table": set(),
     "callbacks": {"parameter"},
     "model": LEAVES | {"layers"},
     "train": LEAVES | {"model", "losses", "metrics", "optim", "callbacks", "layers"},
     "io": LEAVES | {"layers", "model", "io"},
 }
-ON_TOP = {"__init__", "__main__", "forecasting", "series", "plot", "cli"}
+ON_TOP = {"__init__", "__main__", "forecasting", "plot", "cli"}
 """What sits on top may import anything below it, and nothing below imports it."""
 
 

@@ -127,8 +127,8 @@ cdef bint inside(
 cdef class Pass:
     """A forward pass that is ready to run: sizes are checked, pointers set. Made by `prepare`.
 
-    It keeps a state of its own, c (N, width) and h (2, N, width), of which `slot` of h is the current one; `run` goes on
-    from it. The state of a row of `prepare`'s that ended early lies in either slot.
+    It keeps a state of its own, c (N, width) and h (2, N, width), and `run` goes on from it. h[slot] is the current one;
+    of a row that ended early, it lies in either.
     """
 
     cdef fl_pass p

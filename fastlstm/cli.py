@@ -1,0 +1,258 @@
+"""The command line: ``fastlstm demo`` and ``fastlstm forecast``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm import datasets, plot
+from fastlstm._version import __version__
+from fastlstm.forecasting import report
+from fastlstm.forecasting.backtest import Backtest, Forecast
+from fastlstm.forecasting.dates import find_step
+from fastlstm.forecasting.forecaster import Forecaster
+from fastlstm.forecasting.series import Series, fill, read_series
+from fastlstm.io.native import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+EXAMPLES = """examples:
+  fastlstm demo
+  fastlstm forecast sales.csv --target sales --horizon 12
+  fastlstm forecast load.csv --target OT --horizon 24 --date date --output load
+"""
+
+FORECAST = """Learn from one column of a CSV file, and forecast its next values.
+
+The last part of the series is held out first and forecast from the values before it, to measure the error beside that
+of two naive forecasts: that the last value stays, and that the last season repeats. Then the coming steps are forecast.
+Written to the output folder: forecast.csv, forecast.png and model.safetensors."""
+
+FORECAST_EXAMPLES = """what happens to the file:
+  separator     , ; tab or | is found out; with ; a decimal comma is understood
+  header        without one, columns are numbered: --target 1
+  dates         the column is found by its name or looks; rows are sorted by date
+  missing       empty cells, NA, nan, ? and left-out dates are interpolated, and counted for you
+
+examples:
+  fastlstm forecast sales.csv --target sales --horizon 12
+  fastlstm forecast sales.csv --target sales --horizon 12 --log          swings that grow with the level
+  fastlstm forecast load.csv --target 8 --date 1 --horizon 24 --season 24 --window 96
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns 0, 1 (the demo did not beat a naive forecast), 2 (an error) or 130 (Ctrl-C)."""
+    options = parser().parse_args(argv)
+    try:
+        if options.output.exists() and not options.output.is_dir():
+            raise ValueError(f"output: expected a folder, got the file {options.output}")
+        return demo(options) if options.command == "demo" else forecast(options)
+    except KeyboardInterrupt:
+        print("\nfastlstm: stopped", file=sys.stderr)
+        return 130
+    except OSError as error:
+        known = error.strerror and error.filename is not None
+        print(f"fastlstm: error: {f'{error.filename}: {error.strerror}' if known else error}", file=sys.stderr)
+        return 2
+    except (ValueError, ImportError, FloatingPointError) as error:
+        print(f"fastlstm: error: {error}", file=sys.stderr)
+        return 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the command line understands."""
+    raw = argparse.RawDescriptionHelpFormatter
+    main = argparse.ArgumentParser(
+        "fastlstm", description="LSTM networks on a CPU: forecast a series.", epilog=EXAMPLES, formatter_class=raw
+    )
+    main.add_argument("--version", action="version", version=f"fastlstm {__version__}")
+    commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    demo = commands.add_parser(
+        "demo",
+        help="train on a series that comes with fastlstm, and forecast a held-out stretch",
+        description="Train on carbon dioxide at Mauna Loa, and forecast the last five years of the data.",
+    )
+    forecast = commands.add_parser(
+        "forecast",
+        help="forecast a column of your own CSV file",
+        description=FORECAST,
+        epilog=FORECAST_EXAMPLES,
+        formatter_class=raw,
+    )
+    add = forecast.add_argument
+    add("file", metavar="FILE", help="a CSV file")
+    add("--target", required=True, metavar="COLUMN", help="the column to forecast, by name or by number from 1")
+    add("--horizon", required=True, type=count, metavar="N", help="number of steps to forecast")
+    add("--date", metavar="COLUMN", help="the column of dates (default: looked for)")
+    add("--season", type=count, metavar="N", help="steps of a season, 1 for none (default: from the dates)")
+    add("--holdout", type=count, metavar="N", help="last steps to test on (default: about a fifth)")
+    add(
+        "--log", action="store_true", help="work on the logarithm: for positive values whose swings grow with the level"
+    )
+    model = forecast.add_argument_group("network and training")
+    model.add_argument("--window", type=count, metavar="N", help="steps that the network sees (default: two seasons)")
+    model.add_argument("--hidden", type=count, default=32, metavar="N", help="LSTM units (default: %(default)s)")
+    model.add_argument("--epochs", type=count, default=100, metavar="N", help="at most (default: %(default)s)")
+    for command, folder in ((demo, "fastlstm-demo"), (forecast, "fastlstm-forecast")):
+        command.add_argument("--seed", type=seed, default=0, metavar="N", help="same seed, same result (default: 0)")
+        command.add_argument(
+            "--output", type=Path, default=Path(folder), metavar="DIR", help="folder to write to (default: %(default)s)"
+        )
+    return main
+
+
+def count(text: str) -> int:
+    """A whole number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
+    return int(text)
+
+
+def seed(text: str) -> int:
+    """A whole number from 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text!r}")
+    return int(text)
+
+
+def demo(options: argparse.Namespace) -> int:
+    """Train on the CO2 series; 0 if both naive forecasts are beaten."""
+    began = time.perf_counter()
+    plot.new_figure()  # rather fail now than after the training
+    months, ppm = datasets.co2()
+    dates = months.astype("M8[s]")
+    _, values, inside = fill(ppm)
+    note = f"Months without a measurement, interpolated: {inside} of {len(ppm)}."
+    series = Series("CO2", values, dates, find_step(dates), [note])
+    print(f"Carbon dioxide in the air at Mauna Loa, monthly, {series.span(0, len(values))}.")
+    forecaster = Forecaster(12, season=12, window=36, epochs=300, patience=80, seed=options.seed)
+    backtest = learn(series, forecaster, holdout=60)
+    names = naive_names(series, forecaster.season)
+    report_errors(series, forecaster, backtest, names, "ppm")
+    figure = plot.forecast_figure(
+        values,
+        backtest,
+        dates=dates,
+        coverage=forecaster.coverage,
+        title="Carbon dioxide at Mauna Loa: five held-out years, forecast twelve months at a time",
+        label="CO₂ (ppm)",
+        names=names,
+    )
+    write(options.output, forecaster, figure)
+    print(f"All in {time.perf_counter() - began:.1f} s.")
+    return 0 if backtest.beats_naive else 1
+
+
+def forecast(options: argparse.Namespace) -> int:
+    """Backtest on a file, then forecast what follows it."""
+    began = time.perf_counter()
+    plot.new_figure()
+    series = read_series(options.file, options.target, options.date)
+    length = len(series.values)
+    print(f"{options.file}: {series.name}, {length} values, {series.span(0, length)}.")
+    season = options.season or series.season
+    forecaster = Forecaster(
+        options.horizon,
+        season=season,
+        window=options.window,
+        hidden_size=options.hidden,
+        epochs=options.epochs,
+        log=options.log,
+        seed=options.seed,
+    )
+    holdout = options.holdout or default_holdout(length, options.horizon)
+    if holdout >= length:
+        raise ValueError(f"holdout: expected less than the {length} values of the series, got {holdout}")
+    backtest = learn(series, forecaster, holdout)
+    names = naive_names(series, season)
+    report_errors(series, forecaster, backtest, names, "")
+    coming = forecaster.forecast(series.values)
+    labels = series.future(options.horizon)
+    print(f"\nThe next {options.horizon} steps, with the {forecaster.coverage:.0%} band:\n")
+    print(report.forecast_table(labels, coming), end="\n\n")
+    shown = max(400, 2 * options.horizon)
+    last = f"the last {shown} " if len(backtest.truth) > shown else ""
+    figure = plot.forecast_figure(
+        series.values,
+        backtest,
+        coming,
+        dates=axis(series, coming),
+        coverage=forecaster.coverage,
+        title=f"{series.name}: {last}held-out values and the coming {options.horizon} steps",
+        label=series.name,
+        names=names,
+        most=shown,
+    )
+    write(options.output, forecaster, figure, report.forecast_csv(labels, coming))
+    print(f"All in {time.perf_counter() - began:.1f} s.")
+    return 0
+
+
+def default_holdout(length: int, horizon: int) -> int:
+    """About a fifth of the series, in whole horizons."""
+    return max(1, round(0.2 * length / horizon)) * horizon
+
+
+def axis(series: Series, coming: Forecast) -> NDArray[Any] | None:
+    """Dates of the series and of the coming steps."""
+    if series.step is None or series.dates is None:
+        return None
+    last = series.step.ordinals(series.dates[-1:])
+    return np.concatenate([series.dates, series.step.dates(last + np.arange(1, len(coming.mean) + 1))])
+
+
+def naive_names(series: Series, season: int) -> dict[str, str]:
+    """What to call the forecast that the last season repeats."""
+    usual = series.step is not None and season == series.season
+    return {"last season": series.step.season_name if usual and series.step else f"value {season} steps before"}
+
+
+def learn(series: Series, forecaster: Forecaster, holdout: int) -> Backtest:
+    """Train on all but the held-out values, and forecast those."""
+    print(*series.notes, sep="\n")
+    print(f"Season: {forecaster.season} steps." if forecaster.season > 1 else "Season: none.")
+    train = series.values[:-holdout]
+    try:
+        split = forecaster.split(len(train))
+    except ValueError as error:
+        raise ValueError(f"{error} ({holdout} of {len(series.values)} are held out)") from None
+    print(
+        f"Training on {series.span(0, len(train))}: {split.train_windows} windows of "
+        f"{split.window} steps, the next {forecaster.horizon} to be forecast."
+    )
+    if split.stride > 1:
+        print(f"To keep it short, the windows start {split.stride} steps apart.")
+    began = time.perf_counter()
+    epochs = len(forecaster.fit(train))
+    print(f"{epochs} epochs in {time.perf_counter() - began:.1f} s.")
+    return forecaster.backtest(series.values, holdout)
+
+
+def report_errors(series: Series, forecaster: Forecaster, backtest: Backtest, names: dict[str, str], unit: str) -> None:
+    print(
+        f"\nErrors on the {len(backtest.truth)} held-out values, {series.span(backtest.start, len(series.values))}, "
+        f"forecast {forecaster.horizon} steps at a time:\n"
+    )
+    print(report.score_table(backtest, names, unit))
+    print(f"\n{report.verdict(backtest, names)}\n{report.coverage_line(backtest, forecaster.coverage)}")
+
+
+def write(folder: Path, forecaster: Forecaster, figure: Figure, table: str | None = None) -> None:
+    """Model, picture and, if there is one, the table of coming steps, into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / "model.safetensors", folder / "forecast.png"]
+    forecaster.save(paths[0])
+    plot.save_figure(figure, paths[1])
+    if table is not None:
+        paths.insert(0, folder / "forecast.csv")
+        write_atomically(paths[0], table.encode())
+    print("Wrote " + ", ".join(map(str, paths[:-1])) + f" and {paths[-1]}.")

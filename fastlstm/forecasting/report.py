@@ -1,0 +1,84 @@
+"""What the command line says about a forecast: tables of text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from fastlstm.forecasting.backtest import Backtest, Floats, Forecast
+
+
+def score_table(backtest: Backtest, names: Mapping[str, str], unit: str = "") -> str:
+    """Errors of the forecast and of the naive ones, a line each.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlstm.forecasting.backtest import Backtest
+    >>> t = np.arange(4.0)
+    >>> print(score_table(Backtest(6, t, t + 0.5, t, t, {"last value": t - 2}), {}))
+                      MAE     RMSE
+      fastlstm      0.500    0.500
+      last value    2.000    2.000
+    """
+    scores = {names.get(name, name): score for name, score in backtest.scores.items()}
+    width = max(map(len, scores))
+    own = next(iter(scores.values()))
+    places = decimals(np.array([own.mae, own.rmse]))
+    lines = [f"  {'':{width}} {'MAE':>8} {'RMSE':>8}{f'   ({unit})' if unit else ''}"]
+    for name, score in scores.items():
+        lines.append(f"  {name:{width}} {score.mae:8.{places}f} {score.rmse:8.{places}f}")
+    return "\n".join(lines)
+
+
+def verdict(backtest: Backtest, names: Mapping[str, str]) -> str:
+    """Whether, and by how much, the naive forecasts are beaten."""
+    own, *others = backtest.scores.values()
+    named = [names.get(name, name) for name in backtest.naive]
+    if backtest.beats_naive:
+        share = 1 - own.mae / min(other.mae for other in others)
+        which = "both naive forecasts" if len(named) == 2 else "the naive forecast"
+        return f"fastlstm beats {which}: its mean absolute error is {share:.0%} below the better one's."
+    better = [name for name, other in zip(named, others, strict=True) if other.mae <= own.mae or other.rmse <= own.rmse]
+    return f"fastlstm does not beat: {' and '.join(better)}. Rely on the simpler forecast here."
+
+
+def coverage_line(backtest: Backtest, coverage: float) -> str:
+    count = len(backtest.truth)
+    inside = round(backtest.coverage * count)
+    return f"The {coverage:.0%} band held {inside} of the {count} held-out values ({backtest.coverage:.0%})."
+
+
+def forecast_table(labels: Sequence[str], forecast: Forecast, most: int = 12) -> str:
+    """The first steps of a forecast, with as many decimals as the band makes sense of."""
+    columns = [forecast.mean, forecast.low, forecast.high]
+    places = decimals(np.concatenate([forecast.mean - forecast.low, forecast.high - forecast.mean]))
+    rows = [
+        (label, *(f"{value:.{places}f}" for value in values)) for label, *values in zip(labels, *columns, strict=True)
+    ]
+    shown = [("step", "forecast", "low", "high"), *rows[:most]]
+    widths = [max(len(row[k]) for row in shown) for k in range(4)]
+    lines = ["  " + "  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in shown]
+    if len(rows) > most:
+        lines.append(f"  ... and {len(rows) - most} more")
+    return "\n".join(lines)
+
+
+def forecast_csv(labels: Sequence[str], forecast: Forecast) -> str:
+    """All steps of a forecast as the text of a CSV file: step, forecast, low, high."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("step", "forecast", "low", "high"))
+    for label, *values in zip(labels, forecast.mean, forecast.low, forecast.high, strict=True):
+        writer.writerow((label, *(f"{value:.10g}" for value in values)))
+    return text.getvalue()
+
+
+def decimals(sizes: Floats) -> int:
+    """Decimals that show two or three digits of the typical one of these sizes; 2 if all are zero."""
+    nonzero = np.abs(sizes[sizes != 0])
+    return max(0, 2 - math.floor(math.log10(np.median(nonzero)))) if len(nonzero) else 2

@@ -1,0 +1,297 @@
+"""A person's CSV file as an evenly spaced series without gaps; what had to be decided or mended is noted."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.forecasting.dates import DAY, Dates, Step, find_step
+from fastlstm.forecasting.table import DATE, NUMBER, Table, is_missing, read_table
+
+Floats = NDArray[np.float64]
+
+DATE_NAME = re.compile(r"ds|dt|day|week|month|quarter|year|period|.*(date|time).*", re.IGNORECASE)
+PARTS = ("year", "month", "day", "hour", "minute")
+
+
+@dataclass(frozen=True)
+class Series:
+    """Values at even steps.
+
+    Attributes
+    ----------
+    name : str
+    values : (T,)
+        Finite.
+    dates : (T,) datetime64[s], or None
+    step : Step or None
+        What lies between two dates; None where there are none, or they are not evenly spaced.
+    notes : list of str
+        What was decided and mended on the way, a sentence each.
+    """
+
+    name: str
+    values: Floats
+    dates: Dates | None
+    step: Step | None
+    notes: list[str]
+
+    @property
+    def season(self) -> int:
+        """As the step suggests; 1 for none."""
+        return self.step.season if self.step else 1
+
+    def label(self, at: int) -> str:
+        """The date of a value, also of one after the end; its number from 1 where there are no dates."""
+        if self.step is not None:
+            assert self.dates is not None
+            last = self.step.ordinals(self.dates[-1:])
+            return date_text(self.step.dates(last + (at - len(self.values) + 1)), self.step)[0]
+        if self.dates is not None and at < len(self.dates):
+            return date_text(self.dates[at : at + 1], None)[0]
+        return str(at + 1)
+
+    def span(self, start: int, stop: int) -> str:
+        """From which value to which, `stop` excluded."""
+        return f"{'' if self.dates is not None else 'rows '}{self.label(start)} to {self.label(stop - 1)}"
+
+    def future(self, steps: int) -> list[str]:
+        """Labels of the steps after the last value."""
+        return [self.label(len(self.values) + i) for i in range(steps)]
+
+
+def date_text(dates: Dates, step: Step | None) -> list[str]:
+    """Dates as people write them: no day for months, no time for days."""
+    days = dates.astype("M8[D]")
+    if step is not None and step.months and (days == days.astype("M8[M]")).all():
+        return [str(date) for date in (days.astype("M8[Y]") if step.months == 12 else days.astype("M8[M]"))]
+    if (dates == days).all() and (step is None or not step.seconds % DAY):
+        return [str(day) for day in days]
+    return [str(date).replace("T", " ")[:16] for date in dates]
+
+
+def fill(values: Floats) -> tuple[slice, Floats, int]:
+    """Cut off missing values (NaN) at both ends and draw straight lines through those inside.
+
+    Returns
+    -------
+    kept : slice
+        What is left of the series.
+    filled : array
+        Its values.
+    inside : int
+        Number of values that were drawn.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> fill(np.array([np.nan, 1, np.nan, 3]))
+    (slice(1, 4, None), array([1., 2., 3.]), 1)
+    """
+    known = np.flatnonzero(~np.isnan(values))
+    if len(known) == 0:
+        raise ValueError("expected numbers, got only missing values")
+    kept = slice(int(known[0]), int(known[-1]) + 1)
+    filled = np.interp(np.arange(kept.start, kept.stop), known, values[known])
+    return kept, filled, len(filled) - len(known)
+
+
+def read_series(path: str | os.PathLike[str], target: str, date: str | None = None) -> Series:
+    """Read one column of a CSV file.
+
+    Rows are sorted by date; dates that are left out count as missing values. Missing values at both ends are dropped,
+    those inside are interpolated.
+
+    Parameters
+    ----------
+    path : path
+    target : str
+        The column, by name or by number from 1.
+    date : str, optional
+        The column of the dates; without it one is looked for.
+
+    Raises
+    ------
+    ValueError, OSError
+        With the file, the column and the line at fault.
+    ImportError
+        If pandas, which reads the dates, is not installed.
+    """
+    table = read_table(path)
+    notes = list(table.notes)
+    column = table.find(target, "target")
+    name = table.names[column]
+    values = _numbers(table, column)
+    dates = _dates(table, column, date, notes)
+    step = None
+    if dates is not None:
+        values, dates = _sorted(table, values, dates, notes)
+        step = find_step(dates)
+        if step is None:
+            notes.append("The dates are not evenly spaced: the rows are taken as steps of equal length.")
+        else:
+            values, dates = _on_grid(values, dates, step, notes)
+    try:
+        kept, filled, inside = fill(values)
+    except ValueError as error:
+        raise ValueError(f"{path}, column {name!r}: {error}") from None
+    ends = len(values) - len(filled)
+    if inside:
+        notes.append(f"Missing values, interpolated: {inside} of {len(values)}.")
+    if ends:
+        notes.append(f"Missing values at the beginning or end, dropped: {ends} of {len(values)}.")
+    return Series(name, filled, None if dates is None else dates[kept], step, notes)
+
+
+def _numbers(table: Table, column: int) -> Floats:
+    """A column as numbers, NaN where a value is missing."""
+    cells = table.column(column)
+    decimal_comma = table.separator != "," and any("," in cell for cell in cells) and not any("." in c for c in cells)
+    values = np.empty(len(cells))
+    for i, cell in enumerate(cells):
+        text = cell.replace(",", ".") if decimal_comma else cell
+        try:
+            values[i] = np.nan if is_missing(cell) else float(text)
+        except ValueError:
+            raise ValueError(f"{_place(table, column, i)}: expected a number, got {cell!r}") from None
+        if np.isinf(values[i]):
+            raise ValueError(f"{_place(table, column, i)}: expected a finite number, got {cell!r}")
+    return values
+
+
+def _place(table: Table, column: int, row: int) -> str:
+    return f"{table.path}, line {table.lines[row]}, column {table.names[column]!r}"
+
+
+def _dates(table: Table, target: int, wanted: str | None, notes: list[str]) -> Dates | None:
+    """Dates of the rows, from the column that is wanted, or from one that looks like dates."""
+    if wanted is not None:
+        column = table.find(wanted, "date")
+        if column == target:
+            raise ValueError(f"date: expected another column than the target, got {wanted!r} for both")
+        dates = _parse(table.column(column))
+        if isinstance(dates, int):
+            cell = table.rows[dates][column]
+            raise ValueError(f"{_place(table, column, dates)}: expected a date, got {cell!r}")
+        return dates
+    places = {name.lower(): i for i, name in enumerate(table.names)}
+    parts = [part for part in PARTS if part in places]
+    if parts[:2] == ["year", "month"]:
+        notes.append(f"The dates are taken from the columns {', '.join(parts)}.")
+        return _assemble(table, [places[part] for part in parts])
+    for column, name in enumerate(table.names):
+        cells = table.column(column)
+        looks = bool(DATE.fullmatch(cells[0])) and not NUMBER.fullmatch(cells[0])
+        if column != target and (looks or DATE_NAME.fullmatch(name)):
+            dates = _parse(cells)
+            if not isinstance(dates, int):
+                notes.append(f"The dates are taken from the column {name!r}.")
+                return dates
+            if looks:  # rather than to go on without dates and not to notice a gap
+                raise ValueError(f"{_place(table, column, dates)}: expected a date, got {cells[dates]!r}")
+    notes.append("No column of dates was found: the rows are taken as steps of equal length, in the order of the file.")
+    return None
+
+
+def _assemble(table: Table, columns: list[int]) -> Dates:
+    """Dates from columns of years, months and, if there are any, days, hours and minutes."""
+    limits = ((1, 9999), (1, 12), (1, 31), (0, 23), (0, 59))
+    numbers = np.zeros((len(limits), len(table.rows)), np.int64)
+    numbers[2] = 1
+    for k, column in enumerate(columns):
+        for i, cell in enumerate(table.column(column)):
+            if not cell.isdecimal() or not limits[k][0] <= int(cell) <= limits[k][1]:
+                raise ValueError(f"{_place(table, column, i)}: expected a {PARTS[k]}, got {cell!r}")
+            numbers[k, i] = int(cell)
+    year, month, day, hour, minute = numbers
+    months = np.asarray((year - 1970) * 12 + month - 1).astype("M8[M]")
+    seconds = (day - 1) * DAY + hour * 3600 + minute * 60
+    return np.asarray(months.astype("M8[s]") + seconds.astype("m8[s]"))
+
+
+def _parse(cells: list[str]) -> Dates | int:
+    """Dates, or the row of the first cell that is none."""
+    numeric = [i for i, cell in enumerate(cells) if NUMBER.fullmatch(cell)]
+    if len(numeric) == len(cells):
+        return _parse_numbers(cells)
+    pandas = import_pandas()
+    best: Dates | int = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pandas warns where it has to guess
+        for options in ({}, {"dayfirst": True}, {"format": "ISO8601"}):
+            parsed: Any = pandas.to_datetime(cells, errors="coerce", utc=True, **options)
+            bad = np.flatnonzero(parsed.isna())
+            if len(bad):
+                best = max(best, int(bad[0])) if isinstance(best, int) else best
+                continue
+            dates: Dates = parsed.tz_localize(None).to_numpy().astype("M8[s]")
+            if (np.diff(dates).astype(np.int64) > 0).all():
+                return dates
+            best = dates if isinstance(best, int) else best
+    return best
+
+
+def _parse_numbers(cells: list[str]) -> Dates | int:
+    """Dates written as one number: 2024, 202401, 20240131, or seconds since 1970."""
+    patterns = (
+        (r"[12]\d{3}", lambda cell: cell),
+        (r"[12]\d{3}(0[1-9]|1[0-2])", lambda cell: f"{cell[:4]}-{cell[4:]}"),
+        (r"[12]\d{3}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])", lambda cell: f"{cell[:4]}-{cell[4:6]}-{cell[6:]}"),
+    )
+    for pattern, write in patterns:
+        if re.fullmatch(pattern, cells[0]):
+            for i, cell in enumerate(cells):
+                if not re.fullmatch(pattern, cell):
+                    return i
+            try:
+                return np.array([np.datetime64(write(cell), "s") for cell in cells])
+            except ValueError:  # such as 31 February
+                return 0
+    if all(re.fullmatch(r"\d{9,10}", cell) for cell in cells):
+        return np.array([int(cell) for cell in cells]).astype("M8[s]")
+    return 0
+
+
+def _sorted(table: Table, values: Floats, dates: Dates, notes: list[str]) -> tuple[Floats, Dates]:
+    order = np.argsort(dates, kind="stable")
+    if (np.diff(order) != 1).any():
+        notes.append("The rows were sorted by date.")
+    values, dates = values[order], dates[order]
+    same = np.flatnonzero(dates[1:] == dates[:-1])
+    if len(same):
+        at = int(same[0])
+        first, second = (table.lines[order[at + k]] for k in (0, 1))
+        raise ValueError(
+            f"{table.path}: expected each date once, got {date_text(dates[at : at + 1], None)[0]} in lines {first} and "
+            f"{second}; give a file with the rows of a single series"
+        )
+    return values, dates
+
+
+def _on_grid(values: Floats, dates: Dates, step: Step, notes: list[str]) -> tuple[Floats, Dates]:
+    """The series with a value, or NaN, at every step."""
+    ordinals = step.ordinals(dates)
+    ordinals = ordinals - ordinals[0]
+    length = int(ordinals[-1]) + 1
+    left_out = length - len(values)
+    if left_out:
+        notes.append(
+            f"Dates without a row ({step.name} by {step.name}), taken as missing values: {left_out} of {length}."
+        )
+    grid = np.full(length, np.nan)
+    grid[ordinals] = values
+    return grid, step.dates(step.ordinals(dates[:1]) + np.arange(length))
+
+
+def import_pandas() -> Any:
+    try:
+        import pandas
+    except ImportError:
+        raise ImportError("reading dates needs pandas: pip install 'fastlstm[demo]'") from None
+    return pandas

@@ -1,0 +1,172 @@
+"""Reading a person's table of text: encoding, separator, header. Only the standard library."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import os
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MISSING = frozenset({"", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "?", "-", "."})
+"""Cells that stand for no value, in lower case."""
+
+SEPARATORS = {";": "';'", "\t": "a tab", "|": "'|'", ",": "','"}
+
+NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
+DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}([-/.]\d{1,4})?([ T]\d{1,2}:\d{2}.*)?|\d{4}-?Q[1-4]")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells of text.
+
+    Attributes
+    ----------
+    path : str
+    names : list of str
+        Of the columns; ``"1"``, ``"2"``, ... where the file has no header.
+    rows : list of list of str
+        All as long as `names`, without the spaces around a cell.
+    lines : list of int
+        Line of the file on which each row ends, from 1.
+    separator : str
+    notes : list of str
+        What the reader had to decide, to be told to the person.
+    """
+
+    path: str
+    names: list[str]
+    rows: list[list[str]]
+    lines: list[int]
+    separator: str
+    notes: list[str] = field(default_factory=list)
+
+    def column(self, at: int) -> list[str]:
+        return [row[at] for row in self.rows]
+
+    def find(self, wanted: str, option: str) -> int:
+        """Place of a column that is given by its name or, from 1, by its number.
+
+        Raises
+        ------
+        ValueError
+            Naming the option and the columns there are.
+        """
+        if self.names.count(wanted) == 1:
+            return self.names.index(wanted)
+        if wanted in self.names:
+            places = [str(i) for i, name in enumerate(self.names, start=1) if name == wanted]
+            raise ValueError(f"{option}: columns {' and '.join(places)} are both called {wanted!r}; give the number")
+        loose = [i for i, name in enumerate(self.names) if name.casefold() == wanted.strip().casefold()]
+        if len(loose) == 1:
+            return loose[0]
+        if wanted.isdecimal() and 1 <= int(wanted) <= len(self.names):
+            return int(wanted) - 1
+        close = difflib.get_close_matches(wanted, self.names, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        shown = ", ".join(self.names[:20]) + (", ..." if len(self.names) > 20 else "")
+        raise ValueError(f"{option}: expected one of the columns of {self.path} ({shown}), got {wanted!r}{hint}")
+
+
+def read_table(path: str | os.PathLike[str]) -> Table:
+    """Read a file of separated values; the separator, a header and the encoding are found out.
+
+    Raises
+    ------
+    OSError
+        If there is no such file, or it is a folder.
+    ValueError
+        If it is empty, is not text, or has rows of different lengths; the message has the line.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "a.csv")
+    ...     _ = path.write_text("day;price\\n2024-01-01;3,5\\n")
+    ...     table = read_table(path)
+    >>> table.names, table.rows, table.separator
+    (['day', 'price'], [['2024-01-01', '3,5']], ';')
+    """
+    notes: list[str] = []
+    lines = _text(Path(path), notes).splitlines()
+    skipped = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), len(lines))
+    if skipped == len(lines):
+        raise ValueError(f"{path}: the file is empty")
+    separator = _separator([line for line in lines[skipped : skipped + 100] if line.strip()])
+    reader = csv.reader(lines[skipped:], delimiter=separator, skipinitialspace=True)
+    rows, numbers = [], []
+    try:
+        for row in reader:
+            cells = [cell.strip() for cell in row]
+            if any(cells):
+                rows.append(cells)
+                numbers.append(skipped + reader.line_num)
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {skipped + reader.line_num}: {error}") from None
+    for row, line in zip(rows, numbers, strict=True):
+        if len(row) != len(rows[0]):
+            raise ValueError(
+                f"{path}, line {line}: expected {len(rows[0])} cells separated by {SEPARATORS[separator]}, as in "
+                f"line {numbers[0]}, got {len(row)}"
+            )
+    if _has_header(rows):
+        names = [name or str(i) for i, name in enumerate(rows[0], start=1)]
+        rows, numbers = rows[1:], numbers[1:]
+    else:
+        names = [str(i) for i in range(1, len(rows[0]) + 1)]
+        notes.append(f"The file has no header: its columns are numbered 1 to {names[-1]}.")
+    if not rows:
+        raise ValueError(f"{path}: expected rows of data, got only a header")
+    return Table(str(path), names, rows, numbers, separator, notes)
+
+
+def is_missing(cell: str) -> bool:
+    return cell.lower() in MISSING
+
+
+def _text(path: Path, notes: list[str]) -> str:
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: expected a CSV file, got a folder")
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file")
+    content = path.read_bytes()
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        content = content.decode("utf-16", errors="replace").encode()
+    if content.startswith(b"PK\x03\x04"):
+        raise ValueError(f"{path}: expected a CSV file, got a workbook or archive; save the sheet as CSV first")
+    if re.search(rb"[\x00-\x08\x0e-\x1f]", content[:1_000_000]):
+        raise ValueError(f"{path}: expected a CSV file, got a binary file")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        notes.append("The file is not UTF-8: it is read as Latin-1, so that some letters may look wrong.")
+        return content.decode("latin-1")
+
+
+def _separator(lines: list[str]) -> str:
+    """The one that cuts most of the first lines into equally many cells, at least two; a comma for a single column."""
+    best, share = ",", 0.8
+    for separator in SEPARATORS:
+        widths = Counter(len(row) for row in csv.reader(lines, delimiter=separator, skipinitialspace=True))
+        width, count = widths.most_common(1)[0]
+        if width >= 2 and count / widths.total() > share:
+            best, share = separator, count / widths.total()
+    return best
+
+
+def _has_header(rows: list[list[str]]) -> bool:
+    """Whether the first row differs in kind from the next ones, or at least holds no data."""
+    data = [_is_data(cell) for cell in rows[0]]
+    for at, first in enumerate(data):
+        below = [_is_data(row[at]) for row in rows[1:50] if not is_missing(row[at])]
+        if not first and not is_missing(rows[0][at]) and 2 * sum(below) > len(below):
+            return True
+    return not any(data)
+
+
+def _is_data(cell: str) -> bool:
+    return bool(NUMBER.fullmatch(cell) or DATE.fullmatch(cell))

@@ -1,0 +1,136 @@
+"""Pictures of forecasts, drawn by matplotlib without a display and without its global state."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastlstm.forecasting.backtest import Backtest, Floats, Forecast
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+TRUTH, FORECAST, FUTURE = "#22272e", "#c8382c", "#1f6fb2"
+NAIVE = ("#8a8f98", "#b58a2f")
+
+
+def forecast_figure(
+    values: Floats,
+    backtest: Backtest,
+    future: Forecast | None = None,
+    *,
+    dates: Any = None,
+    coverage: float = 0.9,
+    title: str = "",
+    label: str = "value",
+    names: Mapping[str, str] | None = None,
+    most: int = 400,
+) -> Figure:
+    """Truth, forecast and band over the held-out stretch, with what came before it and, perhaps, what comes after.
+
+    Parameters
+    ----------
+    values : (T,)
+        The series that was held out from.
+    backtest : Backtest
+    future : Forecast, optional
+        Of the steps after the series.
+    dates : (T,) datetime64, or (T + horizon,) with a future, optional
+        For the horizontal axis; without them the steps are numbered.
+    coverage : float
+        Of the band, for the legend.
+    title : str
+    label : str
+        Of the vertical axis: what is measured, and its unit.
+    names : dict of str, optional
+        What to call the naive forecasts in the legend.
+    most : int
+        Steps to show at most of the held-out stretch, the last ones.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlstm.forecasting.backtest import Backtest
+    >>> t = np.arange(10.0)
+    >>> test = Backtest(6, t[6:], t[6:] - 1, t[6:] - 2, t[6:], {"last value": np.full(4, 5.0)})
+    >>> figure = forecast_figure(t, test, label="metres")
+    >>> figure.axes[0].get_ylabel()
+    'metres'
+    """
+    figure = new_figure()
+    axes = figure.add_subplot()
+    steps = np.arange(1, len(values) + 1 + (0 if future is None else len(future.mean))) if dates is None else dates
+    end = len(values)
+    start = max(backtest.start, end - most)
+    shown = slice(start - backtest.start, None)
+    before = max(0, start - max(12, (end - start) // 2))
+    axes.plot(steps[before:end], values[before:end], color=TRUTH, lw=1.8, label="truth", zorder=4)
+    axes.plot(steps[start:end], backtest.forecast[shown], color=FORECAST, lw=1.6, label="fastlstm", zorder=5)
+    axes.fill_between(
+        steps[start:end],
+        backtest.low[shown],
+        backtest.high[shown],
+        color=FORECAST,
+        alpha=0.18,
+        lw=0,
+        label=f"{coverage:.0%} band",
+    )
+    for (key, naive), color in zip(backtest.naive.items(), NAIVE, strict=False):
+        name = (names or {}).get(key, key)
+        axes.plot(steps[start:end], naive[shown], color=color, lw=0.9, ls="--", label=name, zorder=2)
+    if start == backtest.start:
+        axes.axvline(steps[start], color=TRUTH, lw=0.8, ls=":")
+        axes.annotate(
+            "held out",
+            (steps[start], 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(6, -14),
+            textcoords="offset points",
+            fontsize=11,
+            color=TRUTH,
+        )
+    if future is not None:
+        after = steps[end : end + len(future.mean)]
+        axes.fill_between(after, future.low, future.high, color=FUTURE, alpha=0.2, lw=0)
+        axes.plot(after, future.mean, color=FUTURE, lw=1.8, label="coming steps", zorder=5)
+    _finish(axes, title, label, "step" if dates is None else "")
+    return figure
+
+
+def new_figure() -> Figure:
+    """An empty figure with a canvas that needs no display."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError("drawing needs matplotlib: pip install 'fastlstm[plot]'") from None
+    figure = Figure(figsize=(11, 5.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a PNG file."""
+    figure.savefig(path, format="png", dpi=120)
+
+
+def _finish(axes: Axes, title: str, label: str, steps: str) -> None:
+    axes.set_title(title, fontsize=14, loc="left", pad=10)
+    axes.set_ylabel(label, fontsize=12)
+    axes.set_xlabel(steps, fontsize=12)
+    axes.tick_params(labelsize=11)
+    axes.grid(color="#d9dce1", lw=0.6)
+    axes.set_axisbelow(True)
+    axes.margins(x=0.01)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.legend(fontsize=11, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
