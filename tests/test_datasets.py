@@ -24,7 +24,9 @@ def test_co2_has_five_months_without_a_measurement_and_else_plausible_values():
 
 
 def test_co2_is_that_of_its_source():
-    source = pytest.importorskip("statsmodels.datasets.co2", reason="statsmodels has the weekly values")
+    source = pytest.importorskip(
+        "statsmodels.datasets.co2", reason="statsmodels, the source of the data, is not installed"
+    )
     weekly = source.load_pandas().data["co2"]
     monthly = weekly.resample("MS").mean()
     months, ppm = datasets.co2()

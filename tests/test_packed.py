@@ -148,12 +148,16 @@ def test_a_changed_weight_is_noticed(isa):
     np.testing.assert_array_equal(layer(x)[0], after)
 
 
-def test_the_environment_chooses_and_a_wrong_name_is_answered():
+def test_the_environment_chooses_and_a_wrong_name_is_answered(tmp_path):
     code = "from fastlstm._kernels import packed; print(packed.isa())"
 
     def answer(name):
         done = subprocess.run(
-            [sys.executable, "-c", code], env={**os.environ, "FASTLSTM_ISA": name}, capture_output=True, text=True
+            [sys.executable, "-c", code],
+            env={**os.environ, "FASTLSTM_ISA": name},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
         )
         return done.stdout.strip() or done.stderr
 

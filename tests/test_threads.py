@@ -43,13 +43,15 @@ def test_the_environment(monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")
-def test_the_default_respects_the_affinity():
+def test_the_default_respects_the_affinity(tmp_path):
     code = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
         "import fastlstm; print(fastlstm.get_num_threads())"
     )
     environment = {key: value for key, value in os.environ.items() if key != "FASTLSTM_NUM_THREADS"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "1"
 
 
