@@ -12,7 +12,7 @@ from setuptools import Extension, setup
 KERNELS = Path("fastlstm/_kernels")
 
 # sqrt and comparisons may not set errno or trap, so that loops over them become vector code; results stay IEEE's
-FLAGS = ["/O2"] if sys.platform == "win32" else ["-O3", "-fno-math-errno", "-fno-trapping-math"]
+FLAGS = ["/O2"] if sys.platform == "win32" else ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math"]
 
 ADVICE = """
 fastlstm compiles C and needs Python's headers, but {header} is not there{why}.

@@ -9,6 +9,11 @@
 #define FL_ROWS 6
 #define FL_DEEP1 4
 #define FL_DEEP2 2
+#include <immintrin.h>
+#define FL_MIN_f(a, b) ((vec_f)_mm512_min_ps((__m512)(a), (__m512)(b)))
+#define FL_MIN_d(a, b) ((vec_d)_mm512_min_pd((__m512d)(a), (__m512d)(b)))
+#define FL_MAX_f(a, b) ((vec_f)_mm512_max_ps((__m512)(a), (__m512)(b)))
+#define FL_MAX_d(a, b) ((vec_d)_mm512_max_pd((__m512d)(a), (__m512d)(b)))
 #include "kernels.h"
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -4,8 +4,12 @@
 
 typedef FL_REAL FL_X(vec) __attribute__((vector_size(FL_BYTES), aligned(sizeof(FL_REAL)), may_alias));
 typedef FL_BITS FL_X(bits) __attribute__((vector_size(FL_BYTES), aligned(sizeof(FL_REAL)), may_alias));
+typedef FL_INT FL_X(signed) __attribute__((vector_size(FL_BYTES), aligned(sizeof(FL_REAL)), may_alias));
 #define VEC FL_X(vec)
 #define BITS FL_X(bits)
+#define SIGNED FL_X(signed)
+#define FL_MIN FL_X(FL_MIN)
+#define FL_MAX FL_X(FL_MAX)
 #define LANES ((ptrdiff_t)(FL_BYTES / sizeof(FL_REAL)))
 #define AT(field) ((FL_REAL *)p->field)
 #define EACH(r, R) _Pragma("GCC unroll 8") for (int r = 0; r < R; r++)
@@ -13,35 +17,34 @@ typedef FL_BITS FL_X(bits) __attribute__((vector_size(FL_BYTES), aligned(sizeof(
 FL_INLINE VEC FL_X(set)(FL_REAL x) { return x - (VEC){0}; }
 FL_INLINE VEC FL_X(load)(const FL_REAL *p) { return *(const VEC *)p; }
 FL_INLINE void FL_X(store)(FL_REAL *p, VEC v) { *(VEC *)p = v; }
-FL_INLINE VEC FL_X(select)(BITS mask, VEC a, VEC b) { return (VEC)((mask & (BITS)a) | (~mask & (BITS)b)); }
 
-/* the activations of activations_template.h, on vectors */
-FL_INLINE VEC FL_X(v_power_of_two)(VEC n) { return (VEC)(((BITS)(n + FL_MAGIC) << FL_MANTISSA) + FL_ONE); }
+/* The activations of activations_template.h as quotients, so that products of them need fewer divisions. Subnormal
+   results are zero, as everywhere in these kernels: 2^n is 0 where n is one below the least exponent. */
+typedef struct {
+    VEC above, below;
+} FL_X(quotient);
 
-FL_INLINE VEC FL_X(v_reduced_expm1)(VEC x, VEC *n) {
-    VEC whole = (x * FL_LOG2E + FL_MAGIC) - FL_MAGIC;
-    VEC r = (x - whole * FL_LN2_HI) - whole * FL_LN2_LO;
-    *n = whole;
+/* exp(x) = (1 + expm1(r)) 2^n */
+FL_INLINE VEC FL_X(v_reduced_expm1)(VEC x, VEC *scale) {
+    VEC shifted = x * FL_LOG2E + FL_MAGIC, n = shifted - FL_MAGIC;
+    VEC r = (x - n * FL_LN2_HI) - n * FL_LN2_LO;
+    *scale = (VEC)(((BITS)shifted << FL_MANTISSA) + FL_ONE);
     return r + r * r * FL_Q(r);
 }
 
-FL_INLINE VEC FL_X(v_sigmoid)(VEC x) {
-    VEC n, p, half, e, z = (VEC)((BITS)x | FL_SIGN);
-    z = FL_X(select)((BITS)(z < FL_EXP_MIN), FL_X(set)(FL_EXP_MIN), z);
-    p = FL_X(v_reduced_expm1)(z, &n);
-    half = (n * (FL_REAL)0.5 + FL_MAGIC) - FL_MAGIC;
-    e = (1 + p) * FL_X(v_power_of_two)(half) * FL_X(v_power_of_two)(n - half);
-    return FL_X(select)((BITS)(x < 0), e, FL_X(set)(1)) / (1 + e);
+/* exp(-|x|), or 1 where x is not negative, over 1 + exp(-|x|) */
+FL_INLINE FL_X(quotient) FL_X(v_sigmoid)(VEC x) {
+    VEC scale, p = FL_X(v_reduced_expm1)(FL_MAX(FL_X(set)(FL_FLUSH_MIN), (VEC)((BITS)x | FL_SIGN)), &scale);
+    VEC e = scale + scale * p;
+    BITS negative = (BITS)((SIGNED)x >> (int)(8 * sizeof(FL_REAL) - 1));
+    return (FL_X(quotient)){(VEC)((negative & (BITS)e) | (~negative & (BITS)FL_X(set)(1))), 1 + e};
 }
 
-FL_INLINE VEC FL_X(v_tanh)(VEC x) {
-    VEC n, p, scale, m, z = 2 * (VEC)((BITS)x & ~FL_SIGN);
-    z = FL_X(select)((BITS)(z > FL_TANH_MAX), FL_X(set)(FL_TANH_MAX), z);
-    p = FL_X(v_reduced_expm1)(z, &n);
-    scale = FL_X(v_power_of_two)(n);
+/* expm1(2|x|), with the sign of x, over expm1(2|x|) + 2 */
+FL_INLINE FL_X(quotient) FL_X(v_tanh)(VEC x) {
+    VEC scale, m, p = FL_X(v_reduced_expm1)(FL_MIN(FL_X(set)(FL_TANH_MAX), 2 * (VEC)((BITS)x & ~FL_SIGN)), &scale);
     m = scale * p + (scale - 1);
-    m = m / (m + 2);
-    return (VEC)(((BITS)m & ~FL_SIGN) | ((BITS)x & FL_SIGN));
+    return (FL_X(quotient)){(VEC)((BITS)m | ((BITS)x & FL_SIGN)), m + 2};
 }
 
 /* sum[r][0..3] += sum over k of a[r][k] w[k][0..3], DEEP values of k at a time. The order of the additions, and with it
@@ -106,9 +109,11 @@ FL_INLINE VEC FL_X(v_tanh)(VEC x) {
         }                                                                                                       \
         FL_X(tile##NAME)(sum, H, h, w + I * 4 * LANES);                                                         \
         EACH(r, R) {                                                                                            \
-            VEC i = FL_X(v_sigmoid)(sum[r][0]), f = FL_X(v_sigmoid)(sum[r][1]);                                 \
-            VEC g = FL_X(v_tanh)(sum[r][2]), o = FL_X(v_sigmoid)(sum[r][3]);                                    \
-            VEC cell = f * FL_X(load)(c + r * width) + i * g, out = o * FL_X(v_tanh)(cell);                     \
+            FL_X(quotient) i = FL_X(v_sigmoid)(sum[r][0]), f = FL_X(v_sigmoid)(sum[r][1]), shown;               \
+            FL_X(quotient) g = FL_X(v_tanh)(sum[r][2]), o = FL_X(v_sigmoid)(sum[r][3]);                         \
+            VEC cell = f.above * FL_X(load)(c + r * width) / f.below + i.above * g.above / (i.below * g.below), out; \
+            shown = FL_X(v_tanh)(cell);                                                                         \
+            out = o.above * shown.above / (o.below * shown.below);                                              \
             FL_REAL *y = AT(y) + p->y_row[row + r] + t * p->y_step + unit;                                       \
             FL_X(store)(c + r * width, cell);                                                                   \
             FL_X(store)(h_new + r * width, out);                                                                \
@@ -189,6 +194,9 @@ static void FL_X(pack)(FL_REAL *panels, FL_REAL *bias, const FL_REAL *w, const F
 
 #undef VEC
 #undef BITS
+#undef SIGNED
+#undef FL_MIN
+#undef FL_MAX
 #undef LANES
 #undef EACH
 #undef AT

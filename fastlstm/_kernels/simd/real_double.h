@@ -1,6 +1,7 @@
 /* What a template needs to know of double; undone by real_end.h. */
 #define FL_REAL double
 #define FL_BITS uint64_t
+#define FL_INT int64_t
 #define FL_X(name) name##_d
 #define FL_MANTISSA 52
 #define FL_ONE 0x3ff0000000000000u
@@ -12,6 +13,7 @@
 #define FL_EXP_MIN (-750.0) /* below it exp is 0 */
 #define FL_EXP_MAX 710.0    /* above it exp is infinite */
 #define FL_TANH_MAX 40.0    /* at 2|x| = 40 tanh rounds to 1 */
+#define FL_FLUSH_MIN (-709.1) /* here exp falls below the least normal number */
 #define FL_ABS fabs
 #define FL_COPYSIGN copysign
 /* exp(r) = 1 + r + r^2 q(r) on |r| <= ln(2)/2; near-minimax q by Chebyshev interpolation, relative error 1.3e-17 */

@@ -14,3 +14,5 @@
 #undef FL_ABS
 #undef FL_COPYSIGN
 #undef FL_Q
+#undef FL_INT
+#undef FL_FLUSH_MIN

@@ -1,6 +1,7 @@
 /* What a template needs to know of float; undone by real_end.h. */
 #define FL_REAL float
 #define FL_BITS uint32_t
+#define FL_INT int32_t
 #define FL_X(name) name##_f
 #define FL_MANTISSA 23
 #define FL_ONE 0x3f800000u
@@ -12,6 +13,7 @@
 #define FL_EXP_MIN (-110.0f) /* below it exp is 0 */
 #define FL_EXP_MAX 89.0f     /* above it exp is infinite */
 #define FL_TANH_MAX 20.0f    /* at 2|x| = 20 tanh rounds to 1 */
+#define FL_FLUSH_MIN (-88.0f) /* here exp falls below the least normal number */
 #define FL_ABS fabsf
 #define FL_COPYSIGN copysignf
 /* exp(r) = 1 + r + r^2 q(r) on |r| <= ln(2)/2; near-minimax q by Chebyshev interpolation, relative error 8e-9 */
