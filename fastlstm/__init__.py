@@ -6,6 +6,7 @@ from fastlstm.activations import sigmoid as sigmoid
 from fastlstm.activations import softmax as softmax
 from fastlstm.callbacks import Callback as Callback
 from fastlstm.callbacks import EarlyStopping as EarlyStopping
+from fastlstm.config import show_config as show_config
 from fastlstm.io.native import load as load
 from fastlstm.io.native import save as save
 from fastlstm.layers import LSTM as LSTM

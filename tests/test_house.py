@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "parameter": {"_check"},
     "workspace": set(),
     "threads": {"_check"},
+    "config": {"_kernels", "_version", "threads"},
     "init": set(),
     "activations": {"_check", "_kernels"},
     "layers": LEAVES | {"layers", "threads"},

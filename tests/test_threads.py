@@ -8,6 +8,7 @@ import pytest
 
 import fastlstm as fl
 from fastlstm import threads
+from fastlstm._kernels import packed
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +54,15 @@ def test_the_default_respects_the_affinity(tmp_path):
         [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "1"
+
+
+def test_show_config(capsys):
+    fl.set_num_threads(3)
+    fl.show_config()
+    shown = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines() if not line.startswith("numpy"))
+    assert shown["fastlstm"] == fl.__version__
+    assert shown["threads"] == "3"
+    assert packed.isa() in shown["inference"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,41 @@
+"""What the kernels run on."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import numpy as np
+import scipy
+
+from fastlstm._kernels import packed
+from fastlstm._version import __version__
+from fastlstm.threads import get_num_threads
+
+
+def config() -> dict[str, str]:
+    """Versions, instruction set, BLAS and number of threads, as words."""
+    blas: dict[str, Any] = scipy.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return {
+        "fastlstm": __version__,
+        "python": platform.python_version(),
+        "numpy, scipy": f"{np.__version__}, {scipy.__version__}",
+        "machine": f"{platform.machine()}, {platform.system()}",
+        "inference": f"packed kernels, {packed.isa()}" if packed.isa() != "plain" else "plain kernels on BLAS",
+        "training": "plain kernels on BLAS",
+        "BLAS": f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip(),
+        "threads": str(get_num_threads()),
+    }
+
+
+def show_config() -> None:
+    """Print what the kernels run on: versions, instruction set (see FASTLSTM_ISA), BLAS, number of threads.
+
+    Examples
+    --------
+    >>> import fastlstm as fl
+    >>> fl.show_config()  # doctest: +ELLIPSIS
+    fastlstm      ...
+    """
+    for name, value in config().items():
+        print(f"{name:13} {value}")
