@@ -16,11 +16,11 @@ Shape = tuple[int | str, ...]
 def dtype_of(dtype: Any) -> np.dtype[Any]:
     """float32 or float64, as a NumPy dtype."""
     try:
-        found: np.dtype[Any] = np.dtype(dtype)
+        found: np.dtype[Any] = np.dtype("V" if dtype is None else dtype)
     except TypeError:
         raise TypeError(f"dtype: expected 'float32' or 'float64', got {dtype!r}") from None
     if found not in (np.dtype("float32"), np.dtype("float64")):
-        raise TypeError(f"dtype: expected 'float32' or 'float64', got {found.name!r}")
+        raise TypeError(f"dtype: expected 'float32' or 'float64', got {dtype if dtype is None else found.name!r}")
     return found
 
 
@@ -40,6 +40,29 @@ def number(value: Any, name: str, low: float, high: float = np.inf, *, open_high
         upper = "" if np.isinf(high) else f" and {'below' if open_high else 'at most'} {high:g}"
         raise ValueError(f"{name}: expected at least {low:g}{upper}, got {value}")
     return float(value)
+
+
+def flag(value: Any, name: str) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name}: expected True or False, got {value!r}")
+    return bool(value)
+
+
+def seed_of(seed: Any, name: str = "seed") -> int | None:
+    if seed is None:
+        return None
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise TypeError(f"{name}: expected a whole number or None, got {seed!r}")
+    if seed < 0:
+        raise ValueError(f"{name}: expected at least 0, got {seed}")
+    return int(seed)
+
+
+def items(value: Any, name: str, what: str) -> list[Any]:
+    """A list of the items of a list or another iterable, but not of a word."""
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        raise TypeError(f"{name}: expected a list of {what}, got {value!r}")
+    return list(value)
 
 
 def describe(shape: Shape) -> str:
@@ -69,7 +92,7 @@ def real_array(value: Any, name: str, dtype: np.dtype[Any], shape: Shape) -> NDA
     array = as_numbers(value, name, "fiub", "real numbers")
     shape_of(array, name, shape)
     with np.errstate(over="ignore"):  # what overflows becomes infinite, and is reported as such
-        array = np.ascontiguousarray(array, dtype)
+        array = np.require(array, dtype, ["C", "A"])  # contiguous and aligned, as the kernels need it
     finite(array, name)
     return array
 
@@ -87,6 +110,8 @@ def int_array(value: Any, name: str, shape: Shape, low: int, high: int) -> NDArr
 
 
 def as_numbers(value: Any, name: str, kinds: str, what: str) -> NDArray[Any]:
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: expected a plain array, got a masked one; fill it first, or use lengths or weights")
     try:
         array = np.asarray(value)
     except ValueError as error:  # rows of different lengths

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm import _check
 from fastlstm.parameter import Parameter
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ class Progress:
         The current one, from 1, and how many there are to be.
     batch, batches : int
         The current one of this epoch, from 1, and how many it has.
-    sequences : int
-        Number of sequences in the current batch.
+    sequences, epoch_sequences : int
+        Number of sequences in the current batch, and in an epoch.
     loss : float
         Of the current batch; at the end of an epoch, of the epoch.
     logs : dict
@@ -38,6 +39,7 @@ class Progress:
 
     epochs: int
     batches: int
+    epoch_sequences: int
     parameters: list[Parameter]
     epoch: int = 0
     batch: int = 0
@@ -71,20 +73,26 @@ class EarlyStopping(Callback):
     patience : int
         Epochs without a new best before the end.
     monitor : str
-        The figure that should fall.
+        The figure to watch, as `History` names it.
+    mode : "min", "max" or "auto"
+        Whether the figure should fall or rise; "auto" lets accuracies rise and all else fall.
     """
 
-    def __init__(self, patience: int = 5, monitor: str = "val_loss") -> None:
-        self.patience, self.monitor = patience, monitor
+    def __init__(self, patience: int = 5, monitor: str = "val_loss", mode: str = "auto") -> None:
+        if mode not in ("min", "max", "auto"):
+            raise ValueError(f"mode: expected 'min', 'max' or 'auto', got {mode!r}")
+        self.patience, self.monitor = _check.positive_int(patience, "patience"), monitor
+        rises = mode == "max" or (mode == "auto" and monitor.endswith("accuracy"))
+        self._sign = -1 if rises else 1
 
     def on_fit_begin(self, progress: Progress) -> None:
-        self.best, self.best_epoch = np.inf, 0
+        self.best, self.best_epoch = np.inf * self._sign, 0
         self._values: list[NDArray[Any]] = []
 
     def on_epoch_end(self, progress: Progress) -> None:
         if self.monitor not in progress.logs:
             raise ValueError(f"monitor: expected one of {sorted(progress.logs)}, got {self.monitor!r}")
-        if progress.logs[self.monitor] < self.best:
+        if self._sign * progress.logs[self.monitor] < self._sign * self.best:
             self.best, self.best_epoch = progress.logs[self.monitor], progress.epoch
             self._values = [parameter.value.copy() for parameter in progress.parameters]
         elif progress.epoch - self.best_epoch >= self.patience:
@@ -96,25 +104,25 @@ class EarlyStopping(Callback):
 
 
 class ProgressBar(Callback):
-    """A bar of tqdm with the loss and sequences a second; silent without a terminal, or without tqdm."""
+    """A bar of tqdm with the loss and sequences a second; without a terminal only if `always`, without tqdm never."""
 
-    def __init__(self) -> None:
+    def __init__(self, always: bool = False) -> None:
+        self._always = always
         self._bar: tqdm[Any] | None = None
 
     def on_fit_begin(self, progress: Progress) -> None:
-        if not sys.stderr.isatty():
+        if not self._always and not sys.stderr.isatty():
             return
         try:
             from tqdm import tqdm
         except ImportError:
             return
-        self._bar = tqdm(unit=" sequences", unit_scale=True, dynamic_ncols=True)
+        total = progress.epochs * progress.epoch_sequences
+        self._bar = tqdm(total=total, unit=" sequences", unit_scale=True, dynamic_ncols=True)
 
     def on_batch_end(self, progress: Progress) -> None:
         if self._bar is None:
             return
-        if progress.epoch == 1 and progress.batch == 1:
-            self._bar.reset(total=progress.epochs * progress.batches * progress.sequences)
         self._bar.set_description(f"epoch {progress.epoch}/{progress.epochs}", refresh=False)
         self._bar.set_postfix(self._figures(progress), refresh=False)
         self._bar.update(progress.sequences)

@@ -232,7 +232,7 @@ def learn(series: Series, forecaster: Forecaster, holdout: int) -> Backtest:
     if split.stride > 1:
         print(f"To keep it short, the windows start {split.stride} steps apart.")
     began = time.perf_counter()
-    epochs = len(forecaster.fit(train))
+    epochs = forecaster.fit(train).epochs
     print(f"{epochs} epochs in {time.perf_counter() - began:.1f} s.")
     return forecaster.backtest(series.values, holdout)
 

@@ -83,55 +83,59 @@ class Loss:
         rows = np.ascontiguousarray(pred).reshape(-1, pred.shape[-1])
         weights = step_weights(weight, pred.shape[:-1], pred.dtype)
         total = self.normaliser(weights)
-        if total <= 0:
+        if not weights.any():
             raise ValueError("weight: expected at least one above 0, got none")
         flat = (weights / total).astype(pred.dtype).reshape(-1)
+        wanted = self.as_target(target, pred.shape, weights != 0, pred.dtype)
+        if not self._labels:
+            wanted = wanted.reshape(rows.shape)
         dpred = np.empty_like(rows)
-        value = self._kernel(rows, self._target(target, pred, flat), flat, dpred, *self.options.values())
+        value = self._kernel(rows, wanted.reshape(-1) if self._labels else wanted, flat, dpred, *self.options.values())
         return float(value), dpred.reshape(pred.shape)
 
     def normaliser(self, weights: Array) -> float:
         """What the weighted sum of the steps' losses is divided by: their weights, or the number of sequences."""
         return float(weights.sum(dtype=np.float64)) if self.time == "mean" else float(len(weights))
 
-    def _target(self, target: Any, pred: Array, weight: Array) -> Array:
-        """The target as rows for the kernel; what a weight of 0 hides is not checked."""
-        shape = pred.shape[:-1] if self._labels else pred.shape
-        seen = weight.reshape(-1) != 0
+    def as_target(self, target: Any, shape: tuple[int, ...], seen: Array, dtype: Any, name: str = "target") -> Array:
+        """The target for predictions of this shape, checked where it is seen, (N,) or (N, T), and converted."""
         if self._labels:
-            array = _check.as_numbers(target, "target", "iu", "whole numbers")
-            _check.shape_of(array, "target", shape)
-            labels = np.ascontiguousarray(array, np.intp).reshape(-1)
-            outside = seen & ((labels < 0) | (labels >= pred.shape[-1]))
-            if outside.any():
-                at = int(outside.argmax())
-                position = ", ".join(str(int(k)) for k in np.unravel_index(at, shape))
-                raise ValueError(f"target: expected 0 to {pred.shape[-1] - 1}, got {labels[at]} at [{position}]")
-            return labels
-        array = _check.as_numbers(target, "target", "fiub", "real numbers")
-        _check.shape_of(array, "target", shape)
-        rows = np.ascontiguousarray(array, pred.dtype).reshape(-1, pred.shape[-1])
-        if seen.all():
-            _check.finite(rows.reshape(shape), "target")
-        else:
-            _check.finite(np.where(seen[:, None], rows, 0).reshape(shape), "target")
-        if self.name == "sigmoid_cross_entropy" and ((rows < 0) | (rows > 1))[seen].any():
-            raise ValueError("target: expected 0 to 1, got numbers outside")
-        return rows
+            array = _check.as_numbers(target, name, "iu", "whole numbers")
+            _check.shape_of(array, name, shape[:-1])
+            self._inside(array, seen, 0, shape[-1] - 1, name)
+            return np.ascontiguousarray(np.where(seen, array, 0), np.intp)
+        array = _check.as_numbers(target, name, "fiub", "real numbers")
+        _check.shape_of(array, name, shape)
+        with np.errstate(over="ignore"):
+            array = np.ascontiguousarray(array, dtype)
+        _check.finite(array if seen.all() else np.where(seen[..., None], array, 0), name)
+        if self.name == "sigmoid_cross_entropy":
+            self._inside(array, seen[..., None], 0, 1, name)
+        return array
+
+    @staticmethod
+    def _inside(array: Array, seen: Array, low: int, high: int, name: str) -> None:
+        outside = seen & ((array < low) | (array > high))
+        if outside.any():
+            at = np.unravel_index(int(outside.argmax()), array.shape)
+            position = ", ".join(str(int(k)) for k in at)
+            raise ValueError(f"{name}: expected {low} to {high}, got {array[at]} at [{position}]")
 
 
-def step_weights(weight: Any, shape: tuple[int, ...], dtype: Any) -> Array:
+def step_weights(weight: Any, shape: tuple[int, ...], dtype: Any, name: str = "weight") -> Array:
     """Weight of every step, (N,) or (N, T), from None, (N,) or (N, T)."""
     if weight is None:
         return np.ones(shape, dtype)
-    array = _check.as_numbers(weight, "weight", "fiub", "real numbers").astype(dtype)
+    array = _check.as_numbers(weight, name, "fiub", "real numbers").astype(dtype)
     if array.shape == shape[:1]:
         array = np.broadcast_to(array.reshape(-1, *[1] * (len(shape) - 1)), shape)
-    _check.shape_of(array, "weight", shape)
+    if array.shape != shape:
+        either = " or ".join(dict.fromkeys(describe(s) for s in (shape[:1], shape)))
+        raise ValueError(f"{name}: expected shape {either}, got {describe(array.shape)}")
     array = np.ascontiguousarray(array)
-    _check.finite(array, "weight")
+    _check.finite(array, name)
     if (array < 0).any():
-        raise ValueError(f"weight: expected no negative numbers, got {array.min()}")
+        raise ValueError(f"{name}: expected no negative numbers, got {array.min()}")
     return array
 
 

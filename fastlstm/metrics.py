@@ -8,31 +8,40 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm import _check
+
 Array = NDArray[Any]
 Metric = Callable[[Array, Array, Array], float]
 
 
 def accuracy(pred: Array, target: Array, weights: Array) -> float:
-    """Share of steps whose highest score is the target's; with a single score, whose sign tells 1 from 0."""
-    if pred.shape[-1] == 1:
-        right = (pred[..., 0] > 0) == (target.reshape(pred.shape[:-1]) > 0.5)
+    """Share of right answers.
+
+    Where the target holds whole numbers of pred's shape without its last axis, the class of the highest score counts;
+    where it has pred's own shape, each score by its sign: above 0 means 1.
+    """
+    if target.shape == pred.shape:
+        right = ((pred > 0) == (target > 0.5)).mean(-1)
     else:
+        _check.shape_of(target, "target", pred.shape[:-1])
         right = pred.argmax(-1) == target
     return float(np.average(right, weights=weights))
 
 
 def mae(pred: Array, target: Array, weights: Array) -> float:
     """Mean absolute error."""
-    return float(np.average(np.abs(_seen(pred - target, weights)).mean(-1), weights=weights))
+    return float(np.average(np.abs(_difference(pred, target, weights)).mean(-1), weights=weights))
 
 
 def mse(pred: Array, target: Array, weights: Array) -> float:
     """Mean squared error."""
-    return float(np.average(np.square(_seen(pred - target, weights)).mean(-1), weights=weights))
+    return float(np.average(np.square(_difference(pred, target, weights)).mean(-1), weights=weights))
 
 
-def _seen(difference: Array, weights: Array) -> Array:
-    return np.where(weights[..., None] != 0, difference, 0)
+def _difference(pred: Array, target: Array, weights: Array) -> Array:
+    """pred - target, 0 where it does not count, whatever stands there."""
+    _check.shape_of(target, "target", pred.shape)
+    return np.subtract(pred, target, where=weights[..., None] != 0, out=np.zeros(pred.shape))
 
 
 METRICS: dict[str, Metric] = {"accuracy": accuracy, "mae": mae, "mse": mse}

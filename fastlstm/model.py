@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,21 @@ class Tape:
     A model is never written to by a pass, so that several threads can use one, each with a tape of its own.
     """
 
-    def __init__(self, places: int, seed: int | None) -> None:
-        self.workspaces = [Workspace(child) for child in np.random.SeedSequence(seed).spawn(places)]
+    def __init__(self, model: Model, seed: int | None) -> None:
+        self.model = model
+        # a key of its own: the starting values of a model with the same seed come from other numbers
+        seeds = np.random.SeedSequence(seed, spawn_key=(1,))
+        self.workspaces = [Workspace(child) for child in seeds.spawn(len(model.layers))]
+        self.recorded: Recorded | None = None
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What the last forward pass over a tape was, as far as a backward pass must know."""
+
+    training: bool
+    output_shape: tuple[int, ...]
+    versions: tuple[int, ...]
 
 
 class Model:
@@ -56,9 +70,9 @@ class Model:
     """
 
     def __init__(self, layers: Iterable[Layer], dtype: Any = "float32", seed: int | None = None) -> None:
-        self.layers = list(layers)
+        self.layers = _check.items(layers, "layers", "layers")
         self.dtype = _check.dtype_of(dtype)
-        self.seed = np.random.SeedSequence(seed).entropy
+        self.seed = np.random.SeedSequence(_check.seed_of(seed)).entropy
         if not self.layers:
             raise ValueError("layers: expected at least one, got none")
         for i, layer in enumerate(self.layers):
@@ -71,16 +85,30 @@ class Model:
                     f"dtype: layer {i} ({type(layer).__name__}) is {layer.dtype}, but the model is {self.dtype}; "
                     f"pass dtype={str(layer.dtype)!r} to the model"
                 )
+        self.input_shape = self._find_input_shape()
         self._shapes = self._check_chain()
         seeds = np.random.SeedSequence(self.seed).spawn(len(self.layers))
         for i, (layer, child) in enumerate(zip(self.layers, seeds, strict=True)):
             layer.build(self.dtype, np.random.default_rng(child))
             for parameter in layer.parameters():
-                parameter.name = f"{i}.{parameter.name.rpartition('.')[2]}"
+                if "." not in parameter.name:  # a layer that two models share keeps its first name
+                    parameter.name = f"{i}.{parameter.name}"
+
+    def _find_input_shape(self) -> Shape:
+        """Shape of the input; its features are those that the first layer asks for which does not take any number."""
+        shape: Shape = self.layers[0].input_shape
+        for layer in self.layers:
+            if shape[-1] != "F":
+                break
+            wanted = layer.input_shape[-1]
+            shape = (*shape[:-1], wanted)
+            if wanted == "F" and layer.output_shape(shape)[-1] != "F":
+                break
+        return shape
 
     def _check_chain(self) -> list[Shape]:
         """Shape after each layer, by name where it is open."""
-        shape = self.layers[0].input_shape
+        shape = self.input_shape
         shapes = []
         for i, layer in enumerate(self.layers):
             try:
@@ -99,6 +127,14 @@ class Model:
         """Every trained array, with ``name``, ``value`` and ``grad``."""
         return [parameter for layer in self.layers for parameter in layer.parameters()]
 
+    def named_parameters(self) -> dict[str, Parameter]:
+        """The parameters by place and name, such as ``"0.weight_ih_l0"``."""
+        return {
+            f"{i}.{name}": layer.parameter(name)
+            for i, layer in enumerate(self.layers)
+            for name in layer.parameter_shapes()
+        }
+
     @property
     def num_parameters(self) -> int:
         return sum(parameter.size for parameter in self.parameters())
@@ -109,12 +145,12 @@ class Model:
             parameter.zero_grad()
 
     def tape(self, seed: int | None = 0) -> Tape:
-        """A new tape for `forward` and `backward`; the seed is that of its dropout masks."""
-        return Tape(len(self.layers), seed)
+        """A new tape for `forward` and `backward`; the same seed gives the same dropout masks, None new ones."""
+        return Tape(self, _check.seed_of(seed))
 
     def as_input(self, x: Any, lengths: Any = None) -> tuple[Array, NDArray[np.intp] | None]:
         """x and lengths, checked and converted to the model's dtype."""
-        x = self.layers[0].as_input(x)
+        x = self.layers[0].as_input(x, shape=self.input_shape)
         return x, _check.lengths_of(lengths, *x.shape[:2])
 
     def forward(self, x: Any, tape: Tape, *, training: bool = False, lengths: Any = None) -> Array:
@@ -123,7 +159,9 @@ class Model:
         Parameters
         ----------
         x : (N, T, F) numbers, or (N, T) tokens
+            Leave it as it is until the backward pass.
         tape : Tape
+            Of this model, from `tape`.
         training : bool
             Whether dropout is active and what backward needs is kept.
         lengths : (N,) ints from 1 to T, optional
@@ -134,12 +172,22 @@ class Model:
 
     def pass_forward(self, x: Array, tape: Tape, *, training: bool, lengths: NDArray[np.intp] | None) -> Array:
         """`forward` for arrays that `as_input` has seen."""
+        self._check_tape(tape)
+        tape.recorded = None
         for layer, workspace in zip(self.layers, tape.workspaces, strict=True):
             x = layer.forward(x, workspace, training=training, lengths=lengths)
+        tape.recorded = Recorded(training, x.shape, self._versions())
         return x
 
+    def _check_tape(self, tape: Tape) -> None:
+        if not isinstance(tape, Tape) or tape.model is not self:
+            raise ValueError(f"tape: expected one from this model's tape(), got {tape!r}")
+
+    def _versions(self) -> tuple[int, ...]:
+        return tuple(parameter.version for layer in self.layers for parameter in layer.parameters())
+
     def backward(self, dy: Any, tape: Tape, *, input_gradient: bool = True) -> Array | None:
-        """Add to every parameter's gradient, after a `forward` with training=True on the same tape.
+        """Add to every parameter's gradient, once after each `forward` with training=True on the same tape.
 
         Parameters
         ----------
@@ -152,7 +200,13 @@ class Model:
         -------
         dx : (N, T, F), or None for tokens or without input_gradient
         """
-        dx: Array | None = np.ascontiguousarray(dy, self.dtype)
+        self._check_tape(tape)
+        recorded, tape.recorded = tape.recorded, None
+        if recorded is None or not recorded.training:
+            raise RuntimeError("backward needs a forward pass with training=True on the same tape just before it")
+        if recorded.versions != self._versions():
+            raise RuntimeError("a parameter has changed since the forward pass: run it again before backward")
+        dx: Array | None = _check.real_array(dy, "dy", self.dtype, recorded.output_shape)
         for i in reversed(range(len(self.layers))):
             assert dx is not None
             dx = self.layers[i].backward(dx, tape.workspaces[i], input_gradient=i > 0 or input_gradient)
@@ -179,6 +233,10 @@ class Model:
             output[part] = y
         assert output is not None
         return output
+
+    def __call__(self, x: Any, lengths: Any = None) -> Array:
+        """The same as `predict`."""
+        return self.predict(x, lengths=lengths)
 
     def stream(self, batch: int = 1) -> Stream:
         """A running state for `batch` sequences side by side, fed a step at a time."""
@@ -221,7 +279,8 @@ class Stream:
     def __init__(self, model: Model, batch: int) -> None:
         self.model, self.batch = model, batch
         self._tape = model.tape()
-        self._step_shape: Shape = (batch, *model.layers[0].input_shape[2:])
+        self._step_shape: Shape = (batch, *model.input_shape[2:])
+        self._kinds = ("iu", "whole numbers") if model.layers[0].takes_tokens else ("fiub", "real numbers")
         for i, (layer, workspace) in enumerate(zip(model.layers, self._tape.workspaces, strict=True)):
             try:
                 layer.start(batch, workspace)
@@ -233,7 +292,7 @@ class Stream:
 
         With a batch of one, (F,) or a single token will do.
         """
-        x = np.asarray(x_t)
+        x = _check.as_numbers(x_t, "x_t", *self._kinds)
         if self.batch == 1 and x.ndim == len(self._step_shape) - 1:
             x = x[None]
         _check.shape_of(x, "x_t", self._step_shape)
@@ -241,12 +300,12 @@ class Stream:
 
     def run(self, x: Any) -> Array:
         """A block of steps: (batch, T, F), or (batch, T) tokens, in; the output for each step, a new array, out."""
-        x = np.asarray(x)
+        x = _check.as_numbers(x, "x", *self._kinds)
         _check.shape_of(x, "x", (self.batch, "T", *self._step_shape[1:]))
         return self._run(x, "x").copy()
 
     def _run(self, x: Array, name: str) -> Array:
-        x = self.model.layers[0].as_input(x, name)
+        x = self.model.layers[0].as_input(x, name, self.model.input_shape)
         for layer, workspace in zip(self.model.layers, self._tape.workspaces, strict=True):
             x = layer.step(x, workspace)
         return x
@@ -256,7 +315,10 @@ class Stream:
         chosen: Any = slice(None)
         if rows is not None:
             try:
-                chosen = np.arange(self.batch)[rows]
+                index = np.asarray(rows)
+                if index.dtype == bool and index.shape != (self.batch,):
+                    raise IndexError("a mask has an entry for each row")
+                chosen = np.arange(self.batch)[index]
             except IndexError as error:
                 raise ValueError(f"rows: expected rows of a batch of {self.batch}, got {rows!r} ({error})") from None
         for layer, workspace in zip(self.model.layers, self._tape.workspaces, strict=True):

@@ -34,17 +34,19 @@ class Optimizer:
         Optimizer.registry[cls.__name__] = cls
 
     def __init__(self, lr: float) -> None:
-        self.lr = _check.number(lr, "lr", 0)
+        self.lr = _check.number(lr, "lr", 0, 1e30)
         self.steps = 0
         self.state: list[dict[str, Array]] = []
+        self._parameters: list[Parameter] = []
 
     def step(self, parameters: Sequence[Parameter]) -> None:
         """Move every parameter against its gradient. The same parameters, in the same order, at every step."""
         if not self.state:
             self.state = [{name: np.zeros_like(p.grad) for name in self.slots} for p in parameters]
-        if [slots[name].shape for slots in self.state for name in self.slots] != [
-            p.shape for p in parameters for _ in self.slots
-        ] or len(self.state) != len(parameters):
+            self._parameters = list(parameters)
+        if len(parameters) != len(self._parameters) or any(
+            new is not old for new, old in zip(parameters, self._parameters, strict=True)
+        ):
             raise ValueError("parameters: expected those of the first step; an optimizer serves one model")
         self.steps += 1
         for parameter, slots in zip(parameters, self.state, strict=True):
@@ -53,6 +55,7 @@ class Optimizer:
                 parameter.grad.reshape(-1),
                 {name: array.reshape(-1) for name, array in slots.items()},
             )
+            parameter.touch()
 
     def update(self, value: Array, grad: Array, slots: dict[str, Array]) -> None:
         """One step of one parameter, all arrays flat, in place."""
@@ -70,7 +73,7 @@ class SGD(Optimizer):
     ) -> None:
         super().__init__(lr)
         self.momentum = _check.number(momentum, "momentum", 0, 1, open_high=True)
-        self.nesterov = bool(nesterov)
+        self.nesterov = _check.flag(nesterov, "nesterov")
         self.weight_decay = _check.number(weight_decay, "weight_decay", 0)
         if nesterov and not momentum:
             raise ValueError("momentum: expected above 0 for Nesterov, got 0")
@@ -111,6 +114,8 @@ class Adam(Optimizer):
 
     def __init__(self, lr: float = 0.001, *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) -> None:
         super().__init__(lr)
+        if not isinstance(betas, tuple | list) or len(betas) != 2:
+            raise TypeError(f"betas: expected two numbers, got {betas!r}")
         self.beta1, self.beta2 = (_check.number(beta, "betas", 0, 1, open_high=True) for beta in betas)
         self.eps = _check.number(eps, "eps", 0)
 

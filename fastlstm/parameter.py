@@ -62,9 +62,13 @@ class Parameter:
         self.version += 1
 
     def writable(self) -> NDArray[Any]:
-        """The array itself, to change in place; counts as a change. Ask again for each change."""
+        """The array itself, to change in place. It counts as a change; say `touch` when you are done."""
         self.version += 1
         return self._array()
+
+    def touch(self) -> None:
+        """Say that the array from `writable` has been changed."""
+        self.version += 1
 
     @property
     def grad(self) -> NDArray[Any]:
@@ -72,6 +76,11 @@ class Parameter:
         if self._grad is None:
             self._grad = np.zeros_like(self._array())
         return self._grad
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        array = self.grad
+        array[...] = _check.real_array(value, f"{self.name} grad", array.dtype, self.shape)
 
     def zero_grad(self) -> None:
         if self._grad is not None:

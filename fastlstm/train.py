@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check, losses, metrics
+from fastlstm._kernels import rows
 from fastlstm.callbacks import Callback, Progress, ProgressBar
 from fastlstm.losses import Loss, step_weights
-from fastlstm.model import Model
+from fastlstm.model import Model, Tape
 from fastlstm.optim import Adam, Optimizer, clip_grad_norm
 
 Array = NDArray[Any]
-Batch = tuple[Array, Array, NDArray[np.intp] | None, Array | None]
+Batch = tuple[Array, Array, NDArray[np.intp] | None, Array]
+"""x, y, lengths, and the weight of every step of the output."""
 
 
-class History:
-    """Figures of every epoch: ``history["loss"]`` is a list of floats, one an epoch; see ``history.names``."""
+class History(Mapping[str, list[float]]):
+    """Figures of every epoch, by name: ``history["loss"]`` is a list of floats, one an epoch."""
 
     def __init__(self) -> None:
         self._figures: dict[str, list[float]] = {}
@@ -29,20 +31,24 @@ class History:
             self._figures.setdefault(name, []).append(value)
 
     @property
-    def names(self) -> list[str]:
-        return list(self._figures)
+    def epochs(self) -> int:
+        """How many there were."""
+        return len(self._figures.get("loss", ()))
 
     def __getitem__(self, name: str) -> list[float]:
         if name not in self._figures:
-            raise KeyError(f"no figure {name!r}; there are {self.names}")
+            raise KeyError(f"no figure {name!r}; there are {list(self)}")
         return self._figures[name]
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._figures)
+
     def __len__(self) -> int:
-        return len(self._figures.get("loss", ()))
+        return len(self._figures)
 
     def __repr__(self) -> str:
         last = ", ".join(f"{name}={values[-1]:.4g}" for name, values in self._figures.items())
-        return f"History({len(self)} epochs: {last})"
+        return f"History({self.epochs} epochs: {last})"
 
 
 class Trainer:
@@ -59,6 +65,11 @@ class Trainer:
     metrics : names or functions
         Reported beside the loss, see `fastlstm.metrics`.
     callbacks : Callbacks
+
+    Attributes
+    ----------
+    history : History
+        Of the last `fit`, also of one that was interrupted.
 
     Examples
     --------
@@ -88,8 +99,13 @@ class Trainer:
         self.loss = losses.get(loss)
         self.optimizer = optimizer if optimizer is not None else Adam()
         self.clip_norm = None if clip_norm is None else _check.number(clip_norm, "clip_norm", 0)
-        self.metrics = named_metrics(metrics)
-        self.callbacks = list(callbacks)
+        self.metrics = named_metrics(_check.items(metrics, "metrics", "names or functions"))
+        self.callbacks = _check.items(callbacks, "callbacks", "callbacks")
+        for callback in self.callbacks:
+            if not isinstance(callback, Callback):
+                raise TypeError(f"callbacks: expected objects of Callback, got {callback!r}")
+        self.history = History()
+        self._fits = 0
 
     def fit(
         self,
@@ -102,7 +118,7 @@ class Trainer:
         lengths: Any = None,
         sample_weight: Any = None,
         shuffle: bool = True,
-        seed: int = 0,
+        seed: int | None = None,
         progress: bool | None = None,
     ) -> History:
         """Train for some epochs.
@@ -121,8 +137,9 @@ class Trainer:
             What each sequence or step counts.
         shuffle : bool
             Whether the sequences come in a new order in each epoch.
-        seed : int
-            Of the order and of the dropout masks: same seed, same bits.
+        seed : int, optional
+            Of the order and of the dropout masks: same seed, same bits. By default the first `fit` of a trainer always
+            goes the same way, and so does the second, but another one than the first.
         progress : bool, optional
             Whether a bar is shown; None shows one on a terminal.
 
@@ -132,7 +149,8 @@ class Trainer:
             If the loss or the gradient is no longer finite; the parameters are those before that step.
         """
         epochs, batch_size = _check.positive_int(epochs, "epochs"), _check.positive_int(batch_size, "batch_size")
-        x, y, lengths, weight = self._as_data(x, y, lengths, sample_weight)
+        shuffle, seed = _check.flag(shuffle, "shuffle"), _check.seed_of(seed)
+        data = self._as_data(x, y, lengths, sample_weight)
         held_out: Batch | None = None
         if validation is not None:
             if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
@@ -140,21 +158,19 @@ class Trainer:
             held_out = self._as_data(
                 validation[0], validation[1], validation[2] if len(validation) == 3 else None, None
             )
-        tape = self.model.tape(seed)
-        rng = np.random.default_rng(seed)
-        state = Progress(epochs, -(-len(x) // batch_size), self.model.parameters())
-        callbacks = self.callbacks if progress is False else [*self.callbacks, ProgressBar()]
-        history = History()
+        if seed is None:
+            seed = int(np.random.SeedSequence(0, spawn_key=(self._fits,)).generate_state(1)[0])
+        self._fits += 1
+        rng, tape = np.random.default_rng(seed), self.model.tape(seed)
+        size = len(data[0])
+        state = Progress(epochs, -(-size // batch_size), size, self.model.parameters())
+        callbacks = self.callbacks if progress is False else [*self.callbacks, ProgressBar(always=progress is True)]
+        history = self.history = History()
         call(callbacks, "on_fit_begin", state)
         try:
             for state.epoch in range(1, epochs + 1):
-                order = rng.permutation(len(x)) if shuffle else np.arange(len(x))
-                figures = Averages(self._names)
-                for state.batch, batch in enumerate(batches((x, y, lengths, weight), order, batch_size), start=1):
-                    state.sequences = len(batch[0])
-                    state.loss = self._step(batch, tape, figures, state)
-                    call(callbacks, "on_batch_end", state)
-                state.logs = figures.means()
+                order = rng.permutation(size) if shuffle else np.arange(size)
+                state.logs = self._train_epoch(batches(data, order, batch_size), tape, state, callbacks)
                 if held_out is not None:
                     logs = self._evaluate(held_out, batch_size)
                     state.logs.update({"val_" + name: value for name, value in logs.items()})
@@ -166,6 +182,23 @@ class Trainer:
         finally:
             call(callbacks, "on_fit_end", state)
         return history
+
+    def _train_epoch(
+        self, epoch: Iterator[Batch], tape: Tape, state: Progress, callbacks: list[Callback]
+    ) -> dict[str, float]:
+        figures = Averages(self._names)
+        for state.batch, batch in enumerate(epoch, start=1):
+            state.sequences = len(batch[0])
+            state.loss = self._step(batch, tape, figures, state)
+            call(callbacks, "on_batch_end", state)
+            if state.stop:
+                break
+        for name, parameter in self.model.named_parameters().items():
+            if rows.first_nonfinite(parameter.value.reshape(-1)) >= 0:
+                raise FloatingPointError(
+                    f"{name} is no longer finite after epoch {state.epoch}; try a smaller learning rate or clip_norm"
+                )
+        return figures.means()
 
     def evaluate(
         self, x: Any, y: Any, *, batch_size: int = 256, lengths: Any = None, sample_weight: Any = None
@@ -179,28 +212,39 @@ class Trainer:
         return ["loss", *(name for name, _ in self.metrics)]
 
     def _as_data(self, x: Any, y: Any, lengths: Any, weight: Any) -> Batch:
+        """All of the data, checked before anything is done with it."""
         x, lengths = self.model.as_input(x, lengths)
-        y = np.asarray(y)
-        if len(y.shape) == 0 or len(y) != len(x):
-            raise ValueError(f"y: expected {len(x)} targets, one for each sequence of x, got shape {y.shape}")
-        if weight is not None:
-            weight = np.asarray(weight)
-            if weight.shape not in ((len(x),), x.shape[:2]):
-                expected = f"({len(x)},) or {_check.describe(x.shape[:2])}"
-                raise ValueError(f"sample_weight: expected shape {expected}, got {_check.describe(weight.shape)}")
-        return x, y, lengths, weight
+        sizes = {"N": x.shape[0], "T": x.shape[1], "F": x.shape[-1]}
+        shape = tuple(sizes.get(size, size) if isinstance(size, str) else size for size in self.model.output_shape)
+        weights = self._weights(
+            None if weight is None else step_weights(weight, shape[:-1], self.model.dtype, "sample_weight"),
+            lengths,
+            shape,
+        )
+        if not weights.any():
+            raise ValueError("sample_weight: expected at least one real step with a weight above 0, got none")
+        if isinstance(self.loss, Loss):
+            y = self.loss.as_target(y, shape, weights != 0, self.model.dtype, "y")
+        else:
+            y = np.asarray(y)
+            if y.ndim == 0 or len(y) != len(x):
+                raise ValueError(f"y: expected {len(x)} targets, one for each sequence of x, got shape {y.shape}")
+        return x, y, lengths, weights
 
-    def _weights(self, pred: Array, lengths: NDArray[np.intp] | None, weight: Array | None) -> Array:
-        """What each step of the output counts."""
-        weights = step_weights(weight, pred.shape[:-1], pred.dtype)
-        if lengths is not None and pred.ndim == 3:
-            weights = weights * (np.arange(pred.shape[1]) < lengths[:, None])
+    def _weights(self, weights: Array | None, lengths: NDArray[np.intp] | None, shape: tuple[Any, ...]) -> Array:
+        """What each step of the output counts: nothing beyond the length of its sequence."""
+        if weights is None:
+            weights = np.ones(shape[:-1], self.model.dtype)
+        if lengths is not None and len(shape) == 3:
+            weights = weights * (np.arange(shape[1]) < lengths[:, None])
         return weights
 
-    def _step(self, batch: Batch, tape: Any, figures: Averages, state: Progress) -> float:
-        x, y, lengths, weight = batch
+    def _step(self, batch: Batch, tape: Tape, figures: Averages, state: Progress) -> float:
+        x, y, lengths, weights = batch
+        if not weights.any():
+            self._count(figures, 0.0, weights)
+            return 0.0
         pred = self.model.pass_forward(x, tape, training=True, lengths=lengths)
-        weights = self._weights(pred, lengths, weight)
         value, dpred = self.loss(pred, y, weights)
         where = f"in epoch {state.epoch}, batch {state.batch}; try a smaller learning rate or clip_norm"
         if not np.isfinite(value):
@@ -211,25 +255,26 @@ class Trainer:
         if not np.isfinite(norm):
             raise FloatingPointError(f"the norm of the gradient is {norm} {where}")
         self.optimizer.step(state.parameters)
-        figures.add(value, self._normaliser(weights), self._measure(pred, y, weights), weights)
+        self._count(figures, value, weights, pred, y)
         return value
 
     def _evaluate(self, data: Batch, batch_size: int) -> dict[str, float]:
         tape = self.model.tape()
         figures = Averages(self._names)
-        for x, y, lengths, weight in batches(data, np.arange(len(data[0])), batch_size):
+        for x, y, lengths, weights in batches(data, np.arange(len(data[0])), batch_size):
+            if not weights.any():
+                self._count(figures, 0.0, weights)
+                continue
             pred = self.model.pass_forward(x, tape, training=False, lengths=lengths)
-            weights = self._weights(pred, lengths, weight)
-            if weights.any():
-                value = self.loss(pred, y, weights)[0]
-                figures.add(value, self._normaliser(weights), self._measure(pred, y, weights), weights)
+            self._count(figures, self.loss(pred, y, weights)[0], weights, pred, y)
         return figures.means()
 
-    def _normaliser(self, weights: Array) -> float:
-        return self.loss.normaliser(weights) if isinstance(self.loss, Loss) else float(weights.sum())
-
-    def _measure(self, pred: Array, y: Array, weights: Array) -> list[float]:
-        return [metric(pred, y, weights) for _, metric in self.metrics]
+    def _count(self, figures: Averages, value: float, weights: Array, pred: Any = None, y: Any = None) -> None:
+        """Add the figures of a batch; one whose weights are all zero has no predictions."""
+        counted = float(weights.sum(dtype=np.float64))
+        normaliser = self.loss.normaliser(weights) if isinstance(self.loss, Loss) else counted
+        measured = [0.0 if pred is None else metric(pred, y, weights) for _, metric in self.metrics]
+        figures.add([value, *measured], [normaliser] + [counted] * len(measured))
 
 
 class Averages:
@@ -239,9 +284,9 @@ class Averages:
         self._names = names
         self._sums = np.zeros((2, len(names)))
 
-    def add(self, loss: float, loss_count: float, measured: list[float], weights: Array) -> None:
-        counts = np.array([loss_count] + [float(weights.sum())] * len(measured))
-        self._sums += [counts * [loss, *measured], counts]
+    def add(self, values: list[float], counts: list[float]) -> None:
+        self._sums[0] += np.multiply(values, counts)
+        self._sums[1] += counts
 
     def means(self) -> dict[str, float]:
         return dict(zip(self._names, (self._sums[0] / self._sums[1]).tolist(), strict=True))
@@ -249,19 +294,19 @@ class Averages:
 
 def batches(data: Batch, order: NDArray[np.intp], batch_size: int) -> Iterator[Batch]:
     """The rows of data in this order, batch_size at a time."""
-    x, y, lengths, weight = data
+    x, y, lengths, weights = data
     for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        yield (
-            x[rows],
-            y[rows],
-            None if lengths is None else lengths[rows],
-            None if weight is None else weight[rows],
-        )
+        chosen = order[start : start + batch_size]
+        yield x[chosen], y[chosen], None if lengths is None else lengths[chosen], weights[chosen]
 
 
 def named_metrics(chosen: Sequence[Any]) -> list[tuple[str, Callable[..., float]]]:
-    return [metrics.get(metric) for metric in chosen]
+    named = [metrics.get(metric) for metric in chosen]
+    names = ["loss", *(name for name, _ in named)]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"metrics: expected names of their own, got {name!r} twice")
+    return named
 
 
 def call(callbacks: Iterable[Callback], hook: str, progress: Progress) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ class Workspace:
 
     def __init__(self, seed: int | np.random.SeedSequence | None = None) -> None:
         self.notes: dict[str, Any] = {}
-        self.rng = np.random.default_rng(seed)
+        self._seed = seed
         self._buffers: dict[str, NDArray[Any]] = {}
         self._views: dict[str, NDArray[Any]] = {}
         self._children: dict[str, Workspace] = {}
@@ -67,5 +68,13 @@ class Workspace:
     def child(self, name: str) -> Workspace:
         """A workspace of its own for a part of the layer."""
         if name not in self._children:
-            self._children[name] = type(self)(0)
+            self._children[name] = type(self)(self._seeds.spawn(1)[0])
         return self._children[name]
+
+    @cached_property
+    def _seeds(self) -> np.random.SeedSequence:
+        return self._seed if isinstance(self._seed, np.random.SeedSequence) else np.random.SeedSequence(self._seed)
+
+    @cached_property
+    def rng(self) -> np.random.Generator:
+        return np.random.default_rng(self._seeds)

@@ -21,6 +21,13 @@ def trainer():
 X = np.zeros((2, 5, 3))
 
 
+def backward(dy):
+    m = model()
+    tape = m.tape()
+    m.forward(X, tape, training=True)
+    m.backward(dy, tape)
+
+
 def spoilt(value, at=(1, 2, 0)):
     x = X.copy()
     x[at] = value
@@ -91,16 +98,49 @@ VALUE_ERRORS = {
     "reset": (lambda: model().stream(2).reset(2), "rows: expected rows of a batch of 2, got 2"),
     "number of targets": (
         lambda: trainer().fit(X, np.zeros((3, 2)), epochs=1),
-        r"y: expected 2 targets, one for each sequence of x, got shape \(3, 2\)",
+        r"y: expected shape \(2, 2\), got \(3, 2\)",
     ),
     "shape of targets": (
         lambda: trainer().fit(X, np.zeros((2, 3)), epochs=1),
-        r"target: expected shape \(2, 2\), got \(2, 3\)",
+        r"y: expected shape \(2, 2\), got \(2, 3\)",
     ),
     "class out of range": (
         lambda: fl.Trainer(model(), "softmax_cross_entropy").fit(X, [0, 2], epochs=1, shuffle=False),
-        r"target: expected 0 to 1, got 2 at \[1\]",
+        r"y: expected 0 to 1, got 2 at \[1\]",
     ),
+    "nan in targets": (
+        lambda: trainer().fit(X, [[0, 0], [0, np.nan]], epochs=1),
+        r"y: expected finite numbers, got nan at \[1, 1\]",
+    ),
+    "nan in the targets of validation": (
+        lambda: trainer().fit(X, np.zeros((2, 2)), epochs=1, validation=(X, np.full((2, 2), np.nan))),
+        r"y: expected finite numbers, got nan at \[0, 0\]",
+    ),
+    "no weight at all": (
+        lambda: trainer().fit(X, np.zeros((2, 2)), epochs=1, sample_weight=[0, 0]),
+        "sample_weight: expected at least one real step with a weight above 0, got none",
+    ),
+    "metrics of one name": (
+        lambda: fl.Trainer(model(), fl.mse, metrics=["mae", "mae"]),
+        "metrics: expected names of their own, got 'mae' twice",
+    ),
+    "patience": (lambda: fl.EarlyStopping(patience=0), "patience: expected at least 1, got 0"),
+    "mode": (lambda: fl.EarlyStopping(mode="up"), "mode: expected 'min', 'max' or 'auto', got 'up'"),
+    "seed": (lambda: fl.Model([fl.LSTM(3, 4)], seed=-1), "seed: expected at least 0, got -1"),
+    "features after dropout": (
+        lambda: fl.Model([fl.Dropout(0.1), fl.LSTM(3, 4)]).predict(np.zeros((2, 5, 4))),
+        r"x: expected shape \(N, T, 3\), got \(2, 5, 4\)",
+    ),
+    "shape of dy": (lambda: backward(np.zeros((2, 3))), r"dy: expected shape \(2, 2\), got \(2, 3\)"),
+    "rank of dy": (lambda: backward(np.zeros(4)), r"dy: expected shape \(2, 2\), got \(4,\)"),
+    "nan in dy": (lambda: backward([[0, 0], [0, np.nan]]), r"dy: expected finite numbers, got nan at \[1, 1\]"),
+    "another model's tape": (
+        lambda: model().forward(X, model().tape()),
+        "tape: expected one from this model's tape",
+    ),
+    "no tape": (lambda: model().forward(X, None), r"tape: expected one from this model's tape\(\), got None"),
+    "mask of reset": (lambda: model().stream(2).reset(True), "rows: expected rows of a batch of 2, got True"),
+    "ragged block": (lambda: model().stream().run([[[1, 2, 3], [4]]]), "x: expected a regular array"),
     "epochs": (lambda: trainer().fit(X, np.zeros((2, 2)), epochs=0), "epochs: expected at least 1, got 0"),
     "nan in training": (lambda: trainer().fit(spoilt(np.nan), np.zeros((2, 2)), epochs=1), r"x: .* nan at \[1, 2, 0\]"),
     "nan in validation": (
@@ -109,7 +149,7 @@ VALUE_ERRORS = {
     ),
     "sample weight": (
         lambda: trainer().fit(X, np.zeros((2, 2)), epochs=1, sample_weight=[1, 2, 3]),
-        r"sample_weight: expected shape \(2,\) or \(2, 5\), got \(3,\)",
+        r"sample_weight: expected shape \(2,\), got \(3,\)",
     ),
     "unknown loss": (lambda: fl.Trainer(model(), "mean squared"), "loss: expected one of"),
     "unknown metric": (lambda: fl.Trainer(model(), fl.mse, metrics=["auc"]), "metrics: expected some of"),
@@ -133,6 +173,22 @@ TYPE_ERRORS = {
     "size": (lambda: fl.LSTM(3, 4.0), r"hidden_size: expected a whole number, got 4\.0"),
     "size True": (lambda: fl.LSTM(True, 4), "input_size: expected a whole number, got True"),
     "state": (lambda: fl.LSTM(3, 4)(X, state=np.zeros((1, 2, 4))), r"state: expected a tuple \(h, c\), got ndarray"),
+    "parts of the state": (
+        lambda: fl.LSTM(3, 4)(X, state=(np.zeros((1, 2, 4)),)),
+        r"state: expected a tuple \(h, c\), got tuple of 1",
+    ),
+    "masked": (lambda: model().predict(np.ma.masked_array(X)), "x: expected a plain array, got a masked one"),
+    "flag": (lambda: fl.LSTM(3, 4, bidirectional="no"), "bidirectional: expected True or False, got 'no'"),
+    "no list of layers": (lambda: fl.Model(fl.LSTM(3, 4)), "layers: expected a list of layers, got LSTM"),
+    "seed of words": (lambda: fl.LSTM(3, 4, seed="a"), "seed: expected a whole number or None, got 'a'"),
+    "no list of metrics": (
+        lambda: fl.Trainer(model(), fl.mse, metrics="mae"),
+        "metrics: expected a list of names or functions, got 'mae'",
+    ),
+    "callback class": (
+        lambda: fl.Trainer(model(), fl.mse, callbacks=[fl.EarlyStopping]),
+        "callbacks: expected objects of Callback, got <class",
+    ),
     "unknown argument": (lambda: fl.LSTM(3, 4, layers=2), "unexpected keyword argument 'layers'"),
     "unknown argument of fit": (lambda: trainer().fit(X, X, epochs=1, epoch=3), "unexpected keyword argument 'epoch'"),
     "positional num_layers": (lambda: fl.LSTM(3, 4, 2), "positional arguments"),

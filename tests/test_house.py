@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "metrics": LEAVES,
     "data": LEAVES,
     "datasets": set(),
-    "callbacks": {"parameter"},
+    "callbacks": {"_check", "parameter"},
     "model": LEAVES | {"layers"},
     "train": LEAVES | {"model", "losses", "metrics", "optim", "callbacks", "layers"},
     "io": LEAVES | {"layers", "model", "io"},

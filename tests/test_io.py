@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -62,7 +63,7 @@ def test_other_tools_can_read_it(saved):
 def test_truncated(saved, keep):
     _, path = saved
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(ValueError, match=r"m\.safetensors: (truncated or damaged: \d+ bytes|not a safetensors file)"):
+    with pytest.raises(ValueError, match=r"m\.safetensors: truncated or damaged: \d+ bytes are not a whole"):
         fl.load(path)
 
 
@@ -105,6 +106,8 @@ DAMAGE = [
     (lambda m: m["layers"][1]["config"].update(peephole=True), "unexpected keyword argument 'peephole'"),
     (lambda m: m["layers"][1].pop("config"), "config"),
     (lambda m: m["layers"].pop(), "expected shape None"),
+    (lambda m: m.update(dtype=None), "dtype: expected 'float32' or 'float64', got None"),
+    (lambda m: m.update(dtype="float64"), "expected float64, got float32"),
     (lambda m: m.update(dtype="int8"), "dtype: expected 'float32' or 'float64', got 'int8'"),
     (lambda m: m.update(layers=3), "damaged"),
 ]
@@ -124,16 +127,75 @@ def test_metadata_that_is_no_json_or_has_no_version(saved):
     with pytest.raises(ValueError, match="damaged"):
         fl.load(path)
     rewrite(path, lambda header: header["__metadata__"].pop("format_version"))
-    with pytest.raises(ValueError, match="damaged: no version"):
+    with pytest.raises(ValueError, match="damaged: '' is no version of the format"):
+        fl.load(path)
+    for version in ("0", "9" * 5000, "one"):
+        rewrite(path, lambda header, version=version: header["__metadata__"].update(format_version=version))
+        with pytest.raises(ValueError, match="damaged: .* is no version of the format"):
+            fl.load(path)
+
+
+def test_endless_nesting_is_damage(saved):
+    _, path = saved
+    rewrite(path, lambda header: header["__metadata__"].update(model="[" * 100_000))
+    with pytest.raises(ValueError, match="damaged"):
         fl.load(path)
 
 
+@pytest.mark.parametrize("kind", ["BF16", "F16"])
+def test_parameters_of_another_dtype_are_damage(saved, kind):
+    _, path = saved
+
+    def change(header):
+        for name, entry in header.items():
+            if name != "__metadata__":
+                entry["dtype"], entry["shape"] = kind, [*entry["shape"][:-1], 2 * entry["shape"][-1]]
+
+    rewrite(path, change)
+    with pytest.raises(ValueError, match="damaged"):
+        fl.load(path)
+
+
+def test_a_model_that_shares_a_layer_is_saved_whole(tmp_path):
+    shared = fl.Dense(4, 4, seed=1)
+    first = fl.Model([shared, fl.Dense(4, 4)], seed=0)
+    second = fl.Model([fl.LSTM(4, 4), shared], seed=0)
+    x = np.ones((2, 3, 4))
+    for model in (first, second):
+        fl.save(model, tmp_path / "m")
+        np.testing.assert_array_equal(fl.load(tmp_path / "m").predict(x), model.predict(x))
+
+
+def test_threads_may_save_to_one_path(tmp_path):
+    model = fl.Model([fl.LSTM(3, 4)], seed=0)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: fl.save(model, tmp_path / "m"), range(100)))
+    assert os.listdir(tmp_path) == ["m"]
+    fl.load(tmp_path / "m")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and modes of POSIX")
+def test_a_link_stays_a_link_and_a_mode_a_mode(tmp_path):
+    model = fl.Model([fl.LSTM(3, 4)], seed=0)
+    fl.save(model, tmp_path / "real")
+    (tmp_path / "real").chmod(0o600)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    fl.save(model, tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").stat().st_mode & 0o777 == 0o600
+
+
 def test_numbers_that_are_not_finite_are_named(tmp_path):
-    model = fl.Model([fl.Dense(2, 2)], seed=0)
-    model.parameters()[0].writable()[1, 0] = np.nan
+    model = fl.Model([fl.Dense(2, 2, bias=False)], seed=0)
     fl.save(model, tmp_path / "m")
+    content = bytearray((tmp_path / "m").read_bytes())
+    content[-8:-4] = np.float32(np.nan).tobytes()
+    (tmp_path / "m").write_bytes(content)
     with pytest.raises(ValueError, match=r"weight: expected finite numbers, got nan at \[1, 0\]"):
         fl.load(tmp_path / "m")
+    model.parameters()[0].writable()[1, 0] = np.nan
+    with pytest.raises(ValueError, match=r"0\.weight: expected finite numbers, got nan at \[1, 0\]"):
+        fl.save(model, tmp_path / "m")
 
 
 def test_missing_file_and_folder(tmp_path):
@@ -141,7 +203,7 @@ def test_missing_file_and_folder(tmp_path):
         fl.load(tmp_path / "nothing")
     with pytest.raises(IsADirectoryError, match="expected a file, got a folder"):
         fl.load(tmp_path)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="no: no such folder"):
         fl.save(fl.Model([fl.LSTM(1, 1)]), tmp_path / "no" / "folder")
 
 
@@ -228,6 +290,16 @@ BAD_STATES = [
         "weight_ih_l0 in float32 or float64, got float16",
     ),
     (lambda s: s.update(weight_ih_l1_reverse=np.ones((20, 5))), ValueError, "'weight_ih_l1_reverse'"),
+    (lambda s: s.update(weight_ih_l0=np.ones(())), ValueError, "expected weight_ih_l0 with 2 axes, got"),
+    (lambda s: s.update(weight_ih_l0=np.ones((20, 3), "f4")), TypeError, "in float32 as weight_ih_l0, got float64"),
+    (lambda s: s.update({3: np.ones(3)}), TypeError, "expected names, got 3"),
+    (
+        lambda s: s.update(weight_ih_l200000=np.ones((20, 5))),
+        ValueError,
+        "expected the weights of 200001 layers, got 9",
+    ),
+    (lambda s: s["bias_hh_l0"].__setitem__(2, np.nan), ValueError, r"source bias_hh_l0: .* got nan at \[2\]"),
+    (lambda s: [s.pop(f"bias_ih_l{k}") for k in "01"], ValueError, r"expected bias_ih_l0 of shape \(20,\), got none"),
 ]
 
 

@@ -143,3 +143,11 @@ def test_the_gil_is_released_for_the_whole_sequence():
         turns += 1
         time.sleep(0.001)
     assert turns > 3
+
+
+def test_bias_gradients_of_millions_of_rows_lose_nothing():
+    rng = np.random.default_rng(0)
+    dy = rng.uniform(0.5, 1.5, (1 << 20, 3)).astype("f4")
+    x, weight, dbias = dy[:, :1].copy(), np.ones((3, 1), "f4"), np.zeros(3, "f4")
+    blas.affine_backward(dy, x, weight, np.zeros((3, 1), "f4"), dbias, np.zeros((0, 1), "f4"))
+    np.testing.assert_allclose(dbias, dy.sum(0, dtype="f8"), rtol=1e-6)

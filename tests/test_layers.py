@@ -23,15 +23,11 @@ def input_for(layer, n=4, t=5, seed=0):
 
 
 @pytest.mark.parametrize("make", MAKERS)
-@pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("ragged", [False, True])
-def test_gradients(make, training, ragged):
+def test_gradients(make, ragged):
     model = fl.Model([make()], dtype="float64", seed=1)
     x = input_for(model.layers[0])
     lengths = [5, 1, 3, 4] if ragged else None
-
-    def forward():
-        return model.forward(x, model.tape(seed=3), training=training, lengths=lengths)
 
     tape = model.tape(seed=3)
     dy = np.random.default_rng(2).normal(size=model.forward(x, tape, training=True, lengths=lengths).shape)
@@ -47,7 +43,6 @@ def test_gradients(make, training, ragged):
         assert relative_error(value, x, dx) < 1e-7
     for parameter in model.parameters():
         assert relative_error(value, parameter.writable(), parameter.grad) < 1e-7, parameter.name
-    assert np.isfinite(forward()).all()
 
 
 @pytest.mark.parametrize("make", MAKERS)

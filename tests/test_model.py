@@ -220,3 +220,60 @@ def test_what_step_returns_is_the_callers():
     kept = first.copy()
     stream.step([3, 4])
     np.testing.assert_array_equal(first, kept)
+
+
+def test_backward_belongs_to_the_forward_pass_before_it():
+    model = forecaster()
+    tape, x = model.tape(), np.ones((2, 4, 3))
+    dy = np.ones((2, 2))
+    for prepare in (
+        lambda: None,
+        lambda: model.forward(x, tape),
+        lambda: (model.forward(x, tape, training=True), model.forward(x, tape)),
+        lambda: (model.forward(x, tape, training=True), model.backward(dy, tape)),
+    ):
+        prepare()
+        with pytest.raises(RuntimeError, match="backward needs a forward pass with training=True on the same tape"):
+            model.backward(dy, tape)
+    model.forward(x, tape, training=True)
+    model.parameters()[0].value = model.parameters()[0].value + 1
+    with pytest.raises(RuntimeError, match="a parameter has changed since the forward pass"):
+        model.backward(dy, tape)
+
+
+@pytest.mark.parametrize("width", [2, 5])
+def test_features_are_checked_behind_layers_that_take_any(width):
+    model = fl.Model([fl.Dropout(0.1), fl.LSTM(3, 2, bidirectional=True)], seed=0)
+    assert model.input_shape == ("N", "T", 3)
+    for call in (model.predict, model, lambda x: model.forward(x, model.tape())):
+        with pytest.raises(ValueError, match=rf"x: expected shape \(N, T, 3\), got \(2, 4, {width}\)"):
+            call(np.ones((2, 4, width)))
+
+
+def test_input_may_lie_anywhere_in_memory():
+    model = forecaster()
+    x = np.random.default_rng(0).normal(size=(4, 5, 3)).astype("f4")
+    crooked = np.zeros(241, "u1")[1:].view("f4").reshape(4, 5, 3)
+    crooked[...] = x
+    swapped = x.astype(">f4")
+    locked = x.copy()
+    locked.flags.writeable = False
+    for other in (crooked, swapped, locked):
+        np.testing.assert_array_equal(model.predict(other), model.predict(x))
+        np.testing.assert_array_equal(model.stream(4).run(other), model.stream(4).run(x))
+
+
+def test_dense_alone_takes_rows_with_or_without_steps():
+    layer = fl.Dense(3, 2, seed=0)
+    np.testing.assert_array_equal(layer(np.ones((4, 3))), layer(np.ones((4, 1, 3)))[:, 0])
+
+
+def test_starting_values_are_as_large_as_they_should_be():
+    lstm, dense, embedding = fl.LSTM(30, 50, seed=0), fl.Dense(40, 60, seed=0), fl.Embedding(100, 50, seed=0)
+    for weight, limit in (
+        (lstm.parameter("weight_ih_l0"), np.sqrt(6 / (30 + 50))),
+        (dense.parameter("weight"), np.sqrt(6 / (40 + 60))),
+        (embedding.parameter("weight"), 0.05),
+    ):
+        assert 0.98 * limit < np.abs(weight.value).max() <= limit
+        assert abs(weight.value.mean()) < 0.05 * limit

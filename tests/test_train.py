@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import fastlstm as fl
-from fastlstm.callbacks import Callback, EarlyStopping, ProgressBar
+from fastlstm import metrics
+from fastlstm.callbacks import Callback, EarlyStopping, Progress, ProgressBar
 
 
 def sums(n=64, t=6, seed=0):
@@ -28,8 +29,11 @@ def test_it_learns_to_add():
     history = fit(regressor(), x, y, epochs=30, validation=sums(64, seed=1))
     assert history["loss"][-1] < 0.02 * history["loss"][0]
     assert history["val_loss"][-1] < 0.02 * history["val_loss"][0]
-    assert len(history) == 30
-    assert history.names == ["loss", "val_loss"]
+    assert history.epochs == 30
+    assert dict(history).keys() == {"loss", "val_loss"}
+    assert "val_loss" in history
+    with pytest.raises(KeyError, match="no figure 'val'"):
+        history["val"]
 
 
 def test_it_learns_to_classify_ragged_sequences_of_tokens():
@@ -137,7 +141,7 @@ def test_a_loss_and_a_metric_of_ones_own():
         return float((pred - target).mean())
 
     history = fit(regressor(), x, y, loss=twice, trainer_options={"metrics": [bias]})
-    assert history.names == ["loss", "bias"]
+    assert list(history) == ["loss", "bias"]
     assert history["loss"][-1] < history["loss"][0]
 
 
@@ -170,7 +174,7 @@ def test_callbacks_are_called_in_order_and_may_stop():
         ("epoch", 1, ["loss"]),
         ("end",),
     ]
-    assert len(history) == 1
+    assert history.epochs == 1
 
 
 def test_early_stopping_goes_back_to_the_best():
@@ -179,9 +183,9 @@ def test_early_stopping_goes_back_to_the_best():
     model = regressor()
     trainer = fl.Trainer(model, fl.mse, fl.Adam(0.3), callbacks=[EarlyStopping(patience=3)])
     history = trainer.fit(x, y, epochs=200, batch_size=16, validation=(xv, yv))
-    assert len(history) < 200
+    assert history.epochs < 200
     best = min(history["val_loss"])
-    assert history["val_loss"].index(best) == len(history) - 4
+    assert history["val_loss"].index(best) == history.epochs - 4
     assert trainer.evaluate(xv, yv)["loss"] == pytest.approx(best, rel=1e-6)
 
 
@@ -254,3 +258,133 @@ def test_training_equals_pytorch_over_twenty_steps():
         losses.append(loss.item())
     history = fit(model, x, y, epochs=20, batch_size=20, shuffle=False)
     np.testing.assert_allclose(history["loss"], losses, rtol=1e-9)
+
+
+class Batches(Callback):
+    """Losses of all batches."""
+
+    def on_fit_begin(self, progress):
+        self.losses = []
+
+    def on_batch_end(self, progress):
+        self.losses.append(progress.loss)
+
+
+def batch_losses(trainer, x, y, **options):
+    watch = Batches()
+    trainer.callbacks = [watch]
+    trainer.fit(x, y, epochs=1, batch_size=4, **options)
+    return watch.losses
+
+
+def still(dropout=0.0):
+    """A trainer that never moves, so that only order and masks make a difference."""
+    return fl.Trainer(regressor(dropout=dropout), fl.mse, fl.SGD(0.0))
+
+
+def test_each_fit_shuffles_anew_and_a_seed_repeats_it():
+    x, y = sums(16)
+    trainer = still()
+    first, second = batch_losses(trainer, x, y), batch_losses(trainer, x, y)
+    assert first != second
+    assert batch_losses(still(), x, y) == first
+    assert batch_losses(trainer, x, y, seed=3) == batch_losses(trainer, x, y, seed=3) != first
+    fixed = batch_losses(trainer, x, y, shuffle=False)
+    assert fixed == batch_losses(trainer, x, y, shuffle=False) != first
+    np.testing.assert_allclose(fixed[0], fl.mse(trainer.model.predict(x[:4]), y[:4])[0], rtol=1e-6)
+
+
+def test_the_seed_of_fit_is_that_of_the_masks():
+    x, y = sums(16)
+    losses = [batch_losses(still(0.5), x, y, shuffle=False, seed=seed) for seed in (1, 1, 2)]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_masks_are_new_at_each_pass_and_in_each_layer():
+    model = fl.Model([fl.Dropout(0.5), fl.Dropout(0.5)], seed=0)
+    tape, x = model.tape(), np.ones((4, 50, 10))
+    first = model.forward(x, tape, training=True).copy()
+    assert (first != model.forward(x, tape, training=True)).any()
+    assert abs((first > 0).mean() - 0.25) < 0.03  # two equal masks would keep half
+
+
+def test_masks_have_nothing_to_do_with_the_starting_values():
+    lstm = fl.LSTM(3, 16, num_layers=2, dropout=0.5)
+    model = fl.Model([lstm], dtype="float64", seed=0)
+    signs = lstm.parameter("weight_ih_l0").value.reshape(-1)[:160] > 0
+    drawn = model.tape(seed=0).workspaces[0].rng.random(160) > 0.5
+    assert 0.3 < (signs == drawn).mean() < 0.7
+
+
+def test_validation_knows_lengths():
+    rng = np.random.default_rng(0)
+    x, y, lengths = rng.normal(size=(6, 5, 1)), rng.normal(size=(6, 5, 1)), np.array([5, 1, 2, 3, 4, 5])
+    model = fl.Model([fl.LSTM(1, 4), fl.Dense(4, 1)], seed=0)
+    trainer = fl.Trainer(model, fl.mse, fl.SGD(0.0))
+    history = trainer.fit(x, y, epochs=1, validation=(x, y, lengths))
+    assert history["val_loss"][0] == pytest.approx(trainer.evaluate(x, y, lengths=lengths)["loss"])
+    assert history["val_loss"][0] != pytest.approx(trainer.evaluate(x, y)["loss"], rel=1e-3)
+
+
+@pytest.mark.parametrize("time", ["mean", "sum"])
+def test_batches_without_weight_are_passed_over(time):
+    x, y = sums(10)
+    weight = np.array([0.0] * 4 + [1] * 6)
+    trainer = fl.Trainer(regressor(), fl.mse.with_options(time=time), fl.SGD(0.0), metrics=["mae"])
+    whole = trainer.evaluate(x, y, sample_weight=weight)
+    assert trainer.evaluate(x, y, batch_size=2, sample_weight=weight) == pytest.approx(whole, rel=1e-6)
+    history = trainer.fit(x, y, epochs=1, batch_size=2, sample_weight=weight, shuffle=False)
+    assert history["loss"][0] == pytest.approx(whole["loss"], rel=1e-6)
+
+
+def test_accuracy_of_classes_of_labels_and_with_weights():
+    scores = np.array([[2.0, 1], [1, 2], [3, 0]])
+    assert metrics.accuracy(scores, np.array([0, 1, 1]), np.ones(3)) == pytest.approx(2 / 3)
+    assert metrics.accuracy(scores, np.array([0, 1, 1]), np.array([1, 1, 2])) == pytest.approx(1 / 2)
+    labels = np.array([[1.0], [0], [1], [0]])
+    assert metrics.accuracy(np.array([[0.3], [-0.3], [1.2], [0.1]]), labels, np.ones(4)) == 0.75
+    many = np.array([[1.0, 0, 1]])
+    assert metrics.accuracy(np.array([[0.5, 0.5, 0.5]]), many, np.ones(1)) == pytest.approx(2 / 3)
+    with pytest.raises(ValueError, match=r"target: expected shape \(3, 2\), got \(3,\)"):
+        metrics.mae(scores, np.array([0, 1, 1]), np.ones(3))
+
+
+def test_early_stopping_lets_accuracy_rise():
+    stopping = EarlyStopping(patience=2, monitor="val_accuracy")
+    progress = Progress(9, 1, 1, [])
+    stopping.on_fit_begin(progress)
+    for progress.epoch, value in enumerate([0.5, 0.7, 0.6, 0.6], start=1):
+        progress.logs = {"val_accuracy": value}
+        stopping.on_epoch_end(progress)
+    assert (stopping.best, stopping.best_epoch, progress.stop) == (0.7, 2, True)
+
+
+def test_a_callback_may_stop_within_an_epoch():
+    class Stop(Callback):
+        def on_batch_end(self, progress):
+            progress.stop = progress.batch == 2
+
+    x, y = sums(16)
+    watch = Batches()
+    fit(regressor(), x, y, batch_size=4, trainer_options={"callbacks": [watch, Stop()]})
+    assert len(watch.losses) == 2
+
+
+def test_parameters_that_are_no_longer_finite_end_the_training():
+    x, y = sums(8)
+    model = regressor()
+    with pytest.raises(FloatingPointError, match=r"\d\.\w+ is no longer finite after epoch 1"):
+        fl.Trainer(model, fl.mse, fl.SGD(1e30)).fit(x, 1e10 * y, epochs=1, batch_size=8)
+
+
+def test_history_of_an_interrupted_training_is_kept():
+    class Interrupt(Callback):
+        def on_batch_end(self, progress):
+            if progress.epoch == 3:
+                raise KeyboardInterrupt
+
+    x, y = sums(8)
+    trainer = fl.Trainer(regressor(), fl.mse, callbacks=[Interrupt()])
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(x, y, epochs=5)
+    assert trainer.history.epochs == 2

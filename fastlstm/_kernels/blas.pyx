@@ -55,16 +55,38 @@ cdef int gemm(
     return 0
 
 
-# out[j] += sum over i of a[i, j]
+cdef enum:
+    COLUMNS = 64
+    ROWS = 128
+
+
+# out[j] += sum over i of a[i, j]; ROWS rows at a time are added in real, and these sums in double, so that millions of
+# rows lose nothing
 cdef void add_column_sums(
     Py_ssize_t m, Py_ssize_t n, const real* a, Py_ssize_t lda, real* out
 ) noexcept nogil:
-    cdef Py_ssize_t i, j
-    cdef const real* row
-    for i in range(m):
-        row = a + i * lda
-        for j in range(n):
-            out[j] += row[j]
+    cdef double[COLUMNS] total
+    cdef real[COLUMNS] part
+    cdef Py_ssize_t column = 0, row, width, i, j
+    cdef const real* line
+    while column < n:
+        width = min(<Py_ssize_t>COLUMNS, n - column)
+        for j in range(width):
+            total[j] = 0
+        row = 0
+        while row < m:
+            for j in range(width):
+                part[j] = 0
+            for i in range(row, min(row + <Py_ssize_t>ROWS, m)):
+                line = a + i * lda + column
+                for j in range(width):
+                    part[j] += line[j]
+            for j in range(width):
+                total[j] += part[j]
+            row += ROWS
+        for j in range(width):
+            out[column + j] += <real>total[j]
+        column += COLUMNS
 
 
 def affine(const real[:, ::1] x, const real[:, ::1] weight, const real[::1] bias, real[:, ::1] y):

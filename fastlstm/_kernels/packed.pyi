@@ -12,6 +12,7 @@ def prepare(
     bias: NDArray[Any],
     c: NDArray[Any],
     h: NDArray[Any],
+    I: int,  # noqa: E741
     H: int,
     alive: NDArray[np.intp],
     x_size: int,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Mapping
@@ -17,10 +18,10 @@ from fastlstm.model import Model
 
 FORMAT_VERSION = 1
 
-Path_ = str | os.PathLike[str]
+PathLike = str | os.PathLike[str]
 
 
-def save(model: Model, path: Path_, *, metadata: Mapping[str, str] | None = None) -> None:
+def save(model: Model, path: PathLike, *, metadata: Mapping[str, str] | None = None) -> None:
     """Write the architecture and the parameters of a model to a safetensors file.
 
     The file is written beside its place and then renamed, so that there is always a whole one.
@@ -57,11 +58,14 @@ forget_bias=1.0)], dtype='float32')
         "format_version": str(FORMAT_VERSION),
         "model": json.dumps({"dtype": model.dtype.name, "layers": layers}),
     }
-    content = to_bytes({p.name: np.ascontiguousarray(p.value) for p in model.parameters()}, metadata=header)
+    arrays = {name: np.ascontiguousarray(parameter.value) for name, parameter in model.named_parameters().items()}
+    for name, array in arrays.items():
+        _check.finite(array, name)
+    content = to_bytes(arrays, metadata=header)
     write_atomically(Path(path), content)
 
 
-def load(path: Path_) -> Model:
+def load(path: PathLike) -> Model:
     """Read a model that `save` wrote.
 
     Raises
@@ -76,36 +80,47 @@ def load(path: Path_) -> Model:
         dtype = _check.dtype_of(config["dtype"])
         layers = [_layer(entry) for entry in config["layers"]]
         wanted = {f"{i}.{key}": s for i, layer in enumerate(layers) for key, s in layer.parameter_shapes().items()}
-        found = {name: array.shape for name, array in arrays.items()}
-        if wanted != found:
-            name = sorted(set(wanted.items()) ^ set(found.items()))[0][0]
-            raise ValueError(f"{name}: expected shape {wanted.get(name)}, got {found.get(name)}")
+        for name in sorted(wanted.keys() | arrays.keys()):
+            got = arrays[name].shape if name in arrays else None
+            if got != wanted.get(name):
+                raise ValueError(f"{name}: expected shape {wanted.get(name)}, got {got}")
+            if arrays[name].dtype != dtype:
+                raise ValueError(f"{name}: expected {dtype}, got {arrays[name].dtype}")
         for i, layer in enumerate(layers):
             layer.load_parameters({name: arrays[f"{i}.{name}"] for name in layer.parameter_shapes()}, dtype)
         return Model(layers, dtype=dtype, seed=0)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(
-            f"{path}: damaged: {error!r}" if isinstance(error, KeyError) else f"{path}: damaged: {error}"
-        ) from error
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        reason = repr(error) if isinstance(error, KeyError) else error
+        raise ValueError(f"{path}: damaged: {reason}") from error
 
 
-def read_metadata(path: Path_) -> dict[str, str]:
+def read_metadata(path: PathLike) -> dict[str, str]:
     """The words that were given to `save`."""
     header, _ = _read(path, tensors=False)
     return {key.removeprefix("user."): value for key, value in header.items() if key.startswith("user.")}
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside and rename: at no moment is there half a file under this name."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """Write beside and rename: at no moment is there half a file under this name. A link stays a link."""
+    path = path.resolve()
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path.parent}: no such folder")
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{next(_counter)}.part")
+    mode = path.stat().st_mode & 0o777 if path.exists() else None
     try:
-        with open(beside, "wb") as file:
+        with open(beside, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if mode is not None:
+            os.chmod(beside, mode)
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+_counter = itertools.count()
+"""Tells the files apart that threads of this process write at once."""
 
 
 def _layer(entry: dict[str, Any]) -> Layer:
@@ -115,7 +130,7 @@ def _layer(entry: dict[str, Any]) -> Layer:
     return Layer.registry[kind](**entry["config"])
 
 
-def _read(path: Path_, *, tensors: bool = True) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
+def _read(path: PathLike, *, tensors: bool = True) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
@@ -128,25 +143,30 @@ def _read(path: Path_, *, tensors: bool = True) -> tuple[dict[str, str], dict[st
             header = dict(file.metadata() or {})
             if header.get("format") != "fastlstm":
                 raise ValueError(f"{path}: a safetensors file, but not one that fastlstm.save wrote")
-            if not header.get("format_version", "").isdecimal():
-                raise ValueError(f"{path}: damaged: no version of the format")
-            if int(header["format_version"]) > FORMAT_VERSION:
-                raise ValueError(
-                    f"{path}: written by a newer fastlstm (format {header['format_version']}, this one reads up to "
-                    f"{FORMAT_VERSION}); install a newer version"
-                )
+            _check_version(path, header.get("format_version", ""))
             return header, {name: file.get_tensor(name) for name in file.keys()} if tensors else {}
     except SafetensorError as error:
-        size = path.stat().st_size
-        raise ValueError(f"{path}: {_diagnose(path, size)} ({error})") from error
+        raise ValueError(f"{path}: {_diagnose(path)} ({error})") from error
+    except TypeError as error:  # a dtype that NumPy does not know
+        raise ValueError(f"{path}: damaged: {error}") from error
 
 
-def _diagnose(path: Path, size: int) -> str:
+def _check_version(path: Path, version: str) -> None:
+    if not version.isdecimal() or len(version) > 9 or int(version) < 1:
+        raise ValueError(f"{path}: damaged: {version[:20]!r} is no version of the format")
+    if int(version) > FORMAT_VERSION:
+        raise ValueError(
+            f"{path}: written by a newer fastlstm (format {version}, this one reads up to {FORMAT_VERSION}); "
+            "install a newer version"
+        )
+
+
+def _diagnose(path: Path) -> str:
     """Whether a file that safetensors cannot read looks like one that was cut off, or like something else."""
+    size = path.stat().st_size
     with open(path, "rb") as file:
         start = file.read(9)
     header = int.from_bytes(start[:8], "little")
-    looks_right = len(start) == 9 and start[8:] == b"{" and header < 1 << 27
-    if size == 0 or looks_right:
+    if size < 9 or (start[8:] == b"{" and header < 1 << 27):
         return f"truncated or damaged: {size} bytes are not a whole safetensors file"
     return "not a safetensors file"

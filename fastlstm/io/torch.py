@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm import _check
 from fastlstm.layers import LSTM
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ def from_torch(source: Any) -> LSTM:
     Parameters
     ----------
     source : torch.nn.LSTM, or its state_dict
-        A state_dict may hold tensors or NumPy arrays; float32 or float64. The layer has their dtype.
+        A state_dict may hold tensors or NumPy arrays; float32 or float64. The layer has their dtype. A state_dict does
+        not tell the rate of dropout: it is then 0.
 
     Raises
     ------
@@ -40,22 +42,33 @@ def from_torch(source: Any) -> LSTM:
     if not hasattr(state, "items"):
         raise TypeError(f"source: expected a torch.nn.LSTM or its state_dict, got {type(source).__name__}")
     arrays = {name: _as_array(name, tensor) for name, tensor in state.items()}
-    matches = {name: NAME.fullmatch(name) for name in arrays}
-    for name, match in matches.items():
+    layers = 0
+    for name, array in arrays.items():
+        match = NAME.fullmatch(name)
         if match is None:
             raise ValueError(f"source: expected names such as 'weight_ih_l0', got {name!r}")
         if match[1] == "weight_hr":
             raise ValueError("source: an LSTM with a projection (proj_size) is not supported")
+        if array.ndim != (2 if "weight" in name else 1):
+            raise ValueError(f"source: expected {name} with {2 if 'weight' in name else 1} axes, got {array.ndim}")
+        layers = max(layers, 1 + int(match[2]))
     if "weight_ih_l0" not in arrays or "weight_hh_l0" not in arrays:
         raise ValueError("source: expected 'weight_ih_l0' and 'weight_hh_l0', got " + ", ".join(sorted(arrays)))
+    if layers > len(arrays):
+        raise ValueError(f"source: expected the weights of {layers} layers, got {len(arrays)} arrays")
+    dtype = arrays["weight_ih_l0"].dtype
+    for name, array in arrays.items():
+        if array.dtype != dtype:
+            raise TypeError(f"source: expected {name} in {dtype} as weight_ih_l0, got {array.dtype}")
+        _check.finite(array, f"source {name}")
     layer = LSTM(
         input_size=arrays["weight_ih_l0"].shape[-1],
         hidden_size=arrays["weight_hh_l0"].shape[-1],
-        num_layers=1 + max(int(match[2]) for match in matches.values() if match),
+        num_layers=layers,
         bidirectional="weight_ih_l0_reverse" in arrays,
         dropout=float(getattr(source, "dropout", 0.0)),
-        bias="bias_ih_l0" in arrays,
-        dtype=arrays["weight_ih_l0"].dtype,
+        bias=any(name.startswith("bias") for name in arrays),
+        dtype=dtype,
     )
     ours: dict[str, NDArray[Any]] = {}
     used = set()
@@ -110,13 +123,16 @@ def to_torch(layer: LSTM) -> torch.nn.LSTM:
     return module
 
 
-def _as_array(name: str, tensor: Any) -> NDArray[Any]:
+def _as_array(name: Any, tensor: Any) -> NDArray[Any]:
+    if not isinstance(name, str):
+        raise TypeError(f"source: expected names, got {name!r}")
     if hasattr(tensor, "detach"):
-        tensor = tensor.detach().cpu()
-        if "float32" not in str(tensor.dtype) and "float64" not in str(tensor.dtype):
-            raise TypeError(f"source: expected {name} in float32 or float64, got {tensor.dtype}")
-        tensor = tensor.numpy()
-    array = np.asarray(tensor)
-    if array.dtype not in (np.dtype("float32"), np.dtype("float64")):
-        raise TypeError(f"source: expected {name} in float32 or float64, got {array.dtype}")
-    return array
+        kind = str(tensor.dtype).removeprefix("torch.")
+        array = tensor.detach().cpu().numpy() if kind in ("float32", "float64") else np.empty(0, np.int8)
+    else:
+        array = np.asarray(tensor)
+        kind = str(array.dtype)
+    native = array.dtype.newbyteorder("=")
+    if native not in (np.dtype("float32"), np.dtype("float64")):
+        raise TypeError(f"source: expected {name} in float32 or float64, got {kind}")
+    return np.ascontiguousarray(array, native)

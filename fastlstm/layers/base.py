@@ -36,11 +36,14 @@ class Layer:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        known = Layer.registry.get(cls.__name__)
+        if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise TypeError(f"a layer of the name {cls.__name__} is known already, from {known.__module__}")
         Layer.registry[cls.__name__] = cls
 
     def __init__(self, dtype: Any = None, seed: int | None = None) -> None:
         self._dtype = None if dtype is None else _check.dtype_of(dtype)
-        self._seed = seed
+        self._seed = _check.seed_of(seed)
         self._parameters: dict[str, Parameter] = {}
         self._built = False
 
@@ -89,11 +92,11 @@ class Layer:
     def num_parameters(self) -> int:
         return sum(parameter.size for parameter in self._parameters.values())
 
-    def as_input(self, x: Any, name: str = "x") -> Array:
-        """x checked and converted to what `forward` takes."""
+    def as_input(self, x: Any, name: str = "x", shape: Shape | None = None) -> Array:
+        """x checked and converted to what `forward` takes; a model may know the shape more exactly."""
         self.build()
         assert self._dtype is not None
-        return _check.real_array(x, name, self._dtype, self.input_shape)
+        return _check.real_array(x, name, self._dtype, shape or self.input_shape)
 
     def __call__(self, x: Any) -> Any:
         """The output for x, in inference."""

@@ -35,11 +35,16 @@ class Dense(Layer):
         super().__init__(dtype, seed)
         self.input_size = _check.positive_int(input_size, "input_size")
         self.output_size = _check.positive_int(output_size, "output_size")
-        self.bias = bool(bias)
+        self.bias = _check.flag(bias, "bias")
         self.input_shape = ("N", "T", self.input_size)
         self.add("weight", (self.output_size, self.input_size), init.glorot_uniform)
         if bias:
             self.add("bias", (self.output_size,), init.zeros)
+
+    def as_input(self, x: Any, name: str = "x", shape: Shape | None = None) -> Array:
+        if np.ndim(x) == 2 and shape is None:  # standing alone, with or without steps
+            shape = ("N", self.input_size)
+        return super().as_input(x, name, shape)
 
     def output_shape(self, shape: Shape) -> Shape:
         check_features(shape, self.input_size)

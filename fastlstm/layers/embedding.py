@@ -40,7 +40,7 @@ class Embedding(Layer):
             raise ValueError(f"Embedding takes tokens (N, T) and must be the first layer, got {_check.describe(shape)}")
         return (*shape, self.output_size)
 
-    def as_input(self, x: Any, name: str = "x") -> Array:
+    def as_input(self, x: Any, name: str = "x", shape: Shape | None = None) -> Array:
         self.build()
         return _check.int_array(x, name, self.input_shape, 0, self.num_tokens - 1)
 

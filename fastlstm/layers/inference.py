@@ -68,7 +68,7 @@ class PackedDirection:
             projected = aligned_empty((chunk * n * 4 * width,), dtype)
         c, h = aligned_zeros((n, width), dtype), aligned_zeros((2, n, width), dtype)
         prepared = kernel.prepare(
-            *(panels, bias, c, h, hidden, packing.alive, x.size, x_row, x_step, y.size, y_row, y_step),
+            *(panels, bias, c, h, inputs, hidden, packing.alive, x.size, x_row, x_step, y.size, y_row, y_step),
             projected=projected,
             chunk=chunk,
             by_units=by_units,

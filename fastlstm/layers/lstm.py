@@ -74,10 +74,10 @@ class LSTM(Layer):
         self.input_size = _check.positive_int(input_size, "input_size")
         self.hidden_size = _check.positive_int(hidden_size, "hidden_size")
         self.num_layers = _check.positive_int(num_layers, "num_layers")
-        self.bidirectional = bool(bidirectional)
+        self.bidirectional = _check.flag(bidirectional, "bidirectional")
         self.directions = 2 if bidirectional else 1
         self.dropout = _check.number(dropout, "dropout", 0, 1, open_high=True)
-        self.bias = bool(bias)
+        self.bias = _check.flag(bias, "bias")
         self.forget_bias = _check.number(forget_bias, "forget_bias", -np.inf)
         self.input_shape = ("N", "T", self.input_size)
         gates = 4 * self.hidden_size
@@ -129,7 +129,8 @@ class LSTM(Layer):
         if state is None:
             return None
         if not isinstance(state, tuple | list) or len(state) != 2:
-            raise TypeError(f"state: expected a tuple (h, c), got {type(state).__name__}")
+            got = f"{type(state).__name__} of {len(state)}" if isinstance(state, tuple | list) else type(state).__name__
+            raise TypeError(f"state: expected a tuple (h, c), got {got}")
         self.build()
         assert self._dtype is not None
         shape = (self.num_layers * self.directions, n, self.hidden_size)
@@ -236,11 +237,12 @@ class LSTM(Layer):
         if self.bidirectional:
             raise ValueError("a bidirectional LSTM cannot stream: its reverse direction begins at the end")
         self.build()
-        tape.notes["stream"] = self._states("stream", batch, tape, self.dtype)
+        if packed_kernel.isa() == "plain":
+            tape.notes["stream"] = self._states("stream", batch, tape, self.dtype)
         self.reset(slice(None), tape)
 
     def step(self, x: Array, tape: Workspace) -> Array:
-        if packed_kernel.isa() != "plain":
+        if "stream" not in tape.notes:  # the packed kernels keep the state themselves
             packing = self._full_packing(x.shape[0], x.shape[1], tape)
             for k, (direction,) in enumerate(self._stack):
                 y = tape.array(f"y_l{k}", (*x.shape[:2], self.hidden_size), x.dtype)
@@ -254,7 +256,7 @@ class LSTM(Layer):
         return y
 
     def reset(self, rows: Any, tape: Workspace) -> None:
-        for part in tape.notes["stream"]:
+        for part in tape.notes.get("stream", ()):
             part[:, rows] = 0
         for (direction,) in self._stack:
             direction.packed.reset(rows, tape.child(direction.suffix))
