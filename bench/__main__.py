@@ -60,7 +60,7 @@ def run(contenders: list[str], threads: int, options: argparse.Namespace) -> tup
         ours = np.load(Path(folder, "fastlstm.npz"))
         for name in contenders[1:]:
             for key, array in np.load(Path(folder, f"{name}.npz")).items():
-                worst = float(np.abs(array - ours[key]).max() / max(1, np.abs(ours[key]).max()))
+                worst = float(np.abs(array - ours[key]).max() / np.abs(ours[key]).max())
                 case = f"{name}/{key.rpartition('/')[0]}"
                 differences[case] = max(differences.get(case, 0), worst)
     return figures, differences

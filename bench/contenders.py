@@ -38,22 +38,23 @@ def make_problem(case: Case, dtype: str) -> tuple[Weights, Array]:
 def fastlstm(case: Case, mode: str, weights: Weights, x: Array, dtype: str, threads: int) -> Call:
     import fastlstm as fl
 
-    layer, tape = fl.io.from_torch(weights), fl.Workspace(0)
+    fl.set_num_threads(threads)
+    model = fl.Model([fl.io.from_torch(weights)], dtype=dtype)
+    tape = model.tape()
     found: list[Array] = []
     if mode == "inference":
 
         def infer() -> None:
-            found[:] = [layer.forward(x, tape, training=False, lengths=None)]
+            found[:] = [model.forward(x, tape)]
 
         return infer, lambda: found
 
     dy = np.ones((case.n, case.t, case.directions * case.hidden), dtype)
 
     def train() -> None:
-        for parameter in layer.parameters():
-            parameter.zero_grad()
-        y = layer.forward(x, tape, training=True, lengths=None)
-        found[:] = [y, layer.backward(dy, tape), layer.parameter("weight_hh_l0").grad]
+        model.zero_grad()
+        y = model.forward(x, tape, training=True)
+        found[:] = [y, model.backward(dy, tape), model.parameters()[1].grad]
 
     return train, lambda: found
 

@@ -48,7 +48,7 @@ def main(contender: str, suite: str, dtype: str, threads: int, seconds: float, p
             continue
         times = measure(call, seconds)
         figures[str(case)] = {"median": float(np.median(times)), "least": min(times), "calls": len(times)}
-        results.update({f"{case}/{k}": array.astype("f4") for k, array in enumerate(found())})
+        results.update({f"{case}/{k}": np.array(array) for k, array in enumerate(found())})
     np.savez(path, **results)
     print(json.dumps(figures))
 

@@ -11,9 +11,10 @@ _chosen: int | None = None
 
 
 def set_num_threads(n: int | None) -> None:
-    """Let the kernels use up to n threads; None goes back to the default.
+    """Let inference use up to n threads; None goes back to the default.
 
-    Small work is never spread. The default is FASTLSTM_NUM_THREADS, or else the number of processors that this process
+    Small work is never spread. Training runs on SciPy's BLAS, whose threads are its own: OPENBLAS_NUM_THREADS in the
+    environment sets them. The default is FASTLSTM_NUM_THREADS, or else the number of processors that this process
     may run on, by its affinity and its control group's quota.
 
     Examples
