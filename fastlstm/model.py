@@ -1,4 +1,4 @@
-"""A chain of layers, and the running state of one."""
+"""A chain of layers."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from fastlstm import _check
 from fastlstm._check import Shape, describe
 from fastlstm.layers import Layer
 from fastlstm.parameter import Parameter
+from fastlstm.stream import Stream
 from fastlstm.workspace import Workspace
 
 Array = NDArray[Any]
@@ -240,7 +241,7 @@ class Model:
 
     def stream(self, batch: int = 1) -> Stream:
         """A running state for `batch` sequences side by side, fed a step at a time."""
-        return Stream(self, _check.positive_int(batch, "batch"))
+        return Stream(self.layers, self.input_shape, _check.positive_int(batch, "batch"))
 
     def summary(self) -> None:
         """Print the layers with the shapes of their outputs and their numbers of parameters."""
@@ -263,63 +264,3 @@ class Model:
 
     def __repr__(self) -> str:
         return f"Model([{', '.join(map(repr, self.layers))}], dtype={self.dtype.name!r})"
-
-
-class Stream:
-    """The running state of a model over sequences that come a step at a time. See `Model.stream`.
-
-    Examples
-    --------
-    >>> import fastlstm as fl, numpy as np
-    >>> stream = fl.Model([fl.LSTM(3, 8), fl.Last(), fl.Dense(8, 1)], seed=0).stream(batch=2)
-    >>> stream.step(np.ones((2, 3))).shape
-    (2, 1)
-    """
-
-    def __init__(self, model: Model, batch: int) -> None:
-        self.model, self.batch = model, batch
-        self._tape = model.tape()
-        self._step_shape: Shape = (batch, *model.input_shape[2:])
-        self._kinds = ("iu", "whole numbers") if model.layers[0].takes_tokens else ("fiub", "real numbers")
-        for i, (layer, workspace) in enumerate(zip(model.layers, self._tape.workspaces, strict=True)):
-            try:
-                layer.start(batch, workspace)
-            except ValueError as error:
-                raise ValueError(f"layer {i} ({type(layer).__name__}): {error}") from None
-
-    def step(self, x_t: Any) -> Array:
-        """One step: (batch, F), or (batch,) tokens, in; the model's output for it, a new array, out.
-
-        With a batch of one, (F,) or a single token will do.
-        """
-        x = _check.as_numbers(x_t, "x_t", *self._kinds)
-        if self.batch == 1 and x.ndim == len(self._step_shape) - 1:
-            x = x[None]
-        _check.shape_of(x, "x_t", self._step_shape)
-        return self._run(x[:, None], "x_t")[:, 0].copy()
-
-    def run(self, x: Any) -> Array:
-        """A block of steps: (batch, T, F), or (batch, T) tokens, in; the output for each step, a new array, out."""
-        x = _check.as_numbers(x, "x", *self._kinds)
-        _check.shape_of(x, "x", (self.batch, "T", *self._step_shape[1:]))
-        return self._run(x, "x").copy()
-
-    def _run(self, x: Array, name: str) -> Array:
-        x = self.model.layers[0].as_input(x, name, self.model.input_shape)
-        for layer, workspace in zip(self.model.layers, self._tape.workspaces, strict=True):
-            x = layer.step(x, workspace)
-        return x
-
-    def reset(self, rows: Any = None) -> None:
-        """Begin anew: the state of these rows (an index, a list or a mask), or of all, becomes zero."""
-        chosen: Any = slice(None)
-        if rows is not None:
-            try:
-                index = np.asarray(rows)
-                if index.dtype == bool and index.shape != (self.batch,):
-                    raise IndexError("a mask has an entry for each row")
-                chosen = np.arange(self.batch)[index]
-            except IndexError as error:
-                raise ValueError(f"rows: expected rows of a batch of {self.batch}, got {rows!r} ({error})") from None
-        for layer, workspace in zip(self.model.layers, self._tape.workspaces, strict=True):
-            layer.reset(chosen, workspace)

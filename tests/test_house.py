@@ -27,7 +27,8 @@ MAY_IMPORT = {
     "data": LEAVES,
     "datasets": set(),
     "callbacks": {"_check", "parameter"},
-    "model": LEAVES | {"layers"},
+    "stream": LEAVES | {"layers"},
+    "model": LEAVES | {"layers", "stream"},
     "train": LEAVES | {"model", "losses", "metrics", "optim", "callbacks", "layers"},
     "io": LEAVES | {"layers", "model", "io"},
 }

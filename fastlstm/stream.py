@@ -1,0 +1,77 @@
+"""The running state of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm import _check
+from fastlstm._check import Shape
+from fastlstm.layers import Layer
+from fastlstm.workspace import Workspace
+
+Array = NDArray[Any]
+
+
+class Stream:
+    """The running state of a model over sequences that come a step at a time. See `Model.stream`.
+
+    Examples
+    --------
+    >>> import fastlstm as fl, numpy as np
+    >>> stream = fl.Model([fl.LSTM(3, 8), fl.Last(), fl.Dense(8, 1)], seed=0).stream(batch=2)
+    >>> stream.step(np.ones((2, 3))).shape
+    (2, 1)
+    """
+
+    def __init__(self, layers: Sequence[Layer], input_shape: Shape, batch: int) -> None:
+        self.batch = batch
+        self._layers, self._input_shape = layers, input_shape
+        self._workspaces = [Workspace(0) for _ in layers]
+        self._step_shape: Shape = (batch, *input_shape[2:])
+        self._kinds = ("iu", "whole numbers") if layers[0].takes_tokens else ("fiub", "real numbers")
+        for i, (layer, workspace) in enumerate(zip(layers, self._workspaces, strict=True)):
+            try:
+                layer.start(batch, workspace)
+            except ValueError as error:
+                raise ValueError(f"layer {i} ({type(layer).__name__}): {error}") from None
+
+    def step(self, x_t: Any) -> Array:
+        """One step: (batch, F), or (batch,) tokens, in; the model's output for it, a new array, out.
+
+        With a batch of one, (F,) or a single token will do.
+        """
+        x = _check.as_numbers(x_t, "x_t", *self._kinds)
+        if self.batch == 1 and x.ndim == len(self._step_shape) - 1:
+            x = x[None]
+        _check.shape_of(x, "x_t", self._step_shape)
+        return self._run(x[:, None], "x_t")[:, 0].copy()
+
+    def run(self, x: Any) -> Array:
+        """A block of steps: (batch, T, F), or (batch, T) tokens, in; the output for each step, a new array, out."""
+        x = _check.as_numbers(x, "x", *self._kinds)
+        _check.shape_of(x, "x", (self.batch, "T", *self._step_shape[1:]))
+        return self._run(x, "x").copy()
+
+    def _run(self, x: Array, name: str) -> Array:
+        x = self._layers[0].as_input(x, name, self._input_shape)
+        for layer, workspace in zip(self._layers, self._workspaces, strict=True):
+            x = layer.step(x, workspace)
+        return x
+
+    def reset(self, rows: Any = None) -> None:
+        """Begin anew: the state of these rows (an index, a list or a mask), or of all, becomes zero."""
+        chosen: Any = slice(None)
+        if rows is not None:
+            try:
+                index = np.asarray(rows)
+                if index.dtype == bool and index.shape != (self.batch,):
+                    raise IndexError("a mask has an entry for each row")
+                chosen = np.arange(self.batch)[index]
+            except IndexError as error:
+                raise ValueError(f"rows: expected rows of a batch of {self.batch}, got {rows!r} ({error})") from None
+        for layer, workspace in zip(self._layers, self._workspaces, strict=True):
+            layer.reset(chosen, workspace)
