@@ -1,5 +1,6 @@
 """Compiles the kernels; everything else about the package stands in pyproject.toml."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -69,4 +70,7 @@ extensions = [
     )
     for source in sorted(KERNELS.glob("*.pyx"))
 ]
-setup(ext_modules=cythonize(extensions, compiler_directives=directives))
+setup(
+    ext_modules=cythonize(extensions, compiler_directives=directives),
+    options={"build_ext": {"parallel": os.cpu_count()}},
+)

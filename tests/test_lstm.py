@@ -33,7 +33,7 @@ def test_gradients_against_central_differences(case):
         y, (h, c) = layer.forward_with_state(problem.x, state, tape, training=True, lengths=lengths)
         return (y * problem.dy).sum() + (h * problem.dh).sum() + (c * problem.dc).sum()
 
-    entries = 5 if case.hidden == 17 else 20
+    entries = 8 if case.hidden == 17 else None  # of each array; None: all, and else a direction that moves all
     for name, array in arrays.items():
         assert relative_error(value, array, found[name], entries) < 1e-7, name
     for name in layer.parameter_shapes():

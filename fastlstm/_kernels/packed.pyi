@@ -2,6 +2,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
 def choose(isa: str) -> None: ...
 def isa() -> str: ...
@@ -27,6 +28,7 @@ def prepare(
     threads: int,
 ) -> Pass: ...
 
+@disjoint_base
 class Pass:
     @property
     def slot(self) -> int: ...

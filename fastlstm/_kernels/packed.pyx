@@ -127,8 +127,8 @@ cdef bint inside(
 cdef class Pass:
     """A forward pass that is ready to run: sizes are checked, pointers set. Made by `prepare`.
 
-    It keeps a state of its own, c (N, width) and h (2, N, width), and `run` goes on from it. h[slot] is the current one;
-    of a row that ended early, it lies in either.
+    It keeps a state of its own, c (N, width) and h (2, N, width), and `run` goes on from it. h[slot] is the current
+    one; of a row that ended early, it lies in either.
     """
 
     cdef fl_pass p
@@ -173,7 +173,8 @@ cdef class Pass:
 
 def prepare(
     const real[:, :, :, ::1] panels, const real[:, :, ::1] bias, real[:, ::1] c, real[:, :, ::1] h,
-    Py_ssize_t I, Py_ssize_t H, const Py_ssize_t[::1] alive, Py_ssize_t x_size, const Py_ssize_t[::1] x_row, Py_ssize_t x_step,
+    Py_ssize_t I, Py_ssize_t H, const Py_ssize_t[::1] alive,
+    Py_ssize_t x_size, const Py_ssize_t[::1] x_row, Py_ssize_t x_step,
     Py_ssize_t y_size, const Py_ssize_t[::1] y_row, Py_ssize_t y_step,
     real[::1] projected, Py_ssize_t chunk, bint by_units, int threads,
 ):
@@ -186,7 +187,7 @@ def prepare(
     """
     cdef Py_ssize_t N = c.shape[0], width = c.shape[1], T = alive.shape[0], t, L = panels.shape[3]
     cdef bint fits = (
-        kernels != NULL and N >= 1 and panels.shape[1] == I + H and T >= 1 and H >= 1 and I >= 1 and threads >= 1
+        kernels != NULL and N >= 1 and T >= 1 and H >= 1 and I >= 1 and threads >= 1 and panels.shape[1] == I + H
         and L * <Py_ssize_t>sizeof(real) == kernels.bytes and width == panels.shape[0] * L and H <= width < H + L
         and panels.shape[2] == 4 and bias.shape[0] == panels.shape[0] and bias.shape[1] == 4 and bias.shape[2] == L
         and h.shape[0] == 2 and h.shape[1] == N and h.shape[2] == width

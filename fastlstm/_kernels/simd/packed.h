@@ -34,8 +34,11 @@ struct fl_pass {
 struct fl_kernels {
     const char *name;
     int bytes; /* of a vector */
-    void (*pack_f)(float *panels, float *bias, const float *w, const float *u, const float *b, ptrdiff_t I, ptrdiff_t H);
-    void (*pack_d)(double *panels, double *bias, const double *w, const double *u, const double *b, ptrdiff_t I, ptrdiff_t H);
+    /* panels and bias from the weights (4H, I) and (4H, H) and the bias (4H) */
+    void (*pack_f)(float *panels, float *bias, const float *w, const float *u, const float *b, ptrdiff_t I,
+                   ptrdiff_t H);
+    void (*pack_d)(double *panels, double *bias, const double *w, const double *u, const double *b, ptrdiff_t I,
+                   ptrdiff_t H);
     fl_job forward_f, forward_d; /* of a struct fl_pass */
 };
 

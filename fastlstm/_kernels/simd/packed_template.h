@@ -1,6 +1,6 @@
 /* The forward pass on packed weights, for one type and one width of vectors. Included twice by kernels.h.
 
-   All is built from one tile, R rows by four vectors of sums held in registers; the rest says where its two inputs lie. */
+   All is built from one tile, R rows by four vectors of sums in registers; the rest says where its two inputs lie. */
 
 typedef FL_REAL FL_X(vec) __attribute__((vector_size(FL_BYTES), aligned(sizeof(FL_REAL)), may_alias));
 typedef FL_BITS FL_X(bits) __attribute__((vector_size(FL_BYTES), aligned(sizeof(FL_REAL)), may_alias));
@@ -92,18 +92,19 @@ FL_INLINE FL_X(quotient) FL_X(v_tanh)(VEC x) {
 
 /* one step of R rows and one block of units: the tile, and the cell on its sums */
 #define FL_CELL(NAME, R)                                                                                        \
-    static void FL_X(cell##NAME)(const struct fl_pass *p, ptrdiff_t t, ptrdiff_t block, ptrdiff_t row) {                  \
+    static void FL_X(cell##NAME)(const struct fl_pass *p, ptrdiff_t t, ptrdiff_t block, ptrdiff_t row) {        \
         const ptrdiff_t I = p->I, H = p->H, width = p->width, unit = block * LANES;                             \
-        const FL_REAL *w = AT(panels) + block * (I + H) * 4 * LANES, *x[R], *h[R];                               \
-        FL_REAL *h_new = AT(h) + ((~(t + p->phase) & 1) * p->N + row) * width + unit, *c = AT(c) + row * width + unit;         \
+        const FL_REAL *w = AT(panels) + block * (I + H) * 4 * LANES, *x[R], *h[R];                              \
+        FL_REAL *h_new = AT(h) + ((~(t + p->phase) & 1) * p->N + row) * width + unit;                           \
+        FL_REAL *c = AT(c) + row * width + unit;                                                                \
         VEC sum[R][4];                                                                                          \
-        EACH(r, R) h[r] = AT(h) + (((t + p->phase) & 1) * p->N + row + r) * width;                                            \
+        EACH(r, R) h[r] = AT(h) + (((t + p->phase) & 1) * p->N + row + r) * width;                              \
         if (p->projected) {                                                                                     \
-            const FL_REAL *q = AT(projected) + ((t % p->chunk * p->N + row) * width + unit) * 4;                 \
+            const FL_REAL *q = AT(projected) + ((t % p->chunk * p->N + row) * width + unit) * 4;                \
             EACH(r, R) EACH(g, 4) sum[r][g] = FL_X(load)(q + r * 4 * width + g * LANES);                        \
         } else {                                                                                                \
-            const FL_REAL *bias = AT(bias) + 4 * unit;                                                           \
-            EACH(r, R) x[r] = AT(x) + p->x_row[row + r] + t * p->x_step;                                         \
+            const FL_REAL *bias = AT(bias) + 4 * unit;                                                          \
+            EACH(r, R) x[r] = AT(x) + p->x_row[row + r] + t * p->x_step;                                        \
             EACH(r, R) EACH(g, 4) sum[r][g] = FL_X(load)(bias + g * LANES);                                     \
             FL_X(tile##NAME)(sum, I, x, w);                                                                     \
         }                                                                                                       \
@@ -114,7 +115,7 @@ FL_INLINE FL_X(quotient) FL_X(v_tanh)(VEC x) {
             VEC cell = f.above * FL_X(load)(c + r * width) / f.below + i.above * g.above / (i.below * g.below), out; \
             shown = FL_X(v_tanh)(cell);                                                                         \
             out = o.above * shown.above / (o.below * shown.below);                                              \
-            FL_REAL *y = AT(y) + p->y_row[row + r] + t * p->y_step + unit;                                       \
+            FL_REAL *y = AT(y) + p->y_row[row + r] + t * p->y_step + unit;                                      \
             FL_X(store)(c + r * width, cell);                                                                   \
             FL_X(store)(h_new + r * width, out);                                                                \
             if (unit + LANES <= H) FL_X(store)(y, out);                                                         \
@@ -138,13 +139,15 @@ FL_ROUTINES(6, 6, 1)
 #endif
 
 typedef void (*FL_X(routine))(const struct fl_pass *p, ptrdiff_t t, ptrdiff_t block, ptrdiff_t row);
-static const FL_X(routine) FL_X(project)[] = {NULL, FL_X(project1), FL_X(project2), FL_X(project3), FL_UP_TO_6(project)};
+static const FL_X(routine) FL_X(project)[] = {
+    NULL, FL_X(project1), FL_X(project2), FL_X(project3), FL_UP_TO_6(project)};
 static const FL_X(routine) FL_X(cell)[] = {NULL, FL_X(cell1), FL_X(cell2), FL_X(cell3), FL_UP_TO_6(cell)};
 /* for batches of 1 and 2, whose few sums would else wait for each other */
 static const FL_X(routine) FL_X(deep_cell)[] = {NULL, FL_X(cell1_deep), FL_X(cell2_deep)};
 
 /* Rows first..last in groups of at most FL_ROWS, as even as can be: few rows cost nearly as much as a full group. */
-static void FL_X(in_groups)(const FL_X(routine) *routines, const struct fl_pass *p, ptrdiff_t t, ptrdiff_t block, ptrdiff_t first, ptrdiff_t last) {
+static void FL_X(in_groups)(const FL_X(routine) *routines, const struct fl_pass *p, ptrdiff_t t, ptrdiff_t block,
+                            ptrdiff_t first, ptrdiff_t last) {
     while (first < last) {
         ptrdiff_t groups = (last - first + FL_ROWS - 1) / FL_ROWS, rows = (last - first + groups - 1) / groups;
         routines[rows](p, t, block, first);
@@ -180,7 +183,8 @@ static void FL_X(forward)(void *pass, int thread, struct fl_team *team) {
     }
 }
 
-static void FL_X(pack)(FL_REAL *panels, FL_REAL *bias, const FL_REAL *w, const FL_REAL *u, const FL_REAL *b, ptrdiff_t I, ptrdiff_t H) {
+static void FL_X(pack)(FL_REAL *panels, FL_REAL *bias, const FL_REAL *w, const FL_REAL *u, const FL_REAL *b,
+                       ptrdiff_t I, ptrdiff_t H) {
     for (ptrdiff_t block = 0; block * LANES < H; block++)
         for (int g = 0; g < 4; g++)
             for (ptrdiff_t lane = 0; lane < LANES; lane++) {
