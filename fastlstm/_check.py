@@ -70,6 +70,8 @@ def describe(shape: Shape) -> str:
 
 
 def shape_of(array: NDArray[Any], name: str, shape: Shape) -> None:
+    if array.shape == shape:
+        return
     fits = array.ndim == len(shape) and all(
         got == want if isinstance(want, int) else got > 0 for got, want in zip(array.shape, shape, strict=True)
     )
@@ -91,8 +93,9 @@ def real_array(value: Any, name: str, dtype: np.dtype[Any], shape: Shape) -> NDA
     """`value` as a contiguous, finite array of this dtype and shape; copied only where it has to be."""
     array = as_numbers(value, name, "fiub", "real numbers")
     shape_of(array, name, shape)
-    with np.errstate(over="ignore"):  # what overflows becomes infinite, and is reported as such
-        array = np.require(array, dtype, ["C", "A"])  # contiguous and aligned, as the kernels need it
+    if array.dtype != dtype or not (array.flags.c_contiguous and array.flags.aligned):
+        with np.errstate(over="ignore"):  # what overflows becomes infinite, and is reported as such
+            array = np.require(array, dtype, ["C", "A"])  # contiguous and aligned, as the kernels need it
     finite(array, name)
     return array
 

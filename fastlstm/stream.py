@@ -29,7 +29,7 @@ class Stream:
 
     def __init__(self, layers: Sequence[Layer], input_shape: Shape, batch: int) -> None:
         self.batch = batch
-        self._layers, self._input_shape = layers, input_shape
+        self._layers = layers
         self._workspaces = [Workspace(0) for _ in layers]
         self._step_shape: Shape = (batch, *input_shape[2:])
         self._kinds = ("iu", "whole numbers") if layers[0].takes_tokens else ("fiub", "real numbers")
@@ -44,20 +44,17 @@ class Stream:
 
         With a batch of one, (F,) or a single token will do.
         """
-        x = _check.as_numbers(x_t, "x_t", *self._kinds)
+        x = x_t if isinstance(x_t, np.ndarray) else _check.as_numbers(x_t, "x_t", *self._kinds)
         if self.batch == 1 and x.ndim == len(self._step_shape) - 1:
             x = x[None]
-        _check.shape_of(x, "x_t", self._step_shape)
-        return self._run(x[:, None], "x_t")[:, 0].copy()
+        return self._run(self._layers[0].as_input(x, "x_t", self._step_shape)[:, None])[:, 0].copy()
 
     def run(self, x: Any) -> Array:
         """A block of steps: (batch, T, F), or (batch, T) tokens, in; the output for each step, a new array, out."""
-        x = _check.as_numbers(x, "x", *self._kinds)
-        _check.shape_of(x, "x", (self.batch, "T", *self._step_shape[1:]))
-        return self._run(x, "x").copy()
+        shape = (self.batch, "T", *self._step_shape[1:])
+        return self._run(self._layers[0].as_input(x, "x", shape)).copy()
 
-    def _run(self, x: Array, name: str) -> Array:
-        x = self._layers[0].as_input(x, name, self._input_shape)
+    def _run(self, x: Array) -> Array:
         for layer, workspace in zip(self._layers, self._workspaces, strict=True):
             x = layer.step(x, workspace)
         return x

@@ -93,6 +93,8 @@ VALUE_ERRORS = {
     ),
     "stream batch": (lambda: model().stream(2).step(np.zeros((3, 3))), r"x_t: expected shape \(2, 3\), got \(3, 3\)"),
     "stream features": (lambda: model().stream().step(np.zeros(4)), r"x_t: expected shape \(1, 3\), got \(1, 4\)"),
+    "stream tokens": (lambda: words().stream(2).step([3]), r"x_t: expected shape \(2,\), got \(1,\)"),
+    "stream token beyond": (lambda: words().stream().step(10), r"x_t: expected 0 to 9, got 10 at \[0\]"),
     "stream nan": (lambda: model().stream().step([0, np.nan, 0]), "x_t: expected finite numbers, got nan"),
     "stream block": (lambda: model().stream(2).run(X[:1]), r"x: expected shape \(2, T, 3\), got \(1, 5, 3\)"),
     "reset": (lambda: model().stream(2).reset(2), "rows: expected rows of a batch of 2, got 2"),

@@ -42,7 +42,7 @@ class Embedding(Layer):
 
     def as_input(self, x: Any, name: str = "x", shape: Shape | None = None) -> Array:
         self.build()
-        return _check.int_array(x, name, self.input_shape, 0, self.num_tokens - 1)
+        return _check.int_array(x, name, shape or self.input_shape, 0, self.num_tokens - 1)
 
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         weight = self.parameter("weight").value
