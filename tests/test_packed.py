@@ -109,8 +109,8 @@ def test_a_busy_pool_does_not_change_a_bit(by_units, monkeypatch, default_thread
                 np.testing.assert_array_equal(a, b)
 
 
-def in_child(layer, x, queue):
-    queue.put(layer(x)[0])
+def in_child(layer, x, connection):
+    connection.send(layer(x)[0])
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork on this system")
@@ -121,10 +121,11 @@ def test_a_forked_child_works(monkeypatch, default_threads):
     layer = problem.layer("float32")
     expected, _ = layer(problem.x)  # the parent has its workers now
     context = multiprocessing.get_context("fork")
-    queue = context.Queue()
-    child = context.Process(target=in_child, args=(layer, problem.x, queue))
+    receive, send = context.Pipe(duplex=False)
+    child = context.Process(target=in_child, args=(layer, problem.x, send))
     child.start()
-    np.testing.assert_array_equal(queue.get(timeout=60), expected)
+    assert receive.poll(60)
+    np.testing.assert_array_equal(receive.recv(), expected)
     child.join(60)
     assert child.exitcode == 0
     np.testing.assert_array_equal(layer(problem.x)[0], expected)
