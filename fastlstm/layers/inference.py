@@ -18,6 +18,9 @@ State = tuple[Array, Array]
 PROJECTION_BUFFER = 1 << 17
 """Bytes of projected inputs held at a time: they should stay in a core's L2 cache beside the weights."""
 
+SMALL = 20
+"""Microseconds of work below which a second thread is not worth waking."""
+
 LARGE_WEIGHTS = 1 << 20
 """Bytes from which on weights are dear to read: those of the inputs then are read once for many steps."""
 
@@ -106,12 +109,18 @@ class PackedDirection:
 
 
 def plan(available: int, n: int, t: int, inputs: int, hidden: int, blocks: int) -> tuple[int, bool]:
-    """How many of the available threads, and whether they share the units of each step or each has rows of its own."""
-    step = n * 8 * hidden * (inputs + hidden) / 1e5  # microseconds on one thread, about
-    if available == 1 or step * t < 20:
+    """How many of the available threads, and whether they share the units of each step or each has rows of its own.
+
+    Rows need no barrier, but every thread reads all the weights; units read them once, but wait for each other at every
+    step. Measured on two threads: units win with few rows, and up to some 64 rows where each has many blocks of units.
+    """
+    speed = 1e5 if n > 2 else 5e4  # of one thread, about: floating point operations in a microsecond
+    step = n * 8 * hidden * (inputs + hidden) / speed
+    if available == 1 or step * t < SMALL:
         return 1, False
-    if n >= 6 * available:
-        return available, False
-    if step > 4 and blocks >= available:
+    few_rows = n < 6 * available
+    if step > 4 and blocks >= available and (few_rows or (n <= 64 and blocks >= 8 * available)):
         return available, True
-    return (min(available, n) if n > 2 else 1), False
+    if n <= 2:
+        return 1, False
+    return min(available, n), False
