@@ -1,6 +1,9 @@
 """Rules of the house that a machine can keep: who imports whom, and what is not there."""
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,3 +87,19 @@ def test_public_names_are_documented():
         thing = getattr(fastlstm, name)
         if not name.startswith("_") and (isinstance(thing, type) or callable(thing)):
             assert thing.__doc__, f"fastlstm.{name} has no docstring"
+
+
+def test_sources_that_are_not_compiled_say_so(tmp_path):
+    for path in sources():
+        copy = tmp_path / "fastlstm" / path.relative_to(PACKAGE)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-c", "import fastlstm"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert "the kernels of fastlstm are not compiled in" in done.stderr
+    assert "Start Python in another folder" in done.stderr

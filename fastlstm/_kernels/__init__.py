@@ -1,9 +1,10 @@
 """Compiled kernels. They import nothing else of the package; each has a storey on pointers and one on memoryviews."""
 
+import importlib
 from pathlib import Path
 
 try:
-    from fastlstm._kernels import rows as _rows  # noqa: F401
+    importlib.import_module("fastlstm._kernels.rows")
 except ModuleNotFoundError as error:
     raise ImportError(
         f"the kernels of fastlstm are not compiled in {Path(__file__).parent}, which looks like its source folder. "

@@ -124,8 +124,8 @@ FL_INLINE FL_X(quotient) FL_X(v_tanh)(VEC x) {
     }
 
 #define FL_ROUTINES(NAME, R, DEEP) FL_TILE(tile##NAME, R, DEEP) FL_PROJECT(NAME, R) FL_CELL(NAME, R)
-FL_ROUTINES(1_deep, 1, FL_DEEP1)
-FL_ROUTINES(2_deep, 2, FL_DEEP2)
+FL_TILE(tile1_deep, 1, FL_DEEP1) FL_CELL(1_deep, 1)
+FL_TILE(tile2_deep, 2, FL_DEEP2) FL_CELL(2_deep, 2)
 FL_ROUTINES(1, 1, 1)
 FL_ROUTINES(2, 2, 1)
 FL_ROUTINES(3, 3, 1)
