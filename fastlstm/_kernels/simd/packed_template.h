@@ -178,7 +178,9 @@ static void FL_X(forward)(void *pass, int thread, struct fl_team *team) {
             for (ptrdiff_t block = block0; block < block1; block++)
                 FL_X(in_groups)(FL_X(project), p, t, block, 0, steps * p->count);
         }
-        for (ptrdiff_t block = block0; block < block1; block++) FL_X(in_groups)(cell, p, t, block, first, end);
+        /* to and fro, so that each step begins with the weights that the last one left in the caches */
+        for (ptrdiff_t b = block0; b < block1; b++)
+            FL_X(in_groups)(cell, p, t, t & 1 ? block0 + block1 - 1 - b : b, first, end);
         if (p->by_units) fl_barrier(team);
     }
 }
