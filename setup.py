@@ -59,7 +59,7 @@ directives = {
     "initializedcheck": False,
 }
 headers = python_headers()
-extra_sources = {"packed": [str(source) for source in sorted(KERNELS.glob("simd/*.c"))]}
+extra_sources = {"cpu": [str(source) for source in sorted(KERNELS.glob("simd/*.c"))]}
 extensions = [
     Extension(
         f"fastlstm._kernels.{source.stem}",

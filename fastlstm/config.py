@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import scipy
 
-from fastlstm._kernels import packed
+from fastlstm._kernels import cpu
 from fastlstm._version import __version__
 from fastlstm.threads import get_num_threads
 
@@ -21,7 +21,7 @@ def config() -> dict[str, str]:
         "python": platform.python_version(),
         "numpy, scipy": f"{np.__version__}, {scipy.__version__}",
         "machine": f"{platform.machine()}, {platform.system()}",
-        "inference": f"packed kernels, {packed.isa()}" if packed.isa() != "plain" else "plain kernels on BLAS",
+        "inference": f"packed kernels, {cpu.isa()}" if cpu.isa() != "plain" else "plain kernels on BLAS",
         "training": "plain kernels on BLAS",
         "BLAS": f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip(),
         "threads": str(get_num_threads()),

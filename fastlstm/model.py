@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from fastlstm import _check
 from fastlstm._check import Shape, describe
+from fastlstm._kernels.program import Program
 from fastlstm.layers import Layer
 from fastlstm.parameter import Parameter
-from fastlstm.stream import Stream
+from fastlstm.stream import Stream, prepare
+from fastlstm.threads import get_num_threads
 from fastlstm.workspace import Workspace
 
 Array = NDArray[Any]
@@ -31,6 +33,7 @@ class Tape:
         seeds = np.random.SeedSequence(seed, spawn_key=(1,))
         self.workspaces = [Workspace(child) for child in seeds.spawn(len(model.layers))]
         self.recorded: Recorded | None = None
+        self.program: Program | None = None
 
 
 @dataclass(frozen=True)
@@ -168,6 +171,12 @@ class Model:
         lengths : (N,) ints from 1 to T, optional
             Real steps of each sequence.
         """
+        self._check_tape(tape)
+        if tape.program is not None and not training and lengths is None:
+            y: Array | None = tape.program.run(x, get_num_threads())
+            if y is not None:
+                tape.recorded = None
+                return y
         x, lengths = self.as_input(x, lengths)
         return self.pass_forward(x, tape, training=training, lengths=lengths)
 
@@ -175,6 +184,11 @@ class Model:
         """`forward` for arrays that `as_input` has seen."""
         self._check_tape(tape)
         tape.recorded = None
+        if not training and lengths is None:
+            tape.program = prepare(self.layers, tape.workspaces, x)
+            if tape.program is not None:
+                y: Array = tape.program.go()
+                return y
         for layer, workspace in zip(self.layers, tape.workspaces, strict=True):
             x = layer.forward(x, workspace, training=training, lengths=lengths)
         tape.recorded = Recorded(training, x.shape, self._versions())

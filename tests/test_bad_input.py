@@ -46,7 +46,7 @@ VALUE_ERRORS = {
     "infinity": (lambda: model().predict(spoilt(-np.inf)), r"x: expected finite numbers, got -inf at \[1, 2, 0\]"),
     "too large for float32": (lambda: model().predict(spoilt(1e300)), r"got inf at \[1, 2, 0\]"),
     "nan in forward": (
-        lambda: model().forward(spoilt(np.nan), model().tape(), training=True),
+        lambda: (lambda m: m.forward(spoilt(np.nan), m.tape(), training=True))(model()),
         r"x: expected finite numbers, got nan at \[1, 2, 0\]",
     ),
     "ragged lists": (lambda: model().predict([[[1, 2, 3]], [[1, 2, 3], [4, 5, 6]]]), "x: expected a regular array"),

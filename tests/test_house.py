@@ -30,8 +30,8 @@ MAY_IMPORT = {
     "data": LEAVES,
     "datasets": set(),
     "callbacks": {"_check", "parameter"},
-    "stream": LEAVES | {"layers"},
-    "model": LEAVES | {"layers", "stream"},
+    "stream": LEAVES | {"layers", "threads"},
+    "model": LEAVES | {"layers", "stream", "threads"},
     "train": LEAVES | {"model", "losses", "metrics", "optim", "callbacks", "layers"},
     "io": LEAVES | {"layers", "model", "io"},
 }

@@ -11,21 +11,10 @@ import pytest
 from lstm_cases import Case, random_case, run_reference
 
 import fastlstm as fl
-from fastlstm._kernels import packed
+from fastlstm._kernels import cpu, packed
 from fastlstm.layers import inference
 
 ISAS = ["avx512", "avx2", "baseline", "plain"]
-
-
-@pytest.fixture(params=ISAS)
-def isa(request):
-    before = packed.isa()
-    try:
-        packed.choose(request.param)
-    except ValueError:
-        pytest.skip(f"this processor has no {request.param}")
-    yield request.param
-    packed.choose(before)
 
 
 @pytest.fixture
@@ -150,7 +139,7 @@ def test_a_changed_weight_is_noticed(isa):
 
 
 def test_the_environment_chooses_and_a_wrong_name_is_answered(tmp_path):
-    code = "from fastlstm._kernels import packed; print(packed.isa())"
+    code = "from fastlstm._kernels import cpu; print(cpu.isa())"
 
     def answer(name):
         done = subprocess.run(
@@ -169,7 +158,7 @@ def test_the_environment_chooses_and_a_wrong_name_is_answered(tmp_path):
 
 
 def prepared(**changes):
-    lanes = packed.lanes("float64")
+    lanes = cpu.lanes("float64")
     n, t, i, h = 2, 3, 4, 5
     blocks = -(-h // lanes)
     options = {
@@ -177,6 +166,7 @@ def prepared(**changes):
         "bias": np.zeros((blocks, 4, lanes)),
         "c": np.zeros((n, blocks * lanes)),
         "h": np.zeros((2, n, blocks * lanes)),
+        "phase": np.zeros(1, np.intc),
         **{"I": i, "H": h},
         "alive": np.full(t, n),
         **{"x_size": n * t * i, "x_row": np.arange(n) * t * i, "x_step": i},
@@ -191,6 +181,7 @@ BAD = {
     "bias": np.zeros((1, 4, 1)),
     "c": np.zeros((2, 3)),
     "h": np.zeros((1, 2, 16)),
+    "phase": [np.zeros(2, np.intc), np.full(1, 2, np.intc)],
     "I": 3,
     "H": 6,
     "alive": [np.array([2, 1, 2]), np.array([1, 1, 1]), np.array([2, 2, 0]), np.zeros(0, np.intp)],
@@ -205,7 +196,7 @@ BAD = {
 }
 
 
-@pytest.mark.skipif(packed.isa() == "plain", reason="no packed kernels here")
+@pytest.mark.skipif(cpu.isa() == "plain", reason="no packed kernels here")
 @pytest.mark.parametrize("name", BAD)
 def test_no_size_leads_out_of_an_array(name):
     prepared()
@@ -214,17 +205,18 @@ def test_no_size_leads_out_of_an_array(name):
             prepared(**{name: value})
 
 
-@pytest.mark.skipif(packed.isa() == "plain", reason="no packed kernels here")
+@pytest.mark.skipif(cpu.isa() == "plain", reason="no packed kernels here")
 def test_a_pass_runs_only_on_what_it_was_prepared_for():
     ready = prepared()
     x, y = np.zeros((2, 3, 4)), np.ones((2, 3, 5))
-    ready.run(x, y)
+    ready.bind(x, y)
+    ready.go()
     assert not y.any()
     for wrong_x, wrong_y in ((x[:1], y), (x, y[:1]), (x.astype("f4"), y), (x, y.astype("f4"))):
         with pytest.raises(ValueError, match="sizes or dtypes do not agree"):
-            ready.run(wrong_x, wrong_y)
+            ready.bind(wrong_x, wrong_y)
     with pytest.raises((ValueError, BufferError)):
-        ready.run(x[:, :, ::-1], y)
+        ready.bind(x[:, :, ::-1], y)
     y.flags.writeable = False
     with pytest.raises((ValueError, BufferError)):
-        ready.run(x, y)
+        ready.bind(x, y)

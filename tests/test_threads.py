@@ -8,7 +8,7 @@ import pytest
 
 import fastlstm as fl
 from fastlstm import threads
-from fastlstm._kernels import packed
+from fastlstm._kernels import cpu
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +62,7 @@ def test_show_config(capsys):
     shown = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines() if not line.startswith("numpy"))
     assert shown["fastlstm"] == fl.__version__
     assert shown["threads"] == "3"
-    assert packed.isa() in shown["inference"]
+    assert cpu.isa() in shown["inference"]
 
 
 @pytest.mark.parametrize(

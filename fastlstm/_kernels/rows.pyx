@@ -2,6 +2,8 @@
 
 from libc.string cimport memcpy, memset
 
+from fastlstm._kernels.cpu cimport fl_team
+from fastlstm._kernels.program cimport Stage
 from fastlstm._kernels.real cimport real
 
 
@@ -49,29 +51,75 @@ def scatter_add(const real[:, ::1] source, const Py_ssize_t[::1] index, real[:, 
                 b[j] += a[j]
 
 
+cdef bint all_finite(const real* x, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t k = 0, lane
+    cdef real[16] sums
+    cdef real total = 0
+    for lane in range(16):
+        sums[lane] = 0
+    while k + 16 <= n:                                  # 0·x is 0 unless x is NaN or infinite
+        for lane in range(16):
+            sums[lane] += 0 * x[k + lane]
+        k += 16
+    for lane in range(16):
+        total += sums[lane]
+    for k in range(k, n):
+        total += 0 * x[k]
+    return total == 0
+
+
 def first_nonfinite(const real[::1] x):
     """Position of the first NaN or infinity in x, or -1."""
-    cdef Py_ssize_t n = x.shape[0], start, stop, k, lane
-    cdef real[16] sums
-    cdef real total
+    cdef Py_ssize_t n = x.shape[0], start, stop, k
     with nogil:
         for start in range(0, n, 4096):
             stop = min(start + 4096, n)
-            for lane in range(16):
-                sums[lane] = 0
-            k = start
-            while k + 16 <= stop:                      # 0·x is 0 unless x is NaN or infinite
-                for lane in range(16):
-                    sums[lane] += 0 * x[k + lane]
-                k += 16
-            total = 0
-            for lane in range(16):
-                total += sums[lane]
-            for k in range(k, stop):
-                total += 0 * x[k]
-            if total != 0:
+            if not all_finite(&x[start], stop - start):
                 for k in range(start, stop):
                     if 0 * x[k] != 0:
                         with gil:
                             return k
     return -1
+
+
+cdef struct fl_gather:
+    const Py_ssize_t* index
+    const char* source
+    char* out
+    Py_ssize_t count, bytes
+
+
+cdef void gather_rows(void* argument, int thread, fl_team* team) noexcept nogil:
+    cdef fl_gather* g = <fl_gather*>argument
+    cdef Py_ssize_t k
+    for k in range(g.count):
+        memcpy(g.out + k * g.bytes, g.source + g.index[k] * g.bytes, g.bytes)
+
+
+cdef class Gather(Stage):
+    """Rows of a table, for any index that lies within it. Made by `gather_stage`."""
+
+    cdef fl_gather g
+    cdef Py_ssize_t rows
+
+    cdef bint accepts(self) noexcept:
+        cdef Py_ssize_t k
+        for k in range(self.g.count):
+            if not 0 <= self.g.index[k] < self.rows:
+                return False
+        return True
+
+
+def gather_stage(const real[:, ::1] source, const Py_ssize_t[::1] index, real[:, ::1] out):
+    """A `Gather` of out[k] = source[index[k]]."""
+    if index.shape[0] != out.shape[0] or source.shape[1] != out.shape[1] or 0 in (index.shape[0], source.shape[1]):
+        raise ValueError("gather_stage: sizes do not agree")
+    check_index(index, 0, source.shape[0])
+    cdef Gather made = Gather()
+    made.rows = source.shape[0]
+    made.g.index, made.g.source, made.g.out = &index[0], <const char*>&source[0, 0], <char*>&out[0, 0]
+    made.g.count, made.g.bytes = index.shape[0], source.shape[1] * <Py_ssize_t>sizeof(real)
+    made.job, made.argument, made.threads = gather_rows, &made.g, 1
+    made.input = <const void**>&made.g.index
+    made.x, made.y = index, (source, out)
+    return made

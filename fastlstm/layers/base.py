@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fastlstm import _check
 from fastlstm._check import Shape
+from fastlstm._kernels.program import Stage
 from fastlstm.parameter import Initializer, Parameter
 from fastlstm.workspace import Workspace
 
@@ -40,6 +41,8 @@ class Layer:
         if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
             raise TypeError(f"a layer of the name {cls.__name__} is known already, from {known.__module__}")
         Layer.registry[cls.__name__] = cls
+        if "prepare" not in cls.__dict__ and {"forward", "step"} & set(cls.__dict__):  # else the base's would hide them
+            cls.prepare = Layer.prepare  # type: ignore[method-assign]
 
     def __init__(self, dtype: Any = None, seed: int | None = None) -> None:
         self._dtype = None if dtype is None else _check.dtype_of(dtype)
@@ -109,6 +112,11 @@ class Layer:
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         """The output, which lies in the tape; what `backward` needs is left there too if training."""
         raise NotImplementedError(f"{type(self).__name__} must write forward")
+
+    def prepare(self, x: Array, tape: Workspace, *, streaming: bool = False) -> tuple[list[Stage], Array] | None:
+        """`forward` in inference over full sequences as stages that may run again and again, and the array of their
+        output; None where it has none. They read x where it lies. While streaming, they go on with the running state."""
+        return None
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
         """Add to the parameters' gradients and return that of the input (None if not asked for, or for tokens)."""

@@ -8,8 +8,10 @@ import numpy as np
 
 from fastlstm import _check, init
 from fastlstm._check import Shape
-from fastlstm._kernels import blas
+from fastlstm._kernels import blas, cpu
+from fastlstm._kernels.program import Stage
 from fastlstm.layers.base import Array, Index, Layer, as_rows, check_features
+from fastlstm.layers.inference import PackedMatrix
 from fastlstm.workspace import Workspace
 
 
@@ -40,6 +42,7 @@ class Dense(Layer):
         self.add("weight", (self.output_size, self.input_size), init.glorot_uniform)
         if bias:
             self.add("bias", (self.output_size,), init.zeros)
+        self._packed = PackedMatrix(self._parameters["weight"], self._parameters.get("bias"))
 
     def as_input(self, x: Any, name: str = "x", shape: Shape | None = None) -> Array:
         if np.ndim(x) == 2 and shape is None:  # standing alone, with or without steps
@@ -51,11 +54,21 @@ class Dense(Layer):
         return (*shape[:-1], self.output_size)
 
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
+        tape.notes["x"] = x
+        ready = None if training else self.prepare(x, tape)
+        if ready is not None:
+            ready[0][0].go()
+            return ready[1]
         y = tape.array("y", (*x.shape[:-1], self.output_size), x.dtype)
         bias = self.parameter("bias").value if self.bias else np.empty(0, x.dtype)
         blas.affine(as_rows(x), self.parameter("weight").value, bias, as_rows(y))
-        tape.notes["x"] = x
         return y
+
+    def prepare(self, x: Array, tape: Workspace, *, streaming: bool = False) -> tuple[list[Stage], Array] | None:
+        if cpu.isa() == "plain":
+            return None
+        y = tape.array("y", (*x.shape[:-1], self.output_size), x.dtype)
+        return [self._packed.prepare(as_rows(x), as_rows(y))], y
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
         x = tape.notes["x"]

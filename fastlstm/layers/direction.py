@@ -7,7 +7,7 @@ import numpy as np
 from fastlstm._kernels import lstm as kernel
 from fastlstm._kernels import rows
 from fastlstm.layers.base import Array
-from fastlstm.layers.inference import PackedDirection, State
+from fastlstm.layers.inference import State
 from fastlstm.layers.packing import Packing
 from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace
@@ -26,7 +26,7 @@ class Direction:
         self._w_hh = parameters["weight_hh" + suffix]
         self._bias = parameters.get("bias" + suffix)
         self._hidden = self._w_hh.shape[1]
-        self.packed = PackedDirection(self._w_ih, self._w_hh, self._bias, self.reverse)
+        self.parameters = (self._w_ih, self._w_hh, self._bias)
 
     def forward(
         self, x: Array, start: State | None, end: State, packing: Packing, tape: Workspace, *, training: bool

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastlstm import _check
 from fastlstm._check import Shape
+from fastlstm._kernels.program import Stage
 from fastlstm.layers.base import Array, Index, Layer
 from fastlstm.workspace import Workspace
 
@@ -41,6 +42,9 @@ class Dropout(Layer):
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         tape.notes["active"] = training and self.rate > 0
         return drop(x, self.rate, tape) if tape.notes["active"] else x
+
+    def prepare(self, x: Array, tape: Workspace, *, streaming: bool = False) -> tuple[list[Stage], Array]:
+        return [], x
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array:
         return drop_backward(dy, tape) if tape.notes["active"] else dy

@@ -7,6 +7,7 @@ from typing import Any
 from fastlstm import _check, init
 from fastlstm._check import Shape
 from fastlstm._kernels import rows
+from fastlstm._kernels.program import Stage
 from fastlstm.layers.base import Array, Index, Layer, as_rows
 from fastlstm.workspace import Workspace
 
@@ -50,6 +51,11 @@ class Embedding(Layer):
         rows.gather(weight, x.reshape(-1), as_rows(y))
         tape.notes["x"] = x
         return y
+
+    def prepare(self, x: Array, tape: Workspace, *, streaming: bool = False) -> tuple[list[Stage], Array]:
+        weight = self.parameter("weight").value
+        y = tape.array("y", (*x.shape, self.output_size), weight.dtype)
+        return [rows.gather_stage(weight, x.reshape(-1), as_rows(y))], y
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> None:
         rows.scatter_add(as_rows(dy), tape.notes["x"].reshape(-1), self.parameter("weight").grad)

@@ -1,13 +1,16 @@
-"""One direction of one LSTM layer in inference, on packed weights, which needs no copies of batch-first arrays."""
+"""Inference on packed weights, which needs no copies of batch-first arrays: one direction of an LSTM layer, and Dense."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from fastlstm import threads
+from fastlstm._kernels import cpu, matmul
 from fastlstm._kernels import packed as kernel
+from fastlstm._kernels.program import SideBySide, Stage
 from fastlstm.layers.base import Array
 from fastlstm.layers.packing import Packing
 from fastlstm.parameter import Parameter
@@ -24,38 +27,88 @@ SMALL = 20
 LARGE_WEIGHTS = 1 << 20
 """Bytes from which on weights are dear to read: those of the inputs then are read once for many steps."""
 
+WAVE = 8
+"""Steps that a layer of a wavefront is behind the one below, if it projects them at once."""
 
-class PackedDirection:
-    """Weights of one direction, packed once for each version of them, and the pass that uses them."""
+
+class Packed:
+    """What is packed from some parameters, made anew when one of them has changed."""
+
+    def __init__(self, *parameters: Parameter | None) -> None:
+        self.parameters = [parameter for parameter in parameters if parameter is not None]
+        self._cached: tuple[Any, tuple[Array, Array]] | None = None
+
+    def get(self) -> tuple[Array, Array]:
+        """Panels and bias. Two threads may both pack them; either result will do."""
+        version = (cpu.isa(), *(parameter.version for parameter in self.parameters))
+        cached = self._cached
+        if cached is None or cached[0] != version:
+            cached = self._cached = (version, self.pack())
+        return cached[1]
+
+    def pack(self) -> tuple[Array, Array]:
+        raise NotImplementedError
+
+
+class PackedMatrix(Packed):
+    """An affine map."""
+
+    def __init__(self, weight: Parameter, bias: Parameter | None) -> None:
+        super().__init__(weight, bias)
+        self._weight, self._bias = weight, bias
+
+    def pack(self) -> tuple[Array, Array]:
+        weight = self._weight.value
+        n, k = weight.shape
+        width = -(-n // cpu.lanes(weight.dtype)) * cpu.lanes(weight.dtype)
+        panels, bias = aligned_empty((width * k,), weight.dtype), aligned_empty((width,), weight.dtype)
+        matmul.pack(panels, bias, weight, np.empty(0, weight.dtype) if self._bias is None else self._bias.value)
+        return panels, bias
+
+    def prepare(self, x: Array, y: Array) -> Stage:
+        """A stage from x (M, K) to y (M, N)."""
+        panels, bias = self.get()
+        small = 2 * x.shape[0] * len(panels) < SMALL * 1e5
+        return matmul.affine(x, panels, bias, y, 1 if small else threads.get_num_threads())
+
+
+class PackedDirection(Packed):
+    """Weights of one direction of an LSTM layer."""
 
     def __init__(self, w_ih: Parameter, w_hh: Parameter, bias: Parameter | None, reverse: bool) -> None:
+        super().__init__(w_ih, w_hh, bias)
         self._w_ih, self._w_hh, self._bias, self._reverse = w_ih, w_hh, bias, reverse
-        self._cached: tuple[Any, Array, Array] = (None, np.empty(0), np.empty(0))
 
-    def _weights(self) -> tuple[Array, Array]:
-        """Panels and bias. Two threads may both pack them; either result will do."""
-        parts = [part for part in (self._w_ih, self._w_hh, self._bias) if part is not None]
-        version = (kernel.isa(), *(part.version for part in parts))
-        held, panels, packed_bias = self._cached
-        if held != version:
-            w_ih, w_hh = self._w_ih.value, self._w_hh.value
-            hidden, inputs, lanes = w_hh.shape[1], w_ih.shape[1], kernel.lanes(w_ih.dtype)
-            bias = np.zeros(4 * hidden, w_ih.dtype) if self._bias is None else self._bias.value
-            blocks = -(-hidden // lanes)
-            panels = aligned_empty((blocks, inputs + hidden, 4, lanes), w_ih.dtype)
-            packed_bias = aligned_empty((blocks, 4, lanes), w_ih.dtype)
-            kernel.pack(panels, packed_bias, w_ih, w_hh, bias)
-            self._cached = (version, panels, packed_bias)
+    def pack(self) -> tuple[Array, Array]:
+        w_ih, w_hh = self._w_ih.value, self._w_hh.value
+        hidden, inputs, lanes = w_hh.shape[1], w_ih.shape[1], cpu.lanes(w_ih.dtype)
+        bias = np.zeros(4 * hidden, w_ih.dtype) if self._bias is None else self._bias.value
+        blocks = -(-hidden // lanes)
+        panels = aligned_empty((blocks, inputs + hidden, 4, lanes), w_ih.dtype)
+        packed_bias = aligned_empty((blocks, 4, lanes), w_ih.dtype)
+        kernel.pack(panels, packed_bias, w_ih, w_hh, bias)
         return panels, packed_bias
 
-    def prepare(self, x: Array, y: Array, column: int, packing: Packing, tape: Workspace) -> kernel.Pass:
-        """A pass from x (N, T, I) to columns of y (N, T, D·H), from `column` on; made once for equal shapes."""
-        panels, bias = self._weights()
-        team = threads.get_num_threads()
-        key = (id(panels), x.shape, y.shape, team)
-        held: tuple[Any, kernel.Pass] | None = tape.notes.get("pass")
-        if held is not None and held[0] == key and packing.full:
-            return held[1]
+    def state(self, n: int, tape: Workspace) -> tuple[Array, Array, Array]:
+        """c (N, width), h (2, N, width) and which of the two h is the current one (1); zeros at first."""
+        dtype, hidden = self._w_hh.value.dtype, self._w_hh.shape[1]
+        width = -(-hidden // cpu.lanes(dtype)) * cpu.lanes(dtype)
+        held: tuple[Array, Array, Array] | None = tape.notes.get("state")
+        if held is None or held[0].shape != (n, width):
+            c, h = aligned_zeros((n, width), dtype), aligned_zeros((2, n, width), dtype)
+            held = tape.notes["state"] = (c, h, np.zeros(1, np.intc))
+        return held
+
+    def reset(self, rows: Any, tape: Workspace) -> None:
+        """Set the state of these rows of a stream to zero."""
+        for part in tape.notes.get("state", ())[:2]:
+            part[..., rows, :] = 0
+
+    def prepare(
+        self, x: Array, y: Array, column: int, packing: Packing, tape: Workspace, team: int, *, wave: bool
+    ) -> kernel.Pass:
+        """A pass from x (N, T, I) to columns of y (N, T, D·H), from `column` on, with `team` threads to take."""
+        panels, bias = self.get()
         n, t, inputs = x.shape
         hidden, width, dtype = self._w_hh.shape[1], panels.shape[0] * panels.shape[3], x.dtype
         order = np.arange(n) if packing.order is None else packing.order
@@ -68,44 +121,85 @@ class PackedDirection:
         projected, chunk = np.empty(0, dtype), 1
         if t > 1 and packing.full and (n < 6 or (n < 48 and panels.nbytes > LARGE_WEIGHTS)):
             chunk = min(t, max(-(-24 // n), PROJECTION_BUFFER // (4 * width * n * dtype.itemsize)))
-            projected = aligned_empty((chunk * n * 4 * width,), dtype)
-        c, h = aligned_zeros((n, width), dtype), aligned_zeros((2, n, width), dtype)
+            if wave:
+                chunk = min(chunk, WAVE)
+            projected = tape.array("projected", (chunk * n * 4 * width,), dtype)
         prepared = kernel.prepare(
-            *(panels, bias, c, h, inputs, hidden, packing.alive, x.size, x_row, x_step, y.size, y_row, y_step),
+            *(panels, bias, *self.state(n, tape)),
+            *(inputs, hidden, packing.alive, x.size, x_row, x_step, y.size, y_row, y_step),
             projected=projected,
             chunk=chunk,
             by_units=by_units,
             threads=used,
         )
-        if held is not None and len(held[1].c) == n:  # a stream goes on with another length or new weights
-            prepared.h[0, :, :hidden] = held[1].h[held[1].slot, :, :hidden]
-            prepared.c[:, :hidden] = held[1].c[:, :hidden]
-        tape.notes["pass"] = (key, prepared) if packing.full else None
+        prepared.bind(x, y)
         return prepared
 
-    def reset(self, rows: Any, tape: Workspace) -> None:
-        """Set the state of these rows of a stream to zero."""
-        held: tuple[Any, kernel.Pass] | None = tape.notes.get("pass")
-        if held is not None:
-            held[1].c[rows] = 0
-            held[1].h[:, rows] = 0
-
-    def forward(
-        self, x: Array, y: Array, column: int, start: State | None, end: State | None, packing: Packing, tape: Workspace
-    ) -> None:
-        """Outputs for x into columns of y, and the final state into `end` unless nobody asks for it."""
-        prepared = self.prepare(x, y, column, packing, tape)
+    def set_state(self, start: State, packing: Packing, tape: Workspace) -> None:
+        """Begin with h and c (N, H)."""
+        c, h, phase = self.state(packing.n, tape)
         hidden = self._w_hh.shape[1]
-        prepared.clear()
-        if start is not None:
-            prepared.h[prepared.slot, :, :hidden] = packing.pack_batch(start[0])
-            prepared.c[:, :hidden] = packing.pack_batch(start[1])
-        prepared.run(x, y)
-        if end is not None:
-            order = np.arange(len(x)) if packing.order is None else packing.order
-            last = np.zeros(len(x), np.intp) if self._reverse else packing.lengths - 1
-            end[0][order] = y[order, last, column : column + hidden]
-            packing.unpack_batch(prepared.c[:, :hidden], end[1])
+        h[phase[0], :, :hidden] = packing.pack_batch(start[0])
+        c[:, :hidden] = packing.pack_batch(start[1])
+
+    def final_state(self, y: Array, column: int, end: State, packing: Packing, tape: Workspace) -> None:
+        """The state that a pass to columns of y has left, into h and c (N, H)."""
+        hidden = self._w_hh.shape[1]
+        order = np.arange(packing.n) if packing.order is None else packing.order
+        last = np.zeros(packing.n, np.intp) if self._reverse else packing.lengths - 1
+        end[0][order] = y[order, last, column : column + hidden]
+        packing.unpack_batch(self.state(packing.n, tape)[0][:, :hidden], end[1])
+
+
+class PackedStack:
+    """All layers of an LSTM: which of its passes run one after the other, and which side by side."""
+
+    def __init__(self, layers: list[list[PackedDirection]], hidden: int) -> None:
+        self._layers, self._hidden = layers, hidden
+        self._directions = len(layers[0])
+
+    def prepare(self, x: Array, packing: Packing, tape: Workspace) -> tuple[list[Stage], list[kernel.Pass], Array]:
+        """Stages for x (N, T, I), the passes that they are made of, layer by layer, and the output (N, T, D·H)."""
+        n, t, _ = x.shape
+        team = threads.get_num_threads()
+        steps = work(n, self._hidden, self._hidden, t)
+        pair = self._directions == 2 and team % 2 == 0 and steps >= SMALL
+        together = 1  # layers
+        if self._directions == 1 and team > 1 and n < 6 * team and t >= 4 * WAVE and steps >= SMALL:
+            together = min(team, len(self._layers))
+        stages: list[Stage] = []
+        passes: list[kernel.Pass] = []
+        for k, layer in enumerate(self._layers):
+            wave = together > 1 and k < len(self._layers) // together * together
+            y = tape.array(f"y_l{k}", (n, t, self._directions * self._hidden), x.dtype)
+            if not packing.full:
+                y.fill(0)
+            for d, direction in enumerate(layer):
+                own_team = 1 if wave else team // 2 if pair else team
+                own_tape = tape.child(f"l{k}_{d}")
+                passes.append(direction.prepare(x, y, d * self._hidden, packing, own_tape, own_team, wave=wave))
+            x = y
+            if pair:
+                stages.append(SideBySide(passes[-2:], passes[-1].threads))
+            elif not wave:
+                stages += passes[-self._directions :]
+            else:
+                if k % together:
+                    passes[-1].after_each(passes[-2])
+                if k % together == together - 1:
+                    stages.append(SideBySide(passes[-together:], 1))
+        return stages, passes, x
+
+    def places(self, tape: Workspace) -> list[tuple[PackedDirection, Workspace]]:
+        """Each direction of each layer, in the order of the passes, with its workspace."""
+        return [
+            (direction, tape.child(f"l{k}_{d}")) for k, layer in enumerate(self._layers) for d, direction in enumerate(layer)
+        ]
+
+
+def work(n: int, inputs: int, hidden: int, t: int = 1) -> float:
+    """Microseconds that t steps of n rows take one thread, about."""
+    return t * n * 8 * hidden * (inputs + hidden) / (1e5 if n > 2 else 5e4)
 
 
 def plan(available: int, n: int, t: int, inputs: int, hidden: int, blocks: int) -> tuple[int, bool]:
@@ -114,8 +208,7 @@ def plan(available: int, n: int, t: int, inputs: int, hidden: int, blocks: int) 
     Rows need no barrier, but every thread reads all the weights; units read them once, but wait for each other at every
     step. Measured on two threads: units win with few rows, and up to some 64 rows where each has many blocks of units.
     """
-    speed = 1e5 if n > 2 else 5e4  # of one thread, about: floating point operations in a microsecond
-    step = n * 8 * hidden * (inputs + hidden) / speed
+    step = work(n, inputs, hidden)
     if available == 1 or step * t < SMALL:
         return 1, False
     few_rows = n < 6 * available

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastlstm._check import Shape, describe
+from fastlstm._kernels.program import Stage
 from fastlstm.layers.base import Array, Index, Layer
 from fastlstm.workspace import Workspace
 
@@ -38,6 +39,9 @@ class Last(Layer):
         y = tape.array("y", (n, features), x.dtype)
         y[...] = x[at]
         return y
+
+    def prepare(self, x: Array, tape: Workspace, *, streaming: bool = False) -> tuple[list[Stage], Array]:
+        return [], x if streaming else x[:, -1]
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array:
         dx = tape.zeros("dx", tape.notes["shape"], dy.dtype)

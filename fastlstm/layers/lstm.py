@@ -9,11 +9,12 @@ import numpy as np
 
 from fastlstm import _check, init
 from fastlstm._check import Shape
-from fastlstm._kernels import packed as packed_kernel
+from fastlstm._kernels import cpu
+from fastlstm._kernels.program import Stage
 from fastlstm.layers.base import Array, Index, Layer, check_features
 from fastlstm.layers.direction import Direction
 from fastlstm.layers.dropout import drop, drop_backward
-from fastlstm.layers.inference import State
+from fastlstm.layers.inference import PackedDirection, PackedStack, State
 from fastlstm.layers.packing import Packing
 from fastlstm.workspace import Workspace
 
@@ -91,6 +92,8 @@ class LSTM(Layer):
                 if bias:
                     self.add("bias" + suffix, (gates,), partial(init.gate_bias, forget_bias=self.forget_bias))
             self._stack.append([Direction(self._parameters, suffix) for suffix in suffixes])
+        packed = [[PackedDirection(*d.parameters, d.reverse) for d in layer] for layer in self._stack]
+        self._packed = PackedStack(packed, self.hidden_size)
 
     def output_shape(self, shape: Shape) -> Shape:
         if len(shape) != 3:
@@ -140,7 +143,7 @@ class LSTM(Layer):
         return h, c
 
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
-        if training or packed_kernel.isa() == "plain":
+        if training or cpu.isa() == "plain":
             return self.forward_with_state(x, None, tape, training=training, lengths=lengths)[0]
         return self._infer(x, None, None, lengths, tape)
 
@@ -154,7 +157,7 @@ class LSTM(Layer):
         self.build()
         n, t, _ = x.shape
         final = self._states("final", n, tape, x.dtype)
-        if not training and packed_kernel.isa() != "plain":
+        if not training and cpu.isa() != "plain":
             return self._infer(x, state, final, lengths, tape), final
         packing = tape.notes["packing"] = Packing(n, t, lengths)
         dropping = tape.notes["dropping"] = training and self.dropout > 0
@@ -182,18 +185,28 @@ class LSTM(Layer):
         self.build()
         n, t, _ = x.shape
         packing = self._full_packing(n, t, tape) if lengths is None else Packing(n, t, lengths)
-        for k, directions in enumerate(self._stack):
-            y = tape.array(f"y_l{k}", (n, t, self.directions * self.hidden_size), x.dtype)
-            if not packing.full:
-                y.fill(0)
-            for d, direction in enumerate(directions):
-                place = k * self.directions + d
-                start = None if state is None else (state[0][place], state[1][place])
-                end = None if final is None else (final[0][place], final[1][place])
-                part = tape.child(direction.suffix)
-                direction.packed.forward(x, y, d * self.hidden_size, start, end, packing, part)
-            x = y
-        return x
+        stages, passes, y = self._packed.prepare(x, packing, tape)
+        places = self._packed.places(tape)
+        for place, (prepared, (direction, part)) in enumerate(zip(passes, places, strict=True)):
+            prepared.fresh = state is None
+            if state is not None:
+                direction.set_state((state[0][place], state[1][place]), packing, part)
+        for stage in stages:
+            stage.go()
+        if final is not None:
+            for place, (prepared, (direction, part)) in enumerate(zip(passes, places, strict=True)):
+                column = place % self.directions * self.hidden_size
+                direction.final_state(prepared.y, column, (final[0][place], final[1][place]), packing, part)
+        return y
+
+    def prepare(self, x: Array, tape: Workspace, *, streaming: bool = False) -> tuple[list[Stage], Array] | None:
+        if cpu.isa() == "plain":
+            return None
+        self.build()
+        stages, passes, y = self._packed.prepare(x, self._full_packing(x.shape[0], x.shape[1], tape), tape)
+        for prepared in passes:
+            prepared.fresh = not streaming
+        return stages, y
 
     @staticmethod
     def _full_packing(n: int, t: int, tape: Workspace) -> Packing:
@@ -237,18 +250,11 @@ class LSTM(Layer):
         if self.bidirectional:
             raise ValueError("a bidirectional LSTM cannot stream: its reverse direction begins at the end")
         self.build()
-        if packed_kernel.isa() == "plain":
-            tape.notes["stream"] = self._states("stream", batch, tape, self.dtype)
+        tape.notes["stream"] = self._states("stream", batch, tape, self.dtype)
         self.reset(slice(None), tape)
 
     def step(self, x: Array, tape: Workspace) -> Array:
-        if "stream" not in tape.notes:  # the packed kernels keep the state themselves
-            packing = self._full_packing(x.shape[0], x.shape[1], tape)
-            for k, (direction,) in enumerate(self._stack):
-                y = tape.array(f"y_l{k}", (*x.shape[:2], self.hidden_size), x.dtype)
-                direction.packed.prepare(x, y, 0, packing, tape.child(direction.suffix)).run(x, y)
-                x = y
-            return x
+        """On the plain path; the packed kernels keep the state themselves, and stream by `prepare`."""
         running: State = tape.notes["stream"]
         y, final = self.forward_with_state(x, running, tape, training=False, lengths=None)
         for old, new in zip(running, final, strict=True):
@@ -256,10 +262,10 @@ class LSTM(Layer):
         return y
 
     def reset(self, rows: Any, tape: Workspace) -> None:
-        for part in tape.notes.get("stream", ()):
+        for part in tape.notes["stream"]:
             part[:, rows] = 0
-        for (direction,) in self._stack:
-            direction.packed.reset(rows, tape.child(direction.suffix))
+        for direction, part in self._packed.places(tape):
+            direction.reset(rows, part)
 
     def config(self) -> dict[str, Any]:
         names = ("input_size", "hidden_size", "num_layers", "bidirectional", "dropout", "bias", "forget_bias")

@@ -4,20 +4,29 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "packed.h"
-
-#define FL_INLINE static inline __attribute__((always_inline))
+#include "table.h"
+#include "tile.h"
 
 #include "real_float.h"
-#include "packed_template.h"
+#include "tile_template.h"
+#include "lstm_template.h"
+#include "matmul_template.h"
+#include "probe_template.h"
 #include "real_end.h"
 
 #include "real_double.h"
-#include "packed_template.h"
+#include "tile_template.h"
+#include "lstm_template.h"
+#include "matmul_template.h"
+#include "probe_template.h"
 #include "real_end.h"
 
 #define FL_TABLE_(isa) fl_kernels_##isa
 #define FL_TABLE(isa) FL_TABLE_(isa)
 #define FL_TEXT_(isa) #isa
 #define FL_TEXT(isa) FL_TEXT_(isa)
-const struct fl_kernels FL_TABLE(FL_ISA) = {FL_TEXT(FL_ISA), FL_BYTES, pack_f, pack_d, forward_f, forward_d};
+#define FL_OF_TYPE(x) {x(pack), x(forward), x(pack_matrix), x(affine), x(matmul), x(fma), x(read), x(activate)}
+#define FL_OF_FLOAT(name) name##_f
+#define FL_OF_DOUBLE(name) name##_d
+const struct fl_kernels FL_TABLE(FL_ISA) = {
+    FL_TEXT(FL_ISA), FL_BYTES, 4 * FL_ROWS, FL_OF_TYPE(FL_OF_FLOAT), FL_OF_TYPE(FL_OF_DOUBLE)};

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <immintrin.h>
@@ -70,6 +71,15 @@ void fl_barrier(struct fl_team *team) {
         if (spins < BARRIER_SPINS) FL_PAUSE();
         else sched_yield();
     }
+}
+
+ptrdiff_t fl_wait(const _Atomic ptrdiff_t *count, ptrdiff_t wanted) {
+    ptrdiff_t now;
+    for (int spins = 0; (now = atomic_load_explicit(count, memory_order_acquire)) < wanted; spins++) {
+        if (spins < BARRIER_SPINS) FL_PAUSE();
+        else sched_yield();
+    }
+    return now;
 }
 
 static void run_part(int thread) {
@@ -149,4 +159,33 @@ void fl_run(fl_job job, void *argument, int threads) {
     fl_fp_state before = flush_subnormals();
     job(argument, 0, &alone);
     restore(before);
+}
+
+void fl_run_side_by_side(void *arguments, int thread, struct fl_team *team) {
+    const struct fl_side_by_side *all = arguments;
+    int own = thread / all->threads;
+    if (team->size >= all->count * all->threads) {
+        if (own < all->count) all->job(all->arguments[own], thread % all->threads, &all->teams[own]);
+        return;
+    }
+    struct fl_team alone = {1, 0, 0};
+    if (thread == 0)
+        for (int k = 0; k < all->count; k++) all->job(all->arguments[k], 0, &alone);
+}
+
+static pthread_key_t scratch_key;
+static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
+static _Thread_local size_t scratch_size;
+static void make_scratch_key(void) {
+    if (pthread_key_create(&scratch_key, free)) abort();
+}
+
+void *fl_scratch(size_t bytes) {
+    pthread_once(&scratch_once, make_scratch_key);
+    void *held = pthread_getspecific(scratch_key);
+    if (bytes <= scratch_size) return held;
+    free(held);
+    if (posix_memalign(&held, 64, bytes) || pthread_setspecific(scratch_key, held)) abort(); /* a few MiB: no memory */
+    scratch_size = bytes;
+    return held;
 }

@@ -2,6 +2,8 @@
 #ifndef FASTLSTM_POOL_H
 #define FASTLSTM_POOL_H
 
+#include <stddef.h>
+
 struct fl_team {
     int size;
     _Atomic int arrived, phase; /* of the barrier */
@@ -13,7 +15,23 @@ typedef void (*fl_job)(void *argument, int thread, struct fl_team *team);
 /* Wait until every thread of the team is here. */
 void fl_barrier(struct fl_team *team);
 
+/* Wait until count has come to what is wanted, and say how far it is. */
+ptrdiff_t fl_wait(const _Atomic ptrdiff_t *count, ptrdiff_t wanted);
+
 /* Run the job on this many threads, or on the caller alone where the pool is busy with another's job. */
 void fl_run(fl_job job, void *argument, int threads);
+
+/* Memory of this thread's own, at a cache line, that lasts until the thread ends or asks for more. Never NULL. */
+void *fl_scratch(size_t bytes);
+
+/* A job with many arguments: each on a team of its own, of so many threads, all at once; one after the other, in their
+   order, where there are fewer threads than that. */
+struct fl_side_by_side {
+    fl_job job;
+    int count, threads;
+    void **arguments;
+    struct fl_team *teams;
+};
+void fl_run_side_by_side(void *arguments, int thread, struct fl_team *team);
 
 #endif

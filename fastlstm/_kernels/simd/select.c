@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "packed.h"
+#include "table.h"
 
 extern const struct fl_kernels fl_kernels_avx512, fl_kernels_avx2, fl_kernels_baseline;
 

@@ -1,0 +1,77 @@
+"""The C kernels: their table for the instruction set in use, and the pool of threads. All C is linked into cpu.pyx."""
+
+cdef extern from "simd/pool.h" nogil:
+    struct fl_team:
+        int size
+    ctypedef void (*fl_job)(void* argument, int thread, fl_team* team) noexcept
+    struct fl_side_by_side:
+        fl_job job
+        int count, threads
+        void** arguments
+        fl_team* teams
+
+
+cdef extern from "simd/table.h" nogil:
+    struct fl_pass:
+        Py_ssize_t T, N, I, H, width
+        const Py_ssize_t* alive
+        const void* x
+        const Py_ssize_t* x_row
+        Py_ssize_t x_step
+        const void* panels
+        const void* bias
+        void* c
+        void* h
+        void* y
+        const Py_ssize_t* y_row
+        Py_ssize_t y_step
+        void* projected
+        Py_ssize_t chunk
+        int by_units
+        int* phase
+        int fresh
+        fl_pass* below
+        Py_ssize_t done
+
+    struct fl_affine:
+        Py_ssize_t m, n, k, x_row, y_row
+        const void* x
+        const void* panels
+        const void* bias
+        void* y
+
+    struct fl_matmul:
+        Py_ssize_t m, n, k, a_row, a_k, b_k, b_col, c_row
+        const void* a
+        const void* b
+        void* c
+        int add
+
+    struct fl_probe:
+        Py_ssize_t count, size
+        double value
+        const void* in_ "in"
+        void* out
+
+    ctypedef void (*fl_pack)(
+        void* panels, void* bias, const void* w, const void* u, const void* b, Py_ssize_t I, Py_ssize_t H
+    ) noexcept
+    ctypedef void (*fl_pack_matrix)(
+        void* panels, void* bias, const void* w, const void* b, Py_ssize_t n, Py_ssize_t k
+    ) noexcept
+    struct fl_functions:
+        fl_pack pack
+        fl_job forward
+        fl_pack_matrix pack_matrix
+        fl_job affine, matmul, fma, read, activate
+
+    struct fl_kernels:
+        const char* name
+        int bytes, sums
+        fl_functions f, d
+
+
+cdef const fl_kernels* table() noexcept nogil
+cdef const fl_functions* functions(bint single) noexcept nogil
+cdef void run(fl_job job, void* argument, int threads) noexcept nogil
+cdef fl_job side_by_side() noexcept nogil

@@ -1,0 +1,103 @@
+"""The instruction set in use, and what benchmarks and tests ask of the processor.
+
+The C in simd/ is compiled once for each instruction set. Which one serves is chosen when this is imported, from what the
+processor has, or from FASTLSTM_ISA: avx512, avx2, baseline, or plain for none of them (then all runs on BLAS).
+"""
+
+import os
+
+import numpy as np
+
+from fastlstm._kernels.real cimport real
+
+
+cdef extern from "simd/pool.h" nogil:
+    void fl_run(fl_job job, void* argument, int threads) noexcept
+    void fl_run_side_by_side(void* arguments, int thread, fl_team* team) noexcept
+
+
+cdef extern from "simd/table.h" nogil:
+    const fl_kernels* fl_select(const char* name) noexcept
+
+
+cdef const fl_kernels* kernels = NULL
+
+
+cdef const fl_kernels* table() noexcept nogil:
+    return kernels
+
+
+cdef const fl_functions* functions(bint single) noexcept nogil:
+    return &kernels.f if single else &kernels.d
+
+
+cdef void run(fl_job job, void* argument, int threads) noexcept nogil:
+    fl_run(job, argument, threads)
+
+
+cdef fl_job side_by_side() noexcept nogil:
+    return fl_run_side_by_side
+
+
+def choose(str isa):
+    """Use this instruction set from now on: a name, "plain" for none, or "" for the best there is."""
+    global kernels
+    if isa == "plain":
+        kernels = NULL
+        return
+    cdef bytes name = isa.encode()
+    cdef const fl_kernels* found = fl_select(name)
+    if found == NULL and isa:
+        names = [other for other in ("avx512", "avx2", "baseline") if fl_select(other.encode()) != NULL]
+        raise ValueError(f"FASTLSTM_ISA: expected one of {[*names, 'plain']} on this processor, got {isa!r}")
+    kernels = found
+
+
+def isa():
+    """Name of the instruction set in use, "plain" if none."""
+    return "plain" if kernels == NULL else kernels.name.decode()
+
+
+choose(os.environ.get("FASTLSTM_ISA", ""))
+
+
+cdef const fl_kernels* packed_kernels() except NULL:
+    if kernels == NULL:
+        raise RuntimeError("the plain path has no packed kernels")
+    return kernels
+
+
+def lanes(dtype):
+    """Numbers of this dtype in a vector."""
+    return packed_kernels().bytes // np.dtype(dtype).itemsize
+
+
+def multiply_add(dtype, Py_ssize_t rounds, int threads):
+    """Run a loop of nothing but fused multiply-adds; the number of floating point operations of all threads."""
+    cdef bint single = np.dtype(dtype) == np.float32
+    cdef char[::1] out = np.empty(64 * threads, np.int8)
+    cdef fl_probe probe
+    probe.count, probe.value, probe.out = rounds, 0.5, &out[0]
+    cdef fl_job job = packed_kernels().f.fma if single else packed_kernels().d.fma
+    with nogil:
+        fl_run(job, &probe, threads)
+    return 2 * rounds * packed_kernels().sums * (packed_kernels().bytes // (4 if single else 8)) * threads
+
+
+def read(const float[::1] array, Py_ssize_t rounds, int threads):
+    """Read the array so many times, each thread its part of it."""
+    cdef char[::1] out = np.empty(64 * threads, np.int8)
+    cdef fl_probe probe
+    probe.count, probe.size, probe.in_, probe.out = rounds, array.shape[0], &array[0], &out[0]
+    cdef fl_job job = packed_kernels().f.read
+    with nogil:
+        fl_run(job, &probe, threads)
+
+
+def activate(str function, const real[::1] x, real[::1] y):
+    """y = sigmoid(x) or tanh(x), as the packed cell computes them."""
+    cdef fl_probe probe
+    if x.shape[0] != y.shape[0] or x.shape[0] == 0:
+        raise ValueError("activate: sizes do not agree")
+    probe.count, probe.size, probe.in_, probe.out = function == "tanh", x.shape[0], &x[0], &y[0]
+    fl_run(packed_kernels().f.activate if real is float else packed_kernels().d.activate, &probe, 1)

@@ -1,0 +1,60 @@
+"""Matrix products on the tile of the LSTM: for Dense, and the large products of training."""
+
+from fastlstm._kernels.cpu cimport fl_affine, fl_matmul, functions, run, table
+from fastlstm._kernels.program cimport Stage
+from fastlstm._kernels.real cimport real
+
+
+def pack(real[::1] panels, real[::1] bias, const real[:, ::1] weight, const real[::1] b):
+    """panels and bias (n rounded up to whole vectors, times k; times 1) from a weight (n, k) and b (n), or an empty b."""
+    cdef Py_ssize_t n = weight.shape[0], k = weight.shape[1], width = bias.shape[0]
+    if (
+        table() == NULL or n < 1 or k < 1 or b.shape[0] not in (0, n) or panels.shape[0] != width * k
+        or width * <Py_ssize_t>sizeof(real) % table().bytes != 0 or width < n
+    ):
+        raise ValueError("matmul.pack: sizes do not agree")
+    with nogil:
+        functions(real is float).pack_matrix(
+            &panels[0], &bias[0], &weight[0, 0], &b[0] if b.shape[0] else NULL, n, k
+        )
+
+
+cdef class Affine(Stage):
+    """y = x·weightᵀ + b on weights from `pack`. Made by `affine`."""
+
+    cdef fl_affine a
+
+
+def affine(const real[:, :] x, const real[::1] panels, const real[::1] bias, real[:, ::1] y, int threads):
+    """An `Affine` from x (m, k), whose rows may lie apart, to y (m, n)."""
+    cdef Py_ssize_t m = x.shape[0], k = x.shape[1], n = y.shape[1]
+    if (
+        table() == NULL or m < 1 or k < 1 or n < 1 or threads < 1 or y.shape[0] != m or bias.shape[0] < n
+        or panels.shape[0] != bias.shape[0] * k or (k > 1 and x.strides[1] != sizeof(real))
+        or bias.shape[0] * <Py_ssize_t>sizeof(real) % table().bytes != 0 or x.strides[0] % sizeof(real) != 0
+    ):
+        raise ValueError("matmul.affine: sizes do not agree")
+    cdef Affine made = Affine()
+    made.a.m, made.a.n, made.a.k = m, n, k
+    made.a.x_row, made.a.y_row = x.strides[0] // <Py_ssize_t>sizeof(real), n
+    made.a.x, made.a.y, made.a.panels, made.a.bias = &x[0, 0], &y[0, 0], &panels[0], &bias[0]
+    made.job, made.argument, made.threads = functions(real is float).affine, &made.a, threads
+    made.input = &made.a.x
+    made.x, made.y = x, (y, panels, bias)
+    return made
+
+
+def multiply(const real[:, :] a, const real[:, :] b, real[:, ::1] c, bint add, int threads):
+    """c = a·b, or c += a·b, for matrices of any layout in which one of the two axes is contiguous."""
+    cdef Py_ssize_t size = sizeof(real)
+    cdef fl_matmul p
+    p.m, p.n, p.k = a.shape[0], b.shape[1], a.shape[1]
+    p.a_row, p.a_k, p.b_k, p.b_col = a.strides[0] // size, a.strides[1] // size, b.strides[0] // size, b.strides[1] // size
+    if (
+        table() == NULL or b.shape[0] != p.k or c.shape[0] != p.m or c.shape[1] != p.n or threads < 1
+        or min(p.m, p.n, p.k) < 1 or (p.a_row != 1 and p.a_k != 1) or (p.b_k != 1 and p.b_col != 1)
+    ):
+        raise ValueError("matmul.multiply: sizes or layouts do not agree")
+    p.a, p.b, p.c, p.c_row, p.add = &a[0, 0], &b[0, 0], &c[0, 0], p.n, add
+    with nogil:
+        run(functions(real is float).matmul, &p, threads)

@@ -1,0 +1,227 @@
+/* Matrix products from the same tile. The right-hand matrix stands in strips of G = 4, 2 or 1 vectors of columns,
+   [strip][k][G][LANES], the columns beyond the last zero; the rows of the left-hand one are read where they lie. */
+
+#ifndef FL_STRIP_WIDTH
+/* vectors of the next strip if so many columns are left */
+#define FL_STRIP_WIDTH(left) ((left) > 3 * LANES ? 4 : (left) > LANES ? 2 : 1)
+/* What is packed at a time: blocks of FL_DEPTH x FL_BREADTH of b, a strip of which stays in L1 and L2, and of
+   FL_HEIGHT x FL_DEPTH of a, which stays in L2; its rows are a little apart from a power of two. */
+#define FL_DEPTH ((ptrdiff_t)(2048 / sizeof(FL_REAL)))
+#define FL_BREADTH (32 * LANES)
+#define FL_HEIGHT (FL_ROWS * 21)
+#define FL_NARROW 256
+#define FL_PACKED_ROW (FL_DEPTH + LANES)
+#define FL_SCRATCH ((size_t)(FL_DEPTH * FL_BREADTH + FL_HEIGHT * FL_PACKED_ROW) * sizeof(FL_REAL))
+
+#define FL_STRIP(R, G)                                                                                           \
+    FL_TILE(tile##R##x##G, R, G, 1)                                                                              \
+    static void FL_X(strip##R##x##G)(const struct FL_X(strip) *s, ptrdiff_t row) {                               \
+        const FL_REAL *a[R];                                                                                     \
+        FL_REAL *c = s->c + row * s->c_row;                                                                      \
+        ptrdiff_t columns = s->columns;                                                                          \
+        VEC sum[R][G];                                                                                           \
+        EACH(r, R) a[r] = s->a + (row + r) * s->a_row;                                                           \
+        if (s->add) EACH(r, R) EACH(g, G) {                                                                      \
+            if ((g + 1) * LANES <= columns) sum[r][g] = FL_X(load)(c + r * s->c_row + g * LANES);                \
+            else sum[r][g] = FL_X(load_part)(c + r * s->c_row + g * LANES, columns - g * LANES);                 \
+        }                                                                                                        \
+        else EACH(r, R) EACH(g, G) sum[r][g] = s->bias ? FL_X(load)(s->bias + g * LANES) : (VEC){0};             \
+        FL_X(tile##R##x##G)(sum, s->k, a, s->w);                                                                 \
+        EACH(r, R) EACH(g, G) {                                                                                  \
+            if ((g + 1) * LANES <= columns) FL_X(store)(c + r * s->c_row + g * LANES, sum[r][g]);                \
+            else FL_X(store_part)(c + r * s->c_row + g * LANES, columns - g * LANES, sum[r][g]);                 \
+        }                                                                                                        \
+    }
+#define FL_STRIPS(R) FL_STRIP(R, 1) FL_STRIP(R, 2) FL_STRIP(R, 4)
+#define FL_OF_WIDTHS(R) {NULL, FL_X(strip##R##x1), FL_X(strip##R##x2), NULL, FL_X(strip##R##x4)}
+#endif
+
+/* Rows times one strip: c[i] = a[i] w, or that added to c, or to the bias. */
+struct FL_X(strip) {
+    ptrdiff_t k, a_row, c_row, columns;
+    const FL_REAL *a, *w, *bias;
+    FL_REAL *c;
+    int add;
+};
+
+static inline VEC FL_X(load_part)(const FL_REAL *p, ptrdiff_t count) {
+    VEC v = {0};
+    if (count > 0) memcpy(&v, p, (size_t)count * sizeof(FL_REAL));
+    return v;
+}
+
+static inline void FL_X(store_part)(FL_REAL *p, ptrdiff_t count, VEC v) {
+    if (count > 0) memcpy(p, &v, (size_t)count * sizeof(FL_REAL));
+}
+
+FL_STRIPS(1)
+FL_STRIPS(2)
+FL_STRIPS(3)
+#if FL_ROWS == 6
+FL_STRIPS(4)
+FL_STRIPS(5)
+FL_STRIPS(6)
+#endif
+static void (*const FL_X(strips)[][5])(const struct FL_X(strip) *, ptrdiff_t) = {
+    {NULL}, FL_OF_WIDTHS(1), FL_OF_WIDTHS(2), FL_OF_WIDTHS(3),
+#if FL_ROWS == 6
+    FL_OF_WIDTHS(4), FL_OF_WIDTHS(5), FL_OF_WIDTHS(6),
+#endif
+};
+
+static void FL_X(run_strip)(const struct FL_X(strip) *s, ptrdiff_t width, ptrdiff_t first, ptrdiff_t last) {
+    while (first < last) {
+        ptrdiff_t rows = fl_group(first, last);
+        FL_X(strips)[rows][width](s, first);
+        first += rows;
+    }
+}
+
+/* to[j * to_row + i] = from[i * from_row + j] for i < rows, j < columns */
+static void FL_X(transpose)(FL_REAL *to, ptrdiff_t to_row, const FL_REAL *from, ptrdiff_t from_row, ptrdiff_t rows,
+                            ptrdiff_t columns) {
+    ptrdiff_t i = 0;
+#if !defined(__clang__)
+    /* squares of LANES x LANES in registers: in each pass, halves of rows i and i + d change places */
+    for (; i + LANES <= rows; i += LANES) {
+        ptrdiff_t j = 0;
+        for (; j + LANES <= columns; j += LANES) {
+            VEC v[FL_BYTES / sizeof(FL_REAL)];
+            EACH(r, (int)LANES) {
+                v[r] = FL_X(load)(from + (i + r) * from_row + j);
+                __builtin_prefetch(from + (i + r + LANES) * from_row + j);
+            }
+            _Pragma("GCC unroll 4") for (int d = 1; d < (int)LANES; d *= 2) {
+                BITS low, high;
+                EACH(l, (int)LANES) {
+                    low[l] = (FL_BITS)(l & d ? l - d + (int)LANES : l);
+                    high[l] = (FL_BITS)(l & d ? l + (int)LANES : l + d);
+                }
+                EACH(r, (int)LANES) if (!(r & d)) {
+                    VEC a = v[r], b = v[r + d];
+                    v[r] = __builtin_shuffle(a, b, low);
+                    v[r + d] = __builtin_shuffle(a, b, high);
+                }
+            }
+            EACH(r, (int)LANES) FL_X(store)(to + (j + r) * to_row + i, v[r]);
+        }
+        for (; j < columns; j++)
+            for (ptrdiff_t r = i; r < i + LANES; r++) to[j * to_row + r] = from[r * from_row + j];
+    }
+#endif
+    for (; i < rows; i++)
+        for (ptrdiff_t j = 0; j < columns; j++) to[j * to_row + i] = from[i * from_row + j];
+}
+
+/* One strip, `width` vectors wide, of the matrix whose element (k, j) lies at b + k * b_k + j * b_col. */
+static void FL_X(pack_strip)(FL_REAL *to, ptrdiff_t width, const FL_REAL *b, ptrdiff_t b_k, ptrdiff_t b_col, ptrdiff_t K,
+                             ptrdiff_t columns) {
+    ptrdiff_t row = width * LANES;
+    if (columns > row) columns = row;
+    if (b_col == 1 && columns == row)
+        for (ptrdiff_t k = 0; k < K; k++)
+            for (ptrdiff_t g = 0; g < width; g++)
+            {
+                FL_X(store)(to + k * row + g * LANES, FL_X(load)(b + k * b_k + g * LANES));
+                __builtin_prefetch(b + (k + 8) * b_k + g * LANES);
+            }
+    else {
+        if (columns < row) memset(to, 0, (size_t)(K * row) * sizeof(FL_REAL));
+        if (b_col == 1)
+            for (ptrdiff_t k = 0; k < K; k++) memcpy(to + k * row, b + k * b_k, (size_t)columns * sizeof(FL_REAL));
+        else FL_X(transpose)(to, row, b, b_col, columns, K);
+    }
+}
+
+/* All strips of the weights (n, k) and of the bias (n) or NULL of an affine map. */
+static void FL_X(pack_matrix)(void *panels, void *bias, const void *w, const void *b, ptrdiff_t n, ptrdiff_t k) {
+    for (ptrdiff_t j = 0, width; j < n; j += width * LANES) {
+        width = FL_STRIP_WIDTH(n - j);
+        FL_X(pack_strip)((FL_REAL *)panels + j * k, width, (const FL_REAL *)w + j * k, 1, k, k, n - j);
+        for (ptrdiff_t l = j; l < j + width * LANES; l++)
+            ((FL_REAL *)bias)[l] = b && l < n ? ((const FL_REAL *)b)[l] : 0;
+    }
+}
+
+/* Each thread's part: of the rows where they are many, else of the strips. */
+static void FL_X(share)(ptrdiff_t m, ptrdiff_t n, int thread, int threads, ptrdiff_t rows[2], ptrdiff_t columns[2]) {
+    ptrdiff_t strips = (n + 4 * LANES - 1) / (4 * LANES);
+    int by_rows = m >= 4 * FL_ROWS * threads || m >= n;
+    rows[0] = by_rows ? m * thread / threads : 0;
+    rows[1] = by_rows ? m * (thread + 1) / threads : m;
+    columns[0] = by_rows ? 0 : strips * thread / threads * 4 * LANES;
+    columns[1] = by_rows ? n : strips * (thread + 1) / threads * 4 * LANES;
+    if (columns[1] > n) columns[1] = n;
+}
+
+static void FL_X(affine)(void *argument, int thread, struct fl_team *team) {
+    const struct fl_affine *p = argument;
+    ptrdiff_t rows[2], columns[2];
+    FL_X(share)(p->m, p->n, thread, team->size, rows, columns);
+    for (ptrdiff_t j = columns[0], width; j < columns[1]; j += width * LANES) {
+        width = FL_STRIP_WIDTH(p->n - j);
+        struct FL_X(strip) s = {p->k, p->x_row, p->y_row, p->n - j, p->x, AT(panels) + j * p->k, AT(bias) + j, AT(y) + j, 0};
+        FL_X(run_strip)(&s, width, rows[0], rows[1]);
+    }
+}
+
+/* These rows and columns of the product. */
+static void FL_X(multiply)(const struct fl_matmul *p, const ptrdiff_t rows[2], const ptrdiff_t columns[2], FL_REAL *scratch) {
+    FL_REAL *packed_b = scratch, *packed_a = packed_b + FL_DEPTH * FL_BREADTH;
+    ptrdiff_t height, depth, breadth, width;
+    for (ptrdiff_t j = columns[0]; j < columns[1] && rows[0] < rows[1]; j += breadth) {
+        breadth = columns[1] - j < FL_BREADTH ? columns[1] - j : FL_BREADTH;
+        for (ptrdiff_t k = 0; k < p->k; k += depth) {
+            depth = p->k - k < FL_DEPTH ? p->k - k : FL_DEPTH;
+            for (ptrdiff_t l = 0; l < breadth; l += width * LANES) {
+                width = FL_STRIP_WIDTH(breadth - l);
+                FL_X(pack_strip)(packed_b + l * depth, width, AT(b) + k * p->b_k + (j + l) * p->b_col, p->b_k, p->b_col,
+                                 depth, breadth - l);
+            }
+            for (ptrdiff_t i = rows[0]; i < rows[1]; i += height) {
+                const FL_REAL *a = AT(a) + i * p->a_row + k * p->a_k;
+                height = rows[1] - i < FL_HEIGHT ? rows[1] - i : FL_HEIGHT;
+                if (p->a_k != 1) FL_X(transpose)(packed_a, FL_PACKED_ROW, a, p->a_k, depth, height);
+                struct FL_X(strip) s = {depth, p->a_row, p->c_row, 0, a, NULL, NULL, NULL, p->add || k};
+                if (p->a_k != 1) s.a = packed_a, s.a_row = FL_PACKED_ROW;
+                for (ptrdiff_t l = 0; l < breadth; l += width * LANES) {
+                    width = FL_STRIP_WIDTH(breadth - l);
+                    s.w = packed_b + l * depth;
+                    s.c = AT(c) + i * p->c_row + j + l;
+                    s.columns = breadth - l;
+                    FL_X(run_strip)(&s, width, 0, height);
+                }
+            }
+        }
+    }
+}
+
+/* Where a must be transposed and has many more rows than b has columns, the product is formed transposed, so that it is
+   b that is transposed: c' = b' a', in parts of FL_BREADTH rows of c. */
+static void FL_X(multiply_transposed)(const struct fl_matmul *p, const ptrdiff_t rows[2], FL_REAL *scratch) {
+    FL_REAL *turned = scratch + FL_SCRATCH / sizeof(FL_REAL);
+    for (ptrdiff_t i = rows[0]; i < rows[1]; i += FL_BREADTH) {
+        ptrdiff_t count = rows[1] - i < FL_BREADTH ? rows[1] - i : FL_BREADTH;
+        struct fl_matmul q = {p->n, count, p->k, p->b_col, p->b_k, p->a_k, p->a_row, FL_BREADTH,
+                              p->b, AT(a) + i * p->a_row, turned, 0};
+        FL_X(multiply)(&q, (ptrdiff_t[2]){0, p->n}, (ptrdiff_t[2]){0, count}, scratch);
+        for (ptrdiff_t r = 0; r < count; r++) {
+            FL_REAL *c = AT(c) + (i + r) * p->c_row;
+            for (ptrdiff_t j = 0; j < p->n; j++) c[j] = (p->add ? c[j] : 0) + turned[j * FL_BREADTH + r];
+        }
+    }
+}
+
+static void FL_X(matmul)(void *argument, int thread, struct fl_team *team) {
+    const struct fl_matmul *p = argument;
+    FL_REAL *scratch = fl_scratch(FL_SCRATCH + (size_t)(FL_NARROW * FL_BREADTH) * sizeof(FL_REAL));
+    ptrdiff_t rows[2], columns[2];
+    if (p->a_k != 1 && p->n <= FL_NARROW && 2 * p->n <= p->m) {
+        rows[0] = p->m * thread / team->size;
+        rows[1] = p->m * (thread + 1) / team->size;
+        FL_X(multiply_transposed)(p, rows, scratch);
+    } else {
+        FL_X(share)(p->m, p->n, thread, team->size, rows, columns);
+        FL_X(multiply)(p, rows, columns, scratch);
+    }
+}
