@@ -66,17 +66,24 @@ FL_INLINE FL_X(quotient) FL_X(v_tanh)(VEC x) {
             FL_X(tile##NAME)(sum, I, x, w);                                                                     \
         }                                                                                                       \
         if (resumed) FL_X(tile##NAME)(sum, H, h, w + I * 4 * LANES);                                            \
+        /* in passes over all rows, so that the chains of several of them are under way at once */              \
+        VEC cell[R], out[R];                                                                                    \
+        FL_X(quotient) shown[R];                                                                                \
         EACH(r, R) {                                                                                            \
-            FL_X(quotient) i = FL_X(v_sigmoid)(sum[r][0]), f = FL_X(v_sigmoid)(sum[r][1]), shown;               \
-            FL_X(quotient) g = FL_X(v_tanh)(sum[r][2]), o = FL_X(v_sigmoid)(sum[r][3]);                         \
-            VEC before = resumed ? FL_X(load)(c + r * width) : FL_X(set)(0), out;                               \
-            VEC cell = f.above * before / f.below + i.above * g.above / (i.below * g.below);                    \
-            shown = FL_X(v_tanh)(cell);                                                                         \
-            out = o.above * shown.above / (o.below * shown.below);                                              \
+            FL_X(quotient) i = FL_X(v_sigmoid)(sum[r][0]), f = FL_X(v_sigmoid)(sum[r][1]), g = FL_X(v_tanh)(sum[r][2]);\
+            VEC before = resumed ? FL_X(load)(c + r * width) : FL_X(set)(0);                                    \
+            cell[r] = f.above * before / f.below + i.above * g.above / (i.below * g.below);                     \
+        }                                                                                                       \
+        EACH(r, R) shown[r] = FL_X(v_sigmoid)(sum[r][3]);                                                       \
+        EACH(r, R) {                                                                                            \
+            FL_X(quotient) o = shown[r], s = FL_X(v_tanh)(cell[r]);                                             \
+            out[r] = o.above * s.above / (o.below * s.below);                                                   \
+        }                                                                                                       \
+        EACH(r, R) {                                                                                            \
             FL_REAL *y = AT(y) + p->y_row[row + r] + t * p->y_step + unit;                                      \
-            FL_X(store)(c + r * width, cell);                                                                   \
-            FL_X(store)(h_new + r * width, out);                                                                \
-            if (unit + LANES <= H) FL_X(store)(y, out);                                                         \
+            FL_X(store)(c + r * width, cell[r]);                                                                \
+            FL_X(store)(h_new + r * width, out[r]);                                                             \
+            if (unit + LANES <= H) FL_X(store)(y, out[r]);                                                      \
             else memcpy(y, h_new + r * width, (size_t)(H - unit) * sizeof(FL_REAL));                            \
         }                                                                                                       \
     }
