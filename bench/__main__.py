@@ -1,4 +1,8 @@
-"""Measures fastlstm beside its peers: python -m bench --suite quick --threads 1 2
+"""Measures fastlstm beside its peers.
+
+    python -m bench --suite inference --threads 1 2 --json run.json
+    python -m bench compare old.json new.json
+    python -m bench docs run.json [more.json ...]       writes docs/benchmarks.md and its pictures
 
 Each contender runs in fresh processes of its own, several of each, taken in turn so that drift hits all alike, and the
 best of its processes' medians counts. Results are compared before any time is believed.
@@ -7,7 +11,6 @@ best of its processes' medians counts. Results are compared before any time is b
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import subprocess
@@ -18,96 +21,112 @@ from typing import Any
 
 import numpy as np
 
-from bench.cases import SUITES, Case
-from bench.contenders import CONTENDERS
+from bench import compare, machine, page, report
+from bench.cases import SUITES
+from bench.contenders import CONTENDERS, OURS, installed
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+LARGEST_DIFFERENCE = {"float32": 1e-3, "float64": 1e-8}
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
+def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+        prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    peers = [name for name in CONTENDERS if name not in OURS]
     parser.add_argument("--suite", choices=SUITES, default="quick")
-    parser.add_argument("--peers", nargs="*", help="default: all that are installed", choices=list(CONTENDERS)[1:])
+    parser.add_argument("--peers", nargs="*", help="default: all that are installed", choices=peers)
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
     parser.add_argument("--processes", type=int, default=3, help="of each contender (default 3)")
     parser.add_argument("--seconds", type=float, default=0.5, help="for each case and process (default 0.5)")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
+    parser.add_argument("--pictures", type=Path, help="draw the ratios and the roofline into this folder")
     return parser.parse_args(argv)
 
 
-def run_process(contender: str, threads: int, options: argparse.Namespace, path: Path) -> dict[str, Any]:
+def run_process(name: str, threads: int, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Figures of one process, by case; none where it fails, which is said."""
     environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
-    command = [contender, options.suite, options.dtype, str(threads), str(options.seconds), str(path)]
+    figures = folder / "figures.json"
+    figures.unlink(missing_ok=True)
+    command = [name, options.suite, options.dtype, str(threads), str(options.seconds), str(folder / f"{name}.npz")]
     done = subprocess.run(
-        [sys.executable, "-m", "bench.worker", *command], env=environment, stdout=subprocess.PIPE, check=True
+        [sys.executable, "-m", "bench.worker", *command, str(figures)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
     )
-    figures: dict[str, Any] = json.loads(done.stdout)
-    return figures
+    if done.returncode or not figures.exists():
+        if name in ("fastlstm", "machine"):
+            raise SystemExit(f"{name} failed:\n{done.stderr}")
+        print(f"{name} failed and is left out of this round:\n{done.stderr.strip()[-800:]}", file=sys.stderr)
+        return {}
+    found: dict[str, Any] = json.loads(figures.read_text(encoding="utf-8"))
+    return found
 
 
-def run(contenders: list[str], threads: int, options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, float]]:
-    """Figures of every process by contender and case, and each peer's largest difference from fastlstm by case."""
+def run(contenders: list[str], threads: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Figures of every process by contender and case, each one's largest difference from ours, the machine's speed."""
     figures: dict[str, Any] = {name: {} for name in contenders}
-    differences = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for _ in range(options.processes):
+    speeds, differences = [], {}
+    with tempfile.TemporaryDirectory() as name_of_folder:
+        folder = Path(name_of_folder)
+        for round_ in range(options.processes):
+            speeds.append(run_process("machine", threads, options, folder))
             for name in contenders:
-                for case, figure in run_process(name, threads, options, Path(folder, f"{name}.npz")).items():
+                print(f"\rround {round_ + 1} of {options.processes}: {name:20}", end="", file=sys.stderr, flush=True)
+                for case, figure in run_process(name, threads, options, folder).items():
                     figures[name].setdefault(case, []).append(figure)
-        ours = np.load(Path(folder, "fastlstm.npz"))
+        print("\r" + " " * 50 + "\r", end="", file=sys.stderr)
+        ours = np.load(folder / "fastlstm.npz")
         for name in contenders[1:]:
-            for key, array in np.load(Path(folder, f"{name}.npz")).items():
+            for key, array in np.load(folder / f"{name}.npz").items() if figures[name] else ():
                 worst = float(np.abs(array - ours[key]).max() / np.abs(ours[key]).max())
                 case = f"{name}/{key.rpartition('/')[0]}"
                 differences[case] = max(differences.get(case, 0), worst)
-    return figures, differences
+    return {"figures": figures, "differences": differences, "machine": machine.fastest(speeds)}
 
 
-def report(cases: list[Case], figures: dict[str, Any], differences: dict[str, float], training: bool) -> None:
-    names = list(figures)
-    print(f"{'':34}" + "".join(f"{name:>22}" for name in names) + f"{'GFLOP/s':>10}{'ratio':>8}")
-    ratios = []
-    for case in cases:
-        best = {n: min(f["median"] for f in figures[n][str(case)]) for n in names if str(case) in figures[n]}
-        line = f"{case!s:34}"
-        for name in names:
-            if name not in best:
-                line += f"{'-':>22}"
-                continue
-            spread = max(f["median"] for f in figures[name][str(case)]) / best[name] - 1
-            line += f"{best[name]:>12.1f} us +{spread:4.0%} "
-        line += f"{case.forward_flops * (3 if training else 1) / best['fastlstm'] / 1e3:>10.1f}"
-        if len(best) > 1:
-            ratios.append(min(best[n] for n in best if n != "fastlstm") / best["fastlstm"])
-            line += f"{ratios[-1]:>8.2f}"
-        print(line)
-    if ratios:
-        print(f"geometric mean of the ratios, best peer over fastlstm: {np.exp(np.mean(np.log(ratios))):.2f}")
-        print(f"largest difference between results: {max(differences.values()):.1e}")
-
-
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str]) -> int:
+    if argv[:1] == ["compare"]:
+        return compare.main(argv[1:])
+    if argv[:1] == ["docs"]:
+        return page.main(argv[1:])
     options = parse(argv)
-    installed = [name for name in CONTENDERS if importlib.util.find_spec(name) is not None]
-    contenders = [name for name in installed if name == "fastlstm" or options.peers is None or name in options.peers]
-    everything = {}
+    contenders = [
+        name
+        for name in CONTENDERS
+        if installed(name) and (name in OURS or options.peers is None or name in options.peers)
+    ]
+    if options.suite != "streaming":
+        contenders.remove("fastlstm, block")
+    result: dict[str, Any] = {
+        "suite": options.suite,
+        "dtype": options.dtype,
+        "processes": options.processes,
+        "machine": machine.describe(),
+        "threads": {},
+    }
     for threads in options.threads:
-        print(f"\nsuite {options.suite}, {options.dtype}, threads: {threads}; best median of {options.processes}")
-        figures, differences = run(contenders, threads, options)
-        limit = 1e-3 if options.dtype == "float32" else 1e-8
-        wrong = {case: value for case, value in differences.items() if not value < limit}
+        found = run(contenders, threads, options)
+        limit = LARGEST_DIFFERENCE[options.dtype]
+        wrong = {case: value for case, value in found["differences"].items() if not value < limit}
         if wrong:
             print(f"results differ, so that no time can be believed: {wrong}", file=sys.stderr)
             return 1
-        report(SUITES[options.suite], figures, differences, options.suite == "training")
-        everything[str(threads)] = {"figures": figures, "differences": differences}
+        result["threads"][str(threads)] = found
+        print(report.table(result, str(threads)))
     if options.json:
-        options.json.write_text(json.dumps(everything, indent=1), encoding="utf-8")
+        options.json.write_text(json.dumps(result, indent=1), encoding="utf-8")
+    if options.pictures:
+        from bench import pictures
+
+        pictures.draw(result, options.pictures)
     return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))

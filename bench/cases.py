@@ -21,6 +21,11 @@ class Case:
         return f"T{self.t} N{self.n} I{self.inputs} H{self.hidden}{more}{' bi' if self.directions == 2 else ''}"
 
     @property
+    def recurrent_numbers(self) -> int:
+        """Weights that are read at every step."""
+        return self.layers * self.directions * 4 * self.hidden * self.hidden
+
+    @property
     def forward_flops(self) -> int:
         """Of the matrix products of a forward pass; training counts three times as many."""
         total = 0
@@ -64,8 +69,17 @@ ONEDNN_837 = [Case(63, 1, 24, 32, directions=2), Case(31, 1, 48, 32, directions=
 # PyTorch issue 81634: a long sequence
 PYTORCH_81634 = [Case(2000, 8, 256, 256, layers=2)]
 
+# RTNeural, github.com/jatinchowdhury18/RTNeural: small models that answer sample by sample; and larger ones
+STREAMING = [Case(1, 1, 4, 4), Case(1, 1, 16, 16), Case(1, 1, 1, 24), *(Case(1, 1, h, h) for h in (64, 128, 256))]
+
+# Microseconds a step of RTNeural itself: C++, sizes fixed at compile time, -O3 for the machine, the better of its Eigen
+# and plain backends; measured apart on 2 cores with AVX-512, so that they say the order of magnitude elsewhere
+RTNEURAL = {"T1 N1 I4 H4": 0.048, "T1 N1 I16 H16": 0.056, "T1 N1 I1 H24": 0.106, "T1 N1 I64 H64": 0.86, "T1 N1 I128 H128": 2.75}
+
 SUITES = {
     "quick": [Case(100, 1, 64, 64), Case(100, 32, 64, 128), Case(30, 128, 1, 32)],
     "inference": [*TABLE, *DEEPBENCH_SERVE, *ONEDNN_837, *PYTORCH_81634],
+    "streaming": STREAMING,
     "training": [*TABLE, *DEEPBENCH_TRAIN],
 }
+MODES = {"quick": "inference", "inference": "inference", "streaming": "streaming", "training": "training"}

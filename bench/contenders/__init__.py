@@ -1,0 +1,97 @@
+"""Who is measured. Each gets the same weights and inputs and gives a call to be timed and its results to be compared.
+
+A contender is a module with `prepare(problem, mode, threads)`, which imports its framework and returns a `Call`, or
+raises LookupError where it cannot do what is asked. The modes:
+
+- inference: a pass from zero states, without whatever training needs
+- streaming: one step from the states of the one before
+- training: forward, and backward of the sum of the outputs, to the weights and to x
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.cases import Case
+
+Array = NDArray[Any]
+
+# name, module here, what must be installed
+CONTENDERS = {
+    "fastlstm": ("ours", "fastlstm"),
+    "fastlstm, block": ("ours_block", "fastlstm"),
+    "torch": ("pytorch", "torch"),
+    "torch.compile": ("pytorch_compiled", "torch"),
+    "onnxruntime": ("onnx_runtime", "onnxruntime"),
+    "openvino": ("open_vino", "openvino"),
+    "jax": ("jax_scan", "jax"),
+    "keras": ("keras_tensorflow", "keras"),
+}
+OURS = [name for name, (_, package) in CONTENDERS.items() if package == "fastlstm"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Weights under PyTorch's names, and an input (N, T, I); in streaming T is 1, and the steps are the same x again."""
+
+    case: Case
+    dtype: str
+    weights: dict[str, Array]
+    x: Array
+
+    def suffixes(self, layer: int) -> list[str]:
+        return [f"_l{layer}", f"_l{layer}_reverse"][: self.case.directions]
+
+    def rows(self, name: str, gates: list[int]) -> Array:
+        """A weight or bias with its four blocks of rows in this order of the gates i, f, g, o."""
+        value = self.weights[name]
+        return value.reshape(4, self.case.hidden, -1)[gates].reshape(value.shape)
+
+
+@dataclass(frozen=True)
+class Call:
+    """`call()` is what is timed, `steps` times over; `results()` gives the arrays of the last one, y (N, T, ·) first."""
+
+    call: Callable[[], Any]
+    results: Callable[[], list[Array]]
+    steps: int = 1
+
+
+STREAMED = 4
+"""Steps after which the results of streams are compared."""
+
+
+def make_problem(case: Case, dtype: str) -> Problem:
+    rng = np.random.default_rng(0)
+    bound = case.hidden**-0.5
+    weights = {}
+    for layer in range(case.layers):
+        inputs = case.inputs if layer == 0 else case.directions * case.hidden
+        for suffix in [f"_l{layer}", f"_l{layer}_reverse"][: case.directions]:
+            shapes = {"weight_ih": inputs, "weight_hh": case.hidden, "bias_ih": None, "bias_hh": None}
+            for name, width in shapes.items():
+                shape = (4 * case.hidden,) if width is None else (4 * case.hidden, width)
+                weights[name + suffix] = rng.uniform(-bound, bound, shape).astype(dtype)
+    return Problem(case, dtype, weights, rng.standard_normal((case.n, case.t, case.inputs)).astype(dtype))
+
+
+def installed(name: str) -> bool:
+    return importlib.util.find_spec(CONTENDERS[name][1]) is not None
+
+
+def prepare(name: str, problem: Problem, mode: str, threads: int) -> Call:
+    module = importlib.import_module(f"bench.contenders.{CONTENDERS[name][0]}")
+    call: Call = module.prepare(problem, mode, threads)
+    return call
+
+
+def only(condition: bool, why: str) -> None:
+    if not condition:
+        raise LookupError(why)

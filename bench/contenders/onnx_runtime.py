@@ -1,0 +1,85 @@
+"""ONNX Runtime on a chain of ONNX LSTM nodes. Its inputs are (T, N, I), as the operator wants them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import helper, numpy_helper
+
+from bench.contenders import STREAMED, Array, Call, Problem, only
+
+ONNX_GATES = [0, 3, 1, 2]
+"""i, o, f, c"""
+
+
+def prepare(problem: Problem, mode: str, threads: int) -> Call:
+    only(mode != "training" and problem.dtype == "float32", "ONNX Runtime infers in float32")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    session = ort.InferenceSession(model_of(problem, mode), options, providers=["CPUExecutionProvider"])
+    return call_of(problem, mode, lambda feed: session.run(None, feed))
+
+
+def call_of(problem: Problem, mode: str, run: Any) -> Call:
+    """A call of `run`, from a dict of inputs to the outputs y, h, c."""
+    case = problem.case
+    feed = {"x": np.ascontiguousarray(problem.x.transpose(1, 0, 2))}
+    zeros = np.zeros((case.directions, case.n, case.hidden), problem.dtype)
+
+    def results(y: Array) -> list[Array]:
+        return [np.asarray(y).transpose(2, 0, 1, 3).reshape(case.n, case.t, -1)]
+
+    if mode == "inference":
+        return Call(lambda: run(feed), lambda: results(run(feed)[0]))
+    feed.update(h0=zeros, c0=zeros)
+
+    def step() -> Array:
+        y, feed["h0"], feed["c0"] = run(feed)
+        out: Array = y
+        return out
+
+    def streamed() -> list[Array]:
+        feed.update(h0=zeros, c0=zeros)
+        return [results(step()) for _ in range(STREAMED)][-1]
+
+    return Call(step, streamed)
+
+
+def model_of(problem: Problem, mode: str) -> bytes:
+    case = problem.case
+    direction = "bidirectional" if case.directions == 2 else "forward"
+    nodes, tensors, value = [], [], "x"
+    state = mode == "streaming"
+    for layer in range(case.layers):
+        suffixes = problem.suffixes(layer)
+        biases = [[problem.rows(name + s, ONNX_GATES) for name in ("bias_ih", "bias_hh")] for s in suffixes]
+        parts = {
+            "W": np.stack([problem.rows("weight_ih" + s, ONNX_GATES) for s in suffixes]),
+            "R": np.stack([problem.rows("weight_hh" + s, ONNX_GATES) for s in suffixes]),
+            "B": np.stack([np.concatenate(pair) for pair in biases]),
+        }
+        tensors += [numpy_helper.from_array(array, f"{name}{layer}") for name, array in parts.items()]
+        names = [value, *(f"{name}{layer}" for name in parts), *(["", "h0", "c0"] if state else [])]
+        last = layer == case.layers - 1
+        out = "y" if last else f"y{layer}"
+        outputs = [out, "h", "c"] if state else [out]
+        nodes.append(helper.make_node("LSTM", names, outputs, hidden_size=case.hidden, direction=direction))
+        if not last:  # (T, D, N, H) to (T, N, D·H)
+            tensors.append(numpy_helper.from_array(np.array([0, 0, -1]), f"shape{layer}"))
+            nodes.append(helper.make_node("Transpose", [out], [f"t{layer}"], perm=[0, 2, 1, 3]))
+            nodes.append(helper.make_node("Reshape", [f"t{layer}", f"shape{layer}"], [f"x{layer}"]))
+            value = f"x{layer}"
+
+    def of(name: str, *shape: int) -> Any:
+        return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+
+    held = (case.directions, case.n, case.hidden)
+    inputs = [of("x", case.t, case.n, case.inputs), *([of("h0", *held), of("c0", *held)] if state else [])]
+    outputs = [of("y", case.t, case.directions, case.n, case.hidden), *([of("h", *held), of("c", *held)] if state else [])]
+    graph = helper.make_graph(nodes, "lstm", inputs, outputs, tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
+    content: bytes = model.SerializeToString()
+    return content

@@ -1,0 +1,26 @@
+"""OpenVINO on the same ONNX model, in float32 and for latency."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import openvino as ov
+
+from bench.contenders import Call, Problem, only
+from bench.contenders.onnx_runtime import call_of, model_of
+
+
+def prepare(problem: Problem, mode: str, threads: int) -> Call:
+    only(mode != "training" and problem.dtype == "float32", "OpenVINO infers, here in float32")
+    core = ov.Core()
+    model = core.read_model(model_of(problem, mode))
+    options = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    request = core.compile_model(model, "CPU", options).create_infer_request()
+
+    def run(feed: dict[str, Any]) -> list[Any]:
+        found = request.infer(feed, share_inputs=True, share_outputs=True)
+        # the next call overwrites the outputs, which a stream feeds back
+        return [found[0], *(np.array(found[k]) for k in range(1, len(found)))]
+
+    return call_of(problem, mode, run)

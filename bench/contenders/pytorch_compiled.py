@@ -1,0 +1,20 @@
+"""PyTorch's nn.LSTM through torch.compile, where that works."""
+
+from __future__ import annotations
+
+import torch
+
+from bench.contenders import Call, Problem, only
+from bench.contenders.pytorch import inference, module_of
+
+
+def prepare(problem: Problem, mode: str, threads: int) -> Call:
+    only(mode != "training", "measured in inference")
+    torch._dynamo.reset()
+    compiled = torch.compile(module_of(problem, threads))
+    made = inference(compiled, problem, mode)
+    try:
+        made.call()
+    except Exception as error:  # it has many ways to fail: no compiler, an unknown operator
+        raise LookupError(f"torch.compile: {error}") from error
+    return made

@@ -1,0 +1,67 @@
+"""docs/benchmarks.md from runs: python -m bench docs run.json [more.json ...]"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from bench import pictures, report
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+HEAD = """# Benchmarks
+
+This page is made by `python -m bench docs` from the runs that are described in it. To measure on your own machine:
+
+    pip install '.[bench]'
+    python -m bench --suite inference --threads 1 2 --json run.json --pictures pictures
+    python -m bench compare before.json after.json
+
+Every contender runs in fresh processes of its own, several of each, taken in turn; of each the best of the processes'
+medians counts, and the spread is how much longer the worst one took. All have the same weights, inputs and number of
+processors, and their results are compared before any time is believed. Times are in microseconds. The ratio is the time
+of the best peer over that of fastlstm; more than 1 means that fastlstm is faster. The share is that of the floor: of the
+machine's multiply-adds ("FMA"), or of its bandwidth for reading the recurrent weights once a step from the level of
+memory that holds them ("L2", "L3", "memory"), whichever takes longer. A share above 100 % means that part of the weights
+stayed in a nearer cache from one step to the next. T is the number of steps, N the batch, I the features, H the units.
+"""
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench docs", description=__doc__)
+    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--folder", type=Path, default=DOCS, help="where to write (default: docs)")
+    options = parser.parse_args(argv)
+    parts = [HEAD]
+    described = None
+    for path in options.runs:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        if result["machine"] != described:
+            described = result["machine"]
+            parts.append("## The machine\n\n" + "\n".join(f"- {name}: {text}" for name, text in described.items()) + "\n")
+        parts.append(section(result, options.folder))
+    (options.folder / "benchmarks.md").write_text("\n".join(parts), encoding="utf-8")
+    return 0
+
+
+def section(result: report.Result, folder: Path) -> str:
+    lines = [f"## {result['suite'].capitalize()}, {result['dtype']}", ""]
+    for path in pictures.draw(result, folder / "pictures"):
+        lines += [f"![{path.stem}](pictures/{path.name})", ""]
+    for threads, part in result["threads"].items():
+        found = report.rows(result, threads)
+        names = list(part["figures"])
+        lines += [f"### Threads: {threads}", "", *(line + "  " for line in report.header(result, threads)), ""]
+        lines.append("| case | " + " | ".join(names) + " | GFLOP/s | share | ratio |")
+        lines.append("|---|" + "---:|" * (len(names) + 3))
+        for row in found:
+            times = [f"{row.best[n]:.4g} (+{row.spread[n] - 1:.0%})" if n in row.best else "–" for n in names]
+            ratio = f"{row.ratio:.2f}" if row.ratio else "–"
+            lines.append(
+                f"| {row.case} | " + " | ".join(times) + f" | {row.gflops:.1f} | {row.share:.0%} {row.bound} | {ratio} |"
+            )
+        lines += ["", *(line + "  " for line in report.footer(result, threads, found)), ""]
+    if result["suite"] == "streaming":
+        lines += ["fastlstm is one step from Python; \"fastlstm, block\" a step of `Stream.run` on a block of 1,000.", ""]
+    return "\n".join(lines)
