@@ -88,48 +88,53 @@ FL_INLINE FL_X(quotient) FL_X(v_tanh)(VEC x) {
         }                                                                                                       \
     }
 
-#define FL_ROUTINES(NAME, R, DEEP) FL_TILE(tile##NAME, R, 4, DEEP) FL_PROJECT(NAME, R) FL_CELL(NAME, R)
+#define FL_ROUTINES(NAME, R, AHEAD) FL_TILE(tile##NAME, R, 4, 1, AHEAD) FL_PROJECT(NAME, R) FL_CELL(NAME, R)
+#define FL_LARGE (3 << 19) /* bytes of a thread's weights from which on they do not stay in its caches */
 #endif
 
-FL_TILE(tile1_deep, 1, 4, FL_DEEP1) FL_CELL(1_deep, 1)
-FL_TILE(tile2_deep, 2, 4, FL_DEEP2) FL_CELL(2_deep, 2)
-FL_ROUTINES(1, 1, 1)
-FL_ROUTINES(2, 2, 1)
-FL_ROUTINES(3, 3, 1)
+FL_TILE(tile1_deep, 1, 4, FL_DEEP1, 0) FL_CELL(1_deep, 1)
+FL_TILE(tile2_deep, 2, 4, FL_DEEP2, 0) FL_CELL(2_deep, 2)
+FL_ROUTINES(1, 1, 0)
+FL_ROUTINES(2, 2, 0)
+FL_ROUTINES(3, 3, 0)
+FL_ROUTINES(3_ahead, 3, FL_AHEAD)
 #if FL_ROWS == 6
-FL_ROUTINES(4, 4, 1)
-FL_ROUTINES(5, 5, 1)
-FL_ROUTINES(6, 6, 1)
+FL_ROUTINES(4, 4, 0)
+FL_ROUTINES(5, 5, 0)
+FL_ROUTINES(6, 6, 0)
+FL_ROUTINES(4_ahead, 4, FL_AHEAD)
+FL_ROUTINES(5_ahead, 5, FL_AHEAD)
+FL_ROUTINES(6_ahead, 6, FL_AHEAD)
+#define FL_OF_ROWS(f, more) FL_X(f##3##more), FL_X(f##4##more), FL_X(f##5##more), FL_X(f##6##more)
+#else
+#define FL_OF_ROWS(f, more) FL_X(f##3##more)
 #endif
 
 typedef void (*FL_X(routine))(const struct fl_pass *p, ptrdiff_t t, ptrdiff_t block, ptrdiff_t row);
-static const FL_X(routine) FL_X(project)[] = {
-    NULL, FL_X(project1), FL_X(project2), FL_X(project3),
-#if FL_ROWS == 6
-    FL_X(project4), FL_X(project5), FL_X(project6),
-#endif
-};
-static const FL_X(routine) FL_X(cell)[] = {
-    NULL, FL_X(cell1), FL_X(cell2), FL_X(cell3),
-#if FL_ROWS == 6
-    FL_X(cell4), FL_X(cell5), FL_X(cell6),
-#endif
-};
+/* by the number of rows; for weights that are near, and for such as come from afar */
+static const FL_X(routine) FL_X(project)[2][FL_ROWS + 1] = {
+    {NULL, FL_X(project1), FL_X(project2), FL_OF_ROWS(project, )},
+    {NULL, FL_X(project1), FL_X(project2), FL_OF_ROWS(project, _ahead)}};
+static const FL_X(routine) FL_X(cell)[2][FL_ROWS + 1] = {
+    {NULL, FL_X(cell1), FL_X(cell2), FL_OF_ROWS(cell, )}, {NULL, FL_X(cell1), FL_X(cell2), FL_OF_ROWS(cell, _ahead)}};
 /* for batches of 1 and 2, whose few sums would else wait for each other */
-static const FL_X(routine) FL_X(deep_cell)[] = {NULL, FL_X(cell1_deep), FL_X(cell2_deep)};
+static const FL_X(routine) FL_X(deep_cell)[2][FL_ROWS + 1] = {
+    {NULL, FL_X(cell1_deep), FL_X(cell2_deep)}, {NULL, FL_X(cell1_deep), FL_X(cell2_deep)}};
+#undef FL_OF_ROWS
 
-static void FL_X(in_groups)(const FL_X(routine) *routines, const struct fl_pass *p, ptrdiff_t t, ptrdiff_t block,
-                            ptrdiff_t first, ptrdiff_t last) {
-    while (first < last) {
+/* The first group of rows fetches the weights for the others. */
+static void FL_X(in_groups)(const FL_X(routine) routines[2][FL_ROWS + 1], const struct fl_pass *p, ptrdiff_t t,
+                            ptrdiff_t block, ptrdiff_t first, ptrdiff_t last, int afar) {
+    for (; first < last; afar = 0) {
         ptrdiff_t rows = fl_group(first, last);
-        routines[rows](p, t, block, first);
+        routines[afar][rows](p, t, block, first);
         first += rows;
     }
 }
 
 static void FL_X(forward)(void *pass, int thread, struct fl_team *team) {
     struct fl_pass mine = *(const struct fl_pass *)pass, *p = &mine;
-    const FL_X(routine) *cell = p->N <= 2 ? FL_X(deep_cell) : FL_X(cell);
+    const FL_X(routine) (*cell)[FL_ROWS + 1] = p->N <= 2 ? FL_X(deep_cell) : FL_X(cell);
     ptrdiff_t blocks = p->width / LANES, first = 0, last = p->N, block0 = 0, block1 = blocks, known = 0;
     if (p->by_units) {
         block0 = blocks * thread / team->size;
@@ -143,16 +148,17 @@ static void FL_X(forward)(void *pass, int thread, struct fl_team *team) {
     p->first = first;
     p->count = last - first;
     if (!p->count) return;
+    const int afar = (block1 - block0) * (p->projected ? p->H : p->I + p->H) * 4 * FL_BYTES > FL_LARGE;
     for (ptrdiff_t t = 0; t < p->T; t++) {
         ptrdiff_t end = p->alive[t] < last ? p->alive[t] : last, steps = 1;
         if (p->projected) steps = t % p->chunk ? 0 : p->T - t < p->chunk ? p->T - t : p->chunk;
         if (p->below && known < t + steps) known = fl_wait(&p->below->done, t + steps);
         if (p->projected && steps)
             for (ptrdiff_t block = block0; block < block1; block++)
-                FL_X(in_groups)(FL_X(project), p, t, block, 0, steps * p->count);
+                FL_X(in_groups)(FL_X(project), p, t, block, 0, steps * p->count, afar);
         /* to and fro, so that each step begins with the weights that the last one left in the caches */
         for (ptrdiff_t b = block0; b < block1; b++)
-            FL_X(in_groups)(cell, p, t, t & 1 ? block0 + block1 - 1 - b : b, first, end);
+            FL_X(in_groups)(cell, p, t, t & 1 ? block0 + block1 - 1 - b : b, first, end, afar);
         if (p->by_units) fl_barrier(team);
         if (team->size == 1) atomic_store_explicit(&((struct fl_pass *)pass)->done, t + 1, memory_order_release);
     }

@@ -14,7 +14,7 @@
 #define FL_SCRATCH ((size_t)(FL_DEPTH * FL_BREADTH + FL_HEIGHT * FL_PACKED_ROW) * sizeof(FL_REAL))
 
 #define FL_STRIP(R, G)                                                                                           \
-    FL_TILE(tile##R##x##G, R, G, 1)                                                                              \
+    FL_TILE(tile##R##x##G, R, G, 1, 0)                                                                              \
     static void FL_X(strip##R##x##G)(const struct FL_X(strip) *s, ptrdiff_t row) {                               \
         const FL_REAL *a[R];                                                                                     \
         FL_REAL *c = s->c + row * s->c_row;                                                                      \

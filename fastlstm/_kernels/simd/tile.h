@@ -2,6 +2,7 @@
 #ifndef FASTLSTM_TILE_H
 #define FASTLSTM_TILE_H
 
+#define FL_AHEAD 32
 #define FL_INLINE static inline __attribute__((always_inline))
 #define VEC FL_X(vec)
 #define BITS FL_X(bits)
@@ -20,8 +21,9 @@ FL_INLINE ptrdiff_t fl_group(ptrdiff_t first, ptrdiff_t last) {
 }
 
 /* sum[r][g] += sum over k of a[r][k] w[k][g], DEEP values of k at a time, for R rows and G vectors. The order of the
-   additions, and with it every bit of the result, depends on DEEP but on neither R nor G. */
-#define FL_TILE(NAME, R, G, DEEP)                                                                               \
+   additions, and with it every bit of the result, depends on DEEP but on neither R nor G. With AHEAD, the weights of so
+   many k later are asked for in time: for those that must come from beyond the core's own caches. */
+#define FL_TILE(NAME, R, G, DEEP, AHEAD)                                                                        \
     FL_INLINE void FL_X(NAME)(VEC sum[R][G], ptrdiff_t K, const FL_REAL *const *a, const FL_REAL *w) {          \
         VEC part[DEEP][R][G];                                                                                   \
         ptrdiff_t k = 0;                                                                                        \
@@ -29,6 +31,7 @@ FL_INLINE ptrdiff_t fl_group(ptrdiff_t first, ptrdiff_t last) {
         for (; k + DEEP <= K; k += DEEP) EACH(u, DEEP) {                                                        \
             VEC b[G];                                                                                           \
             EACH(g, G) b[g] = FL_X(load)(w + ((k + u) * G + g) * LANES);                                        \
+            if (AHEAD) EACH(g, G) __builtin_prefetch(w + ((k + u + AHEAD) * G + g) * LANES);                    \
             EACH(r, R) {                                                                                        \
                 VEC x = FL_X(set)(a[r][k + u]);                                                                 \
                 EACH(g, G) part[u][r][g] += x * b[g];                                                           \
