@@ -21,8 +21,7 @@ def config() -> dict[str, str]:
         "python": platform.python_version(),
         "numpy, scipy": f"{np.__version__}, {scipy.__version__}",
         "machine": f"{platform.machine()}, {platform.system()}",
-        "inference": f"packed kernels, {cpu.isa()}" if cpu.isa() != "plain" else "plain kernels on BLAS",
-        "training": "plain kernels on BLAS",
+        "kernels": f"packed, {cpu.isa()}" if cpu.isa() != "plain" else "plain, on BLAS",
         "BLAS": f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip(),
         "threads": str(get_num_threads()),
     }

@@ -6,16 +6,15 @@ import os
 from pathlib import Path
 
 from fastlstm import _check
-
-_chosen: int | None = None
+from fastlstm._kernels import cpu
 
 
 def set_num_threads(n: int | None) -> None:
-    """Let inference use up to n threads; None goes back to the default.
+    """Let the kernels use up to n threads; None goes back to the default.
 
-    Small work is never spread. Training runs on SciPy's BLAS, whose threads are its own: OPENBLAS_NUM_THREADS in the
-    environment sets them. The default is FASTLSTM_NUM_THREADS, or else the number of processors that this process
-    may run on, by its affinity and its control group's quota.
+    Small work is never spread, and no number of threads changes a bit of a result. The default is FASTLSTM_NUM_THREADS,
+    or else the number of processors that this process may run on, by its affinity and its control group's quota. (On
+    the plain path, FASTLSTM_ISA=plain, all runs on SciPy's BLAS, and OPENBLAS_NUM_THREADS sets its threads.)
 
     Examples
     --------
@@ -26,14 +25,12 @@ def set_num_threads(n: int | None) -> None:
     >>> fl.set_num_threads(None)
     """
     global _chosen
-    _chosen = None if n is None else _check.positive_int(n, "n")
+    _chosen = _default() if n is None else _check.positive_int(n, "n")
+    cpu.allow(_chosen)
 
 
 def get_num_threads() -> int:
     """The largest number of threads that a call may use."""
-    global _chosen
-    if _chosen is None:
-        _chosen = _default()
     return _chosen
 
 
@@ -57,3 +54,7 @@ def _quota(path: Path) -> int:
         return 1 << 16 if allowed == "max" else int(allowed) // int(period)
     except (OSError, ValueError):
         return 1 << 16
+
+
+_chosen = _default()
+cpu.allow(_chosen)

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "_check": {"_kernels"},
     "parameter": {"_check"},
     "workspace": set(),
-    "threads": {"_check"},
+    "threads": {"_check", "_kernels"},
     "config": {"_kernels", "_version", "threads"},
     "init": set(),
     "activations": {"_check", "_kernels"},

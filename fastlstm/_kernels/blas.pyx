@@ -1,4 +1,4 @@
-"""Row-major matrix products over BLAS: the only module that knows scipy's BLAS.
+"""Row-major matrix products: on the packed kernels, or on the plain path on scipy's BLAS, which only this module knows.
 
 Design: BLAS is column-major and takes C ints. A row-major C = A·B is the column-major Cᵀ = Bᵀ·Aᵀ, so operands are
 swapped here, once, and nowhere else. Sizes come as Py_ssize_t and are checked against INT_MAX here, once.
@@ -9,6 +9,7 @@ from libc.string cimport memset
 
 from scipy.linalg.cython_blas cimport dgemm, dgemv, sgemm, sgemv
 
+from fastlstm._kernels.cpu cimport allowed, fl_matmul, functions, run, table
 from fastlstm._kernels.real cimport real
 
 
@@ -20,7 +21,7 @@ cdef int too_large(Py_ssize_t size) except -1 nogil:
 
 
 # C := op(A)·op(B) + beta·C; C is (m, n), op(A) (m, k), op(B) (k, n), rows lda, ldb, ldc elements apart.
-# C is not read where beta is 0.
+# beta is 0 or 1; C is not read where it is 0.
 cdef int gemm(
     Transpose trans_a, Transpose trans_b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
     const real* a, Py_ssize_t lda, const real* b, Py_ssize_t ldb,
@@ -30,6 +31,12 @@ cdef int gemm(
     if largest > INT_MAX:
         too_large(largest)
     if m == 0 or n == 0:
+        return 0
+    if table() != NULL and k > 0:
+        multiply(
+            m, n, k, a, 1 if trans_a == TRANS else lda, lda if trans_a == TRANS else 1,
+            b, 1 if trans_b == TRANS else ldb, ldb if trans_b == TRANS else 1, beta != 0, c, ldc,
+        )
         return 0
     cdef char ta = b'T' if trans_a == TRANS else b'N'
     cdef char tb = b'T' if trans_b == TRANS else b'N'
@@ -55,7 +62,18 @@ cdef int gemm(
     return 0
 
 
+cdef void multiply(
+    Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real* a, Py_ssize_t a_row, Py_ssize_t a_k,
+    const real* b, Py_ssize_t b_k, Py_ssize_t b_col, bint add, real* c, Py_ssize_t c_row,
+) noexcept nogil:
+    cdef fl_matmul p
+    p.m, p.n, p.k, p.a_row, p.a_k, p.b_k, p.b_col, p.c_row = m, n, k, a_row, a_k, b_k, b_col, c_row
+    p.a, p.b, p.c, p.add = a, b, c, add
+    run(functions(real is float).matmul, &p, 1 if 2.0 * m * n * k < SMALL else allowed())
+
+
 cdef enum:
+    SMALL = 2000000                                     # operations below which a second thread is not worth waking
     COLUMNS = 64
     ROWS = 128
 

@@ -72,6 +72,7 @@ cdef extern from "simd/table.h" nogil:
 
 
 cdef const fl_kernels* table() noexcept nogil
+cdef int allowed() noexcept nogil
 cdef const fl_functions* functions(bint single) noexcept nogil
 cdef void run(fl_job job, void* argument, int threads) noexcept nogil
 cdef fl_job side_by_side() noexcept nogil

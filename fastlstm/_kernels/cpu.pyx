@@ -21,6 +21,7 @@ cdef extern from "simd/table.h" nogil:
 
 
 cdef const fl_kernels* kernels = NULL
+cdef int most_threads = 1
 
 
 cdef const fl_kernels* table() noexcept nogil:
@@ -31,12 +32,22 @@ cdef const fl_functions* functions(bint single) noexcept nogil:
     return &kernels.f if single else &kernels.d
 
 
+cdef int allowed() noexcept nogil:
+    return most_threads
+
+
 cdef void run(fl_job job, void* argument, int threads) noexcept nogil:
     fl_run(job, argument, threads)
 
 
 cdef fl_job side_by_side() noexcept nogil:
     return fl_run_side_by_side
+
+
+def allow(int threads):
+    """Let the matrix products of training use so many threads."""
+    global most_threads
+    most_threads = threads
 
 
 def choose(str isa):

@@ -46,12 +46,12 @@ struct FL_X(strip) {
 
 static inline VEC FL_X(load_part)(const FL_REAL *p, ptrdiff_t count) {
     VEC v = {0};
-    if (count > 0) memcpy(&v, p, (size_t)count * sizeof(FL_REAL));
+    for (int l = 0; l < (int)LANES && l < count; l++) v[l] = p[l];
     return v;
 }
 
 static inline void FL_X(store_part)(FL_REAL *p, ptrdiff_t count, VEC v) {
-    if (count > 0) memcpy(p, &v, (size_t)count * sizeof(FL_REAL));
+    for (int l = 0; l < (int)LANES && l < count; l++) p[l] = v[l];
 }
 
 FL_STRIPS(1)
@@ -133,8 +133,57 @@ static void FL_X(pack_strip)(FL_REAL *to, ptrdiff_t width, const FL_REAL *b, ptr
     }
 }
 
+/* c[i] = a[i] b + start (or + c[i]) for vectors b: the inner products that a single column takes. The order of additions
+   does not depend on how many rows there are. */
+static void FL_X(inner)(const FL_REAL *a, ptrdiff_t a_row, const FL_REAL *b, ptrdiff_t k, FL_REAL start, int add, FL_REAL *c,
+                        ptrdiff_t c_row, ptrdiff_t rows) {
+    for (ptrdiff_t i = 0; i < rows; i += 4) {
+        int some = rows - i < 4 ? (int)(rows - i) : 4;
+        VEC sum[4] = {{0}, {0}, {0}, {0}};
+        const FL_REAL *row[4];
+        EACH(r, 4) row[r] = a + (i + (r < some ? r : 0)) * a_row;
+        ptrdiff_t l = 0;
+        for (; l + LANES <= k; l += LANES) {
+            VEC v = FL_X(load)(b + l);
+            EACH(r, 4) sum[r] += FL_X(load)(row[r] + l) * v;
+        }
+        if (l < k) {
+            VEC v = FL_X(load_part)(b + l, k - l);
+            EACH(r, 4) sum[r] += FL_X(load_part)(row[r] + l, k - l) * v;
+        }
+        for (int r = 0; r < some; r++) {
+            FL_REAL *out = c + (i + r) * c_row, total = 0;
+            for (int lane = 0; lane < (int)LANES; lane++) total += sum[r][lane];
+            *out = total + (add ? *out : start);
+        }
+    }
+}
+
+/* c = a b or c += a b for a single row a, whose numbers lie a_k apart, and columns of b that lie side by side. */
+static void FL_X(outer)(const struct fl_matmul *p, ptrdiff_t first, ptrdiff_t last) {
+    for (ptrdiff_t j = first; j < last; j += 4 * LANES) {
+        const FL_REAL *a = AT(a), *b = AT(b) + j;
+        FL_REAL *c = AT(c) + j;
+        ptrdiff_t columns = last - j;
+        VEC sum[4] = {{0}, {0}, {0}, {0}};
+        if (p->add) EACH(g, 4) sum[g] = FL_X(load_part)(c + g * LANES, columns - g * LANES);
+        if (columns >= 4 * LANES)
+            for (ptrdiff_t k = 0; k < p->k; k++)
+                EACH(g, 4) sum[g] += FL_X(set)(a[k * p->a_k]) * FL_X(load)(b + k * p->b_k + g * LANES);
+        else
+            for (ptrdiff_t k = 0; k < p->k; k++)
+                EACH(g, 4) sum[g] += FL_X(set)(a[k * p->a_k]) * FL_X(load_part)(b + k * p->b_k + g * LANES, columns - g * LANES);
+        EACH(g, 4) FL_X(store_part)(c + g * LANES, columns - g * LANES, sum[g]);
+    }
+}
+
 /* All strips of the weights (n, k) and of the bias (n) or NULL of an affine map. */
 static void FL_X(pack_matrix)(void *panels, void *bias, const void *w, const void *b, ptrdiff_t n, ptrdiff_t k) {
+    if (n == 1) { /* for inner products */
+        memcpy(panels, w, (size_t)k * sizeof(FL_REAL));
+        *(FL_REAL *)bias = b ? *(const FL_REAL *)b : 0;
+        return;
+    }
     for (ptrdiff_t j = 0, width; j < n; j += width * LANES) {
         width = FL_STRIP_WIDTH(n - j);
         FL_X(pack_strip)((FL_REAL *)panels + j * k, width, (const FL_REAL *)w + j * k, 1, k, k, n - j);
@@ -158,6 +207,11 @@ static void FL_X(affine)(void *argument, int thread, struct fl_team *team) {
     const struct fl_affine *p = argument;
     ptrdiff_t rows[2], columns[2];
     FL_X(share)(p->m, p->n, thread, team->size, rows, columns);
+    if (p->n == 1) {
+        FL_X(inner)(AT(x) + rows[0] * p->x_row, p->x_row, AT(panels), p->k, *AT(bias), 0, AT(y) + rows[0] * p->y_row, p->y_row,
+                    rows[1] - rows[0]);
+        return;
+    }
     for (ptrdiff_t j = columns[0], width; j < columns[1]; j += width * LANES) {
         width = FL_STRIP_WIDTH(p->n - j);
         struct FL_X(strip) s = {p->k, p->x_row, p->y_row, p->n - j, p->x, AT(panels) + j * p->k, AT(bias) + j, AT(y) + j, 0};
@@ -216,7 +270,15 @@ static void FL_X(matmul)(void *argument, int thread, struct fl_team *team) {
     const struct fl_matmul *p = argument;
     FL_REAL *scratch = fl_scratch(FL_SCRATCH + (size_t)(FL_NARROW * FL_BREADTH) * sizeof(FL_REAL));
     ptrdiff_t rows[2], columns[2];
-    if (p->a_k != 1 && p->n <= FL_NARROW && 2 * p->n <= p->m) {
+    if (p->n == 1 && p->a_k == 1 && p->b_k == 1) {
+        ptrdiff_t first = p->m * thread / team->size, last = p->m * (thread + 1) / team->size;
+        FL_X(inner)(AT(a) + first * p->a_row, p->a_row, p->b, p->k, 0, p->add, AT(c) + first * p->c_row, p->c_row, last - first);
+    } else if (p->m == 1 && p->a_k == 1 && p->b_k == 1) {
+        ptrdiff_t first = p->n * thread / team->size, last = p->n * (thread + 1) / team->size;
+        FL_X(inner)(AT(b) + first * p->b_col, p->b_col, p->a, p->k, 0, p->add, AT(c) + first, 1, last - first);
+    } else if (p->m == 1 && p->b_col == 1) {
+        FL_X(outer)(p, p->n * thread / team->size, p->n * (thread + 1) / team->size);
+    } else if (p->a_k != 1 && p->n <= FL_NARROW && 2 * p->n <= p->m) {
         rows[0] = p->m * thread / team->size;
         rows[1] = p->m * (thread + 1) / team->size;
         FL_X(multiply_transposed)(p, rows, scratch);
