@@ -74,7 +74,7 @@ STREAMING = [Case(1, 1, 4, 4), Case(1, 1, 16, 16), Case(1, 1, 1, 24), *(Case(1, 
 
 # Microseconds a step of RTNeural itself: C++, sizes fixed at compile time, -O3 for the machine, the better of its Eigen
 # and plain backends; measured apart on 2 cores with AVX-512, so that they say the order of magnitude elsewhere
-RTNEURAL = {"T1 N1 I4 H4": 0.048, "T1 N1 I16 H16": 0.056, "T1 N1 I1 H24": 0.106, "T1 N1 I64 H64": 0.86, "T1 N1 I128 H128": 2.75}
+RTNEURAL = {"4 to 4": 0.048, "16 to 16": 0.056, "1 to 24": 0.106, "64 to 64": 0.86, "128 to 128": 2.75}
 
 SUITES = {
     "quick": [Case(100, 1, 64, 64), Case(100, 32, 64, 128), Case(30, 128, 1, 32)],

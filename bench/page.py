@@ -20,11 +20,12 @@ This page is made by `python -m bench docs` from the runs that are described in 
 
 Every contender runs in fresh processes of its own, several of each, taken in turn; of each the best of the processes'
 medians counts, and the spread is how much longer the worst one took. All have the same weights, inputs and number of
-processors, and their results are compared before any time is believed. Times are in microseconds. The ratio is the time
-of the best peer over that of fastlstm; more than 1 means that fastlstm is faster. The share is that of the floor: of the
-machine's multiply-adds ("FMA"), or of its bandwidth for reading the recurrent weights once a step from the level of
-memory that holds them ("L2", "L3", "memory"), whichever takes longer. A share above 100 % means that part of the weights
-stayed in a nearer cache from one step to the next. T is the number of steps, N the batch, I the features, H the units.
+processors, and their results are compared before any time is believed. Times are in microseconds. The ratio is the
+time of the best peer over that of fastlstm; more than 1 means that fastlstm is faster. The share is that of the floor:
+of the machine's multiply-adds ("FMA"), or of its bandwidth for reading the recurrent weights once a step from the level
+of memory that holds them ("L2", "L3", "memory"), whichever takes longer. A share above 100 % means that part of the
+weights stayed in a nearer cache from one step to the next. T is the number of steps, N the batch, I the features, H the
+units; "x2" two layers, "bi" both directions.
 """
 
 
@@ -39,7 +40,9 @@ def main(argv: list[str]) -> int:
         result = json.loads(path.read_text(encoding="utf-8"))
         if result["machine"] != described:
             described = result["machine"]
-            parts.append("## The machine\n\n" + "\n".join(f"- {name}: {text}" for name, text in described.items()) + "\n")
+            parts.append(
+                "## The machine\n\n" + "\n".join(f"- {name}: {text}" for name, text in described.items()) + "\n"
+            )
         parts.append(section(result, options.folder))
     (options.folder / "benchmarks.md").write_text("\n".join(parts), encoding="utf-8")
     return 0
@@ -59,9 +62,11 @@ def section(result: report.Result, folder: Path) -> str:
             times = [f"{row.best[n]:.4g} (+{row.spread[n] - 1:.0%})" if n in row.best else "–" for n in names]
             ratio = f"{row.ratio:.2f}" if row.ratio else "–"
             lines.append(
-                f"| {row.case} | " + " | ".join(times) + f" | {row.gflops:.1f} | {row.share:.0%} {row.bound} | {ratio} |"
+                f"| {row.case} | "
+                + " | ".join(times)
+                + f" | {row.gflops:.1f} | {row.share:.0%} {row.bound} | {ratio} |"
             )
         lines += ["", *(line + "  " for line in report.footer(result, threads, found)), ""]
     if result["suite"] == "streaming":
-        lines += ["fastlstm is one step from Python; \"fastlstm, block\" a step of `Stream.run` on a block of 1,000.", ""]
+        lines += ['fastlstm is one step from Python; "fastlstm, block" a step of `Stream.run` on a block of 1,000.', ""]
     return "\n".join(lines)

@@ -41,14 +41,23 @@ def ratios(result: report.Result) -> Any:
         for y, row in zip(at, rows, strict=True):
             if row.ratio:
                 axes.annotate(
-                    f"{row.ratio:.2f}  {row.best_peer}", (row.ratio, y), (3, 0), textcoords="offset points", fontsize=6, va="center"
+                    f"{row.ratio:.2f}  {row.best_peer}",
+                    (row.ratio, y),
+                    (3, 0),
+                    textcoords="offset points",
+                    fontsize=6,
+                    va="center",
                 )
     axes.axvline(1, color="black", linewidth=1)
     axes.set_yticks(range(len(cases)), [str(case) for case in cases], fontsize=7)
     axes.invert_yaxis()
     axes.margins(x=0.2, y=0.01)
     axes.set_xscale("log")
-    ticks = [t for t in (0.5, 1, 2, 4, 8, 16, 32) if t <= 1.2 * max(row.ratio or 1 for rows in found.values() for row in rows)]
+    ticks = [
+        t
+        for t in (0.5, 1, 2, 4, 8, 16, 32)
+        if t <= 1.2 * max(row.ratio or 1 for rows in found.values() for row in rows)
+    ]
     axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
     axes.minorticks_off()
     axes.set_xlabel("time of the best peer over that of fastlstm (more than 1: fastlstm is faster)")
@@ -62,20 +71,30 @@ def roofline(result: report.Result, threads: str) -> Any:
     rows = report.rows(result, threads)
     itemsize = np.dtype(result["dtype"]).itemsize
     # floating point operations for each byte of the recurrent weights that a step reads
-    intensity = np.array([row.case.forward_flops / (row.case.recurrent_numbers * itemsize * row.case.t) for row in rows])
+    intensity = np.array(
+        [row.case.forward_flops / (row.case.recurrent_numbers * itemsize * row.case.t) for row in rows]
+    )
     figure, axes = plt.subplots(figsize=(8, 5.5), layout="constrained")
     x = np.geomspace(intensity.min() / 2, intensity.max() * 2, 200)
     for k, (level, bandwidth) in enumerate(machine["read"].items()):
         axes.plot(x, np.minimum(x * bandwidth, machine["flops"]), color=f"C{k + 1}", linewidth=1)
-        axes.annotate(f"{level}: {bandwidth:.0f} GB/s", (x[0], x[0] * bandwidth), (2, 4), textcoords="offset points", fontsize=8)
+        axes.annotate(
+            f"{level}: {bandwidth:.0f} GB/s", (x[0], x[0] * bandwidth), (2, 4), textcoords="offset points", fontsize=8
+        )
     axes.axhline(machine["flops"], color="black", linewidth=1)
     axes.annotate(
-        f"multiply-adds: {machine['flops']:.0f} GFLOP/s", (x[-1], machine["flops"]), (-2, 4),
-        textcoords="offset points", fontsize=8, ha="right",
+        f"multiply-adds: {machine['flops']:.0f} GFLOP/s",
+        (x[-1], machine["flops"]),
+        (-2, 4),
+        textcoords="offset points",
+        fontsize=8,
+        ha="right",
     )
     peers = [row.case.forward_flops / row.best[row.best_peer] / 1e3 if row.best_peer else np.nan for row in rows]
     axes.scatter(intensity, peers, marker="x", color="gray", label="best peer", linewidths=1)
-    axes.scatter(intensity, [row.case.forward_flops / row.best["fastlstm"] / 1e3 for row in rows], color="C0", label="fastlstm")
+    axes.scatter(
+        intensity, [row.case.forward_flops / row.best["fastlstm"] / 1e3 for row in rows], color="C0", label="fastlstm"
+    )
     axes.set(xscale="log", yscale="log", xlabel="operations for each byte of recurrent weights read", ylabel="GFLOP/s")
     axes.set_title(f"roofline: {result['suite']}, {result['dtype']}, threads: {threads}")
     axes.legend(loc="lower right")

@@ -1,4 +1,4 @@
-"""What a run says: for each case the best time of everyone, the ratio to the best peer, and how near the floor we are."""
+"""What a run says: for each case everyone's best time, the ratio to the best peer, and how near we are to the floor."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def header(result: Result, threads: str) -> list[str]:
     return [
         f"suite {result['suite']}, {result['dtype']}, {threads} thread{'s' if threads != '1' else ''}; "
         f"best median of {result['processes']} processes each, in microseconds (spread of the medians)",
-        f"this machine on so many threads: {part['machine']['flops']:.0f} GFLOP/s of multiply-adds; reads, GB/s: {read}",
+        f"this machine on as many: {part['machine']['flops']:.0f} GFLOP/s of multiply-adds; reads, GB/s: {read}",
     ]
 
 
@@ -90,8 +90,9 @@ def footer(result: Result, threads: str, found: list[Row]) -> list[str]:
     mean = mean_ratio(found)
     if mean:
         least = min((row for row in found if row.ratio), key=lambda row: row.ratio or 0)
-        lines.append(f"geometric mean of the ratios, best peer over fastlstm: {mean:.2f}; least {least.ratio:.2f} at {least.case}")
-        lines.append(f"largest difference between results: {max(result['threads'][threads]['differences'].values()):.1e}")
+        lines.append(f"geometric mean of the ratios: {mean:.2f}; the least is {least.ratio:.2f}, at {least.case}")
+        largest = max(result["threads"][threads]["differences"].values())
+        lines.append(f"largest difference between results: {largest:.1e}")
     if result["suite"] == "streaming":
         steps = ", ".join(f"{name} {value}" for name, value in RTNEURAL.items())
         lines.append(f"for comparison, RTNeural in C++, measured apart: {steps}")

@@ -27,7 +27,7 @@ def prepare(
     shape: tuple[int, ...] | None = None,
     least_ndim: int | None = None,
 ) -> Program | None:
-    """The layers as one program from x, if they all can be: for later inputs of x's shape, unless it is told another."""
+    """The layers as one program from x, or None if one has no stages; for later inputs of x's shape, or of `shape`."""
     stages: list[Stage] = []
     y = x
     for layer, workspace in zip(layers, workspaces, strict=True):

@@ -1,5 +1,6 @@
 """The model: its chain, its summary, prediction, streaming, tapes."""
 
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -277,3 +278,110 @@ def test_starting_values_are_as_large_as_they_should_be():
     ):
         assert 0.98 * limit < np.abs(weight.value).max() <= limit
         assert abs(weight.value.mean()) < 0.05 * limit
+
+
+def chain(first):
+    return fl.Model([first, fl.Dropout(0.2), fl.LSTM(6, 9, num_layers=2), fl.Last(), fl.Dense(9, 2)], seed=0)
+
+
+@pytest.mark.parametrize("first", ["tokens", "numbers"])
+def test_a_pass_that_is_ready_gives_what_the_first_one_gave(first):
+    """The second pass over a tape for the same shape takes a shorter way; every bit must be the same."""
+    tokens = first == "tokens"
+    model = chain(fl.Embedding(11, 6) if tokens else fl.Dense(4, 6))
+    rng = np.random.default_rng(0)
+    xs = [rng.integers(0, 11, (3, 8)) if tokens else rng.standard_normal((3, 8, 4)).astype("f4") for _ in range(4)]
+    tape = model.tape()
+    expected = [model.forward(x, model.tape()).copy() for x in xs]
+    for x, y in zip(xs, expected, strict=True):
+        np.testing.assert_array_equal(model.forward(x, tape), y)
+    odd = np.asfortranarray(xs[1]) if not tokens else xs[1].astype("i4")
+    np.testing.assert_array_equal(model.forward(odd, tape), expected[1])
+    np.testing.assert_array_equal(model.forward(xs[2].tolist(), tape), expected[2])
+    assert model.forward(xs[0][:2], tape).shape == (2, 2)
+    with pytest.raises(RuntimeError, match="training=True"):
+        model.backward(np.ones((2, 2)), tape)
+
+
+def test_a_pass_that_is_ready_still_checks_its_input():
+    model = chain(fl.Dense(4, 6))
+    tape, x = model.tape(), np.ones((3, 8, 4), "f4")
+    good = model.forward(x, tape).copy()
+    bad = x.copy()
+    bad[1, 2, 3] = np.nan
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"x: expected finite numbers, got nan at \[1, 2, 3\]"):
+            model.forward(bad, tape)
+        np.testing.assert_array_equal(model.forward(x, tape), good)
+    with pytest.raises(TypeError, match="masked"):
+        model.forward(np.ma.masked_array(x, x > 0), tape)
+    with pytest.raises(ValueError, match="x: expected"):
+        model.forward(x.reshape(3, 4, 8), tape)
+    words = chain(fl.Embedding(11, 6))
+    tape, x = words.tape(), np.ones((1, 4), np.intp)
+    words.forward(x, tape)
+    for token in (-1, 11):
+        with pytest.raises(ValueError, match=f"x: expected 0 to 10, got {token}"):
+            words.forward(x * token, tape)
+
+
+def test_a_pass_that_is_ready_sees_new_weights_and_threads():
+    model = chain(fl.Dense(4, 6))
+    tape, x = model.tape(), np.random.default_rng(0).standard_normal((3, 8, 4)).astype("f4")
+    before = model.forward(x, tape).copy()
+    for parameter in model.parameters():
+        value = parameter.value.copy()
+        parameter.value = value * 1.5 + 0.1
+        after = model.forward(x, tape)
+        assert (after != before).any(), parameter.name
+        np.testing.assert_array_equal(after, model.forward(x, model.tape()))
+        parameter.value = value
+    fl.set_num_threads(1)
+    np.testing.assert_array_equal(model.forward(x, tape), before)
+    fl.set_num_threads(None)
+
+
+def test_a_layer_of_ones_own_is_never_passed_by():
+    class Doubled(fl.Dense):
+        def forward(self, x, tape, *, training, lengths):
+            return 2 * super().forward(x, tape, training=training, lengths=lengths)
+
+    model = fl.Model([Doubled(3, 2, seed=0)], seed=0)
+    tape, x = model.tape(), np.ones((1, 2, 3), "f4")
+    for _ in range(2):
+        np.testing.assert_array_equal(model.forward(x, tape), 2 * fl.Dense(3, 2, seed=0)(x))
+
+
+def test_inference_allocates_nothing_after_the_first_pass():
+    model = fl.Model([fl.LSTM(8, 40, num_layers=2, bidirectional=True), fl.Dense(80, 3)], seed=0)
+    tape, x = model.tape(), np.ones((20, 50, 8), "f4")
+    stream = fl.Model([fl.LSTM(8, 40), fl.Dense(40, 3)], seed=0).stream(20)
+    steps = x[:, 0].copy()
+    for _ in range(2):
+        model.forward(x, tape)
+        stream.step(steps)
+    tracemalloc.start()
+    for _ in range(50):
+        model.forward(x, tape)
+        stream.step(steps)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 4096  # one step's output, 240 bytes, and small Python objects
+
+
+def test_a_stream_step_takes_what_it_says_and_nothing_else():
+    model = fl.Model([fl.LSTM(3, 5), fl.Last(), fl.Dense(5, 2)], seed=0)
+    one, two = model.stream(), model.stream(2)
+    for _ in range(2):
+        assert one.step(np.ones(3, "f4")).shape == one.step(np.ones((1, 3), "f4")).shape == (1, 2)
+        assert one.step([1, 2, 3]).shape == (1, 2)
+        assert two.step(np.ones((2, 3), "f4")).shape == (2, 2)
+        for stream, wrong in ((one, np.ones((3, 1), "f4")), (one, np.ones(4, "f4")), (two, np.ones(3, "f4"))):
+            with pytest.raises(ValueError, match="x_t: expected"):
+                stream.step(wrong)
+        with pytest.raises(ValueError, match="x_t: expected finite"):
+            one.step(np.full(3, np.nan, "f4"))
+    kept = one.step(np.ones(3, "f4"))
+    copy = kept.copy()
+    one.step(np.zeros(3, "f4"))
+    np.testing.assert_array_equal(kept, copy)

@@ -64,6 +64,40 @@ def test_every_instruction_set_saturates_and_passes_nan(isa, dtype):
     assert np.isfinite(np.delete(found, 3, 0)).all()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["sigmoid", "tanh"])
+def test_the_activations_of_every_instruction_set_are_within_4_ulp(packed_isa, name, dtype):
+    """A dense sample of all finite numbers, against float64 and (for float64) against extended precision."""
+    if dtype == "float32":
+        x = np.arange(0, 1 << 32, 4099, dtype=np.uint32).view(np.float32)
+        wide = np.float64
+    else:
+        spread = np.random.default_rng(0).uniform(-745, 745, 200_000)
+        tiny = np.ldexp(
+            np.random.default_rng(1).uniform(-1, 1, 50_000), np.random.default_rng(2).integers(-1000, 3, 50_000)
+        )
+        x, wide = np.concatenate([spread, tiny, [0.0, -0.0, 1e308, -1e308]]), np.longdouble
+        if np.finfo(np.longdouble).nmant < 63:
+            pytest.skip("no extended precision on this system")
+    x = x[np.isfinite(x)]
+    y = np.empty_like(x)
+    cpu.activate(name, x, y)
+    w = x.astype(wide)
+    with np.errstate(over="ignore", under="ignore"):
+        e = np.exp(-np.abs(w))
+        exact = np.tanh(w) if name == "tanh" else np.where(w < 0, e, 1) / (1 + e)
+    least = np.finfo(x.dtype).tiny
+    normal = np.abs(exact) >= 2 * least  # what is below is zero, or nearly: subnormal numbers are flushed
+    ulp = np.spacing(np.abs(exact[normal]).astype(x.dtype)).astype(wide)
+    assert (np.abs(y[normal].astype(wide) - exact[normal]) / ulp).max() <= 4
+    assert (np.abs(y[~normal]) <= 2 * least).all()
+    special = np.array([np.inf, -np.inf, np.nan, 40, -800], x.dtype)
+    y = np.empty_like(special)
+    cpu.activate(name, special, y)
+    np.testing.assert_array_equal(y[:4], [1, -1 if name == "tanh" else 0, np.nan, 1])
+    assert y[4] == (-1 if name == "tanh" else 0)
+
+
 def forced(monkeypatch, threads, by_units):
     fl.set_num_threads(threads)
     monkeypatch.setattr(inference, "plan", lambda available, *_: (available, by_units))
@@ -98,6 +132,36 @@ def test_a_busy_pool_does_not_change_a_bit(by_units, monkeypatch, default_thread
                 np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("options", [{"bidirectional": True}, {"num_layers": 2}, {"num_layers": 5}])
+@pytest.mark.parametrize("n", [1, 3])
+def test_directions_and_layers_side_by_side_give_the_same_bits(packed_isa, options, n, dtype, default_threads):
+    layer = fl.LSTM(5, 33, **options, dtype=dtype, seed=0)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((n, 70, 5)).astype(dtype)
+    state = tuple(rng.standard_normal((layer.num_layers * layer.directions, n, 33)).astype(dtype) for _ in "hc")
+    lengths = rng.integers(1, 71, n) if n > 1 else None
+    fl.set_num_threads(1)
+    expected = layer(x, state, lengths)
+    for threads in (2, 3, 4):
+        fl.set_num_threads(threads)
+        for _ in range(3):
+            found = layer(x, state, lengths)
+            for a, b in zip((found[0], *found[1]), (expected[0], *expected[1]), strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
+def test_many_python_threads_share_the_pool(default_threads):
+    fl.set_num_threads(2)
+    model = fl.Model([fl.LSTM(5, 40, num_layers=2), fl.Dense(40, 3)], seed=0)
+    xs = [np.random.default_rng(k).standard_normal((2, 64, 5)).astype("f4") for k in range(6)]
+    expected = [model.predict(x) for x in xs]
+    with ThreadPoolExecutor(6) as pool:
+        for _ in range(20):
+            for a, b in zip(pool.map(model.predict, xs), expected, strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
 def in_child(layer, x, connection):
     connection.send(layer(x)[0])
 
@@ -126,6 +190,20 @@ def test_subnormal_numbers_are_as_before_after_a_call(monkeypatch, default_threa
     fl.LSTM(3, 33, seed=0)(np.ones((12, 5, 3)))
     assert (tiny * np.float32(1) == tiny).all()
     assert (tiny / np.float32(2) > 0).all()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_state_that_decays_never_becomes_subnormal(packed_isa, threads, monkeypatch, default_threads):
+    """Subnormal numbers would slow every step down; they count as zero, in every thread."""
+    forced(monkeypatch, threads, False)
+    layer = fl.LSTM(1, 33, bias=False, dtype="float32", seed=0)
+    layer.parameter("weight_hh_l0").value = np.zeros((132, 33))
+    start = np.full((1, 12, 33), 1e-30, np.float32)  # halved at every step: the forget gate is sigmoid(0)
+    y, (_, c) = layer(np.zeros((12, 120, 1)), (start, start))
+    least = np.finfo(np.float32).tiny
+    assert ((y == 0) | (np.abs(y) >= least)).all()
+    assert (c == 0).all()
+    assert (y[:, 0] > 0).all()
 
 
 def test_a_changed_weight_is_noticed(isa):

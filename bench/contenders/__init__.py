@@ -39,7 +39,7 @@ OURS = [name for name, (_, package) in CONTENDERS.items() if package == "fastlst
 
 @dataclass(frozen=True)
 class Problem:
-    """Weights under PyTorch's names, and an input (N, T, I); in streaming T is 1, and the steps are the same x again."""
+    """Weights under PyTorch's names, and an input (N, T, I); in streaming T is 1, and x comes again and again."""
 
     case: Case
     dtype: str
@@ -57,7 +57,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Call:
-    """`call()` is what is timed, `steps` times over; `results()` gives the arrays of the last one, y (N, T, ·) first."""
+    """`call()` is timed, and counts as so many steps; `results()` gives what it computes, y (N, T, ·) first."""
 
     call: Callable[[], Any]
     results: Callable[[], list[Array]]

@@ -66,6 +66,10 @@ def prepare(problem: Problem, mode: str, threads: int) -> Call:  # its threads a
 
     def trained() -> list[Array]:
         (dweights, dx), y = gradient(weights, x)
-        return [np.asarray(y).transpose(1, 0, 2), np.asarray(dx).transpose(1, 0, 2), np.asarray(dweights["weight_hh_l0"])]
+        return [
+            np.asarray(y).transpose(1, 0, 2),
+            np.asarray(dx).transpose(1, 0, 2),
+            np.asarray(dweights["weight_hh_l0"]),
+        ]
 
     return Call(lambda: jax.block_until_ready(gradient(weights, x)), trained)

@@ -78,7 +78,10 @@ def model_of(problem: Problem, mode: str) -> bytes:
 
     held = (case.directions, case.n, case.hidden)
     inputs = [of("x", case.t, case.n, case.inputs), *([of("h0", *held), of("c0", *held)] if state else [])]
-    outputs = [of("y", case.t, case.directions, case.n, case.hidden), *([of("h", *held), of("c", *held)] if state else [])]
+    outputs = [
+        of("y", case.t, case.directions, case.n, case.hidden),
+        *([of("h", *held), of("c", *held)] if state else []),
+    ]
     graph = helper.make_graph(nodes, "lstm", inputs, outputs, tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
     content: bytes = model.SerializeToString()

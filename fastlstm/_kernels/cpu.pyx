@@ -1,7 +1,7 @@
 """The instruction set in use, and what benchmarks and tests ask of the processor.
 
-The C in simd/ is compiled once for each instruction set. Which one serves is chosen when this is imported, from what the
-processor has, or from FASTLSTM_ISA: avx512, avx2, baseline, or plain for none of them (then all runs on BLAS).
+The C in simd/ is compiled once for each instruction set. Which one serves is chosen when this is imported, from what
+the processor has, or from FASTLSTM_ISA: avx512, avx2, baseline, or plain for none of them (then all runs on BLAS).
 """
 
 import os

@@ -6,7 +6,7 @@ from fastlstm._kernels.real cimport real
 
 
 def pack(real[::1] panels, real[::1] bias, const real[:, ::1] weight, const real[::1] b):
-    """panels and bias (n rounded up to whole vectors, times k; times 1) from a weight (n, k) and b (n), or an empty b."""
+    """panels (width·k) and bias (width) from a weight (n, k) and b (n) or none; width is n up to whole vectors."""
     cdef Py_ssize_t n = weight.shape[0], k = weight.shape[1], width = bias.shape[0]
     if (
         table() == NULL or n < 1 or k < 1 or b.shape[0] not in (0, n) or panels.shape[0] != width * k
@@ -49,7 +49,8 @@ def multiply(const real[:, :] a, const real[:, :] b, real[:, ::1] c, bint add, i
     cdef Py_ssize_t size = sizeof(real)
     cdef fl_matmul p
     p.m, p.n, p.k = a.shape[0], b.shape[1], a.shape[1]
-    p.a_row, p.a_k, p.b_k, p.b_col = a.strides[0] // size, a.strides[1] // size, b.strides[0] // size, b.strides[1] // size
+    p.a_row, p.a_k = a.strides[0] // size, a.strides[1] // size
+    p.b_k, p.b_col = b.strides[0] // size, b.strides[1] // size
     if (
         table() == NULL or b.shape[0] != p.k or c.shape[0] != p.m or c.shape[1] != p.n or threads < 1
         or min(p.m, p.n, p.k) < 1 or (p.a_row != 1 and p.a_k != 1) or (p.b_k != 1 and p.b_col != 1)

@@ -13,8 +13,9 @@ def pack(
     cdef Py_ssize_t I = w_ih.shape[1], H = w_hh.shape[1], L = panels.shape[3]
     cdef Py_ssize_t blocks = (H + L - 1) // L if L else 0
     if (
-        table() == NULL or L * <Py_ssize_t>sizeof(real) != table().bytes or w_ih.shape[0] != 4 * H or w_hh.shape[0] != 4 * H or b.shape[0] != 4 * H or panels.shape[0] != blocks
-        or panels.shape[1] != I + H or panels.shape[2] != 4 or bias.shape[0] != blocks
+        table() == NULL or L * <Py_ssize_t>sizeof(real) != table().bytes
+        or w_ih.shape[0] != 4 * H or w_hh.shape[0] != 4 * H or b.shape[0] != 4 * H
+        or panels.shape[0] != blocks or panels.shape[1] != I + H or panels.shape[2] != 4 or bias.shape[0] != blocks
         or bias.shape[1] != 4 or bias.shape[2] != L or I < 1 or H < 1
     ):
         raise ValueError("packed.pack: sizes do not agree")

@@ -114,8 +114,10 @@ class Layer:
         raise NotImplementedError(f"{type(self).__name__} must write forward")
 
     def prepare(self, x: Array, tape: Workspace, *, streaming: bool = False) -> tuple[list[Stage], Array] | None:
-        """`forward` in inference over full sequences as stages that may run again and again, and the array of their
-        output; None where it has none. They read x where it lies. While streaming, they go on with the running state."""
+        """`forward` in inference over full sequences, as stages to run again and again, and the array of their output.
+
+        They read x where it lies; while streaming, they go on with the running state. None: the layer has no stages.
+        """
         return None
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:

@@ -1,8 +1,7 @@
-"""Inference on packed weights, which needs no copies of batch-first arrays: one direction of an LSTM layer, and Dense."""
+"""Inference on packed weights, which needs no copies of batch-first arrays: the layers of an LSTM, and Dense."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -124,9 +123,10 @@ class PackedDirection(Packed):
             if wave:
                 chunk = min(chunk, WAVE)
             projected = tape.array("projected", (chunk * n * 4 * width,), dtype)
+        c, h, phase = self.state(n, tape)
         prepared = kernel.prepare(
-            *(panels, bias, *self.state(n, tape)),
-            *(inputs, hidden, packing.alive, x.size, x_row, x_step, y.size, y_row, y_step),
+            *(panels, bias, c, h, phase, inputs, hidden),
+            *(packing.alive, x.size, x_row, x_step, y.size, y_row, y_step),
             projected=projected,
             chunk=chunk,
             by_units=by_units,
@@ -193,7 +193,9 @@ class PackedStack:
     def places(self, tape: Workspace) -> list[tuple[PackedDirection, Workspace]]:
         """Each direction of each layer, in the order of the passes, with its workspace."""
         return [
-            (direction, tape.child(f"l{k}_{d}")) for k, layer in enumerate(self._layers) for d, direction in enumerate(layer)
+            (direction, tape.child(f"l{k}_{d}"))
+            for k, layer in enumerate(self._layers)
+            for d, direction in enumerate(layer)
         ]
 
 

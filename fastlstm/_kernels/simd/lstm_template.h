@@ -156,7 +156,7 @@ static void FL_X(forward)(void *pass, int thread, struct fl_team *team) {
         if (p->projected && steps)
             for (ptrdiff_t block = block0; block < block1; block++)
                 FL_X(in_groups)(FL_X(project), p, t, block, 0, steps * p->count, afar);
-        /* to and fro, so that each step begins with the weights that the last one left in the caches */
+        /* back and forth, so that each step begins with the weights that the last one left in the caches */
         for (ptrdiff_t b = block0; b < block1; b++)
             FL_X(in_groups)(cell, p, t, t & 1 ? block0 + block1 - 1 - b : b, first, end, afar);
         if (p->by_units) fl_barrier(team);
