@@ -17,7 +17,7 @@ FL_INLINE VEC FL_X(v_reduced_expm1)(VEC x, VEC *scale) {
 /* exp(-|x|), or 1 where x is not negative, over 1 + exp(-|x|) */
 FL_INLINE FL_X(quotient) FL_X(v_sigmoid)(VEC x) {
     VEC scale, p = FL_X(v_reduced_expm1)(FL_MAX(FL_X(set)(FL_FLUSH_MIN), (VEC)((BITS)x | FL_SIGN)), &scale);
-    VEC e = scale + scale * p;
+    VEC e = scale * (1 + p); /* not scale + scale p, whose product would be flushed first where there is no fused one */
     BITS negative = (BITS)((SIGNED)x >> (int)(8 * sizeof(FL_REAL) - 1));
     return (FL_X(quotient)){(VEC)((negative & (BITS)e) | (~negative & (BITS)FL_X(set)(1))), 1 + e};
 }
