@@ -69,7 +69,7 @@ def describe() -> dict[str, str]:
     found = {
         "processor": f"{model}, {os.cpu_count()} cores; {sizes}",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
-        "fastlstm": f"{config()['fastlstm']}, {config()['inference']}",
+        "fastlstm": f"{config()['fastlstm']}, kernels {config()['kernels']}",
     }
     for package in PACKAGES:
         try:

@@ -119,7 +119,7 @@ class PackedDirection(Packed):
         used, by_units = plan(team, n, t, inputs, hidden, len(panels))
         projected, chunk = np.empty(0, dtype), 1
         if t > 1 and packing.full and (n < 6 or (n < 48 and panels.nbytes > LARGE_WEIGHTS)):
-            chunk = min(t, max(-(-24 // n), PROJECTION_BUFFER // (4 * width * n * dtype.itemsize)))
+            chunk = chunk_of(t, n, 4 * width * n * dtype.itemsize, inputs * 4 * width * dtype.itemsize)
             if wave:
                 chunk = min(chunk, WAVE)
             projected = tape.array("projected", (chunk * n * 4 * width,), dtype)
@@ -197,6 +197,17 @@ class PackedStack:
             for k, layer in enumerate(self._layers)
             for d, direction in enumerate(layer)
         ]
+
+
+def chunk_of(t: int, n: int, step: int, weights: int) -> int:
+    """How many of t steps have their inputs projected at a time: step, weights in bytes of results and of weights.
+
+    At least 24 rows, so that the arithmetic is worth the reading of the weights; as many as stay in the cache; more
+    where the weights are much larger than that. The chunks are as even as can be.
+    """
+    chunk = max(-(-24 // n), PROJECTION_BUFFER // step, weights // 8 // step)
+    chunks = max(1, round(t / chunk))
+    return -(-t // chunks)
 
 
 def work(n: int, inputs: int, hidden: int, t: int = 1) -> float:
