@@ -7,6 +7,7 @@ import pytest
 
 import fastlstm as fl
 from fastlstm import metrics
+from fastlstm._kernels import cpu
 from fastlstm.callbacks import Callback, EarlyStopping, Progress, ProgressBar
 
 
@@ -388,3 +389,19 @@ def test_history_of_an_interrupted_training_is_kept():
     with pytest.raises(KeyboardInterrupt):
         trainer.fit(x, y, epochs=5)
     assert trainer.history.epochs == 2
+
+
+@pytest.mark.skipif(cpu.isa() == "plain", reason="the plain path runs on BLAS's threads")
+def test_any_number_of_threads_trains_to_the_same_bits():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((40, 30, 20)).astype("f4"), rng.standard_normal((40, 1)).astype("f4")
+    found = []
+    for threads in (1, 2, 3):
+        fl.set_num_threads(threads)
+        model = fl.Model([fl.LSTM(20, 120, bidirectional=True), fl.Last(), fl.Dense(240, 1)], seed=0)
+        fl.Trainer(model, "mse").fit(x, y, epochs=2, batch_size=40, seed=0)
+        found.append([parameter.value.copy() for parameter in model.parameters()])
+    fl.set_num_threads(None)
+    for other in found[1:]:
+        for a, b in zip(other, found[0], strict=True):
+            np.testing.assert_array_equal(a, b)
