@@ -68,7 +68,7 @@ def describe() -> dict[str, str]:
     sizes = ", ".join(f"{level} {size >> 10} KiB" for level, size in caches().items())
     found = {
         "processor": f"{model}, {os.cpu_count()} cores; {sizes}",
-        "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+        "system": f"{platform.system()}, Python {platform.python_version()}",
         "fastlstm": f"{config()['fastlstm']}, kernels {config()['kernels']}",
     }
     for package in PACKAGES:

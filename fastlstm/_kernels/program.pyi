@@ -6,6 +6,8 @@ from typing_extensions import disjoint_base
 
 from fastlstm.parameter import Parameter
 
+MOST_SIDE_BY_SIDE: int
+
 @disjoint_base
 class Stage:
     @property

@@ -52,13 +52,16 @@ cdef class Stage:
         self.after()
 
 
+MOST_SIDE_BY_SIDE = 64
+
+
 cdef class SideBySide(Stage):
     """Stages of one kind at the same time, each on so many threads of its own, and it may wait for those before it."""
 
     def __cinit__(self, list stages, int threads):
         cdef Stage stage
-        if not 1 <= len(stages) <= 64 or threads < 1:
-            raise ValueError("SideBySide: expected 1 to 64 stages and at least one thread for each")
+        if not 1 <= len(stages) <= MOST_SIDE_BY_SIDE or threads < 1:
+            raise ValueError("SideBySide: expected 1 to 64 stages, and at least one thread for each")
         self.stages = stages
         for k, stage in enumerate(stages):
             if stage.job != (<Stage>stages[0]).job:

@@ -9,7 +9,7 @@ import numpy as np
 from fastlstm import threads
 from fastlstm._kernels import cpu, matmul
 from fastlstm._kernels import packed as kernel
-from fastlstm._kernels.program import SideBySide, Stage
+from fastlstm._kernels.program import MOST_SIDE_BY_SIDE, SideBySide, Stage
 from fastlstm.layers.base import Array
 from fastlstm.layers.packing import Packing
 from fastlstm.parameter import Parameter
@@ -165,8 +165,9 @@ class PackedStack:
         steps = work(n, self._hidden, self._hidden, t)
         pair = self._directions == 2 and team % 2 == 0 and steps >= SMALL
         together = 1  # layers
+        # rows of their own need no waiting, so that layers are better one after the other where there are enough rows
         if self._directions == 1 and team > 1 and n < 6 * team and t >= 4 * WAVE and steps >= SMALL:
-            together = min(team, len(self._layers))
+            together = min(team, len(self._layers), MOST_SIDE_BY_SIDE)
         stages: list[Stage] = []
         passes: list[kernel.Pass] = []
         for k, layer in enumerate(self._layers):
