@@ -51,7 +51,7 @@ def ratios(result: report.Result) -> Any:
     axes.axvline(1, color="black", linewidth=1)
     axes.set_yticks(range(len(cases)), [str(case) for case in cases], fontsize=7)
     axes.invert_yaxis()
-    axes.margins(x=0.2, y=0.01)
+    axes.margins(x=0.3, y=0.01)
     axes.set_xscale("log")
     ticks = [
         t
