@@ -21,11 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from bench import compare, machine, page, report
+from bench import THREAD_VARIABLES, compare, machine, page, report
 from bench.cases import SUITES
 from bench.contenders import CONTENDERS, OURS, installed
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 LARGEST_DIFFERENCE = {"float32": 1e-3, "float64": 1e-8}
 
 
