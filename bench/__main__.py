@@ -41,7 +41,13 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=0.5, help="for each case and process (default 0.5)")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument("--pictures", type=Path, help="draw the ratios and the roofline into this folder")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not all(1 <= threads <= available for threads in options.threads):
+        parser.error(f"--threads: expected 1 to {available}, the processors there are, got {options.threads}")
+    if options.processes < 1:
+        parser.error(f"--processes: expected at least 1, got {options.processes}")
+    return options
 
 
 def run_process(name: str, threads: int, options: argparse.Namespace, folder: Path) -> dict[str, Any]:

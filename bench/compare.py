@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-from pathlib import Path
 
 import numpy as np
 
@@ -13,10 +11,10 @@ from bench import report
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench compare", description=__doc__)
-    parser.add_argument("a", type=Path)
-    parser.add_argument("b", type=Path)
+    parser.add_argument("a", type=report.load)
+    parser.add_argument("b", type=report.load)
     options = parser.parse_args(argv)
-    a, b = (json.loads(path.read_text(encoding="utf-8")) for path in (options.a, options.b))
+    a, b = options.a, options.b
     for what in ("suite", "dtype"):
         if a[what] != b[what]:
             parser.error(f"the two runs differ in {what}: {a[what]} and {b[what]}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from bench import pictures, report
@@ -31,13 +30,12 @@ units; "x2" two layers, "bi" both directions.
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench docs", description=__doc__)
-    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("runs", type=report.load, nargs="+")
     parser.add_argument("--folder", type=Path, default=DOCS, help="where to write (default: docs)")
     options = parser.parse_args(argv)
     parts = [HEAD]
     described = None
-    for path in options.runs:
-        result = json.loads(path.read_text(encoding="utf-8"))
+    for result in options.runs:
         if result["machine"] != described:
             described = result["machine"]
             parts.append(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,6 +41,17 @@ class Row:
     def share(self) -> float:
         """Of the FMA peak, or of the read bandwidth, whichever sets the floor of this case."""
         return self.floor / self.best["fastlstm"]
+
+
+def load(path: str) -> Result:
+    """A run from a file of `--json`, for argparse."""
+    try:
+        result: Result = json.loads(Path(path).read_text(encoding="utf-8"))
+        if not {"suite", "dtype", "processes", "machine", "threads"} <= set(result):
+            raise ValueError("it has not what a run has")
+    except (OSError, ValueError, TypeError) as error:
+        raise argparse.ArgumentTypeError(f"expected a file written by --json, got {path} ({error})") from None
+    return result
 
 
 def rows(result: Result, threads: str) -> list[Row]:

@@ -46,7 +46,7 @@ class Packed:
         return cached[1]
 
     def pack(self) -> tuple[Array, Array]:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must write pack")
 
 
 class PackedMatrix(Packed):
