@@ -32,6 +32,7 @@ class Parameter:
         self._initializer = initializer
         self._value: NDArray[Any] | None = None
         self._grad: NDArray[Any] | None = None
+        self._cleared = False
 
     @property
     def is_set(self) -> bool:
@@ -73,18 +74,28 @@ class Parameter:
     @property
     def grad(self) -> NDArray[Any]:
         """The gradient, which a backward pass adds to; zeros at first."""
-        if self._grad is None:
-            self._grad = np.zeros_like(self._array())
-        return self._grad
+        grad, add = self.accumulator()
+        if not add:
+            grad.fill(0)
+        return grad
 
     @grad.setter
     def grad(self, value: Any) -> None:
         array = self.grad
         array[...] = _check.real_array(value, f"{self.name} grad", array.dtype, self.shape)
 
+    def accumulator(self) -> tuple[NDArray[Any], bool]:
+        """The gradient's array, for a kernel that writes all of it, and whether it must add to what is there.
+
+        If not, the array holds anything: zeros that nobody looks at are never written.
+        """
+        if self._grad is None:
+            self._grad, self._cleared = np.empty_like(self._array()), True
+        add, self._cleared = not self._cleared, False
+        return self._grad, add
+
     def zero_grad(self) -> None:
-        if self._grad is not None:
-            self._grad.fill(0)
+        self._cleared = True
 
     @property
     def size(self) -> int:

@@ -1,4 +1,4 @@
-"""Inference on packed weights: every instruction set that this processor has, any number of threads."""
+"""Passes on packed weights: every instruction set that this processor has, any number of threads."""
 
 import multiprocessing
 import os
@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from lstm_cases import Case, random_case, run_reference
+from lstm_cases import Case, random_case, run, run_reference
 
 import fastlstm as fl
-from fastlstm._kernels import cpu, packed
-from fastlstm.layers import inference
+from fastlstm._kernels import bptt, cpu, packed
+from fastlstm._kernels.layout import Layout
+from fastlstm.layers import plan
 
 ISAS = ["avx512", "avx2", "baseline", "plain"]
 
@@ -100,22 +101,30 @@ def test_the_activations_of_every_instruction_set_are_within_4_ulp(packed_isa, n
 
 def forced(monkeypatch, threads, by_units):
     fl.set_num_threads(threads)
-    monkeypatch.setattr(inference, "plan", lambda available, *_: (available, by_units))
+    monkeypatch.setattr(plan, "plan", lambda available, *_: (available, by_units))
 
 
 @pytest.mark.parametrize(
-    "case", [Case(7, 13, 3, 50), Case(7, 1, 3, 100), Case(9, 2, 5, 70), Case(8, 9, 3, 40, 2, True, True)], ids=str
+    "case",
+    [
+        *(Case(7, 13, 3, 50), Case(7, 1, 3, 100), Case(9, 2, 5, 70), Case(8, 9, 3, 40, 2, True, True)),
+        *(Case(40, 33, 17, 33, ragged=True), Case(9, 5, 1, 131)),
+    ],
+    ids=str,
 )
 @pytest.mark.parametrize("by_units", [False, True])
 def test_any_number_of_threads_gives_the_same_bits(isa, case, by_units, monkeypatch, default_threads):
     problem = random_case(case)
     forced(monkeypatch, 1, False)
     expected, _ = problem.layer("float32")(problem.x, lengths=problem.lengths)
+    trained = run(problem, "float32")
     for threads in (2, 3, 5):
         forced(monkeypatch, threads, by_units)
         for _ in range(5):
             found, _ = problem.layer("float32")(problem.x, lengths=problem.lengths)
             np.testing.assert_array_equal(found, expected)
+            for name, value in run(problem, "float32").items():
+                np.testing.assert_array_equal(value, trained[name], err_msg=name)
 
 
 @pytest.mark.parametrize("by_units", [False, True])
@@ -235,52 +244,103 @@ def test_the_environment_chooses_and_a_wrong_name_is_answered(tmp_path):
     assert "'plain'] on this processor, got 'mmx'" in answer("mmx")
 
 
+SIZES = {"n": 2, "t": 3, "i": 4, "h": 5}
+
+
+def rows(**changes):
+    n, t, i, h = SIZES.values()
+    options = {
+        **{"N": n, "I": i, "H": h},
+        "alive": np.full(t, n),
+        "segments": np.array([[0, t, 0]]),
+        **{"x_size": n * t * i, "x_row": np.arange(n) * t * i, "x_step": i},
+        **{"y_size": n * t * h, "y_row": np.arange(n) * t * h, "y_step": h},
+        "threads": 1,
+    }
+    return Layout(**{**options, **changes})
+
+
 def prepared(**changes):
     lanes = cpu.lanes("float64")
-    n, t, i, h = 2, 3, 4, 5
+    n, _, i, h = SIZES.values()
     blocks = -(-h // lanes)
     options = {
+        "rows": rows(),
         "panels": np.zeros((blocks, i + h, 4, lanes)),
         "bias": np.zeros((blocks, 4, lanes)),
         "c": np.zeros((n, blocks * lanes)),
         "h": np.zeros((2, n, blocks * lanes)),
         "phase": np.zeros(1, np.intc),
-        **{"I": i, "H": h},
-        "alive": np.full(t, n),
-        **{"x_size": n * t * i, "x_row": np.arange(n) * t * i, "x_step": i},
-        **{"y_size": n * t * h, "y_row": np.arange(n) * t * h, "y_step": h},
-        **{"projected": np.zeros(0), "chunk": 1, "by_units": False, "threads": 1},
+        **{"projected": np.zeros(0), "chunk": 1},
     }
     return packed.prepare(**{**options, **changes})
 
 
-BAD = {
-    "panels": np.zeros((1, 9, 4, 1)),
-    "bias": np.zeros((1, 4, 1)),
-    "c": np.zeros((2, 3)),
-    "h": np.zeros((1, 2, 16)),
-    "phase": [np.zeros(2, np.intc), np.full(1, 2, np.intc)],
-    "I": 3,
-    "H": 6,
-    "alive": [np.array([2, 1, 2]), np.array([1, 1, 1]), np.array([2, 2, 0]), np.zeros(0, np.intp)],
+def prepared_backward(**changes):
+    lanes = cpu.lanes("float64")
+    n, t, _, h = SIZES.values()
+    width = -(-h // lanes) * lanes
+    turned, columns, panels = bptt.rooms(rows(), lanes)
+    options = {
+        **{"rows": rows(), "strip": 4},
+        **{"gates": np.zeros(n * t * 4 * width), "cells": np.zeros(n * t * width)},
+        **{"dh": np.zeros((n, width)), "dc": np.zeros((n, width))},
+        **{"turned": np.zeros(turned), "columns": np.zeros(columns), "panels": np.zeros(panels)},
+    }
+    return bptt.prepare(**{**options, **changes})
+
+
+BAD_LAYOUTS = {
+    **{"N": 3, "I": 5, "H": 6},
+    "alive": [np.array([2, 1, 2]), np.array([3, 1, 1]), np.array([2, 2, 0]), np.zeros(0, np.intp)],
+    "segments": [
+        np.array([[0, 2, 0]]),
+        np.array([[0, 2, 0], [1, 3, 0]]),
+        np.zeros((0, 3), np.intp),
+        np.zeros((1, 2), int),
+    ],
     "x_size": 23,
     "x_row": [np.array([0, 13]), np.array([-1, 12]), np.array([0])],
     "x_step": [5, -4],
     "y_size": 29,
     "y_row": [np.array([0, 16]), np.array([-5, 0])],
     "y_step": [6, -5],
-    "projected": np.zeros(3),
     "threads": 0,
+}
+BAD_PASSES = {
+    "rows": [rows(N=1, alive=np.ones(3, np.intp), x_row=np.zeros(1, np.intp), y_row=np.zeros(1, np.intp)), rows(H=4)],
+    "panels": np.zeros((1, 9, 4, 1)),
+    "bias": np.zeros((1, 4, 1)),
+    "c": np.zeros((2, 3)),
+    "h": np.zeros((1, 2, 16)),
+    "phase": [np.zeros(2, np.intc), np.full(1, 2, np.intc)],
+    "projected": np.zeros(3),
+}
+BAD_BACKWARDS = {
+    "rows": [
+        rows(N=1, alive=np.ones(3, np.intp), x_row=np.zeros(1, np.intp), y_row=np.zeros(1, np.intp)),
+        rows(alive=np.array([2, 2, 1])),
+    ],
+    "strip": [0, 5],
+    **dict.fromkeys(["gates", "cells", "turned", "columns", "panels"], np.zeros(7)),
+    **dict.fromkeys(["dh", "dc"], np.zeros((1, 8))),
 }
 
 
 @pytest.mark.skipif(cpu.isa() == "plain", reason="no packed kernels here")
-@pytest.mark.parametrize("name", BAD)
-def test_no_size_leads_out_of_an_array(name):
-    prepared()
-    for value in BAD[name] if isinstance(BAD[name], list) else [BAD[name]]:
-        with pytest.raises(ValueError, match=r"packed\.prepare"):
-            prepared(**{name: value})
+@pytest.mark.parametrize(
+    ("make", "name", "value"),
+    [
+        pytest.param(make, name, value, id=f"{make.__name__}-{name}-{k}")
+        for make, bad in ((rows, BAD_LAYOUTS), (prepared, BAD_PASSES), (prepared_backward, BAD_BACKWARDS))
+        for name, values in bad.items()
+        for k, value in enumerate(values if isinstance(values, list) else [values])
+    ],
+)
+def test_no_size_leads_out_of_an_array(make, name, value):
+    make()
+    with pytest.raises(ValueError, match=r"Layout|packed\.prepare|bptt\.prepare"):
+        make(**{name: value})
 
 
 @pytest.mark.skipif(cpu.isa() == "plain", reason="no packed kernels here")

@@ -12,6 +12,17 @@ cdef extern from "simd/pool.h" nogil:
 
 
 cdef extern from "simd/table.h" nogil:
+    struct fl_segment:
+        Py_ssize_t first, last, by_units
+
+    struct fl_packing:
+        Py_ssize_t I, H
+        const void* w
+        const void* u
+        const void* b
+        void* panels
+        void* bias
+
     struct fl_pass:
         Py_ssize_t T, N, I, H, width
         const Py_ssize_t* alive
@@ -27,11 +38,48 @@ cdef extern from "simd/table.h" nogil:
         Py_ssize_t y_step
         void* projected
         Py_ssize_t chunk
-        int by_units
+        Py_ssize_t segment_count
+        const fl_segment* segments
         int* phase
         int fresh
+        void* gates
+        void* cells
+        const Py_ssize_t* before
+        Py_ssize_t S
         fl_pass* below
         Py_ssize_t done
+
+    struct fl_backward:
+        Py_ssize_t T, N, S, I, H, width
+        const Py_ssize_t* alive
+        const Py_ssize_t* before
+        Py_ssize_t segment_count
+        const fl_segment* segments
+        Py_ssize_t strip
+        const void* x
+        const void* y
+        const void* dy
+        const Py_ssize_t* x_row
+        const Py_ssize_t* y_row
+        Py_ssize_t x_step, y_step
+        const void* h
+        const void* c
+        void* gates
+        const void* cells
+        void* dh
+        void* dc
+        int initial
+        const void* w
+        const void* u
+        void* turned
+        void* dx
+        int add_dx
+        void* columns
+        void* panels
+        void* dw
+        void* du
+        void* db
+        int add_dw, add_du, add_db
 
     struct fl_affine:
         Py_ssize_t m, n, k, x_row, y_row
@@ -53,15 +101,11 @@ cdef extern from "simd/table.h" nogil:
         const void* in_ "in"
         void* out
 
-    ctypedef void (*fl_pack)(
-        void* panels, void* bias, const void* w, const void* u, const void* b, Py_ssize_t I, Py_ssize_t H
-    ) noexcept
     ctypedef void (*fl_pack_matrix)(
         void* panels, void* bias, const void* w, const void* b, Py_ssize_t n, Py_ssize_t k
     ) noexcept
     struct fl_functions:
-        fl_pack pack
-        fl_job forward
+        fl_job pack, forward, backward
         fl_pack_matrix pack_matrix
         fl_job affine, matmul, fma, read, activate
 

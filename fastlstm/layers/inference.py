@@ -12,19 +12,11 @@ from fastlstm._kernels import packed as kernel
 from fastlstm._kernels.program import MOST_SIDE_BY_SIDE, SideBySide, Stage
 from fastlstm.layers.base import Array
 from fastlstm.layers.packing import Packing
+from fastlstm.layers.plan import SMALL, layout, projection, work
 from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace, aligned_empty, aligned_zeros
 
 State = tuple[Array, Array]
-
-PROJECTION_BUFFER = 1 << 17
-"""Bytes of projected inputs held at a time: they should stay in a core's L2 cache beside the weights."""
-
-SMALL = 20
-"""Microseconds of work below which a second thread is not worth waking."""
-
-LARGE_WEIGHTS = 1 << 20
-"""Bytes from which on weights are dear to read: those of the inputs then are read once for many steps."""
 
 WAVE = 8
 """Steps that a layer of a wavefront is behind the one below, if it projects them at once."""
@@ -77,6 +69,7 @@ class PackedDirection(Packed):
     def __init__(self, w_ih: Parameter, w_hh: Parameter, bias: Parameter | None, reverse: bool) -> None:
         super().__init__(w_ih, w_hh, bias)
         self._w_ih, self._w_hh, self._bias, self._reverse = w_ih, w_hh, bias, reverse
+        self._hidden = w_hh.shape[1]
 
     def pack(self) -> tuple[Array, Array]:
         w_ih, w_hh = self._w_ih.value, self._w_hh.value
@@ -88,15 +81,8 @@ class PackedDirection(Packed):
         kernel.pack(panels, packed_bias, w_ih, w_hh, bias)
         return panels, packed_bias
 
-    def state(self, n: int, tape: Workspace) -> tuple[Array, Array, Array]:
-        """c (N, width), h (2, N, width) and which of the two h is the current one (1); zeros at first."""
-        dtype, hidden = self._w_hh.value.dtype, self._w_hh.shape[1]
-        width = -(-hidden // cpu.lanes(dtype)) * cpu.lanes(dtype)
-        held: tuple[Array, Array, Array] | None = tape.notes.get("state")
-        if held is None or held[0].shape != (n, width):
-            c, h = aligned_zeros((n, width), dtype), aligned_zeros((2, n, width), dtype)
-            held = tape.notes["state"] = (c, h, np.zeros(1, np.intc))
-        return held
+    def _state(self, n: int, tape: Workspace) -> tuple[Array, Array, Array]:
+        return running_state(n, self._hidden, self._w_hh.value.dtype, tape)
 
     def reset(self, rows: Any, tape: Workspace) -> None:
         """Set the state of these rows of a stream to zero."""
@@ -108,47 +94,26 @@ class PackedDirection(Packed):
     ) -> kernel.Pass:
         """A pass from x (N, T, I) to columns of y (N, T, D·H), from `column` on, with `team` threads to take."""
         panels, bias = self.get()
-        n, t, inputs = x.shape
-        hidden, width, dtype = self._w_hh.shape[1], panels.shape[0] * panels.shape[3], x.dtype
-        order = np.arange(n) if packing.order is None else packing.order
-        x_row, y_row = order * (t * inputs), order * (t * y.shape[2]) + column
-        x_step, y_step = inputs, y.shape[2]
-        if self._reverse:
-            x_row, y_row = x_row + (packing.lengths - 1) * x_step, y_row + (packing.lengths - 1) * y_step
-            x_step, y_step = -x_step, -y_step
-        used, by_units = plan(team, n, t, inputs, hidden, len(panels))
-        projected, chunk = np.empty(0, dtype), 1
-        if t > 1 and packing.full and (n < 6 or (n < 48 and panels.nbytes > LARGE_WEIGHTS)):
-            chunk = chunk_of(t, n, 4 * width * n * dtype.itemsize, inputs * 4 * width * dtype.itemsize)
-            if wave:
-                chunk = min(chunk, WAVE)
-            projected = tape.array("projected", (chunk * n * 4 * width,), dtype)
-        c, h, phase = self.state(n, tape)
-        prepared = kernel.prepare(
-            *(panels, bias, c, h, phase, inputs, hidden),
-            *(packing.alive, x.size, x_row, x_step, y.size, y_row, y_step),
-            projected=projected,
-            chunk=chunk,
-            by_units=by_units,
-            threads=used,
-        )
+        rows = layout(packing, x.shape, y.shape, column, self._hidden, reverse=self._reverse, team=team)
+        projected, chunk = projection(rows, panels, tape)
+        if wave and len(projected):
+            chunk = min(chunk, WAVE)
+        prepared = kernel.prepare(rows, panels, bias, *self._state(x.shape[0], tape), projected, chunk)
         prepared.bind(x, y)
         return prepared
 
     def set_state(self, start: State, packing: Packing, tape: Workspace) -> None:
         """Begin with h and c (N, H)."""
-        c, h, phase = self.state(packing.n, tape)
-        hidden = self._w_hh.shape[1]
-        h[phase[0], :, :hidden] = packing.pack_batch(start[0])
-        c[:, :hidden] = packing.pack_batch(start[1])
+        c, h, phase = self._state(packing.n, tape)
+        h[phase[0], :, : self._hidden] = packing.pack_batch(start[0])
+        c[:, : self._hidden] = packing.pack_batch(start[1])
 
     def final_state(self, y: Array, column: int, end: State, packing: Packing, tape: Workspace) -> None:
         """The state that a pass to columns of y has left, into h and c (N, H)."""
-        hidden = self._w_hh.shape[1]
         order = np.arange(packing.n) if packing.order is None else packing.order
         last = np.zeros(packing.n, np.intp) if self._reverse else packing.lengths - 1
-        end[0][order] = y[order, last, column : column + hidden]
-        packing.unpack_batch(self.state(packing.n, tape)[0][:, :hidden], end[1])
+        end[0][order] = y[order, last, column : column + self._hidden]
+        packing.unpack_batch(self._state(packing.n, tape)[0][:, : self._hidden], end[1])
 
 
 class PackedStack:
@@ -200,34 +165,14 @@ class PackedStack:
         ]
 
 
-def chunk_of(t: int, n: int, step: int, weights: int) -> int:
-    """How many of t steps have their inputs projected at a time: step, weights in bytes of results and of weights.
+def running_state(n: int, hidden: int, dtype: Any, tape: Workspace) -> tuple[Array, Array, Array]:
+    """c (N, width), h (2, N, width) and which of the two h is the current one (1); zeros at first, and padded with zeros.
 
-    At least 24 rows, so that the arithmetic is worth the reading of the weights; as many as stay in the cache; more
-    where the weights are much larger than that. The chunks are as even as can be.
+    They stay in the workspace.
     """
-    chunk = max(-(-24 // n), PROJECTION_BUFFER // step, weights // 8 // step)
-    chunks = max(1, round(t / chunk))
-    return -(-t // chunks)
-
-
-def work(n: int, inputs: int, hidden: int, t: int = 1) -> float:
-    """Microseconds that t steps of n rows take one thread, about."""
-    return t * n * 8 * hidden * (inputs + hidden) / (1e5 if n > 2 else 5e4)
-
-
-def plan(available: int, n: int, t: int, inputs: int, hidden: int, blocks: int) -> tuple[int, bool]:
-    """How many of the available threads, and whether they share the units of each step or each has rows of its own.
-
-    Rows need no barrier, but every thread reads all the weights; units read them once, but wait for each other at every
-    step. Measured on two threads: units win with few rows, and up to some 64 rows where each has many blocks of units.
-    """
-    step = work(n, inputs, hidden)
-    if available == 1 or step * t < SMALL:
-        return 1, False
-    few_rows = n < 6 * available
-    if step > 4 and blocks >= available and (few_rows or (n <= 64 and blocks >= 8 * available)):
-        return available, True
-    if n <= 2:
-        return 1, False
-    return min(available, n), False
+    width = -(-hidden // cpu.lanes(dtype)) * cpu.lanes(dtype)
+    held: tuple[Array, Array, Array] | None = tape.notes.get("state")
+    if held is None or held[0].shape != (n, width):
+        c, h = aligned_zeros((n, width), dtype), aligned_zeros((2, n, width), dtype)
+        held = tape.notes["state"] = (c, h, np.zeros(1, np.intc))
+    return held

@@ -16,7 +16,11 @@ from fastlstm.layers.direction import Direction
 from fastlstm.layers.dropout import drop, drop_backward
 from fastlstm.layers.inference import PackedDirection, PackedStack, State
 from fastlstm.layers.packing import Packing
+from fastlstm.layers.training import TrainedDirection
 from fastlstm.workspace import Workspace
+
+FEW_ROWS = 5
+"""Rows of a whole batch for which packing the weights would take longer than the work itself."""
 
 
 class LSTM(Layer):
@@ -94,6 +98,7 @@ class LSTM(Layer):
             self._stack.append([Direction(self._parameters, suffix) for suffix in suffixes])
         packed = [[PackedDirection(*d.parameters, d.reverse) for d in layer] for layer in self._stack]
         self._packed = PackedStack(packed, self.hidden_size)
+        self._trained = [[TrainedDirection(*d.parameters, d.reverse) for d in layer] for layer in self._stack]
 
     def output_shape(self, shape: Shape) -> Shape:
         if len(shape) != 3:
@@ -143,11 +148,15 @@ class LSTM(Layer):
         return h, c
 
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
-        if training or cpu.isa() == "plain":
+        if cpu.isa() == "plain":
             return self.forward_with_state(x, None, tape, training=training, lengths=lengths)[0]
+        if training:
+            return self._train(x, None, None, lengths, tape)
         return self._infer(x, None, None, lengths, tape)
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
+        if tape.notes["trained"]:
+            return self._train_backward(dy, None, None, tape, input_gradient)
         return self.backward_with_state(dy, None, tape, input_gradient=input_gradient)[0]
 
     def forward_with_state(
@@ -157,8 +166,65 @@ class LSTM(Layer):
         self.build()
         n, t, _ = x.shape
         final = self._states("final", n, tape, x.dtype)
-        if not training and cpu.isa() != "plain":
-            return self._infer(x, state, final, lengths, tape), final
+        if cpu.isa() != "plain":
+            work = self._train if training else self._infer
+            return work(x, state, final, lengths, tape), final
+        return self._forward_plain(x, state, final, lengths, tape, training=training), final
+
+    def _train(
+        self, x: Array, state: State | None, final: State | None, lengths: Index | None, tape: Workspace
+    ) -> Array:
+        """The forward pass of training on packed weights; without them where there are too few rows to pack for."""
+        n, t, _ = x.shape
+        packing = self._full_packing(n, t, tape) if lengths is None else Packing(n, t, lengths)
+        tape.notes["packing"] = packing
+        tape.notes["trained"] = packing.size > FEW_ROWS
+        if packing.size <= FEW_ROWS:
+            final = final or self._states("final", n, tape, x.dtype)
+            return self._forward_plain(x, state, final, lengths, tape, training=True)
+        tape.notes["dropping"] = self.dropout > 0
+        for k, directions in enumerate(self._trained):
+            if k and self.dropout:
+                x = drop(x, self.dropout, tape, f"_l{k}")
+            y = tape.array(f"trained_l{k}", (n, t, self.directions * self.hidden_size), x.dtype)
+            packing.clear_beyond(y)
+            for d, direction in enumerate(directions):
+                place, column, part = k * self.directions + d, d * self.hidden_size, tape.child(f"l{k}_{d}")
+                start = None if state is None else (state[0][place], state[1][place])
+                direction.forward(x, y, column, start, packing, t, part)
+                if final is not None:
+                    direction.final_state(y, column, (final[0][place], final[1][place]), packing, part)
+            x = y
+        shown = x.view()
+        shown.flags.writeable = False  # the backward pass reads it
+        return shown
+
+    def _train_backward(
+        self, dy: Array, dstate: State | None, initial: State | None, tape: Workspace, input_gradient: bool
+    ) -> Array | None:
+        """The gradient of x, and into `initial` those of the initial state, if wanted."""
+        packing: Packing = tape.notes["packing"]
+        dx: Array | None = dy
+        for k, directions in reversed(list(enumerate(self._trained))):
+            dy, dx = dx, None
+            if k or input_gradient:
+                width = self.directions * self.hidden_size if k else self.input_size
+                dx = tape.array(f"dx_l{k}", (packing.n, packing.t, width), dy.dtype)
+                packing.clear_beyond(dx)
+            for d, direction in enumerate(directions):
+                place = k * self.directions + d
+                end = None if dstate is None else (dstate[0][place], dstate[1][place])
+                start = None if initial is None else (initial[0][place], initial[1][place])
+                direction.backward(dy, dx, d > 0, end, start, packing, tape.child(f"l{k}_{d}"))
+            if k and self.dropout:
+                dx = drop_backward(dx, tape, f"_l{k}")
+        return dx
+
+    def _forward_plain(
+        self, x: Array, state: State | None, final: State, lengths: Index | None, tape: Workspace, *, training: bool
+    ) -> Array:
+        n, t, _ = x.shape
+        tape.notes["trained"] = False
         packing = tape.notes["packing"] = Packing(n, t, lengths)
         dropping = tape.notes["dropping"] = training and self.dropout > 0
         packed = packing.pack(x, tape.array("x", (packing.size, self.input_size), x.dtype))
@@ -176,7 +242,7 @@ class LSTM(Layer):
             if self.bidirectional:
                 width = 2 * self.hidden_size
                 packed = np.concatenate(outputs, axis=1, out=tape.array(f"y_l{k}", (packing.size, width), x.dtype))
-        return packing.unpack(packed, tape.array("y", (n, t, packed.shape[1]), x.dtype)), final
+        return packing.unpack(packed, tape.array("y", (n, t, packed.shape[1]), x.dtype))
 
     def _infer(
         self, x: Array, state: State | None, final: State | None, lengths: Index | None, tape: Workspace
@@ -222,6 +288,8 @@ class LSTM(Layer):
         """`backward` with the gradients of the final state, None for zeros; also returns those of the initial one."""
         packing: Packing = tape.notes["packing"]
         initial = self._states("initial", packing.n, tape, dy.dtype)
+        if tape.notes["trained"]:
+            return self._train_backward(dy, dstate, initial, tape, input_gradient), initial
         packed = packing.pack(dy, tape.array("dy", (packing.size, dy.shape[2]), dy.dtype))
         for k, directions in reversed(list(enumerate(self._stack))):
             wanted = k > 0 or input_gradient

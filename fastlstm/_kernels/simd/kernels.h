@@ -10,6 +10,7 @@
 #include "real_float.h"
 #include "tile_template.h"
 #include "lstm_template.h"
+#include "backward_template.h"
 #include "matmul_template.h"
 #include "probe_template.h"
 #include "real_end.h"
@@ -17,6 +18,7 @@
 #include "real_double.h"
 #include "tile_template.h"
 #include "lstm_template.h"
+#include "backward_template.h"
 #include "matmul_template.h"
 #include "probe_template.h"
 #include "real_end.h"
@@ -25,7 +27,7 @@
 #define FL_TABLE(isa) FL_TABLE_(isa)
 #define FL_TEXT_(isa) #isa
 #define FL_TEXT(isa) FL_TEXT_(isa)
-#define FL_OF_TYPE(x) {x(pack), x(forward), x(pack_matrix), x(affine), x(matmul), x(fma), x(read), x(activate)}
+#define FL_OF_TYPE(x) {x(pack), x(forward), x(backward), x(pack_matrix), x(affine), x(matmul), x(fma), x(read), x(activate)}
 #define FL_OF_FLOAT(name) name##_f
 #define FL_OF_DOUBLE(name) name##_d
 const struct fl_kernels FL_TABLE(FL_ISA) = {

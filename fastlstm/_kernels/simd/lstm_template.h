@@ -1,4 +1,4 @@
-/* The forward pass of the LSTM on packed weights. */
+/* The forward pass of the LSTM on packed weights, for inference and for training. */
 
 /* The activations of activations_template.h as quotients, so that products of them need fewer divisions. Subnormal
    results are zero, as everywhere in these kernels: 2^n is 0 where n is one below the least exponent. */
@@ -68,16 +68,41 @@ FL_INLINE FL_X(quotient) FL_X(v_tanh)(VEC x) {
         if (resumed) FL_X(tile##NAME)(sum, H, h, w + I * 4 * LANES);                                            \
         /* in passes over all rows, so that the chains of several of them are under way at once */              \
         VEC cell[R], out[R];                                                                                    \
-        FL_X(quotient) shown[R];                                                                                \
-        EACH(r, R) {                                                                                            \
-            FL_X(quotient) i = FL_X(v_sigmoid)(sum[r][0]), f = FL_X(v_sigmoid)(sum[r][1]), g = FL_X(v_tanh)(sum[r][2]);\
-            VEC before = resumed ? FL_X(load)(c + r * width) : FL_X(set)(0);                                    \
-            cell[r] = f.above * before / f.below + i.above * g.above / (i.below * g.below);                     \
-        }                                                                                                       \
-        EACH(r, R) shown[r] = FL_X(v_sigmoid)(sum[r][3]);                                                       \
-        EACH(r, R) {                                                                                            \
-            FL_X(quotient) o = shown[r], s = FL_X(v_tanh)(cell[r]);                                             \
-            out[r] = o.above * s.above / (o.below * s.below);                                                   \
+        if (p->gates) {                                                                                         \
+            FL_REAL *kept = AT(gates) + (block * p->S + p->before[t] + row) * 4 * LANES;                        \
+            FL_REAL *cells = AT(cells) + (block * p->S + p->before[t] + row) * LANES;                           \
+            EACH(r, R) {                                                                                        \
+                FL_X(quotient) i = FL_X(v_sigmoid)(sum[r][0]), g = FL_X(v_tanh)(sum[r][2]);                     \
+                VEC one = 1 / (i.below * g.below);                                                              \
+                sum[r][0] = i.above * g.below * one;                                                            \
+                sum[r][2] = g.above * i.below * one;                                                            \
+            }                                                                                                   \
+            EACH(r, R) {                                                                                        \
+                FL_X(quotient) f = FL_X(v_sigmoid)(sum[r][1]), o = FL_X(v_sigmoid)(sum[r][3]);                  \
+                VEC before = resumed ? FL_X(load)(c + r * width) : FL_X(set)(0), one = 1 / (f.below * o.below); \
+                sum[r][1] = f.above * o.below * one;                                                            \
+                sum[r][3] = o.above * f.below * one;                                                            \
+                cell[r] = sum[r][1] * before + sum[r][0] * sum[r][2];                                           \
+            }                                                                                                   \
+            EACH(r, R) {                                                                                        \
+                FL_X(quotient) s = FL_X(v_tanh)(cell[r]);                                                       \
+                out[r] = sum[r][3] * s.above / s.below;                                                         \
+            }                                                                                                   \
+            EACH(r, R) EACH(g, 4) FL_X(store)(kept + (r * 4 + g) * LANES, sum[r][g]);                           \
+            EACH(r, R) FL_X(store)(cells + r * LANES, cell[r]);                                                 \
+        } else {                                                                                                \
+            FL_X(quotient) shown[R];                                                                            \
+            EACH(r, R) {                                                                                        \
+                FL_X(quotient) i = FL_X(v_sigmoid)(sum[r][0]), f = FL_X(v_sigmoid)(sum[r][1]);                  \
+                FL_X(quotient) g = FL_X(v_tanh)(sum[r][2]);                                                     \
+                VEC before = resumed ? FL_X(load)(c + r * width) : FL_X(set)(0);                                \
+                cell[r] = f.above * before / f.below + i.above * g.above / (i.below * g.below);                 \
+            }                                                                                                   \
+            EACH(r, R) shown[r] = FL_X(v_sigmoid)(sum[r][3]);                                                   \
+            EACH(r, R) {                                                                                        \
+                FL_X(quotient) o = shown[r], s = FL_X(v_tanh)(cell[r]);                                         \
+                out[r] = o.above * s.above / (o.below * s.below);                                               \
+            }                                                                                                   \
         }                                                                                                       \
         EACH(r, R) {                                                                                            \
             FL_REAL *y = AT(y) + p->y_row[row + r] + t * p->y_step + unit;                                      \
@@ -132,49 +157,65 @@ static void FL_X(in_groups)(const FL_X(routine) routines[2][FL_ROWS + 1], const 
     }
 }
 
+/* What of a segment is this thread's: which rows, which blocks or strips of units. A pair of rows stays together: each
+   alone would be added up in another order. */
+static struct fl_part FL_X(part_of)(const ptrdiff_t *alive, const struct fl_segment *segment, ptrdiff_t N, ptrdiff_t units,
+                                    int thread, const struct fl_team *team) {
+    struct fl_part part = {0, N, 0, units};
+    if (segment->by_units) {
+        part.unit0 = units * thread / team->size;
+        part.unit1 = units * (thread + 1) / team->size;
+    } else if (N > 2) {
+        part.first = fl_share_rows(alive, segment, thread, team->size);
+        part.last = fl_share_rows(alive, segment, thread + 1, team->size);
+    } else if (thread) {
+        part.last = 0;
+    }
+    return part;
+}
+
 static void FL_X(forward)(void *pass, int thread, struct fl_team *team) {
     struct fl_pass mine = *(const struct fl_pass *)pass, *p = &mine;
     const FL_X(routine) (*cell)[FL_ROWS + 1] = p->N <= 2 ? FL_X(deep_cell) : FL_X(cell);
-    ptrdiff_t blocks = p->width / LANES, first = 0, last = p->N, block0 = 0, block1 = blocks, known = 0;
-    if (p->by_units) {
-        block0 = blocks * thread / team->size;
-        block1 = blocks * (thread + 1) / team->size;
-    } else if (p->N > 2) {
-        first = p->N * thread / team->size;
-        last = p->N * (thread + 1) / team->size;
-    } else if (thread) { /* a pair of rows stays together: each alone would be added up in another order */
-        return;
-    }
-    p->first = first;
-    p->count = last - first;
-    if (!p->count) return;
-    const int afar = (block1 - block0) * (p->projected ? p->H : p->I + p->H) * 4 * FL_BYTES > FL_LARGE;
-    for (ptrdiff_t t = 0; t < p->T; t++) {
-        ptrdiff_t end = p->alive[t] < last ? p->alive[t] : last, steps = 1;
-        if (p->projected) steps = t % p->chunk ? 0 : p->T - t < p->chunk ? p->T - t : p->chunk;
-        if (p->below && known < t + steps) known = fl_wait(&p->below->done, t + steps);
-        if (p->projected && steps)
-            for (ptrdiff_t block = block0; block < block1; block++)
-                FL_X(in_groups)(FL_X(project), p, t, block, 0, steps * p->count, afar);
-        /* back and forth, so that each step begins with the weights that the last one left in the caches */
-        for (ptrdiff_t b = block0; b < block1; b++)
-            FL_X(in_groups)(cell, p, t, t & 1 ? block0 + block1 - 1 - b : b, first, end, afar);
-        if (p->by_units) fl_barrier(team);
-        if (team->size == 1) atomic_store_explicit(&((struct fl_pass *)pass)->done, t + 1, memory_order_release);
+    ptrdiff_t known = 0;
+    for (const struct fl_segment *segment = p->segments; segment < p->segments + p->segment_count; segment++) {
+        const struct fl_part part = FL_X(part_of)(p->alive, segment, p->N, p->width / LANES, thread, team);
+        const ptrdiff_t block0 = part.unit0, block1 = part.unit1;
+        const int afar = (block1 - block0) * (p->projected ? p->H : p->I + p->H) * 4 * FL_BYTES > FL_LARGE;
+        p->first = part.first;
+        p->count = part.last - part.first;
+        for (ptrdiff_t t = segment->first; t < segment->last; t++) {
+            ptrdiff_t end = p->alive[t] < part.last ? p->alive[t] : part.last, steps = 1;
+            if (p->projected) steps = t % p->chunk ? 0 : p->T - t < p->chunk ? p->T - t : p->chunk;
+            if (p->below && known < t + steps) known = fl_wait(&p->below->done, t + steps);
+            if (p->projected && steps && p->count)
+                for (ptrdiff_t block = block0; block < block1; block++)
+                    FL_X(in_groups)(FL_X(project), p, t, block, 0, steps * p->count, afar);
+            /* back and forth, so that each step begins with the weights that the last one left in the caches */
+            for (ptrdiff_t b = block0; b < block1; b++)
+                FL_X(in_groups)(cell, p, t, t & 1 ? block0 + block1 - 1 - b : b, part.first, end, afar);
+            if (segment->by_units) fl_barrier(team);
+            if (team->size == 1) atomic_store_explicit(&((struct fl_pass *)pass)->done, t + 1, memory_order_release);
+        }
+        if (!segment->by_units && segment + 1 < p->segments + p->segment_count) fl_barrier(team);
     }
 }
 
-static void FL_X(pack)(void *panels, void *biases, const void *weight, const void *recurrent, const void *b, ptrdiff_t I,
-                       ptrdiff_t H) {
-    const FL_REAL *w = weight, *u = recurrent;
-    FL_REAL *bias = biases;
-    for (ptrdiff_t block = 0; block * LANES < H; block++)
-        for (int g = 0; g < 4; g++)
-            for (ptrdiff_t lane = 0; lane < LANES; lane++) {
-                ptrdiff_t unit = block * LANES + lane, row = g * H + unit;
-                FL_REAL *out = (FL_REAL *)panels + (block * (I + H) * 4 + g) * LANES + lane;
-                bias[(block * 4 + g) * LANES + lane] = unit < H ? ((const FL_REAL *)b)[row] : 0;
-                for (ptrdiff_t k = 0; k < I; k++, out += 4 * LANES) *out = unit < H ? w[row * I + k] : 0;
-                for (ptrdiff_t k = 0; k < H; k++, out += 4 * LANES) *out = unit < H ? u[row * H + k] : 0;
-            }
+static void FL_X(pack)(void *packing, int thread, struct fl_team *team) {
+    const struct fl_packing *p = packing;
+    const ptrdiff_t I = p->I, H = p->H, blocks = (H + LANES - 1) / LANES;
+    for (ptrdiff_t block = blocks * thread / team->size; block < blocks * (thread + 1) / team->size; block++) {
+        const ptrdiff_t units = H - block * LANES < LANES ? H - block * LANES : LANES;
+        FL_REAL *panel = AT(panels) + block * (I + H) * 4 * LANES, *bias = AT(bias) + block * 4 * LANES;
+        if (units < LANES) {
+            memset(panel, 0, (size_t)((I + H) * 4 * LANES) * sizeof(FL_REAL));
+            memset(bias, 0, (size_t)(4 * LANES) * sizeof(FL_REAL));
+        }
+        for (int g = 0; g < 4; g++) {
+            const ptrdiff_t row = g * H + block * LANES;
+            FL_X(transpose)(panel + g * LANES, 4 * LANES, AT(w) + row * I, I, units, I);
+            FL_X(transpose)(panel + (I * 4 + g) * LANES, 4 * LANES, AT(u) + row * H, H, units, H);
+            memcpy(bias + g * LANES, AT(b) + row, (size_t)units * sizeof(FL_REAL));
+        }
+    }
 }

@@ -44,16 +44,6 @@ struct FL_X(strip) {
     int add;
 };
 
-static inline VEC FL_X(load_part)(const FL_REAL *p, ptrdiff_t count) {
-    VEC v = {0};
-    for (int l = 0; l < (int)LANES && l < count; l++) v[l] = p[l];
-    return v;
-}
-
-static inline void FL_X(store_part)(FL_REAL *p, ptrdiff_t count, VEC v) {
-    for (int l = 0; l < (int)LANES && l < count; l++) p[l] = v[l];
-}
-
 FL_STRIPS(1)
 FL_STRIPS(2)
 FL_STRIPS(3)
@@ -75,42 +65,6 @@ static void FL_X(run_strip)(const struct FL_X(strip) *s, ptrdiff_t width, ptrdif
         FL_X(strips)[rows][width](s, first);
         first += rows;
     }
-}
-
-/* to[j * to_row + i] = from[i * from_row + j] for i < rows, j < columns */
-static void FL_X(transpose)(FL_REAL *to, ptrdiff_t to_row, const FL_REAL *from, ptrdiff_t from_row, ptrdiff_t rows,
-                            ptrdiff_t columns) {
-    ptrdiff_t i = 0;
-#if !defined(__clang__)
-    /* squares of LANES x LANES in registers: in each pass, halves of rows i and i + d change places */
-    for (; i + LANES <= rows; i += LANES) {
-        ptrdiff_t j = 0;
-        for (; j + LANES <= columns; j += LANES) {
-            VEC v[FL_BYTES / sizeof(FL_REAL)];
-            EACH(r, (int)LANES) {
-                v[r] = FL_X(load)(from + (i + r) * from_row + j);
-                __builtin_prefetch(from + (i + r + LANES) * from_row + j);
-            }
-            _Pragma("GCC unroll 4") for (int d = 1; d < (int)LANES; d *= 2) {
-                BITS low, high;
-                EACH(l, (int)LANES) {
-                    low[l] = (FL_BITS)(l & d ? l - d + (int)LANES : l);
-                    high[l] = (FL_BITS)(l & d ? l + (int)LANES : l + d);
-                }
-                EACH(r, (int)LANES) if (!(r & d)) {
-                    VEC a = v[r], b = v[r + d];
-                    v[r] = __builtin_shuffle(a, b, low);
-                    v[r + d] = __builtin_shuffle(a, b, high);
-                }
-            }
-            EACH(r, (int)LANES) FL_X(store)(to + (j + r) * to_row + i, v[r]);
-        }
-        for (; j < columns; j++)
-            for (ptrdiff_t r = i; r < i + LANES; r++) to[j * to_row + r] = from[r * from_row + j];
-    }
-#endif
-    for (; i < rows; i++)
-        for (ptrdiff_t j = 0; j < columns; j++) to[j * to_row + i] = from[i * from_row + j];
 }
 
 /* One strip, `width` vectors wide, of the matrix whose element (k, j) lies at b + k * b_k + j * b_col. */

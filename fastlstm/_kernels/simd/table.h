@@ -16,6 +16,12 @@
 
 /* Everything is all float or all double. */
 
+/* Steps of a pass, among which the threads are shared out in one way. */
+struct fl_segment {
+    ptrdiff_t first, last; /* steps; last is one beyond */
+    ptrdiff_t by_units;    /* whether threads share the units of each step, or each has rows of its own */
+};
+
 /* A forward pass. */
 struct fl_pass {
     ptrdiff_t T, N, I, H, width;
@@ -30,12 +36,43 @@ struct fl_pass {
     ptrdiff_t y_step;
     void *projected;        /* [chunk][N][blocks][4][LANES], or none: then x is projected step by step */
     ptrdiff_t chunk;
-    int by_units;           /* whether threads share the units of each step, or each has rows of its own */
+    ptrdiff_t segment_count;
+    const struct fl_segment *segments;
     int *phase;             /* which of the two h holds the initial states */
     int fresh;              /* whether the initial states are zero, whatever c and h hold */
     ptrdiff_t first, count; /* each thread's own: the rows that it projects */
+    /* what a backward pass needs, or none: the activated gates [blocks][S][4][LANES] and c [blocks][S][LANES], where S is
+       the number of rows of all steps, and step t begins with row before[t] of them */
+    void *gates, *cells;
+    const ptrdiff_t *before;
+    ptrdiff_t S;
     struct fl_pass *below;  /* the layer that writes x while this one reads it, if they run side by side */
     _Atomic ptrdiff_t done; /* steps whose outputs are there */
+};
+
+/* Back-propagation through time of a pass that has kept its gates and cells. */
+struct fl_backward {
+    ptrdiff_t T, N, S, I, H, width;
+    const ptrdiff_t *alive, *before; /* as in fl_pass; before[T] is S */
+    ptrdiff_t segment_count;
+    const struct fl_segment *segments; /* after each, the gradients of the weights by its rows are added up */
+    ptrdiff_t strip;                 /* vectors of units in a strip of `turned`; the last may have fewer */
+    const void *x, *y, *dy;          /* y is the output of the forward pass, that is h; dy lies as y does, dx as x does */
+    const ptrdiff_t *x_row, *y_row;
+    ptrdiff_t x_step, y_step;
+    const void *h, *c;               /* initial states [N][width], or none for zeros */
+    void *gates;                     /* become their gradients */
+    const void *cells;
+    void *dh, *dc;                   /* [N][width] gradients of the final states in, of the initial ones out */
+    int initial;                     /* whether dh is wanted */
+    const void *w, *u;               /* the weights (4H, I) and (4H, H) */
+    void *turned;                    /* room for the weights: strips of columns, [strip][4 width][vectors][LANES] */
+    void *dx;                        /* or none */
+    int add_dx;
+    void *columns;                   /* room for x, 1 and h of a segment's rows: FL_COLUMNS numbers */
+    void *panels;                    /* room for [blocks][I + 1 + H][4][LANES], the gradients of weights and bias */
+    void *dw, *du, *db;              /* their gradients; db may be none */
+    int add_dw, add_du, add_db;      /* whether to add to what is there */
 };
 
 /* y = x w^T + bias: x is m rows of k, y is m rows of n; panels and bias by pack_matrix */
@@ -60,10 +97,15 @@ struct fl_probe {
     void *out; /* room for 64 bytes a thread */
 };
 
+/* panels and bias, as above, from the weights (4H, I) and (4H, H) and the bias (4H) */
+struct fl_packing {
+    ptrdiff_t I, H;
+    const void *w, *u, *b;
+    void *panels, *bias;
+};
+
 struct fl_functions {
-    /* panels and bias from the weights (4H, I) and (4H, H) and the bias (4H) */
-    void (*pack)(void *panels, void *bias, const void *w, const void *u, const void *b, ptrdiff_t I, ptrdiff_t H);
-    fl_job forward; /* of a struct fl_pass */
+    fl_job pack, forward, backward; /* of a struct fl_packing, fl_pass, fl_backward */
     /* panels and bias from the weights (n, k) and the bias (n) or NULL; both as long as n rounded up to LANES wants */
     void (*pack_matrix)(void *panels, void *bias, const void *w, const void *b, ptrdiff_t n, ptrdiff_t k);
     fl_job affine, matmul;

@@ -20,6 +20,23 @@ FL_INLINE ptrdiff_t fl_group(ptrdiff_t first, ptrdiff_t last) {
     return (last - first + groups - 1) / groups;
 }
 
+/* Row where the part of this thread begins, if each gets about as many rows times steps of a segment; alive never grows. */
+FL_INLINE ptrdiff_t fl_share_rows(const ptrdiff_t *alive, const struct fl_segment *segment, int thread, int threads) {
+    ptrdiff_t t = segment->last, rows = alive[segment->first], total = 0, sum = 0, row = 0;
+    if (alive[t - 1] == rows || thread == threads) return rows * thread / threads;
+    for (ptrdiff_t step = segment->first; step < t; step++) total += alive[step];
+    for (; sum * threads < total * thread; row++) {
+        while (alive[t - 1] <= row) t--;
+        sum += t - segment->first;
+    }
+    return row;
+}
+
+/* What of a segment is a thread's own: these rows, and these blocks or strips of units. */
+struct fl_part {
+    ptrdiff_t first, last, unit0, unit1;
+};
+
 /* sum[r][g] += sum over k of a[r][k] w[k][g], DEEP values of k at a time, for R rows and G vectors. The order of the
    additions, and with it every bit of the result, depends on DEEP but on neither R nor G. With AHEAD, the weights of so
    many k later are asked for in time: for those that must come from beyond the core's own caches. */

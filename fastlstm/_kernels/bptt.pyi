@@ -1,0 +1,36 @@
+from typing import Any
+
+from numpy.typing import NDArray
+from typing_extensions import disjoint_base
+
+from fastlstm._kernels.layout import Layout
+from fastlstm._kernels.program import Stage
+
+def rooms(rows: Layout, lanes: int) -> tuple[int, int, int]: ...
+def prepare(
+    rows: Layout,
+    strip: int,
+    gates: NDArray[Any],
+    cells: NDArray[Any],
+    dh: NDArray[Any],
+    dc: NDArray[Any],
+    turned: NDArray[Any],
+    columns: NDArray[Any],
+    panels: NDArray[Any],
+) -> Backward: ...
+
+@disjoint_base
+class Backward(Stage):
+    def bind(
+        self,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        dy: NDArray[Any],
+        dx: NDArray[Any] | None,
+        start: tuple[NDArray[Any], NDArray[Any]] | None,
+        weights: tuple[NDArray[Any], NDArray[Any]],
+        grads: tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None],
+        add_dx: bool,
+        add: tuple[bool, bool, bool],
+    ) -> None: ...
+    def go_on(self, initial: bool) -> None: ...

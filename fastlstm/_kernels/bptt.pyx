@@ -1,0 +1,95 @@
+"""Back-propagation through time on packed weights."""
+
+from fastlstm._kernels.cpu cimport fl_backward, functions, run, table
+from fastlstm._kernels.layout cimport Layout
+from fastlstm._kernels.program cimport Stage, address
+from fastlstm._kernels.real cimport real
+
+
+cdef Py_ssize_t up(Py_ssize_t n, Py_ssize_t to) noexcept:
+    return (n + to - 1) // to * to
+
+
+def rooms(Layout rows, Py_ssize_t lanes):
+    """How many numbers of scratch `prepare` wants: turned, columns, panels."""
+    if table() == NULL or lanes < 1:
+        raise ValueError("bptt.rooms: expected packed kernels")
+    cdef Py_ssize_t width = up(rows.H, lanes), tile = table().sums // 4
+    cdef Py_ssize_t strips = up(rows.I + 1, tile) // tile + up(rows.H, tile) // tile
+    return (
+        (width + up(rows.I, lanes)) * 4 * width, strips * (tile * rows.longest + 8), width * 4 * (rows.I + 1 + rows.H)
+    )
+
+
+cdef class Backward(Stage):
+    """A backward pass that is ready to run. Made by `prepare`."""
+
+    cdef fl_backward p
+    cdef str format
+    cdef Py_ssize_t size, x_size, y_size
+    cdef tuple held, bound
+
+    def bind(self, x, y, dy, dx, start, weights, grads, bint add_dx, tuple add):
+        """Where all lies, in contiguous arrays.
+
+        x and y of the forward pass, dy and dx as y and x (dx None: not wanted); start, None for zeros or h and c (N,
+        width) of its beginning; weights (4H, I) and (4H, H); grads, those of the weights and the bias, the last may be
+        None; and whether to add to dx and to each of the grads, or to write.
+        """
+        cdef Py_ssize_t I = self.p.I, H = self.p.H, state = self.p.N * self.p.width
+        self.p.x = self.at(x, self.x_size, False)
+        self.p.y = self.at(y, self.y_size, False)
+        self.p.dy = self.at(dy, self.y_size, False)
+        self.p.dx = NULL if dx is None else self.at(dx, self.x_size, True)
+        self.p.h = NULL if start is None else self.at(start[0], state, False)
+        self.p.c = NULL if start is None else self.at(start[1], state, False)
+        self.p.w, self.p.u = self.at(weights[0], 4 * H * I, False), self.at(weights[1], 4 * H * H, False)
+        self.p.dw, self.p.du = self.at(grads[0], 4 * H * I, True), self.at(grads[1], 4 * H * H, True)
+        self.p.db = NULL if grads[2] is None else self.at(grads[2], 4 * H, True)
+        self.p.add_dx = add_dx
+        self.p.add_dw, self.p.add_du, self.p.add_db = add
+        self.bound = (x, y, dy, dx, start, weights, grads)
+
+    cdef void* at(self, array, Py_ssize_t count, bint writable) except NULL:
+        return <void*>address(array, self.format, count * self.size, writable)
+
+    def go_on(self, bint initial):
+        """`go`; dh then holds the gradient of the initial h, if asked for, as dc always does that of c."""
+        self.p.initial = initial
+        self.go()
+
+
+def prepare(
+    Layout rows, Py_ssize_t strip, real[::1] gates, const real[::1] cells, real[:, ::1] dh, real[:, ::1] dc,
+    real[::1] turned, real[::1] columns, real[::1] panels,
+):
+    """A `Backward` of a pass over these rows that has kept gates and cells; `bind` it before it runs.
+
+    The gates are overwritten. dh and dc (N, width), padded with zeros, hold the gradients of the final states before, and
+    those of the initial ones after. A strip of `strip` vectors, 1 to 4, is what a thread takes of a step's units. The
+    rest is scratch, see `rooms`.
+    """
+    cdef Py_ssize_t N = dh.shape[0], width = dh.shape[1]
+    if table() == NULL:
+        raise ValueError("bptt.prepare: the plain path has no packed kernels")
+    cdef Py_ssize_t lanes = table().bytes // <Py_ssize_t>sizeof(real)
+    wanted = rooms(rows, lanes)
+    if (
+        rows.N != N or width != up(rows.H, lanes) or dc.shape[0] != N or dc.shape[1] != width or not 1 <= strip <= 4
+        or gates.shape[0] != rows.S * 4 * width or cells.shape[0] != rows.S * width
+        or turned.shape[0] < wanted[0] or columns.shape[0] < wanted[1] or panels.shape[0] < wanted[2]
+    ):
+        raise ValueError("bptt.prepare: sizes do not agree")
+    cdef Backward made = Backward()
+    made.p.T, made.p.N, made.p.S, made.p.I, made.p.H, made.p.width = rows.T, N, rows.S, rows.I, rows.H, width
+    made.p.alive, made.p.before, made.p.strip = rows.alive, rows.before, strip
+    made.p.segments, made.p.segment_count = rows.segments, rows.segment_count
+    made.p.x_row, made.p.x_step, made.p.y_row, made.p.y_step = rows.x_row, rows.x_step, rows.y_row, rows.y_step
+    made.p.gates, made.p.cells, made.p.dh, made.p.dc = &gates[0], &cells[0], &dh[0, 0], &dc[0, 0]
+    made.p.turned, made.p.columns, made.p.panels = &turned[0], &columns[0], &panels[0]
+    made.job, made.argument, made.threads = functions(real is float).backward, &made.p, rows.threads
+    made.input = &made.p.x
+    made.format, made.size = "f" if real is float else "d", sizeof(real)
+    made.x_size, made.y_size = rows.x_size, rows.y_size
+    made.held = (rows, gates, cells, dh, dc, turned, columns, panels)  # keeps their memory
+    return made

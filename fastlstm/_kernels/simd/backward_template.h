@@ -1,0 +1,336 @@
+/* Back-propagation through time. The products of the gates' gradients with the transposed weights come from the register
+   tile, and the cell's derivatives follow on its sums; the gradients of the weights are one product over all the rows of
+   a segment, whose right side, the gates' gradients, lies packed already. */
+
+/* The rows' products with a strip of `turned`, [rows][vectors]: a is the first row in block 0, its next block a_block on. */
+#ifndef FL_SUMS
+#define FL_SUMS(NAME, R, G, DEEP, AHEAD)                                                                        \
+    FL_TILE(turned_tile##NAME, R, G, DEEP, AHEAD)                                                               \
+    static void FL_X(sums##NAME)(const FL_REAL *a, ptrdiff_t a_block, ptrdiff_t blocks, const FL_REAL *w, VEC *sums) { \
+        VEC sum[R][G];                                                                                          \
+        EACH(r, R) EACH(g, G) sum[r][g] = (VEC){0};                                                             \
+        for (ptrdiff_t block = 0; block < blocks; block++, a += a_block, w += 4 * LANES * G * LANES) {          \
+            const FL_REAL *row[R];                                                                              \
+            EACH(r, R) row[r] = a + r * 4 * LANES;                                                              \
+            FL_X(turned_tile##NAME)(sum, 4 * LANES, row, w);                                                    \
+        }                                                                                                       \
+        EACH(r, R) EACH(g, G) sums[r * G + g] = sum[r][g];                                                      \
+    }
+#define FL_SUMS_OF(NAME, R, DEEP, AHEAD)                                                                        \
+    FL_SUMS(R##x1##NAME, R, 1, DEEP, AHEAD) FL_SUMS(R##x2##NAME, R, 2, DEEP, AHEAD)                             \
+    FL_SUMS(R##x3##NAME, R, 3, DEEP, AHEAD) FL_SUMS(R##x4##NAME, R, 4, DEEP, AHEAD)
+#define FL_OF_VECTORS(R, NAME) \
+    {NULL, FL_X(sums##R##x1##NAME), FL_X(sums##R##x2##NAME), FL_X(sums##R##x3##NAME), FL_X(sums##R##x4##NAME)}
+
+/* R columns of the weights' gradients: c (R, 4 LANES) = a' b or that added to c, for a [k][R] and b [k][4][LANES] */
+#define FL_GRADIENT(R)                                                                                          \
+    static void FL_X(gradient##R)(const FL_REAL *a, const FL_REAL *b, FL_REAL *c, ptrdiff_t K, int add) {       \
+        VEC sum[R][4];                                                                                          \
+        EACH(r, R) EACH(g, 4) sum[r][g] = add ? FL_X(load)(c + (r * 4 + g) * LANES) : (VEC){0};                 \
+        for (ptrdiff_t k = 0; k < K; k++) {                                                                     \
+            VEC v[4];                                                                                           \
+            EACH(g, 4) v[g] = FL_X(load)(b + (k * 4 + g) * LANES);                                              \
+            EACH(r, R) {                                                                                        \
+                VEC x = FL_X(set)(a[k * R + r]);                                                                \
+                EACH(g, 4) sum[r][g] += x * v[g];                                                               \
+            }                                                                                                   \
+        }                                                                                                       \
+        EACH(r, R) EACH(g, 4) FL_X(store)(c + (r * 4 + g) * LANES, sum[r][g]);                                  \
+    }
+
+#define FL_FEW 4  /* inputs up to which dx comes from inner products */
+#define FL_COPY (FL_ROWS == 6 ? 8 : 4) /* numbers that are copied for at most FL_ROWS of them: whole vectors */
+#define FL_SOME 32
+#endif
+
+FL_SUMS_OF(_deep, 1, FL_DEEP1, 0)
+FL_SUMS_OF(_deep, 2, FL_DEEP2, 0)
+FL_SUMS_OF(, 1, 1, 0)
+FL_SUMS_OF(, 2, 1, 0)
+FL_SUMS_OF(, 3, 1, 0)
+FL_GRADIENT(1)
+FL_GRADIENT(2)
+FL_GRADIENT(3)
+#if FL_ROWS == 6
+FL_SUMS_OF(, 4, 1, 0)
+FL_SUMS_OF(, 5, 1, 0)
+FL_SUMS_OF(, 6, 1, 0)
+FL_GRADIENT(4)
+FL_GRADIENT(5)
+FL_GRADIENT(6)
+#endif
+
+typedef void (*FL_X(summing))(const FL_REAL *a, ptrdiff_t a_block, ptrdiff_t blocks, const FL_REAL *w, VEC *sums);
+static const FL_X(summing) FL_X(sums)[FL_ROWS + 1][5] = {
+    {NULL}, FL_OF_VECTORS(1, ), FL_OF_VECTORS(2, ), FL_OF_VECTORS(3, ),
+#if FL_ROWS == 6
+    FL_OF_VECTORS(4, ), FL_OF_VECTORS(5, ), FL_OF_VECTORS(6, ),
+#endif
+};
+/* for batches of 1 and 2, whose few sums would else wait for each other */
+static const FL_X(summing) FL_X(deep_sums)[3][5] = {{NULL}, FL_OF_VECTORS(1, _deep), FL_OF_VECTORS(2, _deep)};
+static void (*const FL_X(gradients)[])(const FL_REAL *, const FL_REAL *, FL_REAL *, ptrdiff_t, int) = {
+    NULL, FL_X(gradient1), FL_X(gradient2), FL_X(gradient3),
+#if FL_ROWS == 6
+    FL_X(gradient4), FL_X(gradient5), FL_X(gradient6),
+#endif
+};
+
+static ptrdiff_t FL_X(strips_of)(ptrdiff_t vectors, ptrdiff_t strip) { return (vectors + strip - 1) / strip; }
+
+/* A strip of a weight's columns: row k of it is the weight's row of the k-th number of a row of gates. */
+static void FL_X(turn_strip)(FL_REAL *to, const FL_REAL *weight, ptrdiff_t columns, ptrdiff_t first, ptrdiff_t vectors,
+                             ptrdiff_t H, ptrdiff_t width) {
+    const ptrdiff_t row = vectors * LANES, count = columns - first < row ? columns - first : row;
+    for (ptrdiff_t block = 0; block < width; block += LANES)
+        for (int g = 0; g < 4; g++)
+            for (ptrdiff_t unit = block; unit < block + LANES; unit++, to += row) {
+                const FL_REAL *from = weight + (g * H + unit) * columns + first;
+                if (unit >= H) memset(to, 0, (size_t)row * sizeof(FL_REAL));
+                else if (count == row)
+                    for (ptrdiff_t v = 0; v < vectors; v++) FL_X(store)(to + v * LANES, FL_X(load)(from + v * LANES));
+                else {
+                    memcpy(to, from, (size_t)count * sizeof(FL_REAL));
+                    memset(to + count, 0, (size_t)(row - count) * sizeof(FL_REAL));
+                }
+            }
+}
+
+/* All strips: those of u, then those of w, of which there are none but columns where they are few. */
+static void FL_X(turn)(const struct fl_backward *p, int thread, int threads) {
+    const ptrdiff_t H = p->H, I = p->I, width = p->width, row = 4 * width * LANES;
+    const ptrdiff_t units = width / LANES, inputs = (I + LANES - 1) / LANES;
+    const ptrdiff_t strips = FL_X(strips_of)(units, p->strip), more = p->dx ? FL_X(strips_of)(inputs, 4) : 0;
+    for (ptrdiff_t k = (strips + more) * thread / threads; k < (strips + more) * (thread + 1) / threads; k++) {
+        const int of_w = k >= strips;
+        const ptrdiff_t first = of_w ? (k - strips) * 4 : k * p->strip, left = (of_w ? inputs : units) - first;
+        const ptrdiff_t most = of_w ? 4 : p->strip;
+        FL_REAL *to = AT(turned) + ((of_w ? units : 0) + first) * row;
+        if (of_w && I <= FL_FEW)
+            for (ptrdiff_t j = 0; j < I; j++) {
+                for (ptrdiff_t n = 0; n < 4 * width; n++, to++) {
+                    ptrdiff_t unit = n / (4 * LANES) * LANES + n % LANES;
+                    *to = unit < H ? AT(w)[(n / LANES % 4 * H + unit) * I + j] : 0;
+                }
+            }
+        else
+            FL_X(turn_strip)(to, of_w ? p->w : p->u, of_w ? I : H, first * LANES, left < most ? left : most, H, width);
+    }
+}
+
+/* The cell at step t: from the gradients of h by way of the next step (none: those of the final state), for some rows
+   and vectors of units, those of the gates, and of c before. */
+static void FL_X(cell_backward)(const struct fl_backward *p, ptrdiff_t t, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t block,
+                                ptrdiff_t vectors, const VEC *sums) {
+    const ptrdiff_t width = p->width;
+    for (ptrdiff_t r = row; r < row + rows; r++) {
+        const FL_REAL *dy = AT(dy) + p->y_row[r] + t * p->y_step;
+        for (ptrdiff_t b = block; b < block + vectors; b++) {
+            const ptrdiff_t unit = b * LANES, slot = b * p->S + p->before[t] + r;
+            FL_REAL *gates = AT(gates) + slot * 4 * LANES, *running = AT(dc) + r * width + unit;
+            VEC i = FL_X(load)(gates), f = FL_X(load)(gates + LANES), g = FL_X(load)(gates + 2 * LANES);
+            VEC o = FL_X(load)(gates + 3 * LANES), c = (VEC){0}, dh, dc, shown;
+            FL_X(quotient) s = FL_X(v_tanh)(FL_X(load)(AT(cells) + slot * LANES));
+            dh = sums ? *sums++ : FL_X(load)(AT(dh) + r * width + unit);
+            dh += unit + LANES <= p->H ? FL_X(load)(dy + unit) : FL_X(load_part)(dy + unit, p->H - unit);
+            if (t) c = FL_X(load)(AT(cells) + (b * p->S + p->before[t - 1] + r) * LANES);
+            else if (p->c) c = FL_X(load)(AT(c) + r * width + unit);
+            shown = s.above / s.below;
+            dc = FL_X(load)(running) + dh * o * (1 - shown * shown);
+            FL_X(store)(gates, dc * g * (i * (1 - i)));
+            FL_X(store)(gates + LANES, dc * c * (f * (1 - f)));
+            FL_X(store)(gates + 2 * LANES, dc * i * (1 - g * g));
+            FL_X(store)(gates + 3 * LANES, dh * shown * (o * (1 - o)));
+            FL_X(store)(running, dc * f);
+        }
+    }
+}
+
+/* Step t of the rows first..last and a strip of units. */
+static void FL_X(step_backward)(const struct fl_backward *p, ptrdiff_t t, ptrdiff_t first, ptrdiff_t last, ptrdiff_t block,
+                                ptrdiff_t vectors) {
+    const ptrdiff_t blocks = p->width / LANES, going = t + 1 < p->T ? p->alive[t + 1] : 0;
+    const FL_X(summing) (*all)[5] = p->N <= 2 ? FL_X(deep_sums) : FL_X(sums);
+    const ptrdiff_t continued = going < last ? going : last;
+    VEC sums[FL_ROWS * 4];
+    while (first < continued) {
+        const ptrdiff_t rows = fl_group(first, continued);
+        all[rows][vectors](AT(gates) + (p->before[t + 1] + first) * 4 * LANES, p->S * 4 * LANES, blocks,
+                           AT(turned) + block * LANES * 4 * p->width, sums);
+        FL_X(cell_backward)(p, t, first, rows, block, vectors, sums);
+        first += rows;
+    }
+    if (first < last) FL_X(cell_backward)(p, t, first, last - first, block, vectors, NULL);
+}
+
+/* x, 1 and the h before, of a segment's rows, in strips of FL_ROWS columns [k][columns]; the strips of h begin anew. */
+static void FL_X(collect)(const struct fl_backward *p, const struct fl_segment *segment, int thread, int threads) {
+    const ptrdiff_t K = p->before[segment->last] - p->before[segment->first], room = K * FL_ROWS + FL_COPY;
+    const ptrdiff_t of_x = FL_X(strips_of)(p->I + 1, FL_ROWS), all = of_x + FL_X(strips_of)(p->H, FL_ROWS);
+    ptrdiff_t t = segment->first, row = 0;
+    for (ptrdiff_t k0 = 0, count; k0 < K; k0 += count) {
+        const FL_REAL *x[FL_SOME], *h[FL_SOME];
+        count = K - k0 < FL_SOME ? K - k0 : FL_SOME;
+        for (ptrdiff_t k = 0; k < count; k++, row++) {
+            if (row == p->alive[t]) t++, row = 0;
+            x[k] = AT(x) + p->x_row[row] + t * p->x_step;
+            h[k] = t ? AT(y) + p->y_row[row] + (t - 1) * p->y_step : p->h ? AT(h) + row * p->width : NULL;
+        }
+        for (ptrdiff_t strip = all * thread / threads; strip < all * (thread + 1) / threads; strip++) {
+            const ptrdiff_t first = (strip < of_x ? strip : strip - of_x) * FL_ROWS, length = strip < of_x ? p->I : p->H;
+            const ptrdiff_t left = length + (strip < of_x) - first, columns = left < FL_ROWS ? left : FL_ROWS;
+            const FL_REAL **from = strip < of_x ? x : h;
+            FL_REAL *to = AT(columns) + strip * room + k0 * columns;
+            for (ptrdiff_t k = 0; k < count; k++, to += columns) {
+                if (!from[k]) memset(to, 0, (size_t)columns * sizeof(FL_REAL));
+                else if (first + FL_COPY <= length) memcpy(to, from[k] + first, FL_COPY * sizeof(FL_REAL));
+                else
+                    for (ptrdiff_t j = 0; j < columns; j++) to[j] = first + j < length ? from[k][first + j] : 1;
+            }
+        }
+    }
+}
+
+/* The part of a segment's rows in the gradients of the weights. */
+static void FL_X(weights_backward)(const struct fl_backward *p, const struct fl_segment *segment, int add, int thread,
+                                   int threads) {
+    const ptrdiff_t blocks = p->width / LANES, start = p->before[segment->first], K = p->before[segment->last] - start;
+    const ptrdiff_t of_x = FL_X(strips_of)(p->I + 1, FL_ROWS), all = of_x + FL_X(strips_of)(p->H, FL_ROWS);
+    const ptrdiff_t room = K * FL_ROWS + FL_COPY;
+    for (ptrdiff_t n = blocks * all * thread / threads; n < blocks * all * (thread + 1) / threads; n++) {
+        const ptrdiff_t block = n / all, strip = n % all;
+        const ptrdiff_t first = (strip < of_x ? strip : strip - of_x) * FL_ROWS;
+        const ptrdiff_t left = (strip < of_x ? p->I + 1 : p->H) - first, columns = left < FL_ROWS ? left : FL_ROWS;
+        const ptrdiff_t column = block * (p->I + 1 + p->H) + (strip < of_x ? 0 : p->I + 1) + first;
+        FL_X(gradients)[columns](AT(columns) + strip * room, AT(gates) + (block * p->S + start) * 4 * LANES,
+                                 AT(panels) + column * 4 * LANES, K, add);
+    }
+}
+
+/* Where dx of a row of all steps lies; t goes on from a step that is not after it. */
+static FL_REAL *FL_X(dx_of)(const struct fl_backward *p, ptrdiff_t *t, ptrdiff_t row) {
+    while (p->before[*t + 1] <= row) ++*t;
+    return AT(dx) + p->x_row[row - p->before[*t]] + *t * p->x_step;
+}
+
+/* dx of the rows from..to of all steps, from step t on: one strip of its columns. */
+static void FL_X(inputs_backward)(const struct fl_backward *p, ptrdiff_t t, ptrdiff_t from, ptrdiff_t to, ptrdiff_t strip) {
+    const ptrdiff_t I = p->I, first = strip * 4 * LANES, all = FL_X(strips_of)(I, LANES) - strip * 4;
+    const ptrdiff_t vectors = all < 4 ? all : 4;
+    const FL_REAL *turned = AT(turned) + (p->width + first) * 4 * p->width;
+    VEC sums[FL_ROWS * 4];
+    for (ptrdiff_t row = from, rows; row < to; row += rows) {
+        const VEC *sum = sums;
+        rows = fl_group(row, to);
+        FL_X(sums)[rows][vectors](AT(gates) + row * 4 * LANES, p->S * 4 * LANES, p->width / LANES, turned, sums);
+        for (ptrdiff_t r = row; r < row + rows; r++) {
+            FL_REAL *dx = FL_X(dx_of)(p, &t, r) + first;
+            for (ptrdiff_t left = I - first, v = 0; v < vectors; v++, left -= LANES, dx += LANES, sum++) {
+                const VEC before = !p->add_dx ? (VEC){0} : left < LANES ? FL_X(load_part)(dx, left) : FL_X(load)(dx);
+                if (left < LANES) FL_X(store_part)(dx, left, *sum + before);
+                else FL_X(store)(dx, *sum + before);
+            }
+        }
+    }
+}
+
+/* The same where the inputs are few: by inner products. */
+static void FL_X(few_inputs_backward)(const struct fl_backward *p, ptrdiff_t t, ptrdiff_t from, ptrdiff_t to) {
+    const ptrdiff_t row = 4 * p->width;
+    for (ptrdiff_t r = from; r < to; r++) {
+        FL_REAL *dx = FL_X(dx_of)(p, &t, r);
+        for (ptrdiff_t j = 0; j < p->I; j++) {
+            const FL_REAL *gates = AT(gates) + r * 4 * LANES, *w = AT(turned) + p->width * row + j * row;
+            VEC sum[4] = {{0}, {0}, {0}, {0}};
+            FL_REAL total = p->add_dx ? dx[j] : 0;
+            for (ptrdiff_t k = 0; k < row; k += 4 * LANES, gates += p->S * 4 * LANES)
+                EACH(g, 4) sum[g] += FL_X(load)(gates + g * LANES) * FL_X(load)(w + k + g * LANES);
+            sum[0] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+            for (int lane = 0; lane < (int)LANES; lane++) total += sum[0][lane];
+            dx[j] = total;
+        }
+    }
+}
+
+/* A thread's part of dx of a segment: of the rows where they are many, else of the strips. */
+static void FL_X(share_inputs)(const struct fl_backward *p, const struct fl_segment *segment, int thread, int threads) {
+    const ptrdiff_t t = segment->first, first = p->before[t], rows = p->before[segment->last] - first;
+    const ptrdiff_t strips = FL_X(strips_of)(p->I, 4 * LANES);
+    const int by_rows = p->I <= FL_FEW || rows >= 2 * FL_ROWS * threads;
+    const ptrdiff_t from = first + (by_rows ? rows * thread / threads : 0);
+    const ptrdiff_t to = first + (by_rows ? rows * (thread + 1) / threads : rows);
+    if (p->I <= FL_FEW) {
+        FL_X(few_inputs_backward)(p, t, from, to);
+        return;
+    }
+    for (ptrdiff_t n = by_rows ? 0 : strips * thread / threads; n < (by_rows ? strips : strips * (thread + 1) / threads); n++)
+        FL_X(inputs_backward)(p, t, from, to, n);
+}
+
+/* to (count, columns) becomes, or has added, a panel's columns, transposed: from is [columns][4][LANES] */
+static void FL_X(unpack)(FL_REAL *to, const FL_REAL *from, ptrdiff_t columns, ptrdiff_t count, int add) {
+    if (!add) {
+        FL_X(transpose)(to, columns, from, 4 * LANES, columns, count);
+        return;
+    }
+    FL_REAL turned[FL_BYTES / sizeof(FL_REAL) * 64];
+    for (ptrdiff_t j = 0; j < columns; j += 64) {
+        const ptrdiff_t some = columns - j < 64 ? columns - j : 64;
+        FL_X(transpose)(turned, 64, from + j * 4 * LANES, 4 * LANES, some, count);
+        for (ptrdiff_t unit = 0; unit < count; unit++)
+            for (ptrdiff_t k = 0; k < some; k++) to[unit * columns + j + k] += turned[unit * 64 + k];
+    }
+}
+
+static void FL_X(deliver)(const struct fl_backward *p, int thread, int threads) {
+    const ptrdiff_t I = p->I, H = p->H, blocks = p->width / LANES;
+    for (ptrdiff_t n = 4 * blocks * thread / threads; n < 4 * blocks * (thread + 1) / threads; n++) {
+        const ptrdiff_t block = n / 4, g = n % 4, row = g * H + block * LANES;
+        const ptrdiff_t units = H - block * LANES < LANES ? H - block * LANES : LANES;
+        const FL_REAL *panel = AT(panels) + (block * (I + 1 + H) * 4 + g) * LANES, *bias = panel + I * 4 * LANES;
+        FL_X(unpack)(AT(dw) + row * I, panel, I, units, p->add_dw);
+        FL_X(unpack)(AT(du) + row * H, panel + (I + 1) * 4 * LANES, H, units, p->add_du);
+        if (p->db)
+            for (ptrdiff_t unit = 0; unit < units; unit++)
+                AT(db)[row + unit] = bias[unit] + (p->add_db ? AT(db)[row + unit] : 0);
+    }
+}
+
+static void FL_X(backward)(void *argument, int thread, struct fl_team *team) {
+    const struct fl_backward *p = argument;
+    const ptrdiff_t blocks = p->width / LANES, strips = FL_X(strips_of)(blocks, p->strip);
+    FL_X(turn)(p, thread, team->size);
+    fl_barrier(team);
+    for (const struct fl_segment *segment = p->segments + p->segment_count; segment-- > p->segments;) {
+        const struct fl_part part = FL_X(part_of)(p->alive, segment, p->N, strips, thread, team);
+        for (ptrdiff_t t = segment->last - 1; t >= segment->first; t--) {
+            const ptrdiff_t last = p->alive[t] < part.last ? p->alive[t] : part.last;
+            /* back and forth, so that each step begins with the weights that the last one left in the caches */
+            for (ptrdiff_t n = part.unit0; n < part.unit1; n++) {
+                const ptrdiff_t block = (t & 1 ? part.unit0 + part.unit1 - 1 - n : n) * p->strip;
+                FL_X(step_backward)(p, t, part.first, last, block, blocks - block < p->strip ? blocks - block : p->strip);
+            }
+            if (segment->by_units) fl_barrier(team);
+        }
+        if (!segment->by_units) fl_barrier(team);
+        FL_X(collect)(p, segment, thread, team->size);
+        if (p->dx) FL_X(share_inputs)(p, segment, thread, team->size);
+        fl_barrier(team);
+        FL_X(weights_backward)(p, segment, segment + 1 < p->segments + p->segment_count, thread, team->size);
+    }
+    if (p->initial)
+        for (ptrdiff_t n = strips * thread / team->size; n < strips * (thread + 1) / team->size; n++) {
+            const ptrdiff_t block = n * p->strip, vectors = blocks - block < p->strip ? blocks - block : p->strip;
+            for (ptrdiff_t row = 0, rows; row < p->alive[0]; row += rows) {
+                VEC sums[FL_ROWS * 4];
+                rows = fl_group(row, p->alive[0]);
+                FL_X(sums)[rows][vectors](AT(gates) + row * 4 * LANES, p->S * 4 * LANES, blocks,
+                                          AT(turned) + block * LANES * 4 * p->width, sums);
+                for (ptrdiff_t r = 0; r < rows; r++)
+                    for (ptrdiff_t v = 0; v < vectors; v++)
+                        FL_X(store)(AT(dh) + (row + r) * p->width + (block + v) * LANES, sums[r * vectors + v]);
+            }
+        }
+    fl_barrier(team);
+    FL_X(deliver)(p, thread, team->size);
+}
