@@ -21,6 +21,10 @@ def rooms(Layout rows, Py_ssize_t lanes):
     )
 
 
+cdef enum:
+    SINGLE = 4
+
+
 cdef class Backward(Stage):
     """A backward pass that is ready to run. Made by `prepare`."""
 
@@ -52,6 +56,12 @@ cdef class Backward(Stage):
 
     cdef void* at(self, array, Py_ssize_t count, bint writable) except NULL:
         return <void*>address(array, self.format, count * self.size, writable)
+
+    def alone(self):
+        """Serve a single step of up to 4 rows; the scratch is not needed then."""
+        if self.p.T != 1 or self.p.N > SINGLE:
+            raise ValueError("Backward.alone: expected one step of a few rows")
+        self.job = functions(self.size == 4).backward_single
 
     def go_on(self, bint initial):
         """`go`; dh then holds the gradient of the initial h, if asked for, as dc always does that of c."""

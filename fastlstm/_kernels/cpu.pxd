@@ -46,6 +46,9 @@ cdef extern from "simd/table.h" nogil:
         void* cells
         const Py_ssize_t* before
         Py_ssize_t S
+        const void* w
+        const void* u
+        const void* b
         fl_pass* below
         Py_ssize_t done
 
@@ -105,7 +108,7 @@ cdef extern from "simd/table.h" nogil:
         void* panels, void* bias, const void* w, const void* b, Py_ssize_t n, Py_ssize_t k
     ) noexcept
     struct fl_functions:
-        fl_job pack, forward, backward
+        fl_job pack, forward, backward, forward_single, backward_single
         fl_pack_matrix pack_matrix
         fl_job affine, matmul, fma, read, activate
 

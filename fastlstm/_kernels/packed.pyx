@@ -27,6 +27,10 @@ def pack(
         run(functions(real is float).pack, &p, threads)
 
 
+cdef enum:
+    SINGLE = 4
+
+
 cdef class Pass(Stage):
     """A forward pass that is ready to run: sizes are checked, pointers set. Made by `prepare`.
 
@@ -37,7 +41,7 @@ cdef class Pass(Stage):
     cdef fl_pass p
     cdef str format
     cdef Py_ssize_t x_bytes, y_bytes
-    cdef tuple held
+    cdef tuple held, weights
 
     @property
     def fresh(self):
@@ -59,6 +63,17 @@ cdef class Pass(Stage):
         self.p.gates = <void*>address(gates, self.format, 4 * bytes, True)
         self.p.cells = <void*>address(cells, self.format, bytes, True)
         self.held = (*self.held, gates, cells)
+
+    def alone(self, w_ih, w_hh, b):
+        """Serve a single step of up to 4 rows, on weights (4H, I), (4H, H) and bias (4H) or None as they are."""
+        cdef Py_ssize_t H = self.p.H, size = 4 if self.format == "f" else 8
+        if self.p.T != 1 or self.p.N > SINGLE or self.p.gates == NULL:
+            raise ValueError("Pass.alone: expected one step of a few rows, whose gates are kept")
+        self.p.w = address(w_ih, self.format, 4 * H * self.p.I * size, False)
+        self.p.u = address(w_hh, self.format, 4 * H * H * size, False)
+        self.p.b = NULL if b is None else address(b, self.format, 4 * H * size, False)
+        self.job = functions(size == 4).forward_single
+        self.weights = (w_ih, w_hh, b)
 
     def after_each(self, Pass below):
         """Run no step before the same step of the pass below, which writes what this one reads."""

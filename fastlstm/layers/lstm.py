@@ -19,10 +19,6 @@ from fastlstm.layers.packing import Packing
 from fastlstm.layers.training import TrainedDirection
 from fastlstm.workspace import Workspace
 
-FEW_ROWS = 5
-"""Rows of a whole batch for which packing the weights would take longer than the work itself."""
-
-
 class LSTM(Layer):
     """Long short-term memory (Hochreiter and Schmidhuber 1997; forget gate by Gers et al. 2000).
 
@@ -174,15 +170,10 @@ class LSTM(Layer):
     def _train(
         self, x: Array, state: State | None, final: State | None, lengths: Index | None, tape: Workspace
     ) -> Array:
-        """The forward pass of training on packed weights; without them where there are too few rows to pack for."""
+        """The forward pass of training on packed weights."""
         n, t, _ = x.shape
         packing = self._full_packing(n, t, tape) if lengths is None else Packing(n, t, lengths)
-        tape.notes["packing"] = packing
-        tape.notes["trained"] = packing.size > FEW_ROWS
-        if packing.size <= FEW_ROWS:
-            final = final or self._states("final", n, tape, x.dtype)
-            return self._forward_plain(x, state, final, lengths, tape, training=True)
-        tape.notes["dropping"] = self.dropout > 0
+        tape.notes["packing"], tape.notes["trained"] = packing, True
         for k, directions in enumerate(self._trained):
             if k and self.dropout:
                 x = drop(x, self.dropout, tape, f"_l{k}")

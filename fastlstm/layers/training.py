@@ -24,6 +24,9 @@ SEGMENT = 512
 LARGE = 1 << 15
 """Numbers of weights from which on several threads pack them."""
 
+SINGLE = 4
+"""Rows of a single step up to which the weights are used as they are."""
+
 
 @dataclass
 class Passes:
@@ -40,6 +43,7 @@ class Passes:
     starts: list[State]
     state: tuple[Array, Array, Array]
     gradients: State
+    alone: bool
     fresh: bool = True
     kept: int = 0
 
@@ -60,7 +64,11 @@ class TrainedDirection:
         key = (self, packing, column, y.shape[2], block, team, cpu.isa(), x.dtype)
         if passes is None or passes.key != key:
             passes = tape.notes["passes"] = self._prepare(key, x, y, tape)
-        self._pack(x.dtype, team, tape)
+        if passes.alone:
+            bias = None if self._bias is None else self._bias.value
+            passes.forwards[0].alone(self._w_ih.value, self._w_hh.value, bias)
+        else:
+            self._pack(x.dtype, team, tape)
         passes.x, passes.y, passes.fresh = x, y, start is None
         c, h, phase = passes.state
         if start is not None:
@@ -162,7 +170,7 @@ class TrainedDirection:
         edges = [(first, min(first + block, t)) for first in range(0, t, block)]
         size = max(int(packing.before[last] - packing.before[first]) for first, last in edges)
         gates, cells = tape.array("gates", (size * 4 * width,), dtype), tape.array("cells", (size * width,), dtype)
-        passes = Passes(key, x, y, [], [], [(start[0], start[1]) for start in starts], state, gradients)
+        passes = Passes(key, x, y, [], [], [(start[0], start[1]) for start in starts], state, gradients, packing.size == n <= SINGLE)
         for steps in edges:
             rows = layout(*where, reverse=self._reverse, team=team, steps=steps)
             forward = kernel.prepare(rows, panels, bias, *state, *projection(rows, panels, tape))
@@ -170,6 +178,8 @@ class TrainedDirection:
             passes.forwards.append(forward)
             rows = layout(*where, reverse=self._reverse, team=team, steps=steps, rows=SEGMENT)
             passes.backwards.append(self._backward(rows, blocks, gates, cells, gradients, tape))
+            if passes.alone:
+                passes.backwards[0].alone()
         return passes
 
     def _backward(

@@ -12,6 +12,7 @@
 #include "lstm_template.h"
 #include "backward_template.h"
 #include "matmul_template.h"
+#include "single_template.h"
 #include "probe_template.h"
 #include "real_end.h"
 
@@ -20,6 +21,7 @@
 #include "lstm_template.h"
 #include "backward_template.h"
 #include "matmul_template.h"
+#include "single_template.h"
 #include "probe_template.h"
 #include "real_end.h"
 
@@ -27,7 +29,9 @@
 #define FL_TABLE(isa) FL_TABLE_(isa)
 #define FL_TEXT_(isa) #isa
 #define FL_TEXT(isa) FL_TEXT_(isa)
-#define FL_OF_TYPE(x) {x(pack), x(forward), x(backward), x(pack_matrix), x(affine), x(matmul), x(fma), x(read), x(activate)}
+#define FL_OF_TYPE(x)                                                                                            \
+    {x(pack), x(forward), x(backward), x(forward_single), x(backward_single), x(pack_matrix), x(affine),         \
+     x(matmul), x(fma), x(read), x(activate)}
 #define FL_OF_FLOAT(name) name##_f
 #define FL_OF_DOUBLE(name) name##_d
 const struct fl_kernels FL_TABLE(FL_ISA) = {

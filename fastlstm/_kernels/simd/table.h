@@ -46,6 +46,7 @@ struct fl_pass {
     void *gates, *cells;
     const ptrdiff_t *before;
     ptrdiff_t S;
+    const void *w, *u, *b;  /* for a single step: the weights (4H, I) and (4H, H) and the bias (4H) or none */
     struct fl_pass *below;  /* the layer that writes x while this one reads it, if they run side by side */
     _Atomic ptrdiff_t done; /* steps whose outputs are there */
 };
@@ -106,6 +107,7 @@ struct fl_packing {
 
 struct fl_functions {
     fl_job pack, forward, backward; /* of a struct fl_packing, fl_pass, fl_backward */
+    fl_job forward_single, backward_single; /* of one step of up to 4 rows that keeps its gates */
     /* panels and bias from the weights (n, k) and the bias (n) or NULL; both as long as n rounded up to LANES wants */
     void (*pack_matrix)(void *panels, void *bias, const void *w, const void *b, ptrdiff_t n, ptrdiff_t k);
     fl_job affine, matmul;
