@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lstm_cases import Case, random_case, run, run_reference
 
 import fastlstm as fl
+from fastlstm._kernels import cpu
 
 CASES = [
     Case(t, n, 3, h, layers, bidirectional, ragged)
@@ -133,6 +134,40 @@ def test_a_tape_serves_batches_of_any_size_in_turn():
         expected = run_reference(problem)
         for name, value in run(problem, tape=tape).items():
             np.testing.assert_allclose(value, expected[name], rtol=1e-10, atol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize("every", [1, 3, 7, 100])
+@pytest.mark.parametrize("case", [Case(20, 5, 3, 17, 2, True, True), Case(20, 1, 3, 33)], ids=str)
+def test_checkpoints_change_no_bit_of_the_outputs(case, every):
+    problem = random_case(case)
+    expected = run(problem)
+    layer = problem.layer
+    problem.layer = lambda dtype: with_checkpoints(layer(dtype), every)
+    found = run(problem)
+    for name in ("y", "h", "c"):
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-12, atol=1e-13, err_msg=name)
+
+
+def with_checkpoints(layer, every):
+    layer.checkpoint_every = every
+    return layer
+
+
+@pytest.mark.skipif(cpu.isa() == "plain", reason="the plain path keeps all gates")
+def test_checkpoints_save_memory():
+    def kept(tape):
+        return sum(a.nbytes for a in tape._buffers.values()) + sum(map(kept, tape._children.values()))
+
+    sizes = []
+    for every in (None, 30):
+        layer, tape = fl.LSTM(2, 64, checkpoint_every=every, seed=0), fl.Workspace(0)
+        x = np.ones((2, 900, 2), np.float32)
+        y = layer.forward(x, tape, training=True, lengths=None)
+        layer.backward(y, tape, input_gradient=False)
+        sizes.append(kept(tape) - y.nbytes)
+    assert sizes[1] < sizes[0] / 4
 
 
 def test_padding_is_never_looked_at():

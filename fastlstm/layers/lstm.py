@@ -41,6 +41,10 @@ class LSTM(Layer):
         One bias for each gate and unit: 4·(H·(I + H) + H) parameters for a layer and direction.
     forget_bias : float, default 1.0
         Starting bias of the forget gate; the other biases start at zero, W as Glorot's uniform, U orthogonal.
+    checkpoint_every : int, optional
+        While training, keep the gates of no more than so many steps, k, and the state at every k-th; the backward pass
+        computes the gates anew from there. Memory for T/k states and k steps instead of T steps, for a third more time
+        and the same outputs. About the square root of T is best. (The plain path, ``FASTLSTM_ISA=plain``, keeps all.)
     dtype : "float32", "float64" or None
     seed : int or None
 
@@ -68,6 +72,7 @@ class LSTM(Layer):
         dropout: float = 0.0,
         bias: bool = True,
         forget_bias: float = 1.0,
+        checkpoint_every: int | None = None,
         dtype: Any = None,
         seed: int | None = None,
     ) -> None:
@@ -80,6 +85,9 @@ class LSTM(Layer):
         self.dropout = _check.number(dropout, "dropout", 0, 1, open_high=True)
         self.bias = _check.flag(bias, "bias")
         self.forget_bias = _check.number(forget_bias, "forget_bias", -np.inf)
+        self.checkpoint_every = (
+            None if checkpoint_every is None else _check.positive_int(checkpoint_every, "checkpoint_every")
+        )
         self.input_shape = ("N", "T", self.input_size)
         gates = 4 * self.hidden_size
         self._stack: list[list[Direction]] = []
@@ -171,6 +179,7 @@ class LSTM(Layer):
         self, x: Array, state: State | None, final: State | None, lengths: Index | None, tape: Workspace
     ) -> Array:
         """The forward pass of training on packed weights."""
+        self.build()
         n, t, _ = x.shape
         packing = self._full_packing(n, t, tape) if lengths is None else Packing(n, t, lengths)
         tape.notes["packing"], tape.notes["trained"] = packing, True
@@ -182,7 +191,7 @@ class LSTM(Layer):
             for d, direction in enumerate(directions):
                 place, column, part = k * self.directions + d, d * self.hidden_size, tape.child(f"l{k}_{d}")
                 start = None if state is None else (state[0][place], state[1][place])
-                direction.forward(x, y, column, start, packing, t, part)
+                direction.forward(x, y, column, start, packing, self.checkpoint_every or t, part)
                 if final is not None:
                     direction.final_state(y, column, (final[0][place], final[1][place]), packing, part)
             x = y
@@ -328,4 +337,5 @@ class LSTM(Layer):
 
     def config(self) -> dict[str, Any]:
         names = ("input_size", "hidden_size", "num_layers", "bidirectional", "dropout", "bias", "forget_bias")
-        return {name: getattr(self, name) for name in names}
+        config = {name: getattr(self, name) for name in names}
+        return config if self.checkpoint_every is None else {**config, "checkpoint_every": self.checkpoint_every}
