@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from bench import THREAD_VARIABLES, compare, machine, page, report
-from bench.cases import SUITES
+from bench.cases import MODES, SUITES
 from bench.contenders import CONTENDERS, OURS, installed
 
 LARGEST_DIFFERENCE = {"float32": 1e-3, "float64": 1e-8}
@@ -73,10 +73,25 @@ def run_process(name: str, threads: int, options: argparse.Namespace, folder: Pa
     return found
 
 
+def taking_part(mode: str, peers: list[str] | None) -> list[str]:
+    """Who is measured in this mode and installed: all, or ours and these peers; says which of these cannot be."""
+    found = []
+    for name, contender in CONTENDERS.items():
+        if name not in OURS and peers is not None and name not in peers:
+            continue
+        if mode in contender.modes and installed(name):
+            found.append(name)
+        elif peers is not None and name in peers:
+            why = "is not installed" if mode in contender.modes else f"is not measured in mode {mode}"
+            print(f"{name} {why}", file=sys.stderr)
+    return found
+
+
 def run(contenders: list[str], threads: int, options: argparse.Namespace) -> dict[str, Any]:
     """Figures of every process by contender and case, each one's largest difference from ours, the machine's speed."""
     figures: dict[str, Any] = {name: {} for name in contenders}
-    speeds, differences = [], {}
+    speeds: list[dict[str, Any]] = []
+    differences: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name_of_folder:
         folder = Path(name_of_folder)
         for round_ in range(options.processes):
@@ -101,13 +116,7 @@ def main(argv: list[str]) -> int:
     if argv[:1] == ["docs"]:
         return page.main(argv[1:])
     options = parse(argv)
-    contenders = [
-        name
-        for name in CONTENDERS
-        if installed(name) and (name in OURS or options.peers is None or name in options.peers)
-    ]
-    if options.suite != "streaming":
-        contenders.remove("fastlstm, block")
+    contenders = taking_part(MODES[options.suite], options.peers)
     result: dict[str, Any] = {
         "suite": options.suite,
         "dtype": options.dtype,

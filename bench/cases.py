@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 @dataclass(frozen=True)
 class Case:
-    """T steps of N sequences of I features, through an LSTM of H units; one layer and direction unless it says more."""
+    """T steps of N sequences of I features, through an LSTM of H units; one layer and direction unless it says more.
+
+    Ragged sequences have from 1 to T steps.
+    """
 
     t: int
     n: int
@@ -15,10 +21,26 @@ class Case:
     hidden: int
     layers: int = 1
     directions: int = 1
+    ragged: bool = False
 
     def __str__(self) -> str:
         more = f" x{self.layers}" if self.layers > 1 else ""
         return f"T{self.t} N{self.n} I{self.inputs} H{self.hidden}{more}{' bi' if self.directions == 2 else ''}"
+
+    @property
+    def lengths(self) -> NDArray[np.intp] | None:
+        """Real steps of each sequence if they differ: drawn evenly, the same every time, the longest T."""
+        if not self.ragged:
+            return None
+        lengths = np.random.default_rng(0).integers(1, self.t, self.n, np.intp, endpoint=True)
+        lengths[lengths.argmax()] = self.t
+        return lengths
+
+    @property
+    def steps(self) -> int:
+        """Real ones of all sequences together."""
+        lengths = self.lengths
+        return self.n * self.t if lengths is None else int(lengths.sum())
 
     @property
     def recurrent_numbers(self) -> int:
@@ -31,8 +53,39 @@ class Case:
         total = 0
         for layer in range(self.layers):
             inputs = self.inputs if layer == 0 else self.directions * self.hidden
-            total += self.directions * 8 * self.hidden * (inputs + self.hidden) * self.n * self.t
+            total += self.directions * 8 * self.hidden * (inputs + self.hidden) * self.steps
         return total
+
+
+@dataclass(frozen=True)
+class StepCase:
+    """A training step of N sequences of T steps: perhaps an embedding of tokens, an LSTM of so many layers, a dense
+    layer on every step or on the last, a loss."""
+
+    name: str
+    t: int
+    n: int
+    tokens: int | None
+    inputs: int
+    hidden: int
+    layers: int
+    outputs: int
+    every_step: bool
+    loss: str
+
+    def __str__(self) -> str:
+        return f"{self.name} T{self.t} N{self.n}"
+
+    @property
+    def recurrent_numbers(self) -> int:
+        """Weights that are read at every step."""
+        return self.layers * 4 * self.hidden * self.hidden
+
+    @property
+    def forward_flops(self) -> int:
+        """Of the matrix products of a forward pass, those of the dense layer among them."""
+        gates = 8 * self.hidden * (self.inputs + (2 * self.layers - 1) * self.hidden)
+        return self.n * (self.t * gates + (self.t if self.every_step else 1) * 2 * self.hidden * self.outputs)
 
 
 # single steps and short calls, small and large models, as they occur in forecasting, text, speech and row-wise MNIST
@@ -76,10 +129,28 @@ STREAMING = [Case(1, 1, 4, 4), Case(1, 1, 16, 16), Case(1, 1, 1, 24), *(Case(1, 
 # and plain backends; measured apart on 2 cores with AVX-512, so that they say the order of magnitude elsewhere
 RTNEURAL = {"4 to 4": 0.048, "16 to 16": 0.056, "1 to 24": 0.106, "64 to 64": 0.86, "128 to 128": 2.75}
 
-SUITES = {
+RAGGED = [
+    Case(1000, 16, 32, 128, ragged=True),
+    Case(100, 32, 64, 128, ragged=True),
+    Case(500, 32, 32, 100, ragged=True),
+    Case(100, 32, 64, 128, directions=2, ragged=True),
+]
+
+STEPS = [
+    StepCase("character model", 64, 64, 65, 64, 256, 2, 65, True, "softmax_cross_entropy"),
+    StepCase("word model", 20, 20, 10000, 200, 200, 2, 10000, True, "softmax_cross_entropy"),
+    StepCase("forecaster", 48, 128, None, 7, 64, 1, 1, False, "mse"),
+    StepCase("classifier", 500, 32, 10000, 32, 100, 1, 1, False, "sigmoid_cross_entropy"),
+]
+
+SUITES: dict[str, list[Case] | list[StepCase]] = {
     "quick": [Case(100, 1, 64, 64), Case(100, 32, 64, 128), Case(30, 128, 1, 32)],
     "inference": [*TABLE, *DEEPBENCH_SERVE, *ONEDNN_837, *PYTORCH_81634],
     "streaming": STREAMING,
     "training": [*TABLE, *DEEPBENCH_TRAIN],
+    "ragged": RAGGED,
+    "steps": STEPS,
 }
-MODES = {"quick": "inference", "inference": "inference", "streaming": "streaming", "training": "training"}
+MODES = {suite: "inference" if suite == "quick" else suite for suite in SUITES}
+BACKWARD = ("training", "ragged", "steps")
+"""Modes that go forward and backward: as many operations as three forward passes."""

@@ -27,6 +27,19 @@ weights stayed in a nearer cache from one step to the next. T is the number of s
 units; "x2" two layers, "bi" both directions.
 """
 
+WHAT = {
+    "quick": "Three shapes of inference, for a first look.",
+    "inference": "A pass from zero states, without whatever training needs.",
+    "streaming": "One step from the states of the one before: fastlstm is a step from Python, "
+    '"fastlstm, block" a step of `Stream.run` on a block of 1,000.',
+    "training": "A pass forward, and one backward of the sum of the outputs, to the weights and to x.",
+    "ragged": "As in training, over sequences of different lengths, drawn evenly from 1 to T, the longest T; PyTorch "
+    'packs and pads them. "fastlstm, full" is fastlstm where all have T steps. GFLOP/s count the real steps.',
+    "steps": "Whole training steps of models: gradients set to zero, forward, loss, backward, the norm of the "
+    "gradient clipped to 1, Adam. GFLOP/s count the matrix products of the LSTM and the dense layer; what the loss and "
+    "Adam read and write is in the time only.",
+}
+
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench docs", description=__doc__)
@@ -47,7 +60,7 @@ def main(argv: list[str]) -> int:
 
 
 def section(result: report.Result, folder: Path) -> str:
-    lines = [f"## {result['suite'].capitalize()}, {result['dtype']}", ""]
+    lines = [f"## {result['suite'].capitalize()}, {result['dtype']}", "", WHAT[result["suite"]], ""]
     for path in pictures.draw(result, folder / "pictures"):
         lines += [f"![{path.stem}](pictures/{path.name})", ""]
     for threads, part in result["threads"].items():
@@ -65,6 +78,4 @@ def section(result: report.Result, folder: Path) -> str:
                 + f" | {row.gflops:.1f} | {row.share:.0%} {row.bound} | {ratio} |"
             )
         lines += ["", *(line + "  " for line in report.footer(result, threads, found)), ""]
-    if result["suite"] == "streaming":
-        lines += ['fastlstm is one step from Python; "fastlstm, block" a step of `Stream.run` on a block of 1,000.', ""]
     return "\n".join(lines)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.cases import MODES, RTNEURAL, SUITES, Case
+from bench.cases import BACKWARD, MODES, RTNEURAL, SUITES, Case, StepCase
 from bench.contenders import OURS
 
 Result = dict[str, Any]
@@ -20,10 +20,10 @@ Result = dict[str, Any]
 class Row:
     """One case: the best median of each contender in microseconds, and its spread, the worst median over the best."""
 
-    case: Case
+    case: Case | StepCase
+    flops: float
     best: dict[str, float]
     spread: dict[str, float]
-    gflops: float
     floor: float
     bound: str
 
@@ -31,6 +31,10 @@ class Row:
     def best_peer(self) -> str | None:
         peers = [name for name in self.best if name not in OURS]
         return min(peers, key=self.best.__getitem__) if peers else None
+
+    @property
+    def gflops(self) -> float:
+        return self.flops / self.best["fastlstm"] / 1e3
 
     @property
     def ratio(self) -> float | None:
@@ -41,6 +45,12 @@ class Row:
     def share(self) -> float:
         """Of the FMA peak, or of the read bandwidth, whichever sets the floor of this case."""
         return self.floor / self.best["fastlstm"]
+
+    @property
+    def of_full(self) -> float | None:
+        """Our time for ragged sequences over that for full ones."""
+        full = self.best.get("fastlstm, full")
+        return self.best["fastlstm"] / full if full else None
 
 
 def load(path: str) -> Result:
@@ -65,13 +75,15 @@ def rows(result: Result, threads: str) -> list[Row]:
         }
         best = {name: min(values) for name, values in medians.items()}
         spread = {name: max(values) / min(values) for name, values in medians.items()}
-        flops = case.forward_flops * (3 if MODES[result["suite"]] == "training" else 1)
+        flops = case.forward_flops * (3 if MODES[result["suite"]] in BACKWARD else 1)
         floor, bound = floor_of(case, flops, result["dtype"], int(threads), part["machine"])
-        found.append(Row(case, best, spread, flops / best["fastlstm"] / 1e3, floor, bound))
+        found.append(Row(case, flops, best, spread, floor, bound))
     return found
 
 
-def floor_of(case: Case, flops: float, dtype: str, threads: int, machine: dict[str, Any]) -> tuple[float, str]:
+def floor_of(
+    case: Case | StepCase, flops: float, dtype: str, threads: int, machine: dict[str, Any]
+) -> tuple[float, str]:
     """Microseconds below which a case cannot go, and what says so: arithmetic, or reading the recurrent weights once a
     step from the level that holds them, each core having its share of them in its own caches."""
     arithmetic = flops / machine["flops"] / 1e3
@@ -107,6 +119,12 @@ def footer(result: Result, threads: str, found: list[Row]) -> list[str]:
         lines.append(f"geometric mean of the ratios: {mean:.2f}; the least is {least.ratio:.2f}, at {least.case}")
         largest = max(result["threads"][threads]["differences"].values())
         lines.append(f"largest difference between results: {largest:.1e}")
+    for row in found:
+        if row.of_full and isinstance(row.case, Case):
+            real = row.case.steps / (row.case.n * row.case.t)
+            lines.append(
+                f"{row.case}: ragged batches take {row.of_full:.2f} of full ones; {real:.2f} of the steps are real"
+            )
     if result["suite"] == "streaming":
         steps = ", ".join(f"{name} {value}" for name, value in RTNEURAL.items())
         lines.append(f"for comparison, RTNeural in C++, measured apart: {steps}")

@@ -20,15 +20,18 @@ import numpy as np
 
 from bench import machine
 from bench.cases import MODES, SUITES
-from bench.contenders import make_problem, prepare
+from bench.contenders import prepare
+
+SLOW = 1.0
+"""Seconds; a call that takes longer is timed three times and no more."""
 
 
 def measure(call: Callable[[], Any], seconds: float) -> list[float]:
-    """Times in microseconds of calls after a warm-up, for so many seconds and at least five times."""
+    """Times in microseconds of calls after a warm-up, for so many seconds and at least five times, three if slow."""
     call()  # compiles, allocates
-    start = time.perf_counter()
-    call()
-    first = time.perf_counter() - start
+    first = timed(call)
+    if first > SLOW:
+        return [1e6 * first, *(1e6 * timed(call) for _ in range(2))]
     together = max(1, int(2e-5 / max(first, 1e-9)))  # calls of a microsecond are timed some at once
     until = time.perf_counter() + seconds / 3
     while time.perf_counter() < until:
@@ -36,11 +39,15 @@ def measure(call: Callable[[], Any], seconds: float) -> list[float]:
     times: list[float] = []
     until = time.perf_counter() + seconds
     while len(times) < 5 or time.perf_counter() < until:
-        start = time.perf_counter()
-        for _ in range(together):
-            call()
-        times.append(1e6 * (time.perf_counter() - start) / together)
+        times.append(1e6 * timed(call, together) / together)
     return times
+
+
+def timed(call: Callable[[], Any], together: int = 1) -> float:
+    start = time.perf_counter()
+    for _ in range(together):
+        call()
+    return time.perf_counter() - start
 
 
 def main(contender: str, suite: str, dtype: str, threads: int, seconds: float, results_path: str) -> dict[str, Any]:
@@ -48,10 +55,11 @@ def main(contender: str, suite: str, dtype: str, threads: int, seconds: float, r
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     if contender == "machine":
         return machine.speed(threads, dtype)
-    figures, results = {}, {}
+    figures: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for case in SUITES[suite]:
         try:
-            made = prepare(contender, make_problem(case, dtype), MODES[suite], threads)
+            made = prepare(contender, case, dtype, MODES[suite], threads)
         except LookupError as reason:
             print(f"{contender}, {case}: {reason}", file=sys.stderr)
             continue

@@ -6,6 +6,8 @@ raises LookupError where it cannot do what is asked. The modes:
 - inference: a pass from zero states, without whatever training needs
 - streaming: one step from the states of the one before
 - training: forward, and backward of the sum of the outputs, to the weights and to x
+- ragged: the same over sequences of different lengths; what stands beyond them is padding
+- steps: whole training steps of a model, see `bench.steps`, where the modules for it are
 """
 
 from __future__ import annotations
@@ -19,22 +21,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.cases import Case
+from bench import steps
+from bench.cases import Case, StepCase
 
 Array = NDArray[Any]
 
-# name, module here, what must be installed
+
+@dataclass(frozen=True)
+class Contender:
+    """Its module here and in `bench.steps`, the package that must be installed, and the modes it is measured in."""
+
+    module: str
+    package: str
+    modes: tuple[str, ...]
+
+
 CONTENDERS = {
-    "fastlstm": ("ours", "fastlstm"),
-    "fastlstm, block": ("ours_block", "fastlstm"),
-    "torch": ("pytorch", "torch"),
-    "torch.compile": ("pytorch_compiled", "torch"),
-    "onnxruntime": ("onnx_runtime", "onnxruntime"),
-    "openvino": ("open_vino", "openvino"),
-    "jax": ("jax_scan", "jax"),
-    "keras": ("keras_tensorflow", "keras"),
+    "fastlstm": Contender("ours", "fastlstm", ("inference", "streaming", "training", "ragged", "steps")),
+    "fastlstm, block": Contender("ours_block", "fastlstm", ("streaming",)),
+    "fastlstm, full": Contender("ours_full", "fastlstm", ("ragged",)),
+    "torch": Contender("pytorch", "torch", ("inference", "streaming", "training", "ragged", "steps")),
+    "torch.compile": Contender("pytorch_compiled", "torch", ("inference", "streaming")),
+    "onnxruntime": Contender("onnx_runtime", "onnxruntime", ("inference", "streaming")),
+    "openvino": Contender("open_vino", "openvino", ("inference", "streaming")),
+    "jax": Contender("jax_scan", "jax", ("inference", "streaming", "training")),
+    "keras": Contender("keras_tensorflow", "keras", ("inference", "streaming", "training", "steps")),
 }
-OURS = [name for name, (_, package) in CONTENDERS.items() if package == "fastlstm"]
+OURS = [name for name, contender in CONTENDERS.items() if contender.package == "fastlstm"]
 
 
 @dataclass(frozen=True)
@@ -83,12 +96,19 @@ def make_problem(case: Case, dtype: str) -> Problem:
 
 
 def installed(name: str) -> bool:
-    return importlib.util.find_spec(CONTENDERS[name][1]) is not None
+    return importlib.util.find_spec(CONTENDERS[name].package) is not None
 
 
-def prepare(name: str, problem: Problem, mode: str, threads: int) -> Call:
-    module = importlib.import_module(f"bench.contenders.{CONTENDERS[name][0]}")
-    call: Call = module.prepare(problem, mode, threads)
+def prepare(name: str, case: Case | StepCase, dtype: str, mode: str, threads: int) -> Call:
+    contender = CONTENDERS[name]
+    only(mode in contender.modes, f"not measured in mode {mode}")
+    call: Call
+    if isinstance(case, StepCase):
+        module = importlib.import_module(f"bench.steps.{contender.module}")
+        call = module.prepare(steps.make_problem(case, dtype), threads)
+    else:
+        module = importlib.import_module(f"bench.contenders.{contender.module}")
+        call = module.prepare(make_problem(case, dtype), mode, threads)
     return call
 
 

@@ -15,14 +15,18 @@ import tensorflow as tf
 from bench.contenders import STREAMED, Array, Call, Problem, only
 
 
-def prepare(problem: Problem, mode: str, threads: int) -> Call:
-    case = problem.case
-    only(case.layers == case.directions == 1 or mode == "inference", "measured on one layer")
+def set_threads(threads: int) -> None:
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
     except RuntimeError:
         pass  # it is set already: the process has measured another case
+
+
+def prepare(problem: Problem, mode: str, threads: int) -> Call:
+    case = problem.case
+    only(case.layers == case.directions == 1 or mode == "inference", "measured on one layer")
+    set_threads(threads)
     keras.backend.clear_session()
     x = tf.constant(problem.x)
     layers: list[Any] = []

@@ -15,6 +15,7 @@ def model_of(problem: Problem, threads: int) -> fl.Model:
 
 def prepare(problem: Problem, mode: str, threads: int) -> Call:
     model, x, case = model_of(problem, threads), problem.x, problem.case
+    lengths = case.lengths
     if mode == "streaming":
         stream, x_t = model.stream(case.n), problem.x[:, 0].copy()
 
@@ -31,7 +32,9 @@ def prepare(problem: Problem, mode: str, threads: int) -> Call:
 
     def train() -> None:
         model.zero_grad()
-        y = model.forward(x, tape, training=True)
-        found[:] = [y, model.backward(dy, tape), model.parameters()[1].grad]
+        y = model.forward(x, tape, training=True, lengths=lengths)
+        dx = model.backward(dy, tape)
+        assert dx is not None
+        found[:] = [y, dx, model.parameters()[1].grad]
 
     return Call(train, lambda: found)

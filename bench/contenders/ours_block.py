@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.contenders import STREAMED, Call, Problem, only
+from bench.contenders import STREAMED, Call, Problem
 from bench.contenders.ours import model_of
 
 STEPS = 1000
 
 
 def prepare(problem: Problem, mode: str, threads: int) -> Call:
-    only(mode == "streaming", "the same as fastlstm")
     stream = model_of(problem, threads).stream(problem.case.n)
     long, short = (np.repeat(problem.x, steps, axis=1) for steps in (STEPS, STREAMED))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from bench.contenders import STREAMED, Array, Call, Problem
 
@@ -21,7 +22,7 @@ def module_of(problem: Problem, threads: int) -> torch.nn.LSTM:
 
 def prepare(problem: Problem, mode: str, threads: int) -> Call:
     module = module_of(problem, threads)
-    return training(module, problem) if mode == "training" else inference(module, problem, mode)
+    return inference(module, problem, mode) if mode in ("inference", "streaming") else training(module, problem)
 
 
 def inference(module: Any, problem: Problem, mode: str) -> Call:
@@ -49,12 +50,24 @@ def inference(module: Any, problem: Problem, mode: str) -> Call:
 
 def training(module: torch.nn.LSTM, problem: Problem) -> Call:
     x = torch.tensor(problem.x, requires_grad=True)
+    lengths = None if problem.case.lengths is None else torch.tensor(problem.case.lengths)
     found: list[Any] = []
+
+    def forward() -> Any:
+        if lengths is None:
+            return module(x)[0]
+        packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        return pad_packed_sequence(module(packed)[0], batch_first=True)[0]
 
     def train() -> None:
         module.zero_grad()
         x.grad = None
-        found[:] = [module(x)[0]]
+        found[:] = [forward()]
         found[0].sum().backward()
 
-    return Call(train, lambda: [found[0].detach().numpy(), x.grad.numpy(), module.weight_hh_l0.grad.numpy()])
+    def trained() -> list[Array]:
+        recurrent: Any = module.weight_hh_l0
+        assert x.grad is not None
+        return [found[0].detach().numpy(), x.grad.numpy(), recurrent.grad.numpy()]
+
+    return Call(train, trained)
