@@ -19,7 +19,7 @@ def draw(result: report.Result, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{result['suite']}-{result['dtype']}"
     drawn = [(f"{stem}-ratios.png", ratios(result))]
-    if result["suite"] != "streaming":
+    if result["suite"] not in ("streaming", "steps"):
         drawn += [(f"{stem}-roofline-{threads}.png", roofline(result, threads)) for threads in result["threads"]]
     paths = []
     for name, figure in drawn:
@@ -71,9 +71,7 @@ def roofline(result: report.Result, threads: str) -> Any:
     rows = report.rows(result, threads)
     itemsize = np.dtype(result["dtype"]).itemsize
     # floating point operations for each byte of the recurrent weights that a step reads
-    intensity = np.array(
-        [row.case.forward_flops / (row.case.recurrent_numbers * itemsize * row.case.t) for row in rows]
-    )
+    intensity = np.array([row.flops / (row.case.recurrent_numbers * itemsize * row.case.t) for row in rows])
     figure, axes = plt.subplots(figsize=(8, 5.5), layout="constrained")
     x = np.geomspace(intensity.min() / 2, intensity.max() * 2, 200)
     for k, (level, bandwidth) in enumerate(machine["read"].items()):
@@ -90,11 +88,9 @@ def roofline(result: report.Result, threads: str) -> Any:
         fontsize=8,
         ha="right",
     )
-    peers = [row.case.forward_flops / row.best[row.best_peer] / 1e3 if row.best_peer else np.nan for row in rows]
+    peers = [row.flops / row.best[row.best_peer] / 1e3 if row.best_peer else np.nan for row in rows]
     axes.scatter(intensity, peers, marker="x", color="gray", label="best peer", linewidths=1)
-    axes.scatter(
-        intensity, [row.case.forward_flops / row.best["fastlstm"] / 1e3 for row in rows], color="C0", label="fastlstm"
-    )
+    axes.scatter(intensity, [row.gflops for row in rows], color="C0", label="fastlstm")
     axes.set(xscale="log", yscale="log", xlabel="operations for each byte of recurrent weights read", ylabel="GFLOP/s")
     axes.set_title(f"roofline: {result['suite']}, {result['dtype']}, threads: {threads}")
     axes.legend(loc="lower right")
