@@ -25,13 +25,20 @@ class Tape:
     """What a forward pass of a model leaves for its backward pass: a `Workspace` for each layer's place in the chain.
 
     A model is never written to by a pass, so that several threads can use one, each with a tape of its own.
+
+    Attributes
+    ----------
+    carries : bool
+        Whether each pass begins from the state that the one before left.
+    rows : int
+        Number of sequences whose state is carried; 0 before the first pass.
     """
 
-    def __init__(self, model: Model, seed: int | None) -> None:
-        self.model = model
+    def __init__(self, model: Model, seed: int | None, carries: bool = False) -> None:
+        self.model, self.carries, self.rows = model, carries, 0
         # a key of its own: the starting values of a model with the same seed come from other numbers
         seeds = np.random.SeedSequence(seed, spawn_key=(1,))
-        self.workspaces = [Workspace(child) for child in seeds.spawn(len(model.layers))]
+        self.workspaces = [Workspace(child, carries) for child in seeds.spawn(len(model.layers))]
         self.recorded: Recorded | None = None
         self.program: Program | None = None
 
@@ -148,9 +155,68 @@ class Model:
         for parameter in self.parameters():
             parameter.zero_grad()
 
-    def tape(self, seed: int | None = 0) -> Tape:
-        """A new tape for `forward` and `backward`; the same seed gives the same dropout masks, None new ones."""
-        return Tape(self, _check.seed_of(seed))
+    def tape(self, seed: int | None = 0, carry: bool = False) -> Tape:
+        """A new tape for `forward` and `backward`.
+
+        Parameters
+        ----------
+        seed : int or None, default 0
+            The same seed gives the same dropout masks, None new ones.
+        carry : bool, default False
+            Whether each pass over the tape, in training or not, begins from the state that the last one left after each
+            sequence's own last step: zeros at first. It is only a number to the next pass: no gradient flows back
+            through it. All passes then have the same number of sequences, unless `carry` says how they go on.
+
+        Raises
+        ------
+        ValueError
+            If a layer cannot carry its state: a bidirectional LSTM.
+
+        Examples
+        --------
+        >>> import fastlstm as fl, numpy as np
+        >>> model, x = fl.Model([fl.LSTM(1, 4)], seed=0), np.ones((2, 6, 1))
+        >>> tape = model.tape(carry=True)
+        >>> first, second = model.forward(x[:, :4], tape).copy(), model.forward(x[:, 4:], tape)
+        >>> np.allclose(second, model.predict(x)[:, 4:])
+        True
+        """
+        tape = Tape(self, _check.seed_of(seed), _check.flag(carry, "carry"))
+        if tape.carries:
+            for i, (layer, workspace) in enumerate(zip(self.layers, tape.workspaces, strict=True)):
+                try:
+                    layer.carry(np.empty(0, np.intp), workspace)
+                except ValueError as error:
+                    raise ValueError(f"layer {i} ({type(layer).__name__}): {error}") from None
+        return tape
+
+    def carry(self, index: Any, tape: Tape) -> None:
+        """Say how the running state of a tape goes on: row k takes what row ``index[k]`` had, zeros for -1.
+
+        Parameters
+        ----------
+        index : (N,) ints from -1 to R - 1
+            R rows had a state before, none before the first pass; the next pass has N sequences.
+        tape : Tape
+            From ``tape(carry=True)``.
+
+        Examples
+        --------
+        >>> import fastlstm as fl, numpy as np
+        >>> model = fl.Model([fl.LSTM(1, 4)], seed=0)
+        >>> tape = model.tape(carry=True)
+        >>> first = model.forward(np.ones((2, 3, 1)), tape).copy()
+        >>> model.carry([1, -1, -1], tape)  # the second sequence goes on, two new ones begin
+        >>> model.forward(np.ones((3, 3, 1)), tape).shape
+        (3, 3, 4)
+        """
+        self._check_tape(tape)
+        if not tape.carries:
+            raise ValueError("tape: expected one from tape(carry=True), got one that carries no state")
+        index = _check.int_array(index, "index", ("N",), -1, tape.rows - 1)
+        for layer, workspace in zip(self.layers, tape.workspaces, strict=True):
+            layer.carry(index, workspace)
+        tape.rows = len(index)
 
     def as_input(self, x: Any, lengths: Any = None) -> tuple[Array, NDArray[np.intp] | None]:
         """x and lengths, checked and converted to the model's dtype."""
@@ -184,7 +250,11 @@ class Model:
         """`forward` for arrays that `as_input` has seen."""
         self._check_tape(tape)
         tape.recorded = None
-        if not training and lengths is None:
+        if tape.carries:
+            if tape.rows not in (0, len(x)):
+                raise ValueError(f"x: expected {tape.rows} sequences, as many as the tape carries, got {len(x)}")
+            tape.rows = len(x)
+        elif not training and lengths is None:
             tape.program = prepare(self.layers, tape.workspaces, x)
             if tape.program is not None:
                 y: Array = tape.program.go()

@@ -39,10 +39,13 @@ class Workspace:
         What forward wants backward to know.
     rng : numpy.random.Generator
         Source of the dropout masks.
+    carries : bool, default False
+        Whether each pass begins from the state that the one before left; the same for all children.
     """
 
-    def __init__(self, seed: int | np.random.SeedSequence | None = None) -> None:
+    def __init__(self, seed: int | np.random.SeedSequence | None = None, carries: bool = False) -> None:
         self.notes: dict[str, Any] = {}
+        self.carries = carries
         self._seed = seed
         self._buffers: dict[str, NDArray[Any]] = {}
         self._views: dict[str, NDArray[Any]] = {}
@@ -68,7 +71,7 @@ class Workspace:
     def child(self, name: str) -> Workspace:
         """A workspace of its own for a part of the layer."""
         if name not in self._children:
-            self._children[name] = type(self)(self._seeds.spawn(1)[0])
+            self._children[name] = type(self)(self._seeds.spawn(1)[0], self.carries)
         return self._children[name]
 
     @cached_property

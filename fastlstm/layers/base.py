@@ -134,6 +134,12 @@ class Layer:
     def reset(self, rows: Any, tape: Workspace) -> None:
         """Set the running state of these rows (an index) to zero."""
 
+    def carry(self, index: Index, tape: Workspace) -> None:
+        """The running state of row k becomes what that of row index[k] was, zeros for -1; see `Model.carry`.
+
+        A layer with a state reads and leaves it in a tape that `carries`; one that cannot raises ValueError.
+        """
+
     def config(self) -> dict[str, Any]:
         """Arguments of the constructor, without dtype and seed."""
         raise NotImplementedError(f"{type(self).__name__} must write config")

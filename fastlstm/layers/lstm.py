@@ -152,6 +152,8 @@ class LSTM(Layer):
         return h, c
 
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
+        if tape.carries:
+            return self._carry_on(x, tape, training=training, lengths=lengths)
         if cpu.isa() == "plain":
             return self.forward_with_state(x, None, tape, training=training, lengths=lengths)[0]
         if training:
@@ -334,6 +336,24 @@ class LSTM(Layer):
             part[:, rows] = 0
         for direction, part in self._packed.places(tape):
             direction.reset(rows, part)
+
+    def _carry_on(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
+        """`forward` from the state that the last pass left, to a new one."""
+        y, final = self.forward_with_state(x, tape.notes.get("running"), tape, training=training, lengths=lengths)
+        running = tape.notes["running"] = self._states("running", len(x), tape, x.dtype)
+        for old, new in zip(running, final, strict=True):
+            old[...] = new
+        return y
+
+    def carry(self, index: Index, tape: Workspace) -> None:
+        if self.bidirectional:
+            raise ValueError("a bidirectional LSTM cannot carry its state: its reverse direction begins at the end")
+        running: State | None = tape.notes.get("running")
+        if running is not None:
+            chosen = [np.where((index < 0)[:, None], 0, part[:, index]) for part in running]
+            running = tape.notes["running"] = self._states("running", len(index), tape, self.dtype)
+            for old, new in zip(running, chosen, strict=True):
+                old[...] = new
 
     def config(self) -> dict[str, Any]:
         names = ("input_size", "hidden_size", "num_layers", "bidirectional", "dropout", "bias", "forget_bias")
