@@ -27,7 +27,9 @@ class Progress:
     batch, batches : int
         The current one of this epoch, from 1, and how many it has.
     sequences, epoch_sequences : int
-        Number of sequences in the current batch, and in an epoch.
+        Number of sequences in the current batch, and in an epoch; of steps where a single sequence is learned from.
+    unit : str
+        What these are: "sequences" or "steps".
     loss : float
         Of the current batch; at the end of an epoch, of the epoch.
     logs : dict
@@ -41,6 +43,7 @@ class Progress:
     batches: int
     epoch_sequences: int
     parameters: list[Parameter]
+    unit: str = "sequences"
     epoch: int = 0
     batch: int = 0
     sequences: int = 0
@@ -104,7 +107,7 @@ class EarlyStopping(Callback):
 
 
 class ProgressBar(Callback):
-    """A bar of tqdm with the loss and sequences a second; without a terminal only if `always`, without tqdm never."""
+    """A bar of tqdm with the loss and the speed; without a terminal only if `always`, without tqdm never."""
 
     def __init__(self, always: bool = False) -> None:
         self._always = always
@@ -118,7 +121,7 @@ class ProgressBar(Callback):
         except ImportError:
             return
         total = progress.epochs * progress.epoch_sequences
-        self._bar = tqdm(total=total, unit=" sequences", unit_scale=True, dynamic_ncols=True)
+        self._bar = tqdm(total=total, unit=" " + progress.unit, unit_scale=True, dynamic_ncols=True)
 
     def on_batch_end(self, progress: Progress) -> None:
         if self._bar is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,45 +10,16 @@ from numpy.typing import NDArray
 
 from fastlstm import _check, losses, metrics
 from fastlstm._kernels import rows
+from fastlstm.batches import Batch, Batches, as_data
 from fastlstm.callbacks import Callback, Progress, ProgressBar
-from fastlstm.losses import Loss, step_weights
+from fastlstm.history import Averages
+from fastlstm.history import History as History
+from fastlstm.losses import Loss
 from fastlstm.model import Model, Tape
 from fastlstm.optim import Adam, Optimizer, clip_grad_norm
+from fastlstm.sequence import Windows, as_windows
 
 Array = NDArray[Any]
-Batch = tuple[Array, Array, NDArray[np.intp] | None, Array]
-"""x, y, lengths, and the weight of every step of the output."""
-
-
-class History(Mapping[str, list[float]]):
-    """Figures of every epoch, by name: ``history["loss"]`` is a list of floats, one an epoch."""
-
-    def __init__(self) -> None:
-        self._figures: dict[str, list[float]] = {}
-
-    def add(self, logs: dict[str, float]) -> None:
-        for name, value in logs.items():
-            self._figures.setdefault(name, []).append(value)
-
-    @property
-    def epochs(self) -> int:
-        """How many there were."""
-        return len(self._figures.get("loss", ()))
-
-    def __getitem__(self, name: str) -> list[float]:
-        if name not in self._figures:
-            raise KeyError(f"no figure {name!r}; there are {list(self)}")
-        return self._figures[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._figures)
-
-    def __len__(self) -> int:
-        return len(self._figures)
-
-    def __repr__(self) -> str:
-        last = ", ".join(f"{name}={values[-1]:.4g}" for name, values in self._figures.items())
-        return f"History({self.epochs} epochs: {last})"
 
 
 class Trainer:
@@ -58,7 +29,8 @@ class Trainer:
     ----------
     model : Model
     loss : Loss, its name, or a function
-        A function takes (pred, target, weight) and returns the value and its gradient by pred.
+        A function takes (pred, target, weight) and returns the value and its gradient by pred. Where the model gives an
+        output at each step, all three end at the longest sequence of the batch (targets if they have T steps).
     optimizer : Optimizer, default Adam()
     clip_norm : float, optional
         Largest norm of the gradient, all parameters together.
@@ -69,7 +41,7 @@ class Trainer:
     Attributes
     ----------
     history : History
-        Of the last `fit`, also of one that was interrupted.
+        Of the last `fit` or `fit_sequence`, also of one that was interrupted.
 
     Examples
     --------
@@ -118,6 +90,7 @@ class Trainer:
         lengths: Any = None,
         sample_weight: Any = None,
         shuffle: bool = True,
+        bucket: bool = False,
         seed: int | None = None,
         progress: bool | None = None,
     ) -> History:
@@ -132,11 +105,15 @@ class Trainer:
         validation : (x, y) or (x, y, lengths), optional
             Evaluated after each epoch: ``val_loss``.
         lengths : (N,) ints from 1 to T, optional
-            Real steps of each sequence; where the model gives an output for each step, those beyond do not count.
+            Real steps of each sequence; where the model gives an output for each step, those beyond do not count. Each
+            batch is cut to its longest sequence.
         sample_weight : (N,) or (N, T), optional
             What each sequence or step counts.
         shuffle : bool
             Whether the sequences come in a new order in each epoch.
+        bucket : bool
+            Whether sequences of similar lengths share a batch: those of every 50 batches are sorted by length, and the
+            batches come in a random order again if shuffled. Faster where lengths differ much.
         seed : int, optional
             Of the order and of the dropout masks: same seed, same bits. By default the first `fit` of a trainer always
             goes the same way, and so does the second, but another one than the first.
@@ -149,30 +126,136 @@ class Trainer:
             If the loss or the gradient is no longer finite; the parameters are those before that step.
         """
         epochs, batch_size = _check.positive_int(epochs, "epochs"), _check.positive_int(batch_size, "batch_size")
-        shuffle, seed = _check.flag(shuffle, "shuffle"), _check.seed_of(seed)
-        data = self._as_data(x, y, lengths, sample_weight)
-        held_out: Batch | None = None
+        shuffle, bucket, seed = _check.flag(shuffle, "shuffle"), _check.flag(bucket, "bucket"), _check.seed_of(seed)
+        if bucket and lengths is None:
+            raise ValueError("bucket: expected lengths with bucket=True, got none")
+        data = as_data(self.model, self.loss, x, y, lengths, sample_weight)
+        held_out = None
         if validation is not None:
-            if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
-                raise TypeError(f"validation: expected (x, y) or (x, y, lengths), got {type(validation).__name__}")
-            held_out = self._as_data(
-                validation[0], validation[1], validation[2] if len(validation) == 3 else None, None
-            )
+            parts = as_data(self.model, self.loss, *parts_of(validation, "lengths"), None)
+            held_out = Batches(parts, batch_size, trim=self._trims)
+        seed = self._seed_of_fit(seed)
+        rng = np.random.default_rng(seed) if shuffle else None
+        batches = Batches(data, batch_size, rng=rng, bucket=bucket, trim=self._trims)
+        return self._fit(epochs, batches, held_out, (self.model.tape(seed), self.model.tape()), progress)
+
+    def fit_sequence(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        window: int,
+        batch_size: int = 1,
+        epochs: int = 1,
+        starts: Any = None,
+        sample_weight: Any = None,
+        validation: tuple[Any, ...] | None = None,
+        seed: int | None = None,
+        progress: bool | None = None,
+    ) -> History:
+        """Train on one long sequence, a window after the other: truncated back-propagation through time.
+
+        Each window begins from the state that the one before has left, so that the state knows all that came, while
+        gradients flow back to the window's first step. The windows come in the order of time; one is one step of the
+        optimizer, and a batch to callbacks.
+
+        Parameters
+        ----------
+        x : (L, F) numbers, or (L,) tokens
+        y : (L, ...) targets
+            One for each step: (L, G) for G outputs; for `softmax_cross_entropy` whole numbers (L,).
+        window : int
+            Steps that a gradient flows back at most; the last window of an epoch may have fewer.
+        batch_size : int, default 1
+            Streams of S = L // batch_size steps each that x is cut into and that are walked side by side, each from a
+            zero state in each epoch. The last L - S * batch_size steps, fewer than batch_size, are left out.
+        epochs : int, default 1
+        starts : rising ints from 0 to L - 1, optional
+            Steps at which a document begins: the state is zero there, and no gradient flows back beyond.
+        sample_weight : (L,), optional
+            What each step counts; a step of weight 0 still moves the state.
+        validation : (x, y) or (x, y, starts), optional
+            A sequence that is evaluated after each epoch, with the same window and batch_size: ``val_loss``.
+        seed : int, optional
+            Of the dropout masks, as in `fit`.
+        progress : bool, optional
+            As in `fit`.
+
+        Raises
+        ------
+        ValueError
+            If the model does not give an output at every step, or has a bidirectional layer.
+        FloatingPointError
+            As in `fit`.
+
+        Examples
+        --------
+        >>> import fastlstm as fl, numpy as np
+        >>> series = np.sin(np.arange(401) / 5)[:, None]
+        >>> trainer = fl.Trainer(fl.Model([fl.LSTM(1, 8), fl.Dense(8, 1)], seed=0), fl.mse, fl.Adam(0.01))
+        >>> history = trainer.fit_sequence(series[:-1], series[1:], window=20, batch_size=4, epochs=20)
+        >>> history["loss"][-1] < 0.1 * history["loss"][0]
+        True
+        """
+        epochs, seed = _check.positive_int(epochs, "epochs"), _check.seed_of(seed)
+        windows = as_windows(self.model, self.loss, x, y, starts, sample_weight, window, batch_size)
+        held_out = None
+        if validation is not None:
+            parts = parts_of(validation, "starts")
+            held_out = as_windows(self.model, self.loss, *parts, None, window, batch_size)
+        tapes = self.model.tape(self._seed_of_fit(seed), carry=True), self.model.tape(carry=True)
+        return self._fit(epochs, windows, held_out, tapes, progress)
+
+    def evaluate(
+        self, x: Any, y: Any, *, batch_size: int = 256, lengths: Any = None, sample_weight: Any = None
+    ) -> dict[str, float]:
+        """Loss and metrics over all of x and y, without training."""
+        data = as_data(self.model, self.loss, x, y, lengths, sample_weight)
+        batches = Batches(data, _check.positive_int(batch_size, "batch_size"), trim=self._trims)
+        return self._evaluate(batches, self.model.tape())
+
+    def evaluate_sequence(
+        self, x: Any, y: Any, *, window: int = 256, batch_size: int = 1, starts: Any = None, sample_weight: Any = None
+    ) -> dict[str, float]:
+        """Loss and metrics over one long sequence, without training; arguments as in `fit_sequence`.
+
+        The state is carried through all of it, so that the figures do not depend on the window. More than one stream
+        is faster, but each begins from a zero state, and up to batch_size - 1 steps are left out.
+        """
+        windows = as_windows(self.model, self.loss, x, y, starts, sample_weight, window, batch_size)
+        return self._evaluate(windows, self.model.tape(carry=True))
+
+    @property
+    def _trims(self) -> bool:
+        """Whether a batch may end at its longest sequence: T is any number to the model, and so it is to its output."""
+        shape = self.model.output_shape
+        return self.model.input_shape[1] == "T" and (len(shape) == 2 or shape[1] == "T")
+
+    def _seed_of_fit(self, seed: int | None) -> int:
+        """The seed, or one that depends on how many fits there were."""
         if seed is None:
             seed = int(np.random.SeedSequence(0, spawn_key=(self._fits,)).generate_state(1)[0])
         self._fits += 1
-        rng, tape = np.random.default_rng(seed), self.model.tape(seed)
-        size = len(data[0])
-        state = Progress(epochs, -(-size // batch_size), size, self.model.parameters())
+        return seed
+
+    def _fit(
+        self,
+        epochs: int,
+        batches: Batches | Windows,
+        held_out: Batches | Windows | None,
+        tapes: tuple[Tape, Tape],
+        progress: bool | None,
+    ) -> History:
+        """The loop, with a tape to train over and one to evaluate over."""
+        state = Progress(epochs, len(batches), batches.size, self.model.parameters(), batches.unit)
         callbacks = self.callbacks if progress is False else [*self.callbacks, ProgressBar(always=progress is True)]
         history = self.history = History()
         call(callbacks, "on_fit_begin", state)
         try:
             for state.epoch in range(1, epochs + 1):
-                order = rng.permutation(size) if shuffle else np.arange(size)
-                state.logs = self._train_epoch(batches(data, order, batch_size), tape, state, callbacks)
+                state.logs = self._train_epoch(batches, tapes[0], state, callbacks)
                 if held_out is not None:
-                    logs = self._evaluate(held_out, batch_size)
+                    logs = self._evaluate(held_out, tapes[1])
                     state.logs.update({"val_" + name: value for name, value in logs.items()})
                 state.loss = state.logs["loss"]
                 history.add(state.logs)
@@ -184,11 +267,11 @@ class Trainer:
         return history
 
     def _train_epoch(
-        self, epoch: Iterator[Batch], tape: Tape, state: Progress, callbacks: list[Callback]
+        self, batches: Batches | Windows, tape: Tape, state: Progress, callbacks: list[Callback]
     ) -> dict[str, float]:
         figures = Averages(self._names)
-        for state.batch, batch in enumerate(epoch, start=1):
-            state.sequences = len(batch[0])
+        for state.batch, batch in enumerate(batches, start=1):
+            state.sequences = batch.size
             state.loss = self._step(batch, tape, figures, state)
             call(callbacks, "on_batch_end", state)
             if state.stop:
@@ -200,104 +283,59 @@ class Trainer:
                 )
         return figures.means()
 
-    def evaluate(
-        self, x: Any, y: Any, *, batch_size: int = 256, lengths: Any = None, sample_weight: Any = None
-    ) -> dict[str, float]:
-        """Loss and metrics over all of x and y, without training."""
-        data = self._as_data(x, y, lengths, sample_weight)
-        return self._evaluate(data, _check.positive_int(batch_size, "batch_size"))
+    def _step(self, batch: Batch, tape: Tape, figures: Averages, state: Progress) -> float:
+        pred = self._forward(batch, tape, training=True)
+        if pred is None:
+            self._count(figures, 0.0, batch)
+            return 0.0
+        value, dpred = self.loss(pred, batch.y, batch.weights)
+        where = f"in epoch {state.epoch}, batch {state.batch}; try a smaller learning rate or clip_norm"
+        if not np.isfinite(value):
+            raise FloatingPointError(f"the loss is {value} {where}")
+        self.model.zero_grad()
+        self.model.backward(batch.gradient(dpred), tape, input_gradient=False)
+        norm = clip_grad_norm(state.parameters, np.inf if self.clip_norm is None else self.clip_norm)
+        if not np.isfinite(norm):
+            raise FloatingPointError(f"the norm of the gradient is {norm} {where}")
+        self.optimizer.step(state.parameters)
+        self._count(figures, value, batch, pred)
+        return value
+
+    def _evaluate(self, batches: Batches | Windows, tape: Tape) -> dict[str, float]:
+        figures = Averages(self._names)
+        for batch in batches:
+            pred = self._forward(batch, tape, training=False)
+            value = 0.0 if pred is None else self.loss(pred, batch.y, batch.weights)[0]
+            self._count(figures, value, batch, pred)
+        return figures.means()
+
+    def _forward(self, batch: Batch, tape: Tape, *, training: bool) -> Array | None:
+        """Predictions; None where nothing counts, though a running state goes on all the same."""
+        counts = batch.weights.any()
+        pred = batch.forward(self.model, tape, training=training) if counts or tape.carries else None
+        return pred if counts else None
+
+    def _count(self, figures: Averages, value: float, batch: Batch, pred: Array | None = None) -> None:
+        """Add the figures of a batch; one whose weights are all zero has no predictions."""
+        counted = float(batch.weights.sum(dtype=np.float64))
+        total = of = counted
+        if isinstance(self.loss, Loss):
+            total = of = self.loss.normaliser(batch.weights)
+            if self.loss.time == "sum":  # a sequence that comes in parts counts once
+                of = total * batch.share
+        measured = [0.0 if pred is None else metric(pred, batch.y, batch.weights) for _, metric in self.metrics]
+        figures.add([value * total, *(m * counted for m in measured)], [of] + [counted] * len(measured))
 
     @property
     def _names(self) -> list[str]:
         return ["loss", *(name for name, _ in self.metrics)]
 
-    def _as_data(self, x: Any, y: Any, lengths: Any, weight: Any) -> Batch:
-        """All of the data, checked before anything is done with it."""
-        x, lengths = self.model.as_input(x, lengths)
-        sizes = {"N": x.shape[0], "T": x.shape[1], "F": x.shape[-1]}
-        shape = tuple(sizes.get(size, size) if isinstance(size, str) else size for size in self.model.output_shape)
-        weights = self._weights(
-            None if weight is None else step_weights(weight, shape[:-1], self.model.dtype, "sample_weight"),
-            lengths,
-            shape,
-        )
-        if not weights.any():
-            raise ValueError("sample_weight: expected at least one real step with a weight above 0, got none")
-        if isinstance(self.loss, Loss):
-            y = self.loss.as_target(y, shape, weights != 0, self.model.dtype, "y")
-        else:
-            y = np.asarray(y)
-            if y.ndim == 0 or len(y) != len(x):
-                raise ValueError(f"y: expected {len(x)} targets, one for each sequence of x, got shape {y.shape}")
-        return x, y, lengths, weights
 
-    def _weights(self, weights: Array | None, lengths: NDArray[np.intp] | None, shape: tuple[Any, ...]) -> Array:
-        """What each step of the output counts: nothing beyond the length of its sequence."""
-        if weights is None:
-            weights = np.ones(shape[:-1], self.model.dtype)
-        if lengths is not None and len(shape) == 3:
-            weights = weights * (np.arange(shape[1]) < lengths[:, None])
-        return weights
-
-    def _step(self, batch: Batch, tape: Tape, figures: Averages, state: Progress) -> float:
-        x, y, lengths, weights = batch
-        if not weights.any():
-            self._count(figures, 0.0, weights)
-            return 0.0
-        pred = self.model.pass_forward(x, tape, training=True, lengths=lengths)
-        value, dpred = self.loss(pred, y, weights)
-        where = f"in epoch {state.epoch}, batch {state.batch}; try a smaller learning rate or clip_norm"
-        if not np.isfinite(value):
-            raise FloatingPointError(f"the loss is {value} {where}")
-        self.model.zero_grad()
-        self.model.backward(dpred, tape, input_gradient=False)
-        norm = clip_grad_norm(state.parameters, np.inf if self.clip_norm is None else self.clip_norm)
-        if not np.isfinite(norm):
-            raise FloatingPointError(f"the norm of the gradient is {norm} {where}")
-        self.optimizer.step(state.parameters)
-        self._count(figures, value, weights, pred, y)
-        return value
-
-    def _evaluate(self, data: Batch, batch_size: int) -> dict[str, float]:
-        tape = self.model.tape()
-        figures = Averages(self._names)
-        for x, y, lengths, weights in batches(data, np.arange(len(data[0])), batch_size):
-            if not weights.any():
-                self._count(figures, 0.0, weights)
-                continue
-            pred = self.model.pass_forward(x, tape, training=False, lengths=lengths)
-            self._count(figures, self.loss(pred, y, weights)[0], weights, pred, y)
-        return figures.means()
-
-    def _count(self, figures: Averages, value: float, weights: Array, pred: Any = None, y: Any = None) -> None:
-        """Add the figures of a batch; one whose weights are all zero has no predictions."""
-        counted = float(weights.sum(dtype=np.float64))
-        normaliser = self.loss.normaliser(weights) if isinstance(self.loss, Loss) else counted
-        measured = [0.0 if pred is None else metric(pred, y, weights) for _, metric in self.metrics]
-        figures.add([value, *measured], [normaliser] + [counted] * len(measured))
-
-
-class Averages:
-    """Means of figures over batches, each batch counting as much as it holds."""
-
-    def __init__(self, names: list[str]) -> None:
-        self._names = names
-        self._sums = np.zeros((2, len(names)))
-
-    def add(self, values: list[float], counts: list[float]) -> None:
-        self._sums[0] += np.multiply(values, counts)
-        self._sums[1] += counts
-
-    def means(self) -> dict[str, float]:
-        return dict(zip(self._names, (self._sums[0] / self._sums[1]).tolist(), strict=True))
-
-
-def batches(data: Batch, order: NDArray[np.intp], batch_size: int) -> Iterator[Batch]:
-    """The rows of data in this order, batch_size at a time."""
-    x, y, lengths, weights = data
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
-        yield x[chosen], y[chosen], None if lengths is None else lengths[chosen], weights[chosen]
+def parts_of(validation: Any, third: str) -> tuple[Any, Any, Any]:
+    """x, y, and what may come with them."""
+    if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
+        raise TypeError(f"validation: expected (x, y) or (x, y, {third}), got {type(validation).__name__}")
+    return validation[0], validation[1], validation[2] if len(validation) == 3 else None
 
 
 def named_metrics(chosen: Sequence[Any]) -> list[tuple[str, Callable[..., float]]]:

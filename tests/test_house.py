@@ -32,7 +32,10 @@ MAY_IMPORT = {
     "callbacks": {"_check", "parameter"},
     "stream": LEAVES | {"layers", "threads"},
     "model": LEAVES | {"layers", "stream", "threads"},
-    "train": LEAVES | {"model", "losses", "metrics", "optim", "callbacks", "layers"},
+    "history": set(),
+    "batches": LEAVES | {"model", "losses"},
+    "sequence": LEAVES | {"model", "losses", "batches"},
+    "train": LEAVES | {"model", "losses", "metrics", "optim", "callbacks", "history", "batches", "sequence"},
     "io": LEAVES | {"layers", "model", "io"},
 }
 ON_TOP = {"__init__", "__main__", "forecasting", "plot", "cli"}
