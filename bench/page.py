@@ -33,8 +33,9 @@ WHAT = {
     "streaming": "One step from the states of the one before: fastlstm is a step from Python, "
     '"fastlstm, block" a step of `Stream.run` on a block of 1,000.',
     "training": "A pass forward, and one backward of the sum of the outputs, to the weights and to x.",
-    "ragged": "As in training, over sequences of different lengths, drawn evenly from 1 to T, the longest T; PyTorch "
-    'packs and pads them. "fastlstm, full" is fastlstm where all have T steps. GFLOP/s count the real steps.',
+    "ragged": "As in training, over sequences of different lengths, drawn evenly from 1 to T, the longest T. PyTorch "
+    'packs and pads them; "torch, masked" computes the padding too and masks it, which will do in one direction. '
+    '"fastlstm, full" is fastlstm where all have T steps. GFLOP/s count the real steps.',
     "steps": "Whole training steps of models: gradients set to zero, forward, loss, backward, the norm of the "
     "gradient clipped to 1, Adam. GFLOP/s count the matrix products of the LSTM and the dense layer; what the loss and "
     "Adam read and write is in the time only.",

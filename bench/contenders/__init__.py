@@ -41,6 +41,7 @@ CONTENDERS = {
     "fastlstm, block": Contender("ours_block", "fastlstm", ("streaming",)),
     "fastlstm, full": Contender("ours_full", "fastlstm", ("ragged",)),
     "torch": Contender("pytorch", "torch", ("inference", "streaming", "training", "ragged", "steps")),
+    "torch, masked": Contender("pytorch_masked", "torch", ("ragged",)),
     "torch.compile": Contender("pytorch_compiled", "torch", ("inference", "streaming")),
     "onnxruntime": Contender("onnx_runtime", "onnxruntime", ("inference", "streaming")),
     "openvino": Contender("open_vino", "openvino", ("inference", "streaming")),

@@ -48,7 +48,8 @@ def inference(module: Any, problem: Problem, mode: str) -> Call:
     return Call(step, streamed) if mode == "streaming" else Call(infer, lambda: [infer().numpy()])
 
 
-def training(module: torch.nn.LSTM, problem: Problem) -> Call:
+def training(module: torch.nn.LSTM, problem: Problem, mask: Any = None) -> Call:
+    """Ragged sequences are packed, or with a mask (N, T, 1) go through as they are, padding and all."""
     x = torch.tensor(problem.x, requires_grad=True)
     lengths = None if problem.case.lengths is None else torch.tensor(problem.case.lengths)
     found: list[Any] = []
@@ -56,6 +57,8 @@ def training(module: torch.nn.LSTM, problem: Problem) -> Call:
     def forward() -> Any:
         if lengths is None:
             return module(x)[0]
+        if mask is not None:
+            return module(x)[0] * mask
         packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
         return pad_packed_sequence(module(packed)[0], batch_first=True)[0]
 
