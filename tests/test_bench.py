@@ -1,11 +1,13 @@
 """The benchmark: that it runs, compares what it measures, and says what it found. No time is tested here."""
 
+import importlib.util
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fastlstm._kernels import cpu
@@ -19,8 +21,12 @@ pytestmark = [
 
 
 def bench(*words, check=True):
+    return python("-m", "bench", *words, check=check)
+
+
+def python(*words, check=True):
     return subprocess.run(
-        [sys.executable, "-m", "bench", *map(str, words)],
+        [sys.executable, *map(str, words)],
         cwd=ROOT,
         env={**os.environ, "MPLBACKEND": "Agg"},
         capture_output=True,
@@ -29,13 +35,40 @@ def bench(*words, check=True):
     )
 
 
+# measures one small case of a suite by each contender, in one process
+SMALL = """
+import sys
+from bench import cases, worker
+cases.SUITES["ragged"] = [cases.Case(7, 5, 3, 4, directions=d, ragged=True) for d in (1, 2)]
+cases.SUITES["steps"] = [
+    cases.StepCase("tokens", 6, 5, 9, 3, 4, 2, 9, True, "softmax_cross_entropy"),
+    cases.StepCase("numbers", 6, 5, None, 3, 4, 1, 1, False, "mse"),
+    cases.StepCase("choice", 6, 5, 9, 3, 4, 1, 1, False, "sigmoid_cross_entropy"),
+]
+suite, dtype, folder, *names = sys.argv[1:]
+for name in names:
+    figures = worker.main(name, suite, dtype, 1, 0.001, f"{folder}/{name}.npz")
+    assert all(figure["median"] > 0 for figure in figures.values()), figures
+"""
+
+
+def small(suite, dtype, folder, *names):
+    """Results of each contender by case and number."""
+    python("-c", SMALL, suite, dtype, folder, *names)
+    return [dict(np.load(folder / f"{name}.npz")) for name in names]
+
+
+def differences(found, ours):
+    return {key: np.abs(found[key] - ours[key]).max() / np.abs(ours[key]).max() for key in found}
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bench")
     found = {}
-    for suite in ("quick", "streaming"):
+    for suite, processes in {"quick": 2, "streaming": 2, "ragged": 1, "steps": 1}.items():
         found[suite] = folder / f"{suite}.json"
-        options = ["--peers", "--processes", 2, "--seconds", 0.001, "--threads", 1]
+        options = ["--peers", "--processes", processes, "--seconds", 0.001, "--threads", 1]
         printed = bench("--suite", suite, *options, "--json", found[suite]).stdout
         assert "GFLOP/s of multiply-adds" in printed
         found[suite + " printed"] = printed
@@ -50,6 +83,12 @@ def test_every_case_is_measured_in_every_process(runs):
     assert all(figure["median"] >= figure["least"] > 0 for processes in figures.values() for figure in processes)
     assert "fastlstm, block" in runs["streaming printed"]
     assert "RTNeural" in runs["streaming printed"]
+    for suite, count in (("ragged", 4), ("steps", 4)):
+        figures = json.loads(runs[suite].read_text())["threads"]["1"]["figures"]
+        assert {name: len(cases) for name, cases in figures.items()} == dict.fromkeys(figures, count)
+    assert "T500 N32 I32 H100: ragged batches take " in runs["ragged printed"]
+    assert "; 0.53 of the steps are real" in runs["ragged printed"]
+    assert "word model T20 N20 " in runs["steps printed"]
 
 
 def test_two_runs_are_compared(runs):
@@ -62,9 +101,11 @@ def test_two_runs_are_compared(runs):
 
 def test_the_page_is_made_from_runs(runs, tmp_path):
     pytest.importorskip("matplotlib")
-    bench("docs", runs["quick"], runs["streaming"], "--folder", tmp_path)
+    bench("docs", *(runs[suite] for suite in ("quick", "streaming", "ragged", "steps")), "--folder", tmp_path)
     page = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
     assert "| T100 N32 I64 H128 | " in page
+    assert "\n## Ragged, float32\n\nAs in training, over sequences of different lengths" in page
+    assert "\n## Steps, float32\n\nWhole training steps of models" in page
     for line in page.splitlines():
         if line.startswith("!["):
             assert (tmp_path / line.partition("(")[2].rstrip(")")).stat().st_size > 5000
@@ -80,3 +121,33 @@ def test_peers_agree_with_us(peer, tmp_path):
     differences = json.loads(path.read_text())["threads"]["1"]["differences"]
     assert len([case for case in differences if case.startswith(peer)]) == 6
     assert 0 < max(differences.values()) < 1e-5
+
+
+def test_ragged_results_agree(tmp_path):
+    pytest.importorskip("torch")
+    names = ("fastlstm", "fastlstm, full", "torch", "torch, masked")
+    ours, full, torch, masked = small("ragged", "float64", tmp_path, *names)
+    assert (len(ours), len(full), len(torch), len(masked)) == (6, 0, 6, 3)
+    for found in (torch, masked):
+        assert max(differences(found, ours).values()) < 1e-12
+
+
+@pytest.mark.parametrize(("peer", "dtype", "limit"), [("torch", "float64", 1e-5), ("keras", "float32", 1e-4)])
+def test_training_steps_agree(peer, dtype, limit, tmp_path):
+    for package in [peer] if peer == "torch" else ["keras", "tensorflow"]:
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
+    ours, theirs = small("steps", dtype, tmp_path, "fastlstm", peer)
+    found = differences(theirs, ours)
+    # losses, an array for each parameter, and from PyTorch how far the parameters have moved
+    assert len(found) == sum(1 + parameters + (peer == "torch") for parameters in (9, 5, 6))
+    # PyTorch clips to the norm over the norm + 1e-6, which shows where clipping is active, as it is here
+    assert max(found.values()) < limit
+    assert all(np.isfinite(array).all() for array in ours.values())
+
+
+def test_who_cannot_be_measured_is_named():
+    code = "from bench.__main__ import taking_part; print(taking_part('ragged', ['jax']))"
+    done = python("-c", code)
+    assert "jax is not measured in mode ragged" in done.stderr
+    assert done.stdout == "['fastlstm', 'fastlstm, full']\n"
