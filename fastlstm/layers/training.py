@@ -18,7 +18,7 @@ from fastlstm.layers.plan import layout, projection
 from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace, aligned_empty
 
-SEGMENT = 512
+SEGMENT = 1024
 """Rows after which the gradients of the weights are added up: the gates' gradients are still in the caches then."""
 
 LARGE = 1 << 15
