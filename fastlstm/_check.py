@@ -72,9 +72,10 @@ def describe(shape: Shape) -> str:
 def shape_of(array: NDArray[Any], name: str, shape: Shape) -> None:
     if array.shape == shape:
         return
-    fits = array.ndim == len(shape) and all(
-        got == want if isinstance(want, int) else got > 0 for got, want in zip(array.shape, shape, strict=True)
-    )
+    fits = array.ndim == len(shape)
+    if fits:
+        for got, want in zip(array.shape, shape, strict=True):
+            fits = fits and (got == want if isinstance(want, int) else got > 0)
     if not fits:
         named = [size for size in shape if isinstance(size, str)]
         least = f" with {' and '.join(named)} at least 1" if named and 0 in array.shape else ""

@@ -43,13 +43,13 @@ class Tape:
         self.program: Program | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Recorded:
     """What the last forward pass over a tape was, as far as a backward pass must know."""
 
     training: bool
     output_shape: tuple[int, ...]
-    versions: tuple[int, ...]
+    versions: list[int]
 
 
 class Model:
@@ -104,6 +104,7 @@ class Model:
             for parameter in layer.parameters():
                 if "." not in parameter.name:  # a layer that two models share keeps its first name
                     parameter.name = f"{i}.{parameter.name}"
+        self._parameters = [parameter for layer in self.layers for parameter in layer.parameters()]
 
     def _find_input_shape(self) -> Shape:
         """Shape of the input; its features are those that the first layer asks for which does not take any number."""
@@ -136,7 +137,7 @@ class Model:
 
     def parameters(self) -> list[Parameter]:
         """Every trained array, with ``name``, ``value`` and ``grad``."""
-        return [parameter for layer in self.layers for parameter in layer.parameters()]
+        return list(self._parameters)
 
     def named_parameters(self) -> dict[str, Parameter]:
         """The parameters by place and name, such as ``"0.weight_ih_l0"``."""
@@ -152,7 +153,7 @@ class Model:
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
-        for parameter in self.parameters():
+        for parameter in self._parameters:
             parameter.zero_grad()
 
     def tape(self, seed: int | None = 0, carry: bool = False) -> Tape:
@@ -268,8 +269,8 @@ class Model:
         if not isinstance(tape, Tape) or tape.model is not self:
             raise ValueError(f"tape: expected one from this model's tape(), got {tape!r}")
 
-    def _versions(self) -> tuple[int, ...]:
-        return tuple(parameter.version for layer in self.layers for parameter in layer.parameters())
+    def _versions(self) -> list[int]:
+        return [parameter.version for parameter in self._parameters]
 
     def backward(self, dy: Any, tape: Tape, *, input_gradient: bool = True) -> Array | None:
         """Add to every parameter's gradient, once after each `forward` with training=True on the same tape.

@@ -62,6 +62,10 @@ class Parameter:
         array[...] = _check.real_array(value, self.name, array.dtype, self.shape)
         self.version += 1
 
+    def read(self) -> NDArray[Any]:
+        """The array itself, for a kernel that only reads it."""
+        return self._array()
+
     def writable(self) -> NDArray[Any]:
         """The array itself, to change in place. It counts as a change; say `touch` when you are done."""
         self.version += 1

@@ -65,8 +65,8 @@ class TrainedDirection:
         if passes is None or passes.key != key:
             passes = tape.notes["passes"] = self._prepare(key, x, y, tape)
         if passes.alone:
-            bias = None if self._bias is None else self._bias.value
-            passes.forwards[0].alone(self._w_ih.value, self._w_hh.value, bias)
+            bias = None if self._bias is None else self._bias.read()
+            passes.forwards[0].alone(self._w_ih.read(), self._w_hh.read(), bias)
         else:
             self._pack(x.dtype, team, tape)
         passes.x, passes.y, passes.fresh = x, y, start is None
@@ -109,7 +109,7 @@ class TrainedDirection:
             running.fill(0)
             if end is not None:
                 running[:, : self._hidden] = packing.pack_batch(part)
-        weights = (self._w_ih.value, self._w_hh.value)
+        weights = (self._w_ih.read(), self._w_hh.read())
         for k in reversed(range(len(passes.backwards))):
             fresh = passes.fresh and k == 0
             if k != passes.kept:
@@ -152,9 +152,9 @@ class TrainedDirection:
         panels, packed_bias = self._panels(dtype, tape)
         version = (cpu.isa(), *[p.version for p in (self._w_ih, self._w_hh, self._bias) if p is not None])
         if tape.notes["packed"] != version:
-            bias = np.zeros(4 * self._hidden, dtype) if self._bias is None else self._bias.value
+            bias = np.zeros(4 * self._hidden, dtype) if self._bias is None else self._bias.read()
             used = 1 if panels.size < LARGE else team
-            kernel.pack(panels, packed_bias, self._w_ih.value, self._w_hh.value, bias, used)
+            kernel.pack(panels, packed_bias, self._w_ih.read(), self._w_hh.read(), bias, used)
             tape.notes["packed"] = version
 
     def _prepare(self, key: tuple[object, ...], x: Array, y: Array, tape: Workspace) -> Passes:
