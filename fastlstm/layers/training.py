@@ -27,6 +27,9 @@ LARGE = 1 << 15
 SINGLE = 4
 """Rows of a single step up to which the weights are used as they are."""
 
+LARGE_SINGLE = 1 << 20
+"""Numbers of weights from which on several threads read them for a single step."""
+
 
 @dataclass
 class Passes:
@@ -166,11 +169,14 @@ class TrainedDirection:
         state = running_state(n, self._hidden, dtype, tape)
         gradients = tape.array("dh", (n, width), dtype), tape.array("dc", (n, width), dtype)
         starts = tape.array("starts", (-(-t // block), 2, n, width), dtype)
+        alone = packing.size == n <= SINGLE
+        if alone and panels.size < LARGE_SINGLE:
+            team = 1
         where = (packing, x.shape, y.shape, column, self._hidden)
         edges = [(first, min(first + block, t)) for first in range(0, t, block)]
         size = max(int(packing.before[last] - packing.before[first]) for first, last in edges)
         gates, cells = tape.array("gates", (size * 4 * width,), dtype), tape.array("cells", (size * width,), dtype)
-        passes = Passes(key, x, y, [], [], [(start[0], start[1]) for start in starts], state, gradients, packing.size == n <= SINGLE)
+        passes = Passes(key, x, y, [], [], [(start[0], start[1]) for start in starts], state, gradients, alone)
         for steps in edges:
             rows = layout(*where, reverse=self._reverse, team=team, steps=steps)
             forward = kernel.prepare(rows, panels, bias, *state, *projection(rows, panels, tape))
