@@ -1,6 +1,6 @@
 """Memory that training takes: the largest resident set over that of the bare import, each contender in its own process.
 
-    python -m bench.footprint [T,N,I,H ...]
+python -m bench.footprint [T,N,I,H ...]
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ def main(argv: list[str]) -> None:
             if not contenders.installed(name):
                 continue
             done = subprocess.run(
-                [sys.executable, "-m", "bench.footprint", "--child", name, text], capture_output=True, text=True, check=True
+                [sys.executable, "-m", "bench.footprint", "--child", name, text],
+                capture_output=True,
+                text=True,
+                check=True,
             )
             before, more = map(float, done.stdout.split()[-2:])
             print(f"{case_of(text)!s:28}{name:10}{before:>10.1f}{more:>10.1f}")

@@ -1,6 +1,6 @@
 """Back-propagation through time on packed weights."""
 
-from fastlstm._kernels.cpu cimport fl_backward, functions, run, table
+from fastlstm._kernels.cpu cimport fl_backward, functions, table
 from fastlstm._kernels.layout cimport Layout
 from fastlstm._kernels.program cimport Stage, address
 from fastlstm._kernels.real cimport real
@@ -64,7 +64,7 @@ cdef class Backward(Stage):
         self.job = functions(self.size == 4).backward_single
 
     def go_on(self, bint initial):
-        """`go`; dh then holds the gradient of the initial h, if asked for, as dc always does that of c."""
+        """`go`; then dh holds the gradient of the initial h, if asked for, as dc always does that of c."""
         self.p.initial = initial
         self.go()
 
@@ -75,8 +75,8 @@ def prepare(
 ):
     """A `Backward` of a pass over these rows that has kept gates and cells; `bind` it before it runs.
 
-    The gates are overwritten. dh and dc (N, width), padded with zeros, hold the gradients of the final states before, and
-    those of the initial ones after. A strip of `strip` vectors, 1 to 4, is what a thread takes of a step's units. The
+    The gates are overwritten. dh and dc (N, width), padded with zeros, hold the gradients of the final states before,
+    and those of the initial ones after. A strip of `strip` vectors, 1 to 4, is what a thread takes of a step's units. The
     rest is scratch, see `rooms`.
     """
     cdef Py_ssize_t N = dh.shape[0], width = dh.shape[1]

@@ -93,8 +93,8 @@ def prepare(
 ):
     """A `Pass` over the rows of a layout; `bind` it before it runs.
 
-    c (N, width), h (2, N, width) and phase (1) hold the state, padded with zeros. projected, if not empty, is scratch for
-    the inputs of `chunk` steps.
+    c (N, width), h (2, N, width) and phase (1) hold the state, padded with zeros. projected, if not empty, is scratch
+    for the inputs of `chunk` steps.
     """
     cdef Py_ssize_t N = c.shape[0], width = c.shape[1], L = panels.shape[3]
     if (

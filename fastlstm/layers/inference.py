@@ -166,9 +166,9 @@ class PackedStack:
 
 
 def running_state(n: int, hidden: int, dtype: Any, tape: Workspace) -> tuple[Array, Array, Array]:
-    """c (N, width), h (2, N, width) and which of the two h is the current one (1); zeros at first, and padded with zeros.
+    """c (N, width), h (2, N, width) and which of the two h is the current one (1), in the workspace.
 
-    They stay in the workspace.
+    All are zeros at first, and padded with zeros.
     """
     width = -(-hidden // cpu.lanes(dtype)) * cpu.lanes(dtype)
     held: tuple[Array, Array, Array] | None = tape.notes.get("state")

@@ -19,6 +19,7 @@ from fastlstm.layers.packing import Packing
 from fastlstm.layers.training import TrainedDirection
 from fastlstm.workspace import Workspace
 
+
 class LSTM(Layer):
     """Long short-term memory (Hochreiter and Schmidhuber 1997; forget gate by Gers et al. 2000).
 
@@ -206,9 +207,8 @@ class LSTM(Layer):
     ) -> Array | None:
         """The gradient of x, and into `initial` those of the initial state, if wanted."""
         packing: Packing = tape.notes["packing"]
-        dx: Array | None = dy
         for k, directions in reversed(list(enumerate(self._trained))):
-            dy, dx = dx, None
+            dx: Array | None = None
             if k or input_gradient:
                 width = self.directions * self.hidden_size if k else self.input_size
                 dx = tape.array(f"dx_l{k}", (packing.n, packing.t, width), dy.dtype)
@@ -218,9 +218,10 @@ class LSTM(Layer):
                 end = None if dstate is None else (dstate[0][place], dstate[1][place])
                 start = None if initial is None else (initial[0][place], initial[1][place])
                 direction.backward(dy, dx, d > 0, end, start, packing, tape.child(f"l{k}_{d}"))
-            if k and self.dropout:
-                dx = drop_backward(dx, tape, f"_l{k}")
-        return dx
+            if dx is None:
+                return None
+            dy = drop_backward(dx, tape, f"_l{k}") if k and self.dropout else dx
+        return dy
 
     def _forward_plain(
         self, x: Array, state: State | None, final: State, lengths: Index | None, tape: Workspace, *, training: bool

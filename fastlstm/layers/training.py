@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,24 +31,46 @@ LARGE_SINGLE = 1 << 20
 """Numbers of weights from which on several threads read them for a single step."""
 
 
+class Kind(NamedTuple):
+    """What passes are prepared for: columns of y (N, T, width), from `column` on, and blocks of so many steps."""
+
+    direction: TrainedDirection
+    packing: Packing
+    column: int
+    width: int
+    block: int
+    team: int
+    isa: str
+    dtype: np.dtype[Any]
+
+
 @dataclass
 class Passes:
     """The passes over a batch, ready to run, in blocks of steps: a single one, unless checkpoints are kept.
 
-    All blocks use the same gates and cells. starts[k] is the state h, c (N, width) at the beginning of block k.
+    All blocks use the same gates and cells; those of block `kept` are there. starts[k] is the state h, c (N, width) at
+    the beginning of block k.
     """
 
-    key: tuple[object, ...]
-    x: Array
-    y: Array
-    forwards: list[kernel.Pass]
-    backwards: list[bptt.Backward]
-    starts: list[State]
+    kind: Kind
+    alone: bool
     state: tuple[Array, Array, Array]
     gradients: State
-    alone: bool
+    starts: list[State]
+    forwards: list[kernel.Pass]
+    backwards: list[bptt.Backward]
+    x: Array
+    y: Array
     fresh: bool = True
     kept: int = 0
+
+    def go(self, k: int) -> None:
+        """The forward pass of block k, from the running state."""
+        forward = self.forwards[k]
+        forward.fresh = self.fresh and k == 0
+        forward.bind(self.x, self.y)
+        forward.go()
+        self.kept = k
 
 
 class TrainedDirection:
@@ -61,29 +83,25 @@ class TrainedDirection:
     def forward(
         self, x: Array, y: Array, column: int, start: State | None, packing: Packing, block: int, tape: Workspace
     ) -> None:
-        """From x (N, T, I) to columns of y (N, T, ·), from `column` on, keeping the gates of `block` steps at a time."""
-        team = threads.get_num_threads()
+        """From x (N, T, I) to columns of y (N, T, ·), from `column` on, keeping the gates of `block` steps."""
+        kind = Kind(self, packing, column, y.shape[2], block, threads.get_num_threads(), cpu.isa(), x.dtype)
         passes: Passes | None = tape.notes.get("passes")
-        key = (self, packing, column, y.shape[2], block, team, cpu.isa(), x.dtype)
-        if passes is None or passes.key != key:
-            passes = tape.notes["passes"] = self._prepare(key, x, y, tape)
+        if passes is None or passes.kind != kind:
+            passes = tape.notes["passes"] = self._prepare(kind, x, y, tape)
         if passes.alone:
             bias = None if self._bias is None else self._bias.read()
             passes.forwards[0].alone(self._w_ih.read(), self._w_hh.read(), bias)
         else:
-            self._pack(x.dtype, team, tape)
+            self._pack(kind, tape)
         passes.x, passes.y, passes.fresh = x, y, start is None
         c, h, phase = passes.state
         if start is not None:
             h[phase[0], :, : self._hidden] = packing.pack_batch(start[0])
             c[:, : self._hidden] = packing.pack_batch(start[1])
-        for k, prepared in enumerate(passes.forwards):
-            prepared.fresh = start is None and k == 0
-            if not prepared.fresh:
+        for k in range(len(passes.forwards)):
+            if k or start is not None:
                 passes.starts[k][0][...], passes.starts[k][1][...] = h[phase[0]], c
-            prepared.bind(x, y)
-            prepared.go()
-        passes.kept = len(passes.forwards) - 1
+            passes.go(k)
 
     def final_state(self, y: Array, column: int, end: State, packing: Packing, tape: Workspace) -> None:
         """The state that the forward pass to columns of y has left, into h and c (N, H)."""
@@ -102,99 +120,107 @@ class TrainedDirection:
         packing: Packing,
         tape: Workspace,
     ) -> None:
-        """From dy, which lies as y did, to dx, which lies as x did (None: not wanted), and to the parameters' gradients.
+        """From dy, which lies as y, to dx, which lies as x (None: not wanted), and to the parameters' gradients.
 
         end and start are the gradients of the final state, None for zeros, and of the initial one, to be written.
         """
         passes: Passes = tape.notes["passes"]
         dh, dc = passes.gradients
-        for running, part in zip((dh, dc), end or (0, 0), strict=True):
-            running.fill(0)
-            if end is not None:
-                running[:, : self._hidden] = packing.pack_batch(part)
+        dh.fill(0)
+        dc.fill(0)
+        if end is not None:
+            dh[:, : self._hidden] = packing.pack_batch(end[0])
+            dc[:, : self._hidden] = packing.pack_batch(end[1])
         weights = (self._w_ih.read(), self._w_hh.read())
         for k in reversed(range(len(passes.backwards))):
-            fresh = passes.fresh and k == 0
+            before = None if passes.fresh and k == 0 else passes.starts[k]
             if k != passes.kept:
-                self._recompute(passes, k)
-            accumulators = [None if p is None else p.accumulator() for p in (self._w_ih, self._w_hh, self._bias)]
-            grads = tuple(None if found is None else found[0] for found in accumulators)
-            add = tuple(found is not None and found[1] for found in accumulators)
+                c, h, phase = passes.state
+                if before is not None:
+                    h[phase[0]], c[...] = before
+                passes.go(k)
+            (dw, add_dw), (du, add_du) = self._w_ih.accumulator(), self._w_hh.accumulator()
+            db, add_db = (None, False) if self._bias is None else self._bias.accumulator()
             backward = passes.backwards[k]
-            backward.bind(passes.x, passes.y, dy, dx, None if fresh else passes.starts[k], weights, grads, add_dx, add)
+            backward.bind(
+                *(passes.x, passes.y, dy, dx, before, weights, (dw, du, db)), add_dx, (add_dw, add_du, add_db)
+            )
             backward.go_on(k > 0 or start is not None)
         if start is not None:
             packing.unpack_batch(dh[:, : self._hidden], start[0])
             packing.unpack_batch(dc[:, : self._hidden], start[1])
 
-    def _recompute(self, passes: Passes, k: int) -> None:
-        """The gates of block k, from the state at its beginning."""
-        c, h, phase = passes.state
-        prepared = passes.forwards[k]
-        prepared.fresh = passes.fresh and k == 0
-        if not prepared.fresh:
-            h[phase[0]], c[...] = passes.starts[k]
-        prepared.bind(passes.x, passes.y)
-        prepared.go()
-        passes.kept = k
-
     def _panels(self, dtype: np.dtype[Any], tape: Workspace) -> State:
         """Room for the packed weights, and the bias, in the workspace."""
         lanes = cpu.lanes(dtype)
-        blocks = -(-self._hidden // lanes)
-        key = (self, lanes, dtype)
-        if tape.notes.get("panels", (None,))[0] != key:
+        kind = (self, lanes, dtype)
+        if tape.notes.get("panels", (None,))[0] != kind:
+            blocks = -(-self._hidden // lanes)
             panels = aligned_empty((blocks, self._inputs + self._hidden, 4, lanes), dtype)
-            tape.notes["panels"] = (key, panels, aligned_empty((blocks, 4, lanes), dtype))
+            tape.notes["panels"] = (kind, panels, aligned_empty((blocks, 4, lanes), dtype))
             tape.notes["packed"] = None
         found: State = tape.notes["panels"][1:]
         return found
 
-    def _pack(self, dtype: np.dtype[Any], team: int, tape: Workspace) -> None:
+    def _pack(self, kind: Kind, tape: Workspace) -> None:
         """The weights into the workspace, if they are not what they were."""
-        panels, packed_bias = self._panels(dtype, tape)
-        version = (cpu.isa(), *[p.version for p in (self._w_ih, self._w_hh, self._bias) if p is not None])
+        panels, packed_bias = self._panels(kind.dtype, tape)
+        version = (kind.isa, *[p.version for p in (self._w_ih, self._w_hh, self._bias) if p is not None])
         if tape.notes["packed"] != version:
-            bias = np.zeros(4 * self._hidden, dtype) if self._bias is None else self._bias.read()
-            used = 1 if panels.size < LARGE else team
-            kernel.pack(panels, packed_bias, self._w_ih.read(), self._w_hh.read(), bias, used)
+            bias = np.zeros(4 * self._hidden, kind.dtype) if self._bias is None else self._bias.read()
+            team = 1 if panels.size < LARGE else kind.team
+            kernel.pack(panels, packed_bias, self._w_ih.read(), self._w_hh.read(), bias, team)
             tape.notes["packed"] = version
 
-    def _prepare(self, key: tuple[object, ...], x: Array, y: Array, tape: Workspace) -> Passes:
-        _, packing, column, _, block, team, _, dtype = key
-        n, t, lanes = packing.n, len(packing.alive), cpu.lanes(dtype)
+    def _prepare(self, kind: Kind, x: Array, y: Array, tape: Workspace) -> Passes:
+        packing, block, dtype = kind.packing, kind.block, kind.dtype
+        n, t = packing.n, len(packing.alive)
         panels, bias = self._panels(dtype, tape)
-        blocks = len(panels)
-        width = blocks * lanes
         state = running_state(n, self._hidden, dtype, tape)
-        gradients = tape.array("dh", (n, width), dtype), tape.array("dc", (n, width), dtype)
-        starts = tape.array("starts", (-(-t // block), 2, n, width), dtype)
-        alone = packing.size == n <= SINGLE
-        if alone and panels.size < LARGE_SINGLE:
-            team = 1
-        where = (packing, x.shape, y.shape, column, self._hidden)
+        width = state[0].shape[1]
         edges = [(first, min(first + block, t)) for first in range(0, t, block)]
-        size = max(int(packing.before[last] - packing.before[first]) for first, last in edges)
-        gates, cells = tape.array("gates", (size * 4 * width,), dtype), tape.array("cells", (size * width,), dtype)
-        passes = Passes(key, x, y, [], [], [(start[0], start[1]) for start in starts], state, gradients, alone)
+        rows = max(int(packing.before[last] - packing.before[first]) for first, last in edges)
+        gates, cells = tape.array("gates", (rows * 4 * width,), dtype), tape.array("cells", (rows * width,), dtype)
+        gradients = tape.array("dh", (n, width), dtype), tape.array("dc", (n, width), dtype)
+        starts = tape.array("starts", (len(edges), 2, n, width), dtype)
+        passes = Passes(
+            kind,
+            packing.size == n <= SINGLE,
+            state,
+            gradients,
+            [(start[0], start[1]) for start in starts],
+            [],
+            [],
+            x,
+            y,
+        )
+        team = 1 if passes.alone and panels.size < LARGE_SINGLE else kind.team
         for steps in edges:
-            rows = layout(*where, reverse=self._reverse, team=team, steps=steps)
-            forward = kernel.prepare(rows, panels, bias, *state, *projection(rows, panels, tape))
-            forward.keep(gates[: rows.S * 4 * width], cells[: rows.S * width])
+            forward_rows, backward_rows = (
+                layout(
+                    *(packing, x.shape, y.shape, kind.column, self._hidden),
+                    reverse=self._reverse,
+                    team=team,
+                    steps=steps,
+                    rows=rows,
+                )
+                for rows in (0, SEGMENT)
+            )
+            kept = gates[: forward_rows.S * 4 * width], cells[: forward_rows.S * width]
+            forward = kernel.prepare(forward_rows, panels, bias, *state, *projection(forward_rows, panels, tape))
+            forward.keep(*kept)
             passes.forwards.append(forward)
-            rows = layout(*where, reverse=self._reverse, team=team, steps=steps, rows=SEGMENT)
-            passes.backwards.append(self._backward(rows, blocks, gates, cells, gradients, tape))
-            if passes.alone:
-                passes.backwards[0].alone()
+            passes.backwards.append(self._prepare_backward(backward_rows, kept, gradients, tape))
+        if passes.alone:
+            passes.backwards[0].alone()
         return passes
 
-    def _backward(
-        self, rows: Layout, blocks: int, gates: Array, cells: Array, gradients: State, tape: Workspace
-    ) -> bptt.Backward:
-        lanes, width = cpu.lanes(gates.dtype), gradients[0].shape[1]
+    def _prepare_backward(self, rows: Layout, kept: State, gradients: State, tape: Workspace) -> bptt.Backward:
+        dtype = kept[0].dtype
+        lanes, width = cpu.lanes(dtype), gradients[0].shape[1]
         scratch = [
-            tape.array(name, (size,), gates.dtype)
+            tape.array(name, (size,), dtype)
             for name, size in zip(("turned", "columns", "gradient panels"), bptt.rooms(rows, lanes), strict=True)
         ]
-        strip = min(4, max(1, blocks // rows.threads)) if rows.by_units else 4
-        return bptt.prepare(rows, strip, gates[: rows.S * 4 * width], cells[: rows.S * width], *gradients, *scratch)
+        strip = min(4, max(1, width // lanes // rows.threads)) if rows.by_units else 4
+        return bptt.prepare(rows, strip, *kept, *gradients, *scratch)
