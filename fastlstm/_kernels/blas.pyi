@@ -10,4 +10,6 @@ def affine_backward(
     dweight: NDArray[Any],
     dbias: NDArray[Any],
     dx: NDArray[Any],
+    add_weight: bool = True,
+    add_bias: bool = True,
 ) -> None: ...

@@ -9,7 +9,7 @@ from libc.string cimport memset
 
 from scipy.linalg.cython_blas cimport dgemm, dgemv, sgemm, sgemv
 
-from fastlstm._kernels.cpu cimport allowed, fl_matmul, functions, run, table
+from fastlstm._kernels.cpu cimport allowed, fl_columns, fl_matmul, functions, run, table, team_for, training
 from fastlstm._kernels.real cimport real
 
 
@@ -35,7 +35,7 @@ cdef int gemm(
     if table() != NULL and k > 0:
         multiply(
             m, n, k, a, 1 if trans_a == TRANS else lda, lda if trans_a == TRANS else 1,
-            b, 1 if trans_b == TRANS else ldb, ldb if trans_b == TRANS else 1, beta != 0, c, ldc,
+            b, 1 if trans_b == TRANS else ldb, ldb if trans_b == TRANS else 1, beta != 0, c, ldc, <const real*>NULL,
         )
         return 0
     cdef char ta = b'T' if trans_a == TRANS else b'N'
@@ -64,47 +64,32 @@ cdef int gemm(
 
 cdef void multiply(
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real* a, Py_ssize_t a_row, Py_ssize_t a_k,
-    const real* b, Py_ssize_t b_k, Py_ssize_t b_col, bint add, real* c, Py_ssize_t c_row,
+    const real* b, Py_ssize_t b_k, Py_ssize_t b_col, bint add, real* c, Py_ssize_t c_row, const real* bias,
 ) noexcept nogil:
     cdef fl_matmul p
     p.m, p.n, p.k, p.a_row, p.a_k, p.b_k, p.b_col, p.c_row = m, n, k, a_row, a_k, b_k, b_col, c_row
-    p.a, p.b, p.c, p.add = a, b, c, add
+    p.a, p.b, p.c, p.add, p.bias = a, b, c, add, bias
     run(functions(real is float).matmul, &p, 1 if 2.0 * m * n * k < SMALL else allowed())
 
 
 cdef enum:
     SMALL = 2000000                                     # operations below which a second thread is not worth waking
-    COLUMNS = 64
-    ROWS = 128
 
 
-# out[j] += sum over i of a[i, j]; ROWS rows at a time are added in real, and these sums in double, so that millions of
-# rows lose nothing
+# out[j] = or += sum over i of a[i, j]
+cdef void column_sums(
+    Py_ssize_t m, Py_ssize_t n, const real* a, Py_ssize_t lda, bint add, real* out
+) noexcept nogil:
+    cdef fl_columns p
+    p.m, p.n, p.row, p.a, p.out, p.add = m, n, lda, a, out, add
+    run(training(real is float).columns, &p, team_for(m * n / 4e3))
+
+
+# out[j] += sum over i of a[i, j]
 cdef void add_column_sums(
     Py_ssize_t m, Py_ssize_t n, const real* a, Py_ssize_t lda, real* out
 ) noexcept nogil:
-    cdef double[COLUMNS] total
-    cdef real[COLUMNS] part
-    cdef Py_ssize_t column = 0, row, width, i, j
-    cdef const real* line
-    while column < n:
-        width = min(<Py_ssize_t>COLUMNS, n - column)
-        for j in range(width):
-            total[j] = 0
-        row = 0
-        while row < m:
-            for j in range(width):
-                part[j] = 0
-            for i in range(row, min(row + <Py_ssize_t>ROWS, m)):
-                line = a + i * lda + column
-                for j in range(width):
-                    part[j] += line[j]
-            for j in range(width):
-                total[j] += part[j]
-            row += ROWS
-        for j in range(width):
-            out[column + j] += <real>total[j]
-        column += COLUMNS
+    column_sums(m, n, a, lda, True, out)
 
 
 def affine(const real[:, ::1] x, const real[:, ::1] weight, const real[::1] bias, real[:, ::1] y):
@@ -116,19 +101,25 @@ def affine(const real[:, ::1] x, const real[:, ::1] weight, const real[::1] bias
         return
     cdef real beta = 0
     with nogil:
-        if bias.shape[0]:
-            beta = 1
-            for i in range(m):
-                for j in range(n):
-                    y[i, j] = bias[j]
-        gemm(NO_TRANS, TRANS, m, n, k, &x[0, 0], k, &weight[0, 0], k, beta, &y[0, 0], n)
+        if bias.shape[0] and table() != NULL and m > 1 and n > 1 and k > 0:
+            multiply(m, n, k, &x[0, 0], k, 1, &weight[0, 0], 1, k, False, &y[0, 0], n, &bias[0])
+        else:
+            if bias.shape[0]:
+                beta = 1
+                for i in range(m):
+                    for j in range(n):
+                        y[i, j] = bias[j]
+            gemm(NO_TRANS, TRANS, m, n, k, &x[0, 0], k, &weight[0, 0], k, beta, &y[0, 0], n)
 
 
 def affine_backward(
     const real[:, ::1] dy, const real[:, ::1] x, const real[:, ::1] weight,
-    real[:, ::1] dweight, real[::1] dbias, real[:, ::1] dx,
+    real[:, ::1] dweight, real[::1] dbias, real[:, ::1] dx, bint add_weight=True, bint add_bias=True,
 ):
-    """dweight += dyᵀ·x; dbias += sum of dy's rows (unless empty); dx = dy·weight (unless it has no rows)."""
+    """dweight += dyᵀ·x; dbias += sum of dy's rows (unless empty); dx = dy·weight (unless it has no rows).
+
+    What is not to be added to is written over, whatever it holds.
+    """
     cdef Py_ssize_t m = x.shape[0], k = x.shape[1], n = weight.shape[0]
     if (
         dy.shape[0] != m or dy.shape[1] != n or weight.shape[1] != k or dweight.shape[0] != n
@@ -136,10 +127,10 @@ def affine_backward(
     ):
         raise ValueError("affine_backward: sizes do not agree")
     if m == 0 or n == 0 or k == 0:
-        return
+        raise ValueError("affine_backward: expected no empty arrays")
     with nogil:
-        gemm(TRANS, NO_TRANS, n, k, m, &dy[0, 0], n, &x[0, 0], k, <real>1, &dweight[0, 0], k)
+        gemm(TRANS, NO_TRANS, n, k, m, &dy[0, 0], n, &x[0, 0], k, <real>add_weight, &dweight[0, 0], k)
         if dbias.shape[0]:
-            add_column_sums(m, n, &dy[0, 0], n, &dbias[0])
+            column_sums(m, n, &dy[0, 0], n, add_bias, &dbias[0])
         if dx.shape[0]:
             gemm(NO_TRANS, NO_TRANS, m, k, n, &dy[0, 0], n, &weight[0, 0], k, <real>0, &dx[0, 0], k)

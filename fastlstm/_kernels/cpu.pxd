@@ -1,5 +1,7 @@
 """The C kernels: their table for the instruction set in use, and the pool of threads. All C is linked into cpu.pyx."""
 
+from libc.stdint cimport uint32_t, uint64_t
+
 cdef extern from "simd/pool.h" nogil:
     struct fl_team:
         int size
@@ -9,6 +11,60 @@ cdef extern from "simd/pool.h" nogil:
         int count, threads
         void** arguments
         fl_team* teams
+
+
+cdef extern from "simd/training.h" nogil:
+    enum:
+        FL_SCALE, FL_SGD, FL_MOMENTUM, FL_RMSPROP, FL_ADAM
+        FL_MSE, FL_MAE, FL_HUBER, FL_SIGMOID_CROSS_ENTROPY, FL_SOFTMAX_CROSS_ENTROPY
+
+    struct fl_block:
+        void* value
+        void* grad
+        (void*)[2] slot
+        Py_ssize_t size
+
+    struct fl_update:
+        const fl_block* blocks
+        Py_ssize_t count
+        int rule
+        double scale
+        double[6] numbers
+        double* sums
+
+    struct fl_loss:
+        int kind
+        Py_ssize_t rows, width, block
+        const void* pred
+        const void* target
+        const void* weight
+        void* dpred
+        double scale, delta
+        double* sums
+
+    struct fl_drop:
+        Py_ssize_t size
+        const void* x
+        void* y
+        uint64_t key, call
+        uint32_t threshold
+        double scale
+
+    struct fl_columns:
+        Py_ssize_t m, n, row
+        const void* a
+        void* out
+        int add
+
+    struct fl_scatter:
+        Py_ssize_t count, width, rows
+        const Py_ssize_t* index
+        const void* source
+        void* out
+        int add
+
+    struct fl_training:
+        fl_job squares, update, loss, drop, columns, scatter
 
 
 cdef extern from "simd/table.h" nogil:
@@ -97,6 +153,7 @@ cdef extern from "simd/table.h" nogil:
         const void* b
         void* c
         int add
+        const void* bias
 
     struct fl_probe:
         Py_ssize_t count, size
@@ -111,6 +168,7 @@ cdef extern from "simd/table.h" nogil:
         fl_job pack, forward, backward, forward_single, backward_single
         fl_pack_matrix pack_matrix
         fl_job affine, matmul, fma, read, activate
+        const fl_training* training
 
     struct fl_kernels:
         const char* name
@@ -121,5 +179,7 @@ cdef extern from "simd/table.h" nogil:
 cdef const fl_kernels* table() noexcept nogil
 cdef int allowed() noexcept nogil
 cdef const fl_functions* functions(bint single) noexcept nogil
+cdef const fl_training* training(bint single) noexcept nogil
+cdef int team_for(double microseconds) noexcept nogil
 cdef void run(fl_job job, void* argument, int threads) noexcept nogil
 cdef fl_job side_by_side() noexcept nogil

@@ -16,6 +16,10 @@ cdef extern from "simd/pool.h" nogil:
     void fl_run_side_by_side(void* arguments, int thread, fl_team* team) noexcept
 
 
+cdef extern from "simd/training.h" nogil:
+    const fl_training fl_plain_f, fl_plain_d
+
+
 cdef extern from "simd/table.h" nogil:
     const fl_kernels* fl_select(const char* name) noexcept
 
@@ -36,6 +40,17 @@ cdef int allowed() noexcept nogil:
     return most_threads
 
 
+cdef const fl_training* training(bint single) noexcept nogil:
+    if kernels == NULL:
+        return &fl_plain_f if single else &fl_plain_d
+    return functions(single).training
+
+
+cdef int team_for(double microseconds) noexcept nogil:
+    """Threads for work that takes one of them about so long."""
+    return 1 if microseconds < 20 else most_threads
+
+
 cdef void run(fl_job job, void* argument, int threads) noexcept nogil:
     fl_run(job, argument, threads)
 
@@ -45,7 +60,7 @@ cdef fl_job side_by_side() noexcept nogil:
 
 
 def allow(int threads):
-    """Let the matrix products of training use so many threads."""
+    """Let training use so many threads."""
     global most_threads
     most_threads = threads
 

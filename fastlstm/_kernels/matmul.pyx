@@ -57,5 +57,6 @@ def multiply(const real[:, :] a, const real[:, :] b, real[:, ::1] c, bint add, i
     ):
         raise ValueError("matmul.multiply: sizes or layouts do not agree")
     p.a, p.b, p.c, p.c_row, p.add = &a[0, 0], &b[0, 0], &c[0, 0], p.n, add
+    p.bias = NULL
     with nogil:
         run(functions(real is float).matmul, &p, threads)

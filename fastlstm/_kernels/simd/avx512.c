@@ -14,6 +14,7 @@
 #define FL_MIN_d(a, b) ((vec_d)_mm512_min_pd((__m512d)(a), (__m512d)(b)))
 #define FL_MAX_f(a, b) ((vec_f)_mm512_max_ps((__m512)(a), (__m512)(b)))
 #define FL_MAX_d(a, b) ((vec_d)_mm512_max_pd((__m512d)(a), (__m512d)(b)))
+#define FL_MULTIPLY(a, b) ((fl_counters)_mm512_mul_epu32((__m512i)(a), (__m512i)(b)))
 #include "kernels.h"
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -186,6 +186,7 @@ static void FL_X(multiply)(const struct fl_matmul *p, const ptrdiff_t rows[2], c
                 FL_X(pack_strip)(packed_b + l * depth, width, AT(b) + k * p->b_k + (j + l) * p->b_col, p->b_k, p->b_col,
                                  depth, breadth - l);
             }
+            FL_REAL last_bias[4 * FL_BYTES / sizeof(FL_REAL)] = {0};
             for (ptrdiff_t i = rows[0]; i < rows[1]; i += height) {
                 const FL_REAL *a = AT(a) + i * p->a_row + k * p->a_k;
                 height = rows[1] - i < FL_HEIGHT ? rows[1] - i : FL_HEIGHT;
@@ -197,6 +198,9 @@ static void FL_X(multiply)(const struct fl_matmul *p, const ptrdiff_t rows[2], c
                     s.w = packed_b + l * depth;
                     s.c = AT(c) + i * p->c_row + j + l;
                     s.columns = breadth - l;
+                    s.bias = p->bias && !k ? (const FL_REAL *)p->bias + j + l : NULL;
+                    if (s.bias && s.columns < width * LANES)
+                        s.bias = memcpy(last_bias, s.bias, (size_t)s.columns * sizeof(FL_REAL));
                     FL_X(run_strip)(&s, width, 0, height);
                 }
             }
@@ -211,11 +215,17 @@ static void FL_X(multiply_transposed)(const struct fl_matmul *p, const ptrdiff_t
     for (ptrdiff_t i = rows[0]; i < rows[1]; i += FL_BREADTH) {
         ptrdiff_t count = rows[1] - i < FL_BREADTH ? rows[1] - i : FL_BREADTH;
         struct fl_matmul q = {p->n, count, p->k, p->b_col, p->b_k, p->a_k, p->a_row, FL_BREADTH,
-                              p->b, AT(a) + i * p->a_row, turned, 0};
+                              p->b, AT(a) + i * p->a_row, turned, 0, NULL};
         FL_X(multiply)(&q, (ptrdiff_t[2]){0, p->n}, (ptrdiff_t[2]){0, count}, scratch);
-        for (ptrdiff_t r = 0; r < count; r++) {
-            FL_REAL *c = AT(c) + (i + r) * p->c_row;
-            for (ptrdiff_t j = 0; j < p->n; j++) c[j] = (p->add ? c[j] : 0) + turned[j * FL_BREADTH + r];
+        if (!p->add) FL_X(transpose)(AT(c) + i * p->c_row, p->c_row, turned, FL_BREADTH, p->n, count);
+        else for (ptrdiff_t r = 0; r < count; r += LANES) {
+            FL_REAL some[FL_BYTES / sizeof(FL_REAL) * FL_NARROW];
+            ptrdiff_t rest = count - r < LANES ? count - r : LANES;
+            FL_X(transpose)(some, FL_NARROW, turned + r, FL_BREADTH, p->n, rest);
+            for (ptrdiff_t l = 0; l < rest; l++) {
+                FL_REAL *restrict c = AT(c) + (i + r + l) * p->c_row;
+                for (ptrdiff_t j = 0; j < p->n; j++) c[j] += some[l * FL_NARROW + j];
+            }
         }
     }
 }

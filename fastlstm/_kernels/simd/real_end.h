@@ -16,3 +16,4 @@
 #undef FL_Q
 #undef FL_INT
 #undef FL_FLUSH_MIN
+#undef FL_ATANH

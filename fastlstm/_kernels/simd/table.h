@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "pool.h"
+#include "training.h"
 
 /* Everything is all float or all double. */
 
@@ -89,6 +90,7 @@ struct fl_matmul {
     const void *a, *b;
     void *c;
     int add;
+    const void *bias; /* added to each row, or none; only with rows of a that are contiguous, m and n above 1, and not add */
 };
 
 struct fl_probe {
@@ -112,6 +114,7 @@ struct fl_functions {
     void (*pack_matrix)(void *panels, void *bias, const void *w, const void *b, ptrdiff_t n, ptrdiff_t k);
     fl_job affine, matmul;
     fl_job fma, read, activate; /* of a struct fl_probe */
+    const struct fl_training *training;
 };
 
 struct fl_kernels {

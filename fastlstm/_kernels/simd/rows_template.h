@@ -1,0 +1,63 @@
+/* Dropout, sums over columns, and the gradient of an embedding. */
+
+#ifndef FL_COLUMNS
+#define FL_COLUMNS 256
+#define FL_ROWS_AT_ONCE 128
+#define FL_LINE ((ptrdiff_t)(64 / sizeof(FL_REAL)))
+/* this thread's part of so many columns, in whole cache lines */
+#define FL_SHARE(n, thread) ((thread) == team->size ? (n) : ((n) / FL_LINE) * (thread) / team->size * FL_LINE)
+#endif
+
+static void FL_X(drop)(void *argument, int thread, struct fl_team *team) {
+    const struct fl_drop *p = argument;
+    ptrdiff_t parts = (p->size + FL_WORDS - 1) / FL_WORDS, last = parts * (thread + 1) / team->size;
+    const FL_REAL scale = (FL_REAL)p->scale;
+    const uint32_t threshold = p->threshold;
+    uint32_t words[FL_WORDS];
+    for (ptrdiff_t part = parts * thread / team->size; part < last; part++) {
+        const FL_REAL *restrict x = (const FL_REAL *)p->x + part * FL_WORDS;
+        FL_REAL *restrict y = (FL_REAL *)p->y + part * FL_WORDS;
+        ptrdiff_t left = p->size - part * FL_WORDS, n = left < FL_WORDS ? left : FL_WORDS;
+        fl_random_words(words, (uint64_t)part * (FL_WORDS / 4), p->key, p->call);
+        for (ptrdiff_t k = 0; k < n; k++) y[k] = words[k] < threshold ? 0 : x[k] * scale;
+    }
+}
+
+/* So many rows at a time are added in their own precision, and these sums in double, so that millions of rows lose
+   nothing. */
+static void FL_X(columns)(void *argument, int thread, struct fl_team *team) {
+    const struct fl_columns *p = argument;
+    ptrdiff_t end = FL_SHARE(p->n, thread + 1), width;
+    for (ptrdiff_t column = FL_SHARE(p->n, thread); column < end; column += width) {
+        FL_REAL part[FL_COLUMNS], *out = (FL_REAL *)p->out + column;
+        double total[FL_COLUMNS] = {0};
+        width = end - column < FL_COLUMNS ? end - column : FL_COLUMNS;
+        for (ptrdiff_t i = 0; i < p->m;) {
+            ptrdiff_t stop = p->m - i < FL_ROWS_AT_ONCE ? p->m : i + FL_ROWS_AT_ONCE;
+            for (ptrdiff_t j = 0; j < width; j++) part[j] = 0;
+            for (; i < stop; i++) {
+                const FL_REAL *line = (const FL_REAL *)p->a + i * p->row + column;
+                for (ptrdiff_t j = 0; j < width; j++) part[j] += line[j];
+            }
+            for (ptrdiff_t j = 0; j < width; j++) total[j] += part[j];
+        }
+        for (ptrdiff_t j = 0; j < width; j++) out[j] = (FL_REAL)((p->add ? out[j] : 0) + total[j]);
+    }
+}
+
+/* Each thread has columns of its own, so that every sum has the order of the index. */
+static void FL_X(scatter)(void *argument, int thread, struct fl_team *team) {
+    const struct fl_scatter *p = argument;
+    ptrdiff_t first = FL_SHARE(p->width, thread), n = FL_SHARE(p->width, thread + 1) - first;
+    FL_REAL *out = (FL_REAL *)p->out + first;
+    if (n == 0) return;
+    if (!p->add)
+        for (ptrdiff_t r = 0; r < p->rows; r++) memset(out + r * p->width, 0, (size_t)n * sizeof *out);
+    for (ptrdiff_t k = 0; k < p->count; k++) {
+        const FL_REAL *restrict a = (const FL_REAL *)p->source + k * p->width + first;
+        FL_REAL *restrict b = out + p->index[k] * p->width;
+        for (ptrdiff_t j = 0; j < n; j++) b[j] += a[j];
+    }
+}
+
+#define FL_TRAINING {FL_X(squares), FL_X(update), FL_X(loss), FL_X(drop), FL_X(columns), FL_X(scatter)}

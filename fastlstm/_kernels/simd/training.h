@@ -1,0 +1,75 @@
+/* What a step of training does beside the LSTM and the matrix products. These are plain loops, which the compiler turns
+   into vector code: once for each instruction set, and once for none of them (plain.c). Each result is added up in an
+   order that does not depend on the number of threads. */
+#ifndef FASTLSTM_TRAINING_H
+#define FASTLSTM_TRAINING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pool.h"
+
+/* A part of a parameter: all of its arrays, so many numbers of each. */
+struct fl_block {
+    void *value, *grad, *slot[2];
+    ptrdiff_t size;
+};
+
+/* The numbers of each rule are named where it is written, in update_template.h. */
+enum { FL_SCALE, FL_SGD, FL_MOMENTUM, FL_RMSPROP, FL_ADAM };
+struct fl_update {
+    const struct fl_block *blocks;
+    ptrdiff_t count;
+    int rule;
+    double scale; /* of the gradient */
+    double numbers[6];
+    double *sums; /* one for each block */
+};
+
+enum { FL_MSE, FL_MAE, FL_HUBER, FL_SIGMOID_CROSS_ENTROPY, FL_SOFTMAX_CROSS_ENTROPY };
+struct fl_loss {
+    int kind;
+    ptrdiff_t rows, width, block; /* so many rows are a block, with a sum of its own */
+    const void *pred, *target;    /* the target of a softmax is ptrdiff_t */
+    const void *weight;           /* of each row */
+    void *dpred;
+    double scale, delta; /* of the weights; of huber */
+    double *sums;
+};
+
+/* y = x with those numbers zero whose random word is below the threshold, and the others times scale */
+struct fl_drop {
+    ptrdiff_t size;
+    const void *x;
+    void *y;
+    uint64_t key, call;
+    uint32_t threshold;
+    double scale;
+};
+
+/* out[j] = or += sum over i of a[i * row + j], i < m and j < n */
+struct fl_columns {
+    ptrdiff_t m, n, row;
+    const void *a;
+    void *out;
+    int add;
+};
+
+/* out[index[k]] += source[k], after out = 0 unless add; rows of width numbers */
+struct fl_scatter {
+    ptrdiff_t count, width, rows;
+    const ptrdiff_t *index;
+    const void *source;
+    void *out;
+    int add;
+};
+
+struct fl_training {
+    fl_job squares, update; /* of a struct fl_update: its sums of grad^2; its rule */
+    fl_job loss, drop, columns, scatter;
+};
+
+/* Those for any processor, for float and double. */
+extern const struct fl_training fl_plain_f, fl_plain_d;
+
+#endif
