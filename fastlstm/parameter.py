@@ -78,28 +78,29 @@ class Parameter:
     @property
     def grad(self) -> NDArray[Any]:
         """The gradient, which a backward pass adds to; zeros at first."""
-        grad, add = self.accumulator()
+        array, add = self.accumulator()
         if not add:
-            grad.fill(0)
-        return grad
+            array.fill(0)
+        return array
 
     @grad.setter
     def grad(self, value: Any) -> None:
         array = self.grad
         array[...] = _check.real_array(value, f"{self.name} grad", array.dtype, self.shape)
 
-    def accumulator(self) -> tuple[NDArray[Any], bool]:
-        """The gradient's array, for a kernel that writes all of it, and whether it must add to what is there.
+    def zero_grad(self) -> None:
+        """Set the gradient to zero: the array itself when it is next looked at, or written."""
+        self._cleared = True
 
-        If not, the array holds anything: zeros that nobody looks at are never written.
+    def accumulator(self) -> tuple[NDArray[Any], bool]:
+        """The gradient's array, for a kernel that writes all of it now, and whether it must add to what is there.
+
+        Where it must not, the array holds anything.
         """
         if self._grad is None:
             self._grad, self._cleared = np.empty_like(self._array()), True
         add, self._cleared = not self._cleared, False
         return self._grad, add
-
-    def zero_grad(self) -> None:
-        self._cleared = True
 
     @property
     def size(self) -> int:

@@ -2,7 +2,7 @@
 
 from libc.string cimport memcpy, memset
 
-from fastlstm._kernels.cpu cimport fl_team
+from fastlstm._kernels.cpu cimport fl_scatter, fl_team, run, team_for, training
 from fastlstm._kernels.program cimport Stage
 from fastlstm._kernels.real cimport real
 
@@ -14,9 +14,28 @@ cdef check_index(const Py_ssize_t[::1] index, Py_ssize_t lowest, Py_ssize_t rows
             raise ValueError(f"index {index[k]} at {k} is outside {lowest} to {rows - 1}")
 
 
+cdef struct fl_gather:
+    const Py_ssize_t* index
+    const char* source
+    char* out
+    Py_ssize_t count, bytes, source_row, out_row
+
+
+cdef void gather_rows(void* argument, int thread, fl_team* team) noexcept nogil:
+    cdef fl_gather* g = <fl_gather*>argument
+    cdef Py_ssize_t k, row
+    for k in range(g.count * thread // team.size, g.count * (thread + 1) // team.size):
+        row = g.index[k]
+        if row < 0:
+            memset(g.out + k * g.out_row, 0, g.bytes)
+        else:
+            memcpy(g.out + k * g.out_row, g.source + row * g.source_row, g.bytes)
+
+
 def gather(const real[:, :] source, const Py_ssize_t[::1] index, real[:, :] out):
     """out[k] = source[index[k]], or a row of zeros where index[k] is -1; the last axis of both must be contiguous."""
-    cdef Py_ssize_t k, row, width = out.shape[1], count = out.shape[0]
+    cdef Py_ssize_t width = out.shape[1], count = out.shape[0]
+    cdef fl_gather g
     if index.shape[0] != count or source.shape[1] != width:
         raise ValueError("gather: sizes do not agree")
     if width > 1 and (source.strides[1] != sizeof(real) or out.strides[1] != sizeof(real)):
@@ -24,31 +43,27 @@ def gather(const real[:, :] source, const Py_ssize_t[::1] index, real[:, :] out)
     check_index(index, -1, source.shape[0])
     if count == 0 or width == 0:
         return
+    g.index, g.source, g.out = &index[0], <const char*>&source[0, 0], <char*>&out[0, 0]
+    g.count, g.bytes = count, width * <Py_ssize_t>sizeof(real)
+    g.source_row, g.out_row = source.strides[0], out.strides[0]
     with nogil:
-        for k in range(count):
-            row = index[k]
-            if row < 0:
-                memset(&out[k, 0], 0, width * sizeof(real))
-            else:
-                memcpy(&out[k, 0], &source[row, 0], width * sizeof(real))
+        run(gather_rows, &g, team_for(count * width * <Py_ssize_t>sizeof(real) / 3e4))
 
 
-def scatter_add(const real[:, ::1] source, const Py_ssize_t[::1] index, real[:, ::1] out):
-    """out[index[k]] += source[k], for k in order."""
-    cdef Py_ssize_t k, j, width = out.shape[1], count = source.shape[0]
-    cdef const real* a
-    cdef real* b
-    if index.shape[0] != count or source.shape[1] != width:
+def scatter_add(const real[:, ::1] source, const Py_ssize_t[::1] index, real[:, ::1] out, bint add=True):
+    """out[index[k]] += source[k], for k in order; unless add, out is set to 0 first, whatever it holds."""
+    cdef fl_scatter p
+    cdef double bytes
+    p.count, p.width, p.rows, p.add = source.shape[0], out.shape[1], out.shape[0], add
+    if index.shape[0] != p.count or source.shape[1] != p.width:
         raise ValueError("scatter_add: sizes do not agree")
-    check_index(index, 0, out.shape[0])
-    if count == 0 or width == 0:
+    check_index(index, 0, p.rows)
+    if p.rows == 0 or p.width == 0:
         return
+    p.index, p.source, p.out = &index[0] if p.count else NULL, &source[0, 0] if p.count else NULL, &out[0, 0]
+    bytes = (p.count + (0 if add else p.rows)) * p.width * <Py_ssize_t>sizeof(real)
     with nogil:
-        for k in range(count):
-            a = &source[k, 0]
-            b = &out[index[k], 0]
-            for j in range(width):
-                b[j] += a[j]
+        run(training(real is float).scatter, &p, team_for(bytes / 3e4))
 
 
 cdef bint all_finite(const real* x, Py_ssize_t n) noexcept nogil:
@@ -82,20 +97,6 @@ def first_nonfinite(const real[::1] x):
     return -1
 
 
-cdef struct fl_gather:
-    const Py_ssize_t* index
-    const char* source
-    char* out
-    Py_ssize_t count, bytes
-
-
-cdef void gather_rows(void* argument, int thread, fl_team* team) noexcept nogil:
-    cdef fl_gather* g = <fl_gather*>argument
-    cdef Py_ssize_t k
-    for k in range(g.count):
-        memcpy(g.out + k * g.bytes, g.source + g.index[k] * g.bytes, g.bytes)
-
-
 cdef class Gather(Stage):
     """Rows of a table, for any index that lies within it. Made by `gather_stage`."""
 
@@ -119,6 +120,7 @@ def gather_stage(const real[:, ::1] source, const Py_ssize_t[::1] index, real[:,
     made.rows = source.shape[0]
     made.g.index, made.g.source, made.g.out = &index[0], <const char*>&source[0, 0], <char*>&out[0, 0]
     made.g.count, made.g.bytes = index.shape[0], source.shape[1] * <Py_ssize_t>sizeof(real)
+    made.g.source_row = made.g.out_row = made.g.bytes
     made.job, made.argument, made.threads = gather_rows, &made.g, 1
     made.input = <const void**>&made.g.index
     made.x, made.y = index, (source, out)

@@ -73,9 +73,12 @@ class Dense(Layer):
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
         x = tape.notes["x"]
         weight = self.parameter("weight")
-        dbias = self.parameter("bias").grad if self.bias else np.empty(0, x.dtype)
+        dweight, add_weight = weight.accumulator()
+        dbias, add_bias = self.parameter("bias").accumulator() if self.bias else (np.empty(0, x.dtype), True)
         dx = tape.array("dx", x.shape if input_gradient else (0, self.input_size), x.dtype)
-        blas.affine_backward(as_rows(dy), as_rows(x), weight.value, weight.grad, dbias, as_rows(dx))
+        blas.affine_backward(
+            *(as_rows(dy), as_rows(x), weight.value, dweight, dbias, as_rows(dx)), add_weight, add_bias
+        )
         return dx if input_gradient else None
 
     def config(self) -> dict[str, Any]:

@@ -58,7 +58,8 @@ class Embedding(Layer):
         return [rows.gather_stage(weight, x.reshape(-1), as_rows(y))], y
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> None:
-        rows.scatter_add(as_rows(dy), tape.notes["x"].reshape(-1), self.parameter("weight").grad)
+        dweight, add = self.parameter("weight").accumulator()
+        rows.scatter_add(as_rows(dy), tape.notes["x"].reshape(-1), dweight, add)
 
     def config(self) -> dict[str, Any]:
         return {"num_tokens": self.num_tokens, "output_size": self.output_size}

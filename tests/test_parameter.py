@@ -1,0 +1,71 @@
+"""The gradient of a parameter: cleared at once, set to zero when somebody looks."""
+
+import numpy as np
+import pytest
+
+import fastlstm as fl
+from fastlstm.parameter import Parameter
+
+
+def parameter(shape=(2, 3)):
+    made = Parameter("p", shape, lambda rng, shape: rng.normal(size=shape))
+    made.initialize(np.random.default_rng(0), np.dtype("float32"))
+    return made
+
+
+def test_the_gradient_is_zero_at_first_and_after_zero_grad():
+    p = parameter()
+    np.testing.assert_array_equal(p.grad, np.zeros((2, 3)))
+    p.grad[...] = 5
+    p.grad += 1
+    np.testing.assert_array_equal(p.grad, np.full((2, 3), 6))
+    p.zero_grad()
+    np.testing.assert_array_equal(p.grad, np.zeros((2, 3)))
+    p.zero_grad()
+    p.grad = np.ones((2, 3))
+    np.testing.assert_array_equal(p.grad, np.ones((2, 3)))
+
+
+def test_a_kernel_that_writes_all_of_it_need_not_add_to_what_was_cleared():
+    p = parameter()
+    array, add = p.accumulator()
+    assert not add
+    array[...] = 3
+    again, add = p.accumulator()
+    assert add
+    assert again is array is p.grad
+    p.zero_grad()
+    cleared, add = p.accumulator()
+    assert not add
+    assert cleared is array
+    np.testing.assert_array_equal(cleared, np.full((2, 3), 3))  # nothing was written for nothing
+
+
+def test_new_values_have_a_new_gradient():
+    p = parameter()
+    p.grad[...] = 1
+    p.assign(np.ones((2, 3)), np.dtype("float64"))
+    np.testing.assert_array_equal(p.grad, np.zeros((2, 3)))
+    assert p.grad.dtype == np.float64
+
+
+@pytest.mark.parametrize("layer", [lambda: fl.Dense(4, 3, seed=0), lambda: fl.Embedding(5, 3, seed=0)])
+def test_backward_adds_to_the_gradient_unless_it_was_cleared(layer):
+    model = fl.Model([layer()], dtype="float64")
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 5, (2, 6)) if model.layers[0].takes_tokens else rng.normal(size=(2, 6, 4))
+    tape = model.tape()
+
+    def backward():
+        model.backward(np.ones_like(model.forward(x, tape, training=True)), tape)
+
+    backward()
+    once = [p.grad.copy() for p in model.parameters()]
+    backward()
+    for p, grad in zip(model.parameters(), once, strict=True):
+        np.testing.assert_allclose(p.grad, 2 * grad, rtol=1e-14)
+        p.grad[...] = np.nan
+    model.zero_grad()
+    backward()
+    for p, grad in zip(model.parameters(), once, strict=True):
+        np.testing.assert_array_equal(p.grad, grad)
