@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
@@ -38,27 +39,52 @@ class Optimizer:
         self.steps = 0
         self.state: list[dict[str, Array]] = []
         self._parameters: list[Parameter] = []
+        self._blocks: kernels.Blocks | None = None
 
-    def step(self, parameters: Sequence[Parameter]) -> None:
-        """Move every parameter against its gradient. The same parameters, in the same order, at every step."""
+    def step(self, parameters: Sequence[Parameter], scale: float = 1.0) -> None:
+        """Move every parameter against its gradient times scale.
+
+        The same parameters, in the same order, at every step.
+        """
         if not self.state:
-            self.state = [{name: np.zeros_like(p.grad) for name in self.slots} for p in parameters]
+            self.state = [{name: np.zeros_like(p.value) for name in self.slots} for p in parameters]
             self._parameters = list(parameters)
         if len(parameters) != len(self._parameters) or any(
             new is not old for new, old in zip(parameters, self._parameters, strict=True)
         ):
             raise ValueError("parameters: expected those of the first step; an optimizer serves one model")
         self.steps += 1
-        for parameter, slots in zip(parameters, self.state, strict=True):
+        if type(self).update is not Optimizer.update:
+            self._update_each(scale)
+        elif self._parameters:
+            self._update_all(scale)
+        for parameter in parameters:
+            parameter.touch()
+
+    def _update_each(self, scale: float) -> None:
+        for parameter, slots in zip(self._parameters, self.state, strict=True):
+            if scale != 1:
+                parameter.grad[...] *= scale
             self.update(
                 parameter.writable().reshape(-1),
                 parameter.grad.reshape(-1),
                 {name: array.reshape(-1) for name, array in slots.items()},
             )
-            parameter.touch()
+
+    def _update_all(self, scale: float) -> None:
+        arrays: list[Array] = []
+        for parameter, slots in zip(self._parameters, self.state, strict=True):
+            arrays += (parameter.grad, parameter.writable(), *slots.values())
+        if self._blocks is None or not self._blocks.holds(arrays):
+            self._blocks = kernels.Blocks(arrays, 2 + len(self.slots))
+        self._blocks.update(*self.rule(), scale)
 
     def update(self, value: Array, grad: Array, slots: dict[str, Array]) -> None:
         """One step of one parameter, all arrays flat, in place."""
+        kernels.Blocks([grad, value, *slots.values()], 2 + len(slots)).update(*self.rule(), 1.0)
+
+    def rule(self) -> tuple[int, tuple[float, ...]]:
+        """The kernel's rule that does the same as `update` for all parameters at once, and its numbers."""
         raise NotImplementedError(f"{type(self).__name__} must write update")
 
 
@@ -79,11 +105,11 @@ class SGD(Optimizer):
             raise ValueError("momentum: expected above 0 for Nesterov, got 0")
         self.slots = ("velocity",) if momentum else ()
 
-    def update(self, value: Array, grad: Array, slots: dict[str, Array]) -> None:
-        if slots:
-            kernels.momentum(value, grad, slots["velocity"], self.lr, self.momentum, self.weight_decay, self.nesterov)
-        else:
-            kernels.sgd(value, grad, self.lr, self.weight_decay)
+    def rule(self) -> tuple[int, tuple[float, ...]]:
+        if not self.momentum:
+            return kernels.SGD, (self.lr, self.weight_decay)
+        own, ahead = (1.0, self.momentum) if self.nesterov else (0.0, 1.0)
+        return kernels.MOMENTUM, (self.lr, self.weight_decay, self.momentum, own, ahead)
 
 
 class RMSprop(Optimizer):
@@ -99,8 +125,8 @@ class RMSprop(Optimizer):
         self.rho = _check.number(rho, "rho", 0, 1, open_high=True)
         self.eps = _check.number(eps, "eps", 0)
 
-    def update(self, value: Array, grad: Array, slots: dict[str, Array]) -> None:
-        kernels.rmsprop(value, grad, slots["square"], self.lr, self.rho, self.eps)
+    def rule(self) -> tuple[int, tuple[float, ...]]:
+        return kernels.RMSPROP, (self.lr, self.rho, 1 - self.rho, self.eps)
 
 
 class Adam(Optimizer):
@@ -119,12 +145,9 @@ class Adam(Optimizer):
         self.beta1, self.beta2 = (_check.number(beta, "betas", 0, 1, open_high=True) for beta in betas)
         self.eps = _check.number(eps, "eps", 0)
 
-    def update(self, value: Array, grad: Array, slots: dict[str, Array]) -> None:
-        kernels.adam(
-            *(value, grad, slots["mean"], slots["square"]),
-            *(self.lr, self.beta1, self.beta2, self.eps, self.weight_decay),
-            self.steps,
-        )
+    def rule(self) -> tuple[int, tuple[float, ...]]:
+        rate, widen = self.lr / (1 - self.beta1**self.steps), (1 - self.beta2**self.steps) ** -0.5
+        return kernels.ADAM, (self.beta1, self.beta2, rate, widen, self.eps, 1 - self.lr * self.weight_decay)
 
 
 class AdamW(Adam):
@@ -142,15 +165,29 @@ class AdamW(Adam):
         self.weight_decay = _check.number(weight_decay, "weight_decay", 0)
 
 
+def grad_norm(parameters: Iterable[Parameter]) -> float:
+    """The Euclidean norm of all gradients together."""
+    return math.hypot(*(blocks.norm() for blocks in _grads(parameters)))
+
+
 def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
     """Scale all gradients so that their common Euclidean norm is at most max_norm; returns the norm before that.
 
     Pascanu et al. 2013. A norm that is not finite is returned as it is, and nothing is scaled.
     """
     max_norm = _check.number(max_norm, "max_norm", 0)
-    grads = [parameter.grad.reshape(-1) for parameter in parameters]
-    norm = float(np.sqrt(sum(kernels.sum_squares(grad) for grad in grads)))
+    parameters = list(parameters)
+    norm = grad_norm(parameters)
     if max_norm < norm < np.inf:
-        for grad in grads:
-            kernels.scale(grad, max_norm / norm)
+        for blocks in _grads(parameters):
+            blocks.update(kernels.SCALE, (), max_norm / norm)
     return norm
+
+
+def _grads(parameters: Iterable[Parameter]) -> list[kernels.Blocks]:
+    """The gradients of each dtype."""
+    by_dtype: dict[Any, list[Array]] = {}
+    for parameter in parameters:
+        grad = parameter.grad
+        by_dtype.setdefault(grad.dtype, []).append(grad)
+    return [kernels.Blocks(grads, 1) for grads in by_dtype.values()]

@@ -1,31 +1,17 @@
-from typing import Any
+from typing import Any, Self
 
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
-def sum_squares(x: NDArray[Any]) -> float: ...
-def scale(x: NDArray[Any], factor: float) -> None: ...
-def sgd(value: NDArray[Any], grad: NDArray[Any], lr: float, weight_decay: float) -> None: ...
-def momentum(
-    value: NDArray[Any],
-    grad: NDArray[Any],
-    velocity: NDArray[Any],
-    lr: float,
-    mu: float,
-    weight_decay: float,
-    nesterov: bool,
-) -> None: ...
-def rmsprop(
-    value: NDArray[Any], grad: NDArray[Any], square: NDArray[Any], lr: float, rho: float, eps: float
-) -> None: ...
-def adam(
-    value: NDArray[Any],
-    grad: NDArray[Any],
-    mean: NDArray[Any],
-    square: NDArray[Any],
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float,
-    step: int,
-) -> None: ...
+SCALE: int
+SGD: int
+MOMENTUM: int
+RMSPROP: int
+ADAM: int
+
+@disjoint_base
+class Blocks:
+    def __new__(cls, arrays: list[NDArray[Any]], each: int) -> Self: ...
+    def holds(self, arrays: list[NDArray[Any]]) -> bool: ...
+    def norm(self) -> float: ...
+    def update(self, rule: int, numbers: tuple[float, ...], scale: float) -> None: ...

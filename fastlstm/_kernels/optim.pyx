@@ -1,106 +1,116 @@
-"""Optimizer updates, each a single pass over one parameter: value, gradient and what the optimizer remembers of it."""
+"""The optimizers' steps and the norm of the gradient, each a single pass over the arrays of all parameters."""
 
-from libc.math cimport sqrt, sqrtf
+from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBuffer_Release, PyObject_GetBuffer
+from libc.math cimport sqrt
+from libc.stdlib cimport calloc, free
 
-from fastlstm._kernels.real cimport real
+from fastlstm._kernels.cpu cimport (
+    FL_ADAM,
+    FL_MOMENTUM,
+    FL_RMSPROP,
+    FL_SCALE,
+    FL_SGD,
+    fl_block,
+    fl_job,
+    fl_update,
+    run,
+    team_for,
+    training,
+)
+from fastlstm._kernels.program cimport address
+
+SCALE, SGD, MOMENTUM, RMSPROP, ADAM = FL_SCALE, FL_SGD, FL_MOMENTUM, FL_RMSPROP, FL_ADAM
+cdef int* slots = [0, 0, 1, 1, 2]                       # of each rule
 
 cdef enum:
-    LANES = 16
+    BLOCK = 1 << 14                                     # numbers; the same for any number of threads
 
 
-cdef inline real square_root(real x) noexcept nogil:
-    if real is float:
-        return sqrtf(x)
-    else:
-        return sqrt(x)
+cdef class Blocks:
+    """The arrays of some parameters of one dtype, in blocks that threads share.
 
+    They come parameter by parameter, of one size each: gradient, value and slots, or the gradient alone.
+    """
 
-cdef check_equal(Py_ssize_t size, Py_ssize_t other):
-    if size != other:
-        raise ValueError(f"update: sizes do not agree ({size} and {other})")
+    cdef list arrays
+    cdef fl_block* blocks
+    cdef double* sums
+    cdef Py_ssize_t count, numbers, each
+    cdef bint single
 
+    def __cinit__(self, list arrays, Py_ssize_t each):
+        cdef Py_buffer view
+        cdef Py_ssize_t k, size, start, width
+        cdef list sizes = []
+        cdef fl_block* block
+        if not 1 <= each <= 4 or not arrays or len(arrays) % each:
+            raise ValueError("Blocks: expected one to four arrays of each parameter")
+        self.arrays, self.each = arrays, each
+        for grad in arrays[::each]:
+            PyObject_GetBuffer(grad, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+            form, width, size = view.format.decode(), view.itemsize, view.len
+            PyBuffer_Release(&view)
+            if form not in ("f", "d") or (sizes and self.single != (form == "f")):
+                raise ValueError("Blocks: expected arrays of one dtype, float32 or float64")
+            self.single = form == "f"
+            sizes.append(size // width)
+            self.numbers += size // width
+            self.count += (size // width + BLOCK - 1) // BLOCK
+        self.blocks = <fl_block*>calloc(max(self.count, 1), sizeof(fl_block))
+        self.sums = <double*>calloc(max(self.count, 1), sizeof(double))
+        if self.blocks == NULL or self.sums == NULL:
+            raise MemoryError
+        width = 4 if self.single else 8
+        form, block = "f" if self.single else "d", self.blocks
+        cdef (char*)[4] begin
+        for k, size in enumerate(sizes):
+            for j in range(each):
+                begin[j] = <char*>address(arrays[k * each + j], form, size * width, True)
+            for start in range(0, size, BLOCK):
+                block.size = min(<Py_ssize_t>BLOCK, size - start)
+                block.grad = begin[0] + start * width
+                if each > 1:
+                    block.value = begin[1] + start * width
+                for j in range(2, each):
+                    block.slot[j - 2] = begin[j] + start * width
+                block += 1
 
-def sum_squares(const real[::1] x):
-    """Sum of squares, added up in double precision."""
-    cdef Py_ssize_t n = x.shape[0], k = 0, lane
-    cdef double[LANES] sums
-    cdef double total = 0
-    with nogil:
-        for lane in range(LANES):
-            sums[lane] = 0
-        while k + LANES <= n:
-            for lane in range(LANES):
-                sums[lane] += <double>x[k + lane] * x[k + lane]
-            k += LANES
-        for lane in range(LANES):
-            total += sums[lane]
-        for k in range(k, n):
-            total += <double>x[k] * x[k]
-    return total
+    def __dealloc__(self):
+        free(self.blocks)
+        free(self.sums)
 
+    def holds(self, list arrays):
+        """Whether these are the arrays that it was made of."""
+        cdef Py_ssize_t k
+        if len(arrays) != len(self.arrays):
+            return False
+        for k in range(len(arrays)):
+            if arrays[k] is not self.arrays[k]:
+                return False
+        return True
 
-def scale(real[::1] x, real factor):
-    """x *= factor"""
-    cdef Py_ssize_t k
-    with nogil:
-        for k in range(x.shape[0]):
-            x[k] *= factor
+    cdef void go(self, fl_job job, fl_update* p, double per_microsecond) noexcept:
+        p.blocks, p.count, p.sums = self.blocks, self.count, self.sums
+        with nogil:
+            run(job, p, team_for(self.numbers / per_microsecond))
 
+    def norm(self):
+        """The Euclidean norm of all gradients together, added up in double precision."""
+        cdef fl_update p
+        cdef double total = 0
+        cdef Py_ssize_t k
+        self.go(training(self.single).squares, &p, 8e3)
+        for k in range(self.count):
+            total += self.sums[k]
+        return sqrt(total)
 
-def sgd(real[::1] value, const real[::1] grad, real lr, real weight_decay):
-    """value -= lr (grad + weight_decay value)"""
-    cdef Py_ssize_t k
-    check_equal(value.shape[0], grad.shape[0])
-    with nogil:
-        for k in range(value.shape[0]):
-            value[k] -= lr * (grad[k] + weight_decay * value[k])
-
-
-def momentum(
-    real[::1] value, const real[::1] grad, real[::1] velocity, real lr, real mu, real weight_decay, bint nesterov
-):
-    """velocity = mu velocity + g; value -= lr velocity, or lr (g + mu velocity) by Nesterov; g = grad + decay value"""
-    cdef Py_ssize_t k
-    cdef real g, v, own = 1 if nesterov else 0, ahead = mu if nesterov else 1
-    check_equal(value.shape[0], grad.shape[0])
-    check_equal(value.shape[0], velocity.shape[0])
-    with nogil:
-        for k in range(value.shape[0]):
-            g = grad[k] + weight_decay * value[k]
-            v = mu * velocity[k] + g
-            velocity[k] = v
-            value[k] -= lr * (own * g + ahead * v)
-
-
-def rmsprop(real[::1] value, const real[::1] grad, real[::1] square, real lr, real rho, real eps):
-    """square = rho square + (1 - rho) grad²; value -= lr grad / (sqrt(square) + eps)"""
-    cdef Py_ssize_t k
-    cdef real s
-    check_equal(value.shape[0], grad.shape[0])
-    check_equal(value.shape[0], square.shape[0])
-    with nogil:
-        for k in range(value.shape[0]):
-            s = rho * square[k] + (1 - rho) * grad[k] * grad[k]
-            square[k] = s
-            value[k] -= lr * grad[k] / (square_root(s) + eps)
-
-
-def adam(
-    real[::1] value, const real[::1] grad, real[::1] mean, real[::1] square,
-    double lr, double beta1, double beta2, double eps, double weight_decay, long step,
-):
-    """Adam with bias correction, after a decay of value by lr·weight_decay; step counts from 1."""
-    cdef Py_ssize_t k
-    cdef real m, s, b1 = <real>beta1, b2 = <real>beta2, epsilon = <real>eps, keep = <real>(1 - lr * weight_decay)
-    cdef real a1 = <real>(1 - beta1), a2 = <real>(1 - beta2)
-    cdef real rate = <real>(lr / (1 - beta1 ** step)), widen = <real>(1 / sqrt(1 - beta2 ** step))
-    check_equal(value.shape[0], grad.shape[0])
-    check_equal(value.shape[0], mean.shape[0])
-    check_equal(value.shape[0], square.shape[0])
-    with nogil:
-        for k in range(value.shape[0]):
-            m = b1 * mean[k] + a1 * grad[k]
-            s = b2 * square[k] + a2 * grad[k] * grad[k]
-            mean[k] = m
-            square[k] = s
-            value[k] = keep * value[k] - rate * m / (square_root(s) * widen + epsilon)
+    def update(self, int rule, tuple numbers, double scale):
+        """One step by this rule, whose numbers simd/update_template.h names, on gradients times scale."""
+        cdef fl_update p
+        cdef Py_ssize_t k
+        if not 0 <= rule <= FL_ADAM or len(numbers) > 6 or (rule != FL_SCALE and self.each != 2 + slots[rule]):
+            raise ValueError("update: the rule does not agree with the arrays")
+        p.rule, p.scale = rule, scale
+        for k, number in enumerate(numbers):
+            p.numbers[k] = number
+        self.go(training(self.single).update, &p, 2e3)
