@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fastlstm import _check
 from fastlstm._check import describe
 from fastlstm._kernels import losses as kernels
+from fastlstm.workspace import Workspace
 
 Array = NDArray[Any]
 
@@ -20,7 +21,7 @@ class Loss:
 
     Calling it gives the value and its gradient by the predictions::
 
-        value, dpred = loss(pred, target, weight=None)
+        value, dpred = loss(pred, target, weight=None, workspace=None)
 
     Parameters of the call
     ----------------------
@@ -30,6 +31,8 @@ class Loss:
         Of pred's shape; for `softmax_cross_entropy` whole numbers of pred's shape without its last axis.
     weight : (N,) or (N, T), optional
         What each sequence or step counts, not negative. Where it is 0, neither prediction nor target is looked at.
+    workspace : Workspace, optional
+        Where the gradient then lies, until the next call with it; else it is a new array.
 
     The loss of one step is the mean over its features. With ``time="mean"``, the default, the value is the weighted
     mean over all steps of all sequences, so that it does not grow with T. With ``time="sum"``, the textbook's way,
@@ -74,24 +77,29 @@ class Loss:
         options = "".join(f", {key}={value!r}" for key, value in self.options.items())
         return f"{self.name}(time={self.time!r}{options})"
 
-    def __call__(self, pred: Array, target: Any, weight: Any = None) -> tuple[float, Array]:
+    def __call__(
+        self, pred: Array, target: Any, weight: Any = None, workspace: Workspace | None = None
+    ) -> tuple[float, Array]:
         pred = np.asarray(pred)
         if pred.dtype not in (np.dtype("float32"), np.dtype("float64")):
             raise TypeError(f"pred: expected float32 or float64, got {pred.dtype}")
         if pred.ndim not in (2, 3) or 0 in pred.shape:
             raise ValueError(f"pred: expected shape (N, F) or (N, T, F), got {describe(pred.shape)}")
-        rows = np.ascontiguousarray(pred).reshape(-1, pred.shape[-1])
         weights = step_weights(weight, pred.shape[:-1], pred.dtype)
-        total = self.normaliser(weights)
         if not weights.any():
             raise ValueError("weight: expected at least one above 0, got none")
-        flat = (weights / total).astype(pred.dtype).reshape(-1)
         wanted = self.as_target(target, pred.shape, weights != 0, pred.dtype)
-        if not self._labels:
-            wanted = wanted.reshape(rows.shape)
-        dpred = np.empty_like(rows)
-        value = self._kernel(rows, wanted.reshape(-1) if self._labels else wanted, flat, dpred, *self.options.values())
-        return float(value), dpred.reshape(pred.shape)
+        return self.prepared(np.ascontiguousarray(pred), wanted, weights, workspace or Workspace())
+
+    def prepared(self, pred: Array, target: Array, weight: Array, workspace: Workspace) -> tuple[float, Array]:
+        """The same for arrays that are known to be right, so that nothing is checked or allocated.
+
+        All are contiguous and of pred's dtype, but for whole numbers; the target is from `as_target`, and there is a
+        weight for each step. The gradient lies in the workspace.
+        """
+        dpred = workspace.array("dpred", pred.shape, pred.dtype)
+        divisor = 0.0 if self.time == "mean" else float(len(weight))  # 0: the sum of the weights
+        return self._kernel(pred, target, weight, dpred, divisor, *self.options.values()), dpred
 
     def normaliser(self, weights: Array) -> float:
         """What the weighted sum of the steps' losses is divided by: their weights, or the number of sequences."""

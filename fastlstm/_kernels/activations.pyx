@@ -77,26 +77,25 @@ cdef double row_sum(const real* x, Py_ssize_t n) noexcept nogil:
     return total
 
 
-# y[j] = exp(x[j] - max); returns the sum and gives the max. The loop over exp is vector code.
-cdef double row_exp(const real* x, real* y, Py_ssize_t n, real* top) noexcept nogil:
+# y[j] = exp(x[j] - max); returns the sum. The loop over exp is vector code.
+cdef double row_exp(const real* x, real* y, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t j
     cdef real shift = row_max(x, n)
     for j in range(n):
         y[j] = real_exp(x[j] - shift)
-    top[0] = shift
     return row_sum(y, n)
 
 
 def softmax(const real[:, ::1] x, real[:, ::1] y):
     """y[r] = exp(x[r]) / sum of exp(x[r])"""
     cdef Py_ssize_t R = x.shape[0], V = x.shape[1], r, j
-    cdef real top = 0, inverse
+    cdef real inverse
     if y.shape[0] != R or y.shape[1] != V:
         raise ValueError("softmax: sizes do not agree")
     if V == 0:
         return
     with nogil:
         for r in range(R):
-            inverse = <real>(1 / row_exp(&x[r, 0], &y[r, 0], V, &top))
+            inverse = <real>(1 / row_exp(&x[r, 0], &y[r, 0], V))
             for j in range(V):
                 y[r, j] *= inverse
