@@ -8,6 +8,7 @@ import numpy as np
 
 from fastlstm import _check
 from fastlstm._check import Shape
+from fastlstm._kernels import dropout as kernel
 from fastlstm._kernels.program import Stage
 from fastlstm.layers.base import Array, Index, Layer
 from fastlstm.workspace import Workspace
@@ -54,18 +55,21 @@ class Dropout(Layer):
 
 
 def drop(x: Array, rate: float, tape: Workspace, name: str = "") -> Array:
-    """x times a new mask of 0 and 1 / (1 - rate), which stays in the tape under this name."""
-    mask = tape.array("mask" + name, x.shape, x.dtype)
-    tape.rng.random(out=mask, dtype=x.dtype.type)
-    np.greater_equal(mask, rate, out=mask)
-    mask *= 1 / (1 - rate)
+    """x times a new mask of 0 and 1 / (1 - rate).
+
+    The mask follows from the tape's key and the number of the call, which is kept under this name; the mask is not.
+    """
+    if "key" not in tape.notes:
+        tape.notes["key"], tape.notes["calls"] = int(tape.rng.integers(1 << 64, dtype=np.uint64)), 0
+    call = tape.notes["calls"] = tape.notes["calls"] + 1
+    tape.notes["mask" + name] = (rate, tape.notes["key"], call)
     dropped = tape.array("dropped" + name, x.shape, x.dtype)
-    np.multiply(x, mask, out=dropped)
+    kernel.drop(np.ascontiguousarray(x), dropped, rate, tape.notes["key"], call)
     return dropped
 
 
 def drop_backward(dy: Array, tape: Workspace, name: str = "") -> Array:
-    mask = tape.array("mask" + name, dy.shape, dy.dtype)
+    """dy times the mask of the last `drop` of this name."""
     dx = tape.array("undropped" + name, dy.shape, dy.dtype)
-    np.multiply(dy, mask, out=dx)
+    kernel.drop(np.ascontiguousarray(dy), dx, *tape.notes["mask" + name])
     return dx

@@ -1,0 +1,29 @@
+"""Dropout: random words from a key, the number of the call and the place, by Philox4x32-10 (simd/philox.h).
+
+The same words come for any number of threads and any instruction set, and again for the same call, so that no mask is
+kept.
+"""
+
+from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdint cimport uint64_t
+
+from fastlstm._kernels.cpu cimport fl_drop, run, team_for, training
+from fastlstm._kernels.program cimport address
+
+
+def drop(x, y, double rate, uint64_t key, uint64_t call):
+    """y = x / (1 - rate), but 0 with probability `rate`; contiguous arrays of one size."""
+    cdef Py_buffer view
+    cdef fl_drop p
+    PyObject_GetBuffer(x, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+    cdef bint single = view.format[0] == b"f", known = single or view.format[0] == b"d"
+    cdef Py_ssize_t size = view.len
+    p.x, p.size = view.buf, view.len // view.itemsize
+    PyBuffer_Release(&view)
+    if not known or not 0 <= rate < 1:
+        raise ValueError("drop: expected float32 or float64, and a rate below 1")
+    p.y = <void*>address(y, "f" if single else "d", size, True)
+    p.key, p.call, p.scale = key, call, 1 / (1 - rate)
+    p.threshold = <uint64_t>min(rate * 4294967296.0, 4294967295.0)
+    with nogil:
+        run(training(single).drop, &p, team_for(p.size / 2e3))
