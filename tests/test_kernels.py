@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from fastlstm._kernels import activations, blas, losses, lstm, optim, rows
+from fastlstm._kernels import activations, blas, dropout, losses, lstm, optim, rows
 
 S, N, I, H = 6, 2, 3, 4  # noqa: E741
 
@@ -84,14 +84,15 @@ def test_sizes_of_the_small_kernels():
     a, b = np.zeros((2, 3)), np.zeros((2, 4))
     w = np.ones(2)
     wrong = [
-        lambda: losses.mse(a, b, w, a),
-        lambda: losses.mse(a, a, np.ones(3), a),
-        lambda: losses.softmax_cross_entropy(a, np.zeros(3, np.intp), w, a),
-        lambda: losses.softmax_cross_entropy(a, np.array([0, 3]), w, a),
+        lambda: losses.mse(a, b, w, a, 0.0),
+        lambda: losses.mse(a, a, np.ones(3), a, 0.0),
+        lambda: losses.softmax_cross_entropy(a, np.zeros(3, np.intp), w, a, 0.0),
+        lambda: losses.softmax_cross_entropy(a, np.array([0, 3]), w, a, 0.0),
         lambda: activations.softmax(a, b),
         lambda: activations.tanh(w, np.ones(3)),
-        lambda: optim.sgd(w, np.ones(3), 0.1, 0.0),
-        lambda: optim.adam(w, w, w, np.ones(3), 0.1, 0.9, 0.99, 0.0, 0.0, 1),
+        lambda: optim.Blocks([w, np.ones(3)], 2),
+        lambda: optim.Blocks([w, w, w], 3).update(optim.ADAM, (), 1.0),
+        lambda: dropout.drop(w, np.ones(3), 0.5, 0, 0),
         lambda: blas.affine(a, b, np.zeros(0), a),
         lambda: blas.affine_backward(a, a, b, b, np.zeros(0), a),
         lambda: rows.gather(a, np.zeros(2, np.intp), b),
