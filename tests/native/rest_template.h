@@ -1,0 +1,78 @@
+/* The rest of a training step, against the same loops for any processor, plain.c; masks must be the same to the last bit.
+   For REAL, before check_template.h undoes it. */
+
+static REAL *X(random)(ptrdiff_t count, int absolute) {
+    REAL *p = room((size_t)count * sizeof *p);
+    for (ptrdiff_t k = 0; k < count; k++) p[k] = (REAL)(absolute ? fabs(number()) : number());
+    return p;
+}
+
+static double X(between)(const REAL *a, const REAL *b, ptrdiff_t count) {
+    double worst = 0;
+    for (ptrdiff_t k = 0; k < count; k++) {
+        const double apart = fabs((double)a[k] - b[k]) / (1 + fabs((double)b[k]));
+        if (!(apart <= worst)) worst = apart == apart ? apart : HUGE_VAL;
+    }
+    return worst / (TOLERANCE);
+}
+
+static double X(apart)(double a, double b) { return fabs(a - b) / (1 + fabs(b)) / (TOLERANCE); }
+
+static double X(updates)(const struct fl_training *const sides[2], ptrdiff_t size, int threads) {
+    const REAL *start[4] = {X(random)(size, 0), X(random)(size, 0), X(random)(size, 0), X(random)(size, 1)};
+    double worst = 0, sums[2];
+    for (int rule = FL_SCALE; rule <= FL_ADAM; rule++) {
+        REAL *out[2][4];
+        for (int side = 0; side < 2; side++) {
+            for (int a = 0; a < 4; a++) {
+                out[side][a] = room((size_t)size * sizeof(REAL));
+                memcpy(out[side][a], start[a], (size_t)size * sizeof(REAL));
+            }
+            struct fl_block block = {out[side][0], out[side][1], {out[side][3], out[side][2]}, size};
+            if (rule == FL_ADAM) block.slot[0] = out[side][2], block.slot[1] = out[side][3];
+            struct fl_update p = {&block, 1, rule, 0.5, {0.1, 0.2, 0.3, 0.4, 0.5, 0.6}, &sums[side]};
+            fl_run(sides[side]->update, &p, threads);
+            fl_run(sides[side]->squares, &p, threads);
+        }
+        for (int a = 0; a < 4; a++) worst = fmax(worst, X(between)(out[0][a], out[1][a], size));
+        worst = fmax(worst, X(apart)(sums[0], sums[1]));
+    }
+    return worst;
+}
+
+static double X(losses)(const struct fl_training *const sides[2], ptrdiff_t m, ptrdiff_t n, ptrdiff_t *index, int threads) {
+    const REAL *pred = X(random)(m * n, 0), *target = X(random)(m * n, 0), *weight = X(random)(m, 1);
+    double worst = 0;
+    for (int kind = FL_MSE; kind <= FL_SOFTMAX_CROSS_ENTROPY; kind++) {
+        REAL *dpred[2];
+        double sums[2];
+        for (int side = 0; side < 2; side++) {
+            const void *wanted = kind == FL_SOFTMAX_CROSS_ENTROPY ? (const void *)index : target;
+            dpred[side] = room((size_t)(m * n) * sizeof(REAL));
+            struct fl_loss p = {kind, m, n, m, pred, wanted, weight, dpred[side], 1.0, 0.5, &sums[side]};
+            fl_run(sides[side]->loss, &p, threads);
+        }
+        worst = fmax(worst, fmax(X(between)(dpred[0], dpred[1], m * n), X(apart)(sums[0], sums[1])));
+    }
+    return worst;
+}
+
+static double X(rest)(const struct fl_training *ours, ptrdiff_t m, ptrdiff_t n, int threads) {
+    const struct fl_training *sides[2] = {ours, &JOIN(fl_plain_, TABLE)};
+    const REAL *source = X(random)(m * n, 0);
+    ptrdiff_t *index = room((size_t)m * sizeof *index);
+    REAL *out[2][3];
+    for (ptrdiff_t k = 0; k < m; k++) index[k] = (k * 7 + 3) % n;
+    double worst = fmax(X(updates)(sides, m * n, threads), X(losses)(sides, m, n, index, threads));
+    for (int side = 0; side < 2; side++) {
+        for (int a = 0; a < 3; a++) out[side][a] = room((size_t)(m * n + n * n) * sizeof(REAL));
+        struct fl_drop drop = {m * n, source, out[side][0], 0x123456789abcdefu, 77, 0x60000000u, 1.5};
+        struct fl_columns columns = {m, n, n, source, out[side][1], 0};
+        struct fl_scatter scatter = {m, n, n, index, source, out[side][2], 0};
+        fl_run(sides[side]->drop, &drop, threads);
+        fl_run(sides[side]->columns, &columns, threads);
+        fl_run(sides[side]->scatter, &scatter, threads);
+    }
+    if (memcmp(out[0][0], out[1][0], (size_t)(m * n) * sizeof(REAL))) worst = HUGE_VAL;
+    return fmax(worst, fmax(X(between)(out[0][1], out[1][1], n), X(between)(out[0][2], out[1][2], n * n)));
+}
