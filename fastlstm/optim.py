@@ -41,6 +41,9 @@ class Optimizer:
         self._parameters: list[Parameter] = []
         self._blocks: kernels.Blocks | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_blocks": None}  # addresses mean nothing to a copy
+
     def step(self, parameters: Sequence[Parameter], scale: float = 1.0) -> None:
         """Move every parameter against its gradient times scale.
 

@@ -1,5 +1,6 @@
 """A step of training but for the LSTM: the same bits for any number of threads, and nothing is allocated."""
 
+import copy
 import tracemalloc
 
 import numpy as np
@@ -146,6 +147,16 @@ def test_new_arrays_are_noticed():
     optimizer.step([p])
     np.testing.assert_allclose(p.value, 0.9, rtol=1e-7)
     np.testing.assert_allclose(optimizer.state[0]["mean"], 0.2)
+
+
+def test_an_optimizer_can_be_copied_with_its_parameters():
+    p = parameters("float64", [(4,)])[0]
+    optimizer = fl.Adam(0.1)
+    optimizer.step([p])
+    other, q = copy.deepcopy((optimizer, p))
+    optimizer.step([p])
+    other.step([q])
+    np.testing.assert_array_equal(p.value, q.value)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
