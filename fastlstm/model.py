@@ -32,6 +32,8 @@ class Tape:
         Whether each pass begins from the state that the one before left.
     rows : int
         Number of sequences whose state is carried; 0 before the first pass.
+    loss : Workspace
+        Where a loss may put the gradient of the predictions.
     """
 
     def __init__(self, model: Model, seed: int | None, carries: bool = False) -> None:
@@ -39,6 +41,7 @@ class Tape:
         # a key of its own: the starting values of a model with the same seed come from other numbers
         seeds = np.random.SeedSequence(seed, spawn_key=(1,))
         self.workspaces = [Workspace(child, carries) for child in seeds.spawn(len(model.layers))]
+        self.loss = Workspace()
         self.recorded: Recorded | None = None
         self.program: Program | None = None
 

@@ -16,7 +16,7 @@ from fastlstm.history import Averages
 from fastlstm.history import History as History
 from fastlstm.losses import Loss
 from fastlstm.model import Model, Tape
-from fastlstm.optim import Adam, Optimizer, clip_grad_norm
+from fastlstm.optim import Adam, Optimizer, grad_norm
 from fastlstm.sequence import Windows, as_windows
 
 Array = NDArray[Any]
@@ -288,16 +288,17 @@ class Trainer:
         if pred is None:
             self._count(figures, 0.0, batch)
             return 0.0
-        value, dpred = self.loss(pred, batch.y, batch.weights)
+        value, dpred = self._loss(pred, batch, tape)
         where = f"in epoch {state.epoch}, batch {state.batch}; try a smaller learning rate or clip_norm"
         if not np.isfinite(value):
             raise FloatingPointError(f"the loss is {value} {where}")
         self.model.zero_grad()
         self.model.backward(batch.gradient(dpred), tape, input_gradient=False)
-        norm = clip_grad_norm(state.parameters, np.inf if self.clip_norm is None else self.clip_norm)
+        norm = grad_norm(state.parameters)
         if not np.isfinite(norm):
             raise FloatingPointError(f"the norm of the gradient is {norm} {where}")
-        self.optimizer.step(state.parameters)
+        largest = np.inf if self.clip_norm is None else self.clip_norm
+        self.optimizer.step(state.parameters, largest / norm if norm > largest else 1.0)
         self._count(figures, value, batch, pred)
         return value
 
@@ -305,9 +306,15 @@ class Trainer:
         figures = Averages(self._names)
         for batch in batches:
             pred = self._forward(batch, tape, training=False)
-            value = 0.0 if pred is None else self.loss(pred, batch.y, batch.weights)[0]
+            value = 0.0 if pred is None else self._loss(pred, batch, tape)[0]
             self._count(figures, value, batch, pred)
         return figures.means()
+
+    def _loss(self, pred: Array, batch: Batch, tape: Tape) -> tuple[float, Array]:
+        """The loss and its gradient; `as_data` has checked what a `Loss` wants."""
+        if isinstance(self.loss, Loss) and pred.flags.c_contiguous:
+            return self.loss.prepared(pred, batch.y, batch.weights, tape.loss)
+        return self.loss(pred, batch.y, batch.weights)
 
     def _forward(self, batch: Batch, tape: Tape, *, training: bool) -> Array | None:
         """Predictions; None where nothing counts, though a running state goes on all the same."""

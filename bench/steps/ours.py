@@ -7,22 +7,24 @@ import numpy as np
 import fastlstm as fl
 from bench.contenders import Array, Call
 from bench.steps import BETAS, COMPARED, EPSILON, LARGEST_NORM, LEARNING_RATE, StepProblem
+from fastlstm.optim import grad_norm
 
 
 def prepare(problem: StepProblem, threads: int) -> Call:
     fl.set_num_threads(threads)
     model, parameters = model_of(problem)
     loss, tape = getattr(fl, problem.case.loss), model.tape()
+    scratch = fl.Workspace()
     optimizer = fl.Adam(LEARNING_RATE, betas=BETAS, eps=EPSILON)
     batches = problem.in_turn()
+    weights = np.ones(problem.batches[0][1].shape[: 1 + problem.case.every_step], problem.dtype)
 
     def step() -> float:
         x, y = next(batches)
         model.zero_grad()
-        value, dpred = loss(model.forward(x, tape, training=True), y)
+        value, dpred = loss.prepared(model.forward(x, tape, training=True), y, weights, scratch)
         model.backward(dpred, tape, input_gradient=False)
-        fl.clip_grad_norm(parameters, LARGEST_NORM)
-        optimizer.step(parameters)
+        optimizer.step(parameters, min(1.0, LARGEST_NORM / grad_norm(parameters)))
         return float(value)
 
     losses = np.array([step() for _ in range(COMPARED)])

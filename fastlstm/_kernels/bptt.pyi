@@ -27,11 +27,18 @@ class Backward(Stage):
         y: NDArray[Any],
         dy: NDArray[Any],
         dx: NDArray[Any] | None,
+        add_dx: bool,
         start: tuple[NDArray[Any], NDArray[Any]] | None,
         weights: tuple[NDArray[Any], NDArray[Any]],
-        grads: tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None],
-        add_dx: bool,
-        add: tuple[bool, bool, bool],
+    ) -> None: ...
+    def bind_gradients(
+        self,
+        dw: NDArray[Any],
+        add_dw: bool,
+        du: NDArray[Any],
+        add_du: bool,
+        db: NDArray[Any] | None,
+        add_db: bool,
     ) -> None: ...
     def alone(self) -> None: ...
     def go_on(self, initial: bool) -> None: ...

@@ -31,14 +31,13 @@ cdef class Backward(Stage):
     cdef fl_backward p
     cdef str format
     cdef Py_ssize_t size, x_size, y_size
-    cdef tuple held, bound
+    cdef tuple held, bound, bound_gradients
 
-    def bind(self, x, y, dy, dx, start, weights, grads, bint add_dx, tuple add):
+    def bind(self, x, y, dy, dx, bint add_dx, start, weights):
         """Where all lies, in contiguous arrays.
 
-        x and y of the forward pass, dy and dx as y and x (dx None: not wanted); start, None for zeros or h and c (N,
-        width) of its beginning; weights (4H, I) and (4H, H); grads, those of the weights and the bias, the last may be
-        None; and whether to add to dx and to each of the grads, or to write.
+        x and y of the forward pass, dy and dx as y and x (dx None: not wanted), and whether to add to dx; start, None
+        for zeros or h and c (N, width) of its beginning; weights (4H, I) and (4H, H).
         """
         cdef Py_ssize_t I = self.p.I, H = self.p.H, state = self.p.N * self.p.width
         self.p.x = self.at(x, self.x_size, False)
@@ -48,11 +47,16 @@ cdef class Backward(Stage):
         self.p.h = NULL if start is None else self.at(start[0], state, False)
         self.p.c = NULL if start is None else self.at(start[1], state, False)
         self.p.w, self.p.u = self.at(weights[0], 4 * H * I, False), self.at(weights[1], 4 * H * H, False)
-        self.p.dw, self.p.du = self.at(grads[0], 4 * H * I, True), self.at(grads[1], 4 * H * H, True)
-        self.p.db = NULL if grads[2] is None else self.at(grads[2], 4 * H, True)
         self.p.add_dx = add_dx
-        self.p.add_dw, self.p.add_du, self.p.add_db = add
-        self.bound = (x, y, dy, dx, start, weights, grads)
+        self.bound = (x, y, dy, dx, start, weights)
+
+    def bind_gradients(self, dw, bint add_dw, du, bint add_du, db, bint add_db):
+        """Where the gradients of the weights and of the bias (or None) go, and whether to add to what is there."""
+        cdef Py_ssize_t I = self.p.I, H = self.p.H
+        self.p.dw, self.p.du = self.at(dw, 4 * H * I, True), self.at(du, 4 * H * H, True)
+        self.p.db = NULL if db is None else self.at(db, 4 * H, True)
+        self.p.add_dw, self.p.add_du, self.p.add_db = add_dw, add_du, add_db
+        self.bound_gradients = (dw, du, db)
 
     cdef void* at(self, array, Py_ssize_t count, bint writable) except NULL:
         return <void*>address(array, self.format, count * self.size, writable)
@@ -76,7 +80,7 @@ def prepare(
     """A `Backward` of a pass over these rows that has kept gates and cells; `bind` it before it runs.
 
     The gates are overwritten. dh and dc (N, width), padded with zeros, hold the gradients of the final states before,
-    and those of the initial ones after. A strip of `strip` vectors, 1 to 4, is what a thread takes of a step's units. The
+    and those of the initial ones after. A strip of `strip` vectors, 1 to 4, is what a thread takes of a step. The
     rest is scratch, see `rooms`.
     """
     cdef Py_ssize_t N = dh.shape[0], width = dh.shape[1]

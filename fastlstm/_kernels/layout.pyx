@@ -10,7 +10,7 @@ cdef class Layout:
 
     Row n at step t is at x_row[n] + t·x_step of the x_size numbers of x (I of them) and at y_row[n] + t·y_step of the
     y_size numbers of y (H of them): a batch-first array, a reversed one and a part of the columns need no copy. alive
-    (T) is the number of rows still running at each step, never more than at the step before. segments (K, 3) are runs of
+    (T) is the number of rows still running at each step, never more than at the one before. segments (K, 3) are runs of
     steps, one after the other: the first, one beyond the last, and whether threads share the units of each step there;
     otherwise each has rows of its own.
     """

@@ -183,6 +183,7 @@ class LSTM(Layer):
     ) -> Array:
         """The forward pass of training on packed weights."""
         self.build()
+        x = np.ascontiguousarray(x)  # what another layer gives may be a view
         n, t, _ = x.shape
         packing = self._full_packing(n, t, tape) if lengths is None else Packing(n, t, lengths)
         tape.notes["packing"], tape.notes["trained"] = packing, True
@@ -207,6 +208,7 @@ class LSTM(Layer):
     ) -> Array | None:
         """The gradient of x, and into `initial` those of the initial state, if wanted."""
         packing: Packing = tape.notes["packing"]
+        dy = np.ascontiguousarray(dy)
         for k, directions in reversed(list(enumerate(self._trained))):
             dx: Array | None = None
             if k or input_gradient:
@@ -252,6 +254,7 @@ class LSTM(Layer):
     ) -> Array:
         """`forward_with_state` in inference, on packed weights; the final state is written if there is room for it."""
         self.build()
+        x = np.ascontiguousarray(x)
         n, t, _ = x.shape
         packing = self._full_packing(n, t, tape) if lengths is None else Packing(n, t, lengths)
         stages, passes, y = self._packed.prepare(x, packing, tape)

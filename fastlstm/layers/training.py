@@ -139,12 +139,11 @@ class TrainedDirection:
                 if before is not None:
                     h[phase[0]], c[...] = before
                 passes.go(k)
+            backward = passes.backwards[k]
+            backward.bind(passes.x, passes.y, dy, dx, add_dx, before, weights)
             (dw, add_dw), (du, add_du) = self._w_ih.accumulator(), self._w_hh.accumulator()
             db, add_db = (None, False) if self._bias is None else self._bias.accumulator()
-            backward = passes.backwards[k]
-            backward.bind(
-                *(passes.x, passes.y, dy, dx, before, weights, (dw, du, db)), add_dx, (add_dw, add_du, add_db)
-            )
+            backward.bind_gradients(dw, add_dw, du, add_du, db, add_db)
             backward.go_on(k > 0 or start is not None)
         if start is not None:
             packing.unpack_batch(dh[:, : self._hidden], start[0])

@@ -78,11 +78,11 @@ static double X(lstm)(const struct fl_kernels *kernels, const struct problem *q,
         REAL *h = room((size_t)(2 * N * width) * sizeof *h), *c = X(wide)(q->c0, N, H, width);
         memcpy(h + phase * N * width, h0, (size_t)(N * width) * sizeof *h);
         y = X(filled)(N * T * q->Y, BEFORE);
-        struct fl_pass forward = {.T = T, .N = N, .I = I, .H = H, .width = width, .alive = alive, .x = x,
-                                  .x_row = x_row, .x_step = turn * I, .panels = packing.panels, .bias = packing.bias, .c = c, .h = h,
-                                  .y = y, .y_row = y_row, .y_step = turn * q->Y, .chunk = 3, .segment_count = count,
-                                  .segments = segments, .phase = &phase, .fresh = q->fresh, .before = before, .S = S,
-                                  .w = w, .u = u, .b = q->b ? b : NULL};
+        struct fl_pass forward = {
+            .T = T, .N = N, .I = I, .H = H, .width = width, .alive = alive, .x = x, .x_row = x_row, .x_step = turn * I,
+            .panels = packing.panels, .bias = packing.bias, .c = c, .h = h, .y = y, .y_row = y_row,
+            .y_step = turn * q->Y, .chunk = 3, .segment_count = count, .segments = segments, .phase = &phase,
+            .fresh = q->fresh, .before = before, .S = S, .w = w, .u = u, .b = q->b ? b : NULL};
         if (keeps) forward.gates = gates, forward.cells = cells;
         else if (full && count == 1) forward.projected = X(scratch)(3 * N * width * 4);
         fl_run(single ? table->forward_single : table->forward, &forward, threads);
@@ -91,10 +91,10 @@ static double X(lstm)(const struct fl_kernels *kernels, const struct problem *q,
     }
     struct fl_backward backward = {
         .T = T, .N = N, .S = S, .I = I, .H = H, .width = width, .alive = alive, .before = before,
-        .segment_count = count, .segments = segments, .strip = 1 + (N + I) % 4, .x = x, .y = y, .dy = dy, .x_row = x_row, .y_row = y_row,
-        .x_step = turn * I, .y_step = turn * q->Y, .h = q->fresh ? NULL : h0, .c = q->fresh ? NULL : c0, .gates = gates,
-        .cells = cells, .dh = dh, .dc = dc, .initial = !q->fresh, .w = w, .u = u,
-        .turned = X(scratch)((width + inputs) * 4 * width), .dx = dx, .add_dx = add,
+        .segment_count = count, .segments = segments, .strip = 1 + (N + I) % 4, .x = x, .y = y, .dy = dy,
+        .x_row = x_row, .y_row = y_row, .x_step = turn * I, .y_step = turn * q->Y, .h = q->fresh ? NULL : h0,
+        .c = q->fresh ? NULL : c0, .gates = gates, .cells = cells, .dh = dh, .dc = dc, .initial = !q->fresh, .w = w,
+        .u = u, .turned = X(scratch)((width + inputs) * 4 * width), .dx = dx, .add_dx = add,
         .columns = X(scratch)(strips * (tile * longest + 8)), .panels = X(scratch)(width * 4 * (I + 1 + H)), .dw = dw,
         .du = du, .db = q->b ? db : NULL, .add_dw = add, .add_du = !add, .add_db = add};
     fl_run(single ? table->backward_single : table->backward, &backward, threads);
