@@ -98,6 +98,7 @@ cdef extern from "simd/table.h" nogil:
         const fl_segment* segments
         int* phase
         int fresh
+        void* partial
         void* gates
         void* cells
         const Py_ssize_t* before

@@ -2,16 +2,20 @@
    tile, and the cell's derivatives follow on its sums; the gradients of the weights are one product over all the rows of
    a segment, whose right side, the gates' gradients, lies packed already. */
 
-/* The rows' products with a strip of `turned`, [rows][vectors]: a is the first row in block 0, its next block a_block on. */
+/* The rows' products with some blocks of a strip of `turned`, [rows][vectors], or those added to it: a is the first row in
+   the first block, its next block a_block on. */
 #ifndef FL_SUMS
 #define FL_SUMS(NAME, R, G, DEEP, AHEAD)                                                                        \
     FL_TILE(turned_tile##NAME, R, G, DEEP, AHEAD)                                                               \
-    static void FL_X(sums##NAME)(const FL_REAL *a, ptrdiff_t a_block, ptrdiff_t blocks, const FL_REAL *w, VEC *sums) { \
+    static void FL_X(sums##NAME)(const FL_REAL *a, ptrdiff_t a_block, ptrdiff_t blocks, const FL_REAL *w, VEC *sums, \
+                                int add) {                                                                      \
         VEC sum[R][G];                                                                                          \
-        EACH(r, R) EACH(g, G) sum[r][g] = (VEC){0};                                                             \
+        EACH(r, R) EACH(g, G) sum[r][g] = add ? sums[r * G + g] : (VEC){0};                                     \
         for (ptrdiff_t block = 0; block < blocks; block++, a += a_block, w += 4 * LANES * G * LANES) {          \
             const FL_REAL *row[R];                                                                              \
             EACH(r, R) row[r] = a + r * 4 * LANES;                                                              \
+            /* the next block lies so far on that no processor fetches it by itself */                          \
+            EACH(r, R) EACH(l, 4 * FL_BYTES / 64) __builtin_prefetch((const char *)(row[r] + a_block) + l * 64); \
             FL_X(turned_tile##NAME)(sum, 4 * LANES, row, w);                                                    \
         }                                                                                                       \
         EACH(r, R) EACH(g, G) sums[r * G + g] = sum[r][g];                                                      \
@@ -30,6 +34,7 @@
         for (ptrdiff_t k = 0; k < K; k++) {                                                                     \
             VEC v[4];                                                                                           \
             EACH(g, 4) v[g] = FL_X(load)(b + (k * 4 + g) * LANES);                                              \
+            __builtin_prefetch(a + k * R + 512); /* across pages, too */                                                              \
             EACH(r, R) {                                                                                        \
                 VEC x = FL_X(set)(a[k * R + r]);                                                                \
                 EACH(g, 4) sum[r][g] += x * v[g];                                                               \
@@ -60,7 +65,7 @@ FL_GRADIENT(5)
 FL_GRADIENT(6)
 #endif
 
-typedef void (*FL_X(summing))(const FL_REAL *a, ptrdiff_t a_block, ptrdiff_t blocks, const FL_REAL *w, VEC *sums);
+typedef void (*FL_X(summing))(const FL_REAL *a, ptrdiff_t a_block, ptrdiff_t blocks, const FL_REAL *w, VEC *sums, int add);
 static const FL_X(summing) FL_X(sums)[FL_ROWS + 1][5] = {
     {NULL}, FL_OF_VECTORS(1, ), FL_OF_VECTORS(2, ), FL_OF_VECTORS(3, ),
 #if FL_ROWS == 6
@@ -75,6 +80,29 @@ static void (*const FL_X(gradients)[])(const FL_REAL *, const FL_REAL *, FL_REAL
     FL_X(gradient4), FL_X(gradient5), FL_X(gradient6),
 #endif
 };
+
+/* How many of the rows first..last are summed up at a time: a group of them, if a strip of the weights stays near. */
+static ptrdiff_t FL_X(rows_at_once)(const struct fl_backward *p, ptrdiff_t vectors, ptrdiff_t first, ptrdiff_t last) {
+    if (4 * p->width * vectors * FL_BYTES <= FL_NEAR * 3 / 2) return fl_group(first, last);
+    return last - first < FL_HELD ? last - first : FL_HELD;
+}
+
+/* The products of some rows of the gates, from `row` of all steps on, with a strip; as many weights at a time as stay near,
+   which does not change the order of additions. */
+static void FL_X(sum_rows)(const struct fl_backward *p, ptrdiff_t row, ptrdiff_t rows, const FL_REAL *strip,
+                           ptrdiff_t vectors, int pair, VEC *sums) {
+    const FL_X(summing) (*all)[5] = pair ? FL_X(deep_sums) : FL_X(sums);
+    const ptrdiff_t blocks = p->width / LANES, near = FL_NEAR / (4 * LANES * vectors * FL_BYTES);
+    const ptrdiff_t parts = rows > FL_ROWS ? (blocks + near - 1) / near : 1;
+    for (ptrdiff_t part = 0; part < parts; part++) {
+        const ptrdiff_t block = blocks * part / parts, count = blocks * (part + 1) / parts - block;
+        for (ptrdiff_t r = 0, some; r < rows; r += some) {
+            some = fl_group(r, rows);
+            all[some][vectors](AT(gates) + (block * p->S + row + r) * 4 * LANES, p->S * 4 * LANES, count,
+                               strip + block * 4 * LANES * vectors * LANES, sums + r * vectors, part > 0);
+        }
+    }
+}
 
 static ptrdiff_t FL_X(strips_of)(ptrdiff_t vectors, ptrdiff_t strip) { return (vectors + strip - 1) / strip; }
 
@@ -149,14 +177,12 @@ static void FL_X(cell_backward)(const struct fl_backward *p, ptrdiff_t t, ptrdif
 /* Step t of the rows first..last and a strip of units. */
 static void FL_X(step_backward)(const struct fl_backward *p, ptrdiff_t t, ptrdiff_t first, ptrdiff_t last, ptrdiff_t block,
                                 ptrdiff_t vectors) {
-    const ptrdiff_t blocks = p->width / LANES, going = t + 1 < p->T ? p->alive[t + 1] : 0;
-    const FL_X(summing) (*all)[5] = p->N <= 2 ? FL_X(deep_sums) : FL_X(sums);
-    const ptrdiff_t continued = going < last ? going : last;
-    VEC sums[FL_ROWS * 4];
+    const ptrdiff_t going = t + 1 < p->T ? p->alive[t + 1] : 0, continued = going < last ? going : last;
+    const FL_REAL *strip = AT(turned) + block * LANES * 4 * p->width;
+    VEC sums[FL_HELD * 4];
     while (first < continued) {
-        const ptrdiff_t rows = fl_group(first, continued);
-        all[rows][vectors](AT(gates) + (p->before[t + 1] + first) * 4 * LANES, p->S * 4 * LANES, blocks,
-                           AT(turned) + block * LANES * 4 * p->width, sums);
+        const ptrdiff_t rows = FL_X(rows_at_once)(p, vectors, first, continued);
+        FL_X(sum_rows)(p, p->before[t + 1] + first, rows, strip, vectors, p->N <= 2, sums);
         FL_X(cell_backward)(p, t, first, rows, block, vectors, sums);
         first += rows;
     }
@@ -218,11 +244,11 @@ static void FL_X(inputs_backward)(const struct fl_backward *p, ptrdiff_t t, ptrd
     const ptrdiff_t I = p->I, first = strip * 4 * LANES, all = FL_X(strips_of)(I, LANES) - strip * 4;
     const ptrdiff_t vectors = all < 4 ? all : 4;
     const FL_REAL *turned = AT(turned) + (p->width + first) * 4 * p->width;
-    VEC sums[FL_ROWS * 4];
+    VEC sums[FL_HELD * 4];
     for (ptrdiff_t row = from, rows; row < to; row += rows) {
         const VEC *sum = sums;
-        rows = fl_group(row, to);
-        FL_X(sums)[rows][vectors](AT(gates) + row * 4 * LANES, p->S * 4 * LANES, p->width / LANES, turned, sums);
+        rows = FL_X(rows_at_once)(p, vectors, row, to);
+        FL_X(sum_rows)(p, row, rows, turned, vectors, 0, sums);
         for (ptrdiff_t r = row; r < row + rows; r++) {
             FL_REAL *dx = FL_X(dx_of)(p, &t, r) + first;
             for (ptrdiff_t left = I - first, v = 0; v < vectors; v++, left -= LANES, dx += LANES, sum++) {
@@ -324,8 +350,7 @@ static void FL_X(backward)(void *argument, int thread, struct fl_team *team) {
             for (ptrdiff_t row = 0, rows; row < p->alive[0]; row += rows) {
                 VEC sums[FL_ROWS * 4];
                 rows = fl_group(row, p->alive[0]);
-                FL_X(sums)[rows][vectors](AT(gates) + row * 4 * LANES, p->S * 4 * LANES, blocks,
-                                          AT(turned) + block * LANES * 4 * p->width, sums);
+                FL_X(sum_rows)(p, row, rows, AT(turned) + block * LANES * 4 * p->width, vectors, 0, sums);
                 for (ptrdiff_t r = 0; r < rows; r++)
                     for (ptrdiff_t v = 0; v < vectors; v++)
                         FL_X(store)(AT(dh) + (row + r) * p->width + (block + v) * LANES, sums[r * vectors + v]);

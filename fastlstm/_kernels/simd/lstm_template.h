@@ -30,6 +30,22 @@ FL_INLINE FL_X(quotient) FL_X(v_tanh)(VEC x) {
 }
 
 #ifndef FL_PROJECT
+/* The sums of R rows and a part of the weights, for what is done in parts: weights that are near for all the rows. */
+#define FL_PART(NAME, R)                                                                                        \
+    static void FL_X(part##NAME)(const struct fl_pass *p, ptrdiff_t t, ptrdiff_t block, ptrdiff_t row) {        \
+        const ptrdiff_t k = p->part, count = p->part_end - k;                                                   \
+        const FL_REAL *w = AT(panels) + (block * (p->I + p->H) + k) * 4 * LANES, *from[R];                      \
+        FL_REAL *out = AT(partial) + (row - p->first) * 4 * LANES;                                              \
+        VEC sum[R][4];                                                                                          \
+        EACH(r, R) {                                                                                            \
+            if (k < p->I) from[r] = AT(x) + p->x_row[row + r] + t * p->x_step + k;                              \
+            else from[r] = AT(h) + (((t + *p->phase) & 1) * p->N + row + r) * p->width + k - p->I;              \
+            EACH(g, 4) sum[r][g] = FL_X(load)(k ? out + (r * 4 + g) * LANES : AT(bias) + (block * 4 + g) * LANES); \
+        }                                                                                                       \
+        FL_X(tile##NAME)(sum, count, from, w);                                                                  \
+        EACH(r, R) EACH(g, 4) FL_X(store)(out + (r * 4 + g) * LANES, sum[r][g]);                                \
+    }
+
 /* R rows of the inputs of a chunk of steps, with the bias: the q-th is row first + q % count at step t0 + q / count */
 #define FL_PROJECT(NAME, R)                                                                                     \
     static void FL_X(project##NAME)(const struct fl_pass *p, ptrdiff_t t0, ptrdiff_t block, ptrdiff_t q) {      \
@@ -56,7 +72,10 @@ FL_INLINE FL_X(quotient) FL_X(v_tanh)(VEC x) {
         FL_REAL *c = AT(c) + row * width + unit;                                                                \
         VEC sum[R][4];                                                                                          \
         EACH(r, R) h[r] = AT(h) + (((t + *p->phase) & 1) * p->N + row + r) * width;                              \
-        if (p->projected) {                                                                                     \
+        if (p->partial) {                                                                                       \
+            const FL_REAL *q = AT(partial) + (row - p->first) * 4 * LANES;                                      \
+            EACH(r, R) EACH(g, 4) sum[r][g] = FL_X(load)(q + (r * 4 + g) * LANES);                              \
+        } else if (p->projected) {                                                                              \
             const FL_REAL *q = AT(projected) + ((t % p->chunk * p->N + row) * width + unit) * 4;                \
             EACH(r, R) EACH(g, 4) sum[r][g] = FL_X(load)(q + r * 4 * width + g * LANES);                        \
         } else {                                                                                                \
@@ -65,7 +84,11 @@ FL_INLINE FL_X(quotient) FL_X(v_tanh)(VEC x) {
             EACH(r, R) EACH(g, 4) sum[r][g] = FL_X(load)(bias + g * LANES);                                     \
             FL_X(tile##NAME)(sum, I, x, w);                                                                     \
         }                                                                                                       \
-        if (resumed) FL_X(tile##NAME)(sum, H, h, w + I * 4 * LANES);                                            \
+        if (resumed) {                                                                                          \
+            const ptrdiff_t done = p->partial ? p->part_end - I : 0;                                            \
+            EACH(r, R) h[r] += done;                                                                            \
+            FL_X(tile##NAME)(sum, H - done, h, w + (I + done) * 4 * LANES);                                     \
+        }                                                                                                       \
         /* in passes over all rows, so that the chains of several of them are under way at once */              \
         VEC cell[R], out[R];                                                                                    \
         if (p->gates) {                                                                                         \
@@ -113,7 +136,7 @@ FL_INLINE FL_X(quotient) FL_X(v_tanh)(VEC x) {
         }                                                                                                       \
     }
 
-#define FL_ROUTINES(NAME, R, AHEAD) FL_TILE(tile##NAME, R, 4, 1, AHEAD) FL_PROJECT(NAME, R) FL_CELL(NAME, R)
+#define FL_ROUTINES(NAME, R, AHEAD) FL_TILE(tile##NAME, R, 4, 1, AHEAD) FL_PROJECT(NAME, R) FL_PART(NAME, R) FL_CELL(NAME, R)
 #define FL_LARGE (3 << 19) /* bytes of a thread's weights from which on they do not stay in its caches */
 #endif
 
@@ -142,6 +165,8 @@ static const FL_X(routine) FL_X(project)[2][FL_ROWS + 1] = {
     {NULL, FL_X(project1), FL_X(project2), FL_OF_ROWS(project, _ahead)}};
 static const FL_X(routine) FL_X(cell)[2][FL_ROWS + 1] = {
     {NULL, FL_X(cell1), FL_X(cell2), FL_OF_ROWS(cell, )}, {NULL, FL_X(cell1), FL_X(cell2), FL_OF_ROWS(cell, _ahead)}};
+static const FL_X(routine) FL_X(part)[2][FL_ROWS + 1] = {
+    {NULL, FL_X(part1), FL_X(part2), FL_OF_ROWS(part, )}, {NULL, FL_X(part1), FL_X(part2), FL_OF_ROWS(part, _ahead)}};
 /* for batches of 1 and 2, whose few sums would else wait for each other */
 static const FL_X(routine) FL_X(deep_cell)[2][FL_ROWS + 1] = {
     {NULL, FL_X(cell1_deep), FL_X(cell2_deep)}, {NULL, FL_X(cell1_deep), FL_X(cell2_deep)}};
@@ -174,6 +199,27 @@ static struct fl_part FL_X(part_of)(const ptrdiff_t *alive, const struct fl_segm
     return part;
 }
 
+/* One step of a block of units for many rows: the weights in parts that stay near, all but the last one ahead of the cell.
+   The order of additions is the same. */
+static void FL_X(in_parts)(struct fl_pass *p, ptrdiff_t t, ptrdiff_t block, ptrdiff_t first, ptrdiff_t last, int afar) {
+    const ptrdiff_t near = FL_NEAR / (4 * FL_BYTES), H = t || !p->fresh ? p->H : 0;
+    FL_REAL sums[FL_HELD * 4 * (FL_BYTES / sizeof(FL_REAL))] __attribute__((aligned(64)));
+    p->partial = sums;
+    for (ptrdiff_t end; first < last; first = end) {
+        end = last - first < FL_HELD ? last : first + FL_HELD;
+        p->first = first;
+        p->part_end = 0;
+        while (p->part_end < p->I || p->I + H - p->part_end > near) {
+            const ptrdiff_t left = (p->part_end < p->I ? p->I : p->I + H) - p->part_end;
+            p->part = p->part_end;
+            p->part_end += left < near ? left : near;
+            FL_X(in_groups)(FL_X(part), p, t, block, first, end, afar);
+        }
+        FL_X(in_groups)(FL_X(cell), p, t, block, first, end, afar);
+    }
+    p->partial = NULL;
+}
+
 static void FL_X(forward)(void *pass, int thread, struct fl_team *team) {
     struct fl_pass mine = *(const struct fl_pass *)pass, *p = &mine;
     const FL_X(routine) (*cell)[FL_ROWS + 1] = p->N <= 2 ? FL_X(deep_cell) : FL_X(cell);
@@ -182,6 +228,7 @@ static void FL_X(forward)(void *pass, int thread, struct fl_team *team) {
         const struct fl_part part = FL_X(part_of)(p->alive, segment, p->N, p->width / LANES, thread, team);
         const ptrdiff_t block0 = part.unit0, block1 = part.unit1;
         const int afar = (block1 - block0) * (p->projected ? p->H : p->I + p->H) * 4 * FL_BYTES > FL_LARGE;
+        const int parts = !p->projected && part.last - part.first > 2 * FL_ROWS && (p->I + p->H) * 4 * FL_BYTES > FL_NEAR;
         p->first = part.first;
         p->count = part.last - part.first;
         for (ptrdiff_t t = segment->first; t < segment->last; t++) {
@@ -192,8 +239,11 @@ static void FL_X(forward)(void *pass, int thread, struct fl_team *team) {
                 for (ptrdiff_t block = block0; block < block1; block++)
                     FL_X(in_groups)(FL_X(project), p, t, block, 0, steps * p->count, afar);
             /* back and forth, so that each step begins with the weights that the last one left in the caches */
-            for (ptrdiff_t b = block0; b < block1; b++)
-                FL_X(in_groups)(cell, p, t, t & 1 ? block0 + block1 - 1 - b : b, part.first, end, afar);
+            for (ptrdiff_t b = block0; b < block1; b++) {
+                const ptrdiff_t block = t & 1 ? block0 + block1 - 1 - b : b;
+                if (parts) FL_X(in_parts)(p, t, block, part.first, end, afar);
+                else FL_X(in_groups)(cell, p, t, block, part.first, end, afar);
+            }
             if (segment->by_units) fl_barrier(team);
             if (team->size == 1) atomic_store_explicit(&((struct fl_pass *)pass)->done, t + 1, memory_order_release);
         }

@@ -42,6 +42,8 @@ struct fl_pass {
     int *phase;             /* which of the two h holds the initial states */
     int fresh;              /* whether the initial states are zero, whatever c and h hold */
     ptrdiff_t first, count; /* each thread's own: the rows that it projects */
+    void *partial;          /* and the sums of rows from `first` on, [row][4][LANES], by the weights up to part_end */
+    ptrdiff_t part, part_end;
     /* what a backward pass needs, or none: the activated gates [blocks][S][4][LANES] and c [blocks][S][LANES], where S is
        the number of rows of all steps, and step t begins with row before[t] of them */
     void *gates, *cells;

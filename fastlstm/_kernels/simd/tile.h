@@ -3,6 +3,8 @@
 #define FASTLSTM_TILE_H
 
 #define FL_AHEAD 32
+#define FL_NEAR (1 << 18) /* bytes of weights that stay in a core's L2 cache beside what they are multiplied with */
+#define FL_HELD 96       /* rows whose sums are held while such a part of the weights is used for all of them */
 #define FL_INLINE static inline __attribute__((always_inline))
 #define VEC FL_X(vec)
 #define BITS FL_X(bits)
