@@ -147,7 +147,7 @@ SUITES: dict[str, list[Case] | list[StepCase]] = {
     "quick": [Case(100, 1, 64, 64), Case(100, 32, 64, 128), Case(30, 128, 1, 32)],
     "inference": [*TABLE, *DEEPBENCH_SERVE, *ONEDNN_837, *PYTORCH_81634],
     "streaming": STREAMING,
-    "training": [*TABLE, *DEEPBENCH_TRAIN],
+    "training": list(dict.fromkeys([*TABLE, *DEEPBENCH_TRAIN])),
     "ragged": RAGGED,
     "steps": STEPS,
 }

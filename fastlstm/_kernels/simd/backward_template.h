@@ -34,7 +34,7 @@
         for (ptrdiff_t k = 0; k < K; k++) {                                                                     \
             VEC v[4];                                                                                           \
             EACH(g, 4) v[g] = FL_X(load)(b + (k * 4 + g) * LANES);                                              \
-            __builtin_prefetch(a + k * R + 512); /* across pages, too */                                                              \
+            __builtin_prefetch(a + k * R + 512); /* across pages, too */                                        \
             EACH(r, R) {                                                                                        \
                 VEC x = FL_X(set)(a[k * R + r]);                                                                \
                 EACH(g, 4) sum[r][g] += x * v[g];                                                               \
