@@ -127,6 +127,22 @@ def test_any_number_of_threads_gives_the_same_bits(isa, case, by_units, monkeypa
                 np.testing.assert_array_equal(value, trained[name], err_msg=name)
 
 
+@pytest.mark.parametrize("inputs", [3, 700])
+def test_weights_that_are_used_in_parts(packed_isa, inputs, monkeypatch, default_threads):
+    """Blocks of weights larger than a cache, with enough rows to use each part of them for."""
+    problem = random_case(Case(3, 27, inputs, 430))
+    for parameter in problem.parameters.values():
+        parameter /= 10
+    expected = run_reference(problem)
+    found = run(problem)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-9, atol=1e-11, err_msg=name)
+    np.testing.assert_allclose(problem.layer()(problem.x)[0], problem.reference().forward(problem.x)[0], atol=1e-11)
+    forced(monkeypatch, 3, False)
+    for name, value in run(problem).items():
+        np.testing.assert_array_equal(value, found[name], err_msg=name)
+
+
 @pytest.mark.parametrize("by_units", [False, True])
 def test_a_busy_pool_does_not_change_a_bit(by_units, monkeypatch, default_threads):
     problems = [random_case(Case(30, n, 5, 64), seed=n) for n in range(3, 11)]
