@@ -13,9 +13,9 @@ from fastlstm._kernels import cpu
 from fastlstm._kernels.program import Stage
 from fastlstm.layers.base import Array, Index, Layer, check_features
 from fastlstm.layers.direction import Direction
-from fastlstm.layers.dropout import drop, drop_backward
 from fastlstm.layers.inference import PackedDirection, PackedStack, State
 from fastlstm.layers.packing import Packing
+from fastlstm.layers.stack import PlainStack, TrainedStack
 from fastlstm.layers.training import TrainedDirection
 from fastlstm.workspace import Workspace
 
@@ -91,7 +91,7 @@ class LSTM(Layer):
         )
         self.input_shape = ("N", "T", self.input_size)
         gates = 4 * self.hidden_size
-        self._stack: list[list[Direction]] = []
+        stack: list[list[Direction]] = []
         for k in range(self.num_layers):
             inputs = self.input_size if k == 0 else self.directions * self.hidden_size
             suffixes = [f"_l{k}", f"_l{k}_reverse"][: self.directions]
@@ -100,10 +100,12 @@ class LSTM(Layer):
                 self.add("weight_hh" + suffix, (gates, self.hidden_size), partial(init.orthogonal, blocks=4))
                 if bias:
                     self.add("bias" + suffix, (gates,), partial(init.gate_bias, forget_bias=self.forget_bias))
-            self._stack.append([Direction(self._parameters, suffix) for suffix in suffixes])
-        packed = [[PackedDirection(*d.parameters, d.reverse) for d in layer] for layer in self._stack]
+            stack.append([Direction(self._parameters, suffix) for suffix in suffixes])
+        packed = [[PackedDirection(*d.parameters, d.reverse) for d in layer] for layer in stack]
+        trained = [[TrainedDirection(*d.parameters, d.reverse) for d in layer] for layer in stack]
         self._packed = PackedStack(packed, self.hidden_size)
-        self._trained = [[TrainedDirection(*d.parameters, d.reverse) for d in layer] for layer in self._stack]
+        self._trained = TrainedStack(trained, self.input_size, self.hidden_size, self.dropout)
+        self._plain = PlainStack(stack, self.input_size, self.hidden_size, self.dropout)
 
     def output_shape(self, shape: Shape) -> Shape:
         if len(shape) != 3:
@@ -155,108 +157,42 @@ class LSTM(Layer):
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         if tape.carries:
             return self._carry_on(x, tape, training=training, lengths=lengths)
-        if cpu.isa() == "plain":
-            return self.forward_with_state(x, None, tape, training=training, lengths=lengths)[0]
-        if training:
-            return self._train(x, None, None, lengths, tape)
-        return self._infer(x, None, None, lengths, tape)
-
-    def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
-        if tape.notes["trained"]:
-            return self._train_backward(dy, None, None, tape, input_gradient)
-        return self.backward_with_state(dy, None, tape, input_gradient=input_gradient)[0]
+        return self._forward(x, None, None, tape, training=training, lengths=lengths)
 
     def forward_with_state(
         self, x: Array, state: State | None, tape: Workspace, *, training: bool, lengths: Index | None
     ) -> tuple[Array, State]:
         """`forward` from an initial state, None for zeros; also returns the final one."""
         self.build()
-        n, t, _ = x.shape
-        final = self._states("final", n, tape, x.dtype)
-        if cpu.isa() != "plain":
-            work = self._train if training else self._infer
-            return work(x, state, final, lengths, tape), final
-        return self._forward_plain(x, state, final, lengths, tape, training=training), final
+        final = self._states("final", len(x), tape, x.dtype)
+        return self._forward(x, state, final, tape, training=training, lengths=lengths), final
 
-    def _train(
-        self, x: Array, state: State | None, final: State | None, lengths: Index | None, tape: Workspace
+    def _forward(
+        self,
+        x: Array,
+        state: State | None,
+        final: State | None,
+        tape: Workspace,
+        *,
+        training: bool,
+        lengths: Index | None,
     ) -> Array:
-        """The forward pass of training on packed weights."""
+        """The final state is written if there is room for it."""
         self.build()
         x = np.ascontiguousarray(x)  # what another layer gives may be a view
         n, t, _ = x.shape
+        plain = cpu.isa() == "plain"
         packing = self._full_packing(n, t, tape) if lengths is None else Packing(n, t, lengths)
-        tape.notes["packing"], tape.notes["trained"] = packing, True
-        for k, directions in enumerate(self._trained):
-            if k and self.dropout:
-                x = drop(x, self.dropout, tape, f"_l{k}")
-            y = tape.array(f"trained_l{k}", (n, t, self.directions * self.hidden_size), x.dtype)
-            packing.clear_beyond(y)
-            for d, direction in enumerate(directions):
-                place, column, part = k * self.directions + d, d * self.hidden_size, tape.child(f"l{k}_{d}")
-                start = None if state is None else (state[0][place], state[1][place])
-                direction.forward(x, y, column, start, packing, self.checkpoint_every or t, part)
-                if final is not None:
-                    direction.final_state(y, column, (final[0][place], final[1][place]), packing, part)
-            x = y
-        shown = x.view()
-        shown.flags.writeable = False  # the backward pass reads it
-        return shown
+        tape.notes["packing"], tape.notes["plain"] = packing, plain
+        if plain:
+            final = final or self._states("final", n, tape, x.dtype)
+            return self._plain.forward(x, state, final, packing, tape, training=training)
+        if training:
+            return self._trained.forward(x, state, final, packing, self.checkpoint_every or t, tape)
+        return self._infer(x, state, final, packing, tape)
 
-    def _train_backward(
-        self, dy: Array, dstate: State | None, initial: State | None, tape: Workspace, input_gradient: bool
-    ) -> Array | None:
-        """The gradient of x, and into `initial` those of the initial state, if wanted."""
-        packing: Packing = tape.notes["packing"]
-        dy = np.ascontiguousarray(dy)
-        for k, directions in reversed(list(enumerate(self._trained))):
-            dx: Array | None = None
-            if k or input_gradient:
-                width = self.directions * self.hidden_size if k else self.input_size
-                dx = tape.array(f"dx_l{k}", (packing.n, packing.t, width), dy.dtype)
-                packing.clear_beyond(dx)
-            for d, direction in enumerate(directions):
-                place = k * self.directions + d
-                end = None if dstate is None else (dstate[0][place], dstate[1][place])
-                start = None if initial is None else (initial[0][place], initial[1][place])
-                direction.backward(dy, dx, d > 0, end, start, packing, tape.child(f"l{k}_{d}"))
-            if dx is None:
-                return None
-            dy = drop_backward(dx, tape, f"_l{k}") if k and self.dropout else dx
-        return dy
-
-    def _forward_plain(
-        self, x: Array, state: State | None, final: State, lengths: Index | None, tape: Workspace, *, training: bool
-    ) -> Array:
-        n, t, _ = x.shape
-        tape.notes["trained"] = False
-        packing = tape.notes["packing"] = Packing(n, t, lengths)
-        dropping = tape.notes["dropping"] = training and self.dropout > 0
-        packed = packing.pack(x, tape.array("x", (packing.size, self.input_size), x.dtype))
-        for k, directions in enumerate(self._stack):
-            if k and dropping:
-                packed = drop(packed, self.dropout, tape, directions[0].suffix)
-            outputs = []
-            for d, direction in enumerate(directions):
-                place = k * self.directions + d
-                start = None if state is None else (state[0][place], state[1][place])
-                end = final[0][place], final[1][place]
-                part = tape.child(direction.suffix)
-                outputs.append(direction.forward(packed, start, end, packing, part, training=training))
-            packed = outputs[0]
-            if self.bidirectional:
-                width = 2 * self.hidden_size
-                packed = np.concatenate(outputs, axis=1, out=tape.array(f"y_l{k}", (packing.size, width), x.dtype))
-        return packing.unpack(packed, tape.array("y", (n, t, packed.shape[1]), x.dtype))
-
-    def _infer(
-        self, x: Array, state: State | None, final: State | None, lengths: Index | None, tape: Workspace
-    ) -> Array:
-        """`forward_with_state` in inference, on packed weights; the final state is written if there is room for it."""
-        self.build()
-        x = np.ascontiguousarray(x)
-        n, t, _ = x.shape
-        packing = self._full_packing(n, t, tape) if lengths is None else Packing(n, t, lengths)
+    def _infer(self, x: Array, state: State | None, final: State | None, packing: Packing, tape: Workspace) -> Array:
+        """Inference on packed weights."""
         stages, passes, y = self._packed.prepare(x, packing, tape)
         places = self._packed.places(tape)
         for place, (prepared, (direction, part)) in enumerate(zip(passes, places, strict=True)):
@@ -288,33 +224,21 @@ class LSTM(Layer):
             packing = tape.notes["full packing"] = Packing(n, t, None)
         return packing
 
+    def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
+        if tape.notes["plain"]:
+            return self.backward_with_state(dy, None, tape, input_gradient=input_gradient)[0]
+        dy = np.ascontiguousarray(dy)
+        return self._trained.backward(dy, None, None, tape.notes["packing"], tape, wanted=input_gradient)
+
     def backward_with_state(
         self, dy: Array, dstate: State | None, tape: Workspace, *, input_gradient: bool = True
     ) -> tuple[Array | None, State]:
         """`backward` with the gradients of the final state, None for zeros; also returns those of the initial one."""
         packing: Packing = tape.notes["packing"]
         initial = self._states("initial", packing.n, tape, dy.dtype)
-        if tape.notes["trained"]:
-            return self._train_backward(dy, dstate, initial, tape, input_gradient), initial
-        packed = packing.pack(dy, tape.array("dy", (packing.size, dy.shape[2]), dy.dtype))
-        for k, directions in reversed(list(enumerate(self._stack))):
-            wanted = k > 0 or input_gradient
-            inputs = []
-            for d, direction in enumerate(directions):
-                place = k * self.directions + d
-                end = None if dstate is None else (dstate[0][place], dstate[1][place])
-                start = initial[0][place], initial[1][place]
-                part = tape.child(direction.suffix)
-                own = packed[:, d * self.hidden_size : (d + 1) * self.hidden_size]
-                inputs.append(direction.backward(own, end, start, packing, part, wanted=wanted))
-            packed = inputs[0]
-            if self.bidirectional:
-                packed += inputs[1]
-            if k and tape.notes["dropping"]:
-                packed = drop_backward(packed, tape, directions[0].suffix)
-        if not input_gradient:
-            return None, initial
-        return packing.unpack(packed, tape.array("dx", (packing.n, packing.t, self.input_size), dy.dtype)), initial
+        stack = self._plain if tape.notes["plain"] else self._trained
+        dy = np.ascontiguousarray(dy)
+        return stack.backward(dy, dstate, initial, packing, tape, wanted=input_gradient), initial
 
     def _states(self, name: str, n: int, tape: Workspace, dtype: Any) -> State:
         shape = (self.num_layers * self.directions, n, self.hidden_size)
