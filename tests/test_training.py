@@ -276,3 +276,52 @@ def test_ragged_training_in_both_directions_equals_pytorch(torch):
     np.testing.assert_allclose(
         model.layers[1].parameter("weight").value, dense.weight.detach().numpy(), rtol=1e-4, atol=1e-5
     )
+
+
+class Mirror(fl.Layer):
+    """A layer of one's own that gives views: it turns the steps round."""
+
+    input_shape = ("N", "T", "F")
+
+    def output_shape(self, shape):
+        return shape
+
+    def forward(self, x, tape, *, training, lengths):
+        return x[:, ::-1]
+
+    def backward(self, dy, tape, *, input_gradient=True):
+        return dy[:, ::-1]
+
+    def config(self):
+        return {}
+
+
+def test_views_from_other_layers_are_taken(isa):
+    rng = np.random.default_rng(0)
+    x, dy = rng.normal(size=(3, 5, 2)), rng.normal(size=(3, 5, 4))
+    mirrored = fl.Model([Mirror(), fl.LSTM(2, 4, seed=0), Mirror()], dtype="float64")
+    straight = fl.Model([fl.LSTM(2, 4, seed=0)], dtype="float64")
+    found, expected = [], []
+    for model, turn, out in ((mirrored, 1, found), (straight, -1, expected)):
+        tape = model.tape()
+        y = model.forward(x[:, ::turn], tape, training=True)[:, ::turn]
+        out += [
+            y,
+            model.backward(dy[:, ::turn], tape)[:, ::turn],
+            *grads(model),
+            model.predict(x[:, ::turn])[:, ::turn],
+        ]
+    assert_same(found, expected)
+
+
+@pytest.mark.skipif(cpu.isa() == "plain", reason="of the packed kernels")
+def test_a_backward_pass_that_fails_leaves_the_gradients_zero():
+    layer, tape = fl.LSTM(2, 4, seed=0), fl.Workspace(0)
+    x = np.ones((3, 5, 2), np.float32)
+    layer.forward(x, tape, training=True, lengths=None)
+    layer.backward(np.ones((3, 5, 4), np.float32), tape)
+    for parameter in layer.parameters():
+        parameter.zero_grad()
+    with pytest.raises(ValueError, match="sizes or dtypes"):
+        layer.backward(np.ones((3, 5, 4)), tape)
+    assert not any(parameter.grad.any() for parameter in layer.parameters())
