@@ -1,11 +1,9 @@
-"""The command line: ``fastlstm demo`` and ``fastlstm forecast``."""
+"""``fastlstm demo`` and ``fastlstm forecast``: learn from a series, and say how it goes on."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import datasets, plot
-from fastlstm._version import __version__
+from fastlstm.cli.options import Commands, add_output, count
 from fastlstm.forecasting import report
 from fastlstm.forecasting.backtest import Backtest, Forecast
 from fastlstm.forecasting.dates import find_step
@@ -23,12 +21,6 @@ from fastlstm.io.native import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-EXAMPLES = """examples:
-  fastlstm demo
-  fastlstm forecast sales.csv --target sales --horizon 12
-  fastlstm forecast load.csv --target OT --horizon 24 --date date --output load
-"""
 
 FORECAST = """Learn from one column of a CSV file, and forecast its next values.
 
@@ -49,46 +41,23 @@ examples:
 """
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns 0, 1 (the demo did not beat a naive forecast), 2 (an error) or 130 (Ctrl-C)."""
-    options = parser().parse_args(argv)
-    try:
-        if options.output.exists() and not options.output.is_dir():
-            raise ValueError(f"output: expected a folder, got the file {options.output}")
-        return demo(options) if options.command == "demo" else forecast(options)
-    except KeyboardInterrupt:
-        print("\nfastlstm: stopped", file=sys.stderr)
-        return 130
-    except OSError as error:
-        known = error.strerror and error.filename is not None
-        print(f"fastlstm: error: {f'{error.filename}: {error.strerror}' if known else error}", file=sys.stderr)
-        return 2
-    except (ValueError, ImportError, FloatingPointError) as error:
-        print(f"fastlstm: error: {error}", file=sys.stderr)
-        return 2
-
-
-def parser() -> argparse.ArgumentParser:
-    """What the command line understands."""
-    raw = argparse.RawDescriptionHelpFormatter
-    main = argparse.ArgumentParser(
-        "fastlstm", description="LSTM networks on a CPU: forecast a series.", epilog=EXAMPLES, formatter_class=raw
-    )
-    main.add_argument("--version", action="version", version=f"fastlstm {__version__}")
-    commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    demo = commands.add_parser(
+def add(commands: Commands) -> None:
+    """The commands ``demo`` and ``forecast``."""
+    demo_parser = commands.add_parser(
         "demo",
         help="train on a series that comes with fastlstm, and forecast a held-out stretch",
         description="Train on carbon dioxide at Mauna Loa, and forecast the last five years of the data.",
     )
-    forecast = commands.add_parser(
+    demo_parser.set_defaults(run=demo)
+    parser = commands.add_parser(
         "forecast",
         help="forecast a column of your own CSV file",
         description=FORECAST,
         epilog=FORECAST_EXAMPLES,
-        formatter_class=raw,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = forecast.add_argument
+    parser.set_defaults(run=forecast)
+    add = parser.add_argument
     add("file", metavar="FILE", help="a CSV file")
     add("--target", required=True, metavar="COLUMN", help="the column to forecast, by name or by number from 1")
     add("--horizon", required=True, type=count, metavar="N", help="number of steps to forecast")
@@ -98,30 +67,12 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--log", action="store_true", help="work on the logarithm: for positive values whose swings grow with the level"
     )
-    model = forecast.add_argument_group("network and training")
+    model = parser.add_argument_group("network and training")
     model.add_argument("--window", type=count, metavar="N", help="steps that the network sees (default: two seasons)")
     model.add_argument("--hidden", type=count, default=32, metavar="N", help="LSTM units (default: %(default)s)")
     model.add_argument("--epochs", type=count, default=100, metavar="N", help="at most (default: %(default)s)")
-    for command, folder in ((demo, "fastlstm-demo"), (forecast, "fastlstm-forecast")):
-        command.add_argument("--seed", type=seed, default=0, metavar="N", help="same seed, same result (default: 0)")
-        command.add_argument(
-            "--output", type=Path, default=Path(folder), metavar="DIR", help="folder to write to (default: %(default)s)"
-        )
-    return main
-
-
-def count(text: str) -> int:
-    """A whole number from 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
-    return int(text)
-
-
-def seed(text: str) -> int:
-    """A whole number from 0."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text!r}")
-    return int(text)
+    add_output(demo_parser, "fastlstm-demo")
+    add_output(parser, "fastlstm-forecast")
 
 
 def demo(options: argparse.Namespace) -> int:
