@@ -1,5 +1,8 @@
 """What several test modules share."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from fastlstm._kernels import cpu
@@ -23,3 +26,19 @@ def instruction_sets(names):
 
 packed_isa = instruction_sets(["avx512", "avx2", "baseline"])
 isa = instruction_sets(["avx512", "avx2", "baseline", "plain"])
+
+
+@pytest.fixture
+def data_file():
+    """A function from a name to a file of the folder that FASTLSTM_DATA names; the test is skipped without it."""
+
+    def find(name):
+        folder = os.environ.get("FASTLSTM_DATA")
+        if not folder:
+            pytest.skip("FASTLSTM_DATA is not set")
+        path = Path(folder) / name
+        if not path.exists():
+            pytest.skip(f"there is no {path}")
+        return path
+
+    return find
