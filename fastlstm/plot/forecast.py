@@ -1,17 +1,16 @@
-"""Pictures of forecasts, drawn by matplotlib without a display and without its global state."""
+"""Pictures of forecasts."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastlstm.forecasting.backtest import Backtest, Floats, Forecast
+from fastlstm.plot.figure import finish, new_figure
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 TRUTH, FORECAST, FUTURE = "#22272e", "#c8382c", "#1f6fb2"
@@ -102,35 +101,5 @@ def forecast_figure(
         after = steps[end : end + len(future.mean)]
         axes.fill_between(after, future.low, future.high, color=FUTURE, alpha=0.2, lw=0)
         axes.plot(after, future.mean, color=FUTURE, lw=1.8, label="coming steps", zorder=5)
-    _finish(axes, title, label, "step" if dates is None else "")
+    finish(axes, title, label, "step" if dates is None else "")
     return figure
-
-
-def new_figure() -> Figure:
-    """An empty figure with a canvas that needs no display."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError("drawing needs matplotlib: pip install 'fastlstm[plot]'") from None
-    figure = Figure(figsize=(11, 5.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a PNG file."""
-    figure.savefig(path, format="png", dpi=120)
-
-
-def _finish(axes: Axes, title: str, label: str, steps: str) -> None:
-    axes.set_title(title, fontsize=14, loc="left", pad=10)
-    axes.set_ylabel(label, fontsize=12)
-    axes.set_xlabel(steps, fontsize=12)
-    axes.tick_params(labelsize=11)
-    axes.grid(color="#d9dce1", lw=0.6)
-    axes.set_axisbelow(True)
-    axes.margins(x=0.01)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    axes.legend(fontsize=11, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
