@@ -1,10 +1,13 @@
 """Fast LSTM networks on a CPU."""
 
+from fastlstm import callbacks as callbacks
 from fastlstm import io as io
+from fastlstm import schedules as schedules
 from fastlstm._version import __version__ as __version__
 from fastlstm.activations import sigmoid as sigmoid
 from fastlstm.activations import softmax as softmax
 from fastlstm.callbacks import Callback as Callback
+from fastlstm.callbacks import Checkpoint as Checkpoint
 from fastlstm.callbacks import EarlyStopping as EarlyStopping
 from fastlstm.config import show_config as show_config
 from fastlstm.io.native import load as load

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm import _check
 from fastlstm.losses import Loss, step_weights
 from fastlstm.model import Model, Tape
 from fastlstm.workspace import Workspace
@@ -53,8 +54,34 @@ class Batch:
         return dpred
 
 
+class Source:
+    """An array that is read a batch at a time, since it lies in a file, or its windows overlap.
+
+    Parameters
+    ----------
+    array : (N, ...)
+    dtype
+        That batches are converted to.
+    """
+
+    def __init__(self, array: Array, dtype: Any) -> None:
+        self.array, self.dtype = array, np.dtype(dtype)
+        self.shape, self.ndim = array.shape, array.ndim
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    @staticmethod
+    def suits(array: Any) -> bool:
+        """Whether a copy would cost memory that the array itself does not."""
+        if not isinstance(array, np.ndarray) or array.size == 0:
+            return False
+        low, high = np.lib.array_utils.byte_bounds(array)
+        return isinstance(array, np.memmap) or high - low < array.nbytes
+
+
 class Batches:
-    """The data in batches; each time it is walked through is an epoch, which has every sequence once.
+    """The data in batches; an epoch has every sequence once.
 
     A batch of data with lengths ends at its longest sequence. All batches lie in the same buffers: each overwrites the
     one before.
@@ -65,7 +92,7 @@ class Batches:
         All of the sequences.
     batch_size : int
         The last one of an epoch, before they are shuffled, may be smaller.
-    rng : numpy.random.Generator, optional
+    seed : int, optional
         Of a new order in each epoch; None keeps that of the data.
     bucket : bool, default False
         Whether sequences of similar lengths come together.
@@ -80,11 +107,11 @@ class Batches:
         data: Batch,
         batch_size: int,
         *,
-        rng: np.random.Generator | None = None,
+        seed: int | None = None,
         bucket: bool = False,
         trim: bool = True,
     ) -> None:
-        self._data, self._batch_size, self._rng = data, batch_size, rng
+        self._data, self._batch_size, self._seed = data, batch_size, seed
         self._bucket = bucket and data.lengths is not None
         self._steps = data.x.shape[1]
         self._trim = trim and data.lengths is not None
@@ -92,24 +119,30 @@ class Batches:
         self._buffers = Workspace()
         self.size = len(data.x)
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
+        """Batches of an epoch."""
         return -(-self.size // self._batch_size)
 
-    def __iter__(self) -> Iterator[Batch]:
-        for chosen in self.plan():
+    def at(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch, from 1 on; without the first `start` of them."""
+        for chosen in self.plan(epoch)[start:]:
             yield self._batch(chosen)
 
-    def plan(self) -> list[Index]:
+    def plan(self, epoch: int) -> list[Index]:
         """The sequences of each batch of an epoch."""
         n, size, lengths = self.size, self._batch_size, self._data.lengths
-        order = np.arange(n) if self._rng is None else self._rng.permutation(n)
+        # a key of its own: masks and starting values of the same seed come from other numbers
+        seeds = None if self._seed is None else np.random.SeedSequence(self._seed, spawn_key=(2, epoch))
+        rng = None if seeds is None else np.random.default_rng(seeds)
+        order = np.arange(n) if rng is None else rng.permutation(n)
         if self._bucket and lengths is not None:
             for start in range(0, n, POOL * size):
                 pool = order[start : start + POOL * size]
                 pool[...] = pool[np.argsort(lengths[pool], kind="stable")]
         chosen = [order[start : start + size] for start in range(0, n, size)]
-        if self._bucket and self._rng is not None:
-            chosen = [chosen[k] for k in self._rng.permutation(len(chosen))]
+        if self._bucket and rng is not None:
+            chosen = [chosen[k] for k in rng.permutation(len(chosen))]
         return chosen
 
     def _batch(self, chosen: Index) -> Batch:
@@ -127,11 +160,15 @@ class Batches:
             self._take("weights", data.weights, chosen, steps if self._per_step else None),
         )
 
-    def _take(self, name: str, source: Array, chosen: Index, steps: int | None) -> Array:
+    def _take(self, name: str, source: Array | Source, chosen: Index, steps: int | None) -> Array:
         """The chosen rows of source, up to so many steps."""
         cut = steps is not None and steps < self._steps
         shape = source.shape[1:] if not cut else (steps, *source.shape[2:])
         out = buffer(self._buffers, name, (len(chosen), *shape), source.dtype)
+        if isinstance(source, Source):
+            rows = source.array[chosen, :steps] if cut else source.array[chosen]
+            np.copyto(out, rows, casting="unsafe")
+            return out
         if not cut:
             # clip: nothing is outside, and with another mode NumPy would write to a buffer of its own first
             return np.take(source, chosen, axis=0, out=out, mode="clip")
@@ -140,23 +177,76 @@ class Batches:
         return out
 
 
-def as_data(model: Model, loss: Any, x: Any, y: Any, lengths: Any, weight: Any) -> Batch:
+def as_data(model: Model, loss: Any, x: Any, y: Any, lengths: Any, weight: Any, class_weight: Any = None) -> Batch:
     """All of the data, checked before anything is done with it."""
-    x, lengths = model.as_input(x, lengths)
+    x = as_inputs(model, x)
+    lengths = _check.lengths_of(lengths, *x.shape[:2])
     sizes = {"N": x.shape[0], "T": x.shape[1], "F": x.shape[-1]}
     shape = tuple(sizes.get(size, size) if isinstance(size, str) else size for size in model.output_shape)
     weights = step_weights(weight, shape[:-1], model.dtype, "sample_weight")
     if lengths is not None and len(shape) == 3:
         weights = weights * (np.arange(shape[1]) < lengths[:, None])  # nothing beyond the end of a sequence
+    if class_weight is not None:
+        weights = weights * weights_of_classes(class_weight, y, shape, weights != 0).astype(model.dtype)
     if not weights.any():
         raise ValueError("sample_weight: expected at least one real step with a weight above 0, got none")
-    if isinstance(loss, Loss):
-        y = loss.as_target(y, shape, weights != 0, model.dtype, "y")
-    else:
+    return Batch(x, as_targets(model, loss, y, shape, weights), lengths, weights)
+
+
+def as_inputs(model: Model, x: Any) -> Any:
+    """x as the model takes it, or a source of it that has been checked a part at a time."""
+    if not Source.suits(x):
+        return model.as_input(x)[0]
+    _check.shape_of(x, "x", model.input_shape)
+    for part in parts(len(x), x[0].size):
+        converted = model.as_input(x[part])[0]
+    return Source(x, converted.dtype)
+
+
+def as_targets(model: Model, loss: Any, y: Any, shape: tuple[int, ...], weights: Array) -> Any:
+    """y as the loss takes it, or a source of it."""
+    if not isinstance(loss, Loss):
         y = np.asarray(y)
-        if y.ndim == 0 or len(y) != len(x):
-            raise ValueError(f"y: expected {len(x)} targets, one for each sequence of x, got shape {y.shape}")
-    return Batch(x, np.ascontiguousarray(y), lengths, weights)
+        if y.ndim == 0 or len(y) != shape[0]:
+            raise ValueError(f"y: expected {shape[0]} targets, one for each sequence of x, got shape {y.shape}")
+        return np.ascontiguousarray(y)
+    if not Source.suits(y) or len(y) != shape[0]:
+        return loss.as_target(y, shape, weights != 0, model.dtype, "y")
+    for part in parts(len(y), y[0].size):
+        seen = weights[part] != 0
+        converted = loss.as_target(y[part], (len(seen), *shape[1:]), seen, model.dtype, "y")
+    return Source(y, converted.dtype)
+
+
+def parts(n: int, size: int, most: int = 1 << 22) -> Iterator[slice]:
+    """Slices of n rows of this size, of about `most` numbers each."""
+    rows = max(1, most // max(1, size))
+    for start in range(0, n, rows):
+        yield slice(start, min(start + rows, n))
+
+
+def weights_of_classes(class_weight: Any, y: Any, shape: tuple[int, ...], seen: Array) -> Array:
+    """What each step counts by the class of its target, (N,) or (N, T)."""
+    labels = np.asarray(y)
+    if labels.shape == (*shape[:-1], 1):
+        labels = labels[..., 0]
+    if labels.shape != shape[:-1]:
+        raise ValueError(f"class_weight: expected y to hold one class for each {shape[:-1]}, got shape {labels.shape}")
+    classes = np.unique(labels[seen])
+    if isinstance(class_weight, str):
+        if class_weight != "balanced":
+            raise ValueError(f"class_weight: expected a dict or 'balanced', got {class_weight!r}")
+        counts = [np.count_nonzero(labels[seen] == c) for c in classes]
+        class_weight = {c: sum(counts) / (len(counts) * count) for c, count in zip(classes, counts, strict=True)}
+    if not isinstance(class_weight, Mapping):
+        raise TypeError(f"class_weight: expected a dict or 'balanced', got {class_weight!r}")
+    out = np.ones(labels.shape)
+    for c, weight in class_weight.items():
+        out[labels == c] = _check.number(weight, f"class_weight of {c!r}", 0)
+    strange = set(class_weight) - set(classes.tolist())
+    if strange:
+        raise ValueError(f"class_weight: expected some of the classes {classes.tolist()}, got {sorted(strange)[0]!r}")
+    return out
 
 
 def buffer(workspace: Workspace, name: str, shape: tuple[Any, ...], dtype: np.dtype[Any]) -> Array:

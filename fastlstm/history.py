@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,13 @@ class History(Mapping[str, list[float]]):
     def add(self, logs: dict[str, float]) -> None:
         for name, value in logs.items():
             self._figures.setdefault(name, []).append(value)
+
+    def figures(self) -> dict[str, list[float]]:
+        """A copy of all figures, for `restore`."""
+        return {name: list(values) for name, values in self._figures.items()}
+
+    def restore(self, figures: dict[str, list[float]]) -> None:
+        self._figures = {name: list(values) for name, values in figures.items()}
 
     @property
     def epochs(self) -> int:
@@ -48,6 +56,12 @@ class Averages:
     def add(self, sums: list[float], counts: list[float]) -> None:
         self._sums[0] += sums
         self._sums[1] += counts
+
+    def state(self) -> dict[str, Any]:
+        return {"sums": self._sums.copy()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._sums = state["sums"].copy()
 
     def means(self) -> dict[str, float]:
         return dict(zip(self._names, (self._sums[0] / self._sums[1]).tolist(), strict=True))

@@ -45,6 +45,16 @@ class Tape:
         self.recorded: Recorded | None = None
         self.program: Program | None = None
 
+    def state(self) -> dict[str, Any]:
+        """What the next pass depends on but the parameters: where the dropout masks are, and a running state."""
+        return {"rows": self.rows, "workspaces": [workspace.state() for workspace in self.workspaces]}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` of another tape gave."""
+        self.rows = state["rows"]
+        for workspace, part in zip(self.workspaces, state["workspaces"], strict=True):
+            workspace.restore(part)
+
 
 @dataclass(slots=True)
 class Recorded:

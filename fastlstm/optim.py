@@ -64,6 +64,18 @@ class Optimizer:
         for parameter in parameters:
             parameter.touch()
 
+    def snapshot(self) -> dict[str, Any]:
+        """All that the next step depends on but the parameters."""
+        return {"type": type(self).__name__, "lr": self.lr, "steps": self.steps, "slots": self.state}
+
+    def restore(self, parameters: Sequence[Parameter], snapshot: dict[str, Any]) -> None:
+        """Go on from what `snapshot` gave, with these parameters."""
+        if snapshot["type"] != type(self).__name__:
+            raise ValueError(f"optimizer: expected {snapshot['type']}, got {type(self).__name__}")
+        self.lr, self.steps, self._blocks = snapshot["lr"], snapshot["steps"], None
+        self.state = [{name: array.copy() for name, array in slots.items()} for slots in snapshot["slots"]]
+        self._parameters = list(parameters) if self.state else []
+
     def _update_each(self, scale: float) -> None:
         for parameter, slots in zip(self._parameters, self.state, strict=True):
             if scale != 1:
@@ -185,6 +197,14 @@ def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
         for blocks in _grads(parameters):
             blocks.update(kernels.SCALE, (), max_norm / norm)
     return norm
+
+
+def clip_grad_value(parameters: Iterable[Parameter], max_value: float) -> None:
+    """Cut every number of all gradients to -max_value and max_value (Graves 2013)."""
+    max_value = _check.number(max_value, "max_value", 0)
+    for parameter in parameters:
+        grad = parameter.grad
+        np.clip(grad, -max_value, max_value, out=grad)
 
 
 def _grads(parameters: Iterable[Parameter]) -> list[kernels.Blocks]:

@@ -67,7 +67,7 @@ class Window(Batch):
 
 
 class Windows:
-    """Windows of a sequence that is cut into streams of equal lengths; each time it is walked through is an epoch.
+    """Windows of a sequence that is cut into streams of equal lengths; an epoch walks through all of them.
 
     Stream b holds the steps from b·S on, S = L // batch_size; the last L - S·batch_size are left out. All windows have
     `window` steps but the last one, which has what is left of S. They lie in the same buffers, one after the other.
@@ -98,14 +98,17 @@ class Windows:
         """(L, ...) to (B, S, ...)."""
         return array[: self.size].reshape(self._streams, self._steps, *array.shape[1:])
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
+        """Windows of an epoch."""
         return -(-self._steps // self._window)
 
-    def __iter__(self) -> Iterator[Window]:
-        for start in range(0, self._steps, self._window):
-            yield self._at(slice(start, min(start + self._window, self._steps)))
+    def at(self, epoch: int, start: int = 0) -> Iterator[Window]:
+        """The windows of an epoch, all alike, without the first `start` of them."""
+        for first in range(start * self._window, self._steps, self._window):
+            yield self._cut_out(slice(first, min(first + self._window, self._steps)))
 
-    def _at(self, part: slice) -> Window:
+    def _cut_out(self, part: slice) -> Window:
         begins, x = self._begins[:, part], self._x[:, part]
         y, weights = self._copy("y", self._y[:, part]), self._copy("weights", self._weights[:, part])
         share = (part.stop - part.start) / self._steps

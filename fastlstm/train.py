@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastlstm import _check, losses, metrics
-from fastlstm._kernels import rows
-from fastlstm.batches import Batch, Batches, as_data
-from fastlstm.callbacks import Callback, Progress, ProgressBar
-from fastlstm.history import Averages
+from fastlstm.batches import Batches, as_data
+from fastlstm.callbacks import Callback, ProgressBar
+from fastlstm.feed import Feed
 from fastlstm.history import History as History
-from fastlstm.losses import Loss
-from fastlstm.model import Model, Tape
-from fastlstm.optim import Adam, Optimizer, grad_norm
-from fastlstm.sequence import Windows, as_windows
-
-Array = NDArray[Any]
+from fastlstm.loop import Limits, Loop, Source
+from fastlstm.model import Model
+from fastlstm.objective import Objective
+from fastlstm.optim import Adam, Optimizer
+from fastlstm.resume import PathLike, Run
+from fastlstm.sequence import as_windows
+from fastlstm.snapshot import State
 
 
 class Trainer:
@@ -34,6 +34,11 @@ class Trainer:
     optimizer : Optimizer, default Adam()
     clip_norm : float, optional
         Largest norm of the gradient, all parameters together.
+    clip_value : float, optional
+        Largest number in the gradient; it is cut before its norm is.
+    accumulate : int, default 1
+        Batches whose gradients are added up for one step of the optimizer: as if they were one batch, but for the
+        memory that would take. The last step of an epoch may have fewer.
     metrics : names or functions
         Reported beside the loss, see `fastlstm.metrics`.
     callbacks : Callbacks
@@ -41,7 +46,9 @@ class Trainer:
     Attributes
     ----------
     history : History
-        Of the last `fit` or `fit_sequence`, also of one that was interrupted.
+        Of the last training, also of one that was interrupted.
+    interrupted : bool
+        Whether Ctrl-C has ended it.
 
     Examples
     --------
@@ -60,6 +67,8 @@ class Trainer:
         loss: Any,
         optimizer: Optimizer | None = None,
         clip_norm: float | None = None,
+        clip_value: float | None = None,
+        accumulate: int = 1,
         metrics: Sequence[Any] = (),
         callbacks: Iterable[Callback] = (),
     ) -> None:
@@ -71,12 +80,15 @@ class Trainer:
         self.loss = losses.get(loss)
         self.optimizer = optimizer if optimizer is not None else Adam()
         self.clip_norm = None if clip_norm is None else _check.number(clip_norm, "clip_norm", 0)
+        self.clip_value = None if clip_value is None else _check.number(clip_value, "clip_value", 0)
+        self.accumulate = _check.positive_int(accumulate, "accumulate")
         self.metrics = named_metrics(_check.items(metrics, "metrics", "names or functions"))
         self.callbacks = _check.items(callbacks, "callbacks", "callbacks")
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
                 raise TypeError(f"callbacks: expected objects of Callback, got {callback!r}")
         self.history = History()
+        self.interrupted = False
         self._fits = 0
 
     def fit(
@@ -89,16 +101,21 @@ class Trainer:
         validation: tuple[Any, ...] | None = None,
         lengths: Any = None,
         sample_weight: Any = None,
+        class_weight: Any = None,
         shuffle: bool = True,
         bucket: bool = False,
         seed: int | None = None,
         progress: bool | None = None,
+        resume: PathLike | None = None,
     ) -> History:
         """Train for some epochs.
+
+        Ctrl-C ends the training after the current step; the model keeps what it has learned (`interrupted`).
 
         Parameters
         ----------
         x : (N, T, F) numbers, or (N, T) tokens
+            What lies in a file (`numpy.memmap`), or is a view whose windows overlap, is read a batch at a time.
         y : array
             Targets in the shape of the model's output; for `softmax_cross_entropy` whole numbers without its last axis.
         epochs, batch_size : int
@@ -109,6 +126,9 @@ class Trainer:
             batch is cut to its longest sequence.
         sample_weight : (N,) or (N, T), optional
             What each sequence or step counts.
+        class_weight : dict, or "balanced", optional
+            What each class counts, by its number; "balanced" lets all count the same together. It multiplies
+            sample_weight; classes that are not named count 1.
         shuffle : bool
             Whether the sequences come in a new order in each epoch.
         bucket : bool
@@ -119,25 +139,81 @@ class Trainer:
             goes the same way, and so does the second, but another one than the first.
         progress : bool, optional
             Whether a bar is shown; None shows one on a terminal.
+        resume : folder, optional
+            Where the training writes its state, by default once a minute (a `Checkpoint` of this folder among the
+            callbacks says how often), and goes on from if there is one, to the same bits as if it had never been
+            interrupted: call again what was interrupted. More epochs than before go on with a training that had ended.
 
         Raises
         ------
         FloatingPointError
-            If the loss or the gradient is no longer finite; the parameters are those before that step.
+            If the loss or the gradient is no longer finite: it says at which step, in which layer, and what to try. The
+            parameters are the last ones that were good.
         """
         epochs, batch_size = _check.positive_int(epochs, "epochs"), _check.positive_int(batch_size, "batch_size")
         shuffle, bucket, seed = _check.flag(shuffle, "shuffle"), _check.flag(bucket, "bucket"), _check.seed_of(seed)
         if bucket and lengths is None:
             raise ValueError("bucket: expected lengths with bucket=True, got none")
-        data = as_data(self.model, self.loss, x, y, lengths, sample_weight)
+        run = Run(resume)
+        data = as_data(self.model, self.loss, x, y, lengths, sample_weight, class_weight)
         held_out = None
         if validation is not None:
             parts = as_data(self.model, self.loss, *parts_of(validation, "lengths"), None)
             held_out = Batches(parts, batch_size, trim=self._trims)
-        seed = self._seed_of_fit(seed)
-        rng = np.random.default_rng(seed) if shuffle else None
-        batches = Batches(data, batch_size, rng=rng, bucket=bucket, trim=self._trims)
-        return self._fit(epochs, batches, held_out, (self.model.tape(seed), self.model.tape()), progress)
+        seed = self._seed_of_fit(seed, run.state)
+        batches = Batches(data, batch_size, seed=seed if shuffle else None, bucket=bucket, trim=self._trims)
+        return self._fit(epochs, batches, held_out, seed, run, progress)
+
+    def fit_batches(
+        self,
+        batches: Any,
+        *,
+        epochs: int,
+        batches_per_epoch: int | None = None,
+        validation: Any = None,
+        seed: int | None = None,
+        progress: bool | None = None,
+        resume: PathLike | None = None,
+    ) -> History:
+        """Train on batches that come from elsewhere: a generator, files, data larger than memory.
+
+        Parameters
+        ----------
+        batches : iterable of (x, y), (x, y, lengths) or (x, y, lengths, weight); or a function
+            Walked through once in each epoch. A function of the epoch, from 1 on, or an object with a method
+            ``at(epoch)`` (as those of `fastlstm.data`), gives the batches of that epoch: a training that is resumed
+            then finds the same ones again. An iterator goes on from epoch to epoch.
+        epochs : int
+        batches_per_epoch : int, optional
+            By default ``len(batches)``, or all that come; schedules that look at the end of the training need it.
+        validation : (x, y), (x, y, lengths), or as batches, optional
+            Evaluated after each epoch: ``val_loss``.
+        seed : int, optional
+            Of the dropout masks.
+        progress, resume
+            As in `fit`; those batches of the interrupted epoch that had been learned from are passed over.
+
+        Examples
+        --------
+        >>> import fastlstm as fl, numpy as np
+        >>> def batches(epoch):
+        ...     rng = np.random.default_rng(epoch)
+        ...     for _ in range(20):
+        ...         x = rng.normal(size=(16, 5, 1))
+        ...         yield x, x.sum(1)
+        >>> model = fl.Model([fl.LSTM(1, 8), fl.Last(), fl.Dense(8, 1)], seed=0)
+        >>> history = fl.Trainer(model, "mse", fl.Adam(0.01)).fit_batches(batches, epochs=10)
+        >>> history["loss"][-1] < 0.2 * history["loss"][0]
+        True
+        """
+        epochs, seed, run = _check.positive_int(epochs, "epochs"), _check.seed_of(seed), Run(resume)
+        feed = Feed(self.model, self.loss, batches, batches_per_epoch)
+        held_out: Source | None = None
+        if isinstance(validation, tuple | list) and len(validation) in (2, 3) and not isinstance(validation[0], tuple):
+            held_out = Batches(as_data(self.model, self.loss, *parts_of(validation, "lengths"), None), 256)
+        elif validation is not None:
+            held_out = Feed(self.model, self.loss, validation, name="validation")
+        return self._fit(epochs, feed, held_out, self._seed_of_fit(seed, run.state), run, progress)
 
     def fit_sequence(
         self,
@@ -152,6 +228,7 @@ class Trainer:
         validation: tuple[Any, ...] | None = None,
         seed: int | None = None,
         progress: bool | None = None,
+        resume: PathLike | None = None,
     ) -> History:
         """Train on one long sequence, a window after the other: truncated back-propagation through time.
 
@@ -178,7 +255,7 @@ class Trainer:
             A sequence that is evaluated after each epoch, with the same window and batch_size: ``val_loss``.
         seed : int, optional
             Of the dropout masks, as in `fit`.
-        progress : bool, optional
+        progress, resume
             As in `fit`.
 
         Raises
@@ -197,14 +274,14 @@ class Trainer:
         >>> history["loss"][-1] < 0.1 * history["loss"][0]
         True
         """
-        epochs, seed = _check.positive_int(epochs, "epochs"), _check.seed_of(seed)
+        epochs, seed, run = _check.positive_int(epochs, "epochs"), _check.seed_of(seed), Run(resume)
         windows = as_windows(self.model, self.loss, x, y, starts, sample_weight, window, batch_size)
         held_out = None
         if validation is not None:
             parts = parts_of(validation, "starts")
             held_out = as_windows(self.model, self.loss, *parts, None, window, batch_size)
-        tapes = self.model.tape(self._seed_of_fit(seed), carry=True), self.model.tape(carry=True)
-        return self._fit(epochs, windows, held_out, tapes, progress)
+        seed = self._seed_of_fit(seed, run.state)
+        return self._fit(epochs, windows, held_out, seed, run, progress, carry=True)
 
     def evaluate(
         self, x: Any, y: Any, *, batch_size: int = 256, lengths: Any = None, sample_weight: Any = None
@@ -212,7 +289,7 @@ class Trainer:
         """Loss and metrics over all of x and y, without training."""
         data = as_data(self.model, self.loss, x, y, lengths, sample_weight)
         batches = Batches(data, _check.positive_int(batch_size, "batch_size"), trim=self._trims)
-        return self._evaluate(batches, self.model.tape())
+        return self._objective.evaluate(batches.at(1), self.model.tape())
 
     def evaluate_sequence(
         self, x: Any, y: Any, *, window: int = 256, batch_size: int = 1, starts: Any = None, sample_weight: Any = None
@@ -223,7 +300,15 @@ class Trainer:
         is faster, but each begins from a zero state, and up to batch_size - 1 steps are left out.
         """
         windows = as_windows(self.model, self.loss, x, y, starts, sample_weight, window, batch_size)
-        return self._evaluate(windows, self.model.tape(carry=True))
+        return self._objective.evaluate(windows.at(1), self.model.tape(carry=True))
+
+    @property
+    def _objective(self) -> Objective:
+        return Objective(self.model, self.loss, self.metrics)
+
+    @property
+    def _limits(self) -> Limits:
+        return Limits(self.clip_norm, self.clip_value, self.accumulate)
 
     @property
     def _trims(self) -> bool:
@@ -231,9 +316,13 @@ class Trainer:
         shape = self.model.output_shape
         return self.model.input_shape[1] == "T" and (len(shape) == 2 or shape[1] == "T")
 
-    def _seed_of_fit(self, seed: int | None) -> int:
-        """The seed, or one that depends on how many fits there were."""
-        if seed is None:
+    def _seed_of_fit(self, seed: int | None, state: State | None) -> int:
+        """The seed, that of the interrupted training, or one that depends on how many fits there were."""
+        if state is not None:
+            if seed not in (None, state["seed"]):
+                raise ValueError(f"seed: expected {state['seed']}, that of the interrupted training, got {seed}")
+            seed = int(state["seed"])
+        elif seed is None:
             seed = int(np.random.SeedSequence(0, spawn_key=(self._fits,)).generate_state(1)[0])
         self._fits += 1
         return seed
@@ -241,101 +330,25 @@ class Trainer:
     def _fit(
         self,
         epochs: int,
-        batches: Batches | Windows,
-        held_out: Batches | Windows | None,
-        tapes: tuple[Tape, Tape],
+        batches: Source,
+        held_out: Source | None,
+        seed: int,
+        run: Run,
         progress: bool | None,
+        *,
+        carry: bool = False,
     ) -> History:
-        """The loop, with a tape to train over and one to evaluate over."""
-        state = Progress(epochs, len(batches), batches.size, self.model.parameters(), batches.unit)
-        callbacks = self.callbacks if progress is False else [*self.callbacks, ProgressBar(always=progress is True)]
-        history = self.history = History()
-        call(callbacks, "on_fit_begin", state)
-        try:
-            for state.epoch in range(1, epochs + 1):
-                state.logs = self._train_epoch(batches, tapes[0], state, callbacks)
-                if held_out is not None:
-                    logs = self._evaluate(held_out, tapes[1])
-                    state.logs.update({"val_" + name: value for name, value in logs.items()})
-                state.loss = state.logs["loss"]
-                history.add(state.logs)
-                call(callbacks, "on_epoch_end", state)
-                if state.stop:
-                    break
-        finally:
-            call(callbacks, "on_fit_end", state)
-        return history
-
-    def _train_epoch(
-        self, batches: Batches | Windows, tape: Tape, state: Progress, callbacks: list[Callback]
-    ) -> dict[str, float]:
-        figures = Averages(self._names)
-        for state.batch, batch in enumerate(batches, start=1):
-            state.sequences = batch.size
-            state.loss = self._step(batch, tape, figures, state)
-            call(callbacks, "on_batch_end", state)
-            if state.stop:
-                break
-        for name, parameter in self.model.named_parameters().items():
-            if rows.first_nonfinite(parameter.value.reshape(-1)) >= 0:
-                raise FloatingPointError(
-                    f"{name} is no longer finite after epoch {state.epoch}; try a smaller learning rate or clip_norm"
-                )
-        return figures.means()
-
-    def _step(self, batch: Batch, tape: Tape, figures: Averages, state: Progress) -> float:
-        pred = self._forward(batch, tape, training=True)
-        if pred is None:
-            self._count(figures, 0.0, batch)
-            return 0.0
-        value, dpred = self._loss(pred, batch, tape)
-        where = f"in epoch {state.epoch}, batch {state.batch}; try a smaller learning rate or clip_norm"
-        if not np.isfinite(value):
-            raise FloatingPointError(f"the loss is {value} {where}")
-        self.model.zero_grad()
-        self.model.backward(batch.gradient(dpred), tape, input_gradient=False)
-        norm = grad_norm(state.parameters)
-        if not np.isfinite(norm):
-            raise FloatingPointError(f"the norm of the gradient is {norm} {where}")
-        largest = np.inf if self.clip_norm is None else self.clip_norm
-        self.optimizer.step(state.parameters, largest / norm if norm > largest else 1.0)
-        self._count(figures, value, batch, pred)
-        return value
-
-    def _evaluate(self, batches: Batches | Windows, tape: Tape) -> dict[str, float]:
-        figures = Averages(self._names)
-        for batch in batches:
-            pred = self._forward(batch, tape, training=False)
-            value = 0.0 if pred is None else self._loss(pred, batch, tape)[0]
-            self._count(figures, value, batch, pred)
-        return figures.means()
-
-    def _loss(self, pred: Array, batch: Batch, tape: Tape) -> tuple[float, Array]:
-        """The loss and its gradient; `as_data` has checked what a `Loss` wants."""
-        if isinstance(self.loss, Loss) and pred.flags.c_contiguous:
-            return self.loss.prepared(pred, batch.y, batch.weights, tape.loss)
-        return self.loss(pred, batch.y, batch.weights)
-
-    def _forward(self, batch: Batch, tape: Tape, *, training: bool) -> Array | None:
-        """Predictions; None where nothing counts, though a running state goes on all the same."""
-        counts = batch.weights.any()
-        pred = batch.forward(self.model, tape, training=training) if counts or tape.carries else None
-        return pred if counts else None
-
-    def _count(self, figures: Averages, value: float, batch: Batch, pred: Array | None = None) -> None:
-        """Add the figures of a batch; one whose weights are all zero has no predictions."""
-        counted = float(batch.weights.sum(dtype=np.float64))
-        total = of = counted
-        if isinstance(self.loss, Loss):
-            total = of = self.loss.normaliser(batch.weights)
-            if self.loss.time == "sum":  # a sequence that comes in parts counts once
-                of = total * batch.share
-        measured = [0.0 if pred is None else metric(pred, batch.y, batch.weights) for _, metric in self.metrics]
-        figures.add([value * total, *(m * counted for m in measured)], [of] + [counted] * len(measured))
-
-    @property
-    def _names(self) -> list[str]:
-        return ["loss", *(name for name, _ in self.metrics)]
+        tapes = self.model.tape(seed, carry=carry), self.model.tape(carry=carry)
+        callbacks = [*self.callbacks, *run.callbacks(self.callbacks)]
+        if progress is not False:
+            callbacks.append(ProgressBar(always=progress is True))
+        loop = Loop(self._objective, self.optimizer, self._limits, callbacks, batches, held_out, tapes, epochs, seed)
+        self.history = loop.history
+        loop.run(run.state)
+        self.interrupted = loop.progress.interrupted
+        if self.interrupted:
+            print(run.word(loop.progress, callbacks), file=sys.stderr)
+        return self.history
 
 
 def parts_of(validation: Any, third: str) -> tuple[Any, Any, Any]:
@@ -352,8 +365,3 @@ def named_metrics(chosen: Sequence[Any]) -> list[tuple[str, Callable[..., float]
         if names.count(name) > 1:
             raise ValueError(f"metrics: expected names of their own, got {name!r} twice")
     return named
-
-
-def call(callbacks: Iterable[Callback], hook: str, progress: Progress) -> None:
-    for callback in callbacks:
-        getattr(callback, hook)(progress)

@@ -37,6 +37,9 @@ class Workspace:
     ----------
     notes : dict
         What forward wants backward to know.
+    lasting : dict
+        What a pass wants the next one to know: the key of the dropout masks, a running state. A training that goes on
+        after an interruption finds it as it was (`state`), so it holds only numbers, arrays and tuples of arrays.
     rng : numpy.random.Generator
         Source of the dropout masks.
     carries : bool, default False
@@ -45,6 +48,7 @@ class Workspace:
 
     def __init__(self, seed: int | np.random.SeedSequence | None = None, carries: bool = False) -> None:
         self.notes: dict[str, Any] = {}
+        self.lasting: dict[str, Any] = {}
         self.carries = carries
         self._seed = seed
         self._buffers: dict[str, NDArray[Any]] = {}
@@ -73,6 +77,20 @@ class Workspace:
         if name not in self._children:
             self._children[name] = type(self)(self._seeds.spawn(1)[0], self.carries)
         return self._children[name]
+
+    def state(self) -> dict[str, Any]:
+        """What lasts, here and in the children."""
+        children = {name: child.state() for name, child in self._children.items()}
+        return {"lasting": dict(self.lasting), "children": {name: state for name, state in children.items() if state}}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self.lasting = {
+            name: tuple(np.array(part) for part in value) if isinstance(value, list | tuple) else value
+            for name, value in state["lasting"].items()
+        }
+        for name, child in state["children"].items():
+            self.child(name).restore(child)
 
     @cached_property
     def _seeds(self) -> np.random.SeedSequence:

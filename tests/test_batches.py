@@ -18,8 +18,7 @@ def ragged(n=230, seed=0):
 def batches(n=230, size=8, bucket=True, seed=None, trim=True, per_step=True):
     x, y, lengths = ragged(n)
     weights = (np.arange(T) < lengths[:, None]).astype(float) if per_step else np.ones(n)
-    rng = None if seed is None else np.random.default_rng(seed)
-    return Batches(Batch(x, y if per_step else y[:, 0], lengths, weights), size, rng=rng, bucket=bucket, trim=trim)
+    return Batches(Batch(x, y if per_step else y[:, 0], lengths, weights), size, seed=seed, bucket=bucket, trim=trim)
 
 
 def tagger(dtype="float64"):
@@ -31,10 +30,10 @@ def tagger(dtype="float64"):
 @pytest.mark.parametrize("n", [1, 8, 230, 8 * 50 * 2 + 3])
 def test_every_sequence_comes_once_an_epoch(n, seed, bucket):
     source = batches(n, bucket=bucket, seed=seed)
-    for _ in range(2):
-        plan = source.plan()
+    for epoch in (1, 2):
+        plan = source.plan(epoch)
         np.testing.assert_array_equal(np.sort(np.concatenate(plan)), np.arange(n))
-        assert len(plan) == len(source)
+        assert len(plan) == source.count
         assert sorted(map(len, plan))[1:] == [8] * (len(plan) - 1)
 
 
@@ -43,8 +42,8 @@ def test_every_sequence_comes_once_an_epoch(n, seed, bucket):
 @pytest.mark.parametrize("seed", [None, 0])
 def test_a_batch_holds_what_the_data_holds(seed, per_step, trim):
     source = batches(seed=seed, trim=trim, per_step=per_step)
-    data, plan = source._data, batches(seed=seed).plan()
-    for chosen, batch in zip(plan, source, strict=True):
+    data, plan = source._data, batches(seed=seed).plan(1)
+    for chosen, batch in zip(plan, source.at(1), strict=True):
         lengths = data.lengths[chosen]
         longest = lengths.max() if trim else T
         np.testing.assert_array_equal(batch.x, data.x[chosen, :longest])
@@ -60,7 +59,7 @@ def test_a_batch_holds_what_the_data_holds(seed, per_step, trim):
 
 def test_similar_lengths_share_a_batch_and_batches_come_in_any_order():
     def steps(**options):
-        return [batch.x.shape[0] * batch.x.shape[1] for batch in batches(seed=0, **options)]
+        return [batch.x.shape[0] * batch.x.shape[1] for batch in batches(seed=0, **options).at(1)]
 
     real = batches()._data.lengths.sum()
     assert sum(steps(bucket=True)) < 1.1 * real < 1.5 * real < sum(steps(bucket=False))
@@ -72,12 +71,12 @@ def test_batches_lie_in_the_same_buffers():
     places = {
         (name, getattr(batch, name).ctypes.data)
         for _ in range(2)
-        for batch in batches(n=229, seed=0, trim=False)
+        for batch in batches(n=229, seed=0, trim=False).at(1)
         for name in ("x", "y", "weights")
     }
     source = batches(n=229, seed=0)
-    list(source)  # the buffers grow to the longest batch
-    trimmed = {(name, getattr(batch, name).ctypes.data) for batch in source for name in ("x", "y", "weights")}
+    list(source.at(1))  # the buffers grow to the longest batch
+    trimmed = {(name, getattr(batch, name).ctypes.data) for batch in source.at(1) for name in ("x", "y", "weights")}
     assert len(places) == 2 * 3
     assert len(trimmed) == 3
 

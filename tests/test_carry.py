@@ -84,9 +84,9 @@ def test_the_running_state_stays_in_its_place():
     m, x = model("float32"), numbers(3, 4, 3).astype("f4")
     tape = m.tape(carry=True)
     m.forward(x, tape, training=True)
-    before = [part.ctypes.data for part in tape.workspaces[1].notes["running"]]
+    before = [part.ctypes.data for part in tape.workspaces[1].lasting["running"]]
     m.forward(x, tape, training=True)
-    assert [part.ctypes.data for part in tape.workspaces[1].notes["running"]] == before
+    assert [part.ctypes.data for part in tape.workspaces[1].lasting["running"]] == before
 
 
 def test_what_cannot_be_carried_says_so():

@@ -103,7 +103,7 @@ def test_the_key_and_the_count_are_enough_to_go_on():
     tape, resumed = Workspace(3), Workspace(99)
     for _ in range(3):
         drop(x, 0.5, tape)
-    resumed.notes.update(key=tape.notes["key"], calls=tape.notes["calls"])
+    resumed.lasting.update(key=tape.lasting["key"], calls=tape.lasting["calls"])
     np.testing.assert_array_equal(drop(x, 0.5, resumed), drop(x, 0.5, tape))
 
 

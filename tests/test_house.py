@@ -29,14 +29,25 @@ MAY_IMPORT = {
     "metrics": LEAVES,
     "data": LEAVES,
     "datasets": set(),
-    "callbacks": {"_check", "parameter"},
+    "files": set(),
+    "snapshot": {"files"},
+    "callbacks": {"_check", "parameter", "optim", "files", "snapshot", "callbacks"},
+    "schedules": {"_check", "callbacks"},
     "stream": LEAVES | {"layers", "threads"},
     "model": LEAVES | {"layers", "stream", "threads"},
     "history": set(),
     "batches": LEAVES | {"model", "losses"},
     "sequence": LEAVES | {"model", "losses", "batches"},
-    "train": LEAVES | {"model", "losses", "metrics", "optim", "callbacks", "history", "batches", "sequence"},
-    "io": LEAVES | {"layers", "model", "io"},
+    "feed": {"_check", "batches", "model"},
+    "objective": {"batches", "history", "losses", "model"},
+    "diagnosis": {"_kernels", "batches", "model"},
+    "loop": {"batches", "callbacks", "diagnosis", "history", "model", "objective", "optim", "snapshot"},
+    "resume": {"callbacks"},
+    "train": {
+        *("_check", "losses", "metrics", "optim", "history", "model", "snapshot"),
+        *("batches", "sequence", "feed", "callbacks", "objective", "loop", "resume"),
+    },
+    "io": LEAVES | {"layers", "model", "io", "files"},
 }
 ON_TOP = {"__init__", "__main__", "forecasting", "plot", "cli"}
 """What sits on top may import anything below it, and nothing below imports it."""

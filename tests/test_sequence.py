@@ -109,9 +109,9 @@ def test_documents_in_a_window_are_sequences_side_by_side(tokens):
 def test_steps_are_where_they_belong():
     x = np.arange(23)
     windows = Windows(x, x * 10, np.ones(23), np.array([3, 9, 11, 16]), 4, 2)
-    assert (len(windows), windows.size) == (3, 22)
+    assert (windows.count, windows.size) == (3, 22)
     found = [[], []]
-    for window in windows:
+    for window in windows.at(1):
         flat = window.x.reshape(-1)
         again = window.x if window.steps is None else flat[window.steps]
         np.testing.assert_array_equal(again * 10, window.y)
@@ -119,7 +119,9 @@ def test_steps_are_where_they_belong():
         for k in (0, 1):
             found[k] += again[k].tolist()
     assert found == [list(range(11)), list(range(11, 22))]
-    first, second, third = [(w.before, w.after, w.lengths) for w in Windows(x, x, x, np.array([3, 9, 11, 16]), 4, 2)]
+    first, second, third = [
+        (w.before, w.after, w.lengths) for w in Windows(x, x, x, np.array([3, 9, 11, 16]), 4, 2).at(1)
+    ]
     assert [part.tolist() for part in first] == [[-1, -1, -1], [1, 2], [3, 1, 4]]
     assert [part.tolist() for part in second] == [[0, 1, -1], [0, 2], [4, 1, 3]]
     assert [part.tolist() for part in third] == [[0, -1, 1], [1, 2], [1, 2, 3]]
@@ -223,8 +225,8 @@ def test_a_loss_of_ones_own_sees_streams_and_not_their_pieces():
 def test_windows_lie_in_the_same_buffers():
     x, y = series(200)
     windows = Windows(x, y, np.ones(200), np.array([3, 70, 71]), 10, 2)
-    list(windows)
-    places = {(name, getattr(window, name).ctypes.data) for window in windows for name in ("x", "y", "weights")}
+    list(windows.at(1))
+    places = {(name, getattr(window, name).ctypes.data) for window in windows.at(1) for name in ("x", "y", "weights")}
     assert len(places) == 3
 
 

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from fastlstm import datasets, plot
 from fastlstm.cli.options import Commands, add_output, count
+from fastlstm.files import write_atomically
 from fastlstm.forecasting import report
 from fastlstm.forecasting.backtest import Backtest, Forecast
 from fastlstm.forecasting.dates import find_step
 from fastlstm.forecasting.forecaster import Forecaster
 from fastlstm.forecasting.series import Series, fill, read_series
-from fastlstm.io.native import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
+from fastlstm.files import write_atomically
 from fastlstm.layers import Layer
 from fastlstm.model import Model
 
@@ -98,29 +98,6 @@ def read_metadata(path: PathLike) -> dict[str, str]:
     """The words that were given to `save`."""
     header, _ = _read(path, tensors=False)
     return {key.removeprefix("user."): value for key, value in header.items() if key.startswith("user.")}
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside and rename: at no moment is there half a file under this name. A link stays a link."""
-    path = path.resolve()
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path.parent}: no such folder")
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{next(_counter)}.part")
-    mode = path.stat().st_mode & 0o777 if path.exists() else None
-    try:
-        with open(beside, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if mode is not None:
-            os.chmod(beside, mode)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-_counter = itertools.count()
-"""Tells the files apart that threads of this process write at once."""
 
 
 def _layer(entry: dict[str, Any]) -> Layer:

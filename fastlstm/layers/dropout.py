@@ -59,12 +59,12 @@ def drop(x: Array, rate: float, tape: Workspace, name: str = "") -> Array:
 
     The mask follows from the tape's key and the number of the call, which is kept under this name; the mask is not.
     """
-    if "key" not in tape.notes:
-        tape.notes["key"], tape.notes["calls"] = int(tape.rng.integers(1 << 64, dtype=np.uint64)), 0
-    call = tape.notes["calls"] = tape.notes["calls"] + 1
-    tape.notes["mask" + name] = (rate, tape.notes["key"], call)
+    if "key" not in tape.lasting:
+        tape.lasting["key"], tape.lasting["calls"] = int(tape.rng.integers(1 << 64, dtype=np.uint64)), 0
+    call = tape.lasting["calls"] = tape.lasting["calls"] + 1
+    tape.notes["mask" + name] = (rate, tape.lasting["key"], call)
     dropped = tape.array("dropped" + name, x.shape, x.dtype)
-    kernel.drop(np.ascontiguousarray(x), dropped, rate, tape.notes["key"], call)
+    kernel.drop(np.ascontiguousarray(x), dropped, rate, tape.lasting["key"], call)
     return dropped
 
 

@@ -268,8 +268,8 @@ class LSTM(Layer):
 
     def _carry_on(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         """`forward` from the state that the last pass left, to a new one."""
-        y, final = self.forward_with_state(x, tape.notes.get("running"), tape, training=training, lengths=lengths)
-        running = tape.notes["running"] = self._states("running", len(x), tape, x.dtype)
+        y, final = self.forward_with_state(x, tape.lasting.get("running"), tape, training=training, lengths=lengths)
+        running = tape.lasting["running"] = self._states("running", len(x), tape, x.dtype)
         for old, new in zip(running, final, strict=True):
             old[...] = new
         return y
@@ -277,10 +277,10 @@ class LSTM(Layer):
     def carry(self, index: Index, tape: Workspace) -> None:
         if self.bidirectional:
             raise ValueError("a bidirectional LSTM cannot carry its state: its reverse direction begins at the end")
-        running: State | None = tape.notes.get("running")
+        running: State | None = tape.lasting.get("running")
         if running is not None:
             chosen = [np.where((index < 0)[:, None], 0, part[:, index]) for part in running]
-            running = tape.notes["running"] = self._states("running", len(index), tape, self.dtype)
+            running = tape.lasting["running"] = self._states("running", len(index), tape, self.dtype)
             for old, new in zip(running, chosen, strict=True):
                 old[...] = new
 

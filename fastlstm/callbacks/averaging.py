@@ -1,0 +1,110 @@
+"""Averages of the weights over the training, which often predict better than any of them."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm import _check
+from fastlstm.callbacks.base import Callback, Progress
+
+
+class Averaging(Callback):
+    """Base of the averages: they stand in the model's place at each validation, and at the end.
+
+    The training itself goes on from its own weights.
+    """
+
+    order: ClassVar[int] = -1
+
+    def on_fit_begin(self, progress: Progress) -> None:
+        self.averages: list[NDArray[Any]] = []
+        self.count = 0
+        self._own: list[NDArray[Any]] = []
+
+    def add(self, progress: Progress, share: float) -> None:
+        """Move the averages this share of the way to the weights."""
+        self.count += 1
+        if not self.averages:
+            self.averages = [parameter.value.copy() for parameter in progress.parameters]
+            self._scratch = [np.empty_like(average) for average in self.averages]
+            return
+        for average, scratch, parameter in zip(self.averages, self._scratch, progress.parameters, strict=True):
+            np.subtract(parameter.read(), average, out=scratch)
+            np.multiply(scratch, share, out=scratch)
+            np.add(average, scratch, out=average)
+
+    def on_validation_begin(self, progress: Progress) -> None:
+        self._own = [parameter.value.copy() for parameter in progress.parameters] if self.averages else []
+        put(progress, self.averages)
+
+    def on_validation_end(self, progress: Progress) -> None:
+        put(progress, self._own)
+        self._own = []
+
+    def on_fit_end(self, progress: Progress) -> None:
+        if self._own:  # an error in the validation
+            self.on_validation_end(progress)
+        if not progress.chosen:
+            put(progress, self.averages)
+            progress.chosen = bool(self.averages)
+
+    def state(self) -> dict[str, Any]:
+        return {"averages": self.averages, "count": self.count}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.averages, self.count = state["averages"], state["count"]
+        self._scratch = [np.empty_like(average) for average in self.averages]
+
+
+class EMA(Averaging):
+    """Exponential moving average of the weights, over the steps (Polyak and Juditsky 1992 averaged all alike).
+
+    At step k the average moves to the weights by 1 - d, with d = min(decay, (1 + k) / (10 + k)), so that the first
+    steps are soon forgotten.
+
+    Parameters
+    ----------
+    decay : float, default 0.999
+        0.999 looks back about a thousand steps.
+    """
+
+    def __init__(self, decay: float = 0.999) -> None:
+        self.decay = _check.number(decay, "decay", 0, 1, open_high=True)
+
+    def on_batch_end(self, progress: Progress) -> None:
+        if progress.stepped:
+            k = self.count
+            self.add(progress, 1 - min(self.decay, (1 + k) / (10 + k)))
+
+
+class SWA(Averaging):
+    """Mean of the weights at the ends of the last epochs (Izmailov et al. 2018).
+
+    Parameters
+    ----------
+    start : float or int, default 0.75
+        The first epoch that counts: its number, or, below 1, the share of all epochs that comes before.
+    """
+
+    def __init__(self, start: float = 0.75) -> None:
+        self.start = _check.number(start, "start", 0)
+
+    def on_batch_end(self, progress: Progress) -> None:
+        """At the last batch of the epoch, since the validation looks at the mean."""
+        first = self.start if self.start >= 1 else self.start * progress.epochs + 1
+        if progress.epoch >= first and progress.batch == progress.batches and progress.stepped:
+            self.add(progress, 1 / (self.count + 1))
+
+    def on_fit_begin(self, progress: Progress) -> None:
+        super().on_fit_begin(progress)
+        if progress.batches is None:
+            raise ValueError("SWA needs to know where an epoch ends: give batches_per_epoch")
+
+
+def put(progress: Progress, values: list[NDArray[Any]]) -> None:
+    """Set the parameters, if there is something to set them to."""
+    for parameter, value in zip(progress.parameters, values, strict=bool(values)):
+        parameter.value = value

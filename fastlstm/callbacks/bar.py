@@ -1,0 +1,50 @@
+"""A bar on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from fastlstm.callbacks.base import Callback, Progress
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+
+class ProgressBar(Callback):
+    """A bar of tqdm with the loss and the speed; without a terminal only if `always`, without tqdm never."""
+
+    def __init__(self, always: bool = False) -> None:
+        self._always = always
+        self._bar: tqdm[Any] | None = None
+
+    def on_fit_begin(self, progress: Progress) -> None:
+        if not self._always and not sys.stderr.isatty():
+            return
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            return
+        each = progress.epoch_sequences
+        total = None if each is None else progress.epochs * each
+        # where the training goes on after an interruption, the bar does
+        done = 0 if each is None else int(each * max(0, progress.epoch - 1 + progress.batch / (progress.batches or 1)))
+        self._bar = tqdm(total=total, initial=done, unit=" " + progress.unit, unit_scale=True, dynamic_ncols=True)
+
+    def on_batch_end(self, progress: Progress) -> None:
+        if self._bar is None:
+            return
+        self._bar.set_description(f"epoch {progress.epoch}/{progress.epochs}", refresh=False)
+        self._bar.set_postfix(self._figures(progress), refresh=False)
+        self._bar.update(progress.sequences)
+
+    def on_fit_end(self, progress: Progress) -> None:
+        if self._bar is not None:
+            self._bar.set_postfix(self._figures(progress))
+            self._bar.close()
+            self._bar = None
+
+    @staticmethod
+    def _figures(progress: Progress) -> dict[str, str]:
+        figures = {"loss": progress.loss, **{k: v for k, v in progress.logs.items() if k != "loss"}}
+        return {name: f"{value:.4g}" for name, value in figures.items()}

@@ -1,0 +1,105 @@
+"""Figures of a training for others to read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+from fastlstm.callbacks.base import Callback, Progress
+from fastlstm.files import write_atomically
+
+
+class CSVLog(Callback):
+    """Writes the figures of all epochs to a CSV file: epoch, step, learning rate, loss, and what else there is.
+
+    Parameters
+    ----------
+    path : path
+        Written anew after each epoch, whole or not at all.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def on_fit_begin(self, progress: Progress) -> None:
+        self._rows: list[dict[str, float]] = []
+
+    def on_epoch_end(self, progress: Progress) -> None:
+        assert progress.optimizer is not None
+        head = {"epoch": progress.epoch, "step": progress.step, "lr": progress.optimizer.lr}
+        self._rows.append({**head, **progress.logs})
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(dict.fromkeys(name for row in self._rows for name in row)))
+        writer.writeheader()
+        writer.writerows(self._rows)
+        write_atomically(self.path, text.getvalue().encode())
+
+    def state(self) -> dict[str, Any]:
+        return {"rows": self._rows}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._rows = state["rows"]
+
+
+class TensorBoard(Callback):
+    """Writes the loss of each step, the norm of its gradient, and the figures of each epoch for TensorBoard.
+
+    Parameters
+    ----------
+    folder : path
+        What ``tensorboard --logdir`` reads.
+    every : int, default 10
+        Steps from one point to the next.
+
+    Raises
+    ------
+    ImportError
+        At the beginning of a training, if tensorboardX is not installed.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], every: int = 10) -> None:
+        self.folder, self.every = Path(folder), every
+        self._writer: Any = None
+
+    def on_fit_begin(self, progress: Progress) -> None:
+        try:
+            from tensorboardX import SummaryWriter
+        except ImportError:
+            raise ImportError("TensorBoard needs tensorboardX: pip install 'fastlstm[tensorboard]'") from None
+        self._writer = SummaryWriter(str(self.folder), purge_step=progress.step or None)
+
+    def on_batch_end(self, progress: Progress) -> None:
+        assert progress.optimizer is not None
+        if progress.stepped and progress.step % self.every == 0:
+            self._writer.add_scalar("step/loss", progress.loss, progress.step)
+            self._writer.add_scalar("step/gradient norm", progress.norm, progress.step)
+            self._writer.add_scalar("step/learning rate", progress.optimizer.lr, progress.step)
+
+    def on_epoch_end(self, progress: Progress) -> None:
+        for name, value in progress.logs.items():
+            self._writer.add_scalar(f"epoch/{name}", value, progress.epoch)
+
+    def on_fit_end(self, progress: Progress) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+class GradientNorms(Callback):
+    """Keeps the norm of the gradient of every step, before it was clipped, in ``norms``."""
+
+    def on_fit_begin(self, progress: Progress) -> None:
+        self.norms: list[float] = []
+
+    def on_batch_end(self, progress: Progress) -> None:
+        if progress.stepped:
+            self.norms.append(progress.norm)
+
+    def state(self) -> dict[str, Any]:
+        return {"norms": self.norms}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.norms = state["norms"]

@@ -1,0 +1,75 @@
+"""Ending a training in time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fastlstm import _check
+from fastlstm.callbacks.base import Callback, Monitor, Progress
+
+
+class EarlyStopping(Callback):
+    """Ends a training that no longer gets better, and goes back to the best parameters.
+
+    Parameters
+    ----------
+    patience : int
+        Epochs without a new best before the end.
+    monitor : str
+        The figure to watch, as `History` names it.
+    mode : "min", "max" or "auto"
+        Whether the figure should fall or rise; "auto" lets accuracies, F1 and AUC rise and all else fall.
+    least : float
+        By how much a new best must be better.
+
+    Attributes
+    ----------
+    best : float
+    best_epoch : int
+    """
+
+    def __init__(self, patience: int = 5, monitor: str = "val_loss", mode: str = "auto", *, least: float = 0.0) -> None:
+        self.patience = _check.positive_int(patience, "patience")
+        self._monitor = Monitor(monitor, mode, _check.number(least, "least", 0))
+
+    @property
+    def best(self) -> float:
+        return self._monitor.best
+
+    @property
+    def best_epoch(self) -> int:
+        return self._monitor.epoch
+
+    def on_fit_begin(self, progress: Progress) -> None:
+        self._monitor.start()
+        self._values: list[NDArray[Any]] = []
+        self._validated: list[NDArray[Any]] = []
+
+    def on_validation_end(self, progress: Progress) -> None:
+        self._validated = values_of(progress)  # which may be averages that stand there only now
+
+    def on_epoch_end(self, progress: Progress) -> None:
+        if self._monitor.improved(progress):
+            self._values = self._validated or values_of(progress)
+        elif progress.epoch - self.best_epoch >= self.patience:
+            progress.stop = True
+        self._validated = []
+
+    def on_fit_end(self, progress: Progress) -> None:
+        for parameter, value in zip(progress.parameters, self._values, strict=bool(self._values)):
+            parameter.value = value
+        progress.chosen = progress.chosen or bool(self._values)
+
+    def state(self) -> dict[str, Any]:
+        return {**self._monitor.state(), "values": self._values}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._monitor.restore(state)
+        self._values = state["values"]
+
+
+def values_of(progress: Progress) -> list[NDArray[Any]]:
+    """Copies of all parameters."""
+    return [parameter.value.copy() for parameter in progress.parameters]

@@ -1,0 +1,286 @@
+"""The loop of a training."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm import diagnosis
+from fastlstm.batches import Batch
+from fastlstm.callbacks import Callback, Progress
+from fastlstm.history import History
+from fastlstm.model import Tape
+from fastlstm.objective import Objective
+from fastlstm.optim import Optimizer, clip_grad_value, grad_norm
+from fastlstm.snapshot import State
+
+HINT = "try a smaller learning rate (it was {lr:.3g}), clip_norm, or inputs and targets of about 1"
+BACKWARDS = ("on_validation_end", "on_fit_end")
+
+
+class Source(Protocol):
+    """What the loop goes through."""
+
+    unit: str
+
+    @property
+    def size(self) -> int | None:
+        """Sequences, or steps, of an epoch, where that is known."""
+
+    @property
+    def count(self) -> int | None:
+        """Batches of an epoch, where that is known."""
+
+    def at(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch, from 1 on, without the first `start` of them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What is done to a gradient before the step."""
+
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    accumulate: int = 1
+
+
+class Loop:
+    """A training from its first epoch, or from a snapshot, to its end.
+
+    Parameters
+    ----------
+    objective : Objective
+    optimizer : Optimizer
+    limits : Limits
+    callbacks : list of Callback
+    batches, held_out : Source
+        To train on, and to validate on after each epoch.
+    tapes : (Tape, Tape)
+        One to train over and one to validate over.
+    epochs, seed : int
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        optimizer: Optimizer,
+        limits: Limits,
+        callbacks: Iterable[Callback],
+        batches: Source,
+        held_out: Source | None,
+        tapes: tuple[Tape, Tape],
+        epochs: int,
+        seed: int,
+    ) -> None:
+        self.objective, self.model, self.optimizer, self.limits = objective, objective.model, optimizer, limits
+        self.callbacks = sorted(callbacks, key=lambda callback: callback.order)
+        self.batches, self.held_out, self.tapes = batches, held_out, tapes
+        self.history, self.seed = History(), seed
+        self.progress = Progress(
+            epochs, batches.count, batches.size, self.model.parameters(), batches.unit, optimizer, limits.accumulate
+        )
+        self.progress.snapshot = self.snapshot
+        self.kind = {
+            "unit": batches.unit,
+            "size": batches.size,
+            "batches": batches.count,
+            "accumulate": limits.accumulate,
+        }
+        self._figures = objective.figures()
+        self._complete = True  # the epoch, so that the next one is to begin
+        self._good: list[NDArray[Any]] = []  # parameters at the beginning of the epoch
+        self._added = 0.0  # sizes of the batches whose gradients have been added up since the last step
+
+    def run(self, state: State | None = None) -> None:
+        """Walk through the epochs; from a snapshot, if there is one."""
+        progress, begin = self.progress, 1
+        if state is not None:
+            self._restore(state)
+            begin = progress.epoch + self._complete
+        self._call("on_fit_begin")
+        for callback, (_, part) in zip(self._lasting, [] if state is None else state["callbacks"], strict=False):
+            callback.restore(part)
+        try:
+            with interrupts(progress):
+                for epoch in range(begin, 1 if progress.stop else progress.epochs + 1):
+                    progress.epoch = epoch
+                    self._epoch()
+                    if progress.stop:
+                        break
+        except BaseException:
+            progress.failed = True
+            raise
+        finally:
+            self._call("on_fit_end")
+
+    def _epoch(self) -> None:
+        """One epoch, or what is left of it; Ctrl-C leaves it unfinished."""
+        progress = self.progress
+        if self._complete:
+            self._figures, self._complete, progress.batch = self.objective.figures(), False, 0
+            self._good = [parameter.value.copy() for parameter in progress.parameters]
+            self._call("on_epoch_begin")
+        self._train()
+        if progress.interrupted:
+            return
+        spoilt = diagnosis.of_parameters(self.model)
+        if spoilt:
+            self._fail(f"{spoilt} is no longer finite after epoch {progress.epoch}")
+        progress.logs = self._figures.means()
+        if self.held_out is not None:
+            self._call("on_validation_begin")
+            found = self.objective.evaluate(self.held_out.at(1), self.tapes[1])
+            self._call("on_validation_end")
+            progress.logs.update({"val_" + name: value for name, value in found.items()})
+        progress.loss = progress.logs["loss"]
+        self.history.add(progress.logs)
+        self._complete = True
+        self._call("on_epoch_end")
+
+    def _train(self) -> None:
+        """The batches of an epoch that are still to come."""
+        progress = self.progress
+        for batch in self.batches.at(progress.epoch, progress.batch):
+            progress.batch += 1
+            progress.sequences = batch.size
+            progress.stepped = progress.batch % self.limits.accumulate == 0 or progress.batch == progress.batches
+            self._call("on_batch_begin")
+            self._step(batch)
+            self._call("on_batch_end")
+            if progress.stop and progress.stepped:
+                break
+        if not progress.stepped:  # an epoch that ended before anybody knew
+            progress.stepped = True
+            self._update()
+
+    def _step(self, batch: Batch) -> None:
+        """A batch, with a step of the optimizer if gradients are not added up over more."""
+        progress = self.progress
+        pred = self.objective.forward(batch, self.tapes[0], training=True)
+        value = 0.0
+        if pred is not None:
+            value, dpred = self.objective.value(pred, batch, self.tapes[0])
+            if not np.isfinite(value):
+                self._fail(f"the loss is {value} {self._where}: {diagnosis.of_loss(self.model, batch)}")
+            if not self._added:
+                self.model.zero_grad()
+            share = 1.0
+            if self.limits.accumulate > 1:  # the sum of losses, which is divided at the step: as if all were one batch
+                share = self.objective.size(batch)
+                dpred = dpred * share
+            self.model.backward(batch.gradient(dpred), self.tapes[0], input_gradient=False)
+            self._added += share
+        progress.loss = value
+        if progress.stepped:
+            self._update()
+        self.objective.count(self._figures, value, batch, pred)
+
+    def _update(self) -> None:
+        """A step of the optimizer, as far as the limits allow."""
+        progress, limits = self.progress, self.limits
+        progress.step += 1
+        if not self._added:
+            return
+        scale, self._added = 1 / self._added, 0.0
+        norm = scale * grad_norm(progress.parameters)
+        if not np.isfinite(norm):
+            self._fail(f"the norm of the gradient is {norm} {self._where}: {diagnosis.of_gradient(self.model)}")
+        progress.norm = norm
+        if limits.clip_value is not None:
+            clip_grad_value(progress.parameters, limits.clip_value / scale)
+            norm = scale * grad_norm(progress.parameters)
+        largest = np.inf if limits.clip_norm is None else limits.clip_norm
+        self.optimizer.step(progress.parameters, scale * largest / norm if norm > largest else scale)
+
+    @property
+    def _where(self) -> str:
+        progress = self.progress
+        return f"in epoch {progress.epoch}, batch {progress.batch} (step {max(1, progress.step)})"
+
+    def _fail(self, message: str) -> None:
+        """End with an error, and with the last parameters that were good."""
+        hint = HINT.format(lr=self.optimizer.lr)
+        kept = "the parameters are those before this step"
+        if diagnosis.of_parameters(self.model):
+            for parameter, value in zip(self.progress.parameters, self._good, strict=True):
+                parameter.value = value
+            kept = f"the parameters are those at the beginning of epoch {self.progress.epoch}"
+        raise FloatingPointError(f"{message}; {hint}; {kept}")
+
+    def _call(self, hook: str) -> None:
+        for callback in reversed(self.callbacks) if hook in BACKWARDS else self.callbacks:
+            getattr(callback, hook)(self.progress)
+
+    @property
+    def _lasting(self) -> list[Callback]:
+        """The callbacks that have something to go on from."""
+        return [callback for callback in self.callbacks if type(callback).state is not Callback.state]
+
+    def snapshot(self) -> State:
+        """All that is needed to go on from the last step to the same bits."""
+        progress = self.progress
+        return {
+            "kind": self.kind,
+            "seed": self.seed,
+            "epoch": progress.epoch,
+            "batch": progress.batch,
+            "step": progress.step,
+            "complete": self._complete,
+            "stop": progress.stop and not progress.interrupted,
+            "history": self.history.figures(),
+            "figures": self._figures.state(),
+            "parameters": {name: p.value for name, p in self.model.named_parameters().items()},
+            "optimizer": self.optimizer.snapshot(),
+            "tape": self.tapes[0].state(),
+            "good": self._good,
+            "callbacks": [[type(callback).__name__, callback.state()] for callback in self._lasting],
+        }
+
+    def _restore(self, state: State) -> None:
+        """Everything as it was; the callbacks go on after `on_fit_begin`."""
+        progress, parameters = self.progress, self.model.named_parameters()
+        self._expect("data", state["kind"], self.kind)
+        names = [type(callback).__name__ for callback in self._lasting]
+        self._expect("callbacks", [name for name, _ in state["callbacks"]], names)
+        shapes = {name: list(value.shape) for name, value in state["parameters"].items()}
+        self._expect("model", shapes, {name: list(p.shape) for name, p in parameters.items()})
+        for name, parameter in parameters.items():
+            parameter.value = state["parameters"][name]
+        self.optimizer.restore(progress.parameters, state["optimizer"])
+        self.tapes[0].restore(state["tape"])
+        progress.epoch, progress.batch = state["epoch"], state["batch"]
+        progress.step, progress.stop = state["step"], state["stop"]
+        self._complete, self._good = state["complete"], state["good"]
+        self.history.restore(state["history"])
+        self._figures.restore(state["figures"])
+
+    @staticmethod
+    def _expect(what: str, wanted: Any, got: Any) -> None:
+        if wanted != got:
+            raise ValueError(f"resume: expected the {what} of the interrupted training, {wanted}, got {got}")
+
+
+@contextmanager
+def interrupts(progress: Progress) -> Iterator[None]:
+    """Ctrl-C lets the current step be finished; a second one does not wait. Only where nobody else handles it."""
+
+    def stop(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        progress.stop = progress.interrupted = True
+
+    here = threading.current_thread() is threading.main_thread()
+    if not here or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,0 +1,64 @@
+"""What is made small, and what is reported beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.batches import Batch
+from fastlstm.history import Averages
+from fastlstm.losses import Loss
+from fastlstm.model import Model, Tape
+
+Array = NDArray[Any]
+
+
+class Objective:
+    """The loss of a model, and the metrics."""
+
+    def __init__(self, model: Model, loss: Any, metrics: list[tuple[str, Callable[..., float]]]) -> None:
+        self.model, self.loss, self.metrics = model, loss, metrics
+
+    def figures(self) -> Averages:
+        """Where the loss and the metrics of an epoch are added up."""
+        return Averages(["loss", *(name for name, _ in self.metrics)])
+
+    def forward(self, batch: Batch, tape: Tape, *, training: bool) -> Array | None:
+        """Predictions; None where nothing counts, though a running state goes on all the same."""
+        counts = batch.weights.any()
+        pred = batch.forward(self.model, tape, training=training) if counts or tape.carries else None
+        return pred if counts else None
+
+    def value(self, pred: Array, batch: Batch, tape: Tape) -> tuple[float, Array]:
+        """The loss and its gradient; what a `Loss` wants to be checked has been."""
+        if isinstance(self.loss, Loss) and pred.flags.c_contiguous:
+            return self.loss.prepared(pred, batch.y, batch.weights, tape.loss)
+        value, dpred = self.loss(pred, batch.y, batch.weights)
+        return float(value), dpred
+
+    def size(self, batch: Batch) -> float:
+        """What the sum of a batch's losses is divided by; its weight where gradients of batches are added up."""
+        if isinstance(self.loss, Loss):
+            return self.loss.normaliser(batch.weights)
+        return float(batch.weights.sum(dtype=np.float64))
+
+    def count(self, figures: Averages, value: float, batch: Batch, pred: Array | None = None) -> None:
+        """Add the figures of a batch; one whose weights are all zero has no predictions."""
+        counted = float(batch.weights.sum(dtype=np.float64))
+        total = of = self.size(batch)
+        if isinstance(self.loss, Loss) and self.loss.time == "sum":  # a sequence that comes in parts counts once
+            of = total * batch.share
+        measured = [0.0 if pred is None else metric(pred, batch.y, batch.weights) for _, metric in self.metrics]
+        figures.add([value * total, *(m * counted for m in measured)], [of] + [counted] * len(measured))
+
+    def evaluate(self, batches: Iterable[Batch], tape: Tape) -> dict[str, float]:
+        """Loss and metrics over all of them, without training."""
+        figures = self.figures()
+        for batch in batches:
+            pred = self.forward(batch, tape, training=False)
+            value = 0.0 if pred is None else self.value(pred, batch, tape)[0]
+            self.count(figures, value, batch, pred)
+        return figures.means()

@@ -1,0 +1,224 @@
+"""Schedules of the learning rate: callbacks that set the optimizer's ``lr`` before each step.
+
+The rate that the optimizer was given is the peak; a schedule multiplies it. It is put back at the end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from fastlstm import _check
+from fastlstm.callbacks import Callback, Progress
+from fastlstm.callbacks.base import Monitor
+
+
+class Schedule(Callback):
+    """Base of the schedules: a subclass writes `factor`.
+
+    Parameters
+    ----------
+    warmup : int or float, default 0
+        Steps in which the rate rises in a line to its peak (Goyal et al. 2017); below 1, their share of all steps.
+    """
+
+    def __init__(self, warmup: float = 0) -> None:
+        self.warmup = _check.number(warmup, "warmup", 0)
+
+    def factor(self, progress: Progress) -> float:
+        """What the rate is multiplied with at step ``progress.step``, from 0 on."""
+        return 1.0
+
+    def on_fit_begin(self, progress: Progress) -> None:
+        assert progress.optimizer is not None
+        self.peak = progress.optimizer.lr
+
+    def on_batch_begin(self, progress: Progress) -> None:
+        assert progress.optimizer is not None
+        rise = self.warm_steps(progress)
+        warm = min(1.0, (progress.step + 1) / rise) if rise else 1.0
+        progress.optimizer.lr = self.peak * warm * self.factor(progress)
+
+    def on_fit_end(self, progress: Progress) -> None:
+        assert progress.optimizer is not None
+        progress.optimizer.lr = self.peak
+
+    def warm_steps(self, progress: Progress) -> float:
+        return self.warmup if self.warmup >= 1 or not self.warmup else self.warmup * total(progress)
+
+    def state(self) -> dict[str, Any]:
+        return {"peak": self.peak}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.peak = state["peak"]
+
+
+class Constant(Schedule):
+    """The same rate after the warm-up."""
+
+
+class Step(Schedule):
+    """factor^k after k times `every` epochs.
+
+    Parameters
+    ----------
+    every : int
+        Epochs.
+    factor : float, default 0.1
+    warmup : as in `Schedule`
+    """
+
+    def __init__(self, every: int, factor: float = 0.1, *, warmup: float = 0) -> None:
+        super().__init__(warmup)
+        self.every, self.by = _check.positive_int(every, "every"), _check.number(factor, "factor", 0)
+
+    def factor(self, progress: Progress) -> float:
+        return float(self.by ** ((progress.epoch - 1) // self.every))
+
+
+class Exponential(Schedule):
+    """factor^k in epoch k, from 0 on.
+
+    Parameters
+    ----------
+    factor : float
+        Of each epoch to the one before.
+    start : int, default 1
+        The first epoch after which it falls.
+    warmup : as in `Schedule`
+    """
+
+    def __init__(self, factor: float, *, start: int = 1, warmup: float = 0) -> None:
+        super().__init__(warmup)
+        self.by, self.start = _check.number(factor, "factor", 0), _check.positive_int(start, "start")
+
+    def factor(self, progress: Progress) -> float:
+        return float(self.by ** max(0, progress.epoch - self.start))
+
+
+class Cosine(Schedule):
+    """From 1 to `floor` along half a cosine, from the end of the warm-up to the last step (Loshchilov and Hutter 2017).
+
+    Parameters
+    ----------
+    warmup : as in `Schedule`
+    floor : float, default 0
+        Share of the peak that is left at the end.
+
+    Examples
+    --------
+    >>> import fastlstm as fl, numpy as np
+    >>> from fastlstm.schedules import Cosine
+    >>> x = np.ones((8, 3, 1))
+    >>> model = fl.Model([fl.LSTM(1, 4), fl.Dense(4, 1)], seed=0)
+    >>> trainer = fl.Trainer(model, "mse", fl.Adam(0.01), callbacks=[Cosine(warmup=0.1)])
+    >>> history = trainer.fit(x, x, epochs=10, batch_size=4)
+    """
+
+    def __init__(self, warmup: float = 0, floor: float = 0.0) -> None:
+        super().__init__(warmup)
+        self.floor = _check.number(floor, "floor", 0, 1)
+
+    def factor(self, progress: Progress) -> float:
+        rise, steps = self.warm_steps(progress), total(progress)
+        share = min(1.0, max(0.0, progress.step - rise) / max(1.0, steps - rise))
+        return self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * share))
+
+
+class OneCycle(Schedule):
+    """Up to the peak and down again along cosines, far below where it began (Smith and Topin 2018).
+
+    Parameters
+    ----------
+    rise : float, default 0.3
+        Share of the steps that it rises.
+    start, end : float, default 1/25 and 1e-4
+        Shares of the peak at the first step and at the last.
+    """
+
+    def __init__(self, rise: float = 0.3, start: float = 1 / 25, end: float = 1e-4) -> None:
+        super().__init__()
+        self.rise = _check.number(rise, "rise", 0, 1)
+        self.start, self.end = _check.number(start, "start", 0, 1), _check.number(end, "end", 0, 1)
+
+    def factor(self, progress: Progress) -> float:
+        last = max(1, total(progress) - 1)
+        top = self.rise * last
+        if progress.step < top:
+            return self.start + (1 - self.start) * 0.5 * (1 - math.cos(math.pi * progress.step / top))
+        share = min(1.0, (progress.step - top) / max(1.0, last - top))
+        return self.end + (1 - self.end) * 0.5 * (1 + math.cos(math.pi * share))
+
+
+class Function(Schedule):
+    """A factor by a function of `Progress`."""
+
+    def __init__(self, function: Callable[[Progress], float], *, warmup: float = 0) -> None:
+        super().__init__(warmup)
+        if not callable(function):
+            raise TypeError(f"function: expected a function of the progress, got {function!r}")
+        self.function = function
+
+    def factor(self, progress: Progress) -> float:
+        return self.function(progress)
+
+
+class ReduceOnPlateau(Schedule):
+    """A smaller rate whenever a figure has not become better for some epochs.
+
+    Parameters
+    ----------
+    factor : float, default 0.5
+        Of the new rate to the old one.
+    patience : int, default 3
+        Epochs without a new best before that.
+    monitor, mode
+        As in `EarlyStopping`.
+    floor : float, default 0
+        Share of the peak that it does not fall below.
+    warmup : as in `Schedule`
+    """
+
+    def __init__(
+        self,
+        factor: float = 0.5,
+        patience: int = 3,
+        monitor: str = "val_loss",
+        mode: str = "auto",
+        *,
+        floor: float = 0.0,
+        warmup: float = 0,
+    ) -> None:
+        super().__init__(warmup)
+        self.by, self.patience = _check.number(factor, "factor", 0, 1), _check.positive_int(patience, "patience")
+        self.floor = _check.number(floor, "floor", 0, 1)
+        self._monitor = Monitor(monitor, mode)
+
+    def factor(self, progress: Progress) -> float:
+        return self._share
+
+    def on_fit_begin(self, progress: Progress) -> None:
+        super().on_fit_begin(progress)
+        self._monitor.start()
+        self._share, self._since = 1.0, 0
+
+    def on_epoch_end(self, progress: Progress) -> None:
+        self._since = 0 if self._monitor.improved(progress) else self._since + 1
+        if self._since >= self.patience:
+            self._share, self._since = max(self.floor, self._share * self.by), 0
+
+    def state(self) -> dict[str, Any]:
+        return {**super().state(), **self._monitor.state(), "share": self._share, "since": self._since}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        super().restore(state)
+        self._monitor.restore(state)
+        self._share, self._since = state["share"], state["since"]
+
+
+def total(progress: Progress) -> int:
+    """All steps of the training."""
+    if progress.steps is None:
+        raise ValueError("the schedule needs to know the number of steps: give batches_per_epoch, or warmup in steps")
+    return progress.steps
