@@ -13,11 +13,14 @@ from fastlstm.config import show_config as show_config
 from fastlstm.io.native import load as load
 from fastlstm.io.native import save as save
 from fastlstm.layers import LSTM as LSTM
+from fastlstm.layers import AttentionPool as AttentionPool
 from fastlstm.layers import Dense as Dense
 from fastlstm.layers import Dropout as Dropout
 from fastlstm.layers import Embedding as Embedding
 from fastlstm.layers import Last as Last
 from fastlstm.layers import Layer as Layer
+from fastlstm.layers import MaxPool as MaxPool
+from fastlstm.layers import MeanPool as MeanPool
 from fastlstm.losses import huber as huber
 from fastlstm.losses import mae as mae
 from fastlstm.losses import mse as mse

@@ -12,6 +12,9 @@ EXAMPLES = {
     "Embedding": [lambda: fl.Embedding(7, 4)],
     "Dropout": [lambda: fl.Dropout(0.4), lambda: fl.Dropout(0.0)],
     "Last": [lambda: fl.Last()],
+    "MeanPool": [lambda: fl.MeanPool()],
+    "MaxPool": [lambda: fl.MaxPool()],
+    "AttentionPool": [lambda: fl.AttentionPool(3), lambda: fl.AttentionPool(3, 5)],
 }
 MAKERS = [pytest.param(make, id=f"{name}{i}") for name, makers in EXAMPLES.items() for i, make in enumerate(makers)]
 DTYPES = ["float32", "float64"]

@@ -1,8 +1,11 @@
 """Layers, one a file."""
 
+from fastlstm.layers.attention import AttentionPool as AttentionPool
 from fastlstm.layers.base import Layer as Layer
 from fastlstm.layers.dense import Dense as Dense
 from fastlstm.layers.dropout import Dropout as Dropout
 from fastlstm.layers.embedding import Embedding as Embedding
 from fastlstm.layers.last import Last as Last
 from fastlstm.layers.lstm import LSTM as LSTM
+from fastlstm.layers.pooling import MaxPool as MaxPool
+from fastlstm.layers.pooling import MeanPool as MeanPool

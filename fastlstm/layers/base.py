@@ -35,8 +35,11 @@ class Layer:
     takes_tokens: ClassVar[bool] = False
     input_shape: Shape
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
+        """`abstract`: a base of other layers, not to be known by its name."""
         super().__init_subclass__(**kwargs)
+        if abstract:
+            return
         known = Layer.registry.get(cls.__name__)
         if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
             raise TypeError(f"a layer of the name {cls.__name__} is known already, from {known.__module__}")

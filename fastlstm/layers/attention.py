@@ -1,0 +1,139 @@
+"""All steps of a sequence in one vector: a mean with learned weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastlstm import _check, init
+from fastlstm._check import Shape
+from fastlstm._kernels import activations, blas
+from fastlstm.layers.base import Array, Index, as_rows, check_features
+from fastlstm.layers.pooling import Pooling, pieces
+from fastlstm.workspace import Workspace
+
+
+class AttentionPool(Pooling):
+    """(N, T, F) to (N, F): a mean of the real steps of each sequence, with weights that depend on the steps.
+
+    Additive attention (Bahdanau et al. 2015) with a learned context vector v instead of a query (Yang et al. 2016)::
+
+        score_t = v · tanh(W x_t + b)     a = softmax(score)     y = sum over t of a_t x_t
+
+    Parameters
+    ----------
+    input_size : int
+        F, features of a step.
+    attention_size : int, optional
+        A, rows of W; by default F. W (A, F) is the parameter ``weight``, b (A) ``bias`` and v (1, A) ``context``.
+
+    Examples
+    --------
+    >>> import fastlstm as fl, numpy as np
+    >>> model = fl.Model([fl.LSTM(3, 8), fl.AttentionPool(8), fl.Dense(8, 2)], seed=0)
+    >>> x = np.random.default_rng(0).normal(size=(5, 7, 3))
+    >>> model.predict(x).shape
+    (5, 2)
+    >>> steps = fl.Model(model.layers[:1]).predict(x)  # what the pool sees
+    >>> model.layers[1].weights(steps).shape
+    (5, 7)
+    """
+
+    def __init__(
+        self, input_size: int, attention_size: int | None = None, *, dtype: Any = None, seed: int | None = None
+    ) -> None:
+        super().__init__(dtype, seed)
+        self.input_size = _check.positive_int(input_size, "input_size")
+        self.attention_size = (
+            self.input_size if attention_size is None else _check.positive_int(attention_size, "attention_size")
+        )
+        self.input_shape = ("N", "T", self.input_size)
+        self.add("weight", (self.attention_size, self.input_size), init.glorot_uniform)
+        self.add("bias", (self.attention_size,), init.zeros)
+        self.add("context", (1, self.attention_size), init.glorot_uniform)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        check_features(shape, self.input_size)
+        return super().output_shape(shape)
+
+    def weights(self, x: Any, lengths: Any = None) -> Array:
+        """How much each step counts, (N, T): at least 0, with a sum of 1 for each sequence, and 0 in the padding.
+
+        Parameters
+        ----------
+        x : (N, T, F)
+            What the layer would get: the outputs of the layer before it.
+        lengths : (N,) ints from 1 to T, optional
+        """
+        x = self.as_input(x)
+        return self._weights(x, Workspace(0), _check.lengths_of(lengths, *x.shape[:2]))
+
+    def _weights(self, x: Array, tape: Workspace, lengths: Index | None) -> Array:
+        scores = self._scores(x, tape)
+        if lengths is not None:
+            np.copyto(scores, -np.inf, where=np.arange(x.shape[1]) >= lengths[:, None])
+        activations.softmax(scores, scores)
+        return scores
+
+    def _scores(self, x: Array, tape: Workspace) -> Array:
+        """(N, T); leaves tanh(W x + b) in the tape."""
+        n, t, _ = x.shape
+        hidden = tape.array("hidden", (n * t, self.attention_size), x.dtype)
+        scores = tape.array("scores", (n * t, 1), x.dtype)
+        blas.affine(as_rows(x), self.parameter("weight").value, self.parameter("bias").value, hidden)
+        activations.tanh(hidden.reshape(-1), hidden.reshape(-1))
+        blas.affine(hidden, self.parameter("context").value, np.empty(0, x.dtype), scores)
+        return scores.reshape(n, t)
+
+    def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
+        x = np.ascontiguousarray(x)
+        weights = self._weights(x, tape, lengths)
+        tape.notes["x"], tape.notes["weights"], tape.notes["lengths"] = x, weights, lengths
+        y = tape.array("y", (x.shape[0], self.input_size), x.dtype)
+        for rows, length in pieces(x.shape, lengths):
+            np.einsum("nt,ntf->nf", weights[rows, :length], x[rows, :length], out=y[rows])
+        return y
+
+    def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
+        x, weights = tape.notes["x"], tape.notes["weights"]
+        hidden = tape.array("hidden", (weights.size, self.attention_size), x.dtype)
+        dscores = tape.zeros("dscores", weights.shape, x.dtype)
+        for rows, length in pieces(x.shape, tape.notes["lengths"]):
+            np.einsum("nf,ntf->nt", dy[rows], x[rows, :length], out=dscores[rows, :length])
+        dscores -= np.einsum("nt,nt->n", dscores, weights)[:, None]
+        dscores *= weights
+        dhidden = tape.array("dhidden", hidden.shape, x.dtype)
+        dcontext, add = self.parameter("context").accumulator()
+        context, none = self.parameter("context").value, np.empty(0, x.dtype)
+        blas.affine_backward(dscores.reshape(-1, 1), hidden, context, dcontext, none, dhidden, add)
+        np.multiply(hidden, hidden, out=hidden)
+        np.subtract(1, hidden, out=hidden)
+        np.multiply(dhidden, hidden, out=dhidden)  # tanh' = 1 - tanh²
+        dx = tape.array("dx", x.shape if input_gradient else (0, self.input_size), x.dtype)
+        dweight, add_weight = self.parameter("weight").accumulator()
+        dbias, add_bias = self.parameter("bias").accumulator()
+        weight = self.parameter("weight").value
+        blas.affine_backward(dhidden, as_rows(x), weight, dweight, dbias, as_rows(dx), add_weight, add_bias)
+        if not input_gradient:
+            return None
+        direct = tape.array("direct", x.shape, x.dtype)
+        np.multiply(weights[:, :, None], dy[:, None], out=direct)
+        dx += direct
+        return dx
+
+    def begin(self, n: int, features: int) -> tuple[Array, ...]:
+        return np.zeros((n, features)), np.full((n, 1), -np.inf), np.zeros((n, 1))
+
+    def advance(self, x: Array, *state: Array) -> Array:
+        """Sums of exp(score - largest score so far), so that none overflows (Milakov and Gimelshein 2018)."""
+        total, largest, divisor = state
+        score = self._scores(np.ascontiguousarray(x)[:, None], Workspace(0))
+        before, largest[...] = largest.copy(), np.maximum(largest, score)
+        for running, new in ((total, x), (divisor, 1)):
+            running *= np.exp(before - largest)
+            running += np.exp(score - largest) * new
+        return total / divisor
+
+    def config(self) -> dict[str, Any]:
+        return {"input_size": self.input_size, "attention_size": self.attention_size}

@@ -1,0 +1,145 @@
+"""All steps of a sequence in one vector: their mean, or their maximum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from fastlstm._check import Shape, describe
+from fastlstm.layers.base import Array, Index, Layer
+from fastlstm.workspace import Workspace
+
+
+class Pooling(Layer, abstract=True):
+    """Base of the layers that take (N, T, F) to (N, F) and look at every real step, but never at padding.
+
+    In a stream each step gives the pool of all steps so far. A subclass writes `begin` and `advance` for that.
+    """
+
+    input_shape: Shape = ("N", "T", "F")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        if len(shape) != 3:
+            raise ValueError(f"{type(self).__name__} takes sequences (N, T, F), got {describe(shape)}")
+        return (shape[0], shape[2])
+
+    def begin(self, n: int, features: int) -> tuple[Array, ...]:
+        """The running state of n streams before their first step; each array begins with the axis N."""
+        raise NotImplementedError(f"{type(self).__name__} must write begin")
+
+    def advance(self, x: Array, *state: Array) -> Array:
+        """Take a step (N, F) into the state, in place; returns the pool so far."""
+        raise NotImplementedError(f"{type(self).__name__} must write advance")
+
+    def start(self, batch: int, tape: Workspace) -> None:
+        self.build()
+        tape.notes["stream"] = None  # the number of features shows at the first step
+
+    def step(self, x: Array, tape: Workspace) -> Array:
+        n, t, features = x.shape
+        if tape.notes["stream"] is None:
+            tape.notes["stream"] = self.begin(n, features)
+        y = tape.array("y", x.shape, x.dtype)
+        for k in range(t):
+            y[:, k] = self.advance(x[:, k], *tape.notes["stream"])
+        return y
+
+    def reset(self, rows: Any, tape: Workspace) -> None:
+        state = tape.notes["stream"]
+        if state is not None:
+            for old, new in zip(state, self.begin(len(state[0]), state[0].shape[-1]), strict=True):
+                old[rows] = new[rows]
+
+    def carry(self, index: Index, tape: Workspace) -> None:
+        raise ValueError(f"{type(self).__name__} cannot carry a state: it gives one output for a whole sequence")
+
+    def config(self) -> dict[str, Any]:
+        return {}
+
+
+class MeanPool(Pooling):
+    """(N, T, F) to (N, F): the mean over the real steps of each sequence.
+
+    Examples
+    --------
+    >>> import fastlstm as fl, numpy as np
+    >>> model = fl.Model([fl.MeanPool()])
+    >>> model.predict([[[1], [3], [8]], [[1], [3], [8]]], lengths=[3, 2])
+    array([[4.],
+           [2.]], dtype=float32)
+    """
+
+    def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
+        tape.notes["shape"], tape.notes["lengths"] = x.shape, lengths
+        y = tape.array("y", (x.shape[0], x.shape[2]), x.dtype)
+        for rows, length in pieces(x.shape, lengths):
+            np.mean(x[rows, :length], axis=1, out=y[rows])
+        return y
+
+    def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
+        if not input_gradient:
+            return None
+        shape = tape.notes["shape"]
+        dx = tape.array("dx", shape, dy.dtype)
+        for rows, length in pieces(shape, tape.notes["lengths"]):
+            dx[rows, :length] = (dy[rows] / dy.dtype.type(length))[:, None]
+            dx[rows, length:] = 0
+        return dx
+
+    def begin(self, n: int, features: int) -> tuple[Array, ...]:
+        return np.zeros((n, features)), np.zeros((n, 1))
+
+    def advance(self, x: Array, *state: Array) -> Array:
+        total, count = state
+        total += x
+        count += 1
+        return total / count
+
+
+class MaxPool(Pooling):
+    """(N, T, F) to (N, F): of each feature the largest value over the real steps of each sequence.
+
+    Where several steps have it, the gradient goes to the first.
+
+    Examples
+    --------
+    >>> import fastlstm as fl
+    >>> fl.MaxPool()([[[1, 5], [3, 2]]])
+    array([[3., 5.]], dtype=float32)
+    """
+
+    def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
+        n, _, features = tape.notes["shape"] = x.shape
+        y = tape.array("y", (n, features), x.dtype)
+        at = tape.array("at", (n, features), np.intp)
+        for rows, length in pieces(x.shape, lengths):
+            np.max(x[rows, :length], axis=1, out=y[rows])
+            if training:
+                np.argmax(x[rows, :length], axis=1, out=at[rows])
+        return y
+
+    def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
+        if not input_gradient:
+            return None
+        dx = tape.zeros("dx", tape.notes["shape"], dy.dtype)
+        at = tape.array("at", dy.shape, np.intp)
+        np.put_along_axis(dx, at[:, None], dy[:, None], axis=1)
+        return dx
+
+    def begin(self, n: int, features: int) -> tuple[Array, ...]:
+        return (np.full((n, features), -np.inf, self.dtype),)
+
+    def advance(self, x: Array, *state: Array) -> Array:
+        (largest,) = state
+        return np.maximum(largest, x, out=largest)
+
+
+def pieces(shape: tuple[int, ...], lengths: Index | None) -> Iterator[tuple[slice, int]]:
+    """Rows of a batch (N, T, ...) that have equally many real steps, and how many: all rows at once, or each alone."""
+    if lengths is None:
+        yield slice(None), shape[1]
+    else:
+        for row, length in enumerate(lengths.tolist()):
+            yield slice(row, row + 1), length
