@@ -14,11 +14,13 @@ from fastlstm.io.native import load as load
 from fastlstm.io.native import save as save
 from fastlstm.layers import LSTM as LSTM
 from fastlstm.layers import AttentionPool as AttentionPool
+from fastlstm.layers import BatchNorm as BatchNorm
 from fastlstm.layers import Dense as Dense
 from fastlstm.layers import Dropout as Dropout
 from fastlstm.layers import Embedding as Embedding
 from fastlstm.layers import Last as Last
 from fastlstm.layers import Layer as Layer
+from fastlstm.layers import LayerNorm as LayerNorm
 from fastlstm.layers import MaxPool as MaxPool
 from fastlstm.layers import MeanPool as MeanPool
 from fastlstm.losses import huber as huber

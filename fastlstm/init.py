@@ -10,6 +10,10 @@ def zeros(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float6
     return np.zeros(shape)
 
 
+def ones(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    return np.ones(shape)
+
+
 def uniform(rng: np.random.Generator, shape: tuple[int, ...], limit: float = 0.05) -> NDArray[np.float64]:
     """Evenly from -limit to limit."""
     return rng.uniform(-limit, limit, shape)

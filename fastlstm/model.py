@@ -24,7 +24,8 @@ Array = NDArray[Any]
 class Tape:
     """What a forward pass of a model leaves for its backward pass: a `Workspace` for each layer's place in the chain.
 
-    A model is never written to by a pass, so that several threads can use one, each with a tape of its own.
+    A model is never written to by a pass, so that several threads can use one, each with a tape of its own; but for
+    training passes through layers with buffers, such as `BatchNorm`.
 
     Attributes
     ----------
@@ -114,7 +115,7 @@ class Model:
         seeds = np.random.SeedSequence(self.seed).spawn(len(self.layers))
         for i, (layer, child) in enumerate(zip(self.layers, seeds, strict=True)):
             layer.build(self.dtype, np.random.default_rng(child))
-            for parameter in layer.parameters():
+            for parameter in [*layer.parameters(), *layer.buffers()]:
                 if "." not in parameter.name:  # a layer that two models share keeps its first name
                     parameter.name = f"{i}.{parameter.name}"
         self._parameters = [parameter for layer in self.layers for parameter in layer.parameters()]
@@ -158,6 +159,16 @@ class Model:
             f"{i}.{name}": layer.parameter(name)
             for i, layer in enumerate(self.layers)
             for name in layer.parameter_shapes()
+        }
+
+    def buffers(self) -> list[Parameter]:
+        """Every array that is saved with the model but not trained, such as the running mean of a `BatchNorm`."""
+        return list(self.named_buffers().values())
+
+    def named_buffers(self) -> dict[str, Parameter]:
+        """The buffers by place and name, such as ``"1.running_mean"``."""
+        return {
+            f"{i}.{name}": layer.buffer(name) for i, layer in enumerate(self.layers) for name in layer.buffer_shapes()
         }
 
     @property

@@ -58,7 +58,8 @@ forget_bias=1.0)], dtype='float32')
         "format_version": str(FORMAT_VERSION),
         "model": json.dumps({"dtype": model.dtype.name, "layers": layers}),
     }
-    arrays = {name: np.ascontiguousarray(parameter.value) for name, parameter in model.named_parameters().items()}
+    kept = {**model.named_parameters(), **model.named_buffers()}
+    arrays = {name: np.ascontiguousarray(parameter.value) for name, parameter in kept.items()}
     for name, array in arrays.items():
         _check.finite(array, name)
     content = to_bytes(arrays, metadata=header)
@@ -79,15 +80,16 @@ def load(path: PathLike) -> Model:
         config = json.loads(header["model"])
         dtype = _check.dtype_of(config["dtype"])
         layers = [_layer(entry) for entry in config["layers"]]
-        wanted = {f"{i}.{key}": s for i, layer in enumerate(layers) for key, s in layer.parameter_shapes().items()}
+        shapes = [{**layer.parameter_shapes(), **layer.buffer_shapes()} for layer in layers]
+        wanted = {f"{i}.{key}": shape for i, own in enumerate(shapes) for key, shape in own.items()}
         for name in sorted(wanted.keys() | arrays.keys()):
             got = arrays[name].shape if name in arrays else None
             if got != wanted.get(name):
                 raise ValueError(f"{name}: expected shape {wanted.get(name)}, got {got}")
             if arrays[name].dtype != dtype:
                 raise ValueError(f"{name}: expected {dtype}, got {arrays[name].dtype}")
-        for i, layer in enumerate(layers):
-            layer.load_parameters({name: arrays[f"{i}.{name}"] for name in layer.parameter_shapes()}, dtype)
+        for i, (layer, own) in enumerate(zip(layers, shapes, strict=True)):
+            layer.load_parameters({name: arrays[f"{i}.{name}"] for name in own}, dtype)
         return Model(layers, dtype=dtype, seed=0)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         reason = repr(error) if isinstance(error, KeyError) else error

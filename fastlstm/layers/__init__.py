@@ -7,5 +7,7 @@ from fastlstm.layers.dropout import Dropout as Dropout
 from fastlstm.layers.embedding import Embedding as Embedding
 from fastlstm.layers.last import Last as Last
 from fastlstm.layers.lstm import LSTM as LSTM
+from fastlstm.layers.norm import BatchNorm as BatchNorm
+from fastlstm.layers.norm import LayerNorm as LayerNorm
 from fastlstm.layers.pooling import MaxPool as MaxPool
 from fastlstm.layers.pooling import MeanPool as MeanPool

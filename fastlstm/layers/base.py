@@ -20,8 +20,8 @@ Index = NDArray[np.intp]
 class Layer:
     """Base of all layers: parameters, and a forward and a backward pass over arrays in a `Workspace`.
 
-    A subclass sets `input_shape`, adds its parameters with `add`, and writes `output_shape`, `forward`, `backward` and
-    `config`. It is then known by its class name to `fastlstm.load`.
+    A subclass sets `input_shape`, adds its parameters with `add`, and what is saved but not trained with `add_buffer`;
+    it writes `output_shape`, `forward`, `backward` and `config`. It is then known by its class name to `fastlstm.load`.
 
     Parameters
     ----------
@@ -51,10 +51,15 @@ class Layer:
         self._dtype = None if dtype is None else _check.dtype_of(dtype)
         self._seed = _check.seed_of(seed)
         self._parameters: dict[str, Parameter] = {}
+        self._buffers: dict[str, Parameter] = {}
         self._built = False
 
     def add(self, name: str, shape: tuple[int, ...], initializer: Initializer) -> None:
         self._parameters[name] = Parameter(name, shape, initializer)
+
+    def add_buffer(self, name: str, shape: tuple[int, ...], initializer: Initializer) -> None:
+        """Add an array that belongs to the layer and is saved with it, but that no optimizer sees."""
+        self._buffers[name] = Parameter(name, shape, initializer)
 
     @property
     def dtype(self) -> np.dtype[Any] | None:
@@ -68,7 +73,7 @@ class Layer:
         if self._dtype is None:
             self._dtype = _check.dtype_of(dtype or "float32")
         self._built = True
-        missing = [parameter for parameter in self._parameters.values() if not parameter.is_set]
+        missing = [parameter for parameter in self._arrays().values() if not parameter.is_set]
         if missing and (self._seed is not None or rng is None):
             rng = np.random.default_rng(self._seed)
         for parameter in missing:
@@ -85,13 +90,29 @@ class Layer:
         self.build()
         return self._parameters[name]
 
+    def buffers(self) -> list[Parameter]:
+        """The arrays that are saved with the layer but not trained, built if need be."""
+        self.build()
+        return list(self._buffers.values())
+
+    def buffer(self, name: str) -> Parameter:
+        """One buffer by the layer's own name for it."""
+        self.build()
+        return self._buffers[name]
+
+    def _arrays(self) -> dict[str, Parameter]:
+        return {**self._parameters, **self._buffers}
+
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: parameter.shape for name, parameter in self._parameters.items()}
 
+    def buffer_shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: buffer.shape for name, buffer in self._buffers.items()}
+
     def load_parameters(self, arrays: dict[str, Array], dtype: Any) -> None:
-        """Give every parameter its value: one array for each name."""
+        """Give every parameter and every buffer its value: one array for each name."""
         self._dtype = _check.dtype_of(dtype)
-        for name, parameter in self._parameters.items():
+        for name, parameter in self._arrays().items():
             parameter.assign(arrays[name], self._dtype)
 
     @property
@@ -156,6 +177,6 @@ def as_rows(x: Array) -> Array:
     return x.reshape(-1, x.shape[-1])
 
 
-def check_features(shape: Shape, input_size: int) -> None:
+def check_features(shape: Shape, input_size: int, name: str = "input_size") -> None:
     if shape[-1] != input_size and not isinstance(shape[-1], str):
-        raise ValueError(f"input_size: expected {shape[-1]}, the size of what comes in, got {input_size}")
+        raise ValueError(f"{name}: expected {shape[-1]}, the size of what comes in, got {input_size}")

@@ -1,0 +1,212 @@
+"""Normalisation of the features: of each step by itself, or of each feature over a batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastlstm import _check, init
+from fastlstm._check import Shape
+from fastlstm._kernels.rows import gather
+from fastlstm.layers.base import Array, Index, Layer, as_rows, check_features
+from fastlstm.workspace import Workspace
+
+
+class Norm(Layer, abstract=True):
+    """Base of both: y = x̂ weight + bias on the last axis, x̂ with a mean of 0 and a variance of 1 over some axis."""
+
+    def __init__(self, size: int, eps: float, dtype: Any, seed: int | None) -> None:
+        super().__init__(dtype, seed)
+        self.size = _check.positive_int(size, "size")
+        self.eps = _check.number(eps, "eps", 0)
+        self.input_shape = ("N", "T", self.size)
+        self.add("weight", (self.size,), init.ones)
+        self.add("bias", (self.size,), init.zeros)
+
+    def as_input(self, x: Any, name: str = "x", shape: Shape | None = None) -> Array:
+        if np.ndim(x) == 2 and shape is None:  # standing alone, with or without steps
+            shape = ("N", self.size)
+        return super().as_input(x, name, shape)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        check_features(shape, self.size, "size")
+        return shape
+
+    def _parameter_gradients(self, dy: Array, normal: Array) -> tuple[Array, Array]:
+        """Add to them; returns the sums over all rows of dy and of dy x̂."""
+        sums = dy.sum(0), np.einsum("rf,rf->f", dy, normal)
+        for name, gradient in zip(("bias", "weight"), sums, strict=True):
+            total, add = self.parameter(name).accumulator()
+            total[...] = total + gradient if add else gradient
+        return sums
+
+
+class LayerNorm(Norm):
+    """Each step of each sequence shifted and scaled to a mean of 0 and a variance of 1 over its features.
+
+    y = (x - mean) / sqrt(variance + eps) · weight + bias (Ba et al. 2016). Training and inference are the same, and so
+    are streams: no step knows of another.
+
+    Parameters
+    ----------
+    size : int
+        F, number of features. The parameters ``weight`` (F) and ``bias`` (F) start at ones and zeros.
+    eps : float, default 1e-5
+
+    Examples
+    --------
+    >>> import fastlstm as fl
+    >>> fl.LayerNorm(2)([[[1.0, 3.0], [10.0, 30.0]]]).round(3)
+    array([[[-1.,  1.],
+            [-1.,  1.]]], dtype=float32)
+    """
+
+    def __init__(self, size: int, eps: float = 1e-5, *, dtype: Any = None, seed: int | None = None) -> None:
+        super().__init__(size, eps, dtype, seed)
+
+    def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
+        rows = as_rows(np.ascontiguousarray(x))
+        normal = tape.array("normal", rows.shape, x.dtype)
+        y = tape.array("y", x.shape, x.dtype)
+        np.subtract(rows, rows.mean(1, keepdims=True), out=normal)
+        variance = np.einsum("rf,rf->r", normal, normal) / x.dtype.type(self.size)
+        scale = tape.notes["scale"] = 1 / np.sqrt(variance + x.dtype.type(self.eps))[:, None]
+        normal *= scale
+        np.multiply(normal, self.parameter("weight").value, out=as_rows(y))
+        y += self.parameter("bias").value
+        return y
+
+    def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
+        rows = as_rows(dy)
+        normal = tape.array("normal", rows.shape, dy.dtype)
+        self._parameter_gradients(rows, normal)
+        if not input_gradient:
+            return None
+        dx = tape.array("dx", dy.shape, dy.dtype)
+        dnormal, size = as_rows(dx), dy.dtype.type(self.size)
+        np.multiply(rows, self.parameter("weight").value, out=dnormal)
+        along = np.einsum("rf,rf->r", dnormal, normal) / size
+        dnormal -= dnormal.mean(1, keepdims=True)
+        normal *= along[:, None]
+        dnormal -= normal
+        dnormal *= tape.notes["scale"]
+        return dx
+
+    def config(self) -> dict[str, Any]:
+        return {"size": self.size, "eps": self.eps}
+
+
+class BatchNorm(Norm):
+    """Each feature shifted and scaled to a mean of 0 and a variance of 1 over all real steps of all sequences.
+
+    y = (x - mean) / sqrt(variance + eps) · weight + bias (Ioffe and Szegedy 2015), as ``torch.nn.BatchNorm1d`` does it.
+    While training, mean and variance are those of the batch, and running ones follow them; in inference and in streams
+    these running ones are used. Padding counts nowhere, and comes out as zeros. Takes (N, T, F) and (N, F).
+
+    Parameters
+    ----------
+    size : int
+        F, number of features. The parameters ``weight`` (F) and ``bias`` (F) start at ones and zeros.
+    momentum : float, default 0.1
+        After each training pass ``running = (1 - momentum)·running + momentum·batch``, with the unbiased variance of
+        the batch. Both are buffers of the layer, ``running_mean`` and ``running_var``: saved with it, never trained.
+    eps : float, default 1e-5
+
+    Raises
+    ------
+    ValueError
+        If a training batch has fewer than two real steps: it has no variance.
+
+    Examples
+    --------
+    >>> import fastlstm as fl, numpy as np
+    >>> model = fl.Model([fl.BatchNorm(1)], seed=0)
+    >>> x = np.array([[[8.0], [10.0]], [[12.0], [10.0]]])
+    >>> model.forward(x, model.tape(), training=True)[0, :, 0].round(3)
+    array([-1.414,  0.   ], dtype=float32)
+    >>> model.buffers()[0].value
+    array([1.], dtype=float32)
+    """
+
+    def __init__(
+        self, size: int, momentum: float = 0.1, eps: float = 1e-5, *, dtype: Any = None, seed: int | None = None
+    ) -> None:
+        super().__init__(size, eps, dtype, seed)
+        self.momentum = _check.number(momentum, "momentum", 0, 1)
+        self.add_buffer("running_mean", (self.size,), init.zeros)
+        self.add_buffer("running_var", (self.size,), init.ones)
+
+    def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
+        tape.notes["real"] = None if lengths is None or x.ndim == 2 else real_steps(x.shape[0], x.shape[1], lengths)
+        rows = self._real(np.ascontiguousarray(x), tape)
+        normal = tape.array("normal", rows.shape, x.dtype)
+        mean, variance = self._batch_statistics(rows, normal) if training else self._running_statistics()
+        np.subtract(rows, mean, out=normal)
+        scale = tape.notes["scale"] = 1 / np.sqrt(variance + x.dtype.type(self.eps))
+        normal *= scale
+        scaled = tape.array("scaled", rows.shape, x.dtype)
+        np.multiply(normal, self.parameter("weight").value, out=scaled)
+        scaled += self.parameter("bias").value
+        return self._padded(scaled, x.shape, "y", tape)
+
+    def _batch_statistics(self, rows: Array, apart: Array) -> tuple[Array, Array]:
+        """Mean and variance of the features; the running ones move towards them. `apart` is room for (R, F) numbers."""
+        count = len(rows)
+        if count < 2:
+            raise ValueError("BatchNorm: expected at least 2 real steps in a training batch, got 1")
+        mean = rows.mean(0)
+        np.subtract(rows, mean, out=apart)
+        variance = np.einsum("rf,rf->f", apart, apart) / rows.dtype.type(count)
+        if np.isfinite(variance).all():  # else the loss will tell, and a training that goes back finds these as before
+            for name, new in (("running_mean", mean), ("running_var", variance * (count / (count - 1)))):
+                buffer = self.buffer(name)
+                buffer.value = (1 - self.momentum) * buffer.value + self.momentum * new
+        return mean, variance
+
+    def _running_statistics(self) -> tuple[Array, Array]:
+        return self.buffer("running_mean").value, self.buffer("running_var").value
+
+    def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
+        rows = self._real(np.ascontiguousarray(dy), tape)
+        normal = tape.array("normal", rows.shape, dy.dtype)
+        total, along = self._parameter_gradients(rows, normal)
+        if not input_gradient:
+            return None
+        count = dy.dtype.type(len(rows))
+        normal *= along / -count
+        normal += rows
+        normal -= total / count
+        normal *= self.parameter("weight").value * tape.notes["scale"]
+        return self._padded(normal, dy.shape, "dx", tape)
+
+    @staticmethod
+    def _real(x: Array, tape: Workspace) -> Array:
+        """The real steps of all sequences, (R, F)."""
+        if tape.notes["real"] is None:
+            return as_rows(x)
+        real, _ = tape.notes["real"]
+        packed = tape.array("real", (len(real), x.shape[-1]), x.dtype)
+        gather(as_rows(x), real, packed)
+        return packed
+
+    @staticmethod
+    def _padded(rows: Array, shape: tuple[int, ...], name: str, tape: Workspace) -> Array:
+        """Back in their places, with zeros between them."""
+        if tape.notes["real"] is None:
+            return rows.reshape(shape)
+        _, place = tape.notes["real"]
+        padded = tape.array(name, shape, rows.dtype)
+        gather(rows, place, as_rows(padded))
+        return padded
+
+    def config(self) -> dict[str, Any]:
+        return {"size": self.size, "momentum": self.momentum, "eps": self.eps}
+
+
+def real_steps(n: int, t: int, lengths: Index) -> tuple[Index, Index]:
+    """Rows of (N·T) that are no padding; and where each row stands among these, -1 for padding."""
+    real = np.flatnonzero(np.arange(t) < lengths[:, None])
+    place = np.full(n * t, -1, np.intp)
+    place[real] = np.arange(len(real))
+    return real, place
