@@ -23,6 +23,7 @@ from fastlstm.layers import Layer as Layer
 from fastlstm.layers import LayerNorm as LayerNorm
 from fastlstm.layers import MaxPool as MaxPool
 from fastlstm.layers import MeanPool as MeanPool
+from fastlstm.layers import TiedDense as TiedDense
 from fastlstm.losses import huber as huber
 from fastlstm.losses import mae as mae
 from fastlstm.losses import mse as mse

@@ -105,6 +105,10 @@ class Model:
                 raise TypeError(f"layers: expected layers, got {layer!r} at {i}")
             if any(layer is earlier for earlier in self.layers[:i]):
                 raise ValueError(f"layers: {type(layer).__name__} at {i} stands in the model twice")
+            if not all(any(shared is earlier for earlier in self.layers[:i]) for shared in layer.shares()):
+                raise ValueError(
+                    f"layers: {type(layer).__name__} at {i} uses the parameters of a layer that is not before it"
+                )
             if layer.dtype is not None and layer.dtype != self.dtype:
                 raise ValueError(
                     f"dtype: layer {i} ({type(layer).__name__}) is {layer.dtype}, but the model is {self.dtype}; "

@@ -6,6 +6,13 @@ from gradcheck import relative_error
 
 import fastlstm as fl
 
+
+def tied(**options):
+    """With the embedding that must stand before it."""
+    embedding = fl.Embedding(7, 4)
+    return [embedding, fl.TiedDense(embedding, **options)]
+
+
 EXAMPLES = {
     "LSTM": [lambda: fl.LSTM(3, 4), lambda: fl.LSTM(3, 2, num_layers=2, bidirectional=True, dropout=0.3)],
     "Dense": [lambda: fl.Dense(3, 5), lambda: fl.Dense(3, 1, bias=False)],
@@ -17,9 +24,14 @@ EXAMPLES = {
     "AttentionPool": [lambda: fl.AttentionPool(3), lambda: fl.AttentionPool(3, 5)],
     "LayerNorm": [lambda: fl.LayerNorm(3), lambda: fl.LayerNorm(3, eps=0.5)],
     "BatchNorm": [lambda: fl.BatchNorm(3), lambda: fl.BatchNorm(3, momentum=1.0, eps=0.5)],
+    "TiedDense": [tied, lambda: tied(bias=False)],
 }
 MAKERS = [pytest.param(make, id=f"{name}{i}") for name, makers in EXAMPLES.items() for i, make in enumerate(makers)]
 DTYPES = ["float32", "float64"]
+
+
+def as_layers(made):
+    return made if isinstance(made, list) else [made]
 
 
 def input_for(layer, n=4, t=5, seed=0):
@@ -30,7 +42,7 @@ def input_for(layer, n=4, t=5, seed=0):
 @pytest.mark.parametrize("make", MAKERS)
 @pytest.mark.parametrize("ragged", [False, True])
 def test_gradients(make, ragged):
-    model = fl.Model([make()], dtype="float64", seed=1)
+    model = fl.Model(as_layers(make()), dtype="float64", seed=1)
     x = input_for(model.layers[0])
     lengths = [5, 1, 3, 4] if ragged else None
 
@@ -53,7 +65,7 @@ def test_gradients(make, ragged):
 @pytest.mark.parametrize("make", MAKERS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_shape_dtype_and_purity(make, dtype):
-    model = fl.Model([make()], dtype=dtype, seed=1)
+    model = fl.Model(as_layers(make()), dtype=dtype, seed=1)
     x = input_for(model.layers[0])
     before = x.copy()
     values = [parameter.value.copy() for parameter in model.parameters()]
@@ -68,14 +80,14 @@ def test_shape_dtype_and_purity(make, dtype):
 
 @pytest.mark.parametrize("make", MAKERS)
 def test_float32_is_close_to_float64(make):
-    single, double = (fl.Model([make()], dtype=dtype, seed=1) for dtype in DTYPES)
+    single, double = (fl.Model(as_layers(make()), dtype=dtype, seed=1) for dtype in DTYPES)
     x = input_for(single.layers[0])
     np.testing.assert_allclose(single.predict(x), double.predict(x), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("make", MAKERS)
 def test_same_seed_same_bits_other_seed_other_values(make):
-    first, second, other = (fl.Model([make()], seed=seed) for seed in (5, 5, 6))
+    first, second, other = (fl.Model(as_layers(make()), seed=seed) for seed in (5, 5, 6))
     for a, b in zip(first.parameters(), second.parameters(), strict=True):
         np.testing.assert_array_equal(a.value, b.value)
     for a, b in zip(first.parameters(), other.parameters(), strict=True):
@@ -87,7 +99,7 @@ def test_same_seed_same_bits_other_seed_other_values(make):
 def test_input_gradient_can_be_spared(make):
     grads = []
     for wanted in (True, False):
-        model = fl.Model([make()], dtype="float64", seed=1)
+        model = fl.Model(as_layers(make()), dtype="float64", seed=1)
         tape = model.tape(seed=3)
         y = model.forward(input_for(model.layers[0]), tape, training=True)
         model.backward(np.ones_like(y), tape, input_gradient=wanted)
@@ -98,7 +110,7 @@ def test_input_gradient_can_be_spared(make):
 
 @pytest.mark.parametrize("make", MAKERS)
 def test_config_makes_the_layer_again(make):
-    layer = make()
+    layer = as_layers(make())[-1]
     again = type(layer)(**layer.config())
     assert again.config() == layer.config()
     assert again.parameter_shapes() == layer.parameter_shapes()
@@ -109,7 +121,7 @@ def test_config_makes_the_layer_again(make):
 @pytest.mark.parametrize("make", MAKERS)
 def test_a_saved_model_predicts_the_same_bits(make, tmp_path):
     for dtype in DTYPES:
-        model = fl.Model([make()], dtype=dtype, seed=1)
+        model = fl.Model(as_layers(make()), dtype=dtype, seed=1)
         fl.save(model, tmp_path / "m.safetensors")
         x = input_for(model.layers[0])
         np.testing.assert_array_equal(fl.load(tmp_path / "m.safetensors").predict(x), model.predict(x))
@@ -145,6 +157,15 @@ def test_embedding_takes_rows_and_adds_up_the_gradients_of_repeated_tokens():
     np.testing.assert_array_equal(y[0], weight.value[[3, 1, 3]])
     model.backward([[[1.0, 2], [10, 20], [100, 200]]], tape)
     np.testing.assert_array_equal(weight.grad, [[0, 0], [10, 20], [0, 0], [101, 202], [0, 0]])
+
+
+def test_dense_is_the_same_map_at_every_step():
+    """No other layer is needed to apply it to each step of a sequence."""
+    layer = fl.Dense(3, 2, dtype="float64", seed=0)
+    x = np.random.default_rng(0).normal(size=(4, 5, 3))
+    y = layer(x)
+    for t in range(5):
+        np.testing.assert_allclose(y[:, t], layer(x[:, t]), rtol=1e-14)
 
 
 def test_every_registered_layer_has_an_example():

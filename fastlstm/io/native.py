@@ -51,7 +51,9 @@ forget_bias=1.0)], dtype='float32')
     own = dict(metadata or {})
     if any(not isinstance(part, str) for item in own.items() for part in item):
         raise TypeError("metadata: expected words (str) for words")
-    layers = [{"type": type(layer).__name__, "config": layer.config()} for layer in model.layers]
+    layers = [
+        {"type": type(layer).__name__, "config": _by_place(layer.config(), model.layers)} for layer in model.layers
+    ]
     header = {
         **{f"user.{key}": value for key, value in own.items()},
         "format": "fastlstm",
@@ -79,7 +81,9 @@ def load(path: PathLike) -> Model:
     try:
         config = json.loads(header["model"])
         dtype = _check.dtype_of(config["dtype"])
-        layers = [_layer(entry) for entry in config["layers"]]
+        layers: list[Layer] = []
+        for entry in config["layers"]:
+            layers.append(_layer(entry, layers))
         shapes = [{**layer.parameter_shapes(), **layer.buffer_shapes()} for layer in layers]
         wanted = {f"{i}.{key}": shape for i, own in enumerate(shapes) for key, shape in own.items()}
         for name in sorted(wanted.keys() | arrays.keys()):
@@ -102,11 +106,24 @@ def read_metadata(path: PathLike) -> dict[str, str]:
     return {key.removeprefix("user."): value for key, value in header.items() if key.startswith("user.")}
 
 
-def _layer(entry: dict[str, Any]) -> Layer:
+def _by_place(config: dict[str, Any], layers: list[Layer]) -> dict[str, Any]:
+    """The config of a layer as JSON can say it: another layer by its place in the model."""
+    places = {id(layer): {"layer": place} for place, layer in enumerate(layers)}
+    return {key: places[id(value)] if isinstance(value, Layer) else value for key, value in config.items()}
+
+
+def _layer(entry: dict[str, Any], earlier: list[Layer]) -> Layer:
     kind = entry["type"]
     if kind not in Layer.registry:
         raise ValueError(f"unknown layer {kind!r}; if it is one of your own, import it before loading")
-    return Layer.registry[kind](**entry["config"])
+    config = dict(entry["config"])
+    for key, value in config.items():
+        if isinstance(value, dict) and value.keys() == {"layer"}:
+            place = value["layer"]
+            if not isinstance(place, int) or not 0 <= place < len(earlier):
+                raise ValueError(f"{key}: expected the place of an earlier layer, got {place!r}")
+            config[key] = earlier[place]
+    return Layer.registry[kind](**config)
 
 
 def _read(path: PathLike, *, tensors: bool = True) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:

@@ -11,3 +11,4 @@ from fastlstm.layers.norm import BatchNorm as BatchNorm
 from fastlstm.layers.norm import LayerNorm as LayerNorm
 from fastlstm.layers.pooling import MaxPool as MaxPool
 from fastlstm.layers.pooling import MeanPool as MeanPool
+from fastlstm.layers.tied import TiedDense as TiedDense

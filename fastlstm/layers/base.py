@@ -106,6 +106,10 @@ class Layer:
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: parameter.shape for name, parameter in self._parameters.items()}
 
+    def shares(self) -> list[Layer]:
+        """Layers whose parameters this one uses too; a model has them before it."""
+        return []
+
     def buffer_shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: buffer.shape for name, buffer in self._buffers.items()}
 
@@ -165,7 +169,7 @@ class Layer:
         """
 
     def config(self) -> dict[str, Any]:
-        """Arguments of the constructor, without dtype and seed."""
+        """Arguments of the constructor, without dtype and seed: what JSON can say, and layers that this one shares."""
         raise NotImplementedError(f"{type(self).__name__} must write config")
 
     def __repr__(self) -> str:
