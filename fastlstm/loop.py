@@ -19,6 +19,7 @@ from fastlstm.history import History
 from fastlstm.model import Tape
 from fastlstm.objective import Objective
 from fastlstm.optim import Optimizer, clip_grad_value, grad_norm
+from fastlstm.parameter import Parameter
 from fastlstm.snapshot import State
 
 HINT = "try a smaller learning rate (it was {lr:.3g}), clip_norm, or inputs and targets of about 1"
@@ -84,7 +85,14 @@ class Loop:
         self.batches, self.held_out, self.tapes = batches, held_out, tapes
         self.history, self.seed = History(), seed
         self.progress = Progress(
-            epochs, batches.count, batches.size, self.model.parameters(), batches.unit, optimizer, limits.accumulate
+            epochs,
+            batches.count,
+            batches.size,
+            self.model.parameters(),
+            batches.unit,
+            self.model.buffers(),
+            optimizer,
+            limits.accumulate,
         )
         self.progress.snapshot = self.snapshot
         self.kind = {
@@ -95,7 +103,7 @@ class Loop:
         }
         self._figures = objective.figures()
         self._complete = True  # the epoch, so that the next one is to begin
-        self._good: list[NDArray[Any]] = []  # parameters at the beginning of the epoch
+        self._good: list[NDArray[Any]] = []  # what the model was at the beginning of the epoch
         self._added = 0.0  # sizes of the batches whose gradients have been added up since the last step
 
     def run(self, state: State | None = None) -> None:
@@ -125,7 +133,7 @@ class Loop:
         progress = self.progress
         if self._complete:
             self._figures, self._complete, progress.batch = self.objective.figures(), False, 0
-            self._good = [parameter.value.copy() for parameter in progress.parameters]
+            self._good = [array.value.copy() for array in self._arrays.values()]
             self._call("on_epoch_begin")
         self._train()
         if progress.interrupted:
@@ -209,14 +217,19 @@ class Loop:
         hint = HINT.format(lr=self.optimizer.lr)
         kept = "the parameters are those before this step"
         if diagnosis.of_parameters(self.model):
-            for parameter, value in zip(self.progress.parameters, self._good, strict=True):
-                parameter.value = value
+            for array, value in zip(self._arrays.values(), self._good, strict=True):
+                array.value = value
             kept = f"the parameters are those at the beginning of epoch {self.progress.epoch}"
         raise FloatingPointError(f"{message}; {hint}; {kept}")
 
     def _call(self, hook: str) -> None:
         for callback in reversed(self.callbacks) if hook in BACKWARDS else self.callbacks:
             getattr(callback, hook)(self.progress)
+
+    @property
+    def _arrays(self) -> dict[str, Parameter]:
+        """All that the model is made of."""
+        return {**self.model.named_parameters(), **self.model.named_buffers()}
 
     @property
     def _lasting(self) -> list[Callback]:
@@ -236,7 +249,7 @@ class Loop:
             "stop": progress.stop and not progress.interrupted,
             "history": self.history.figures(),
             "figures": self._figures.state(),
-            "parameters": {name: p.value for name, p in self.model.named_parameters().items()},
+            "parameters": {name: array.value for name, array in self._arrays.items()},
             "optimizer": self.optimizer.snapshot(),
             "tape": self.tapes[0].state(),
             "good": self._good,
@@ -245,14 +258,14 @@ class Loop:
 
     def _restore(self, state: State) -> None:
         """Everything as it was; the callbacks go on after `on_fit_begin`."""
-        progress, parameters = self.progress, self.model.named_parameters()
+        progress, arrays = self.progress, self._arrays
         self._expect("data", state["kind"], self.kind)
         names = [type(callback).__name__ for callback in self._lasting]
         self._expect("callbacks", [name for name, _ in state["callbacks"]], names)
         shapes = {name: list(value.shape) for name, value in state["parameters"].items()}
-        self._expect("model", shapes, {name: list(p.shape) for name, p in parameters.items()})
-        for name, parameter in parameters.items():
-            parameter.value = state["parameters"][name]
+        self._expect("model", shapes, {name: list(array.shape) for name, array in arrays.items()})
+        for name, array in arrays.items():
+            array.value = state["parameters"][name]
         self.optimizer.restore(progress.parameters, state["optimizer"])
         self.tapes[0].restore(state["tape"])
         progress.epoch, progress.batch = state["epoch"], state["batch"]

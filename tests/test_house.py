@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "feed": {"_check", "batches", "model"},
     "objective": {"batches", "history", "losses", "model"},
     "diagnosis": {"_kernels", "batches", "model"},
-    "loop": {"batches", "callbacks", "diagnosis", "history", "model", "objective", "optim", "snapshot"},
+    "loop": {"batches", "callbacks", "diagnosis", "history", "model", "objective", "optim", "parameter", "snapshot"},
     "resume": {"callbacks"},
     "train": {
         *("_check", "losses", "metrics", "optim", "history", "model", "snapshot"),

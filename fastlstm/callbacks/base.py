@@ -42,7 +42,8 @@ class Progress:
         Of the gradient at the last step, all parameters together, before it was clipped.
     logs : dict
         At the end of an epoch, its figures: ``loss``, ``val_loss``, the metrics.
-    parameters : list of Parameter
+    parameters, buffers : lists of Parameter
+        What is trained, and what belongs to the model but is not, such as the running mean of a `BatchNorm`.
     optimizer : Optimizer
         Its ``lr`` may be changed.
     stop : bool
@@ -60,6 +61,7 @@ class Progress:
     epoch_sequences: int | None
     parameters: list[Parameter]
     unit: str = "sequences"
+    buffers: list[Parameter] = field(default_factory=list)
     optimizer: Optimizer | None = None
     accumulate: int = 1
     epoch: int = 0

@@ -58,7 +58,8 @@ class EarlyStopping(Callback):
         self._validated = []
 
     def on_fit_end(self, progress: Progress) -> None:
-        for parameter, value in zip(progress.parameters, self._values, strict=bool(self._values)):
+        arrays = [*progress.parameters, *progress.buffers]
+        for parameter, value in zip(arrays, self._values, strict=bool(self._values)):
             parameter.value = value
         progress.chosen = progress.chosen or bool(self._values)
 
@@ -71,5 +72,5 @@ class EarlyStopping(Callback):
 
 
 def values_of(progress: Progress) -> list[NDArray[Any]]:
-    """Copies of all parameters."""
-    return [parameter.value.copy() for parameter in progress.parameters]
+    """Copies of all parameters and buffers."""
+    return [array.value.copy() for array in [*progress.parameters, *progress.buffers]]
