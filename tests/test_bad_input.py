@@ -154,7 +154,7 @@ VALUE_ERRORS = {
         r"sample_weight: expected shape \(2,\), got \(3,\)",
     ),
     "unknown loss": (lambda: fl.Trainer(model(), "mean squared"), "loss: expected one of"),
-    "unknown metric": (lambda: fl.Trainer(model(), fl.mse, metrics=["auc"]), "metrics: expected some of"),
+    "unknown metric": (lambda: fl.Trainer(model(), fl.mse, metrics=["roc"]), "metrics: expected some of"),
     "clip norm": (lambda: fl.Trainer(model(), fl.mse, clip_norm=-1), "clip_norm: expected at least 0, got -1"),
 }
 

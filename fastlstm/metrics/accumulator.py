@@ -1,0 +1,91 @@
+"""How a training gathers its metrics."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.metrics.base import Mean, Measure, step_weights
+from fastlstm.metrics.names import get
+
+Array = NDArray[Any]
+
+
+class Accumulator:
+    """Gathers metrics over the batches of an epoch, or of an evaluation.
+
+    Parameters
+    ----------
+    metrics : names, functions or Measures
+        A function gives a mean over a batch's steps, which counts as much as these steps weigh.
+    figures : names, optional
+        Means that come ready, the loss for one: see `count`.
+
+    Raises
+    ------
+    ValueError
+        If two have the same name.
+    ImportError
+        If a metric needs a library that is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlstm.metrics import Accumulator
+    >>> gathered = Accumulator(["rmse"], figures=["loss"])
+    >>> for error in (3.0, 4.0):
+    ...     gathered.count("loss", 2 * error, 2)
+    ...     gathered.add(np.full((1, 1), error), np.zeros((1, 1)), np.ones(1))
+    >>> gathered.means()
+    {'loss': 3.5, 'rmse': 3.5355339059327378}
+    """
+
+    def __init__(self, metrics: Iterable[Any] = (), figures: Sequence[str] = ()) -> None:
+        self._figures = {name: np.zeros(2) for name in figures}
+        self._measures: dict[str, Measure] = {}
+        for metric in metrics:
+            name, found = get(metric)
+            if name in self._measures or name in self._figures:
+                raise ValueError(f"metrics: expected names of their own, got {name!r} twice")
+            self._measures[name] = copy.deepcopy(found) if isinstance(found, Measure) else Mean(found)
+            self._measures[name].start()
+
+    def add(self, pred: Array, target: Array, weights: Array | None = None) -> None:
+        """A batch: predictions (..., F), their targets, and what each step counts (...), by default 1."""
+        weights = step_weights(pred, weights)
+        if weights.any():
+            for measure in self._measures.values():
+                measure.update(pred, target, weights)
+
+    def count(self, figure: str, total: float, of: float) -> None:
+        """A sum of one of the figures, and the weight that it will be divided by."""
+        self._figures[figure] += (total, of)
+
+    def means(self) -> dict[str, float]:
+        """Every figure and metric by its name; NaN where nothing counted."""
+        ready = {name: total / of if of else math.nan for name, (total, of) in self._sums().items()}
+        return {**ready, **{name: measure.value() for name, measure in self._measures.items()}}
+
+    def state(self) -> dict[str, Array]:
+        """All of it as arrays, to go on later with `restore`: keys such as ``"rmse.sums"``."""
+        ready = {f"{name}.sums": sums.copy() for name, sums in self._figures.items()}
+        return ready | {
+            f"{name}.{k}": v for name, measure in self._measures.items() for k, v in measure.state().items()
+        }
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Go on from what `state` gave, of an Accumulator of the same metrics."""
+        missing = sorted(self.state().keys() - state.keys())
+        if missing:
+            raise ValueError(f"state: expected {missing[0]!r} among its keys, got {sorted(state)}")
+        self._figures = {name: np.array(state[f"{name}.sums"], np.float64) for name in self._figures}
+        for name, measure in self._measures.items():
+            measure.restore({key: state[f"{name}.{key}"] for key in measure.state()})
+
+    def _sums(self) -> dict[str, list[float]]:
+        return {name: sums.tolist() for name, sums in self._figures.items()}

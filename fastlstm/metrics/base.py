@@ -1,0 +1,127 @@
+"""What a metric is."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm import _check
+
+Array = NDArray[Any]
+Function = Callable[..., float]
+
+
+class Measure:
+    """Base of the metrics that are no mean over steps: started, given one batch after the other, asked for the value.
+
+    A sub-class has a ``name`` and these five methods. Calling it measures a single batch. A trainer works on copies, so
+    one object may serve a training and its validation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlstm.metrics import Measure
+    >>> class Largest(Measure):
+    ...     name = "largest_error"
+    ...     def start(self):
+    ...         self.largest = np.zeros(1)
+    ...     def update(self, pred, target, weights):
+    ...         error = np.abs(pred - target).max(-1)
+    ...         self.largest = np.maximum(self.largest, error[weights > 0].max())
+    ...     def value(self):
+    ...         return float(self.largest[0])
+    ...     def state(self):
+    ...         return {"largest": self.largest}
+    ...     def restore(self, state):
+    ...         self.largest = state["largest"]
+    >>> Largest()(np.array([[1.0], [5.0]]), np.array([[2.0], [2.0]]))
+    3.0
+    """
+
+    name: str
+
+    def start(self) -> None:
+        """Forget all that came."""
+        raise NotImplementedError
+
+    def update(self, pred: Array, target: Array, weights: Array) -> None:
+        """Add a batch: predictions (..., F), as the model gives them, targets, and the weight of each step (...)."""
+        raise NotImplementedError
+
+    def value(self) -> float:
+        """Over all batches since the start; NaN if nothing counted."""
+        raise NotImplementedError
+
+    def state(self) -> dict[str, Array]:
+        """All that `restore` needs to go on from here, as arrays; from the start on with the same keys."""
+        raise NotImplementedError
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Go on from where `state` was asked for."""
+        raise NotImplementedError
+
+    def __call__(self, pred: Array, target: Array, weights: Array | None = None) -> float:
+        own = copy.deepcopy(self)
+        own.start()
+        own.update(pred, target, step_weights(pred, weights))
+        return own.value()
+
+    def __repr__(self) -> str:
+        return f"<metric {self.name}>"
+
+
+class Mean(Measure):
+    """A weighted mean over all steps of all batches, and perhaps a function of that mean.
+
+    Parameters
+    ----------
+    function : function of (pred, target, weights)
+        The weighted mean over the steps of one batch.
+    name : str, optional
+        By default the function's.
+    then : function of a float, optional
+        Of the mean over all batches: the square root for a root mean square.
+    """
+
+    def __init__(self, function: Function, name: str | None = None, then: Callable[[float], float] | None = None):
+        self.name = str(name or getattr(function, "__name__", type(function).__name__))
+        self.__doc__ = function.__doc__
+        self._function, self._then = function, then
+        self.start()
+
+    def start(self) -> None:
+        self._sums = np.zeros(2)
+
+    def update(self, pred: Array, target: Array, weights: Array) -> None:
+        counted = float(weights.sum(dtype=np.float64))
+        if counted:
+            self._sums += [self._function(pred, target, weights) * counted, counted]
+
+    def value(self) -> float:
+        total, counted = self._sums.tolist()
+        if not counted:
+            return math.nan
+        return total / counted if self._then is None else self._then(total / counted)
+
+    def state(self) -> dict[str, Array]:
+        return {"sums": self._sums.copy()}
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        self._sums = np.array(state["sums"], np.float64)
+
+
+def step_weights(pred: Array, weights: Array | None) -> Array:
+    """The weight of every step, (...) for pred (..., F); one of a whole sequence is that of all its steps."""
+    shape = np.shape(pred)[:-1]
+    if weights is None:
+        return np.ones(shape)
+    weights = np.asarray(weights)
+    if weights.shape == shape[:1]:
+        weights = np.broadcast_to(weights.reshape(-1, *[1] * (len(shape) - 1)), shape)
+    _check.shape_of(weights, "weights", shape)
+    return weights

@@ -1,0 +1,48 @@
+"""Metrics by their names."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from fastlstm.metrics.base import Function, Measure
+from fastlstm.metrics.classification import accuracy, auc, bits_per_character, f1, perplexity, top_k
+from fastlstm.metrics.edit import label_error_rate
+from fastlstm.metrics.regression import mae, mase, mse, rmse, smape
+
+Metric = Function | Measure
+
+METRICS: dict[str, Metric] = {
+    "accuracy": accuracy,
+    "auc": auc,
+    "bits_per_character": bits_per_character,
+    "f1": f1(),
+    "f1_binary": f1("binary"),
+    "f1_micro": f1("micro"),
+    "label_error_rate": label_error_rate(),
+    "mae": mae,
+    "mse": mse,
+    "perplexity": perplexity,
+    "rmse": rmse,
+    "smape": smape,
+}
+NOT_YET = (f1, label_error_rate, mase, top_k)
+"""Functions that give a metric, and are none."""
+
+
+def get(metric: Any) -> tuple[str, Metric]:
+    """Name and function (or Measure), from either; ``"top_5"`` and the like are names too."""
+    if isinstance(metric, str):
+        top = re.fullmatch(r"top_([1-9]\d*)", metric)
+        if top:
+            return metric, top_k(int(top[1]))
+        if metric not in METRICS:
+            raise ValueError(f"metrics: expected some of {sorted([*METRICS, 'top_k for a number k'])}, got {metric!r}")
+        return metric, METRICS[metric]
+    if isinstance(metric, Measure):
+        return metric.name, metric
+    if not callable(metric):
+        raise TypeError(f"metrics: expected names or functions, got {metric!r}")
+    if metric in NOT_YET or isinstance(metric, type):
+        raise TypeError(f"metrics: expected {metric.__name__}(...), got {metric.__name__} itself; call it")
+    return getattr(metric, "__name__", type(metric).__name__), metric
