@@ -1,0 +1,102 @@
+"""Batches that can be walked through again and again."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from fastlstm import _check
+
+
+class Epochs(ABC):
+    """Base of the iterables of batches: each walk is an epoch, in an order of its own.
+
+    The order depends on the seed and on the number of the epoch alone, so that ``at(3)`` gives the same batches at any
+    time, and a training can go on where it was interrupted.
+
+    Attributes
+    ----------
+    epoch : int
+        Number of the last epoch that was begun by ``iter``, 0 before the first; may be set.
+    """
+
+    epoch: int = 0
+
+    @abstractmethod
+    def at(self, epoch: int) -> Iterator[Any]:
+        """The batches of an epoch, the first of which is number 1."""
+
+    def __iter__(self) -> Iterator[Any]:
+        self.epoch += 1
+        return self.at(self.epoch)
+
+    def map(self, function: Callable[..., Any]) -> Mapped:
+        """The same with a function of (x, y, ...) applied to every batch as it comes.
+
+        >>> from fastlstm.data import Arrays
+        >>> batches = Arrays([[1], [2]], [3, 4], batch_size=2).map(lambda x, y: (x * 0.5, y))
+        >>> next(iter(batches))[0].tolist()
+        [[0.5], [1.0]]
+        """
+        return Mapped(self, function)
+
+
+class Mapped(Epochs):
+    """See `Epochs.map`."""
+
+    def __init__(self, source: Epochs, function: Callable[..., Any]) -> None:
+        self._source, self._function = source, function
+
+    def at(self, epoch: int) -> Iterator[Any]:
+        for batch in self._source.at(epoch):
+            yield self._function(*batch)
+
+    def __len__(self) -> int:
+        return len(self._source)  # type: ignore[arg-type] # a TypeError where the source does not know
+
+
+class FromGenerator(Epochs):
+    """Batches from a function of the number of the epoch, which starts at 1.
+
+    Parameters
+    ----------
+    function : function of an int
+        Gives an iterable of batches: (x, y), (x, y, lengths) or (x, y, lengths, weight).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlstm.data import FromGenerator
+    >>> def batches(epoch):
+    ...     rng = np.random.default_rng([0, epoch])
+    ...     for _ in range(100):
+    ...         x = rng.normal(size=(32, 20, 1))
+    ...         yield x, x.sum(1)
+    >>> x, y = next(iter(FromGenerator(batches)))
+    >>> x.shape, y.shape
+    ((32, 20, 1), (32, 1))
+    """
+
+    def __init__(self, function: Callable[[int], Iterable[Any]]) -> None:
+        if not callable(function):
+            raise TypeError(f"function: expected a function of the number of the epoch, got {function!r}")
+        self._function = function
+
+    def at(self, epoch: int) -> Iterator[Any]:
+        return iter(self._function(epoch))
+
+
+def rng_of(seed: int, epoch: int) -> np.random.Generator:
+    """Randomness of one epoch."""
+    if isinstance(epoch, bool) or not isinstance(epoch, int | np.integer) or epoch < 0:
+        raise ValueError(f"epoch: expected a whole number of at least 0, got {epoch!r}")
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(int(epoch),)))
+
+
+def seed_of(seed: int | None) -> int:
+    """A seed that is fixed once for all epochs; one that nobody has chosen is drawn by the system."""
+    checked = _check.seed_of(seed)
+    return int(np.random.SeedSequence().generate_state(1)[0]) if checked is None else checked

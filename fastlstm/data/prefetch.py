@@ -1,0 +1,133 @@
+"""Reading ahead while a model computes."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from fastlstm import _check
+
+
+class Prefetched:
+    """See `prefetch`."""
+
+    def __init__(self, source: Iterable[Any], ahead: int) -> None:
+        self._source, self._ahead = source, ahead
+
+    def __iter__(self) -> Iterator[Any]:
+        return _read(lambda: iter(self._source), self._ahead)
+
+    def __len__(self) -> int:
+        return len(self._source)  # type: ignore[arg-type] # a TypeError where the source does not know
+
+
+class PrefetchedEpochs(Prefetched):
+    """See `prefetch`: what can be walked through by the number of the epoch."""
+
+    def __iter__(self) -> Iterator[Any]:
+        source = iter(self._source)  # now: it is the next epoch of the source
+        return _read(lambda: source, self._ahead)
+
+    def at(self, epoch: int) -> Iterator[Any]:
+        """The batches of an epoch."""
+        source = self._source.at(epoch)  # type: ignore[attr-defined] # see prefetch
+        return _read(lambda: source, self._ahead)
+
+
+def prefetch(iterable: Iterable[Any], ahead: int = 2) -> Prefetched:
+    """Let a thread read batches while those before are computed on.
+
+    The batches and their order stay the same. What an iterable raises is raised where its batch would have come.
+    Leaving a loop early ends the thread, after the batch that it is reading.
+
+    Parameters
+    ----------
+    iterable : iterable of batches
+        It must not write to a batch that it has given.
+    ahead : int, default 2
+        Batches that lie ready at most.
+
+    Returns
+    -------
+    An iterable with ``at(epoch)`` if the first one has it, and a length if it has one
+
+    Examples
+    --------
+    >>> from fastlstm.data import Arrays, prefetch
+    >>> batches = prefetch(Arrays([[1], [2], [3]], [1, 2, 3], batch_size=2, shuffle=False))
+    >>> [x.tolist() for x, y in batches], len(batches)
+    ([[[1], [2]], [[3]]], 2)
+    """
+    ahead = _check.positive_int(ahead, "ahead")
+    if not hasattr(iterable, "__iter__"):
+        raise TypeError(f"iterable: expected an iterable of batches, got {iterable!r}")
+    return (PrefetchedEpochs if hasattr(iterable, "at") else Prefetched)(iterable, ahead)
+
+
+def _read(begin: Callable[[], Iterator[Any]], ahead: int) -> Iterator[Any]:
+    """What an iterator gives, read by a thread that lives as long as this generator."""
+    channel = _Channel(ahead)
+    thread = threading.Thread(target=_fill, args=(begin, channel), name="fastlstm-prefetch", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error, end = channel.get()
+            if error is not None:
+                raise error
+            if end:
+                return
+            yield item
+    finally:
+        channel.close()
+        if thread is not threading.current_thread():  # a garbage collection may come in any thread
+            thread.join()
+
+
+def _fill(begin: Callable[[], Iterator[Any]], channel: _Channel) -> None:
+    source: Iterator[Any] = iter(())
+    try:
+        source = begin()
+        for item in source:
+            if not channel.put((item, None, False)):
+                break
+        channel.put((None, None, True))
+    except BaseException as error:  # whatever it is, the consumer gets it
+        channel.put((None, error, False))
+    finally:
+        close = getattr(source, "close", None)
+        if close is not None:
+            close()
+
+
+class _Channel:
+    """A queue of limited size that either side can leave without the other waiting for ever."""
+
+    def __init__(self, limit: int) -> None:
+        self._items: deque[Any] = deque()
+        self._limit, self._closed = limit, False
+        self._changed = threading.Condition()
+
+    def put(self, item: Any) -> bool:
+        """Wait for room, and add; False once it is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or len(self._items) < self._limit)
+            if not self._closed:
+                self._items.append(item)
+                self._changed.notify_all()
+            return not self._closed
+
+    def get(self) -> Any:
+        """Wait for an item, and take it."""
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._items))
+            self._changed.notify_all()
+            return self._items.popleft()
+
+    def close(self) -> None:
+        """No more items."""
+        with self._changed:
+            self._closed = True
+            self._items.clear()
+            self._changed.notify_all()
