@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 class History(Mapping[str, list[float]]):
-    """Figures of every epoch, by name: ``history["loss"]`` is a list of floats, one an epoch."""
+    """Figures of every epoch, by name: ``history["loss"]`` is a list of floats, one an epoch.
+
+    Examples
+    --------
+    >>> from fastlstm import History
+    >>> history = History.from_dict({"loss": [0.9, 0.5], "val_loss": [1.0, 0.75]})
+    >>> history.epochs, history["val_loss"][-1]
+    (2, 0.75)
+    """
 
     def __init__(self) -> None:
         self._figures: dict[str, list[float]] = {}
@@ -18,17 +27,40 @@ class History(Mapping[str, list[float]]):
         for name, value in logs.items():
             self._figures.setdefault(name, []).append(value)
 
-    def figures(self) -> dict[str, list[float]]:
-        """A copy of all figures, for `restore`."""
-        return {name: list(values) for name, values in self._figures.items()}
-
-    def restore(self, figures: dict[str, list[float]]) -> None:
-        self._figures = {name: list(values) for name, values in figures.items()}
-
     @property
     def epochs(self) -> int:
         """How many there were."""
         return len(self._figures.get("loss", ()))
+
+    @classmethod
+    def from_dict(cls, figures: Mapping[str, Sequence[float]]) -> History:
+        """A history from lists of numbers by name, as `to_dict` gives them and JSON keeps them."""
+        history = cls()
+        for name, values in figures.items():
+            if not isinstance(name, str) or isinstance(values, str):
+                raise TypeError(f"figures: expected lists of numbers by name, got {name!r}: {values!r}")
+            history._figures[name] = [float(value) for value in values]
+        return history
+
+    def to_dict(self) -> dict[str, list[float]]:
+        """Plain lists by name; ``json.dumps`` writes them, as ``NaN`` what is none."""
+        return {name: list(values) for name, values in self._figures.items()}
+
+    def to_frame(self) -> DataFrame:
+        """A DataFrame of pandas: a row for each epoch, from 1, and a column for each figure.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        try:
+            from pandas import DataFrame, RangeIndex, Series
+        except ImportError:
+            raise ImportError("to_frame needs pandas: pip install pandas") from None
+        longest = max(map(len, self._figures.values()), default=0)
+        columns = {name: Series(v, RangeIndex(1, len(v) + 1), float) for name, v in self._figures.items()}
+        return DataFrame(columns, index=RangeIndex(1, longest + 1, name="epoch"))
 
     def __getitem__(self, name: str) -> list[float]:
         if name not in self._figures:
@@ -42,26 +74,5 @@ class History(Mapping[str, list[float]]):
         return len(self._figures)
 
     def __repr__(self) -> str:
-        last = ", ".join(f"{name}={values[-1]:.4g}" for name, values in self._figures.items())
+        last = ", ".join(f"{name}={values[-1]:.4g}" for name, values in self._figures.items() if values)
         return f"History({self.epochs} epochs: {last})"
-
-
-class Averages:
-    """Means of figures over batches, each batch counting as much as it holds."""
-
-    def __init__(self, names: list[str]) -> None:
-        self._names = names
-        self._sums = np.zeros((2, len(names)))
-
-    def add(self, sums: list[float], counts: list[float]) -> None:
-        self._sums[0] += sums
-        self._sums[1] += counts
-
-    def state(self) -> dict[str, Any]:
-        return {"sums": self._sums.copy()}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self._sums = state["sums"].copy()
-
-    def means(self) -> dict[str, float]:
-        return dict(zip(self._names, (self._sums[0] / self._sums[1]).tolist(), strict=True))

@@ -247,7 +247,7 @@ class Loop:
             "step": progress.step,
             "complete": self._complete,
             "stop": progress.stop and not progress.interrupted,
-            "history": self.history.figures(),
+            "history": self.history.to_dict(),
             "figures": self._figures.state(),
             "parameters": {name: array.value for name, array in self._arrays.items()},
             "optimizer": self.optimizer.snapshot(),
@@ -271,7 +271,7 @@ class Loop:
         progress.epoch, progress.batch = state["epoch"], state["batch"]
         progress.step, progress.stop = state["step"], state["stop"]
         self._complete, self._good = state["complete"], state["good"]
-        self.history.restore(state["history"])
+        self.history = History.from_dict(state["history"])
         self._figures.restore(state["figures"])
 
     @staticmethod

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.batches import Batch
-from fastlstm.history import Averages
 from fastlstm.losses import Loss
+from fastlstm.metrics import Accumulator
 from fastlstm.model import Model, Tape
 
 Array = NDArray[Any]
@@ -19,12 +19,12 @@ Array = NDArray[Any]
 class Objective:
     """The loss of a model, and the metrics."""
 
-    def __init__(self, model: Model, loss: Any, metrics: list[tuple[str, Callable[..., float]]]) -> None:
+    def __init__(self, model: Model, loss: Any, metrics: list[Any]) -> None:
         self.model, self.loss, self.metrics = model, loss, metrics
 
-    def figures(self) -> Averages:
-        """Where the loss and the metrics of an epoch are added up."""
-        return Averages(["loss", *(name for name, _ in self.metrics)])
+    def figures(self) -> Accumulator:
+        """Where the loss and the metrics of an epoch are gathered."""
+        return Accumulator(self.metrics, ["loss"])
 
     def forward(self, batch: Batch, tape: Tape, *, training: bool) -> Array | None:
         """Predictions; None where nothing counts, though a running state goes on all the same."""
@@ -45,14 +45,14 @@ class Objective:
             return self.loss.normaliser(batch.weights)
         return float(batch.weights.sum(dtype=np.float64))
 
-    def count(self, figures: Averages, value: float, batch: Batch, pred: Array | None = None) -> None:
+    def count(self, figures: Accumulator, value: float, batch: Batch, pred: Array | None = None) -> None:
         """Add the figures of a batch; one whose weights are all zero has no predictions."""
-        counted = float(batch.weights.sum(dtype=np.float64))
         total = of = self.size(batch)
         if isinstance(self.loss, Loss) and self.loss.time == "sum":  # a sequence that comes in parts counts once
             of = total * batch.share
-        measured = [0.0 if pred is None else metric(pred, batch.y, batch.weights) for _, metric in self.metrics]
-        figures.add([value * total, *(m * counted for m in measured)], [of] + [counted] * len(measured))
+        figures.count("loss", value * total, of)
+        if pred is not None:
+            figures.add(pred, batch.y, batch.weights)
 
     def evaluate(self, batches: Iterable[Batch], tape: Tape) -> dict[str, float]:
         """Loss and metrics over all of them, without training."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from fastlstm import _check, losses, metrics
+from fastlstm import _check, losses
 from fastlstm.batches import Batches, as_data
 from fastlstm.callbacks import Callback, ProgressBar
 from fastlstm.feed import Feed
@@ -43,13 +43,6 @@ class Trainer:
         Reported beside the loss, see `fastlstm.metrics`.
     callbacks : Callbacks
 
-    Attributes
-    ----------
-    history : History
-        Of the last training, also of one that was interrupted.
-    interrupted : bool
-        Whether Ctrl-C has ended it.
-
     Examples
     --------
     >>> import fastlstm as fl, numpy as np
@@ -82,13 +75,13 @@ class Trainer:
         self.clip_norm = None if clip_norm is None else _check.number(clip_norm, "clip_norm", 0)
         self.clip_value = None if clip_value is None else _check.number(clip_value, "clip_value", 0)
         self.accumulate = _check.positive_int(accumulate, "accumulate")
-        self.metrics = named_metrics(_check.items(metrics, "metrics", "names or functions"))
+        self.metrics = _check.items(metrics, "metrics", "names or functions")
+        self._objective.figures()  # names that nobody knows are told now
         self.callbacks = _check.items(callbacks, "callbacks", "callbacks")
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
                 raise TypeError(f"callbacks: expected objects of Callback, got {callback!r}")
-        self.history = History()
-        self.interrupted = False
+        self._loop: Loop | None = None
         self._fits = 0
 
     def fit(
@@ -303,6 +296,16 @@ class Trainer:
         return self._objective.evaluate(windows.at(1), self.model.tape(carry=True))
 
     @property
+    def history(self) -> History:
+        """Of the last training, also of one that was interrupted."""
+        return History() if self._loop is None else self._loop.history
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C has ended the last training."""
+        return self._loop is not None and self._loop.progress.interrupted
+
+    @property
     def _objective(self) -> Objective:
         return Objective(self.model, self.loss, self.metrics)
 
@@ -343,12 +346,11 @@ class Trainer:
         if progress is not False:
             callbacks.append(ProgressBar(always=progress is True))
         loop = Loop(self._objective, self.optimizer, self._limits, callbacks, batches, held_out, tapes, epochs, seed)
-        self.history = loop.history
+        self._loop = loop
         loop.run(run.state)
-        self.interrupted = loop.progress.interrupted
-        if self.interrupted:
+        if loop.progress.interrupted:
             print(run.word(loop.progress, callbacks), file=sys.stderr)
-        return self.history
+        return loop.history
 
 
 def parts_of(validation: Any, third: str) -> tuple[Any, Any, Any]:
@@ -356,12 +358,3 @@ def parts_of(validation: Any, third: str) -> tuple[Any, Any, Any]:
     if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
         raise TypeError(f"validation: expected (x, y) or (x, y, {third}), got {type(validation).__name__}")
     return validation[0], validation[1], validation[2] if len(validation) == 3 else None
-
-
-def named_metrics(chosen: Sequence[Any]) -> list[tuple[str, Callable[..., float]]]:
-    named = [metrics.get(metric) for metric in chosen]
-    names = ["loss", *(name for name, _ in named)]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"metrics: expected names of their own, got {name!r} twice")
-    return named

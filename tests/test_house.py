@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "batches": LEAVES | {"model", "losses"},
     "sequence": LEAVES | {"model", "losses", "batches"},
     "feed": {"_check", "batches", "model"},
-    "objective": {"batches", "history", "losses", "model"},
+    "objective": {"batches", "losses", "metrics", "model"},
     "diagnosis": {"_kernels", "batches", "model"},
     "loop": {"batches", "callbacks", "diagnosis", "history", "model", "objective", "optim", "parameter", "snapshot"},
     "resume": {"callbacks"},
