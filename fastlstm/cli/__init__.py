@@ -7,15 +7,17 @@ import sys
 from collections.abc import Sequence
 
 from fastlstm._version import __version__
-from fastlstm.cli import forecast
+from fastlstm.cli import forecast, text
 
-APPLICATIONS = (forecast,)
+APPLICATIONS = (forecast, text)
 """Modules whose ``add`` gives the commands they know; a command sets ``run``, which returns the exit status."""
 
 EXAMPLES = """examples:
   fastlstm demo
   fastlstm forecast sales.csv --target sales --horizon 12
   fastlstm forecast load.csv --target OT --horizon 24 --date date --output load
+  fastlstm text train shakespeare.txt --minutes 5 --output shakespeare
+  fastlstm text generate shakespeare --prompt "ROMEO:"
 """
 
 

@@ -1,0 +1,219 @@
+"""``fastlstm text``: learn how a text goes on, and write more of it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+import os
+import sys
+import time
+from pathlib import Path
+
+from fastlstm import plot, text
+from fastlstm.callbacks import Callback, EarlyStopping, Progress
+from fastlstm.cli.options import Commands, add_output, count, seed
+from fastlstm.text.curve import curve_figure
+from fastlstm.text.recipe import Recipe
+
+MODEL = "model.safetensors"
+
+TRAIN = """Learn from a text how it goes on: character by character, or word by word.
+
+The last tenth is held out, and the loss on it is shown after each epoch. Kept is the network of the epoch with the
+lowest one. Written to the output folder: model.safetensors, with the vocabulary in it, and curve.png. Ctrl-C ends the
+training and keeps what there is."""
+
+GENERATE = "Go on after a prompt, by a network that `fastlstm text train` has written."
+
+EXAMPLES = """examples:
+  fastlstm text train shakespeare.txt --minutes 5 --output shakespeare
+  fastlstm text train shakespeare.txt --words --hidden 384 --dropout 0.5
+  fastlstm text generate shakespeare --prompt "ROMEO:" --length 1000
+  fastlstm text generate shakespeare --temperature 0.5 --top-p 0.9 --seed 7
+"""
+
+WRITTEN = 400
+"""Characters that a training shows at its end; a sixth as many words."""
+
+
+def add(commands: Commands) -> None:
+    """The commands ``text train`` and ``text generate``."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = commands.add_parser(
+        "text", help="learn from a text, and write more of it", epilog=EXAMPLES, formatter_class=raw
+    )
+    two = parser.add_subparsers(dest="text_command", required=True, metavar="COMMAND")
+    add_train(two.add_parser("train", help="learn from a file", description=TRAIN, formatter_class=raw))
+    add_generate(two.add_parser("generate", help="write", description=GENERATE))
+
+
+def add_train(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=train)
+    add, default = parser.add_argument, Recipe()
+    add("file", type=Path, metavar="FILE", help="a text in UTF-8")
+    add("--words", action="store_true", help="learn words and signs instead of characters")
+    add("--vocabulary", type=count, metavar="N", help="most frequent words to know (default: 10000)")
+    add("--validation", type=float, default=0.1, metavar="SHARE", help="held out, at the end (default: %(default)s)")
+    add_output(parser, "fastlstm-text")
+    network = parser.add_argument_group("network and training")
+    add = network.add_argument
+    add("--hidden", type=count, default=default.hidden_size, metavar="N", help="LSTM units (default: %(default)s)")
+    add("--layers", type=count, default=default.num_layers, metavar="N", help="LSTM layers (default: %(default)s)")
+    add("--dropout", type=float, default=default.dropout, metavar="RATE", help="from 0 to 1 (default: %(default)s)")
+    add("--window", type=count, default=default.window, metavar="N", help="steps a gradient flows (default: 64)")
+    add("--batch", type=count, default=default.batch_size, metavar="N", help="streams side by side (default: 32)")
+    add("--lr", type=float, default=default.learning_rate, metavar="RATE", help="learning rate (default: %(default)s)")
+    length = network.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=count, metavar="N", help="passes over the text (default: 10, more if short)")
+    length.add_argument("--minutes", type=float, metavar="M", help="as many epochs as take about so long")
+
+
+def add_generate(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=generate)
+    add = parser.add_argument
+    add("model", type=Path, metavar="MODEL_DIR", help="the output folder of a training")
+    add("--prompt", default="", metavar="TEXT", help="what to go on from (default: the start of a line)")
+    add("--length", type=count, default=500, metavar="N", help="characters or words to write (default: %(default)s)")
+    add("--temperature", type=float, default=0.8, metavar="T", help="0: the likeliest each time (default: %(default)s)")
+    add("--top-k", type=count, metavar="K", help="only from the K likeliest")
+    add("--top-p", type=float, metavar="P", help="only from the likeliest that add up to P, from 0 to 1")
+    add("--seed", type=seed, metavar="N", help="same seed, same text (default: another each time)")
+
+
+def train(options: argparse.Namespace) -> int:
+    """Learn from a file, and write the model and the picture of its learning."""
+    plot.new_figure()  # rather fail now than after the training
+    whole = text.read_text(options.file)
+    learned, held_out = text.split(whole, options.validation)
+    writer = new_model(options, whole, learned)
+    tokens = len(writer.vocabulary.encode(learned))
+    recipe = writer.recipe
+    unit = "word" if options.words else "character"
+    print(f"{options.file}: {len(whole)} characters. Vocabulary: {len(writer.vocabulary)} {unit}s.")
+    print(f"Training on the first {tokens} {unit}s, {recipe.epochs_of(tokens)} epochs of {recipe.steps(tokens)} steps.")
+    options.output.mkdir(parents=True, exist_ok=True)
+    report, began, stopped = Report(unit), time.perf_counter(), False
+    best = EarlyStopping(patience=recipe.epochs_of(tokens))  # never stops, but goes back to the best
+    try:
+        writer.fit(learned, held_out, callbacks=[report, best])
+    except KeyboardInterrupt:
+        stopped = True
+        print("\nStopped; what has been learned is kept.")
+    took = time.perf_counter() - began
+    if report.logs["val_loss"]:
+        usual = writer.frequency_loss(learned, held_out)
+        print(f"{took:.0f} s. Best: {figures(min(report.logs['val_loss']), unit)};")
+        print(f"by how often each {unit} comes alone it would be {figures(usual, unit)}.")
+        title = f"{options.file.name}: LSTM {recipe.num_layers} x {recipe.hidden_size}"
+        plot.save_figure(curve_figure(report.logs, title=title, token=unit), options.output / "curve.png")
+    writer.save(options.output / MODEL)
+    sample = writer.generate(length=WRITTEN // 6 if options.words else WRITTEN, temperature=0.8, seed=options.seed)
+    print(
+        f"\n{''.join(sample)}\n\nWrote {options.output / MODEL}. To write more: fastlstm text generate {options.output}"
+    )
+    return 130 if stopped else 0
+
+
+def new_model(options: argparse.Namespace, whole: str, learned: str) -> text.LanguageModel:
+    """The untrained model that the options ask for, its epochs found out if they are given in minutes."""
+    if options.vocabulary and not options.words:
+        raise ValueError("vocabulary: expected with --words only, as all characters are known")
+    recipe = Recipe(
+        hidden_size=options.hidden,
+        num_layers=options.layers,
+        dropout=options.dropout,
+        window=options.window,
+        batch_size=options.batch,
+        learning_rate=options.lr,
+        epochs=options.epochs,
+        seed=options.seed,
+    )
+    if options.words:
+        vocabulary = text.Vocabulary.of(learned, words=True, most=options.vocabulary or 10_000)
+    else:
+        vocabulary = text.Vocabulary.of(whole)
+    if options.minutes is not None:
+        if not 0 < options.minutes < math.inf:
+            raise ValueError(f"minutes: expected above 0, got {options.minutes}")
+        seconds = epoch_seconds(text.LanguageModel(vocabulary, recipe), learned)
+        recipe = dataclasses.replace(recipe, epochs=max(1, int(60 * options.minutes / seconds)))
+    return text.LanguageModel(vocabulary, recipe)
+
+
+def epoch_seconds(writer: text.LanguageModel, learned: str) -> float:
+    """What an epoch and its validation will take, by the first steps of one."""
+    watch = Stopwatch()
+    writer.fit(learned, callbacks=[watch], progress=False)
+    return 1.05 * watch.step * writer.recipe.steps(len(writer.vocabulary.encode(learned)))
+
+
+def generate(options: argparse.Namespace) -> int:
+    """Write to the terminal, each character as it is drawn."""
+    path = options.model / MODEL if options.model.is_dir() else options.model
+    pieces = text.LanguageModel.load(path).generate(
+        options.prompt,
+        options.length,
+        temperature=options.temperature,
+        top_k=options.top_k,
+        top_p=options.top_p,
+        seed=options.seed,
+    )
+    try:
+        sys.stdout.write(options.prompt)
+        for piece in pieces:
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+        print()
+    except BrokenPipeError:  # who reads has seen enough: | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def figures(loss: float, unit: str) -> str:
+    """A loss in the units that people use."""
+    if unit == "word":
+        return f"{loss:.3f} nats a word (perplexity {math.exp(loss):.1f})"
+    return f"{loss:.3f} nats a character ({loss / math.log(2):.3f} bits)"
+
+
+class Report(Callback):
+    """Prints a line after each epoch, and keeps its figures."""
+
+    def __init__(self, unit: str) -> None:
+        self.logs: dict[str, list[float]] = {"loss": [], "val_loss": []}
+        self._unit = unit
+
+    def on_epoch_end(self, progress: Progress) -> None:
+        for name, values in self.logs.items():
+            values.append(progress.logs[name])
+        loss, held_out = progress.logs["loss"], figures(progress.logs["val_loss"], self._unit)
+        line = f"epoch {progress.epoch} of {progress.epochs}: training {loss:.3f}, validation {held_out}"
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            print(line, flush=True)
+        else:
+            tqdm.write(line)  # above the bar, where there is one
+
+
+class Stopwatch(Callback):
+    """Measures some steps and ends the training.
+
+    Attributes
+    ----------
+    step : float, seconds
+    """
+
+    def __init__(self, steps: int = 10) -> None:
+        self._steps, self._times = steps, [time.perf_counter()]
+
+    def on_batch_end(self, progress: Progress) -> None:
+        self._times.append(time.perf_counter())
+        progress.stop = len(self._times) > self._steps
+
+    @property
+    def step(self) -> float:
+        """Of the steps measured but the first, which also allocates."""
+        times = self._times[1:] if len(self._times) > 2 else self._times
+        return (times[-1] - times[0]) / (len(times) - 1)

@@ -1,0 +1,200 @@
+"""A network that says how a text goes on, and the vocabulary that it speaks."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm import _check
+from fastlstm.callbacks import Callback
+from fastlstm.io import native
+from fastlstm.model import Model
+from fastlstm.text.recipe import Annealing, Recipe
+from fastlstm.text.sampling import Sampler
+from fastlstm.text.vocabulary import Vocabulary
+from fastlstm.train import History, Trainer
+
+Tokens = NDArray[np.intp]
+
+
+class LanguageModel:
+    """Probabilities of the next character, or word, of a text.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary
+    recipe : Recipe, optional
+    model : Model, optional
+        From tokens (N, T) to a score for each token of the vocabulary, (N, T, V); by default the recipe's, untrained.
+
+    Examples
+    --------
+    >>> from fastlstm.text import LanguageModel, Recipe, Vocabulary
+    >>> text = "tell me, tell me, " * 100
+    >>> writer = LanguageModel(Vocabulary.of(text), Recipe(hidden_size=24, num_layers=1, window=16, epochs=10))
+    >>> history = writer.fit(text)
+    >>> "".join(writer.generate("tell", 14, temperature=0))
+    ' me, tell me, '
+    """
+
+    def __init__(self, vocabulary: Vocabulary, recipe: Recipe | None = None, model: Model | None = None) -> None:
+        self.vocabulary, self.recipe = vocabulary, recipe or Recipe()
+        self.model = model if model is not None else self.recipe.model(len(vocabulary))
+        size = len(vocabulary)
+        if self.model.output_shape != ("N", "T", size) or getattr(self.model.layers[0], "num_tokens", 0) != size:
+            raise ValueError(f"model: expected one from {size} tokens to {size} scores a step, got {self.model!r}")
+
+    def fit(
+        self,
+        text: str,
+        validation: str | None = None,
+        *,
+        callbacks: Iterable[Callback] = (),
+        progress: bool | None = None,
+    ) -> History:
+        """Learn from a text by the recipe.
+
+        Parameters
+        ----------
+        text : str
+        validation : str, optional
+            What the loss is measured on after each epoch, ``val_loss``.
+        callbacks : Callbacks
+        progress : bool, optional
+            Whether a bar is shown; None shows one on a terminal.
+
+        Returns
+        -------
+        History
+            Losses in nats a token.
+        """
+        x, y = self._pairs(text, "text")
+        held_out = None if validation is None else self._pairs(validation, "validation")
+        recipe = self.recipe
+        optimizer = recipe.optimizer()
+        trainer = Trainer(
+            self.model,
+            "softmax_cross_entropy",
+            optimizer,
+            clip_norm=recipe.clip_norm,
+            callbacks=[Annealing(recipe, optimizer), *callbacks],
+        )
+        streams = recipe.streams(len(x))
+        if held_out is not None and len(held_out[0]) < streams:
+            raise ValueError(f"validation: expected at least {streams + 1} tokens, got {len(held_out[0]) + 1}")
+        return trainer.fit_sequence(
+            x,
+            y,
+            window=recipe.window,
+            batch_size=streams,
+            epochs=recipe.epochs_of(len(x)),
+            validation=held_out,
+            seed=recipe.seed,
+            progress=progress,
+        )
+
+    def loss(self, text: str) -> float:
+        """Nats a token of a text, each predicted from all that came before it: mean of -log p.
+
+        Divided by log 2 it is bits a token; its exponential is the perplexity.
+        """
+        return Trainer(self.model, "softmax_cross_entropy").evaluate_sequence(*self._pairs(text, "text"))["loss"]
+
+    def frequency_loss(self, text: str, held_out: str) -> float:
+        """Nats a token of held_out if each came as often as in a text, whatever came before: what a network must beat.
+
+        Every token counts once more than it was seen (Laplace), so that none is impossible.
+        """
+        counts = 1 + np.bincount(self.vocabulary.encode(text), minlength=len(self.vocabulary))
+        return float(-np.log(counts / counts.sum())[self.vocabulary.encode(held_out, "held_out")].mean())
+
+    def generate(
+        self,
+        prompt: str = "",
+        length: int = 500,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+    ) -> Iterator[str]:
+        """Go on after a prompt, a token at a time.
+
+        Parameters
+        ----------
+        prompt : str, default ""
+            What has been written so far. If empty, the text goes on as after the end of a line.
+        length : int, default 500
+            Tokens to write.
+        temperature, top_k, top_p
+            See `probabilities`.
+        seed : int or None
+            The same seed, the same text.
+
+        Yields
+        ------
+        str
+            The next character, or word.
+
+        Examples
+        --------
+        >>> from fastlstm.text import LanguageModel, Vocabulary
+        >>> writer = LanguageModel(Vocabulary(["a", "b"]))
+        >>> len("".join(writer.generate("a", 5, seed=0)))
+        5
+        """
+        sampler = Sampler(temperature, top_k, top_p, seed)
+        tokens = self.vocabulary.encode(prompt, "prompt")
+        if not len(tokens):
+            tokens = np.array([self.vocabulary.line_end], np.intp)
+        return self._generate(tokens, _check.positive_int(length, "length"), sampler)
+
+    def _generate(self, tokens: Tokens, length: int, sampler: Sampler) -> Iterator[str]:
+        stream, unknown = self.model.stream(), self.vocabulary.unknown
+        scores = stream.run(tokens[None])[0, -1]
+        for left in range(length, 0, -1):
+            if unknown is not None and len(scores) > 1:
+                scores[unknown] = -np.inf  # there is no such word to write
+            token = sampler(scores)
+            yield self.vocabulary.tokens[token]
+            if left > 1:
+                scores = stream.step(token)[0]
+
+    def save(self, path: str | os.PathLike[str], **words: str) -> None:
+        """Write the network, the vocabulary and the recipe to one safetensors file, and `words` of your own."""
+        config = {"vocabulary": self.vocabulary.config(), "recipe": self.recipe.config()}
+        native.save(self.model, path, metadata={**words, "text": json.dumps(config)})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> LanguageModel:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        FileNotFoundError
+        ValueError
+            If the file is damaged, or holds a model without a vocabulary.
+        """
+        model, words = native.load(path), native.read_metadata(path)
+        if "text" not in words:
+            raise ValueError(f"{path}: holds a model, but no vocabulary; read it with fastlstm.load")
+        try:
+            config = json.loads(words["text"])
+            vocabulary, recipe = Vocabulary(**config["vocabulary"]), Recipe(**config["recipe"])
+            return cls(vocabulary, recipe, model)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path}: damaged: {error}") from error
+
+    def _pairs(self, text: str, name: str) -> tuple[Tokens, Tokens]:
+        """Each token of a text but the last, and the one after it."""
+        tokens = self.vocabulary.encode(text, name)
+        if len(tokens) < 2:
+            raise ValueError(f"{name}: expected at least 2 tokens, got {len(tokens)}")
+        return tokens[:-1], tokens[1:]
+
+    def __repr__(self) -> str:
+        return f"LanguageModel({self.vocabulary!r}, {self.model!r})"

@@ -1,0 +1,126 @@
+"""How a language model is built and trained, in numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fastlstm import _check
+from fastlstm.callbacks import Callback, Progress
+from fastlstm.layers import LSTM, Dense, Dropout, Embedding, Layer
+from fastlstm.model import Model
+from fastlstm.optim import AdamW, Optimizer
+
+LEAST_STEPS = 1000
+"""Steps of the optimizer in a training whose length nobody has asked for; so many teach a small text."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A network, and its training by truncated back-propagation through time.
+
+    The learning rate rises from 0 within the share `warmup` of all steps and falls by half a cosine to 0 (Loshchilov
+    and Hutter 2017). Dropout lies on the output of each LSTM layer.
+
+    Parameters
+    ----------
+    hidden_size, num_layers, embedding_size : int
+    dropout : float
+    window : int
+        Steps that a gradient flows back at most.
+    batch_size : int
+        Streams that the text is cut into; fewer for a short text, so that each has at least 32 windows.
+    learning_rate, weight_decay, clip_norm, warmup : float
+    betas : tuple of two floats
+        Of `AdamW`.
+    epochs : int, optional
+        By default 10, or more for a short text.
+    seed : int
+
+    Examples
+    --------
+    >>> from fastlstm.text import Recipe
+    >>> print(Recipe(hidden_size=32, num_layers=1).model(65))
+    layer        output shape   parameters
+    --------------------------------------
+    0 Embedding  (N, T, 64)          4,160
+    1 LSTM       (N, T, 32)         12,416
+    2 Dropout    (N, T, 32)              0
+    3 Dense      (N, T, 65)          2,145
+    --------------------------------------
+    total                           18,721
+    """
+
+    hidden_size: int = 256
+    num_layers: int = 2
+    embedding_size: int = 64
+    dropout: float = 0.2
+    window: int = 64
+    batch_size: int = 32
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    warmup: float = 0.02
+    betas: tuple[float, float] = (0.9, 0.99)
+    epochs: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("hidden_size", "num_layers", "embedding_size", "window", "batch_size"):
+            _check.positive_int(getattr(self, name), name)
+        if self.epochs is not None:
+            _check.positive_int(self.epochs, "epochs")
+        _check.number(self.dropout, "dropout", 0, 1, open_high=True)
+        _check.number(self.warmup, "warmup", 0, 1)
+        object.__setattr__(self, "betas", tuple(self.betas))  # a list, if from a file
+
+    def model(self, num_tokens: int) -> Model:
+        """The network, untrained."""
+        between = self.dropout if self.num_layers > 1 else 0.0
+        lstm = LSTM(self.embedding_size, self.hidden_size, num_layers=self.num_layers, dropout=between)
+        layers: list[Layer] = [Embedding(num_tokens, self.embedding_size), lstm]
+        if self.dropout:
+            layers.append(Dropout(self.dropout))
+        return Model([*layers, Dense(self.hidden_size, num_tokens)], seed=self.seed)
+
+    def optimizer(self) -> AdamW:
+        """A new optimizer."""
+        return AdamW(self.learning_rate, betas=self.betas, weight_decay=self.weight_decay)
+
+    def streams(self, length: int) -> int:
+        """How many streams a text of so many tokens is cut into."""
+        return max(1, min(self.batch_size, length // (32 * self.window)))
+
+    def steps(self, length: int) -> int:
+        """Steps of the optimizer in an epoch."""
+        return -(-(length // self.streams(length)) // self.window)
+
+    def epochs_of(self, length: int) -> int:
+        """Epochs over a text of so many tokens."""
+        return self.epochs or max(10, -(-LEAST_STEPS // self.steps(length)))
+
+    def rate(self, step: int, steps: int) -> float:
+        """The learning rate of a step, from 0, of so many."""
+        warm = self.warmup * steps
+        if step < warm:
+            return self.learning_rate * (step + 1) / (warm + 1)
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(steps - warm, 1)))
+
+    def config(self) -> dict[str, Any]:
+        """The numbers, for a file."""
+        return asdict(self)
+
+
+class Annealing(Callback):
+    """Sets the learning rate of each step as a recipe has it."""
+
+    def __init__(self, recipe: Recipe, optimizer: Optimizer) -> None:
+        self._recipe, self._optimizer = recipe, optimizer
+
+    def on_fit_begin(self, progress: Progress) -> None:
+        self._optimizer.lr = self._recipe.rate(0, progress.epochs * progress.batches)
+
+    def on_batch_end(self, progress: Progress) -> None:
+        done = (progress.epoch - 1) * progress.batches + progress.batch
+        self._optimizer.lr = self._recipe.rate(done, progress.epochs * progress.batches)
