@@ -1,0 +1,150 @@
+"""``fastlstm text``, from its arguments to its files."""
+
+import io
+import os
+import sys
+
+import pytest
+
+import fastlstm as fl
+from fastlstm import cli
+from fastlstm.callbacks import Callback
+from fastlstm.text import LanguageModel
+
+pytest.importorskip("matplotlib")
+
+VERSES = "The cat sat on the mat, the dog sat on the log; 'tis so, said he.\n"
+SMALL = ["--hidden", "16", "--layers", "1", "--window", "16"]
+
+
+@pytest.fixture
+def verses(tmp_path):
+    path = tmp_path / "verses.txt"
+    path.write_text(VERSES * 30, encoding="utf-8")
+    return path
+
+
+class Interrupt(Callback):
+    """Ctrl-C in the third epoch."""
+
+    def on_batch_end(self, progress):
+        if progress.epoch == 3:
+            raise KeyboardInterrupt
+
+
+def run(capsys, *arguments, status=0):
+    """What a command prints, with its status."""
+    assert cli.main(list(map(str, arguments))) == status
+    return capsys.readouterr().out
+
+
+def error_of(capsys, *arguments):
+    """The one line on stderr of a command that fails."""
+    assert cli.main(list(map(str, arguments))) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("fastlstm: error: ")
+    return lines[0]
+
+
+def test_a_text_is_learned_and_written_on(verses, tmp_path, capsys):
+    out = tmp_path / "out"
+    printed = run(capsys, "text", "train", verses, *SMALL, "--epochs", 3, "--output", out)
+    assert "Vocabulary: 20 characters." in printed and "3 epochs of" in printed
+    assert "epoch 3 of 3: training" in printed and "bits)" in printed and "comes alone" in printed
+    assert (out / "curve.png").read_bytes().startswith(b"\x89PNG")
+    options = ["text", "generate", out, "--prompt", "The cat", "--length", "50", "--seed", "1"]
+    first, second = run(capsys, *options), run(capsys, *options)
+    assert first == second and first.startswith("The cat") and len(first) == len("The cat") + 50 + 1
+    assert first != run(capsys, *options[:-1], "2")
+    assert run(capsys, *options, "--temperature", "0") == run(capsys, *options, "--top-k", "1")
+    assert run(capsys, *options, "--top-p", "0") == run(capsys, *options, "--top-k", "1")
+    assert len(run(capsys, "text", "generate", out / "model.safetensors", "--length", "5")) == 6
+
+
+def test_words_are_learned_and_written(verses, tmp_path, capsys):
+    out = tmp_path / "out"
+    train = ["text", "train", verses, *SMALL, "--words", "--vocabulary", "10", "--epochs", "2", "--output", out]
+    printed = run(capsys, *train)
+    assert "Vocabulary: 10 words." in printed and "(perplexity " in printed
+    assert LanguageModel.load(out / "model.safetensors").vocabulary.words
+    assert run(capsys, "text", "generate", out, "--prompt", "The horse", "--length", "4").startswith("The horse")
+
+
+def test_the_same_seed_learns_the_same(verses, tmp_path, capsys):
+    for name, seed in (("a", 5), ("b", 5), ("c", 6)):
+        train = ["text", "train", verses, *SMALL, "--epochs", 1, "--seed", seed, "--output", tmp_path / name]
+        run(capsys, *train)
+    weights = [fl.load(tmp_path / name / "model.safetensors").parameters()[0].value.tobytes() for name in "abc"]
+    assert weights[0] == weights[1] != weights[2]
+
+
+def test_minutes_become_epochs(verses, tmp_path, capsys):
+    printed = run(capsys, "text", "train", verses, *SMALL, "--minutes", "1e-9", "--output", tmp_path / "out")
+    assert ", 1 epochs of" in printed
+
+
+def test_ctrl_c_keeps_what_was_learned(verses, tmp_path, capsys, monkeypatch):
+    def fit(self, *arguments, callbacks=(), **options):
+        interrupting = [*callbacks, Interrupt()]
+        return learn(self, *arguments, callbacks=interrupting, **options)
+
+    learn = LanguageModel.fit
+    monkeypatch.setattr(LanguageModel, "fit", fit)
+    out = tmp_path / "out"
+    printed = run(capsys, "text", "train", verses, *SMALL, "--epochs", 5, "--output", out, status=130)
+    assert "Stopped; what has been learned is kept." in printed and "epoch 3" not in printed
+    assert (out / "curve.png").exists()
+    assert len("".join(LanguageModel.load(out / "model.safetensors").generate("The", 5))) == 5
+
+
+class Closed(io.StringIO):
+    """A terminal whose reader is gone."""
+
+    def flush(self):
+        raise BrokenPipeError
+
+    def fileno(self):
+        return self.descriptor
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(verses, tmp_path, capsys, monkeypatch):
+    run(capsys, "text", "train", verses, *SMALL, "--epochs", 1, "--output", tmp_path)
+    closed = Closed()
+    closed.descriptor = os.open(tmp_path / "nothing", os.O_WRONLY | os.O_CREAT)
+    monkeypatch.setattr(sys, "stdout", closed)
+    assert cli.main(["text", "generate", str(tmp_path)]) == 0
+    os.close(closed.descriptor)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--vocabulary", "5"], "vocabulary: expected with --words only"),
+        (["--minutes", "0"], "minutes: expected above 0, got 0.0"),
+        (["--minutes", "nan"], "minutes: expected above 0, got nan"),
+        (["--dropout", "1"], "dropout: expected at least 0 and below 1, got 1.0"),
+        (["--validation", "1"], "validation: expected at least 0 and below 1, got 1.0"),
+        (["--validation", "0"], "validation: expected at least 2 tokens, got 0"),
+    ],
+)
+def test_wrong_options_of_training_are_errors(verses, tmp_path, capsys, arguments, message):
+    assert message in error_of(capsys, "text", "train", verses, *SMALL, *arguments, "--output", tmp_path / "out")
+
+
+def test_wrong_files_and_prompts_are_errors(verses, tmp_path, capsys):
+    empty = tmp_path / "empty.txt"
+    empty.write_bytes(b"")
+    assert "expected a text, got an empty file" in error_of(capsys, "text", "train", empty)
+    assert "nothing.txt: no such file" in error_of(capsys, "text", "train", tmp_path / "nothing.txt")
+    assert "no such file" in error_of(capsys, "text", "generate", tmp_path)
+    assert "not a safetensors file" in error_of(capsys, "text", "generate", verses)
+    run(capsys, "text", "train", verses, *SMALL, "--epochs", 1, "--output", tmp_path)
+    assert "got 'X' at 0" in error_of(capsys, "text", "generate", tmp_path, "--prompt", "X")
+    assert "top_p: expected at least 0 and at most 1" in error_of(capsys, "text", "generate", tmp_path, "--top-p", "2")
+
+
+@pytest.mark.parametrize("arguments", [["text", "--help"], ["text", "train", "--help"], ["text", "generate", "--help"]])
+def test_help_is_there(arguments, capsys):
+    with pytest.raises(SystemExit) as exit:
+        cli.main(arguments)
+    assert exit.value.code == 0 and "usage: fastlstm text" in capsys.readouterr().out
