@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import sys
 
 import pytest
@@ -29,7 +30,7 @@ class Interrupt(Callback):
 
     def on_batch_end(self, progress):
         if progress.epoch == 3:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
 
 def run(capsys, *arguments, status=0):
@@ -83,18 +84,27 @@ def test_minutes_become_epochs(verses, tmp_path, capsys):
     assert ", 1 epochs of" in printed
 
 
-def test_ctrl_c_keeps_what_was_learned(verses, tmp_path, capsys, monkeypatch):
-    def fit(self, *arguments, callbacks=(), **options):
-        interrupting = [*callbacks, Interrupt()]
-        return learn(self, *arguments, callbacks=interrupting, **options)
+def test_ctrl_c_keeps_what_was_learned_and_it_can_be_gone_on_with(verses, tmp_path, capsys, monkeypatch):
+    def fit(self, *arguments, callbacks, **options):
+        return learn(self, *arguments, callbacks=[*callbacks, Interrupt()], **options)
 
     learn = LanguageModel.fit
-    monkeypatch.setattr(LanguageModel, "fit", fit)
-    out = tmp_path / "out"
-    printed = run(capsys, "text", "train", verses, *SMALL, "--epochs", 5, "--output", out, status=130)
-    assert "Stopped; what has been learned is kept." in printed and "epoch 3" not in printed
-    assert (out / "curve.png").exists()
-    assert len("".join(LanguageModel.load(out / "model.safetensors").generate("The", 5))) == 5
+    train = ["text", "train", verses, "--output"]
+    whole, parted = tmp_path / "whole", tmp_path / "parted"
+    run(capsys, *train, whole, *SMALL, "--epochs", 4)
+    assert [path.name for path in sorted(whole.iterdir())] == ["curve.png", "model.safetensors"]
+    with monkeypatch.context() as patch:
+        patch.setattr(LanguageModel, "fit", fit)
+        printed = run(capsys, *train, parted, *SMALL, "--epochs", 4, status=130)
+    assert "epoch 2 of 4" in printed and "epoch 3 of 4" not in printed
+    assert f"To go on: fastlstm text train {verses} --resume --output {parted}" in printed
+    assert len(run(capsys, "text", "generate", parted, "--length", "5")) == 6
+    printed = run(capsys, *train, parted, "--resume")
+    assert "epoch 2 of 4" not in printed and "epoch 3 of 4" in printed
+    assert [path.name for path in sorted(parted.iterdir())] == ["curve.png", "model.safetensors"]
+    generate = ["--length", "80", "--seed", "1"]
+    assert run(capsys, "text", "generate", whole, *generate) == run(capsys, "text", "generate", parted, *generate)
+    assert "there is no interrupted training to resume" in error_of(capsys, *train, parted, "--resume")
 
 
 class Closed(io.StringIO):

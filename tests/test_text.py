@@ -1,6 +1,7 @@
 """Language models: vocabularies, sampling, training on a small text, writing, files."""
 
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -214,11 +215,23 @@ def test_a_prompt_is_checked_before_anything_is_written(writer):
         model.generate("The", 0)
 
 
-def test_the_learning_rate_rises_and_falls_to_nothing():
-    recipe = Recipe(learning_rate=0.1, warmup=0.1)
-    rates = [recipe.rate(step, 100) for step in range(100)]
-    assert np.argmax(rates) == 10 and max(rates) == pytest.approx(0.1)
-    assert (np.diff(rates[:11]) > 0).all() and (np.diff(rates[10:]) < 0).all() and 0 < rates[-1] < 1e-4
+class Interrupt(fl.Callback):
+    """Ctrl-C in the third epoch."""
+
+    def on_batch_end(self, progress):
+        if progress.epoch == 3:
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_keeps_what_was_learned_and_resumed_it_ends_the_same(tmp_path):
+    text = VERSES * 20
+    whole, parted, resumed = (LanguageModel(Vocabulary.of(text), SMALL) for _ in range(3))
+    history = whole.fit(text, VERSES)
+    assert parted.fit(text, VERSES, callbacks=[Interrupt()], resume=tmp_path).epochs == 2 and parted.interrupted
+    assert parted.loss(VERSES) < history["val_loss"][0]
+    assert dict(resumed.fit(text, VERSES, resume=tmp_path)) == dict(history) and not resumed.interrupted
+    for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
+        assert a.value.tobytes() == b.value.tobytes()
 
 
 def test_a_short_text_gets_fewer_streams_and_more_epochs():
@@ -234,7 +247,7 @@ def test_a_short_text_gets_fewer_streams_and_more_epochs():
         ({"hidden_size": 0}, "hidden_size: expected at least 1, got 0"),
         ({"dropout": 1.0}, "dropout: expected at least 0 and below 1, got 1.0"),
         ({"epochs": 0}, "epochs: expected at least 1, got 0"),
-        ({"warmup": 2.0}, "warmup: expected at least 0 and at most 1"),
+        ({"warmup": 1.0}, "warmup: expected at least 0 and below 1"),
     ],
 )
 def test_wrong_recipes_are_errors(options, message):

@@ -11,18 +11,21 @@ import time
 from pathlib import Path
 
 from fastlstm import plot, text
-from fastlstm.callbacks import Callback, EarlyStopping, Progress
+from fastlstm.callbacks import Callback, Checkpoint, EarlyStopping, Progress
+from fastlstm.callbacks.checkpoint import checkpoints
 from fastlstm.cli.options import Commands, add_output, count, seed
 from fastlstm.text.curve import curve_figure
 from fastlstm.text.recipe import Recipe
 
 MODEL = "model.safetensors"
+STATE = "unfinished"
+"""Folder in the output folder, of what an interrupted training goes on from."""
 
 TRAIN = """Learn from a text how it goes on: character by character, or word by word.
 
 The last tenth is held out, and the loss on it is shown after each epoch. Kept is the network of the epoch with the
 lowest one. Written to the output folder: model.safetensors, with the vocabulary in it, and curve.png. Ctrl-C ends the
-training and keeps what there is."""
+training and keeps what there is; with --resume it goes on later to the same end as without a pause."""
 
 GENERATE = "Go on after a prompt, by a network that `fastlstm text train` has written."
 
@@ -56,6 +59,9 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     add("--vocabulary", type=count, metavar="N", help="most frequent words to know (default: 10000)")
     add("--validation", type=float, default=0.1, metavar="SHARE", help="held out, at the end (default: %(default)s)")
     add_output(parser, "fastlstm-text")
+    add(
+        "--resume", action="store_true", help="go on with an interrupted training of the output folder, as it was begun"
+    )
     network = parser.add_argument_group("network and training")
     add = network.add_argument
     add("--hidden", type=count, default=default.hidden_size, metavar="N", help="LSTM units (default: %(default)s)")
@@ -86,33 +92,52 @@ def train(options: argparse.Namespace) -> int:
     plot.new_figure()  # rather fail now than after the training
     whole = text.read_text(options.file)
     learned, held_out = text.split(whole, options.validation)
-    writer = new_model(options, whole, learned)
-    tokens = len(writer.vocabulary.encode(learned))
-    recipe = writer.recipe
-    unit = "word" if options.words else "character"
+    state = options.output / STATE
+    writer = started_model(state) if options.resume else new_model(options, whole, learned)
+    unit = "word" if writer.vocabulary.words else "character"
+    tokens, recipe = len(writer.vocabulary.encode(learned)), writer.recipe
     print(f"{options.file}: {len(whole)} characters. Vocabulary: {len(writer.vocabulary)} {unit}s.")
     print(f"Training on the first {tokens} {unit}s, {recipe.epochs_of(tokens)} epochs of {recipe.steps(tokens)} steps.")
-    options.output.mkdir(parents=True, exist_ok=True)
-    report, began, stopped = Report(unit), time.perf_counter(), False
+    if not options.resume:
+        remove(state)
+        state.mkdir(parents=True, exist_ok=True)
+        writer.save(state / MODEL)
     best = EarlyStopping(patience=recipe.epochs_of(tokens))  # never stops, but goes back to the best
-    try:
-        writer.fit(learned, held_out, callbacks=[report, best])
-    except KeyboardInterrupt:
-        stopped = True
-        print("\nStopped; what has been learned is kept.")
-    took = time.perf_counter() - began
-    if report.logs["val_loss"]:
-        usual = writer.frequency_loss(learned, held_out)
-        print(f"{took:.0f} s. Best: {figures(min(report.logs['val_loss']), unit)};")
-        print(f"by how often each {unit} comes alone it would be {figures(usual, unit)}.")
+    began = time.perf_counter()
+    callbacks = [Report(unit), best, Checkpoint(state, keep=1)]
+    history = writer.fit(learned, held_out, callbacks=callbacks, resume=state)
+    print(f"{time.perf_counter() - began:.0f} s.", end=" ")
+    if history.epochs:
+        usual = figures(writer.frequency_loss(learned, held_out), unit)
+        print(f"Best: {figures(min(history['val_loss']), unit)}; by how often each {unit} comes alone: {usual}.")
         title = f"{options.file.name}: LSTM {recipe.num_layers} x {recipe.hidden_size}"
-        plot.save_figure(curve_figure(report.logs, title=title, token=unit), options.output / "curve.png")
+        plot.save_figure(curve_figure(history, title=title, token=unit), options.output / "curve.png")
     writer.save(options.output / MODEL)
-    sample = writer.generate(length=WRITTEN // 6 if options.words else WRITTEN, temperature=0.8, seed=options.seed)
+    sample = writer.generate(length=WRITTEN // 6 if writer.vocabulary.words else WRITTEN, temperature=0.8, seed=0)
     print(
         f"\n{''.join(sample)}\n\nWrote {options.output / MODEL}. To write more: fastlstm text generate {options.output}"
     )
-    return 130 if stopped else 0
+    if writer.interrupted:
+        print(f"To go on: fastlstm text train {options.file} --resume --output {options.output}")
+        return 130
+    remove(state)
+    return 0
+
+
+def started_model(state: Path) -> text.LanguageModel:
+    """The model of an interrupted training, as it was before its first step."""
+    if not (state / MODEL).exists():
+        raise FileNotFoundError(f"{state}: there is no interrupted training to resume")
+    return text.LanguageModel.load(state / MODEL)
+
+
+def remove(state: Path) -> None:
+    """What a training has left for another to go on from."""
+    if state.is_dir():
+        for path in (state / MODEL, *checkpoints(state)):
+            path.unlink(missing_ok=True)
+        if not any(state.iterdir()):
+            state.rmdir()
 
 
 def new_model(options: argparse.Namespace, whole: str, learned: str) -> text.LanguageModel:
@@ -178,15 +203,12 @@ def figures(loss: float, unit: str) -> str:
 
 
 class Report(Callback):
-    """Prints a line after each epoch, and keeps its figures."""
+    """Prints a line after each epoch."""
 
     def __init__(self, unit: str) -> None:
-        self.logs: dict[str, list[float]] = {"loss": [], "val_loss": []}
         self._unit = unit
 
     def on_epoch_end(self, progress: Progress) -> None:
-        for name, values in self.logs.items():
-            values.append(progress.logs[name])
         loss, held_out = progress.logs["loss"], figures(progress.logs["val_loss"], self._unit)
         line = f"epoch {progress.epoch} of {progress.epochs}: training {loss:.3f}, validation {held_out}"
         try:

@@ -13,7 +13,7 @@ from fastlstm import _check
 from fastlstm.callbacks import Callback
 from fastlstm.io import native
 from fastlstm.model import Model
-from fastlstm.text.recipe import Annealing, Recipe
+from fastlstm.text.recipe import Recipe
 from fastlstm.text.sampling import Sampler
 from fastlstm.text.vocabulary import Vocabulary
 from fastlstm.train import History, Trainer
@@ -31,6 +31,11 @@ class LanguageModel:
     model : Model, optional
         From tokens (N, T) to a score for each token of the vocabulary, (N, T, V); by default the recipe's, untrained.
 
+    Attributes
+    ----------
+    interrupted : bool
+        Whether Ctrl-C has ended the last `fit`.
+
     Examples
     --------
     >>> from fastlstm.text import LanguageModel, Recipe, Vocabulary
@@ -42,7 +47,7 @@ class LanguageModel:
     """
 
     def __init__(self, vocabulary: Vocabulary, recipe: Recipe | None = None, model: Model | None = None) -> None:
-        self.vocabulary, self.recipe = vocabulary, recipe or Recipe()
+        self.vocabulary, self.recipe, self.interrupted = vocabulary, recipe or Recipe(), False
         self.model = model if model is not None else self.recipe.model(len(vocabulary))
         size = len(vocabulary)
         if self.model.output_shape != ("N", "T", size) or getattr(self.model.layers[0], "num_tokens", 0) != size:
@@ -54,9 +59,12 @@ class LanguageModel:
         validation: str | None = None,
         *,
         callbacks: Iterable[Callback] = (),
+        resume: str | os.PathLike[str] | None = None,
         progress: bool | None = None,
     ) -> History:
         """Learn from a text by the recipe.
+
+        Ctrl-C ends the training after the current step; the model keeps what it has learned (`interrupted`).
 
         Parameters
         ----------
@@ -64,6 +72,8 @@ class LanguageModel:
         validation : str, optional
             What the loss is measured on after each epoch, ``val_loss``.
         callbacks : Callbacks
+        resume : folder, optional
+            Where the training writes its state, and goes on from if there is one; see `Trainer.fit`.
         progress : bool, optional
             Whether a bar is shown; None shows one on a terminal.
 
@@ -75,18 +85,17 @@ class LanguageModel:
         x, y = self._pairs(text, "text")
         held_out = None if validation is None else self._pairs(validation, "validation")
         recipe = self.recipe
-        optimizer = recipe.optimizer()
         trainer = Trainer(
             self.model,
             "softmax_cross_entropy",
-            optimizer,
+            recipe.optimizer(),
             clip_norm=recipe.clip_norm,
-            callbacks=[Annealing(recipe, optimizer), *callbacks],
+            callbacks=[recipe.schedule(), *callbacks],
         )
         streams = recipe.streams(len(x))
         if held_out is not None and len(held_out[0]) < streams:
             raise ValueError(f"validation: expected at least {streams + 1} tokens, got {len(held_out[0]) + 1}")
-        return trainer.fit_sequence(
+        history = trainer.fit_sequence(
             x,
             y,
             window=recipe.window,
@@ -95,7 +104,10 @@ class LanguageModel:
             validation=held_out,
             seed=recipe.seed,
             progress=progress,
+            resume=resume,
         )
+        self.interrupted = trainer.interrupted
+        return history
 
     def loss(self, text: str) -> float:
         """Nats a token of a text, each predicted from all that came before it: mean of -log p.

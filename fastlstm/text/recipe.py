@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from fastlstm import _check
-from fastlstm.callbacks import Callback, Progress
 from fastlstm.layers import LSTM, Dense, Dropout, Embedding, Layer
 from fastlstm.model import Model
-from fastlstm.optim import AdamW, Optimizer
+from fastlstm.optim import AdamW
+from fastlstm.schedules import Cosine
 
 LEAST_STEPS = 1000
 """Steps of the optimizer in a training whose length nobody has asked for; so many teach a small text."""
@@ -20,8 +19,8 @@ LEAST_STEPS = 1000
 class Recipe:
     """A network, and its training by truncated back-propagation through time.
 
-    The learning rate rises from 0 within the share `warmup` of all steps and falls by half a cosine to 0 (Loshchilov
-    and Hutter 2017). Dropout lies on the output of each LSTM layer.
+    The learning rate rises within the warm-up, and then falls to 0 along half a cosine. Dropout lies on the output of
+    each LSTM layer.
 
     Parameters
     ----------
@@ -32,6 +31,7 @@ class Recipe:
     batch_size : int
         Streams that the text is cut into; fewer for a short text, so that each has at least 32 windows.
     learning_rate, weight_decay, clip_norm, warmup : float
+        The warm-up is a share of all steps.
     betas : tuple of two floats
         Of `AdamW`.
     epochs : int, optional
@@ -72,7 +72,7 @@ class Recipe:
         if self.epochs is not None:
             _check.positive_int(self.epochs, "epochs")
         _check.number(self.dropout, "dropout", 0, 1, open_high=True)
-        _check.number(self.warmup, "warmup", 0, 1)
+        _check.number(self.warmup, "warmup", 0, 1, open_high=True)
         object.__setattr__(self, "betas", tuple(self.betas))  # a list, if from a file
 
     def model(self, num_tokens: int) -> Model:
@@ -88,6 +88,10 @@ class Recipe:
         """A new optimizer."""
         return AdamW(self.learning_rate, betas=self.betas, weight_decay=self.weight_decay)
 
+    def schedule(self) -> Cosine:
+        """The learning rate at each step."""
+        return Cosine(warmup=self.warmup)
+
     def streams(self, length: int) -> int:
         """How many streams a text of so many tokens is cut into."""
         return max(1, min(self.batch_size, length // (32 * self.window)))
@@ -100,27 +104,6 @@ class Recipe:
         """Epochs over a text of so many tokens."""
         return self.epochs or max(10, -(-LEAST_STEPS // self.steps(length)))
 
-    def rate(self, step: int, steps: int) -> float:
-        """The learning rate of a step, from 0, of so many."""
-        warm = self.warmup * steps
-        if step < warm:
-            return self.learning_rate * (step + 1) / (warm + 1)
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(steps - warm, 1)))
-
     def config(self) -> dict[str, Any]:
         """The numbers, for a file."""
         return asdict(self)
-
-
-class Annealing(Callback):
-    """Sets the learning rate of each step as a recipe has it."""
-
-    def __init__(self, recipe: Recipe, optimizer: Optimizer) -> None:
-        self._recipe, self._optimizer = recipe, optimizer
-
-    def on_fit_begin(self, progress: Progress) -> None:
-        self._optimizer.lr = self._recipe.rate(0, progress.epochs * progress.batches)
-
-    def on_batch_end(self, progress: Progress) -> None:
-        done = (progress.epoch - 1) * progress.batches + progress.batch
-        self._optimizer.lr = self._recipe.rate(done, progress.epochs * progress.batches)
