@@ -49,7 +49,7 @@ MAY_IMPORT = {
     },
     "io": LEAVES | {"layers", "model", "io", "files"},
 }
-ON_TOP = {"__init__", "__main__", "forecasting", "text", "plot", "cli"}
+ON_TOP = {"__init__", "__main__", "forecasting", "text", "classification", "plot", "cli"}
 """What sits on top may import anything below it, and nothing below imports it."""
 
 

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 
 from fastlstm._version import __version__
-from fastlstm.cli import forecast, text
+from fastlstm.cli import classify, forecast, text
 
-APPLICATIONS = (forecast, text)
+APPLICATIONS = (forecast, text, classify)
 """Modules whose ``add`` gives the commands they know; a command sets ``run``, which returns the exit status."""
 
 EXAMPLES = """examples:
@@ -18,6 +18,8 @@ EXAMPLES = """examples:
   fastlstm forecast load.csv --target OT --horizon 24 --date date --output load
   fastlstm text train shakespeare.txt --minutes 5 --output shakespeare
   fastlstm text generate shakespeare --prompt "ROMEO:"
+  fastlstm classify train reviews --output reviews-model
+  fastlstm classify predict reviews-model "What a waste of two hours."
 """
 
 

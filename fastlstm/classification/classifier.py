@@ -1,0 +1,219 @@
+"""From a text to its class."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm import _check
+from fastlstm.activations import softmax
+from fastlstm.callbacks import Callback
+from fastlstm.classification.recipe import Recipe
+from fastlstm.classification.vocabulary import UNKNOWN, Vocabulary, as_batch, split_words
+from fastlstm.io import native
+from fastlstm.losses import softmax_cross_entropy
+from fastlstm.metrics import accuracy
+from fastlstm.model import Model
+from fastlstm.optim import Adam
+from fastlstm.train import History, Trainer
+
+Array = NDArray[Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """What a training leaves: the network, the words that it knows, and the names of its outputs."""
+
+    model: Model
+    vocabulary: Vocabulary
+    classes: list[str]
+
+
+class Classifier:
+    """Says which of some classes a text belongs to, learned from labelled texts.
+
+    Parameters
+    ----------
+    recipe : Recipe, optional
+        The network and its training, in numbers.
+
+    Examples
+    --------
+    >>> from fastlstm.classification import Classifier, Recipe
+    >>> texts = ["a fine film", "a dull film", "what a fine day", "how dull it was"] * 8
+    >>> classifier = Classifier(Recipe(embedding_size=8, hidden_size=8, batch_size=8, learning_rate=0.02, epochs=20))
+    >>> history = classifier.fit(texts, ["good", "bad"] * 16)
+    >>> classifier.predict(["a fine day", "a dull day"])
+    ['good', 'bad']
+    """
+
+    def __init__(self, recipe: Recipe | None = None) -> None:
+        self.recipe = recipe or Recipe()
+        self._fitted: Fitted | None = None
+
+    @property
+    def fitted(self) -> Fitted:
+        """What `fit` left."""
+        if self._fitted is None:
+            raise RuntimeError("the classifier has not learned anything yet: call fit first")
+        return self._fitted
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes, in the order of the probabilities."""
+        return self.fitted.classes
+
+    def fit(
+        self,
+        texts: Sequence[str],
+        labels: Sequence[str],
+        validation: tuple[Sequence[str], Sequence[str]] | None = None,
+        *,
+        callbacks: Iterable[Callback] = (),
+        progress: bool | None = None,
+    ) -> History:
+        """Learn from labelled texts.
+
+        Parameters
+        ----------
+        texts, labels : lists of str
+        validation : (texts, labels), optional
+            Evaluated after each epoch: ``val_loss`` and ``val_accuracy``. Not learned from.
+        callbacks : Callbacks
+        progress : bool, optional
+            Whether a bar is shown; None shows one on a terminal.
+
+        Raises
+        ------
+        ValueError
+            If there are not as many labels as texts, fewer than two classes, or, in the validation, others.
+        """
+        recipe = self.recipe
+        encoded = [split_words(text) for text in as_texts(texts)]
+        classes = sorted(set(labels))
+        if len(classes) < 2:
+            raise ValueError(f"labels: expected at least two classes, got {classes}")
+        vocabulary = Vocabulary.of(encoded, recipe.vocabulary)
+        model = recipe.model(len(vocabulary), len(classes))
+        fitted = Fitted(model, vocabulary, classes)
+        x, lengths = as_batch([vocabulary.encode(words) for words in encoded], recipe.length)
+        held_out = None
+        if validation is not None:
+            at, steps = self._encode(vocabulary, validation[0])
+            held_out = at, targets(validation[1], classes, len(at)), steps
+        optimizer = Adam(lr=recipe.learning_rate)
+        trainer = Trainer(
+            model,
+            softmax_cross_entropy,
+            optimizer,
+            clip_norm=recipe.clip_norm,
+            metrics=[accuracy],
+            callbacks=[recipe.schedule(optimizer), *callbacks],
+        )
+        self._fitted = fitted
+        return trainer.fit(
+            x,
+            targets(labels, classes, len(x)),
+            lengths=lengths,
+            epochs=recipe.epochs_of(len(x)),
+            batch_size=recipe.batch_size,
+            validation=held_out,
+            bucket=True,
+            seed=recipe.seed,
+            progress=progress,
+        )
+
+    def predict(self, texts: Sequence[str]) -> list[str]:
+        """The likeliest class of each text."""
+        return [self.classes[k] for k in self.probabilities(texts).argmax(axis=1)]
+
+    def probabilities(self, texts: Sequence[str]) -> Array:
+        """Probability of each class for each text, (N, C)."""
+        return softmax(self._scores(*self._encode(self.fitted.vocabulary, texts)))
+
+    def explain(self, text: str) -> tuple[list[str], Array]:
+        """The words that are read of a text, and what each says for the likeliest class.
+
+        Each word in turn is replaced by the unknown one: what the logarithm of the odds of that class loses by it is
+        what the word said (occlusion, Zeiler and Fergus 2014). Below 0 it spoke for another class.
+
+        Returns
+        -------
+        words : list of str
+        effects : (T,)
+        """
+        words = split_words(text)[-self.recipe.length :]
+        (whole,), lengths = self._encode(self.fitted.vocabulary, [text])
+        without = np.repeat(whole[None], len(whole) + 1, axis=0)
+        np.fill_diagonal(without, UNKNOWN)
+        scores = self._scores(without, np.repeat(lengths, len(without))).astype(np.float64)
+        best = int(scores[-1].argmax())
+        odds = scores[:, best] - np.logaddexp.reduce(np.delete(scores, best, axis=1), axis=1)
+        return words, (odds[-1] - odds[:-1])[: len(words)]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network, its words and its classes to one safetensors file."""
+        fitted = self.fitted
+        state = {
+            "recipe": dataclasses.asdict(self.recipe),
+            "words": fitted.vocabulary.words,
+            "classes": fitted.classes,
+        }
+        native.save(fitted.model, path, metadata={"classifier": json.dumps(state)})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Classifier:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        FileNotFoundError
+        ValueError
+            If the file is damaged, or holds a model but no classifier.
+        """
+        model, words = native.load(path), native.read_metadata(path)
+        if "classifier" not in words:
+            raise ValueError(f"{path}: holds a model, but no classifier; read it with fastlstm.load")
+        state = json.loads(words["classifier"])
+        classifier = cls(Recipe(**state["recipe"]))
+        classifier._fitted = Fitted(model, Vocabulary(state["words"]), state["classes"])
+        return classifier
+
+    def _encode(self, vocabulary: Vocabulary, texts: Sequence[str]) -> tuple[Array, Array]:
+        return as_batch([vocabulary.encode(split_words(text)) for text in as_texts(texts)], self.recipe.length)
+
+    def _scores(self, x: Array, lengths: Array) -> Array:
+        """What the network gives for encoded texts, (N, C); those of similar lengths go through it together."""
+        order, found = np.argsort(lengths, kind="stable"), np.empty((len(x), len(self.classes)), np.float32)
+        for start in range(0, len(x), 128):
+            rows = order[start : start + 128]
+            steps = int(lengths[rows].max())
+            found[rows] = self.fitted.model.predict(x[rows, :steps], lengths=lengths[rows])
+        return found
+
+
+def as_texts(texts: Any) -> list[str]:
+    found = _check.items(texts, "texts", "str")
+    if not found:
+        raise ValueError("texts: expected at least one, got none")
+    for text in found:
+        if not isinstance(text, str):
+            raise TypeError(f"texts: expected str, got {text!r}")
+    return found
+
+
+def targets(labels: Sequence[str], classes: list[str], count: int) -> Array:
+    """The number of each label's class."""
+    if len(labels) != count:
+        raise ValueError(f"labels: expected {count}, one for each text, got {len(labels)}")
+    numbers = {name: k for k, name in enumerate(classes)}
+    for label in labels:
+        if label not in numbers:
+            raise ValueError(f"labels: expected those of the training, {classes}, got {label!r}")
+    return np.array([numbers[label] for label in labels], np.intp)

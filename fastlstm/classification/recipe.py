@@ -1,0 +1,125 @@
+"""How a classifier is built and trained, in numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from fastlstm import _check
+from fastlstm.callbacks import Callback, Progress
+from fastlstm.layers import LSTM, Dense, Dropout, Embedding, MaxPool
+from fastlstm.model import Model
+from fastlstm.optim import Adam, Optimizer
+
+LEAST_STEPS = 300
+"""Steps of the optimizer in a training whose length nobody has asked for; so many teach a few texts."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A network, and its training.
+
+    The network reads a text in both directions and takes of each unit the largest output over all words, so that a
+    word that decides may stand anywhere. Most of what keeps it from learning the training texts by heart is dropout, on
+    the vectors of the words and before the last layer. The learning rate rises from 0 within the share `warmup` of all
+    steps and falls by half a cosine to 0 (Loshchilov and Hutter 2017).
+
+    Parameters
+    ----------
+    vocabulary : int
+        Words to know at most: the most frequent ones.
+    length : int
+        Words of a text to read at most: its last ones, where a review says what it thinks.
+    embedding_size, hidden_size : int
+        Of the vector of a word, and of the LSTM in each direction.
+    dropout : float
+    batch_size : int
+    learning_rate, clip_norm, warmup : float
+    epochs : int, optional
+        By default 3, or more for a few texts.
+    seed : int
+        Same seed, same bits.
+
+    Examples
+    --------
+    >>> from fastlstm.classification import Recipe
+    >>> print(Recipe(embedding_size=32, hidden_size=16).model(1000, 2))
+    layer        output shape   parameters
+    --------------------------------------
+    0 Embedding  (N, T, 32)         32,000
+    1 Dropout    (N, T, 32)              0
+    2 LSTM       (N, T, 32)          6,272
+    3 MaxPool    (N, 32)                 0
+    4 Dropout    (N, 32)                 0
+    5 Dense      (N, 2)                 66
+    --------------------------------------
+    total                           38,338
+    """
+
+    vocabulary: int = 20_000
+    length: int = 400
+    embedding_size: int = 64
+    hidden_size: int = 64
+    dropout: float = 0.5
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    clip_norm: float = 1.0
+    warmup: float = 0.1
+    epochs: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("vocabulary", "length", "embedding_size", "hidden_size", "batch_size"):
+            _check.positive_int(getattr(self, name), name)
+        if self.epochs is not None:
+            _check.positive_int(self.epochs, "epochs")
+        _check.number(self.dropout, "dropout", 0, 1, open_high=True)
+        _check.number(self.warmup, "warmup", 0, 1)
+        for name in ("learning_rate", "clip_norm"):
+            _check.number(getattr(self, name), name, 0)
+
+    def model(self, tokens: int, classes: int) -> Model:
+        """The network for so many tokens and classes, untrained."""
+        return Model(
+            [
+                Embedding(tokens, self.embedding_size),
+                Dropout(self.dropout),
+                LSTM(self.embedding_size, self.hidden_size, bidirectional=True),
+                MaxPool(),
+                Dropout(self.dropout),
+                Dense(2 * self.hidden_size, classes),
+            ],
+            seed=self.seed,
+        )
+
+    def epochs_of(self, texts: int) -> int:
+        """Epochs of a training on so many texts."""
+        return self.epochs or max(3, -(-LEAST_STEPS // -(-texts // self.batch_size)))
+
+    def schedule(self, optimizer: Adam) -> Callback:
+        """What sets the learning rate before each step."""
+        return Annealing(optimizer, self.learning_rate, self.warmup)
+
+
+class Annealing(Callback):
+    """Learning rate from 0 up to `peak` within the share `warmup` of all steps, and down to 0 by half a cosine."""
+
+    def __init__(self, optimizer: Optimizer, peak: float, warmup: float) -> None:
+        self._optimizer, self._peak, self._warmup = optimizer, peak, warmup
+
+    def on_fit_begin(self, progress: Progress) -> None:
+        self._step, self._steps = 0, progress.epochs * progress.batches
+        self._set()
+
+    def on_batch_end(self, progress: Progress) -> None:
+        self._step += 1
+        self._set()
+
+    def _set(self) -> None:
+        """For the coming step; none of them stands still."""
+        rising = max(1, round(self._warmup * self._steps))
+        if self._step < rising:
+            share = (self._step + 1) / rising
+        else:
+            share = 0.5 * (1 + math.cos(math.pi * (self._step - rising) / max(1, self._steps - rising)))
+        self._optimizer.lr = self._peak * share

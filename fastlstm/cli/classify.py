@@ -1,0 +1,158 @@
+"""``fastlstm classify``: learn from labelled texts, and say what another text is."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from fastlstm.callbacks import Callback, EarlyStopping, Progress
+from fastlstm.classification import Classifier, Recipe, Texts, read_text, read_texts, report
+from fastlstm.cli.options import Commands, add_output, count
+
+MODEL = "model.safetensors"
+
+TRAIN = """Learn from labelled texts which of some classes a text belongs to.
+
+The texts are a folder with a subfolder of files *.txt for each class, or a CSV file with the columns text and label.
+Some of each class are held out, and classified at the end to measure the network; kept is that of the best epoch.
+Written to the output folder: model.safetensors, with the words and the classes in it."""
+
+PREDICT = """Say which class texts belong to, by a network that `fastlstm classify train` has written.
+
+For each text a line: the probability, the class, and what was classified. With --explain, pictures of which words
+counted."""
+
+EXAMPLES = """examples:
+  fastlstm classify train reviews --output reviews-model
+  fastlstm classify train mails.csv --epochs 5 --validation 0.2
+  fastlstm classify predict reviews-model "What a waste of two hours."
+  fastlstm classify predict reviews-model review.txt --explain
+"""
+
+SHOWN = 60
+"""Characters of a text that a line shows."""
+
+
+def add(commands: Commands) -> None:
+    """The commands ``classify train`` and ``classify predict``."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = commands.add_parser(
+        "classify", help="learn from labelled texts, and classify others", epilog=EXAMPLES, formatter_class=raw
+    )
+    two = parser.add_subparsers(dest="classify_command", required=True, metavar="COMMAND")
+    add_train(two.add_parser("train", help="learn from a folder or file", description=TRAIN, formatter_class=raw))
+    add_predict(two.add_parser("predict", help="classify", description=PREDICT, formatter_class=raw))
+
+
+def add_train(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=train)
+    add, default = parser.add_argument, Recipe()
+    add("texts", metavar="FOLDER_OR_CSV", help="a subfolder of *.txt for each class, or columns text and label")
+    add("--validation", type=float, default=0.1, metavar="SHARE", help="held out of each class (default: %(default)s)")
+    add_output(parser, "fastlstm-classify")
+    network = parser.add_argument_group("network and training")
+    add = network.add_argument
+    add("--vocabulary", type=count, default=default.vocabulary, metavar="N", help="most frequent words to know")
+    add("--length", type=count, default=default.length, metavar="N", help="last words of a text to read (%(default)s)")
+    add("--hidden", type=count, default=default.hidden_size, metavar="N", help="LSTM units (default: %(default)s)")
+    add("--dropout", type=float, default=default.dropout, metavar="RATE", help="from 0 to 1 (default: %(default)s)")
+    add("--lr", type=float, default=default.learning_rate, metavar="RATE", help="learning rate (default: %(default)s)")
+    add("--epochs", type=count, metavar="N", help="passes over the texts (default: 3, more if there are few)")
+
+
+def add_predict(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=predict)
+    add = parser.add_argument
+    add("model", type=Path, metavar="DIR", help="the output folder of a training")
+    add("texts", nargs="+", metavar="TEXT|FILE", help="a text, or a file that holds one")
+
+
+def train(options: argparse.Namespace) -> int:
+    """Learn, measure on the held-out texts, and write the model."""
+    began = time.perf_counter()
+    if not 0 < options.validation < 1:
+        raise ValueError(f"validation: expected above 0 and below 1, got {options.validation}")
+    recipe = Recipe(
+        vocabulary=options.vocabulary,
+        length=options.length,
+        hidden_size=options.hidden,
+        dropout=options.dropout,
+        learning_rate=options.lr,
+        epochs=options.epochs,
+        seed=options.seed,
+    )
+    texts = read_texts(options.texts)
+    print(f"{options.texts}: {report.summary(texts.counts)}.", *texts.notes, sep="\n")
+    learned, held_out = texts.split(options.validation, options.seed)
+    epochs = recipe.epochs_of(len(learned))
+    print(f"Training on {len(learned)} of them, {epochs} epochs; {len(held_out)} are held out.", flush=True)
+    classifier = Classifier(recipe)
+    best = EarlyStopping(patience=epochs)  # never stops, but goes back to the best
+    held = held_out.texts, held_out.labels
+    classifier.fit(learned.texts, learned.labels, held, callbacks=[Report(), best])
+    print("\n" + measured(classifier, held_out))
+    options.output.mkdir(parents=True, exist_ok=True)
+    classifier.save(options.output / MODEL)
+    print(
+        f"\nWrote {options.output / MODEL}. All in {time.perf_counter() - began:.1f} s.\n"
+        f'To classify: fastlstm classify predict {options.output} "some text"'
+    )
+    return 0
+
+
+def measured(classifier: Classifier, held_out: Texts) -> str:
+    """How well the held-out texts were classified, beside always saying the most frequent class."""
+    found = classifier.predict(held_out.texts)
+    table = report.confusion(held_out.labels, found, classifier.classes)
+    name, most = Counter(held_out.labels).most_common(1)[0]
+    return (
+        f"Right of the {len(held_out)} held-out texts: {table.trace() / len(held_out):.1%} "
+        f"(always saying {name}: {most / len(held_out):.1%}). In rows what they are, in columns what was said:\n\n"
+        + report.confusion_table(table, classifier.classes)
+    )
+
+
+def predict(options: argparse.Namespace) -> int:
+    """A line for each text."""
+    path = options.model / MODEL if options.model.is_dir() else options.model
+    texts = [text_of(argument) for argument in options.texts]
+    classifier = Classifier.load(path)
+    for argument, text, row in zip(options.texts, texts, classifier.probabilities(texts), strict=True):
+        shown = argument if text is not argument else " ".join(text.split())
+        best = int(np.argmax(row))
+        print(f"{row[best]:7.1%}  {classifier.classes[best]}  {shown if len(shown) <= SHOWN else shown[:SHOWN] + '…'}")
+    return 0
+
+
+def text_of(argument: str) -> str:
+    """What a file holds, if the argument is one; else the argument."""
+    path = Path(argument)
+    try:
+        there = path.exists()
+    except (OSError, ValueError):  # too long for a name, or no name at all
+        there = False
+    if not there:
+        if argument.endswith(".txt") and not any(map(str.isspace, argument)):
+            raise FileNotFoundError(f"{argument}: no such file")
+        return argument
+    text, usual = read_text(path)
+    if not usual:
+        print(f"{argument}: not UTF-8, read as Windows-1252.", file=sys.stderr)
+    return text
+
+
+class Report(Callback):
+    """Prints a line after each epoch."""
+
+    def on_epoch_end(self, progress: Progress) -> None:
+        logs = progress.logs
+        print(
+            f"epoch {progress.epoch} of {progress.epochs}: loss {logs['loss']:.3f}, "
+            f"held out {logs['val_loss']:.3f}, right {logs['val_accuracy']:.1%}",
+            flush=True,
+        )

@@ -1,0 +1,293 @@
+"""Classification of texts: reading them, the words, learning, explaining, the command line, and real reviews."""
+
+import csv
+import tarfile
+
+import numpy as np
+import pytest
+
+import fastlstm as fl
+from fastlstm import cli
+from fastlstm.classification import Classifier, Recipe, Texts, Vocabulary, read_texts, split_words
+from fastlstm.classification.recipe import Annealing
+from fastlstm.classification.report import confusion_table, summary
+from fastlstm.classification.vocabulary import as_batch
+
+GOOD = ("great", "lovely", "moving", "brilliant", "fun")
+BAD = ("dull", "awful", "boring", "flat", "waste")
+FILLING = ("the", "film", "and", "plot", "was", "of", "a", "cast", "story", "it")
+SMALL = Recipe(embedding_size=8, hidden_size=8, batch_size=16, learning_rate=0.02, dropout=0.2, epochs=4)
+
+
+def reviews(count, seed=0):
+    """Reviews of 5 to 30 words, two or three of which say what they are; half of the good ones deny a bad word."""
+    rng = np.random.default_rng(seed)
+    texts, labels = [], []
+    for k in range(count):
+        good = k % 2 == 0
+        words = list(rng.choice(FILLING, rng.integers(5, 30)))
+        for word in rng.choice(GOOD if good else BAD, rng.integers(2, 4)):
+            words.insert(rng.integers(len(words) + 1), word)
+        if good and rng.random() < 0.5:
+            words += ["not", rng.choice(BAD)]
+        texts.append(" ".join(words) + ".")
+        labels.append("good" if good else "bad")
+    return Texts(texts, labels)
+
+
+@pytest.fixture(scope="module")
+def learned():
+    texts = reviews(240)
+    classifier = Classifier(SMALL)
+    classifier.fit(texts.texts, texts.labels, progress=False)
+    return classifier
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Sixty reviews, a file each."""
+    texts = reviews(60)
+    for k, (text, label) in enumerate(zip(texts.texts, texts.labels, strict=True)):
+        (tmp_path / "reviews" / label).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "reviews" / label / f"{k:03}.txt").write_text(text, encoding="utf-8")
+    return tmp_path / "reviews"
+
+
+def error_of(capsys, *arguments):
+    """The one line on stderr of a command that fails."""
+    assert cli.main(list(map(str, arguments))) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("fastlstm: error: ")
+    return lines[0]
+
+
+def test_words_are_small_without_tags_and_with_their_apostrophes():
+    assert split_words("<i>Don’t</i> GO_there,\nit's 1 < 2!?") == ["don't", "go", "there", "it's", "1", "2", "!", "?"]
+    assert split_words("Ça, c'était <br/>L'Été <3") == ["ça", "c'était", "l'été", "3"]
+    assert split_words(" <br> ... \x00") == []
+
+
+def test_a_vocabulary_holds_the_most_frequent_words_ties_by_name():
+    vocabulary = Vocabulary.of([["b", "a", "c"], ["c", "b", "d"]], most=3)
+    assert vocabulary.words == ["b", "c", "a"] and len(vocabulary) == 5
+    assert vocabulary.encode(["c", "d", "a"]).tolist() == [3, 1, 4]
+    assert Vocabulary.of([["b", "a", "b"]], least=2).words == ["b"]
+    with pytest.raises(ValueError, match="words: expected each once, got 'a' twice"):
+        Vocabulary(["a", "b", "a"])
+
+
+def test_a_batch_keeps_the_last_words_and_pads_behind():
+    x, lengths = as_batch([np.array([2, 3, 4, 5]), np.array([6]), np.array([], int)], length=3)
+    assert x.tolist() == [[3, 4, 5], [6, 0, 0], [1, 0, 0]] and lengths.tolist() == [3, 1, 1]
+
+
+def test_the_learning_rate_rises_and_falls_over_all_steps():
+    optimizer, rates = fl.Adam(), []
+
+    class Keep(fl.Callback):
+        def on_batch_end(self, progress):
+            rates.append(optimizer.lr)
+
+    schedule = Annealing(optimizer, 1.0, 0.2)
+    progress = type("Progress", (), {"epochs": 2, "batches": 10})()
+    schedule.on_fit_begin(progress)
+    rates.append(optimizer.lr)
+    for _ in range(20):
+        schedule.on_batch_end(progress)
+        rates.append(optimizer.lr)
+    assert rates[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert all(a > b for a, b in zip(rates[4:], rates[5:], strict=False)) and 0 <= rates[-1] < 1e-12
+
+
+def test_synthetic_reviews_are_learned_within_a_few_epochs(learned):
+    new = reviews(200, seed=1)
+    assert np.mean(np.array(learned.predict(new.texts)) == new.labels) > 0.9
+    probabilities = learned.probabilities(new.texts)
+    assert probabilities.shape == (200, 2)
+    np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
+
+
+def test_a_text_s_probability_does_not_depend_on_those_beside_it(learned):
+    texts = reviews(40, seed=2).texts
+    together = learned.probabilities(texts)
+    alone = np.concatenate([learned.probabilities([text]) for text in texts])
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
+    texts = reviews(40)
+    found = []
+    for seed in (0, 0, 1):
+        classifier = Classifier(Recipe(embedding_size=4, hidden_size=4, batch_size=8, epochs=1, seed=seed))
+        classifier.fit(texts.texts, texts.labels, progress=False)
+        found.append(classifier.probabilities(texts.texts).tobytes())
+    assert found[0] == found[1] != found[2]
+
+
+def test_what_is_loaded_is_what_was_saved(learned, tmp_path):
+    learned.save(tmp_path / "m.safetensors")
+    again = Classifier.load(tmp_path / "m.safetensors")
+    texts = reviews(20, seed=3).texts
+    assert again.probabilities(texts).tobytes() == learned.probabilities(texts).tobytes()
+    assert again.recipe == learned.recipe and again.classes == ["bad", "good"]
+    fl.save(fl.Model([fl.LSTM(1, 2)], seed=0), tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match="holds a model, but no classifier"):
+        Classifier.load(tmp_path / "other.safetensors")
+
+
+def test_an_explanation_names_the_words_that_decide(learned):
+    words, effects = learned.explain("The plot of the film was awful and it was a story of the cast.")
+    assert len(words) == len(effects) == 15
+    assert words[int(effects.argmax())] == "awful"
+    assert learned.explain("...")[0] == [] and learned.explain("...")[1].shape == (0,)
+
+
+def test_three_classes_are_learned():
+    rng = np.random.default_rng(0)
+    labels = ["red", "green", "blue"] * 40
+    texts = [" ".join(rng.permutation([*rng.choice(FILLING, 6), label[:2] + "word"])) for label in labels]
+    classifier = Classifier(SMALL)
+    history = classifier.fit(texts, labels, (texts[:30], labels[:30]), progress=False)
+    assert classifier.classes == ["blue", "green", "red"]
+    assert history["val_accuracy"][-1] > 0.9
+
+
+def test_few_texts_get_more_epochs():
+    assert Recipe().epochs_of(10_000_000) == 3
+    assert Recipe(batch_size=10).epochs_of(100) == 30
+    assert Recipe(epochs=7).epochs_of(1) == 7
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda c: c.fit(["a", "b"], ["x", "x"]), "labels: expected at least two classes"),
+        (lambda c: c.fit(["a", "b"], ["x"] * 2 + ["y"]), "labels: expected 2, one for each text, got 3"),
+        (lambda c: c.fit([], []), "texts: expected at least one, got none"),
+        (lambda c: c.fit(["a", "b"], ["x", "y"], (["a"], ["z"])), "labels: expected those of the training"),
+        (lambda c: Recipe(dropout=1.0), "dropout: expected at least 0 and below 1"),
+        (lambda c: Recipe(length=0), "length: expected at least 1"),
+    ],
+)
+def test_wrong_values_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(Classifier(SMALL))
+
+
+def test_before_learning_there_is_nothing_and_a_text_is_no_list(learned):
+    with pytest.raises(RuntimeError, match="call fit first"):
+        Classifier().predict(["a"])
+    with pytest.raises(TypeError, match="texts: expected a list of str, got 'a text'"):
+        learned.predict("a text")
+    with pytest.raises(TypeError, match="texts: expected str, got 3"):
+        learned.predict([3])
+
+
+def test_a_folder_is_read_and_what_is_odd_is_said(folder):
+    (folder / "good" / "empty.txt").write_text(" \n")
+    (folder / "bad" / "old.txt").write_bytes("un film raté, déjà vu".encode("cp1252"))
+    (folder / "bad" / "notes.md").write_text("no text")
+    (folder / ".git").mkdir()
+    texts = read_texts(folder)
+    assert texts.counts == {"bad": 31, "good": 30}
+    assert texts.notes == [
+        "Not UTF-8, and read as Windows-1252: 1 file.",
+        "Left out: 1 text without a word or without a label.",
+    ]
+    assert "un film raté, déjà vu" in texts.texts
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_csv_file_is_read(tmp_path, separator):
+    path = tmp_path / "mails.csv"
+    rows = [["id", "Label", "text"], [1, "a", 'said "x", then; y\nand z'], [2, "b", "w" * 200_000], [3, "a", " "]]
+    with open(path, "w", newline="", encoding="utf-8-sig") as file:
+        csv.writer(file, delimiter=separator).writerows([*rows, [4], []])
+    before = csv.field_size_limit()
+    texts = read_texts(path)
+    assert texts.texts == ['said "x", then; y\nand z', "w" * 200_000] and texts.labels == ["a", "b"]
+    assert texts.notes == [
+        "Left out: 1 row with too few columns.",
+        "Left out: 1 text without a word or without a label.",
+    ]
+    assert csv.field_size_limit() == before
+
+
+def test_a_share_of_each_class_is_held_out_by_the_seed():
+    texts = Texts([str(k) for k in range(50)], ["x"] * 40 + ["y"] * 10)
+    learned, held_out = texts.split(0.2, seed=1)
+    assert held_out.counts == {"x": 8, "y": 2} and learned.counts == {"x": 32, "y": 8}
+    assert sorted(learned.texts + held_out.texts, key=int) == texts.texts
+    assert texts.split(0.2, seed=1)[1].texts == held_out.texts != texts.split(0.2, seed=2)[1].texts
+    with pytest.raises(ValueError, match="expected at least 2 of each class to hold some out, got 1 of 'y'"):
+        Texts(["a", "b", "c"], ["x", "x", "y"]).split(0.1)
+
+
+def test_tables_are_aligned_for_long_names_and_classes_without_texts():
+    table = confusion_table(np.array([[12345, 0], [0, 0]]), ["a name beyond all measure", "b"])
+    lines = table.splitlines()
+    assert len({len(line) for line in lines}) == 1 and "a name beyond a…" in lines[1] and lines[2].endswith("–")
+    assert summary({str(k): 1 for k in range(12)}).endswith("and 2 more")
+
+
+def test_the_command_line_learns_from_a_folder_and_classifies(folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    options = ["--hidden", "8", "--lr", "0.02", "--validation", "0.2", "--epochs", "20", "--dropout", "0.2"]
+    assert cli.main(["classify", "train", str(folder), *options, "--output", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "60 texts of 2 classes: bad (30), good (30)." in printed
+    assert "Training on 48 of them, 20 epochs; 12 are held out." in printed
+    assert "Right of the 12 held-out texts:" in printed and "always saying" in printed
+    file = tmp_path / "new.txt"
+    file.write_text("The story was great fun, a lovely film. " * 5)
+    assert cli.main(["classify", "predict", str(out), "an awful waste of a cast, a boring plot", str(file)]) == 0
+    bad, good = capsys.readouterr().out.splitlines()
+    assert bad.split()[1] == "bad" and "an awful waste" in bad
+    assert good.split()[1] == "good" and float(good.split("%")[0]) > 50 and len(good) < 90 + len(str(file))
+
+
+def test_a_file_that_is_not_utf8_is_classified_and_that_is_said(learned, tmp_path, capsys):
+    learned.save(tmp_path / "model.safetensors")
+    (tmp_path / "old.txt").write_bytes("raté, awful".encode("cp1252"))
+    (tmp_path / "empty.txt").write_bytes(b"")
+    assert cli.main(["classify", "predict", str(tmp_path), str(tmp_path / "old.txt"), str(tmp_path / "empty.txt")]) == 0
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 2 and "old.txt: not UTF-8, read as Windows-1252." in printed.err
+
+
+def test_errors_of_the_command_line_are_one_line(folder, tmp_path, capsys):
+    def train(path, *options):
+        return error_of(capsys, "classify", "train", path, *options, "--output", tmp_path / "out")
+
+    (tmp_path / "x.csv").write_text("review,stars\na,b\n")
+    assert "expected the columns text and label in its first line, got 'review,stars'" in train(tmp_path / "x.csv")
+    (tmp_path / "one.csv").write_text("text,label\na,b\nc,b\n")
+    assert "expected texts of at least two classes, got 'b' alone" in train(tmp_path / "one.csv")
+    (tmp_path / "none.csv").write_text("")
+    assert "expected the columns text and label" in train(tmp_path / "none.csv")
+    (tmp_path / "bare").mkdir()
+    assert "got no text in its subfolders, each a class with files *.txt" in train(tmp_path / "bare")
+    assert "no such file or folder" in train(tmp_path / "nothing")
+    assert "validation: expected above 0 and below 1, got 1.0" in train(folder, "--validation", "1")
+    assert not (tmp_path / "out").exists()
+    assert "nothing.txt: no such file" in error_of(capsys, "classify", "predict", tmp_path, "nothing.txt")
+    assert "model.safetensors: no such file" in error_of(capsys, "classify", "predict", tmp_path, "a text")
+
+
+def test_a_part_of_the_real_reviews_teaches_more_than_chance(data_file):
+    """Two hundred short reviews to learn from, a hundred to measure on."""
+    texts = {"train": Texts([], []), "test": Texts([], [])}
+    with tarfile.open(data_file("review_polarity.tar.gz")) as archive:
+        for member in archive:
+            number = member.name.rpartition("/cv")[2][:3]
+            part = "train" if number < "300" else "test" if number >= "900" else None
+            if number.isdecimal() and part:
+                file = archive.extractfile(member)
+                assert file is not None
+                texts[part].texts.append(file.read().decode("cp1252"))
+                texts[part].labels.append(member.name.split("/")[-2])
+    classifier = Classifier(Recipe(vocabulary=5000, length=200, embedding_size=32, hidden_size=16, epochs=8))
+    classifier.fit(texts["train"].texts, texts["train"].labels, progress=False)
+    found = np.array(classifier.predict(texts["test"].texts))
+    assert texts["test"].counts == {"neg": 100, "pos": 100}
+    assert np.mean(found == texts["test"].labels) > 0.6
