@@ -9,14 +9,13 @@ import pytest
 import fastlstm as fl
 from fastlstm import cli
 from fastlstm.classification import Classifier, Recipe, Texts, Vocabulary, read_texts, split_words
-from fastlstm.classification.recipe import Annealing
 from fastlstm.classification.report import confusion_table, summary
 from fastlstm.classification.vocabulary import as_batch
 
 GOOD = ("great", "lovely", "moving", "brilliant", "fun")
 BAD = ("dull", "awful", "boring", "flat", "waste")
 FILLING = ("the", "film", "and", "plot", "was", "of", "a", "cast", "story", "it")
-SMALL = Recipe(embedding_size=8, hidden_size=8, batch_size=16, learning_rate=0.02, dropout=0.2, epochs=4)
+SMALL = Recipe(embedding_size=8, hidden_size=8, batch_size=16, learning_rate=0.02, dropout=0.2, epochs=8)
 
 
 def reviews(count, seed=0):
@@ -79,24 +78,6 @@ def test_a_vocabulary_holds_the_most_frequent_words_ties_by_name():
 def test_a_batch_keeps_the_last_words_and_pads_behind():
     x, lengths = as_batch([np.array([2, 3, 4, 5]), np.array([6]), np.array([], int)], length=3)
     assert x.tolist() == [[3, 4, 5], [6, 0, 0], [1, 0, 0]] and lengths.tolist() == [3, 1, 1]
-
-
-def test_the_learning_rate_rises_and_falls_over_all_steps():
-    optimizer, rates = fl.Adam(), []
-
-    class Keep(fl.Callback):
-        def on_batch_end(self, progress):
-            rates.append(optimizer.lr)
-
-    schedule = Annealing(optimizer, 1.0, 0.2)
-    progress = type("Progress", (), {"epochs": 2, "batches": 10})()
-    schedule.on_fit_begin(progress)
-    rates.append(optimizer.lr)
-    for _ in range(20):
-        schedule.on_batch_end(progress)
-        rates.append(optimizer.lr)
-    assert rates[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
-    assert all(a > b for a, b in zip(rates[4:], rates[5:], strict=False)) and 0 <= rates[-1] < 1e-12
 
 
 def test_synthetic_reviews_are_learned_within_a_few_epochs(learned):
@@ -286,8 +267,10 @@ def test_a_part_of_the_real_reviews_teaches_more_than_chance(data_file):
                 assert file is not None
                 texts[part].texts.append(file.read().decode("cp1252"))
                 texts[part].labels.append(member.name.split("/")[-2])
-    classifier = Classifier(Recipe(vocabulary=5000, length=200, embedding_size=32, hidden_size=16, epochs=8))
+    classifier = Classifier(
+        Recipe(vocabulary=5000, length=200, embedding_size=32, hidden_size=16, learning_rate=5e-3, epochs=10)
+    )
     classifier.fit(texts["train"].texts, texts["train"].labels, progress=False)
     found = np.array(classifier.predict(texts["test"].texts))
     assert texts["test"].counts == {"neg": 100, "pos": 100}
-    assert np.mean(found == texts["test"].labels) > 0.6
+    assert np.mean(found == texts["test"].labels) > 0.62

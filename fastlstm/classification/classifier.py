@@ -21,6 +21,7 @@ from fastlstm.losses import softmax_cross_entropy
 from fastlstm.metrics import accuracy
 from fastlstm.model import Model
 from fastlstm.optim import Adam
+from fastlstm.schedules import Cosine
 from fastlstm.train import History, Trainer
 
 Array = NDArray[Any]
@@ -43,6 +44,11 @@ class Classifier:
     recipe : Recipe, optional
         The network and its training, in numbers.
 
+    Attributes
+    ----------
+    interrupted : bool
+        Whether Ctrl-C has ended the last `fit`.
+
     Examples
     --------
     >>> from fastlstm.classification import Classifier, Recipe
@@ -55,6 +61,7 @@ class Classifier:
 
     def __init__(self, recipe: Recipe | None = None) -> None:
         self.recipe = recipe or Recipe()
+        self.interrupted = False
         self._fitted: Fitted | None = None
 
     @property
@@ -107,17 +114,16 @@ class Classifier:
         if validation is not None:
             at, steps = self._encode(vocabulary, validation[0])
             held_out = at, targets(validation[1], classes, len(at)), steps
-        optimizer = Adam(lr=recipe.learning_rate)
         trainer = Trainer(
             model,
             softmax_cross_entropy,
-            optimizer,
+            Adam(lr=recipe.learning_rate),
             clip_norm=recipe.clip_norm,
             metrics=[accuracy],
-            callbacks=[recipe.schedule(optimizer), *callbacks],
+            callbacks=[Cosine(warmup=recipe.warmup), *callbacks],
         )
         self._fitted = fitted
-        return trainer.fit(
+        history = trainer.fit(
             x,
             targets(labels, classes, len(x)),
             lengths=lengths,
@@ -128,6 +134,8 @@ class Classifier:
             seed=recipe.seed,
             progress=progress,
         )
+        self.interrupted = trainer.interrupted
+        return history
 
     def predict(self, texts: Sequence[str]) -> list[str]:
         """The likeliest class of each text."""

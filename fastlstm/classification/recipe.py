@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from fastlstm import _check
-from fastlstm.callbacks import Callback, Progress
 from fastlstm.layers import LSTM, Dense, Dropout, Embedding, MaxPool
 from fastlstm.model import Model
-from fastlstm.optim import Adam, Optimizer
 
 LEAST_STEPS = 300
 """Steps of the optimizer in a training whose length nobody has asked for; so many teach a few texts."""
@@ -95,31 +92,3 @@ class Recipe:
     def epochs_of(self, texts: int) -> int:
         """Epochs of a training on so many texts."""
         return self.epochs or max(3, -(-LEAST_STEPS // -(-texts // self.batch_size)))
-
-    def schedule(self, optimizer: Adam) -> Callback:
-        """What sets the learning rate before each step."""
-        return Annealing(optimizer, self.learning_rate, self.warmup)
-
-
-class Annealing(Callback):
-    """Learning rate from 0 up to `peak` within the share `warmup` of all steps, and down to 0 by half a cosine."""
-
-    def __init__(self, optimizer: Optimizer, peak: float, warmup: float) -> None:
-        self._optimizer, self._peak, self._warmup = optimizer, peak, warmup
-
-    def on_fit_begin(self, progress: Progress) -> None:
-        self._step, self._steps = 0, progress.epochs * progress.batches
-        self._set()
-
-    def on_batch_end(self, progress: Progress) -> None:
-        self._step += 1
-        self._set()
-
-    def _set(self) -> None:
-        """For the coming step; none of them stands still."""
-        rising = max(1, round(self._warmup * self._steps))
-        if self._step < rising:
-            share = (self._step + 1) / rising
-        else:
-            share = 0.5 * (1 + math.cos(math.pi * (self._step - rising) / max(1, self._steps - rising)))
-        self._optimizer.lr = self._peak * share

@@ -20,7 +20,8 @@ TRAIN = """Learn from labelled texts which of some classes a text belongs to.
 
 The texts are a folder with a subfolder of files *.txt for each class, or a CSV file with the columns text and label.
 Some of each class are held out, and classified at the end to measure the network; kept is that of the best epoch.
-Written to the output folder: model.safetensors, with the words and the classes in it."""
+Written to the output folder: model.safetensors, with the words and the classes in it. Ctrl-C ends the
+training and keeps what there is."""
 
 PREDICT = """Say which class texts belong to, by a network that `fastlstm classify train` has written.
 
@@ -92,7 +93,7 @@ def train(options: argparse.Namespace) -> int:
     epochs = recipe.epochs_of(len(learned))
     print(f"Training on {len(learned)} of them, {epochs} epochs; {len(held_out)} are held out.", flush=True)
     classifier = Classifier(recipe)
-    best = EarlyStopping(patience=epochs)  # never stops, but goes back to the best
+    best = EarlyStopping(patience=epochs, monitor="val_accuracy")  # never stops, but goes back to the best
     held = held_out.texts, held_out.labels
     classifier.fit(learned.texts, learned.labels, held, callbacks=[Report(), best])
     print("\n" + measured(classifier, held_out))
@@ -102,7 +103,7 @@ def train(options: argparse.Namespace) -> int:
         f"\nWrote {options.output / MODEL}. All in {time.perf_counter() - began:.1f} s.\n"
         f'To classify: fastlstm classify predict {options.output} "some text"'
     )
-    return 0
+    return 130 if classifier.interrupted else 0
 
 
 def measured(classifier: Classifier, held_out: Texts) -> str:
