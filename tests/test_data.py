@@ -358,8 +358,10 @@ def test_prefetching_without_epochs_has_none():
     batches = prefetch([1, 2, 3])
     assert list(batches) == list(batches) == [1, 2, 3] and not hasattr(batches, "at")
     assert list(prefetch(k for k in range(3))) == [0, 1, 2]
-    with pytest.raises(TypeError, match="has no len"):
-        len(prefetch(iter([])))
+    assert not hasattr(prefetch(iter([])), "__len__")
+    drawn = FromGenerator(lambda epoch: [(epoch, 1)])
+    for batches in (drawn, drawn.map(max), prefetch(drawn)):
+        assert hasattr(batches, "at") and not hasattr(batches, "__len__")
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
@@ -421,17 +423,20 @@ def test_no_more_is_read_than_asked_for():
 
 
 def test_a_model_learns_from_files_read_ahead(tmp_path):
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(64, 5, 1)).astype("f4")
+    x = np.random.default_rng(0).normal(size=(64, 5, 1)).astype("f4")
     np.save(tmp_path / "x.npy", x)
+    found = []
+    for wrap in (lambda batches: batches, prefetch):
+        model = fl.Model([fl.LSTM(1, 8), fl.Last(), fl.Dense(8, 1)], seed=0)
+        trainer = fl.Trainer(model, fl.mse, fl.Adam(0.02))
+        history = trainer.fit_batches(wrap(Arrays(tmp_path / "x.npy", x.sum(1), 16)), epochs=15, progress=False)
+        found.append(history["loss"])
+    assert found[0] == found[1] and found[0][-1] < 0.2 * found[0][0]
+
+
+def test_a_model_learns_from_frames():
+    frame = pd.DataFrame({"v": np.sin(np.arange(300) / 5)})
     model = fl.Model([fl.LSTM(1, 8), fl.Last(), fl.Dense(8, 1)], seed=0)
-    optimizer, tape, losses = fl.Adam(0.02), model.tape(), []
-    batches = prefetch(Arrays(tmp_path / "x.npy", x.sum(1), 16))
-    for _ in range(20):
-        for xs, ys in batches:
-            loss, dpred = fl.mse(model.forward(xs, tape, training=True), ys)
-            model.zero_grad()
-            model.backward(dpred, tape)
-            optimizer.step(model.parameters())
-            losses.append(loss)
-    assert losses[-1] < 0.2 * losses[0]
+    batches = Frames(frame, 10, 1, inputs="v", targets="v").map(lambda x, y: (x, y[:, 0]))
+    history = fl.Trainer(model, fl.mse, fl.Adam(0.02)).fit_batches(batches, epochs=15, progress=False)
+    assert history["loss"][-1] < 0.1 * history["loss"][0]

@@ -41,7 +41,7 @@ class Epochs(ABC):
         >>> next(iter(batches))[0].tolist()
         [[0.5], [1.0]]
         """
-        return Mapped(self, function)
+        return (SizedMapped if hasattr(self, "__len__") else Mapped)(self, function)
 
 
 class Mapped(Epochs):
@@ -54,8 +54,12 @@ class Mapped(Epochs):
         for batch in self._source.at(epoch):
             yield self._function(*batch)
 
+
+class SizedMapped(Mapped):
+    """See `Epochs.map`; of a source that knows its length."""
+
     def __len__(self) -> int:
-        return len(self._source)  # type: ignore[arg-type] # a TypeError where the source does not know
+        return len(self._source)  # type: ignore[arg-type] # see Epochs.map
 
 
 class FromGenerator(Epochs):

@@ -13,30 +13,34 @@ from fastlstm import _check
 class Prefetched:
     """See `prefetch`."""
 
-    def __init__(self, source: Iterable[Any], ahead: int) -> None:
+    def __init__(self, source: Any, ahead: int) -> None:
         self._source, self._ahead = source, ahead
 
     def __iter__(self) -> Iterator[Any]:
         return _read(lambda: iter(self._source), self._ahead)
 
+
+class _Sized(Prefetched):
     def __len__(self) -> int:
-        return len(self._source)  # type: ignore[arg-type] # a TypeError where the source does not know
+        return len(self._source)
 
 
-class PrefetchedEpochs(Prefetched):
-    """See `prefetch`: what can be walked through by the number of the epoch."""
-
+class _Numbered(Prefetched):
     def __iter__(self) -> Iterator[Any]:
-        source = iter(self._source)  # now: it is the next epoch of the source
-        return _read(lambda: source, self._ahead)
+        epoch = iter(self._source)  # at once, so that the source counts it
+        return _read(lambda: epoch, self._ahead)
 
     def at(self, epoch: int) -> Iterator[Any]:
         """The batches of an epoch."""
-        source = self._source.at(epoch)  # type: ignore[attr-defined] # see prefetch
-        return _read(lambda: source, self._ahead)
+        batches = self._source.at(epoch)
+        return _read(lambda: batches, self._ahead)
 
 
-def prefetch(iterable: Iterable[Any], ahead: int = 2) -> Prefetched:
+class _SizedNumbered(_Sized, _Numbered):
+    pass
+
+
+def prefetch(iterable: Iterable[Any], ahead: int = 2) -> Any:
     """Let a thread read batches while those before are computed on.
 
     The batches and their order stay the same. What an iterable raises is raised where its batch would have come.
@@ -63,7 +67,9 @@ def prefetch(iterable: Iterable[Any], ahead: int = 2) -> Prefetched:
     ahead = _check.positive_int(ahead, "ahead")
     if not hasattr(iterable, "__iter__"):
         raise TypeError(f"iterable: expected an iterable of batches, got {iterable!r}")
-    return (PrefetchedEpochs if hasattr(iterable, "at") else Prefetched)(iterable, ahead)
+    sized, numbered = hasattr(iterable, "__len__"), hasattr(iterable, "at")
+    kind = {(0, 0): Prefetched, (1, 0): _Sized, (0, 1): _Numbered, (1, 1): _SizedNumbered}[sized, numbered]
+    return kind(iterable, ahead)
 
 
 def _read(begin: Callable[[], Iterator[Any]], ahead: int) -> Iterator[Any]:
