@@ -37,7 +37,7 @@ class History(Mapping[str, list[float]]):
         """A history from lists of numbers by name, as `to_dict` gives them and JSON keeps them."""
         history = cls()
         for name, values in figures.items():
-            if not isinstance(name, str) or isinstance(values, str):
+            if not isinstance(name, str) or isinstance(values, str) or not hasattr(values, "__iter__"):
                 raise TypeError(f"figures: expected lists of numbers by name, got {name!r}: {values!r}")
             history._figures[name] = [float(value) for value in values]
         return history

@@ -1,5 +1,9 @@
 """Pictures, drawn by matplotlib (the extra ``plot``); each function returns a figure, `save_figure` writes it."""
 
+from fastlstm.plot.confusion import confusion_figure as confusion_figure
 from fastlstm.plot.figure import new_figure as new_figure
 from fastlstm.plot.figure import save_figure as save_figure
 from fastlstm.plot.forecast import forecast_figure as forecast_figure
+from fastlstm.plot.tokens import tokens_figure as tokens_figure
+from fastlstm.plot.training import gradient_norms_figure as gradient_norms_figure
+from fastlstm.plot.training import learning_curves_figure as learning_curves_figure
