@@ -193,8 +193,8 @@ class Loop:
     def _update(self) -> None:
         """A step of the optimizer, as far as the limits allow."""
         progress, limits = self.progress, self.limits
-        progress.step += 1
-        if not self._added:
+        if not self._added:  # nothing counted
+            progress.step += 1
             return
         scale, self._added = 1 / self._added, 0.0
         norm = scale * grad_norm(progress.parameters)
@@ -206,11 +206,12 @@ class Loop:
             norm = scale * grad_norm(progress.parameters)
         largest = np.inf if limits.clip_norm is None else limits.clip_norm
         self.optimizer.step(progress.parameters, scale * largest / norm if norm > largest else scale)
+        progress.step += 1
 
     @property
     def _where(self) -> str:
         progress = self.progress
-        return f"in epoch {progress.epoch}, batch {progress.batch} (step {max(1, progress.step)})"
+        return f"in epoch {progress.epoch}, batch {progress.batch} (step {progress.step + 1})"
 
     def _fail(self, message: str) -> None:
         """End with an error, and with the last parameters that were good."""

@@ -1,11 +1,13 @@
 """Pictures: what stands in them, and what they refuse."""
 
 import sys
+import types
 
 import numpy as np
 import pytest
 
-from fastlstm import History
+import fastlstm as fl
+from fastlstm import History, plot
 from fastlstm.plot import (
     confusion_figure,
     gradient_norms_figure,
@@ -141,3 +143,24 @@ def test_words_are_wrapped_and_coloured_by_weight():
 def test_words_say_what_is_wrong(arguments, message):
     with pytest.raises(ValueError, match=message):
         tokens_figure(*arguments)
+
+
+def test_a_live_plot_is_drawn_again_in_its_place(monkeypatch):
+    shown = []
+
+    class Handle:
+        def update(self, image):
+            shown.append(image)
+
+    display = types.ModuleType("IPython.display")
+    display.display = lambda display_id: Handle()
+    display.Image = lambda data, format: data
+    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    x = np.ones((4, 3, 1))
+    model = fl.Model([fl.LSTM(1, 2), fl.Dense(2, 1)], seed=0)
+    fl.Trainer(model, "mse", callbacks=[plot.LivePlot(every=2)]).fit(x, x, epochs=5)
+    assert [png[:4] for png in shown] == [b"\x89PNG"] * 3  # after 2, 4 and 5 epochs
+    monkeypatch.setitem(sys.modules, "IPython.display", None)
+    with pytest.raises(ImportError, match="LivePlot needs IPython"):
+        fl.Trainer(model, "mse", callbacks=[plot.LivePlot()]).fit(x, x, epochs=1)
