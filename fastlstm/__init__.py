@@ -24,11 +24,16 @@ from fastlstm.layers import LayerNorm as LayerNorm
 from fastlstm.layers import MaxPool as MaxPool
 from fastlstm.layers import MeanPool as MeanPool
 from fastlstm.layers import TiedDense as TiedDense
+from fastlstm.losses import ctc as ctc
+from fastlstm.losses import focal as focal
+from fastlstm.losses import gaussian_nll as gaussian_nll
 from fastlstm.losses import huber as huber
 from fastlstm.losses import mae as mae
 from fastlstm.losses import mse as mse
+from fastlstm.losses import quantile as quantile
 from fastlstm.losses import sigmoid_cross_entropy as sigmoid_cross_entropy
 from fastlstm.losses import softmax_cross_entropy as softmax_cross_entropy
+from fastlstm.losses import student_t_nll as student_t_nll
 from fastlstm.model import Model as Model
 from fastlstm.optim import SGD as SGD
 from fastlstm.optim import Adam as Adam

@@ -3,40 +3,17 @@
 import numpy as np
 import pytest
 from gradcheck import relative_error
+from loss_cases import STEPWISE, formula, problem
+from scipy import stats
 
 import fastlstm as fl
-from fastlstm.losses import Loss
+from fastlstm.losses import Loss, gaussian_parameters, quantiles, student_t_parameters
 
 LOSSES = list(Loss.registry.values())
 SHAPES = [(3, 2), (2, 4, 5), (1, 1, 1), (4, 17), (2, 3, 33)]
 
 
-def problem(loss, shape, dtype="float64", seed=0):
-    rng = np.random.default_rng(seed)
-    pred = rng.normal(0, 2, shape).astype(dtype)
-    if loss.name == "softmax_cross_entropy":
-        return pred, rng.integers(0, shape[-1], shape[:-1])
-    if loss.name == "sigmoid_cross_entropy":
-        return pred, rng.random(shape)
-    return pred, rng.normal(0, 2, shape)
-
-
-def formula(loss, pred, target):
-    """Loss of each step, (N,) or (N, T), in plain NumPy."""
-    if loss.name == "softmax_cross_entropy":
-        log_p = pred - np.log(np.exp(pred).sum(-1, keepdims=True))
-        return -np.take_along_axis(log_p, target[..., None], -1)[..., 0]
-    d = pred - target
-    p = 1 / (1 + np.exp(-pred))
-    return {
-        "mse": lambda: d**2,
-        "mae": lambda: abs(d),
-        "huber": lambda: np.where(abs(d) <= 1, d**2 / 2, abs(d) - 0.5),
-        "sigmoid_cross_entropy": lambda: -target * np.log(p) - (1 - target) * np.log(1 - p),
-    }[loss.name]().mean(-1)
-
-
-@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
+@pytest.mark.parametrize("loss", STEPWISE, ids=lambda loss: loss.name)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("time", ["mean", "sum"])
 @pytest.mark.parametrize("weighted", [False, True])
@@ -67,7 +44,8 @@ def test_steps_of_weight_zero_are_not_looked_at(loss):
     value, dpred = loss(pred, target, weight)
     hidden = weight == 0
     pred[hidden] = np.nan
-    target[hidden] = 10**6 if target.dtype.kind == "i" else np.nan
+    if loss.per_step_target:
+        target[hidden] = 10**6 if target.dtype.kind == "i" else np.nan
     again, dagain = loss(pred, target, weight)
     assert again == value
     np.testing.assert_array_equal(dagain, dpred)
@@ -89,15 +67,37 @@ def test_huge_scores_stay_finite(loss, dtype):
     assert np.isfinite(dpred).all()
 
 
-@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
+@pytest.mark.parametrize("loss", STEPWISE, ids=lambda loss: loss.name)
 def test_against_pytorch(loss):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    of = torch.nn.functional
+
+    def focal(x, t):
+        entropy = of.cross_entropy(x, t, reduction="none")
+        return ((1 - torch.exp(-entropy)) ** 2 * entropy).mean()
+
+    def quantile(x, t):
+        levels, over = torch.tensor([0.1, 0.5, 0.9], dtype=x.dtype), t[..., None] - x.unflatten(-1, (-1, 3))
+        return torch.maximum(levels * over, (levels - 1) * over).mean()
+
+    def gaussian(x, t):
+        mean, raw = x.unflatten(-1, (-1, 2)).unbind(-1)
+        return of.gaussian_nll_loss(mean, t, (of.softplus(raw) + 1e-4) ** 2, full=True)
+
+    def student_t(x, t):
+        mean, raw, degrees = x.unflatten(-1, (-1, 3)).unbind(-1)
+        return -torch.distributions.StudentT(of.softplus(degrees) + 2, mean, of.softplus(raw) + 1e-4).log_prob(t).mean()
+
     theirs = {
-        "mse": torch.nn.functional.mse_loss,
-        "mae": torch.nn.functional.l1_loss,
-        "huber": torch.nn.functional.huber_loss,
-        "softmax_cross_entropy": torch.nn.functional.cross_entropy,
-        "sigmoid_cross_entropy": torch.nn.functional.binary_cross_entropy_with_logits,
+        "mse": of.mse_loss,
+        "mae": of.l1_loss,
+        "huber": of.huber_loss,
+        "softmax_cross_entropy": of.cross_entropy,
+        "sigmoid_cross_entropy": of.binary_cross_entropy_with_logits,
+        "focal": focal,
+        "quantile": quantile,
+        "gaussian_nll": gaussian,
+        "student_t_nll": student_t,
     }[loss.name]
     pred, target = problem(loss, (5, 7))
     value, dpred = loss(pred, target)
@@ -106,6 +106,74 @@ def test_against_pytorch(loss):
     expected.backward()
     np.testing.assert_allclose(value, expected.item(), rtol=1e-12)
     np.testing.assert_allclose(dpred, tensor.grad.numpy(), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 3.0])
+def test_focal_takes_its_gamma(gamma):
+    loss = fl.focal.with_options(gamma=gamma)
+    pred, target = problem(loss, (4, 5))
+    value, dpred = loss(pred, target)
+    np.testing.assert_allclose(value, formula(loss, pred, target).mean(), rtol=1e-12)
+    assert relative_error(lambda: loss(pred, target)[0], pred, dpred) < 1e-7
+    if gamma == 0:
+        assert value == fl.softmax_cross_entropy(pred, target)[0]
+
+
+def test_focal_of_a_class_that_is_certain_or_cannot_be():
+    pred = np.array([[800.0, 0.0]])
+    assert fl.focal(pred, [0])[0] == 0
+    assert fl.focal(pred, [1])[0] == 800
+    np.testing.assert_array_equal(fl.focal(pred, [1])[1], [[1, -1]])
+    value, dpred = fl.focal(np.array([[0.0, -np.inf]]), [1])
+    assert value == np.inf
+    np.testing.assert_array_equal(dpred, [[1, -1]])
+
+
+@pytest.mark.parametrize("levels", [(0.5,), (0.9, 0.1), (0.05, 0.25, 0.5, 0.75, 0.95)])
+def test_quantile_takes_its_levels(levels):
+    loss = fl.quantile.with_options(levels=levels)
+    pred, target = problem(loss, (3, 4))
+    assert pred.shape == (3, 4 * len(levels))
+    value, dpred = loss(pred, target)
+    np.testing.assert_allclose(value, formula(loss, pred, target).mean(), rtol=1e-12)
+    assert relative_error(lambda: loss(pred, target)[0], pred, dpred) < 1e-7
+
+
+def test_what_has_the_least_loss_of_a_level_is_the_quantile():
+    target = np.random.default_rng(0).normal(size=(999, 1))
+    for level in (0.1, 0.5, 0.8):
+        loss = fl.quantile.with_options(levels=[level])
+        guesses = np.sort(target[:, 0])
+        values = [loss(np.full((999, 1), guess), target)[0] for guess in guesses]
+        np.testing.assert_allclose(guesses[np.argmin(values)], np.quantile(target, level), atol=0.01)
+
+
+def test_outputs_become_parameters():
+    rng = np.random.default_rng(0)
+    target = rng.normal(size=(6, 2))
+    pred = rng.normal(size=(6, 4)).astype("f4")
+    mean, std = gaussian_parameters(pred)
+    assert mean.dtype == std.dtype == np.float32
+    expected = -stats.norm.logpdf(target, mean.astype("f8"), std.astype("f8")).mean()
+    np.testing.assert_allclose(fl.gaussian_nll(pred.astype("f8"), target)[0], expected, rtol=1e-5)
+    pred = rng.normal(size=(6, 6))
+    mean, scale, degrees = student_t_parameters(pred)
+    assert (degrees > 2).all()
+    expected = -stats.t.logpdf(target, degrees, mean, scale).mean()
+    np.testing.assert_allclose(fl.student_t_nll(pred, target)[0], expected, rtol=1e-12)
+    np.testing.assert_array_equal(quantiles([[3, 2, 1, 4, 5, 6]], (0.9, 0.5, 0.1)), [[[3, 2, 1], [6, 5, 4]]])
+
+
+def test_a_density_learns_how_sure_it_may_be():
+    """The spread of the target doubles with a feature; the model finds both."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 2, (256, 3, 1)).astype(float)
+    y = (1 + x[:, -1]) * rng.normal(size=(256, 1))
+    model = fl.Model([fl.Last(), fl.Dense(1, 2)], seed=0)
+    fl.Trainer(model, fl.gaussian_nll, fl.Adam(0.05)).fit(x, y, epochs=40, seed=0)
+    mean, std = gaussian_parameters(model.predict(np.array([[[0.0]], [[1.0]]])))
+    np.testing.assert_allclose(mean, 0, atol=0.3)
+    np.testing.assert_allclose(std[:, 0], [1, 2], rtol=0.2)
 
 
 def test_huber_takes_its_delta():
@@ -131,6 +199,14 @@ BAD = [
     (lambda: fl.mse(np.ones((2, 1)), np.ones((2, 1)), [1, 1, 1]), r"weight: expected shape \(2,\), got \(3,\)"),
     (lambda: fl.mse.with_options(time="median"), r"time: expected 'mean' or 'sum', got 'median'"),
     (lambda: fl.huber.with_options(delta=-1), r"delta: expected at least"),
+    (lambda: fl.focal.with_options(gamma=-1), r"gamma: expected at least 0, got -1"),
+    (lambda: fl.focal(np.ones((2, 4)), [0, 4]), r"target: expected 0 to 3, got 4 at \[1\]"),
+    (lambda: fl.quantile.with_options(levels=()), r"levels: expected different numbers above 0 and below 1, got \(\)"),
+    (lambda: fl.quantile.with_options(levels=(0.5, 0.5)), r"levels: expected different numbers"),
+    (lambda: fl.quantile.with_options(levels=(0.5, 1.5)), r"levels: expected at least 0 and at most 1, got 1.5"),
+    (lambda: fl.quantile(np.ones((2, 4)), np.ones((2, 1))), r"quantile: expected 3 outputs for each .*, got 4 in all"),
+    (lambda: fl.gaussian_nll(np.ones((2, 4)), np.ones((2, 1))), r"target: expected shape \(2, 2\), got \(2, 1\)"),
+    (lambda: gaussian_parameters(np.ones((2, 3))), r"pred: expected shape \(..., 2F\), 2 outputs .* got \(2, 3\)"),
 ]
 
 
@@ -152,6 +228,6 @@ def test_bad_types_are_named():
 def test_a_loss_that_is_not_there_is_answered_with_those_that_are():
     from fastlstm import losses
 
-    with pytest.raises(ValueError, match=r"loss: expected one of \['huber', .*\], got 'mes'"):
+    with pytest.raises(ValueError, match=r"loss: expected one of \['ctc', .*\], got 'mes'"):
         losses.get("mes")
     assert losses.get("mse") is fl.mse

@@ -17,6 +17,7 @@ cdef extern from "simd/training.h" nogil:
     enum:
         FL_SCALE, FL_SGD, FL_MOMENTUM, FL_RMSPROP, FL_ADAM
         FL_MSE, FL_MAE, FL_HUBER, FL_SIGMOID_CROSS_ENTROPY, FL_SOFTMAX_CROSS_ENTROPY
+        FL_FOCAL, FL_QUANTILE, FL_GAUSSIAN, FL_STUDENT_T
 
     struct fl_block:
         void* value
@@ -41,6 +42,22 @@ cdef extern from "simd/training.h" nogil:
         void* dpred
         double scale, delta
         double* sums
+        Py_ssize_t outputs
+        const double* numbers
+
+    struct fl_ctc:
+        Py_ssize_t N, T, C, S, blank
+        const void* pred
+        const Py_ssize_t* target
+        const void* weight
+        void* dpred
+        double scale
+        int per_label, zero_infinity
+        double* losses
+        double* room
+        Py_ssize_t room_each, next
+
+    Py_ssize_t FL_CTC_ROOM(Py_ssize_t T, Py_ssize_t S) noexcept
 
     struct fl_drop:
         Py_ssize_t size
@@ -64,7 +81,7 @@ cdef extern from "simd/training.h" nogil:
         int add
 
     struct fl_training:
-        fl_job squares, update, loss, drop, columns, scatter
+        fl_job squares, update, loss, ctc, drop, columns, scatter
 
 
 cdef extern from "simd/table.h" nogil:

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,4 +18,26 @@ def sigmoid_cross_entropy(
 ) -> float: ...
 def softmax_cross_entropy(
     pred: NDArray[Any], target: NDArray[np.intp], weight: NDArray[Any], dpred: NDArray[Any], divisor: float
+) -> float: ...
+def focal(
+    pred: NDArray[Any],
+    target: NDArray[np.intp],
+    weight: NDArray[Any],
+    dpred: NDArray[Any],
+    divisor: float,
+    gamma: float,
+) -> float: ...
+def quantile(
+    pred: NDArray[Any],
+    target: NDArray[Any],
+    weight: NDArray[Any],
+    dpred: NDArray[Any],
+    divisor: float,
+    levels: Sequence[float],
+) -> float: ...
+def gaussian_nll(
+    pred: NDArray[Any], target: NDArray[Any], weight: NDArray[Any], dpred: NDArray[Any], divisor: float, floor: float
+) -> float: ...
+def student_t_nll(
+    pred: NDArray[Any], target: NDArray[Any], weight: NDArray[Any], dpred: NDArray[Any], divisor: float, floor: float
 ) -> float: ...

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "activations.h"
+#include "ctc.h"
+#include "density.h"
 #include "philox.h"
 #include "table.h"
 #include "tile.h"
@@ -20,7 +22,9 @@
 #include "single_template.h"
 #include "probe_template.h"
 #include "update_template.h"
+#include "density_template.h"
 #include "loss_template.h"
+#include "ctc_template.h"
 #include "rows_template.h"
 static const struct fl_training FL_X(training) = FL_TRAINING;
 #include "real_end.h"
@@ -34,7 +38,9 @@ static const struct fl_training FL_X(training) = FL_TRAINING;
 #include "single_template.h"
 #include "probe_template.h"
 #include "update_template.h"
+#include "density_template.h"
 #include "loss_template.h"
+#include "ctc_template.h"
 #include "rows_template.h"
 static const struct fl_training FL_X(training) = FL_TRAINING;
 #include "real_end.h"

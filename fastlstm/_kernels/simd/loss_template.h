@@ -119,15 +119,25 @@ static double FL_X(softmax_row)(const FL_REAL *x, FL_REAL *y, ptrdiff_t width, p
     return w * (log(sum) + top - x[target]);
 }
 
+/* Lin et al. 2017: (1 - P)^gamma times the loss of a softmax; the slope by P comes through the softmax alike */
+static double FL_X(focal_row)(const FL_REAL *x, FL_REAL *y, ptrdiff_t width, ptrdiff_t target, double w, double gamma) {
+    double entropy = FL_X(softmax_row)(x, y, width, target, w) / w;
+    double miss = -expm1(-entropy), power = pow(miss, gamma);
+    FL_REAL factor = (FL_REAL)(power + (miss > 0 && miss < 1 ? gamma * (1 - miss) * power / miss * entropy : 0));
+    for (ptrdiff_t k = 0; k < width; k++) y[k] *= factor;
+    return w * power * entropy;
+}
+
 static double FL_X(softmax_rows)(const struct fl_loss *p, ptrdiff_t first, ptrdiff_t last) {
     double sum = 0;
     for (ptrdiff_t row = first; row < last; row++) {
         const double w = ((const FL_REAL *)p->weight)[row] * p->scale;
+        const FL_REAL *x = (const FL_REAL *)p->pred + row * p->width;
         FL_REAL *y = (FL_REAL *)p->dpred + row * p->width;
-        if (w != 0)
-            sum += FL_X(softmax_row)((const FL_REAL *)p->pred + row * p->width, y, p->width,
-                                     ((const ptrdiff_t *)p->target)[row], w);
-        else memset(y, 0, (size_t)p->width * sizeof *y);
+        const ptrdiff_t *target = (const ptrdiff_t *)p->target + row;
+        if (w == 0) memset(y, 0, (size_t)p->width * sizeof *y);
+        else if (p->kind == FL_FOCAL) sum += FL_X(focal_row)(x, y, p->width, *target, w, p->delta);
+        else sum += FL_X(softmax_row)(x, y, p->width, *target, w);
     }
     return sum;
 }
@@ -137,6 +147,8 @@ static void FL_X(loss)(void *argument, int thread, struct fl_team *team) {
     ptrdiff_t blocks = (p->rows + p->block - 1) / p->block, end = blocks * (thread + 1) / team->size;
     for (ptrdiff_t b = blocks * thread / team->size; b < end; b++) {
         ptrdiff_t first = b * p->block, last = p->rows - first < p->block ? p->rows : first + p->block;
-        p->sums[b] = (p->kind == FL_SOFTMAX_CROSS_ENTROPY ? FL_X(softmax_rows) : FL_X(element_rows))(p, first, last);
+        p->sums[b] = (p->kind >= FL_QUANTILE              ? FL_X(density_rows)
+                      : p->kind >= FL_SOFTMAX_CROSS_ENTROPY ? FL_X(softmax_rows)
+                                                            : FL_X(element_rows))(p, first, last);
     }
 }

@@ -60,4 +60,4 @@ static void FL_X(scatter)(void *argument, int thread, struct fl_team *team) {
     }
 }
 
-#define FL_TRAINING {FL_X(squares), FL_X(update), FL_X(loss), FL_X(drop), FL_X(columns), FL_X(scatter)}
+#define FL_TRAINING {FL_X(squares), FL_X(update), FL_X(loss), FL_X(ctc), FL_X(drop), FL_X(columns), FL_X(scatter)}

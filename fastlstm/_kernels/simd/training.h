@@ -4,6 +4,7 @@
 #ifndef FASTLSTM_TRAINING_H
 #define FASTLSTM_TRAINING_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,16 +27,38 @@ struct fl_update {
     double *sums; /* one for each block */
 };
 
-enum { FL_MSE, FL_MAE, FL_HUBER, FL_SIGMOID_CROSS_ENTROPY, FL_SOFTMAX_CROSS_ENTROPY };
+enum {
+    FL_MSE, FL_MAE, FL_HUBER, FL_SIGMOID_CROSS_ENTROPY,
+    FL_SOFTMAX_CROSS_ENTROPY, FL_FOCAL,
+    FL_QUANTILE, FL_GAUSSIAN, FL_STUDENT_T
+};
 struct fl_loss {
     int kind;
     ptrdiff_t rows, width, block; /* so many rows are a block, with a sum of its own */
-    const void *pred, *target;    /* the target of a softmax is ptrdiff_t */
+    const void *pred, *target;    /* the target of a softmax or focal loss is ptrdiff_t */
     const void *weight;           /* of each row */
     void *dpred;
-    double scale, delta; /* of the weights; of huber */
+    double scale, delta; /* of the weights; of huber, gamma of focal, the least scale of a density */
     double *sums;
+    ptrdiff_t outputs;     /* of pred for each number of target, where there are several; width is the target's */
+    const double *numbers; /* levels of quantile */
 };
+
+/* Sequences (N, T, C), each with up to S labels, -1 beyond them; a step of weight 0 at the end is beyond the end. */
+struct fl_ctc {
+    ptrdiff_t N, T, C, S, blank;
+    const void *pred;
+    const ptrdiff_t *target;
+    const void *weight; /* (N, T); that of its first step is a sequence's */
+    void *dpred;
+    double scale;                 /* of the weights */
+    int per_label, zero_infinity; /* whether a loss is divided by the number of labels; whether 0 stands for infinity */
+    double *losses;               /* (N), weighted */
+    double *room;                 /* so much for each thread: FL_CTC_ROOM(T, S) */
+    ptrdiff_t room_each;
+    _Atomic ptrdiff_t next;       /* sequence that nobody has taken yet */
+};
+#define FL_CTC_ROOM(T, S) ((T) + ((T) + 6) * (2 * (S) + 5))
 
 /* y = x with those numbers zero whose random word is below the threshold, and the others times scale */
 struct fl_drop {
@@ -66,7 +89,7 @@ struct fl_scatter {
 
 struct fl_training {
     fl_job squares, update; /* of a struct fl_update: its sums of grad^2; its rule */
-    fl_job loss, drop, columns, scatter;
+    fl_job loss, ctc, drop, columns, scatter;
 };
 
 /* Those for any processor, for float and double. */

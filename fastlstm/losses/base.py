@@ -1,16 +1,16 @@
-"""Losses: the value, and its gradient by the predictions."""
+"""What every loss is: the value, and its gradient by the predictions."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
 from fastlstm._check import describe
-from fastlstm._kernels import losses as kernels
 from fastlstm.workspace import Workspace
 
 Array = NDArray[Any]
@@ -28,7 +28,8 @@ class Loss:
     pred : (N, F) or (N, T, F)
         float32 or float64.
     target : array
-        Of pred's shape; for `softmax_cross_entropy` whole numbers of pred's shape without its last axis.
+        Of pred's shape, but where a loss says otherwise: whole numbers of pred's shape without its last axis for
+        classes, fewer features for a density or quantiles, labels (N, S) for `ctc`.
     weight : (N,) or (N, T), optional
         What each sequence or step counts, not negative. Where it is 0, neither prediction nor target is looked at.
     workspace : Workspace, optional
@@ -42,20 +43,22 @@ class Loss:
     ----------
     registry : dict
         All losses by name.
+    per_step_target : bool
+        Whether the target's second axis are the steps of pred, where pred has steps.
     """
 
     registry: ClassVar[dict[str, Loss]] = {}
+    per_step_target: ClassVar[bool] = True
 
-    def __init__(self, kernel: Callable[..., float], doc: str, *, labels: bool = False, **options: float) -> None:
+    def __init__(self, kernel: Callable[..., float], doc: str, **options: Any) -> None:
         self.__doc__ = doc
         self.name = kernel.__name__
         self.options = options
         self.time = "mean"
         self._kernel = kernel
-        self._labels = labels
         Loss.registry.setdefault(self.name, self)
 
-    def with_options(self, *, time: str | None = None, **options: float) -> Loss:
+    def with_options(self, *, time: str | None = None, **options: Any) -> Self:
         """A copy that treats time otherwise ("mean" or "sum"), or has other numbers in its formula.
 
         >>> import fastlstm as fl
@@ -67,11 +70,15 @@ class Loss:
             raise TypeError(f"{self.name} has no option {sorted(unknown)[0]!r}; it has {['time', *self.options]}")
         if time not in (None, "mean", "sum"):
             raise ValueError(f"time: expected 'mean' or 'sum', got {time!r}")
-        for key, value in options.items():
-            _check.number(value, key, float(np.finfo(np.float32).tiny))
-        copy = Loss(self._kernel, self.__doc__ or "", labels=self._labels, **{**self.options, **options})
-        copy.time = time or self.time
-        return copy
+        other = copy.copy(self)
+        other.options = {**self.options, **{key: self.as_option(key, value) for key, value in options.items()}}
+        other.time = time or self.time
+        return other
+
+    def as_option(self, key: str, value: Any) -> Any:
+        """An option's value, checked; a number above 0 unless the loss says otherwise."""
+        _check.number(value, key, float(np.finfo(np.float32).tiny))
+        return value
 
     def __repr__(self) -> str:
         options = "".join(f", {key}={value!r}" for key, value in self.options.items())
@@ -107,27 +114,25 @@ class Loss:
 
     def as_target(self, target: Any, shape: tuple[int, ...], seen: Array, dtype: Any, name: str = "target") -> Array:
         """The target for predictions of this shape, checked where it is seen, (N,) or (N, T), and converted."""
-        if self._labels:
-            array = _check.as_numbers(target, name, "iu", "whole numbers")
-            _check.shape_of(array, name, shape[:-1])
-            self._inside(array, seen, 0, shape[-1] - 1, name)
-            return np.ascontiguousarray(np.where(seen, array, 0), np.intp)
         array = _check.as_numbers(target, name, "fiub", "real numbers")
         _check.shape_of(array, name, shape)
         with np.errstate(over="ignore"):
             array = np.ascontiguousarray(array, dtype)
         _check.finite(array if seen.all() else np.where(seen[..., None], array, 0), name)
-        if self.name == "sigmoid_cross_entropy":
-            self._inside(array, seen[..., None], 0, 1, name)
         return array
 
-    @staticmethod
-    def _inside(array: Array, seen: Array, low: int, high: int, name: str) -> None:
-        outside = seen & ((array < low) | (array > high))
-        if outside.any():
-            at = np.unravel_index(int(outside.argmax()), array.shape)
-            position = ", ".join(str(int(k)) for k in at)
-            raise ValueError(f"{name}: expected {low} to {high}, got {array[at]} at [{position}]")
+
+def inside(array: Array, seen: Array, low: int, high: int, name: str) -> None:
+    """Raise ValueError with the position of the first number that is seen and not from low to high."""
+    refuse(array, seen & ((array < low) | (array > high)), name, f"{low} to {high}")
+
+
+def refuse(array: Array, wrong: Array, name: str, expected: str) -> None:
+    """Raise ValueError with the position of the first number that is wrong, if any is."""
+    if wrong.any():
+        at = np.unravel_index(int(wrong.argmax()), array.shape)
+        position = ", ".join(str(int(k)) for k in at)
+        raise ValueError(f"{name}: expected {expected}, got {array[at]} at [{position}]")
 
 
 def step_weights(weight: Any, shape: tuple[int, ...], dtype: Any, name: str = "weight") -> Array:
@@ -145,22 +150,6 @@ def step_weights(weight: Any, shape: tuple[int, ...], dtype: Any, name: str = "w
     if (array < 0).any():
         raise ValueError(f"{name}: expected no negative numbers, got {array.min()}")
     return array
-
-
-mse = Loss(kernels.mse, "Squared error, (p - t)².")
-mae = Loss(kernels.mae, "Absolute error, |p - t|.")
-huber = Loss(
-    kernels.huber,
-    "Squared near zero, absolute beyond delta: d²/2 where |d| <= delta, delta·(|d| - delta/2) elsewhere (Huber 1964).",
-    delta=1.0,
-)
-softmax_cross_entropy = Loss(
-    kernels.softmax_cross_entropy, "-log softmax(p)[t] in nats, for scores p and a whole number t.", labels=True
-)
-sigmoid_cross_entropy = Loss(
-    kernels.sigmoid_cross_entropy,
-    "-t log s(p) - (1 - t) log(1 - s(p)) in nats, s the logistic function, for scores p and t from 0 to 1.",
-)
 
 
 def get(loss: Any) -> Loss | Callable[..., tuple[float, Array]]:

@@ -1,0 +1,116 @@
+"""Connectionist temporal classification: labels in their order, but not when they come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm import _check
+from fastlstm._check import describe
+from fastlstm._kernels import ctc as kernels
+from fastlstm.losses.base import Loss, refuse
+from fastlstm.workspace import Workspace
+
+Array = NDArray[Any]
+
+
+class CTC(Loss):
+    """-log of the probability of a sequence of labels, over all the ways in which steps can spell it (in nats).
+
+    A path has one class at each step, the blank or a label; it spells what is left of it when of equal classes in a row
+    one is kept, and then the blanks are taken away. With P(path) the product of the softmax of its scores, the
+    probability of labels is the sum over all paths that spell them (Graves et al. 2006).
+
+    Parameters of the call
+    ----------------------
+    pred : (N, T, C)
+        Scores of the C classes at each step.
+    target : (N, S) whole numbers
+        Labels, -1 beyond a sequence's last one; S may be anything. No label is the blank.
+    weight : (N,) or (N, T), optional
+        A sequence weighs what its first step does, and ends after its last step of a weight above 0. `Trainer` sets
+        weights to 0 beyond ``lengths``.
+
+    Options
+    -------
+    time : "mean" or "sum"
+        With "mean", the default, a sequence's loss is divided by its number of labels (by 1 where there are none), and
+        the value is the weighted mean over the sequences; with "sum" it is not divided by the labels, but the weighted
+        sum over the sequences is by N.
+    blank : int, default 0
+        The class that is no label.
+    zero_infinity : bool, default False
+        Whether sequences with too few steps for their labels count as a loss of 0; else they are an error. n labels
+        want n steps, and one more wherever a label comes twice in a row.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm as fl
+    >>> scores = np.zeros((1, 3, 4))  # three steps, at each of which four classes are equally likely
+    >>> value, dpred = fl.ctc(scores, [[2, 1]])
+    >>> paths = 5  # 0 2 1, 2 0 1, 2 1 0, 2 2 1, 2 1 1
+    >>> bool(np.isclose(value, -np.log(paths / 4**3) / 2))
+    True
+    """
+
+    per_step_target = False
+
+    def as_option(self, key: str, value: Any) -> Any:
+        if key == "zero_infinity":
+            return _check.flag(value, key)
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            raise TypeError(f"{key}: expected a whole number, got {value!r}")
+        return int(_check.number(value, key, 0))
+
+    def prepared(self, pred: Array, target: Array, weight: Array, workspace: Workspace) -> tuple[float, Array]:
+        n, t, _ = pred.shape
+        dpred = workspace.array("dpred", pred.shape, pred.dtype)
+        losses = workspace.array("losses", (n,), np.float64)
+        room = workspace.array("ctc", kernels.room(n, t, target.shape[1]), np.float64)
+        divisor, per_label = self.normaliser(weight), self.time == "mean"
+        value = self._kernel(pred, target, weight, dpred, losses, room, divisor, per_label, **self.options)
+        return value, dpred
+
+    def normaliser(self, weights: Array) -> float:
+        """What the weighted sum of the sequences' losses is divided by: their weights, or their number."""
+        return super().normaliser(weights[:, 0])
+
+    def as_target(self, target: Any, shape: tuple[int, ...], seen: Array, dtype: Any, name: str = "target") -> Array:
+        blank = self.options["blank"]
+        if len(shape) != 3:
+            raise ValueError(f"ctc: expected scores at every step of sequences, (N, T, C), got {describe(shape)}")
+        if not 0 <= blank < shape[2]:
+            raise ValueError(f"blank: expected 0 to {shape[2] - 1}, the classes, got {blank}")
+        if not seen[:, 0].any():
+            raise ValueError("weight: expected at least one sequence whose first step has one above 0, got none")
+        array = _check.as_numbers(target, name, "iu", "whole numbers")
+        if array.ndim != 2 or len(array) != shape[0]:
+            raise ValueError(f"{name}: expected shape ({shape[0]}, S), labels, got {describe(array.shape)}")
+        labels = np.where(seen[:, :1], array.astype(np.intp), -1)
+        real = labels != -1
+        wrong = real & ((labels < 0) | (labels >= shape[2]) | (labels == blank))
+        refuse(labels, wrong, name, f"0 to {shape[2] - 1} but the blank {blank}, and -1 beyond the last label")
+        refuse(labels, np.diff(real, axis=1, prepend=True) & real, name, "-1 alone after a -1")
+        if not self.options["zero_infinity"]:
+            self._fits(labels, real, seen, name)
+        return labels
+
+    @staticmethod
+    def _fits(labels: Array, real: Array, seen: Array, name: str) -> None:
+        """Raise ValueError for the first sequence that has too few steps for its labels."""
+        count = real.sum(1)
+        wanted = count + (real[:, 1:] & (labels[:, 1:] == labels[:, :-1])).sum(1)
+        steps = seen.shape[1] - seen[:, ::-1].argmax(1)
+        short = np.flatnonzero(seen[:, 0] & (wanted > steps))
+        if len(short):
+            n = short[0]
+            raise ValueError(
+                f"{name}: expected labels that fit into their sequence, got {count[n]}, which want {wanted[n]} steps, "
+                f"for the {steps[n]} of sequence {n} (equal ones in a row want a blank between them); "
+                "ctc.with_options(zero_infinity=True) leaves such sequences out"
+            )
+
+
+ctc = CTC(kernels.ctc, CTC.__doc__ or "", blank=0, zero_infinity=False)
