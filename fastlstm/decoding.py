@@ -1,0 +1,179 @@
+"""From the scores of connectionist temporal classification (`fastlstm.ctc`) to labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm import _check
+
+Array = NDArray[Any]
+Score = Callable[[tuple[int, ...], int], float]
+
+
+class Labelling(NamedTuple):
+    """Labels that a sequence may spell, and the log of their probability."""
+
+    labels: NDArray[np.intp]
+    log_probability: float
+
+
+def ctc_greedy(logits: Any, lengths: Any = None, blank: int = 0) -> list[NDArray[np.intp]]:
+    """What the most probable path spells: the best class at each step, equal ones in a row once, no blanks.
+
+    Parameters
+    ----------
+    logits : (N, T, C)
+        Scores of the classes at each step, or the logs of their probabilities.
+    lengths : (N,) ints from 1 to T, optional
+        Real steps of each sequence.
+    blank : int, default 0
+        The class that is no label.
+
+    Returns
+    -------
+    list of N arrays of labels
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlstm.decoding import ctc_greedy
+    >>> ctc_greedy(np.eye(3)[None, [1, 1, 0, 1, 2]])
+    [array([1, 1, 2])]
+    """
+    scores, steps, blank = _checked(logits, lengths, blank)
+    found = []
+    for path, length in zip(scores.argmax(-1), steps, strict=True):
+        path = path[:length]
+        found.append(path[(np.diff(path, prepend=-1) != 0) & (path != blank)])
+    return found
+
+
+def ctc_beam_search(
+    logits: Any, lengths: Any = None, blank: int = 0, beam: int = 16, best: int = 1, score: Score | None = None
+) -> list[list[Labelling]]:
+    """The most probable labels of each sequence: sums over paths, for the best prefixes at every step.
+
+    The most probable path need not spell the most probable labels, since many paths may share other ones. This is the
+    prefix search of Graves et al. 2006 with a beam (Hannun et al. 2014): exact for a beam that is wide enough; else a
+    log-probability lacks what was lost on the way.
+
+    Parameters
+    ----------
+    logits, lengths, blank
+        As in `ctc_greedy`.
+    beam : int, default 16
+        Prefixes kept at each step.
+    best : int, default 1
+        Labellings to return for each sequence, at most; not above beam.
+    score : function, optional
+        Of a language model: ``score(prefix, label)``, a number added to the log-probability wherever this label, an
+        int, follows this prefix, a tuple of ints. It is called once for each prefix and label.
+
+    Returns
+    -------
+    list of N lists of (labels, log_probability)
+        The most probable first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlstm.decoding import ctc_beam_search, ctc_greedy
+    >>> logits = np.log([[[0.6, 0.4], [0.6, 0.4]]])  # the best path is blank, blank: 0.36; but 1 has 0.64
+    >>> ctc_greedy(logits)
+    [array([], dtype=int64)]
+    >>> [(labels, log_probability)] = ctc_beam_search(logits)[0]
+    >>> labels.tolist(), round(float(np.exp(log_probability)), 2)
+    ([1], 0.64)
+    """
+    beam, best = _check.positive_int(beam, "beam"), _check.positive_int(best, "best")
+    if best > beam:
+        raise ValueError(f"best: expected at most the beam, {beam}, got {best}")
+    if score is not None and not callable(score):
+        raise TypeError(f"score: expected a function of (prefix, label), got {score!r}")
+    scores, steps, blank = _checked(logits, lengths, blank)
+    scores = scores - scores.max(-1, keepdims=True)
+    scores -= np.log(np.exp(scores).sum(-1, keepdims=True))
+    return [_Search(blank, beam, score).run(part[:length])[:best] for part, length in zip(scores, steps, strict=True)]
+
+
+class _Search:
+    """A tree of prefixes, each a number, and those of them that are in the beam."""
+
+    def __init__(self, blank: int, beam: int, score: Score | None) -> None:
+        self._blank, self._beam, self._score = blank, beam, score
+        self._prefixes: list[tuple[int, ...]] = [()]
+        self._parents = [-1]
+        self._children: dict[tuple[int, int], int] = {}
+        self._rows: dict[int, Array] = {}
+
+    def run(self, log_p: Array) -> list[Labelling]:
+        """Walk through (T, C) logs of probabilities."""
+        nodes = [0]
+        idle, busy = np.zeros(1), np.full(1, -np.inf)  # log-probability of a prefix whose path ends in a blank, or not
+        for p in log_p:
+            nodes, idle, busy = self._step(nodes, idle, busy, p)
+        total = np.logaddexp(idle, busy)
+        order = np.argsort(-total, kind="stable")
+        return [Labelling(np.array(self._prefixes[nodes[k]], np.intp), float(total[k])) for k in order]
+
+    def _step(self, nodes: list[int], idle: Array, busy: Array, p: Array) -> tuple[list[int], Array, Array]:
+        count, classes = len(nodes), len(p)
+        total = np.logaddexp(idle, busy)
+        last = np.array([self._prefixes[node][-1] if node else self._blank for node in nodes])
+        longer = total[:, None] + p
+        longer[np.arange(count), last] = idle + p[last]  # a label again wants a blank between
+        longer[:, self._blank] = -np.inf
+        if self._score is not None:
+            longer += [self._row(node, classes) for node in nodes]
+        again = np.where(last == self._blank, -np.inf, busy + p[last])
+        place = {node: k for k, node in enumerate(nodes)}
+        for k, node in enumerate(nodes):  # a prefix that comes from its parent as well
+            parent = place.get(self._parents[node])
+            if parent is not None:
+                again[k] = np.logaddexp(again[k], longer[parent, last[k]])
+                longer[parent, last[k]] = -np.inf
+        still = total + p[self._blank]
+        every = np.concatenate((np.logaddexp(still, again), longer.reshape(-1)))
+        chosen = np.arange(len(every))
+        if len(every) > self._beam:
+            chosen = np.argpartition(-every, self._beam - 1)[: self._beam]
+        chosen = chosen[every[chosen] > -np.inf]
+        old, new = chosen[chosen < count], chosen[chosen >= count] - count
+        grown = [self._child(nodes[k // classes], int(k % classes)) for k in new]
+        kept = [nodes[k] for k in old]
+        never = np.full(len(new), -np.inf)
+        return kept + grown, np.append(still[old], never), np.append(again[old], longer.reshape(-1)[new])
+
+    def _child(self, node: int, label: int) -> int:
+        """The prefix that is one label longer: the same number whenever it comes."""
+        child = self._children.setdefault((node, label), len(self._prefixes))
+        if child == len(self._prefixes):
+            self._prefixes.append((*self._prefixes[node], label))
+            self._parents.append(node)
+        return child
+
+    def _row(self, node: int, classes: int) -> Array:
+        """The language model's score of each label after a prefix."""
+        if node not in self._rows:
+            assert self._score is not None
+            prefix = self._prefixes[node]
+            self._rows[node] = np.array(
+                [0.0 if label == self._blank else self._score(prefix, label) for label in range(classes)]
+            )
+        return self._rows[node]
+
+
+def _checked(logits: Any, lengths: Any, blank: int) -> tuple[Array, Array, int]:
+    """Scores in float64, the steps of each sequence, and the blank."""
+    scores = _check.real_array(logits, "logits", np.dtype("float64"), ("N", "T", "C"))
+    n, t, classes = scores.shape
+    if isinstance(blank, bool) or not isinstance(blank, int | np.integer):
+        raise TypeError(f"blank: expected a whole number, got {blank!r}")
+    if not 0 <= blank < classes:
+        raise ValueError(f"blank: expected 0 to {classes - 1}, the classes, got {blank}")
+    steps = _check.lengths_of(lengths, n, t)
+    return scores, np.full(n, t) if steps is None else steps, int(blank)
