@@ -15,6 +15,7 @@ from fastlstm.io.native import save as save
 from fastlstm.layers import LSTM as LSTM
 from fastlstm.layers import AttentionPool as AttentionPool
 from fastlstm.layers import BatchNorm as BatchNorm
+from fastlstm.layers import Decoder as Decoder
 from fastlstm.layers import Dense as Dense
 from fastlstm.layers import Dropout as Dropout
 from fastlstm.layers import Embedding as Embedding
@@ -41,6 +42,8 @@ from fastlstm.optim import AdamW as AdamW
 from fastlstm.optim import RMSprop as RMSprop
 from fastlstm.optim import clip_grad_norm as clip_grad_norm
 from fastlstm.parameter import Parameter as Parameter
+from fastlstm.seq2seq import Seq2SeqTrainer as Seq2SeqTrainer
+from fastlstm.seq2seq import generate as generate
 from fastlstm.stream import Stream as Stream
 from fastlstm.threads import get_num_threads as get_num_threads
 from fastlstm.threads import set_num_threads as set_num_threads

@@ -48,6 +48,7 @@ MAY_IMPORT = {
         *("_check", "losses", "metrics", "optim", "history", "model", "snapshot"),
         *("batches", "sequence", "feed", "callbacks", "objective", "loop", "resume"),
     },
+    "seq2seq": {"_check", "batches", "history", "layers", "model", "resume", "train", "workspace"},
     "io": LEAVES | {"layers", "model", "io", "files"},
 }
 ON_TOP = {"__init__", "__main__", "forecasting", "text", "classification", "plot", "cli"}

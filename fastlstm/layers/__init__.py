@@ -2,6 +2,7 @@
 
 from fastlstm.layers.attention import AttentionPool as AttentionPool
 from fastlstm.layers.base import Layer as Layer
+from fastlstm.layers.decoder import Decoder as Decoder
 from fastlstm.layers.dense import Dense as Dense
 from fastlstm.layers.dropout import Dropout as Dropout
 from fastlstm.layers.embedding import Embedding as Embedding

@@ -1,0 +1,268 @@
+"""A decoder: from a sequence to another one of its own length, token by token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastlstm import _check
+from fastlstm._check import Shape
+from fastlstm._kernels import activations
+from fastlstm.layers.base import Array, Index, Layer, as_rows, check_features
+from fastlstm.layers.dense import Dense
+from fastlstm.layers.embedding import Embedding
+from fastlstm.layers.inference import State
+from fastlstm.layers.lstm import LSTM
+from fastlstm.workspace import Workspace
+
+
+@dataclass
+class Decoding:
+    """Where the decoding of some sequences stands: what the encoder gave, and the running state.
+
+    Attributes
+    ----------
+    memory : (N, T, F), keys : (N, T, H)
+        Outputs of the encoder, and what they are compared by (no features without attention).
+    beyond : (N, T) bools, or None
+        Which steps are padding.
+    state : (h, c), each (layers, N, H)
+    """
+
+    memory: Array
+    keys: Array
+    beyond: Array | None
+    state: State
+
+    def rows(self, index: Index) -> Decoding:
+        """The decoding of some of the sequences, in this order; one may come several times."""
+        h, c = self.state
+        beyond = None if self.beyond is None else self.beyond[index]
+        return Decoding(self.memory[index], self.keys[index], beyond, (h[:, index], c[:, index]))
+
+
+class Decoder(Layer):
+    """Encoded sequences (N, T, F) to scores (N, S, V) of the tokens of other sequences: the last layer of a model.
+
+    An LSTM reads at each step the token before. It is started by what the encoder gave at the first and at the last
+    real step, m_1 and m_L (Cho et al. 2014; Sutskever et al. 2014): where the encoder has two directions, each of them
+    has seen all at one of these. With attention, it looks at all m_t at each of its own steps (Luong et al. 2015,
+    "general")::
+
+        h, c = tanh(W_b [m_1; m_L] + b_b)                before the first step
+        h = LSTM(E token, h, c)
+        a_t = softmax over t of (h · W_a m_t)            context = sum over t of a_t m_t
+        h' = tanh(W_c [context; h] + b_c)                scores = W_o h' + b_o
+
+    `fastlstm.Seq2SeqTrainer` trains it on the tokens that should have come before (teacher forcing), and
+    `fastlstm.generate` finds the best sequences. A model's ``predict`` gives the scores of a greedy decoding.
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+        F, features of the encoder's outputs, and H, units of the decoder's LSTM.
+    num_tokens : int
+        V, size of the vocabulary, with the token that ends a sequence.
+    max_steps : int
+        S, tokens of the longest sequence.
+    end_token : int
+        The token that ends a sequence. (The one that starts it is the decoder's own, beyond the vocabulary.)
+    embedding_size : int, optional
+        Of the vectors of the tokens; by default H.
+    num_layers : int, default 1
+    attention : bool, default True
+
+    Examples
+    --------
+    >>> import fastlstm as fl
+    >>> decoder = fl.Decoder(16, 16, num_tokens=11, max_steps=5, end_token=10)
+    >>> model = fl.Model([fl.Embedding(10, 8), fl.LSTM(8, 16), decoder], seed=0)
+    >>> model.predict([[3, 1, 4, 1]]).shape
+    (1, 5, 11)
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_tokens: int,
+        *,
+        max_steps: int,
+        end_token: int,
+        embedding_size: int | None = None,
+        num_layers: int = 1,
+        attention: bool = True,
+        dtype: Any = None,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(dtype, seed)
+        self.input_size = _check.positive_int(input_size, "input_size")
+        self.hidden_size = _check.positive_int(hidden_size, "hidden_size")
+        self.num_tokens = _check.positive_int(num_tokens, "num_tokens")
+        self.max_steps = _check.positive_int(max_steps, "max_steps")
+        self.end_token = int(_check.number(end_token, "end_token", 0, self.num_tokens - 1))
+        if self.end_token != end_token:
+            raise TypeError(f"end_token: expected a whole number, got {end_token!r}")
+        self.embedding_size = (
+            self.hidden_size if embedding_size is None else _check.positive_int(embedding_size, "embedding_size")
+        )
+        self.num_layers = _check.positive_int(num_layers, "num_layers")
+        self.attention = _check.flag(attention, "attention")
+        self.input_shape = ("N", "T", self.input_size)
+        features, hidden = self.input_size, self.hidden_size
+        self._embedding = Embedding(self.num_tokens + 1, self.embedding_size)
+        self._lstm = LSTM(self.embedding_size, hidden, num_layers=self.num_layers)
+        self._bridge = Dense(2 * features, 2 * self.num_layers * hidden)
+        self._output = Dense(hidden, self.num_tokens)
+        self._keys = Dense(features, hidden, bias=False)
+        self._combine = Dense(features + hidden, hidden)
+        self._parts: dict[str, Layer] = {"embedding": self._embedding, "lstm": self._lstm, "bridge": self._bridge}
+        if self.attention:
+            self._parts |= {"keys": self._keys, "combine": self._combine}
+        self._parts["output"] = self._output
+        for part, layer in self._parts.items():
+            for name, parameter in layer._parameters.items():
+                parameter.name = f"{part}_{name}"
+                self._parameters[parameter.name] = parameter
+
+    def build(self, dtype: Any = None, rng: np.random.Generator | None = None) -> None:
+        super().build(dtype, rng)
+        for layer in self._parts.values():
+            layer.build(self._dtype)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        if len(shape) != 3:
+            raise ValueError(f"Decoder takes sequences (N, T, {self.input_size}), got {_check.describe(shape)}")
+        check_features(shape, self.input_size)
+        return (shape[0], self.max_steps, self.num_tokens)
+
+    def teach(self, targets: Index, tape: Workspace, own: Array | None = None) -> None:
+        """Let the next pass over this tape read the tokens that should have come before.
+
+        Parameters
+        ----------
+        targets : (N, S) ints
+            The sequences to be; S then is the number of steps of that pass.
+        tape : Workspace
+            That of the decoder's place.
+        own : (N, S) bools, optional
+            Where the decoder reads instead what it would have chosen itself at the step before (scheduled sampling,
+            Bengio et al. 2015); the gradient takes these tokens as given.
+        """
+        tape.notes["lesson"] = (targets, own)
+
+    def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
+        targets, own = tape.notes.pop("lesson", (None, None))
+        decoding = self.begin(x, lengths, tape, training=training)
+        tokens = self._tokens(decoding, targets, own, tape)
+        vectors = self._embedding.forward(tokens, tape.child("embedding"), training=training, lengths=None)
+        h, _ = self._lstm.forward_with_state(
+            vectors, decoding.state, tape.child("lstm"), training=training, lengths=None
+        )
+        return self._scores(h, decoding, tape, training=training)
+
+    def begin(self, x: Array, lengths: Index | None, tape: Workspace, *, training: bool = False) -> Decoding:
+        """The state before the first step."""
+        self.build()
+        x = np.ascontiguousarray(x)
+        n, t, _ = x.shape
+        tape.notes["steps"] = (n, t)
+        at = tape.notes["last"] = (np.arange(n), np.full(n, t - 1) if lengths is None else lengths - 1)
+        bridge = self._bridge.forward(
+            np.hstack([x[:, 0], x[at]]), tape.child("bridge"), training=training, lengths=None
+        )
+        activations.tanh(bridge.reshape(-1), bridge.reshape(-1))
+        tape.notes["bridge"] = bridge
+        h, c = np.ascontiguousarray(bridge.reshape(n, 2, self.num_layers, self.hidden_size).transpose(1, 2, 0, 3))
+        keys = np.empty((n, t, 0), x.dtype)
+        if self.attention:
+            keys = self._keys.forward(x, tape.child("keys"), training=training, lengths=None)
+        return Decoding(x, keys, None if lengths is None else np.arange(t) >= lengths[:, None], (h, c))
+
+    def advance(self, tokens: Index, decoding: Decoding, tape: Workspace) -> Array:
+        """Scores (N, V) of the tokens after these (N,); the decoding goes on, in place."""
+        tokens = np.ascontiguousarray(tokens)[:, None]
+        vectors = self._embedding.forward(tokens, tape.child("embedding"), training=False, lengths=None)
+        h, state = self._lstm.forward_with_state(
+            vectors, decoding.state, tape.child("lstm"), training=False, lengths=None
+        )
+        decoding.state = (state[0].copy(), state[1].copy())
+        return self._scores(h, decoding, tape, training=False)[:, 0]
+
+    @property
+    def start_token(self) -> int:
+        """What is read at the first step."""
+        return self.num_tokens
+
+    def _tokens(self, decoding: Decoding, targets: Index | None, own: Array | None, tape: Workspace) -> Index:
+        """What is read at each step, (N, S): the start, then targets, or what the decoder itself would say."""
+        n = len(decoding.memory)
+        steps = self.max_steps if targets is None else targets.shape[1]
+        tokens = np.full((n, steps), self.start_token, np.intp)
+        if targets is not None:
+            tokens[:, 1:] = targets[:, :-1]
+            if own is None or not own[:, 1:].any():
+                return tokens
+        running = Decoding(decoding.memory, decoding.keys, decoding.beyond, decoding.state)
+        for s in range(1, steps):
+            chosen = self.advance(tokens[:, s - 1], running, tape.child("steps")).argmax(1)
+            tokens[:, s] = chosen if own is None else np.where(own[:, s], chosen, tokens[:, s])
+        return tokens
+
+    def _scores(self, h: Array, decoding: Decoding, tape: Workspace, *, training: bool) -> Array:
+        """(N, S, V) from the LSTM's outputs."""
+        if self.attention:
+            scores = np.matmul(h, decoding.keys.transpose(0, 2, 1))
+            if decoding.beyond is not None:
+                np.copyto(scores, -np.inf, where=decoding.beyond[:, None])
+            activations.softmax(as_rows(scores), as_rows(scores))
+            both = np.concatenate([np.matmul(scores, decoding.memory), h], axis=2)
+            tape.notes["attention"] = (h, scores, decoding)
+            h = self._combine.forward(both, tape.child("combine"), training=training, lengths=None)
+            activations.tanh(h.reshape(-1), h.reshape(-1))
+            tape.notes["combined"] = h
+        return self._output.forward(h, tape.child("output"), training=training, lengths=None)
+
+    def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
+        dh = self._output.backward(dy, tape.child("output"))
+        assert dh is not None
+        n, t = tape.notes["steps"]
+        dx = np.zeros((n, t, self.input_size), dy.dtype)
+        if self.attention:
+            dh = self._attention_backward(dh, dx, tape)
+        dvectors, dstate = self._lstm.backward_with_state(dh, None, tape.child("lstm"))
+        assert dvectors is not None
+        self._embedding.backward(dvectors, tape.child("embedding"))
+        bridge = tape.notes["bridge"]
+        dbridge = np.stack(dstate).transpose(2, 0, 1, 3).reshape(bridge.shape) * (1 - bridge * bridge)
+        dends = self._bridge.backward(dbridge, tape.child("bridge"))
+        assert dends is not None
+        dx[:, 0] += dends[:, : self.input_size]
+        dx[tape.notes["last"]] += dends[:, self.input_size :]
+        return dx if input_gradient else None
+
+    def _attention_backward(self, dcombined: Array, dmemory: Array, tape: Workspace) -> Array:
+        """The gradient of the LSTM's outputs; that of the encoder's outputs is written."""
+        h, weights, decoding = tape.notes["attention"]
+        combined = tape.notes["combined"]
+        dboth = self._combine.backward(dcombined * (1 - combined * combined), tape.child("combine"))
+        assert dboth is not None
+        dcontext, dh = dboth[:, :, : self.input_size], dboth[:, :, self.input_size :]
+        dscores = np.matmul(dcontext, decoding.memory.transpose(0, 2, 1))
+        dscores -= np.einsum("nst,nst->ns", dscores, weights)[:, :, None]
+        dscores *= weights
+        np.matmul(weights.transpose(0, 2, 1), dcontext, out=dmemory)
+        dmemory += self._keys.backward(np.matmul(dscores.transpose(0, 2, 1), h), tape.child("keys"))
+        return np.asarray(dh + np.matmul(dscores, decoding.keys))
+
+    def start(self, batch: int, tape: Workspace) -> None:
+        raise ValueError("a Decoder cannot stream: it begins when the sequence has ended")
+
+    def carry(self, index: Index, tape: Workspace) -> None:
+        raise ValueError("a Decoder cannot carry a state: it begins when the sequence has ended")
+
+    def config(self) -> dict[str, Any]:
+        names = ("input_size", "hidden_size", "num_tokens", "max_steps", "end_token")
+        return {name: getattr(self, name) for name in (*names, "embedding_size", "num_layers", "attention")}
