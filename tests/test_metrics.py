@@ -301,9 +301,21 @@ def test_a_trainer_reports_them():
     y = (x.sum((1, 2)) > 0).astype(int)
     model = fl.Model([fl.LSTM(2, 4), fl.Last(), fl.Dense(4, 2)], seed=0)
     trainer = fl.Trainer(model, "softmax_cross_entropy", metrics=["f1_binary", "auc", "perplexity", metrics.top_k(1)])
-    found = trainer.evaluate(x, y)
+    found = trainer.evaluate(x, y, batch_size=3)
     scores = model.predict(x)
     assert found["f1_binary"] == pytest.approx(sk.f1_score(y, scores.argmax(-1)))
     assert found["auc"] == pytest.approx(sk.roc_auc_score(y, scores[:, 1] - scores[:, 0]))
     assert found["perplexity"] == pytest.approx(math.exp(found["loss"]), rel=1e-6)
     assert found["top_1"] == pytest.approx((scores.argmax(-1) == y).mean())
+
+
+def test_a_trainer_counts_real_steps_only():
+    x, y = rng.normal(size=(9, 6, 1)).astype("f4"), rng.normal(size=(9, 6, 1))
+    lengths = rng.integers(1, 7, 9)
+    real = np.arange(6) < lengths[:, None]
+    y[~real] = np.nan
+    model = fl.Model([fl.LSTM(1, 4), fl.Dense(4, 1)], seed=0)
+    found = fl.Trainer(model, "mse", metrics=["rmse", "mae"]).evaluate(x, y, lengths=lengths, batch_size=2)
+    errors = (model.predict(x, lengths=lengths) - y)[real]
+    assert found["rmse"] == pytest.approx(np.sqrt((errors**2).mean()), rel=1e-5)
+    assert found["mae"] == pytest.approx(np.abs(errors).mean(), rel=1e-5)

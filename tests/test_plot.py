@@ -77,6 +77,13 @@ def test_learning_curves_of_some_figures_of_a_history():
         learning_curves_figure(HISTORY, best="low")
 
 
+@pytest.mark.parametrize("epochs", [1, 2, 3, 40])
+def test_epochs_are_whole_numbers(epochs):
+    figure = learning_curves_figure({"loss": [0.5] * epochs})
+    ticks = figure.axes[0].get_xticks()
+    assert len(ticks) and (ticks == ticks.round()).all()
+
+
 def test_gradient_norms_with_their_median():
     norms = np.array([1.0, 2, 3, 4, 5, 0, np.inf, 1])
     figure = gradient_norms_figure(norms, clip_norm=2.5, smooth=3)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastlstm import _check
-from fastlstm.plot.figure import COLORS, INK, finish, log_axis, new_figure
+from fastlstm.plot.figure import COLORS, INK, finish, log_axis, new_figure, whole_steps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,7 +70,7 @@ def learning_curves_figure(
             log_axis(axes)
         label = name.replace("_", " ") + (f" ({units[name]})" if units and name in units else "")
         finish(axes, title if k == 0 else "", label, "epoch" if k == len(chosen) - 1 else "")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        whole_steps(axes)
     figure.align_ylabels()
     return figure
 
@@ -144,6 +144,7 @@ def gradient_norms_figure(
     if np.isfinite(shown).any():
         log_axis(axes)
     finish(axes, title, "norm of the gradient", "step of the optimizer")
+    whole_steps(axes)
     return figure
 
 
