@@ -98,6 +98,8 @@ class Batches:
         Whether sequences of similar lengths come together.
     trim : bool, default True
         Whether batches are cut to their longest sequence.
+    per_step : bool, default True
+        Whether targets that have T of something have one for each step, so that they are cut, too.
     """
 
     unit = "sequences"
@@ -110,12 +112,14 @@ class Batches:
         seed: int | None = None,
         bucket: bool = False,
         trim: bool = True,
+        per_step: bool = True,
     ) -> None:
         self._data, self._batch_size, self._seed = data, batch_size, seed
         self._bucket = bucket and data.lengths is not None
         self._steps = data.x.shape[1]
         self._trim = trim and data.lengths is not None
         self._per_step = data.weights.ndim == 2
+        self._cut_y = per_step and self._per_step
         self._buffers = Workspace()
         self.size = len(data.x)
 
@@ -152,7 +156,7 @@ class Batches:
             steps = int(lengths.max())
         if lengths is not None and (lengths == steps).all():
             lengths = None
-        whole = self._per_step and data.y.ndim > 1 and data.y.shape[1] == self._steps
+        whole = self._cut_y and data.y.ndim > 1 and data.y.shape[1] == self._steps
         return Batch(
             self._take("x", data.x, chosen, steps),
             self._take("y", data.y, chosen, steps if whole else None),

@@ -14,6 +14,7 @@ from fastlstm.callbacks import Callback, ProgressBar
 from fastlstm.feed import Feed
 from fastlstm.history import History as History
 from fastlstm.loop import Limits, Loop, Source
+from fastlstm.losses import Loss
 from fastlstm.model import Model
 from fastlstm.objective import Objective
 from fastlstm.optim import Adam, Optimizer
@@ -152,9 +153,9 @@ class Trainer:
         held_out = None
         if validation is not None:
             parts = as_data(self.model, self.loss, *parts_of(validation, "lengths"), None)
-            held_out = Batches(parts, batch_size, trim=self._trims)
+            held_out = Batches(parts, batch_size, **self._layout)
         seed = self._seed_of_fit(seed, run.state)
-        batches = Batches(data, batch_size, seed=seed if shuffle else None, bucket=bucket, trim=self._trims)
+        batches = Batches(data, batch_size, seed=seed if shuffle else None, bucket=bucket, **self._layout)
         return self._fit(epochs, batches, held_out, seed, run, progress)
 
     def fit_batches(
@@ -281,7 +282,7 @@ class Trainer:
     ) -> dict[str, float]:
         """Loss and metrics over all of x and y, without training."""
         data = as_data(self.model, self.loss, x, y, lengths, sample_weight)
-        batches = Batches(data, _check.positive_int(batch_size, "batch_size"), trim=self._trims)
+        batches = Batches(data, _check.positive_int(batch_size, "batch_size"), **self._layout)
         return self._objective.evaluate(batches.at(1), self.model.tape())
 
     def evaluate_sequence(
@@ -314,10 +315,11 @@ class Trainer:
         return Limits(self.clip_norm, self.clip_value, self.accumulate)
 
     @property
-    def _trims(self) -> bool:
-        """Whether a batch may end at its longest sequence: T is any number to the model, and so it is to its output."""
+    def _layout(self) -> dict[str, bool]:
+        """How a batch may be cut to its longest sequence: where T is any number to the model, and to its output."""
         shape = self.model.output_shape
-        return self.model.input_shape[1] == "T" and (len(shape) == 2 or shape[1] == "T")
+        trim = self.model.input_shape[1] == "T" and (len(shape) == 2 or shape[1] == "T")
+        return {"trim": trim, "per_step": not isinstance(self.loss, Loss) or self.loss.per_step_target}
 
     def _seed_of_fit(self, seed: int | None, state: State | None) -> int:
         """The seed, that of the interrupted training, or one that depends on how many fits there were."""
