@@ -1,0 +1,97 @@
+"""Text, character by character: the same training by fastlstm and by PyTorch, and the best recipe that was found.
+
+    python -m bench.text                 both trainings, in fresh processes in turn
+    python -m bench.text --best          the best recipe
+    python -m bench.text --page          only writes the page, from what was measured before
+
+Figures go to the file of --json, which keeps those of the other command; the page docs/text.md is made from it. The
+environment variable FASTLSTM_DATA names the folder of tinyshakespeare.txt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from bench import THREAD_VARIABLES, data, machine
+from bench.text import page
+from bench.text.task import BEST, SAME
+from fastlstm.text import Recipe
+
+CONTENDERS = {"fastlstm": "ours", "torch": "pytorch"}
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.text", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--best", action="store_true", help="train by the best recipe instead")
+    parser.add_argument("--page", action="store_true", help="measure nothing, and write the page")
+    parser.add_argument("--threads", type=int, default=2, help="of each training (default 2)")
+    parser.add_argument(
+        "--rounds", type=int, default=1, help="trainings of each, in turn; the fastest counts (default 1)"
+    )
+    parser.add_argument("--epochs", type=int, help="instead of the recipe's")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="of the recipe: hidden_size=384 ...")
+    parser.add_argument("--characters", type=int, default=0, help="of the text, to try it out (default: all)")
+    parser.add_argument("--json", type=Path, default=Path("text.json"), help="default: text.json")
+    parser.add_argument("--folder", type=Path, default=page.DOCS, help="of the page (default: docs)")
+    return parser.parse_args(argv)
+
+
+def recipe_of(options: argparse.Namespace) -> Recipe:
+    changes = {name: json.loads(value) for name, _, value in (each.partition("=") for each in options.set)}
+    if options.epochs:
+        changes["epochs"] = options.epochs
+    return dataclasses.replace(BEST if options.best else SAME, **changes)
+
+
+def run_process(module: str, recipe: Recipe, options: argparse.Namespace) -> dict[str, Any]:
+    """What one process has found."""
+    variables = (*THREAD_VARIABLES, "FASTLSTM_NUM_THREADS")
+    environment = {**os.environ, **dict.fromkeys(variables, str(options.threads))}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "found.json"
+        words = [module, json.dumps(recipe.config()), str(options.threads), str(options.characters), str(path)]
+        subprocess.run([sys.executable, "-m", "bench.text.worker", *words], env=environment, check=True)
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """All runs by contender, and how they were made."""
+    data.find("tinyshakespeare.txt")  # rather fail now
+    recipe, names = recipe_of(options), ["fastlstm"] if options.best else list(CONTENDERS)
+    runs: dict[str, Any] = {name: [] for name in names}
+    for _ in range(options.rounds):
+        for name in names:
+            runs[name].append(run_process(CONTENDERS[name], recipe, options))
+    command = " ".join(["python -m bench.text", *sys.argv[1:]])
+    return {
+        "machine": machine.describe(),
+        "threads": options.threads,
+        "characters": options.characters,
+        "command": command,
+        "runs": runs,
+    }
+
+
+def main(argv: list[str]) -> int:
+    options = parse(argv)
+    results = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else {}
+    if not options.page:
+        results["best" if options.best else "same"] = measure(options)
+        options.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    print(page.write(results, options.folder))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
