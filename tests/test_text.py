@@ -1,7 +1,11 @@
 """Language models: vocabularies, sampling, training on a small text, writing, files."""
 
+import importlib.util
 import json
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +13,8 @@ import pytest
 import fastlstm as fl
 from fastlstm.text import LanguageModel, Recipe, Sampler, Vocabulary, probabilities, read_text, split
 from fastlstm.text.vocabulary import UNKNOWN
+
+ROOT = Path(__file__).parent.parent
 
 VERSES = "The cat sat on the mat, the dog sat on the log; 'tis so, said he.\n"
 SMALL = Recipe(hidden_size=24, num_layers=1, embedding_size=8, window=16, batch_size=8, learning_rate=0.02, epochs=4)
@@ -315,3 +321,52 @@ def test_a_part_of_tinyshakespeare_is_learned(data_file):
     model = LanguageModel(Vocabulary.of(text), recipe)
     history = model.fit(train, validation)
     assert history["val_loss"][-1] < 0.85 * model.frequency_loss(train, validation)
+
+
+# the benchmark
+
+
+# both trainings in one process, and the page
+SMALL_BENCHMARK = """
+import dataclasses, json, sys
+from pathlib import Path
+from bench.text import ours, page, pytorch
+from bench.text.task import SAME, Task
+recipe = dataclasses.replace(
+    SAME, dropout=0.0, hidden_size=8, embedding_size=8, window=16, learning_rate=0.01, epochs=2
+)
+runs = {}
+for name, module in (("fastlstm", ours), ("torch", pytorch)):
+    runs[name] = [{**module.run(Task.of(recipe, 9000), 1), "recipe": recipe.config()}]
+measured = {"machine": {"processor": "some"}, "threads": 1, "characters": 9000, "command": "test", "runs": runs}
+page.write({"same": measured, "best": measured}, Path(sys.argv[1]))
+Path(sys.argv[1], "runs.json").write_text(json.dumps(runs))
+"""
+
+
+def test_the_benchmark_trains_the_same_in_pytorch(data_file, tmp_path):
+    """Without dropout both learn the same, step by step, and the page says so."""
+    pytest.importorskip("torch")
+    pytest.importorskip("matplotlib")
+    data_file("tinyshakespeare.txt")
+    if not (ROOT / "bench").exists():
+        pytest.skip("the benchmark is not part of the package")
+    subprocess.run([sys.executable, "-c", SMALL_BENCHMARK, str(tmp_path)], cwd=ROOT, check=True)
+    runs = json.loads((tmp_path / "runs.json").read_text())
+    ours, theirs = runs["fastlstm"][0], runs["torch"][0]
+    for name in ("loss", "val_loss", "final", "parameters"):
+        np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-4)
+    assert ours["loss"][1] < ours["loss"][0]
+    page = (tmp_path / "text.md").read_text(encoding="utf-8")
+    assert "| PyTorch |" in page and "nats a character" in page and "    ROMEO:" in page
+    assert {path.name for path in (tmp_path / "pictures").iterdir()} == {"text-same.png", "text-best.png"}
+
+
+def test_the_page_says_what_the_benchmark_would_write():
+    """Its prose is the template's; only what was measured comes after it."""
+    if not (ROOT / "bench").exists():
+        pytest.skip("the benchmark is not part of the package")
+    spec = importlib.util.spec_from_file_location("page", ROOT / "bench" / "text" / "page.py")
+    page = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(page)
+    assert (ROOT / "docs" / "text.md").read_text(encoding="utf-8").startswith(page.PROSE)

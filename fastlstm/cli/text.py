@@ -14,7 +14,6 @@ from fastlstm import plot, text
 from fastlstm.callbacks import Callback, Checkpoint, EarlyStopping, Progress
 from fastlstm.callbacks.checkpoint import checkpoints
 from fastlstm.cli.options import Commands, add_output, count, seed
-from fastlstm.text.curve import curve_figure
 from fastlstm.text.recipe import Recipe
 
 MODEL = "model.safetensors"
@@ -111,7 +110,8 @@ def train(options: argparse.Namespace) -> int:
         usual = figures(writer.frequency_loss(learned, held_out), unit)
         print(f"Best: {figures(min(history['val_loss']), unit)}; by how often each {unit} comes alone: {usual}.")
         title = f"{options.file.name}: LSTM {recipe.num_layers} x {recipe.hidden_size}"
-        plot.save_figure(curve_figure(history, title=title, token=unit), options.output / "curve.png")
+        figure = plot.learning_curves_figure(history, title=title, units={"loss": f"nats a {unit}"}, best="min")
+        plot.save_figure(figure, options.output / "curve.png")
     writer.save(options.output / MODEL)
     sample = writer.generate(length=WRITTEN // 6 if writer.vocabulary.words else WRITTEN, temperature=0.8, seed=0)
     print(
