@@ -53,7 +53,7 @@ def table(printed):
 
 
 def test_a_demo_that_does_not_beat_a_naive_forecast_says_so_and_fails(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(Forecaster, "fit", lambda self, series: lazy(self, series))
+    monkeypatch.setattr(Forecaster, "fit", lambda self, series, inputs: lazy(self, series))
     assert cli.main(["demo", "--output", str(tmp_path)]) == 1
     assert "fastlstm does not beat: same season last year" in capsys.readouterr().out
 

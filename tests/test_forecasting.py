@@ -177,7 +177,7 @@ def test_coverage_counts_what_lies_in_the_band():
     ("values", "message"),
     [
         (np.zeros(20), "series: expected at least 34 values to learn to forecast 6 steps with a season of 12, got 20"),
-        (np.zeros((50, 2)), r"series: expected shape \(T,\), got \(50, 2\)"),
+        (np.zeros((50, 2, 2)), r"series: expected shape \(T,\), got \(50, 2, 2\)"),
         ([1.0, float("nan"), 2.0], r"series: expected finite numbers, got nan at \[1\]"),
         (np.full(50, 1e200), r"series: expected numbers up to 1e\+100, got 1e\+200"),
     ],

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,22 +23,27 @@ from fastlstm.forecasting.series import Series, fill, read_series
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FORECAST = """Learn from one column of a CSV file, and forecast its next values.
+Whole = TypeVar("Whole", Backtest, Forecast)
+
+FORECAST = """Learn from a column of a CSV file, or from several, and forecast the next values.
 
 The last part of the series is held out first and forecast from the values before it, to measure the error beside that
 of two naive forecasts: that the last value stays, and that the last season repeats. Then the coming steps are forecast.
-Written to the output folder: forecast.csv, forecast.png and model.safetensors."""
+Written to the output folder: forecast.csv, forecast.png (one for each target) and model.safetensors."""
 
 FORECAST_EXAMPLES = """what happens to the file:
   separator     , ; tab or | is found out; with ; a decimal comma is understood
   header        without one, columns are numbered: --target 1
   dates         the column is found by its name or looks; rows are sorted by date
-  missing       empty cells, NA, nan, ? and left-out dates are interpolated, and counted for you
+  missing       empty cells, NA, nan, ? and left-out dates are interpolated, and counted for you; in other columns than
+                the (first) target the last known value is repeated
 
 examples:
   fastlstm forecast sales.csv --target sales --horizon 12
   fastlstm forecast sales.csv --target sales --horizon 12 --log          swings that grow with the level
   fastlstm forecast load.csv --target 8 --date 1 --horizon 24 --season 24 --window 96
+  fastlstm forecast load.csv --target OT --inputs HUFL HULL --horizon 24         reads other columns too
+  fastlstm forecast load.csv --target OT --target HUFL --horizon 24 --patch 24   several at once, a day at a step
 """
 
 
@@ -59,7 +65,14 @@ def add(commands: Commands) -> None:
     parser.set_defaults(run=forecast)
     add = parser.add_argument
     add("file", metavar="FILE", help="a CSV file")
-    add("--target", required=True, metavar="COLUMN", help="the column to forecast, by name or by number from 1")
+    add(
+        "--target",
+        required=True,
+        action="append",
+        metavar="COLUMN",
+        help="the column to forecast, by name or by number from 1; may be given again, for several by one network",
+    )
+    add("--inputs", nargs="+", default=[], metavar="COLUMN", help="more columns for the network to read")
     add("--horizon", required=True, type=count, metavar="N", help="number of steps to forecast")
     add("--date", metavar="COLUMN", help="the column of dates (default: looked for)")
     add("--season", type=count, metavar="N", help="steps of a season, 1 for none (default: from the dates)")
@@ -69,6 +82,7 @@ def add(commands: Commands) -> None:
     )
     model = parser.add_argument_group("network and training")
     model.add_argument("--window", type=count, metavar="N", help="steps that the network sees (default: two seasons)")
+    model.add_argument("--patch", type=count, default=1, metavar="N", help="values that a step reads, such as a day's")
     model.add_argument("--hidden", type=count, default=32, metavar="N", help="LSTM units (default: %(default)s)")
     model.add_argument("--epochs", type=count, default=100, metavar="N", help="at most (default: %(default)s)")
     add_output(demo_parser, "fastlstm-demo")
@@ -86,7 +100,8 @@ def demo(options: argparse.Namespace) -> int:
     series = Series("CO2", values, dates, find_step(dates), [note])
     print(f"Carbon dioxide in the air at Mauna Loa, monthly, {series.span(0, len(values))}.")
     forecaster = Forecaster(12, season=12, window=36, epochs=300, patience=80, seed=options.seed)
-    backtest = learn(series, forecaster, holdout=60)
+    columns = Columns((series.name,), values)
+    backtest = learn(series, forecaster, columns, holdout=60)
     names = naive_names(series, forecaster.season)
     report_errors(series, forecaster, backtest, names, "ppm")
     figure = plot.forecast_figure(
@@ -98,54 +113,103 @@ def demo(options: argparse.Namespace) -> int:
         label="CO₂ (ppm)",
         names=names,
     )
-    write(options.output, forecaster, figure)
+    write(options.output, forecaster, [figure])
     print(f"All in {time.perf_counter() - began:.1f} s.")
     return 0 if backtest.beats_naive else 1
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What is forecast, (T,) or (T, C), with the names, and what else is read: (T, I)."""
+
+    names: tuple[str, ...]
+    values: NDArray[np.float64]
+    inputs: NDArray[np.float64] | None = None
+
+    @classmethod
+    def of(cls, series: Series, targets: int) -> Columns:
+        """The first columns of a file are the targets."""
+        if series.others is None:
+            return cls((series.name,), series.values)
+        more, inputs = series.others[:, : targets - 1], series.others[:, targets - 1 :]
+        values = np.column_stack([series.values, more]) if targets > 1 else series.values
+        return cls((series.name, *series.other_names[: targets - 1]), values, inputs if inputs.size else None)
+
+    def each(self, whole: Whole) -> dict[str, Whole]:
+        """A forecast or backtest of all as those of each."""
+        if self.values.ndim == 1:
+            return {self.names[0]: whole}
+        return {name: whole.column(at) for at, name in enumerate(self.names)}
 
 
 def forecast(options: argparse.Namespace) -> int:
     """Backtest on a file, then forecast what follows it."""
     began = time.perf_counter()
     plot.new_figure()
-    series = read_series(options.file, options.target, options.date)
+    targets = list(dict.fromkeys(options.target))
+    series = read_series(options.file, targets[0], options.date, [*targets[1:], *options.inputs])
+    columns = Columns.of(series, len(targets))
     length = len(series.values)
-    print(f"{options.file}: {series.name}, {length} values, {series.span(0, length)}.")
-    season = options.season or series.season
-    forecaster = Forecaster(
+    print(f"{options.file}: {', '.join(columns.names)}, {length} values, {series.span(0, length)}.")
+    forecaster = forecaster_of(options, series)
+    holdout = options.holdout or default_holdout(length, options.horizon)
+    if holdout >= length:
+        raise ValueError(f"holdout: expected less than the {length} values of the series, got {holdout}")
+    backtest = learn(series, forecaster, columns, holdout)
+    names = naive_names(series, forecaster.season)
+    coming = columns.each(forecaster.forecast(columns.values, columns.inputs))
+    labels = series.future(options.horizon)
+    figures = []
+    for place, (name, test) in enumerate(columns.each(backtest).items()):
+        if len(columns.names) > 1:
+            print(f"\n{name}")
+        report_errors(series, forecaster, test, names, "")
+        print(f"\nThe next {options.horizon} steps, with the {forecaster.coverage:.0%} band:\n")
+        print(report.forecast_table(labels, coming[name]))
+        values = columns.values if columns.values.ndim == 1 else columns.values[:, place]
+        figures.append(picture(series, name, values, test, coming[name], names, forecaster))
+    print()
+    write(options.output, forecaster, figures, report.forecast_csv(labels, coming))
+    print(f"All in {time.perf_counter() - began:.1f} s.")
+    return 0
+
+
+def forecaster_of(options: argparse.Namespace, series: Series) -> Forecaster:
+    return Forecaster(
         options.horizon,
-        season=season,
+        season=options.season or series.season,
         window=options.window,
+        patch=options.patch,
         hidden_size=options.hidden,
         epochs=options.epochs,
         log=options.log,
         seed=options.seed,
     )
-    holdout = options.holdout or default_holdout(length, options.horizon)
-    if holdout >= length:
-        raise ValueError(f"holdout: expected less than the {length} values of the series, got {holdout}")
-    backtest = learn(series, forecaster, holdout)
-    names = naive_names(series, season)
-    report_errors(series, forecaster, backtest, names, "")
-    coming = forecaster.forecast(series.values)
-    labels = series.future(options.horizon)
-    print(f"\nThe next {options.horizon} steps, with the {forecaster.coverage:.0%} band:\n")
-    print(report.forecast_table(labels, coming), end="\n\n")
-    shown = max(400, 2 * options.horizon)
+
+
+def picture(
+    series: Series,
+    name: str,
+    values: NDArray[np.float64],
+    backtest: Backtest,
+    coming: Forecast,
+    names: dict[str, str],
+    forecaster: Forecaster,
+) -> Figure:
+    horizon = forecaster.horizon
+    shown = max(400, 2 * horizon)
     last = f"the last {shown} " if len(backtest.truth) > shown else ""
-    figure = plot.forecast_figure(
-        series.values,
+    return plot.forecast_figure(
+        values,
         backtest,
         coming,
         dates=axis(series, coming),
         coverage=forecaster.coverage,
-        title=f"{series.name}: {last}held-out values and the coming {options.horizon} steps",
-        label=series.name,
+        title=f"{name}: {last}held-out values and the coming {horizon} steps",
+        label=name,
         names=names,
         most=shown,
     )
-    write(options.output, forecaster, figure, report.forecast_csv(labels, coming))
-    print(f"All in {time.perf_counter() - began:.1f} s.")
-    return 0
 
 
 def default_holdout(length: int, horizon: int) -> int:
@@ -167,11 +231,12 @@ def naive_names(series: Series, season: int) -> dict[str, str]:
     return {"last season": series.step.season_name if usual and series.step else f"value {season} steps before"}
 
 
-def learn(series: Series, forecaster: Forecaster, holdout: int) -> Backtest:
+def learn(series: Series, forecaster: Forecaster, columns: Columns, holdout: int) -> Backtest:
     """Train on all but the held-out values, and forecast those."""
     print(*series.notes, sep="\n")
     print(f"Season: {forecaster.season} steps." if forecaster.season > 1 else "Season: none.")
-    train = series.values[:-holdout]
+    train = columns.values[:-holdout]
+    inputs = None if columns.inputs is None else columns.inputs[:-holdout]
     try:
         split = forecaster.split(len(train))
     except ValueError as error:
@@ -183,9 +248,9 @@ def learn(series: Series, forecaster: Forecaster, holdout: int) -> Backtest:
     if split.stride > 1:
         print(f"To keep it short, the windows start {split.stride} steps apart.")
     began = time.perf_counter()
-    epochs = forecaster.fit(train).epochs
+    epochs = forecaster.fit(train, inputs).epochs
     print(f"{epochs} epochs in {time.perf_counter() - began:.1f} s.")
-    return forecaster.backtest(series.values, holdout)
+    return forecaster.backtest(columns.values, holdout, columns.inputs)
 
 
 def report_errors(series: Series, forecaster: Forecaster, backtest: Backtest, names: dict[str, str], unit: str) -> None:
@@ -194,15 +259,18 @@ def report_errors(series: Series, forecaster: Forecaster, backtest: Backtest, na
         f"forecast {forecaster.horizon} steps at a time:\n"
     )
     print(report.score_table(backtest, names, unit))
-    print(f"\n{report.verdict(backtest, names)}\n{report.coverage_line(backtest, forecaster.coverage)}")
+    print(f"\n{report.verdict(backtest, names)}\n{report.skill_line(backtest, forecaster.horizon)}")
+    print(report.coverage_line(backtest, forecaster.coverage))
 
 
-def write(folder: Path, forecaster: Forecaster, figure: Figure, table: str | None = None) -> None:
-    """Model, picture and, if there is one, the table of coming steps, into a folder."""
+def write(folder: Path, forecaster: Forecaster, figures: list[Figure], table: str | None = None) -> None:
+    """Model, pictures and, if there is one, the table of coming steps, into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / "model.safetensors", folder / "forecast.png"]
+    names = ["forecast.png"] if len(figures) == 1 else [f"forecast-{k}.png" for k in range(1, len(figures) + 1)]
+    paths = [folder / "model.safetensors", *(folder / name for name in names)]
     forecaster.save(paths[0])
-    plot.save_figure(figure, paths[1])
+    for figure, path in zip(figures, paths[1:], strict=True):
+        plot.save_figure(figure, path)
     if table is not None:
         paths.insert(0, folder / "forecast.csv")
         write_atomically(paths[0], table.encode())

@@ -1,4 +1,4 @@
-"""Forecasting one series, from a file to an error band."""
+"""Forecasting series, from a file to an error band."""
 
 from fastlstm.forecasting.backtest import Backtest as Backtest
 from fastlstm.forecasting.backtest import Forecast as Forecast
@@ -6,3 +6,4 @@ from fastlstm.forecasting.backtest import Score as Score
 from fastlstm.forecasting.forecaster import Forecaster as Forecaster
 from fastlstm.forecasting.series import Series as Series
 from fastlstm.forecasting.series import read_series as read_series
+from fastlstm.forecasting.skill import Skill as Skill

@@ -8,16 +8,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.forecasting.skill import Skill
+
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """The coming values: ``mean``, and the band from ``low`` to ``high``, each (horizon,)."""
+    """The coming values: ``mean``, and the band from ``low`` to ``high``, each (horizon,) or (horizon, C)."""
 
     mean: Floats
     low: Floats
     high: Floats
+
+    def column(self, at: int) -> Forecast:
+        """Of one of several series."""
+        return Forecast(self.mean[:, at], self.low[:, at], self.high[:, at])
 
 
 @dataclass(frozen=True)
@@ -41,8 +47,8 @@ class Backtest:
     ----------
     start : int
         Index of the first of them in the series.
-    truth, forecast, low, high : (holdout,)
-    naive : dict of str to (holdout,)
+    truth, forecast, low, high : (holdout,), or (holdout, C) for several series
+    naive : dict of str to such arrays
         ``"last value"`` and, where there is a season, ``"last season"``, made at the same moments.
     """
 
@@ -53,11 +59,27 @@ class Backtest:
     high: Floats
     naive: dict[str, Floats]
 
+    def column(self, at: int) -> Backtest:
+        """Of one of several series."""
+        naive = {name: values[:, at] for name, values in self.naive.items()}
+        truth, forecast, low, high = (part[:, at] for part in (self.truth, self.forecast, self.low, self.high))
+        return Backtest(self.start, truth, forecast, low, high, naive)
+
     @property
     def scores(self) -> dict[str, Score]:
         """Errors of ``"fastlstm"``, first, and of each naive forecast."""
         forecasts = {"fastlstm": self.forecast, **self.naive}
         return {name: Score.of(values, self.truth) for name, values in forecasts.items()}
+
+    def skill(self, horizon: int, over: str = "last value") -> Skill:
+        """By how much the mean squared error is below a naive one's; blocks of `horizon` steps count as one each."""
+        blocks = max(1, len(self.truth) // horizon)
+        horizon = min(horizon, len(self.truth))
+        errors = (
+            values[: blocks * horizon] - self.truth[: blocks * horizon] for values in (self.forecast, self.naive[over])
+        )
+        own, other = (error.reshape(blocks, -1) for error in errors)
+        return Skill.of(own, other)
 
     @property
     def coverage(self) -> float:
@@ -76,7 +98,7 @@ def conformal_quantile(errors: Floats, coverage: float, observations: int) -> Fl
 
     Parameters
     ----------
-    errors : (M, horizon), not negative
+    errors : (M, ...), not negative
     coverage : float
     observations : int
         How many of the M errors are independent of each other.

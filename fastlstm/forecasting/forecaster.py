@@ -1,57 +1,36 @@
-"""Forecasting one series: a network that corrects a naive forecast, with an error band measured on later data."""
+"""Forecasting series: a network that corrects a naive forecast, with an error band measured on later data."""
 
 from __future__ import annotations
 
 import json
-import math
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
-from fastlstm.callbacks import EarlyStopping
+from fastlstm.callbacks import Callback, EarlyStopping, Progress
 from fastlstm.data import windows
 from fastlstm.forecasting.backtest import Backtest, Forecast, conformal_quantile
-from fastlstm.forecasting.naive import Scaling, last_season, last_value
+from fastlstm.forecasting.naive import last_season, last_value
+from fastlstm.forecasting.scaling import Scaling
+from fastlstm.forecasting.split import Cut, Split
 from fastlstm.io import native
-from fastlstm.layers import LSTM, Dense, Last
-from fastlstm.losses import mse
+from fastlstm.layers import LSTM, Dense, Dropout, Last
+from fastlstm.losses import huber, mae, mse
 from fastlstm.model import Model
-from fastlstm.optim import Adam
+from fastlstm.optim import Adam, Optimizer
 from fastlstm.train import History, Trainer
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
-LEAST_WINDOWS = 8
-"""Training windows below this number teach nothing."""
+LOSSES = {"mse": mse, "mae": mae, "huber": huber}
 
 LARGEST = 1e100
 """Of a series: the squares of larger numbers might overflow."""
-
-LONGEST_WINDOW = 168
-"""Of a window that nobody asked for: a week of hours."""
-
-
-@dataclass(frozen=True)
-class Split:
-    """How a series of some length is cut: windows to learn from, later windows to validate on, every `stride` steps.
-
-    `context` is what a forecast needs of the past: the window, or a season if that is longer.
-    """
-
-    window: int
-    context: int
-    train: slice
-    later: slice
-    stride: int
-
-    @property
-    def train_windows(self) -> int:
-        return len(range(*self.train.indices(self.train.stop)))
 
 
 @dataclass(frozen=True)
@@ -63,12 +42,27 @@ class Fitted:
     band: Floats
 
 
+class Decay(Callback):
+    """Multiplies the learning rate after each epoch."""
+
+    def __init__(self, optimizer: Optimizer, factor: float) -> None:
+        self._optimizer, self._factor = optimizer, factor
+
+    def on_epoch_end(self, progress: Progress) -> None:
+        self._optimizer.lr *= self._factor
+
+
 class Forecaster:
-    """Forecasts the next `horizon` values of a series at once, from its last `window` values.
+    """Forecasts the next `horizon` values of a series, or of several side by side, from their last `window` values.
 
     The network, ``Model([LSTM(1, hidden_size), Last(), Dense(hidden_size, horizon)])``, learns the correction to a
     naive forecast: that the last season repeats, or that the last value stays, whichever errs less on the training
     part. It sees each window less its last value, so that a trend does not carry it out of what it has learned.
+
+    With a `patch` each step of the LSTM reads so many values at once, such as a day of hours (segments of Lin et al.
+    2023): the way through the past is shorter, and daily shapes stand side by side. Several series go through the same
+    network, each by itself and with a sign of which one it is (channel independence, Nie et al. 2023). Other columns
+    that help, `inputs`, are read beside the series, up to the moment of the forecast.
 
     The band holds, at each step of the horizon, the share `coverage` of the absolute errors on the validation part
     (split conformal prediction, Lei et al. 2018). Windows that overlap err alike, so that only each `horizon` of steps
@@ -82,12 +76,20 @@ class Forecaster:
     season : int, default 1
         Steps after which the series resembles itself, such as 12 for months; 1 for none.
     window : int, optional
-        Steps that the network sees; by default two seasons, from 24 to 168, fewer for a short series.
+        Steps that the network sees; by default two seasons, from 24 to 168, or 14 patches; fewer for a short series.
+    patch : int, default 1
+        Values that one step of the LSTM reads; the window is a whole number of patches.
     hidden_size : int, default 32
+    dropout : float, default 0
+        Rate of dropout before the last layer.
     epochs : int, default 100
         At most; training ends when `patience` epochs brought nothing on the validation part.
     patience, batch_size : int
     learning_rate : float
+    decay : float, default 1
+        What the learning rate is multiplied by after each epoch.
+    loss : "mse", "mae" or "huber"
+        What is made small; the latter two mind outliers less.
     coverage : float, default 0.9
         From 0 to below 1.
     validation : float, default 0.2
@@ -119,11 +121,15 @@ class Forecaster:
         *,
         season: int = 1,
         window: int | None = None,
+        patch: int = 1,
         hidden_size: int = 32,
+        dropout: float = 0.0,
         epochs: int = 100,
         patience: int = 20,
         batch_size: int = 32,
         learning_rate: float = 0.01,
+        decay: float = 1.0,
+        loss: str = "mse",
         coverage: float = 0.9,
         validation: float = 0.2,
         log: bool = False,
@@ -133,11 +139,19 @@ class Forecaster:
         self.horizon = _check.positive_int(horizon, "horizon")
         self.season = _check.positive_int(season, "season")
         self.window = None if window is None else _check.positive_int(window, "window")
+        self.patch = _check.positive_int(patch, "patch")
+        if self.window is not None and self.window % self.patch:
+            raise ValueError(f"window: expected a multiple of patch={patch}, got {window}")
         self.hidden_size = _check.positive_int(hidden_size, "hidden_size")
+        self.dropout = _check.number(dropout, "dropout", 0, 1, open_high=True)
         self.epochs = _check.positive_int(epochs, "epochs")
         self.patience = _check.positive_int(patience, "patience")
         self.batch_size = _check.positive_int(batch_size, "batch_size")
         self.learning_rate = _check.number(learning_rate, "learning_rate", 0)
+        self.decay = _check.number(decay, "decay", 0, 1)
+        if loss not in LOSSES:
+            raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {loss!r}")
+        self.loss = loss
         self.coverage = _check.number(coverage, "coverage", 0, 1, open_high=True)
         self.validation = _check.number(validation, "validation", 0, 1, open_high=True)
         self.log = bool(log)
@@ -157,13 +171,26 @@ class Forecaster:
         """Number of past values that `forecast` looks at."""
         return max(self.fitted.scaling.window, self.season)
 
-    def fit(self, series: Any, *, progress: bool | None = None) -> History:
+    def split(self, length: int) -> Split:
+        """How a series of this length would be cut by `fit`.
+
+        Raises
+        ------
+        ValueError
+            If it is too short; the message says how long it would have to be.
+        """
+        cut = Cut(self.horizon, self.season, self.window, self.patch, self.validation, self.max_windows)
+        return cut.split(length)
+
+    def fit(self, series: Any, inputs: Any = None, *, progress: bool | None = None) -> History:
         """Learn from a series.
 
         Parameters
         ----------
-        series : (T,) finite numbers
+        series : (T,), or (T, C) for several side by side; finite numbers
             In order of time, evenly spaced.
+        inputs : (T, I) finite numbers, optional
+            Other columns to read, of which nothing is known beyond the moment of a forecast.
         progress : bool, optional
             Whether a bar is shown; None shows one on a terminal.
 
@@ -172,14 +199,16 @@ class Forecaster:
         ValueError
             If the series is too short, or not positive for a logarithm; the message has the numbers.
         """
-        values = self._values(series)
+        values, columns = self._values(series, inputs)
         split = self.split(len(values))
-        past, future = (part[..., 0] for part in windows(values, split.context, self.horizon))
+        past, future = (part.swapaxes(1, 2) for part in windows(values, split.context, self.horizon))
+        future = future[:, :columns]
         train, later = split.train, split.later
-        scaling = Scaling.of(past[train], future[train], split.window, self.season)
-        model = Model([LSTM(1, self.hidden_size), Last(), Dense(self.hidden_size, self.horizon)], seed=self.seed)
-        stopping = EarlyStopping(patience=self.patience)
-        trainer = Trainer(model, mse, Adam(lr=self.learning_rate), clip_norm=1.0, callbacks=[stopping])
+        scaling = Scaling.of(past[train], future[train], split.window, self.season, self.patch)
+        model = self._network(scaling.features)
+        optimizer = Adam(lr=self.learning_rate)
+        callbacks = [EarlyStopping(patience=self.patience), Decay(optimizer, self.decay)]
+        trainer = Trainer(model, LOSSES[self.loss], optimizer, clip_norm=1.0, callbacks=callbacks)
         validation = scaling.inputs(past[later]), scaling.targets(past[later], future[later])
         history = trainer.fit(
             scaling.inputs(past[train]),
@@ -190,68 +219,58 @@ class Forecaster:
             seed=self.seed,
             progress=progress,
         )
-        error = np.abs(model.predict(validation[0]) - validation[1]) * scaling.target_scale
+        error = np.abs(scaling.errors(model.predict(validation[0]) - validation[1]))
         blocks = 1 + len(error) * split.stride // self.horizon
         self._fitted = Fitted(model, scaling, conformal_quantile(error, self.coverage, blocks))
         return history
 
-    def split(self, length: int) -> Split:
-        """How a series of this length would be cut by `fit`.
+    def _network(self, features: int) -> Model:
+        dropout = [Dropout(self.dropout)] if self.dropout else []
+        head = Dense(self.hidden_size, self.horizon)
+        return Model([LSTM(features, self.hidden_size), Last(), *dropout, head], seed=self.seed)
 
-        Raises
-        ------
-        ValueError
-            If it is too short; the message says how long it would have to be.
-        """
-        split, train = self._split(length)
-        if train < LEAST_WINDOWS:
-            given = f"a window of {self.window} and " if self.window else ""
-            needed = length + 1
-            while self._split(needed)[1] < LEAST_WINDOWS:
-                needed += 1
-            raise ValueError(
-                f"series: expected at least {needed} values to learn to forecast {self.horizon} steps with {given}"
-                f"a season of {self.season}, got {length}"
-            )
-        return split
-
-    def _split(self, n: int) -> tuple[Split, int]:
-        """The cut, and the number of its training windows before thinning."""
-        held = max(-(-3 * self.horizon // 2), round(self.validation * n))  # steps of the validation part
-        window = self.window
-        if window is None:
-            longest = (n - held - self.horizon) // 2  # leaves as many training windows
-            window = max(1, min(max(24, 2 * self.season), LONGEST_WINDOW, longest))
-        context = max(window, self.season)
-        train, later = n - held - self.horizon - context + 1, held - self.horizon + 1
-        stride = max(1, -(-train // self.max_windows))
-        while math.gcd(stride, self.season) > 1:  # else some seasons of the year, hours of the day would never begin
-            stride += 1
-        return Split(window, context, slice(0, max(train, 0), stride), slice(-later, None, stride), stride), train
-
-    def forecast(self, series: Any) -> Forecast:
+    def forecast(self, series: Any, inputs: Any = None) -> Forecast:
         """The values that follow a series, of which the last `context` count.
 
         Parameters
         ----------
-        series : (T,) finite numbers
+        series, inputs
+            As in `fit`.
         """
-        values = self._values(series)
+        values = self._known(series, inputs)
         if len(values) < self.context:
             raise ValueError(f"series: expected at least {self.context} values, got {len(values)}")
-        mean, low, high = self._predict(values[None, -self.context :])
-        return Forecast(mean[0], low[0], high[0])
+        mean, low, high = (part[0] for part in self._predict(values[None, -self.context :].swapaxes(1, 2)))
+        return Forecast(*(part.T if np.ndim(series) == 2 else part[0] for part in (mean, low, high)))
 
-    def backtest(self, series: Any, holdout: int) -> Backtest:
+    def predict(self, series: Any, inputs: Any = None) -> Floats:
+        """Forecasts from every moment of a series that `context` values lead up to.
+
+        Parameters
+        ----------
+        series, inputs
+            As in `fit`.
+
+        Returns
+        -------
+        (T - context + 1, horizon), or (T - context + 1, horizon, C) for several series
+            The last row is what `forecast` gives.
+        """
+        values = self._known(series, inputs)
+        past, _ = windows(np.pad(values, ((0, 1), (0, 0))), self.context, 1)
+        mean, _, _ = self._predict(past.swapaxes(1, 2))
+        return mean.swapaxes(1, 2) if np.ndim(series) == 2 else mean[:, 0]
+
+    def backtest(self, series: Any, holdout: int, inputs: Any = None) -> Backtest:
         """Forecast the last values of a series by a rolling origin, in blocks of `horizon`.
 
         Parameters
         ----------
-        series : (T,) finite numbers
-            The forecaster should have been fitted without its last `holdout` values.
+        series, inputs
+            As in `fit`; the forecaster should have been fitted without the last `holdout` values.
         holdout : int
         """
-        values = self._values(series)
+        values = self._known(series, inputs)
         holdout = _check.positive_int(holdout, "holdout")
         start = len(values) - holdout
         if start < self.context:
@@ -259,20 +278,26 @@ class Forecaster:
                 f"holdout: expected at most {len(values) - self.context}, so that {self.context} of the "
                 f"{len(values)} values come before, got {holdout}"
             )
-        past = np.stack([values[at - self.context : at] for at in range(start, len(values), self.horizon)])
-        mean, low, high = (rows.reshape(-1)[:holdout] for rows in self._predict(past))
-        naive = {"last value": last_value(past, self.horizon)}
+        past = np.stack([values[at - self.context : at].T for at in range(start, len(values), self.horizon)])
+        own = past[:, : self.fitted.scaling.columns]
+        naive = {"last value": last_value(own, self.horizon)}
         if self.season > 1:
-            naive["last season"] = last_season(past, self.horizon, self.season)
-        known = {name: self._original(rows).reshape(-1)[:holdout] for name, rows in naive.items()}
-        return Backtest(start, self._original(values[start:]), mean, low, high, known)
+            naive["last season"] = last_season(own, self.horizon, self.season)
+
+        def in_a_row(blocks: Floats) -> Floats:
+            joined = blocks.swapaxes(1, 2).reshape(-1, blocks.shape[1])[:holdout]
+            return joined if np.ndim(series) == 2 else joined[:, 0]
+
+        mean, low, high = (in_a_row(part) for part in self._predict(past))
+        known = {name: in_a_row(self._original(part)) for name, part in naive.items()}
+        return Backtest(start, np.asarray(series, np.float64)[start:], mean, low, high, known)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network and all that a forecast needs to one safetensors file."""
         fitted = self.fitted
         state = {
             "options": {name: getattr(self, name) for name in OPTIONS},
-            "scaling": asdict(fitted.scaling),
+            "scaling": fitted.scaling.as_dict(),
             "band": fitted.band.tolist(),
         }
         native.save(fitted.model, path, metadata={"forecaster": json.dumps(state)})
@@ -292,28 +317,46 @@ class Forecaster:
             raise ValueError(f"{path}: holds a model, but no forecaster; read it with fastlstm.load")
         state = json.loads(words["forecaster"])
         forecaster = cls(**state["options"])
-        scaling = Scaling(**state["scaling"])
+        scaling = Scaling.from_dict(state["scaling"])
         forecaster._fitted = Fitted(model, scaling, np.array(state["band"], np.float64))
         return forecaster
 
-    def _values(self, series: Any) -> Floats:
-        """The series as it is worked on: float64, and the logarithm if so wished."""
-        values = _check.real_array(series, "series", np.dtype(np.float64), ("T",))
-        if np.abs(values).max() > LARGEST:
-            raise ValueError(f"series: expected numbers up to {LARGEST:g}, got {values[np.abs(values).argmax()]:g}")
-        if not self.log:
-            return values
-        if values.min() <= 0:
-            raise ValueError(
-                f"series: expected positive numbers for log=True, got {values.min():g} at [{values.argmin()}]"
-            )
-        return np.asarray(np.log(values))
+    def _known(self, series: Any, inputs: Any) -> Floats:
+        """Values as in `_values`, in as many columns as the forecaster has learned from."""
+        values, columns = self._values(series, inputs)
+        expected = self.fitted.scaling.columns
+        if columns != expected:
+            raise ValueError(f"series: expected as many columns as in fit, {expected}, got {columns}")
+        others = len(self.fitted.scaling.input_scale) - expected
+        if values.shape[1] - columns != others:
+            raise ValueError(f"inputs: expected as many columns as in fit, {others}, got {values.shape[1] - columns}")
+        return values
+
+    def _values(self, series: Any, inputs: Any) -> tuple[Floats, int]:
+        """What is worked on, (T, columns + others), and the number of columns: the logarithm if so wished."""
+        own = self._numbers(series, "series", ("T", "C") if np.ndim(series) == 2 else ("T",))
+        own = own.reshape(len(own), -1)
+        if self.log and own.min() <= 0:
+            at = int(own.min(1).argmin())
+            raise ValueError(f"series: expected positive numbers for log=True, got {own.min():g} at [{at}]")
+        parts = [np.log(own) if self.log else own]
+        if inputs is not None:
+            parts.append(self._numbers(inputs, "inputs", (len(own), "I")))
+        return np.concatenate(parts, axis=1), own.shape[1]
+
+    @staticmethod
+    def _numbers(values: Any, name: str, shape: tuple[int | str, ...]) -> Floats:
+        array: Floats = _check.real_array(values, name, np.dtype(np.float64), shape)
+        if np.abs(array).max() > LARGEST:
+            largest = array.reshape(-1)[np.abs(array).argmax()]
+            raise ValueError(f"{name}: expected numbers up to {LARGEST:g}, got {largest:g}")
+        return array
 
     def _original(self, values: Floats) -> Floats:
         return np.asarray(np.exp(values)) if self.log else values
 
     def _predict(self, past: Floats) -> tuple[Floats, Floats, Floats]:
-        """Mean, low and high, each (M, horizon), after pasts (M, context)."""
+        """Mean, low and high, each (M, C, horizon), after pasts (M, C + I, context)."""
         fitted = self.fitted
         mean = fitted.scaling.outputs(past, fitted.model.predict(fitted.scaling.inputs(past)))
         return self._original(mean), self._original(mean - fitted.band), self._original(mean + fitted.band)

@@ -47,6 +47,15 @@ def verdict(backtest: Backtest, names: Mapping[str, str]) -> str:
     return f"fastlstm does not beat: {' and '.join(better)}. Rely on the simpler forecast here."
 
 
+def skill_line(backtest: Backtest, horizon: int) -> str:
+    """Skill over the last value, and how sure it is."""
+    skill = backtest.skill(horizon)
+    said = f"Skill over the last value, 1 - MSE / MSE of the last value: {skill.value:.2f}"
+    if math.isnan(skill.low):
+        return f"{said}; the held-out values are too few to say how sure that is."
+    return f"{said}, from {skill.low:.2f} to {skill.high:.2f} with a confidence of 90%."
+
+
 def coverage_line(backtest: Backtest, coverage: float) -> str:
     count = len(backtest.truth)
     inside = round(backtest.coverage * count)
@@ -68,12 +77,15 @@ def forecast_table(labels: Sequence[str], forecast: Forecast, most: int = 12) ->
     return "\n".join(lines)
 
 
-def forecast_csv(labels: Sequence[str], forecast: Forecast) -> str:
-    """All steps of a forecast as the text of a CSV file: step, forecast, low, high."""
+def forecast_csv(labels: Sequence[str], forecasts: Mapping[str, Forecast]) -> str:
+    """All steps as the text of a CSV file: step, forecast, low, high; of several, each under its name."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("step", "forecast", "low", "high"))
-    for label, *values in zip(labels, forecast.mean, forecast.low, forecast.high, strict=True):
+    places = ("forecast", "low", "high")
+    several = len(forecasts) > 1
+    writer.writerow(("step", *(f"{name} {place}" if several else place for name in forecasts for place in places)))
+    columns = [part for each in forecasts.values() for part in (each.mean, each.low, each.high)]
+    for label, *values in zip(labels, *columns, strict=True):
         writer.writerow((label, *(f"{value:.10g}" for value in values)))
     return text.getvalue()
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from fastlstm.forecasting.dates import DAY, Dates, Step, find_step
 from fastlstm.forecasting.table import DATE, NUMBER, Table, is_missing, read_table
 
 Floats = NDArray[np.float64]
+T = TypeVar("T")
 
 DATE_NAME = re.compile(r"ds|dt|day|week|month|quarter|year|period|.*(date|time).*", re.IGNORECASE)
 PARTS = ("year", "month", "day", "hour", "minute")
@@ -34,6 +37,9 @@ class Series:
         What lies between two dates; None where there are none, or they are not evenly spaced.
     notes : list of str
         What was decided and mended on the way, a sentence each.
+    others : (T, K), or None
+        Other columns of the file that were asked for, finite.
+    other_names : tuple of str
     """
 
     name: str
@@ -41,6 +47,8 @@ class Series:
     dates: Dates | None
     step: Step | None
     notes: list[str]
+    others: Floats | None = None
+    other_names: tuple[str, ...] = ()
 
     @property
     def season(self) -> int:
@@ -102,11 +110,30 @@ def fill(values: Floats) -> tuple[slice, Floats, int]:
     return kept, filled, len(filled) - len(known)
 
 
-def read_series(path: str | os.PathLike[str], target: str, date: str | None = None) -> Series:
-    """Read one column of a CSV file.
+def hold(values: Floats) -> Floats:
+    """The last known value in the place of each missing one (NaN); before the first, that one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> hold(np.array([np.nan, 1, np.nan, 3]))
+    array([1., 1., 1., 3.])
+    """
+    known = ~np.isnan(values)
+    if not known.any():
+        raise ValueError("expected numbers, got only missing values")
+    latest = np.maximum.accumulate(np.where(known, np.arange(len(values)), known.argmax()))
+    return np.asarray(values[latest])
+
+
+def read_series(
+    path: str | os.PathLike[str], target: str, date: str | None = None, others: Sequence[str] = ()
+) -> Series:
+    """Read one column of a CSV file, and perhaps others beside it.
 
     Rows are sorted by date; dates that are left out count as missing values. Missing values at both ends are dropped,
-    those inside are interpolated.
+    those inside are interpolated. In the other columns the last known value takes their place, so that nothing comes
+    from later rows.
 
     Parameters
     ----------
@@ -115,6 +142,8 @@ def read_series(path: str | os.PathLike[str], target: str, date: str | None = No
         The column, by name or by number from 1.
     date : str, optional
         The column of the dates; without it one is looked for.
+    others : strings, optional
+        More columns, in the same way.
 
     Raises
     ------
@@ -127,7 +156,8 @@ def read_series(path: str | os.PathLike[str], target: str, date: str | None = No
     notes = list(table.notes)
     column = table.find(target, "target")
     name = table.names[column]
-    values = _numbers(table, column)
+    extra = [table.find(other, "inputs") for other in others]
+    values = np.stack([_numbers(table, at) for at in (column, *extra)], axis=1)
     dates = _dates(table, column, date, notes)
     step = None
     if dates is not None:
@@ -137,16 +167,28 @@ def read_series(path: str | os.PathLike[str], target: str, date: str | None = No
             notes.append("The dates are not evenly spaced: the rows are taken as steps of equal length.")
         else:
             values, dates = _on_grid(values, dates, step, notes)
-    try:
-        kept, filled, inside = fill(values)
-    except ValueError as error:
-        raise ValueError(f"{path}, column {name!r}: {error}") from None
+    kept, filled, inside = _mended(path, name, lambda: fill(values[:, 0]))
     ends = len(values) - len(filled)
     if inside:
         notes.append(f"Missing values, interpolated: {inside} of {len(values)}.")
     if ends:
         notes.append(f"Missing values at the beginning or end, dropped: {ends} of {len(values)}.")
-    return Series(name, filled, None if dates is None else dates[kept], step, notes)
+    dates = None if dates is None else dates[kept]
+    if not extra:
+        return Series(name, filled, dates, step, notes)
+    names = tuple(table.names[at] for at in extra)
+    held = [_mended(path, other, partial(hold, values[kept, k])) for k, other in enumerate(names, start=1)]
+    gaps = int(np.isnan(values[kept, 1:]).sum())
+    if gaps:
+        notes.append(f"Missing values in {', '.join(names)}, the last known one repeated: {gaps}.")
+    return Series(name, filled, dates, step, notes, np.stack(held, axis=1), names)
+
+
+def _mended(path: str | os.PathLike[str], name: str, mend: Callable[[], T]) -> T:
+    try:
+        return mend()
+    except ValueError as error:
+        raise ValueError(f"{path}, column {name!r}: {error}") from None
 
 
 def _numbers(table: Table, column: int) -> Floats:
@@ -284,7 +326,7 @@ def _on_grid(values: Floats, dates: Dates, step: Step, notes: list[str]) -> tupl
         notes.append(
             f"Dates without a row ({step.name} by {step.name}), taken as missing values: {left_out} of {length}."
         )
-    grid = np.full(length, np.nan)
+    grid = np.full((length, *values.shape[1:]), np.nan)
     grid[ordinals] = values
     return grid, step.dates(step.ordinals(dates[:1]) + np.arange(length))
 
