@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
-from fastlstm.callbacks import Callback, EarlyStopping, Progress
+from fastlstm.callbacks import EarlyStopping
 from fastlstm.data import windows
 from fastlstm.forecasting.backtest import Backtest, Forecast, conformal_quantile
 from fastlstm.forecasting.naive import last_season, last_value
@@ -21,7 +21,8 @@ from fastlstm.io import native
 from fastlstm.layers import LSTM, Dense, Dropout, Last
 from fastlstm.losses import huber, mae, mse
 from fastlstm.model import Model
-from fastlstm.optim import Adam, Optimizer
+from fastlstm.optim import Adam
+from fastlstm.schedules import Exponential
 from fastlstm.train import History, Trainer
 
 Array = NDArray[Any]
@@ -40,16 +41,6 @@ class Fitted:
     model: Model
     scaling: Scaling
     band: Floats
-
-
-class Decay(Callback):
-    """Multiplies the learning rate after each epoch."""
-
-    def __init__(self, optimizer: Optimizer, factor: float) -> None:
-        self._optimizer, self._factor = optimizer, factor
-
-    def on_epoch_end(self, progress: Progress) -> None:
-        self._optimizer.lr *= self._factor
 
 
 class Forecaster:
@@ -206,9 +197,8 @@ class Forecaster:
         train, later = split.train, split.later
         scaling = Scaling.of(past[train], future[train], split.window, self.season, self.patch)
         model = self._network(scaling.features)
-        optimizer = Adam(lr=self.learning_rate)
-        callbacks = [EarlyStopping(patience=self.patience), Decay(optimizer, self.decay)]
-        trainer = Trainer(model, LOSSES[self.loss], optimizer, clip_norm=1.0, callbacks=callbacks)
+        callbacks = [EarlyStopping(patience=self.patience), Exponential(self.decay)]
+        trainer = Trainer(model, LOSSES[self.loss], Adam(lr=self.learning_rate), clip_norm=1.0, callbacks=callbacks)
         validation = scaling.inputs(past[later]), scaling.targets(past[later], future[later])
         history = trainer.fit(
             scaling.inputs(past[train]),

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.forecasting.cells import dates_of, numbers
 from fastlstm.forecasting.dates import DAY, Dates, Step, find_step
-from fastlstm.forecasting.table import DATE, NUMBER, Table, is_missing, read_table
+from fastlstm.forecasting.table import Table, read_table
 
 Floats = NDArray[np.float64]
 T = TypeVar("T")
-
-DATE_NAME = re.compile(r"ds|dt|day|week|month|quarter|year|period|.*(date|time).*", re.IGNORECASE)
-PARTS = ("year", "month", "day", "hour", "minute")
 
 
 @dataclass(frozen=True)
@@ -157,8 +153,8 @@ def read_series(
     column = table.find(target, "target")
     name = table.names[column]
     extra = [table.find(other, "inputs") for other in others]
-    values = np.stack([_numbers(table, at) for at in (column, *extra)], axis=1)
-    dates = _dates(table, column, date, notes)
+    values = np.stack([numbers(table, at) for at in (column, *extra)], axis=1)
+    dates = dates_of(table, column, date, notes)
     step = None
     if dates is not None:
         values, dates = _sorted(table, values, dates, notes)
@@ -191,115 +187,6 @@ def _mended(path: str | os.PathLike[str], name: str, mend: Callable[[], T]) -> T
         raise ValueError(f"{path}, column {name!r}: {error}") from None
 
 
-def _numbers(table: Table, column: int) -> Floats:
-    """A column as numbers, NaN where a value is missing."""
-    cells = table.column(column)
-    decimal_comma = table.separator != "," and any("," in cell for cell in cells) and not any("." in c for c in cells)
-    values = np.empty(len(cells))
-    for i, cell in enumerate(cells):
-        text = cell.replace(",", ".") if decimal_comma else cell
-        try:
-            values[i] = np.nan if is_missing(cell) else float(text)
-        except ValueError:
-            raise ValueError(f"{_place(table, column, i)}: expected a number, got {cell!r}") from None
-        if np.isinf(values[i]):
-            raise ValueError(f"{_place(table, column, i)}: expected a finite number, got {cell!r}")
-    return values
-
-
-def _place(table: Table, column: int, row: int) -> str:
-    return f"{table.path}, line {table.lines[row]}, column {table.names[column]!r}"
-
-
-def _dates(table: Table, target: int, wanted: str | None, notes: list[str]) -> Dates | None:
-    """Dates of the rows, from the column that is wanted, or from one that looks like dates."""
-    if wanted is not None:
-        column = table.find(wanted, "date")
-        if column == target:
-            raise ValueError(f"date: expected another column than the target, got {wanted!r} for both")
-        dates = _parse(table.column(column))
-        if isinstance(dates, int):
-            cell = table.rows[dates][column]
-            raise ValueError(f"{_place(table, column, dates)}: expected a date, got {cell!r}")
-        return dates
-    places = {name.lower(): i for i, name in enumerate(table.names)}
-    parts = [part for part in PARTS if part in places]
-    if parts[:2] == ["year", "month"]:
-        notes.append(f"The dates are taken from the columns {', '.join(parts)}.")
-        return _assemble(table, [places[part] for part in parts])
-    for column, name in enumerate(table.names):
-        cells = table.column(column)
-        looks = bool(DATE.fullmatch(cells[0])) and not NUMBER.fullmatch(cells[0])
-        if column != target and (looks or DATE_NAME.fullmatch(name)):
-            dates = _parse(cells)
-            if not isinstance(dates, int):
-                notes.append(f"The dates are taken from the column {name!r}.")
-                return dates
-            if looks:  # rather than to go on without dates and not to notice a gap
-                raise ValueError(f"{_place(table, column, dates)}: expected a date, got {cells[dates]!r}")
-    notes.append("No column of dates was found: the rows are taken as steps of equal length, in the order of the file.")
-    return None
-
-
-def _assemble(table: Table, columns: list[int]) -> Dates:
-    """Dates from columns of years, months and, if there are any, days, hours and minutes."""
-    limits = ((1, 9999), (1, 12), (1, 31), (0, 23), (0, 59))
-    numbers = np.zeros((len(limits), len(table.rows)), np.int64)
-    numbers[2] = 1
-    for k, column in enumerate(columns):
-        for i, cell in enumerate(table.column(column)):
-            if not cell.isdecimal() or not limits[k][0] <= int(cell) <= limits[k][1]:
-                raise ValueError(f"{_place(table, column, i)}: expected a {PARTS[k]}, got {cell!r}")
-            numbers[k, i] = int(cell)
-    year, month, day, hour, minute = numbers
-    months = np.asarray((year - 1970) * 12 + month - 1).astype("M8[M]")
-    seconds = (day - 1) * DAY + hour * 3600 + minute * 60
-    return np.asarray(months.astype("M8[s]") + seconds.astype("m8[s]"))
-
-
-def _parse(cells: list[str]) -> Dates | int:
-    """Dates, or the row of the first cell that is none."""
-    numeric = [i for i, cell in enumerate(cells) if NUMBER.fullmatch(cell)]
-    if len(numeric) == len(cells):
-        return _parse_numbers(cells)
-    pandas = import_pandas()
-    best: Dates | int = 0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pandas warns where it has to guess
-        for options in ({}, {"dayfirst": True}, {"format": "ISO8601"}):
-            parsed: Any = pandas.to_datetime(cells, errors="coerce", utc=True, **options)
-            bad = np.flatnonzero(parsed.isna())
-            if len(bad):
-                best = max(best, int(bad[0])) if isinstance(best, int) else best
-                continue
-            dates: Dates = parsed.tz_localize(None).to_numpy().astype("M8[s]")
-            if (np.diff(dates).astype(np.int64) > 0).all():
-                return dates
-            best = dates if isinstance(best, int) else best
-    return best
-
-
-def _parse_numbers(cells: list[str]) -> Dates | int:
-    """Dates written as one number: 2024, 202401, 20240131, or seconds since 1970."""
-    patterns = (
-        (r"[12]\d{3}", lambda cell: cell),
-        (r"[12]\d{3}(0[1-9]|1[0-2])", lambda cell: f"{cell[:4]}-{cell[4:]}"),
-        (r"[12]\d{3}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])", lambda cell: f"{cell[:4]}-{cell[4:6]}-{cell[6:]}"),
-    )
-    for pattern, write in patterns:
-        if re.fullmatch(pattern, cells[0]):
-            for i, cell in enumerate(cells):
-                if not re.fullmatch(pattern, cell):
-                    return i
-            try:
-                return np.array([np.datetime64(write(cell), "s") for cell in cells])
-            except ValueError:  # such as 31 February
-                return 0
-    if all(re.fullmatch(r"\d{9,10}", cell) for cell in cells):
-        return np.array([int(cell) for cell in cells]).astype("M8[s]")
-    return 0
-
-
 def _sorted(table: Table, values: Floats, dates: Dates, notes: list[str]) -> tuple[Floats, Dates]:
     order = np.argsort(dates, kind="stable")
     if (np.diff(order) != 1).any():
@@ -329,11 +216,3 @@ def _on_grid(values: Floats, dates: Dates, step: Step, notes: list[str]) -> tupl
     grid = np.full((length, *values.shape[1:]), np.nan)
     grid[ordinals] = values
     return grid, step.dates(step.ordinals(dates[:1]) + np.arange(length))
-
-
-def import_pandas() -> Any:
-    try:
-        import pandas
-    except ImportError:
-        raise ImportError("reading dates needs pandas: pip install 'fastlstm[demo]'") from None
-    return pandas

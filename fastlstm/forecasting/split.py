@@ -65,7 +65,9 @@ class Cut:
         context = max(window, self.season)
         train, later = n - held - self.horizon - context + 1, held - self.horizon + 1
         stride = max(1, -(-train // self.max_windows))
-        while math.gcd(stride, self.season) > 1:  # else some seasons of the year, hours of the day would never begin
+        while (
+            math.gcd(stride, self.season * self.patch) > 1
+        ):  # else some seasons of the year, hours of the day would never begin
             stride += 1
         return Split(window, context, slice(0, max(train, 0), stride), slice(-later, None, stride), stride), train
 
