@@ -158,3 +158,10 @@ def test_a_random_walk_is_told_and_drawn(bench, tmp_path):
     assert "simulated price, independent returns" in (tmp_path / "stocks.md").read_text()
     assert (tmp_path / "pictures/stocks.png").stat().st_size > 10_000
     assert page.several([1.0, 2.0]) == "+1.50 on average (+1.00 to +2.00)"
+
+
+def test_a_column_of_ones_own_is_tested(bench, tmp_path, capsys):
+    path = tmp_path / "prices.csv"
+    path.write_text("Close\n" + "\n".join(f"{value:.4f}" for value in bench("stocks").price("independent")[:150]))
+    assert bench("stocks").main([str(path), "--quick"]) == 0
+    assert capsys.readouterr().out.startswith("Close: skill over the last value ")
