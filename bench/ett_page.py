@@ -156,6 +156,12 @@ def listed(names: list[str]) -> str:
     return ", ".join(names) if names else "none"
 
 
+def machine_list(described: dict[str, str]) -> str:
+    """What mattered to a run without peers."""
+    shown = ("processor", "system", "fastlstm", "numpy")
+    return "\n".join(f"- {name}: {described[name]}" for name in shown if name in described)
+
+
 def settings(result: dict[str, Any]) -> str:
     lines = ["## The run", "", "| | " + " | ".join(result["settings"]) + " |", "|---|---:|---:|"]
     tasks = list(result["settings"].values())
@@ -164,8 +170,12 @@ def settings(result: dict[str, Any]) -> str:
     ]
     seconds = sum(entry["seconds"] for entry in result["entries"])
     lines += ["", f"Training took {seconds:.0f} s for all {len(result['entries'])} entries together, on:", ""]
-    lines += [f"- {name}: {text}" for name, text in result["machine"].items()]
-    lines += ["", "| task | hours | seconds | validation MSE | MAE |", "|---|---:|---:|---:|---:|"]
+    lines += [
+        machine_list(result["machine"]),
+        "",
+        "| task | hours | seconds | validation MSE | MAE |",
+        "|---|---:|---:|---:|---:|",
+    ]
     for entry in result["entries"]:
         errors = " | ".join(f"{entry['validation'][kind]:.3f}" for kind in ("mse", "mae"))
         lines.append(f"| {entry['task']} | {entry['horizon']} | {entry['seconds']:.0f} | {errors} |")

@@ -30,8 +30,11 @@ from fastlstm.forecasting.skill import Skill
 Floats = NDArray[np.float64]
 
 DAYS = 4000
+SIZE, DRIFT = 0.01, 0.0003
+"""Standard deviation and mean of a simulated daily return."""
+
 MOMENTUM = 0.25
-"""Of the simulated return that goes on the next day: the best forecast has the skill of its square."""
+"""Share of a simulated return that goes on the next day: the best forecast has the skill of its square."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,13 @@ def returns(kind: str, seed: int = 0, days: int = DAYS) -> Floats:
     """Daily returns of about 1 %: independent, with a variance that clusters (GARCH), or with some momentum."""
     shocks = np.random.default_rng(seed).standard_normal(days)
     if kind == "independent":
-        return 0.0003 + 0.01 * shocks
+        return DRIFT + SIZE * shocks
     if kind == "momentum":
         moves = np.zeros(days)
         for day in range(1, days):
-            moves[day] = MOMENTUM * moves[day - 1] + 0.01 * shocks[day]
+            moves[day] = MOMENTUM * moves[day - 1] + SIZE * shocks[day]
         return moves
-    variance, moves = 1e-4, np.zeros(days)
+    variance, moves = SIZE**2, np.zeros(days)
     for day in range(days):  # GARCH(1, 1), Bollerslev 1986
         moves[day] = np.sqrt(variance) * shocks[day]
         variance = 2e-6 + 0.1 * moves[day] ** 2 + 0.88 * variance
@@ -77,7 +80,7 @@ def column(file: str, name: str, last: int | None = None) -> Callable[[], Floats
 
 
 CASES = (
-    Case("simulated price, independent returns", lambda: price("independent"), 0.0, log=True),
+    Case("simulated price, independent returns", lambda: price("independent"), (DRIFT / SIZE) ** 2, log=True),
     Case("simulated price, volatility in clusters", lambda: price("garch"), 0.0, log=True),
     Case("simulated price, some momentum", lambda: price("momentum"), MOMENTUM**2, log=True),
     Case("size of the moves of the second", lambda: np.abs(returns("garch")), against="mean so far"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.ett_page import machine_list
 from fastlstm.plot.figure import finish, new_figure, save_figure
 from fastlstm.plot.forecast import FORECAST, NAIVE, TRUTH
 
@@ -36,11 +38,11 @@ forecasts would differ as much.
 """
 
 READ = """The simulated prices say how to read the others, for what can be known about them is known. With independent
-returns the last value is the best forecast there is, and a skill near 0 is all that can be had; that volatility comes
-in clusters changes nothing about that, only the *size* of the moves can be forecast. Where a quarter of each return
-goes on the next day, the best forecast has a skill of 1/16 = 0.0625, about what the network finds: so small a skill
-is a great deal for a price, and it takes more than a thousand forecasts to be sure of it. Temperatures, sunspots,
-passengers and the air are no prices: nobody trades away what can be known about them.
+returns the last value and a drift are the best forecast there is, and a skill near 0 is all that can be had; that
+volatility comes in clusters changes nothing about that, only the *size* of the moves can be forecast. Where a quarter
+of each return goes on the next day, the best forecast has a skill of 1/16 = 0.0625, about what the network finds: so
+small a skill is a great deal for a price, and it takes more than a thousand forecasts to be sure of it. Temperatures,
+sunspots, passengers and the air are no prices: nobody trades away what can be known about them.
 """
 
 PICTURE = """## Three mistakes
@@ -95,7 +97,11 @@ def mistakes(found: dict[str, Any]) -> str:
     )
     scaler = SCALER.format(train=several(found["scaler"]["train"]), all=several(found["scaler"]["all"]))
     split = SPLIT.format(ordered=several(found["split"]["in order"]), random=several(found["split"]["at random"]))
-    return "\n".join([picture, scaler, split])
+    return "\n".join([picture, wrapped(scaler), wrapped(split)])
+
+
+def wrapped(paragraph: str) -> str:
+    return textwrap.fill(paragraph, 120, break_on_hyphens=False) + "\n"
 
 
 def several(values: list[float]) -> str:
@@ -105,7 +111,7 @@ def several(values: list[float]) -> str:
 
 def run(result: dict[str, Any]) -> str:
     lines = ["## The run", "", f"All of it took {result['seconds']:.0f} s on:", ""]
-    return "\n".join([*lines, *(f"- {name}: {text}" for name, text in result["machine"].items()), ""])
+    return "\n".join([*lines, machine_list(result["machine"]), ""])
 
 
 def draw(shown: dict[str, NDArray[np.float64]], path: Path) -> None:

@@ -149,7 +149,7 @@ def test_a_random_walk_is_told_and_drawn(bench, tmp_path):
     stocks, mistakes, page = bench("stocks"), bench("stocks_mistakes"), bench("stocks_page")
     row = stocks.measure(stocks.CASES[0], options())
     assert row["tested"] == 160 and -0.5 < row["value"] < 0.2
-    assert "best possible 0.000" in stocks.line(row)
+    assert "best possible 0.001" in stocks.line(row)
     plot, shown = mistakes.perfect_plot(stocks.price("independent")[:600], 0)
     assert plot["skill"] < 0.1 and plot["correlation with the price of the day before"] > 0.99
     figures = {"plot": plot, "scaler": {"train": [-3.0], "all": [-1.0]}}
