@@ -26,12 +26,6 @@ Figures = dict[str, Any]
 WORDS, EMBEDDING, HIDDEN, LENGTH = 5000, 32, 100, 500
 BATCH, EPOCHS, LEARNING_RATE = 64, 3, 1e-3
 
-BETTER = {"vocabulary": 20_000, "length": 400, "embedding_size": 64, "hidden_size": 64, "epochs": 3}
-"""Of `fastlstm.classification.Recipe`, chosen on the validation part of IMDB."""
-
-SMALL = {"vocabulary": 20_000, "length": 400, "embedding_size": 64, "hidden_size": 32, "epochs": 8}
-"""The same for the 1,800 reviews of nine folds."""
-
 NGRAMS, STRENGTHS = ((1, 1), (1, 2)), (1.0, 3.0, 10.0, 30.0)
 """Of the bag of words: which n-grams, and C, the inverse of the regularization; chosen on the validation part."""
 
@@ -186,11 +180,11 @@ def texts(folder: Path, name: str) -> Reviews:
 
 
 def better(seed: int, folder: Path) -> Figures:
-    """The recipe of `fastlstm.classification`: on the training part for validation, on both for the test."""
+    """The defaults of `fastlstm.classification`: on the training part for validation, on both for the test."""
     from fastlstm.classification import Classifier, Recipe
 
     train, val, test = (texts(folder, part) for part in ("train", "val", "test"))
-    recipe = Recipe(**BETTER, seed=seed)
+    recipe = Recipe(seed=seed)
     chosen = Classifier(recipe)
     began = time.perf_counter()
     chosen.fit(train.texts, train.labels, progress=False)
@@ -263,11 +257,11 @@ def regression(strength: float) -> Any:
 
 
 def polarity(seed: int, folder: Path) -> Figures:
-    """The recipe in ten folds."""
+    """The defaults in ten folds."""
     from fastlstm.classification import Classifier, Recipe
 
     def accuracy(learned: Reviews, held_out: Reviews) -> float:
-        classifier = Classifier(Recipe(**SMALL, seed=seed))
+        classifier = Classifier(Recipe(seed=seed))
         classifier.fit(learned.texts, learned.labels, progress=False)
         return agreement(classifier.probabilities(held_out.texts)[:, 1], held_out.positive)
 

@@ -1,6 +1,7 @@
 """Classification of texts: reading them, the words, learning, explaining, the command line, and real reviews."""
 
 import csv
+import sys
 import tarfile
 
 import numpy as np
@@ -225,6 +226,24 @@ def test_the_command_line_learns_from_a_folder_and_classifies(folder, tmp_path, 
     bad, good = capsys.readouterr().out.splitlines()
     assert bad.split()[1] == "bad" and "an awful waste" in bad
     assert good.split()[1] == "good" and float(good.split("%")[0]) > 50 and len(good) < 90 + len(str(file))
+
+
+def test_the_command_line_draws_what_the_words_say(learned, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    learned.save(tmp_path / "model.safetensors")
+    texts = ["the plot was awful", "...", "a lovely film"]
+    arguments = ["classify", "predict", tmp_path, *texts, "--explain", "--output", tmp_path / "pictures"]
+    assert cli.main(list(map(str, arguments))) == 0
+    assert "Text 2 has no word to explain." in capsys.readouterr().out
+    found = sorted((tmp_path / "pictures").iterdir())
+    assert [path.name for path in found] == ["words-1.png", "words-3.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in found)
+
+
+def test_without_matplotlib_the_extra_is_named(learned, tmp_path, capsys, monkeypatch):
+    learned.save(tmp_path / "model.safetensors")
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert "pip install 'fastlstm[plot]'" in error_of(capsys, "classify", "predict", tmp_path, "a film", "--explain")
 
 
 def test_a_file_that_is_not_utf8_is_classified_and_that_is_said(learned, tmp_path, capsys):

@@ -139,7 +139,11 @@ class Classifier:
 
     def predict(self, texts: Sequence[str]) -> list[str]:
         """The likeliest class of each text."""
-        return [self.classes[k] for k in self.probabilities(texts).argmax(axis=1)]
+        return [name for name, _ in self.best(texts)]
+
+    def best(self, texts: Sequence[str]) -> list[tuple[str, float]]:
+        """The likeliest class of each text, and its probability."""
+        return [(self.classes[int(row.argmax())], float(row.max())) for row in self.probabilities(texts)]
 
     def probabilities(self, texts: Sequence[str]) -> Array:
         """Probability of each class for each text, (N, C)."""

@@ -8,8 +8,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
-
+from fastlstm import plot
 from fastlstm.callbacks import Callback, EarlyStopping, Progress
 from fastlstm.classification import Classifier, Recipe, Texts, read_text, read_texts, report
 from fastlstm.cli.options import Commands, add_output, count
@@ -25,8 +24,8 @@ training and keeps what there is."""
 
 PREDICT = """Say which class texts belong to, by a network that `fastlstm classify train` has written.
 
-For each text a line: the probability, the class, and what was classified. With --explain, pictures of which words
-counted."""
+For each text a line: the probability, the class, and what was classified. With --explain also a picture of which
+words counted: each word is replaced by an unknown one in turn, to see what the odds lose by it."""
 
 EXAMPLES = """examples:
   fastlstm classify train reviews --output reviews-model
@@ -71,6 +70,8 @@ def add_predict(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", type=Path, metavar="DIR", help="the output folder of a training")
     add("texts", nargs="+", metavar="TEXT|FILE", help="a text, or a file that holds one")
+    add("--explain", action="store_true", help="draw which words counted, a picture for each text")
+    add("--output", type=Path, default=Path("."), metavar="DIR", help="folder for the pictures (default: here)")
 
 
 def train(options: argparse.Namespace) -> int:
@@ -119,15 +120,41 @@ def measured(classifier: Classifier, held_out: Texts) -> str:
 
 
 def predict(options: argparse.Namespace) -> int:
-    """A line for each text."""
+    """A line for each text, and perhaps a picture."""
+    if options.explain:
+        plot.new_figure()  # rather fail now
     path = options.model / MODEL if options.model.is_dir() else options.model
     texts = [text_of(argument) for argument in options.texts]
     classifier = Classifier.load(path)
-    for argument, text, row in zip(options.texts, texts, classifier.probabilities(texts), strict=True):
+    for argument, text, (name, probability) in zip(options.texts, texts, classifier.best(texts), strict=True):
         shown = argument if text is not argument else " ".join(text.split())
-        best = int(np.argmax(row))
-        print(f"{row[best]:7.1%}  {classifier.classes[best]}  {shown if len(shown) <= SHOWN else shown[:SHOWN] + '…'}")
+        print(f"{probability:7.1%}  {name}  {shown if len(shown) <= SHOWN else shown[:SHOWN] + '…'}")
+    if options.explain:
+        explain(classifier, texts, options.output)
     return 0
+
+
+def explain(classifier: Classifier, texts: list[str], folder: Path) -> None:
+    """A picture of what each word of a text says, for those that have words."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for k, text in enumerate(texts, start=1):
+        words, effects = classifier.explain(text)
+        if not words:
+            print(f"Text {k} has no word to explain.")
+            continue
+        name, probability = classifier.best([text])[0]
+        figure = plot.tokens_figure(
+            words,
+            effects,
+            title=f"{name}, {probability:.1%}: what each word says for it",
+            label="what the logarithm of the odds loses without the word",
+            signed=True,
+        )
+        paths.append(folder / f"words-{k}.png")
+        plot.save_figure(figure, paths[-1])
+    if paths:
+        print("Wrote " + ", ".join(map(str, paths)) + ".")
 
 
 def text_of(argument: str) -> str:
