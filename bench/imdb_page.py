@@ -64,7 +64,8 @@ units and one output, for the 5,000 most frequent words and the last 500 words o
 
 As in the textbooks, shorter reviews are filled up in front with the token 0, which both nets read like a word: there is
 no mask, and each batch is 500 steps long. fastlstm and Keras begin with the same weights, see the same batches in the
-same order, and do the same work; only Adam's epsilon stands in another place. Each is trained in fresh processes, $seeds seeds in turn.
+same order, and do the same work; only Adam's epsilon stands in another place. Each is trained in fresh processes,
+$seeds seeds in turn.
 
 $textbook
 
@@ -88,7 +89,8 @@ $better_text What the $nets nets together said of the 25,000 test reviews:
 $confusion
 
 Which words counted, in a review written for this page ($explained): each word is replaced by an unknown one in turn,
-and what the logarithm of the odds loses by it is what the word said. Blue words speak for the class, orange ones against.
+and what the logarithm of the odds loses by it is what the word said. Blue words speak for the class, orange ones
+against.
 
 ![what each word says](pictures/$picture)
 
@@ -215,7 +217,7 @@ def recipe_text(parameters: int) -> str:
 
 
 def beaten(bag: float, ours: float) -> str:
-    how = "is ahead of" if ours > bag else "does not beat"
+    how = "is ahead of" if ours > bag else "stays behind"
     return f"The mean of the nets {how} the bag of words, by {abs(ours - bag) * 100:.1f} points."
 
 
