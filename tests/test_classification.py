@@ -9,7 +9,8 @@ import pytest
 
 import fastlstm as fl
 from fastlstm import cli
-from fastlstm.classification import Classifier, Recipe, Texts, Vocabulary, read_texts, split_words
+from fastlstm.classification import Classifier, Recipe, Texts, Vocabulary, read_texts, split_words, word_vectors
+from fastlstm.classification.classifier import WithoutWords
 from fastlstm.classification.report import confusion_table, summary
 from fastlstm.classification.vocabulary import as_batch
 
@@ -81,6 +82,43 @@ def test_a_batch_keeps_the_last_words_and_pads_behind():
     assert x.tolist() == [[3, 4, 5], [6, 0, 0], [1, 0, 0]] and lengths.tolist() == [3, 1, 1]
 
 
+def test_words_that_stand_beside_the_same_words_have_vectors_alike():
+    rng = np.random.default_rng(0)
+    texts = []
+    for _ in range(300):  # 2 and 3 stand among 10 to 19, 4 and 5 among 20 to 29
+        kind = rng.integers(2)
+        texts.append(np.insert(rng.integers(10, 20, 8) + 10 * kind, 4, 2 + 2 * kind + rng.integers(2)))
+    vectors = word_vectors(texts, tokens=30, size=4)
+    assert vectors.shape == (30, 4) and vectors.dtype == np.float32
+    assert vectors.tobytes() == word_vectors(texts, tokens=30, size=4).tobytes()
+    np.testing.assert_allclose(vectors.std(), 0.1, rtol=1e-5)
+    unit = vectors[2:6] / np.linalg.norm(vectors[2:6], axis=1, keepdims=True)
+    alike = unit @ unit.T
+    assert min(alike[0, 1], alike[2, 3]) > 0.8 > 0.5 > np.abs(alike[:2, 2:]).max()
+    assert max(np.abs(vectors[0]).max(), np.abs(vectors[6:10]).max()) < 1e-12
+
+
+def test_vectors_of_texts_without_two_words_are_zeros():
+    assert not word_vectors([np.array([2]), np.array([], int)], tokens=3, size=5).any()
+    assert word_vectors([np.array([2, 3])], tokens=4, size=9).shape == (4, 9)
+
+
+def test_an_epoch_has_every_text_once_with_a_share_of_its_words_unknown():
+    recipe = Recipe(batch_size=4, word_dropout=0.3)
+    model = recipe.model(100, 2)
+    x = np.arange(2, 82).reshape(10, 8)
+    lengths = np.array([8, 3, 8, 8, 5, 8, 8, 8, 2, 8])
+    batches = WithoutWords(model, (x, lengths), np.arange(10) % 2, recipe)
+    epochs = [list(batches.at(epoch)) for epoch in (1, 1, 2)]
+    rows = [np.concatenate([batch[0][:, :2] for batch in epoch]) for epoch in epochs]
+    assert (rows[0] == rows[1]).all() and not (rows[0] == rows[2]).all()
+    assert len(batches) == len(epochs[0]) == 3
+    words = np.concatenate([batch[0].ravel() for batch in epochs[0]])
+    assert 0.1 < np.mean(words == 1) < 0.5
+    seen = words[words != 1]
+    assert len(set(seen)) == len(seen) and set(seen) <= set(x.ravel())
+
+
 def test_synthetic_reviews_are_learned_within_a_few_epochs(learned):
     new = reviews(200, seed=1)
     assert np.mean(np.array(learned.predict(new.texts)) == new.labels) > 0.9
@@ -148,6 +186,7 @@ def test_few_texts_get_more_epochs():
         (lambda c: c.fit([], []), "texts: expected at least one, got none"),
         (lambda c: c.fit(["a", "b"], ["x", "y"], (["a"], ["z"])), "labels: expected those of the training"),
         (lambda c: Recipe(dropout=1.0), "dropout: expected at least 0 and below 1"),
+        (lambda c: Recipe(word_dropout=-0.1), "word_dropout: expected at least 0 and below 1"),
         (lambda c: Recipe(length=0), "length: expected at least 1"),
     ],
 )

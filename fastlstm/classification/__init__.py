@@ -5,5 +5,6 @@ from fastlstm.classification.reading import Texts as Texts
 from fastlstm.classification.reading import read_text as read_text
 from fastlstm.classification.reading import read_texts as read_texts
 from fastlstm.classification.recipe import Recipe as Recipe
+from fastlstm.classification.vectors import word_vectors as word_vectors
 from fastlstm.classification.vocabulary import Vocabulary as Vocabulary
 from fastlstm.classification.vocabulary import split_words as split_words

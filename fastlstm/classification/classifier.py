@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from fastlstm import _check
 from fastlstm.activations import softmax
+from fastlstm.batches import Batches, as_data
 from fastlstm.callbacks import Callback
 from fastlstm.classification.recipe import Recipe
+from fastlstm.classification.vectors import word_vectors
 from fastlstm.classification.vocabulary import UNKNOWN, Vocabulary, as_batch, split_words
 from fastlstm.io import native
 from fastlstm.losses import softmax_cross_entropy
@@ -102,18 +104,21 @@ class Classifier:
             If there are not as many labels as texts, fewer than two classes, or, in the validation, others.
         """
         recipe = self.recipe
-        encoded = [split_words(text) for text in as_texts(texts)]
+        split = [split_words(text) for text in as_texts(texts)]
         classes = sorted(set(labels))
         if len(classes) < 2:
             raise ValueError(f"labels: expected at least two classes, got {classes}")
-        vocabulary = Vocabulary.of(encoded, recipe.vocabulary)
-        model = recipe.model(len(vocabulary), len(classes))
-        fitted = Fitted(model, vocabulary, classes)
-        x, lengths = as_batch([vocabulary.encode(words) for words in encoded], recipe.length)
+        y = targets(labels, classes, len(split))
+        vocabulary = Vocabulary.of(split, recipe.vocabulary)
         held_out = None
         if validation is not None:
-            at, steps = self._encode(vocabulary, validation[0])
-            held_out = at, targets(validation[1], classes, len(at)), steps
+            x, lengths = self._encode(vocabulary, validation[0])
+            held_out = x, targets(validation[1], classes, len(x)), lengths
+        encoded = [vocabulary.encode(words) for words in split]
+        model = recipe.model(len(vocabulary), len(classes))
+        model.layers[0].parameter("weight").value = word_vectors(
+            encoded, len(vocabulary), recipe.embedding_size, recipe.seed
+        )
         trainer = Trainer(
             model,
             softmax_cross_entropy,
@@ -122,15 +127,11 @@ class Classifier:
             metrics=[accuracy],
             callbacks=[Cosine(warmup=recipe.warmup), *callbacks],
         )
-        self._fitted = fitted
-        history = trainer.fit(
-            x,
-            targets(labels, classes, len(x)),
-            lengths=lengths,
-            epochs=recipe.epochs_of(len(x)),
-            batch_size=recipe.batch_size,
+        self._fitted = Fitted(model, vocabulary, classes)
+        history = trainer.fit_batches(
+            WithoutWords(model, as_batch(encoded, recipe.length), y, recipe),
+            epochs=recipe.epochs_of(len(y)),
             validation=held_out,
-            bucket=True,
             seed=recipe.seed,
             progress=progress,
         )
@@ -208,6 +209,28 @@ class Classifier:
             steps = int(lengths[rows].max())
             found[rows] = self.fitted.model.predict(x[rows, :steps], lengths=lengths[rows])
         return found
+
+
+class WithoutWords:
+    """Batches of texts of similar lengths, in which the recipe's share of the words is unknown.
+
+    The order and the words follow from the recipe's seed and the number of the epoch.
+    """
+
+    def __init__(self, model: Model, texts: tuple[Array, Array], y: Array, recipe: Recipe) -> None:
+        data = as_data(model, softmax_cross_entropy, texts[0], y, texts[1], None)
+        self._batches = Batches(data, recipe.batch_size, seed=recipe.seed, bucket=True)
+        self._recipe = recipe
+
+    def __len__(self) -> int:
+        return self._batches.count
+
+    def at(self, epoch: int) -> Iterator[tuple[Array, Array, Array | None]]:
+        """The batches of an epoch, from 1 on."""
+        rng = np.random.default_rng(np.random.SeedSequence(self._recipe.seed, spawn_key=(3, epoch)))
+        for batch in self._batches.at(epoch):
+            dropped = rng.random(batch.x.shape, np.float32) < self._recipe.word_dropout
+            yield np.where(dropped, UNKNOWN, batch.x), batch.y, batch.lengths
 
 
 def as_texts(texts: Any) -> list[str]:

@@ -17,9 +17,10 @@ class Recipe:
     """A network, and its training.
 
     The network reads a text in both directions and takes of each unit the largest output over all words, so that a
-    word that decides may stand anywhere. Most of what keeps it from learning the training texts by heart is dropout, on
-    the vectors of the words and before the last layer. The learning rate rises from 0 within the share `warmup` of all
-    steps and falls by half a cosine to 0 (Loshchilov and Hutter 2017).
+    word that decides may stand anywhere. The vectors of the words begin where `word_vectors` puts them: words that
+    stand beside the same words are alike before anything is known of classes. Dropout keeps the network from learning
+    the texts by heart: of whole words, on their vectors, and before the last layer. The learning rate rises from 0
+    within the share `warmup` of all steps and falls by half a cosine to 0 (Loshchilov and Hutter 2017).
 
     Parameters
     ----------
@@ -30,6 +31,8 @@ class Recipe:
     embedding_size, hidden_size : int
         Of the vector of a word, and of the LSTM in each direction.
     dropout : float
+    word_dropout : float
+        Share of the words that are replaced by the unknown one in each epoch, others each time.
     batch_size : int
     learning_rate, clip_norm, warmup : float
     epochs : int, optional
@@ -58,6 +61,7 @@ class Recipe:
     embedding_size: int = 64
     hidden_size: int = 64
     dropout: float = 0.5
+    word_dropout: float = 0.2
     batch_size: int = 64
     learning_rate: float = 2e-3
     clip_norm: float = 1.0
@@ -70,7 +74,8 @@ class Recipe:
             _check.positive_int(getattr(self, name), name)
         if self.epochs is not None:
             _check.positive_int(self.epochs, "epochs")
-        _check.number(self.dropout, "dropout", 0, 1, open_high=True)
+        for name in ("dropout", "word_dropout"):
+            _check.number(getattr(self, name), name, 0, 1, open_high=True)
         _check.number(self.warmup, "warmup", 0, 1)
         for name in ("learning_rate", "clip_norm"):
             _check.number(getattr(self, name), name, 0)
