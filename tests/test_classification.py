@@ -173,7 +173,7 @@ def test_three_classes_are_learned():
 
 
 def test_few_texts_get_more_epochs():
-    assert Recipe().epochs_of(10_000_000) == 3
+    assert Recipe().epochs_of(10_000_000) == 4
     assert Recipe(batch_size=10).epochs_of(100) == 30
     assert Recipe(epochs=7).epochs_of(1) == 7
 

@@ -36,7 +36,7 @@ class Recipe:
     batch_size : int
     learning_rate, clip_norm, warmup : float
     epochs : int, optional
-        By default 3, or more for a few texts.
+        By default 4, or more for a few texts.
     seed : int
         Same seed, same bits.
 
@@ -57,7 +57,7 @@ class Recipe:
     """
 
     vocabulary: int = 20_000
-    length: int = 400
+    length: int = 600
     embedding_size: int = 64
     hidden_size: int = 64
     dropout: float = 0.5
@@ -96,4 +96,4 @@ class Recipe:
 
     def epochs_of(self, texts: int) -> int:
         """Epochs of a training on so many texts."""
-        return self.epochs or max(3, -(-LEAST_STEPS // -(-texts // self.batch_size)))
+        return self.epochs or max(4, -(-LEAST_STEPS // -(-texts // self.batch_size)))

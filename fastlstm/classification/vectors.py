@@ -40,7 +40,8 @@ def word_vectors(texts: Sequence[Array], tokens: int, size: int, seed: int = 0) 
     Returns
     -------
     (tokens, size) float32
-        Scaled to a standard deviation of 0.1; zeros (but for rounding) for tokens that do not come, and for directions beyond the matrix's.
+        Scaled to a standard deviation of 0.1; zeros, but for rounding, for tokens that do not come, and for directions
+        that the matrix does not have.
 
     Examples
     --------

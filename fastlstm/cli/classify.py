@@ -62,7 +62,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     add("--hidden", type=count, default=default.hidden_size, metavar="N", help="LSTM units (default: %(default)s)")
     add("--dropout", type=float, default=default.dropout, metavar="RATE", help="from 0 to 1 (default: %(default)s)")
     add("--lr", type=float, default=default.learning_rate, metavar="RATE", help="learning rate (default: %(default)s)")
-    add("--epochs", type=count, metavar="N", help="passes over the texts (default: 3, more if there are few)")
+    add("--epochs", type=count, metavar="N", help="passes over the texts (default: 4, more if there are few)")
 
 
 def add_predict(parser: argparse.ArgumentParser) -> None:
