@@ -242,7 +242,7 @@ def picture(explained: dict[str, Any], path: Path) -> None:
         explained["words"],
         explained["effects"],
         title=f"{explained['class']}, {percent(explained['probability'])}: what each word says for it",
-        label="what the logarithm of the odds loses without the word",
+        label="log-odds lost without the word",
         signed=True,
     )
     plot.save_figure(figure, path)

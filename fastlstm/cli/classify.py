@@ -148,7 +148,7 @@ def explain(classifier: Classifier, texts: list[str], folder: Path) -> None:
             words,
             effects,
             title=f"{name}, {probability:.1%}: what each word says for it",
-            label="what the logarithm of the odds loses without the word",
+            label="log-odds lost without the word",
             signed=True,
         )
         paths.append(folder / f"words-{k}.png")
