@@ -56,7 +56,7 @@ def main(argv: list[str]) -> int:
     result |= {"machine": machine.describe(), "threads": options.threads, "reviews": options.reviews}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        result["reading"] = prepare(options, folder)
+        result["reading"] = result.get("reading", {}) | prepare(options, folder)
         for part in options.parts:
             result[part] = MEASURE[part](options, folder)
             if options.json:

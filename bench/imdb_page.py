@@ -72,7 +72,7 @@ $textbook
 $verdict
 
 The last line is fastlstm as it is meant to be used: told the reviews' lengths, it reads no padding, and batches hold
-reviews of similar lengths.
+reviews of similar lengths. Reading the archive took $archive, numbering its words $numbering; neither is in these times.
 
 ## A better net, and the honest baseline
 
@@ -127,6 +127,8 @@ def page(result: dict[str, Any]) -> str:
         machine="\n".join(f"- {name}: {text}" for name, text in result["machine"].items()),
         seeds=len(result["textbook"]["ours"]),
         textbook=textbook_table(result["textbook"]),
+        archive=seconds(result["reading"]["archive"]),
+        numbering=seconds(result["reading"]["textbook"]),
         verdict=verdict(result["textbook"]),
         bag=f"up to {bag['ngrams']} words, C = {bag['strength']:g}, {bag['features']:,} features",
         recipe=recipe_text(nets[0]["parameters"]),
@@ -210,9 +212,10 @@ def recipe_text(parameters: int) -> str:
     recipe = Recipe()
     return (
         f"the {recipe.vocabulary:,} most frequent words, the last {recipe.length} of each review, vectors of "
-        f"{recipe.embedding_size} numbers, {recipe.hidden_size} LSTM units in each direction, of each unit the "
-        f"largest output over all words, dropout of {recipe.dropout} before and after, {recipe.epochs_of(25_000)} "
-        f"epochs; {parameters:,} parameters."
+        f"{recipe.embedding_size} numbers that begin where the words beside each word put them, "
+        f"{recipe.hidden_size} LSTM units in each direction, of each unit the largest output over all words, "
+        f"{percent(recipe.word_dropout)} of the words unknown in each epoch, dropout of {recipe.dropout} before and after, "
+        f"{recipe.epochs_of(25_000)} epochs; {parameters:,} parameters."
     )
 
 

@@ -109,6 +109,7 @@ def test_the_page_says_what_was_measured(bench, tmp_path):
     result = {
         "machine": {"processor": "a processor"},
         "threads": 2,
+        "reading": {"archive": 4.25, "textbook": 9.0},
         "textbook": {"ours": [net(0.86, 40.0), net(0.87, 41.0)], "keras": [net(0.862, 100.0), net(0.868, 90.0)]},
         "words": {**better(0.9), "ngrams": 2, "strength": 10.0, "features": 370_015},
         "better": {
@@ -126,6 +127,7 @@ def test_the_page_says_what_was_measured(bench, tmp_path):
     assert bench.page.main([str(figures), "--folder", str(tmp_path)]) == 0
     page = (tmp_path / "classification.md").read_text(encoding="utf-8")
     assert "| fastlstm | 86.5 ± 0.7 % | 40.0 s | 0.500, 0.400 |" in page
+    assert "Reading the archive took 4.2 s, numbering its words 9.0 s" in page
     assert "fastlstm takes 0.44 of Keras' time over the same batches." in page
     assert "The mean of the nets is ahead of the bag of words, by 0.9 points." in page
     assert "| positive | 1,175 | 11,325 |" in page and "The bag of words wins" in page and "$" not in page
