@@ -106,7 +106,7 @@ class _Search:
     def __init__(self, blank: int, beam: int, score: Score | None) -> None:
         self._blank, self._beam, self._score = blank, beam, score
         self._prefixes: list[tuple[int, ...]] = [()]
-        self._parents = [-1]
+        self._parents, self._last = [-1], [blank]
         self._children: dict[tuple[int, int], int] = {}
         self._rows: dict[int, Array] = {}
 
@@ -123,7 +123,7 @@ class _Search:
     def _step(self, nodes: list[int], idle: Array, busy: Array, p: Array) -> tuple[list[int], Array, Array]:
         count, classes = len(nodes), len(p)
         total = np.logaddexp(idle, busy)
-        last = np.array([self._prefixes[node][-1] if node else self._blank for node in nodes])
+        last = np.array([self._last[node] for node in nodes])
         longer = total[:, None] + p
         longer[np.arange(count), last] = idle + p[last]  # a label again wants a blank between
         longer[:, self._blank] = -np.inf
@@ -131,11 +131,10 @@ class _Search:
             longer += [self._row(node, classes) for node in nodes]
         again = np.where(last == self._blank, -np.inf, busy + p[last])
         place = {node: k for k, node in enumerate(nodes)}
-        for k, node in enumerate(nodes):  # a prefix that comes from its parent as well
-            parent = place.get(self._parents[node])
-            if parent is not None:
-                again[k] = np.logaddexp(again[k], longer[parent, last[k]])
-                longer[parent, last[k]] = -np.inf
+        parents = np.array([place.get(self._parents[node], -1) for node in nodes])
+        both = np.flatnonzero(parents >= 0)  # prefixes that come from their parents as well
+        again[both] = np.logaddexp(again[both], longer[parents[both], last[both]])
+        longer[parents[both], last[both]] = -np.inf
         still = total + p[self._blank]
         every = np.concatenate((np.logaddexp(still, again), longer.reshape(-1)))
         chosen = np.arange(len(every))
@@ -143,10 +142,12 @@ class _Search:
             chosen = np.argpartition(-every, self._beam - 1)[: self._beam]
         chosen = chosen[every[chosen] > -np.inf]
         old, new = chosen[chosen < count], chosen[chosen >= count] - count
-        grown = [self._child(nodes[k // classes], int(k % classes)) for k in new]
-        kept = [nodes[k] for k in old]
-        never = np.full(len(new), -np.inf)
-        return kept + grown, np.append(still[old], never), np.append(again[old], longer.reshape(-1)[new])
+        kept = [nodes[k] for k in old.tolist()]
+        grown = [self._child(nodes[k // classes], k % classes) for k in new.tolist()]
+        idle, busy = np.full((2, len(chosen)), -np.inf)
+        idle[: len(old)] = still[old]
+        busy[: len(old)], busy[len(old) :] = again[old], every[new + count]
+        return kept + grown, idle, busy
 
     def _child(self, node: int, label: int) -> int:
         """The prefix that is one label longer: the same number whenever it comes."""
@@ -154,6 +155,7 @@ class _Search:
         if child == len(self._prefixes):
             self._prefixes.append((*self._prefixes[node], label))
             self._parents.append(node)
+            self._last.append(label)
         return child
 
     def _row(self, node: int, classes: int) -> Array:

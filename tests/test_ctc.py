@@ -221,6 +221,7 @@ def test_the_kernel_refuses_what_does_not_fit():
             kernel(**{name: np.ones(shape, np.intp if name == "target" else float)})
     with pytest.raises(ValueError, match="target 4 in row 1 is outside 0 to 3"):
         kernel(target=np.array([[1], [4]]))
+    assert np.isfinite(kernel(target=np.array([[1], [4]]), weight=np.array([[1.0] * 3, [0.0] * 3])))
 
 
 def problem(n=24, t=12, seed=0):

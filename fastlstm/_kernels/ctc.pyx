@@ -39,7 +39,7 @@ def ctc(
     ):
         raise ValueError("ctc: sizes do not agree")
     for n in range(p.N):
-        for s in range(p.S):
+        for s in range(p.S if weight[n, 0] != 0 else 0):
             if target[n, s] >= p.C:
                 raise ValueError(f"target {target[n, s]} in row {n} is outside 0 to {p.C - 1}")
     p.pred, p.weight, p.dpred = &pred[0, 0, 0], &weight[0, 0], &dpred[0, 0, 0]

@@ -83,7 +83,7 @@ class CTC(Loss):
             raise ValueError(f"ctc: expected scores at every step of sequences, (N, T, C), got {describe(shape)}")
         if not 0 <= blank < shape[2]:
             raise ValueError(f"blank: expected 0 to {shape[2] - 1}, the classes, got {blank}")
-        if not seen[:, 0].any():
+        if seen.any() and not seen[:, 0].any():
             raise ValueError("weight: expected at least one sequence whose first step has one above 0, got none")
         array = _check.as_numbers(target, name, "iu", "whole numbers")
         if array.ndim != 2 or len(array) != shape[0]:
