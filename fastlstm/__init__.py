@@ -24,6 +24,7 @@ from fastlstm.layers import Layer as Layer
 from fastlstm.layers import LayerNorm as LayerNorm
 from fastlstm.layers import MaxPool as MaxPool
 from fastlstm.layers import MeanPool as MeanPool
+from fastlstm.layers import SimpleRNN as SimpleRNN
 from fastlstm.layers import TiedDense as TiedDense
 from fastlstm.losses import ctc as ctc
 from fastlstm.losses import focal as focal

@@ -34,6 +34,11 @@ def orthogonal(rng: np.random.Generator, shape: tuple[int, ...], blocks: int = 1
     return np.asarray(q.reshape(shape))
 
 
+def identity(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Ones on the diagonal (Le et al. 2015)."""
+    return np.eye(shape[0], shape[1])
+
+
 def gate_bias(rng: np.random.Generator, shape: tuple[int, ...], forget_bias: float = 1.0) -> NDArray[np.float64]:
     """Zeros, but forget_bias for the forget gate, so that a new LSTM remembers (Jozefowicz et al. 2015)."""
     bias = np.zeros(shape)

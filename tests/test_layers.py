@@ -15,6 +15,10 @@ def tied(**options):
 
 EXAMPLES = {
     "LSTM": [lambda: fl.LSTM(3, 4), lambda: fl.LSTM(3, 2, num_layers=2, bidirectional=True, dropout=0.3)],
+    "SimpleRNN": [
+        lambda: fl.SimpleRNN(3, 4),
+        lambda: fl.SimpleRNN(3, 2, num_layers=2, bidirectional=True, dropout=0.3),
+    ],
     "Dense": [lambda: fl.Dense(3, 5), lambda: fl.Dense(3, 1, bias=False)],
     "Embedding": [lambda: fl.Embedding(7, 4)],
     "Dropout": [lambda: fl.Dropout(0.4), lambda: fl.Dropout(0.0)],

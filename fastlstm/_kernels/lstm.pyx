@@ -94,6 +94,26 @@ cdef check_alive(const Py_ssize_t[::1] alive, Py_ssize_t S, Py_ssize_t N):
         raise ValueError(f"alive adds up to {total} rows, but there are {S}")
 
 
+# dw_hh (G, H) += sum over all steps of gates[t]ᵀ·h[t - 1]; gates (S, G), h (N + S, H).
+# One product over each run of steps whose rows of h lie as far apart as their rows of gates; a batch of equal lengths
+# is a single run.
+cdef int add_recurrent_gradient(
+    real* dw_hh, Py_ssize_t G, const real* gates, const real* h, Py_ssize_t H, const Py_ssize_t[::1] alive
+) except -1 nogil:
+    cdef Py_ssize_t t = 0, start = 0, before = 0, T = alive.shape[0], row, rows
+    while t < T:
+        row, rows = before, alive[t]
+        before += alive[t - 1] if t else alive[0]
+        while t + 1 < T and (t == 0 or alive[t - 1] == alive[t]):
+            t += 1
+            rows += alive[t]
+            before += alive[t - 1]
+        gemm(TRANS, NO_TRANS, G, H, rows, gates + start * G, G, h + row * H, H, <real>1, dw_hh, H)
+        start += rows
+        t += 1
+    return 0
+
+
 def forward(
     real[:, ::1] h, real[:, ::1] c, real[:, ::1] gates,
     const real[:, ::1] x, const real[:, ::1] w_ih, const real[:, ::1] w_hh, const real[::1] bias,
@@ -167,7 +187,7 @@ def backward(
     ):
         raise ValueError("lstm.backward: sizes do not agree")
     check_alive(alive, S, N)
-    cdef Py_ssize_t t, r, m, end = S, start, before, row, rows
+    cdef Py_ssize_t t, r, m, end = S, start, before
     with nogil:
         for t in range(T - 1, -1, -1):
             m = alive[t]
@@ -181,21 +201,7 @@ def backward(
             gemm(NO_TRANS, NO_TRANS, m, H, 4 * H, &gates[start, 0], 4 * H, &w_hh[0, 0], H, <real>0, &dh[0, 0], H)
             end = start
         gemm(TRANS, NO_TRANS, 4 * H, I, S, &gates[0, 0], 4 * H, &x[0, 0], I, <real>1, &dw_ih[0, 0], I)
-        # dw_hh: one product over each run of steps whose rows of h lie as far apart as their rows of gates; a batch of
-        # equal lengths is a single run
-        t, start, before = 0, 0, 0
-        while t < T:
-            row, rows = before, alive[t]
-            before += alive[t - 1] if t else N
-            while t + 1 < T and (t == 0 or alive[t - 1] == alive[t]):
-                t += 1
-                rows += alive[t]
-                before += alive[t - 1]
-            gemm(
-                TRANS, NO_TRANS, 4 * H, H, rows, &gates[start, 0], 4 * H, &h[row, 0], H, <real>1, &dw_hh[0, 0], H
-            )
-            start += rows
-            t += 1
+        add_recurrent_gradient(&dw_hh[0, 0], 4 * H, &gates[0, 0], &h[0, 0], H, alive)
         if dbias.shape[0]:
             add_column_sums(S, 4 * H, &gates[0, 0], 4 * H, &dbias[0])
         if dx.shape[0]:

@@ -12,4 +12,5 @@ from fastlstm.layers.norm import BatchNorm as BatchNorm
 from fastlstm.layers.norm import LayerNorm as LayerNorm
 from fastlstm.layers.pooling import MaxPool as MaxPool
 from fastlstm.layers.pooling import MeanPool as MeanPool
+from fastlstm.layers.simple_rnn import SimpleRNN as SimpleRNN
 from fastlstm.layers.tied import TiedDense as TiedDense

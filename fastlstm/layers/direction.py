@@ -7,10 +7,12 @@ import numpy as np
 from fastlstm._kernels import lstm as kernel
 from fastlstm._kernels import rows
 from fastlstm.layers.base import Array
-from fastlstm.layers.inference import State
 from fastlstm.layers.packing import Packing
 from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace
+
+Parts = tuple[Array, ...]
+"""One array for each part of a state: h and c of an LSTM."""
 
 GATE_BUFFER = 1 << 18
 """Bytes of projected inputs held at a time in inference: they should stay in a core's L2 cache."""
@@ -29,7 +31,7 @@ class Direction:
         self.parameters = (self._w_ih, self._w_hh, self._bias)
 
     def forward(
-        self, x: Array, start: State | None, end: State, packing: Packing, tape: Workspace, *, training: bool
+        self, x: Array, start: Parts | None, end: Parts, packing: Packing, tape: Workspace, *, training: bool
     ) -> Array:
         """Outputs (S, H) for x (S, I), both in the order of the packing; writes the final h, c (N, H) into `end`."""
         n, size, hidden, dtype = packing.n, packing.size, self._hidden, x.dtype
@@ -48,7 +50,7 @@ class Direction:
         return self._turned(h[n:], packing, tape, "y")
 
     def backward(
-        self, dy: Array, end: State | None, start: State, packing: Packing, tape: Workspace, *, wanted: bool
+        self, dy: Array, end: Parts | None, start: Parts, packing: Packing, tape: Workspace, *, wanted: bool
     ) -> Array:
         """Gradient of x (no rows unless wanted) from those of the outputs and of the final state, `end`.
 
@@ -56,11 +58,7 @@ class Direction:
         """
         n, size, hidden, dtype = packing.n, packing.size, self._hidden, dy.dtype
         x = tape.notes["x"]
-        dy = self._turned(dy, packing, tape, "dy")
-        if not dy.flags.c_contiguous:
-            dense = tape.array("dy", dy.shape, dtype)
-            dense[...] = dy
-            dy = dense
+        dy = self._dense(self._turned(dy, packing, tape, "dy"), tape)
         h, c = (tape.array(name, (n + size, hidden), dtype) for name in ("h", "c"))
         dh, dc = (tape.array(name, (n, hidden), dtype) for name in ("dh", "dc"))
         for running, part in ((dh, 0), (dc, 1)):
@@ -75,6 +73,15 @@ class Direction:
         packing.unpack_batch(dh, start[0])
         packing.unpack_batch(dc, start[1])
         return self._turned(dx, packing, tape, "turned_dx") if wanted else dx
+
+    @staticmethod
+    def _dense(dy: Array, tape: Workspace) -> Array:
+        """dy, which may be columns of a wider array, with its rows side by side."""
+        if dy.flags.c_contiguous:
+            return dy
+        dense = tape.array("dy", dy.shape, dy.dtype)
+        dense[...] = dy
+        return dense
 
     def _turned(self, x: Array, packing: Packing, tape: Workspace, name: str) -> Array:
         """Each sequence turned round within its length, for the reverse direction; x itself for the other."""

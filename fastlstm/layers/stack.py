@@ -1,6 +1,6 @@
 """All layers and directions of an LSTM in training: on packed weights, or on the plain path (there in inference, too).
 
-States are h and c, each (layers·D, N, H): layer 0, layer 0 reverse, layer 1, ...
+States are h and c, each (layers·D, N, H): layer 0, layer 0 reverse, layer 1, ... A simple network has h alone.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastlstm.layers.base import Array
-from fastlstm.layers.direction import Direction
+from fastlstm.layers.direction import Direction, Parts
 from fastlstm.layers.dropout import drop, drop_backward
 from fastlstm.layers.inference import State
 from fastlstm.layers.packing import Packing
@@ -19,6 +19,11 @@ from fastlstm.workspace import Workspace
 def at(state: State | None, place: int) -> State | None:
     """The state of one direction, (N, H)."""
     return None if state is None else (state[0][place], state[1][place])
+
+
+def parts(state: Parts | None, place: int) -> Parts | None:
+    """`at` for a state of any number of parts."""
+    return None if state is None else tuple(part[place] for part in state)
 
 
 class TrainedStack:
@@ -75,7 +80,7 @@ class PlainStack:
         self._width = len(layers[0]) * hidden
 
     def forward(
-        self, x: Array, state: State | None, final: State, packing: Packing, tape: Workspace, *, training: bool
+        self, x: Array, state: Parts | None, final: Parts, packing: Packing, tape: Workspace, *, training: bool
     ) -> Array:
         """y (N, T, D·H) for x (N, T, I); `final` is written."""
         packed = packing.pack(x, tape.array("x", (packing.size, self._inputs), x.dtype))
@@ -85,8 +90,8 @@ class PlainStack:
             outputs = []
             for d, direction in enumerate(directions):
                 place, part = k * len(directions) + d, tape.child(direction.suffix)
-                end = final[0][place], final[1][place]
-                outputs.append(direction.forward(packed, at(state, place), end, packing, part, training=training))
+                end = tuple(array[place] for array in final)
+                outputs.append(direction.forward(packed, parts(state, place), end, packing, part, training=training))
             packed = outputs[0]
             if len(outputs) == 2:
                 both = tape.array(f"y_l{k}", (packing.size, self._width), x.dtype)
@@ -94,7 +99,7 @@ class PlainStack:
         return packing.unpack(packed, tape.array("y", (packing.n, packing.t, self._width), x.dtype))
 
     def backward(
-        self, dy: Array, dstate: State | None, initial: State, packing: Packing, tape: Workspace, *, wanted: bool
+        self, dy: Array, dstate: Parts | None, initial: Parts, packing: Packing, tape: Workspace, *, wanted: bool
     ) -> Array | None:
         """The gradient of x, if wanted, and into `initial` those of the initial state."""
         packed = packing.pack(dy, tape.array("dy", (packing.size, self._width), dy.dtype))
@@ -102,9 +107,9 @@ class PlainStack:
             inputs = []
             for d, direction in enumerate(directions):
                 place = k * len(directions) + d
-                start, part = (initial[0][place], initial[1][place]), tape.child(direction.suffix)
+                start, part = tuple(array[place] for array in initial), tape.child(direction.suffix)
                 own = packed[:, d * self._hidden : (d + 1) * self._hidden]
-                end = at(dstate, place)
+                end = parts(dstate, place)
                 inputs.append(direction.backward(own, end, start, packing, part, wanted=k > 0 or wanted))
             packed = inputs[0]
             if len(inputs) == 2:
