@@ -6,6 +6,7 @@ from fastlstm.layers.decoder import Decoder as Decoder
 from fastlstm.layers.dense import Dense as Dense
 from fastlstm.layers.dropout import Dropout as Dropout
 from fastlstm.layers.embedding import Embedding as Embedding
+from fastlstm.layers.gates import Gates as Gates
 from fastlstm.layers.last import Last as Last
 from fastlstm.layers.lstm import LSTM as LSTM
 from fastlstm.layers.norm import BatchNorm as BatchNorm

@@ -27,15 +27,15 @@ class Direction:
         self._w_ih = parameters["weight_ih" + suffix]
         self._w_hh = parameters["weight_hh" + suffix]
         self._bias = parameters.get("bias" + suffix)
-        self._hidden = self._w_hh.shape[1]
+        self.hidden = self._w_hh.shape[1]
         self.parameters = (self._w_ih, self._w_hh, self._bias)
 
     def forward(
         self, x: Array, start: Parts | None, end: Parts, packing: Packing, tape: Workspace, *, training: bool
     ) -> Array:
         """Outputs (S, H) for x (S, I), both in the order of the packing; writes the final h, c (N, H) into `end`."""
-        n, size, hidden, dtype = packing.n, packing.size, self._hidden, x.dtype
-        x = self._turned(x, packing, tape, "x")
+        n, size, hidden, dtype = packing.n, packing.size, self.hidden, x.dtype
+        x = self.turned(x, packing, tape, "x")
         h = tape.array("h", (n + size, hidden), dtype)
         c = tape.array("c", (n + size if training else n, hidden), dtype)
         held = size if training else max(n, GATE_BUFFER // (4 * hidden * dtype.itemsize))
@@ -47,7 +47,7 @@ class Direction:
         tape.notes["x"] = x
         packing.unpack_batch(h[n + packing.ends], end[0])
         packing.unpack_batch(c[n + packing.ends] if training else c, end[1])
-        return self._turned(h[n:], packing, tape, "y")
+        return self.turned(h[n:], packing, tape, "y")
 
     def backward(
         self, dy: Array, end: Parts | None, start: Parts, packing: Packing, tape: Workspace, *, wanted: bool
@@ -56,9 +56,9 @@ class Direction:
 
         Adds to the parameters' gradients and writes those of the initial state into `start`.
         """
-        n, size, hidden, dtype = packing.n, packing.size, self._hidden, dy.dtype
+        n, size, hidden, dtype = packing.n, packing.size, self.hidden, dy.dtype
         x = tape.notes["x"]
-        dy = self._dense(self._turned(dy, packing, tape, "dy"), tape)
+        dy = self.dense(self.turned(dy, packing, tape, "dy"), tape)
         h, c = (tape.array(name, (n + size, hidden), dtype) for name in ("h", "c"))
         dh, dc = (tape.array(name, (n, hidden), dtype) for name in ("dh", "dc"))
         for running, part in ((dh, 0), (dc, 1)):
@@ -72,10 +72,10 @@ class Direction:
         )
         packing.unpack_batch(dh, start[0])
         packing.unpack_batch(dc, start[1])
-        return self._turned(dx, packing, tape, "turned_dx") if wanted else dx
+        return self.turned(dx, packing, tape, "turned_dx") if wanted else dx
 
     @staticmethod
-    def _dense(dy: Array, tape: Workspace) -> Array:
+    def dense(dy: Array, tape: Workspace) -> Array:
         """dy, which may be columns of a wider array, with its rows side by side."""
         if dy.flags.c_contiguous:
             return dy
@@ -83,7 +83,7 @@ class Direction:
         dense[...] = dy
         return dense
 
-    def _turned(self, x: Array, packing: Packing, tape: Workspace, name: str) -> Array:
+    def turned(self, x: Array, packing: Packing, tape: Workspace, name: str) -> Array:
         """Each sequence turned round within its length, for the reverse direction; x itself for the other."""
         if not self.reverse:
             return x

@@ -13,6 +13,7 @@ from fastlstm._kernels import cpu
 from fastlstm._kernels.program import Stage
 from fastlstm.layers.base import Array, Index, Layer, check_features
 from fastlstm.layers.direction import Direction
+from fastlstm.layers.gates import Gates, read_gates
 from fastlstm.layers.inference import PackedDirection, PackedStack, State
 from fastlstm.layers.packing import Packing
 from fastlstm.layers.stack import PlainStack, TrainedStack
@@ -107,6 +108,7 @@ class LSTM(Layer):
         self._packed = PackedStack(packed, self.hidden_size)
         self._trained = TrainedStack(trained, self.input_size, self.hidden_size, self.dropout)
         self._plain = PlainStack(stack, self.input_size, self.hidden_size, self.dropout)
+        self._watched = PlainStack(stack, self.input_size, self.hidden_size, 0.0)
 
     def output_shape(self, shape: Shape) -> Shape:
         if len(shape) != 3:
@@ -139,6 +141,48 @@ class LSTM(Layer):
             training=False,
             lengths=_check.lengths_of(lengths, *x.shape[:2]),
         )
+
+    def gates(self, x: Any, state: Any = None, lengths: Any = None, *, layer: int = 0, reverse: bool = False) -> Gates:
+        """Gates, candidate and state of one layer at every step of a pass in inference.
+
+        Parameters
+        ----------
+        x, state, lengths
+            As in a call.
+        layer : int, default 0
+            Counted from the input; -1 is the top one.
+        reverse : bool, default False
+            Whether those of the direction that walks from the end; step t is still that of x[:, t].
+
+        Returns
+        -------
+        Gates
+            Arrays (N, T, H): ``input``, ``forget``, ``candidate``, ``output``, ``cell``, ``hidden``. They are computed
+            on the plain path, so that the last bits may differ from those of a call.
+
+        Examples
+        --------
+        >>> import fastlstm as fl, numpy as np
+        >>> gates = fl.LSTM(3, 4, seed=0).gates(np.ones((2, 5, 3)))
+        >>> gates.forget.shape, bool((gates.forget > 0.5).all())
+        ((2, 5, 4), True)
+        >>> kept = gates.forget[:, 1:] * gates.cell[:, :-1]
+        >>> np.allclose(gates.cell[:, 1:], kept + gates.input[:, 1:] * gates.candidate[:, 1:])
+        True
+        """
+        if not isinstance(layer, int | np.integer) or isinstance(layer, bool):
+            raise TypeError(f"layer: expected a whole number, got {layer!r}")
+        if not -self.num_layers <= layer < self.num_layers:
+            raise ValueError(f"layer: expected {-self.num_layers} to {self.num_layers - 1}, got {layer}")
+        if _check.flag(reverse, "reverse") and not self.bidirectional:
+            raise ValueError("reverse: expected False for an LSTM of one direction, got True")
+        x = self.as_input(x)
+        n, t, _ = x.shape
+        packing, tape = Packing(n, t, _check.lengths_of(lengths, n, t)), Workspace(0)
+        final = self._states("final", n, tape, x.dtype)
+        self._watched.forward(x, self.as_state(state, n), final, packing, tape, training=True)
+        direction = self._watched.layers[layer][int(reverse)]
+        return read_gates(direction, packing, tape.child(direction.suffix))
 
     def as_state(self, state: Any, n: int) -> State | None:
         """(h, c), checked and converted."""

@@ -211,21 +211,21 @@ class SimpleDirection(Direction):
     def forward(
         self, x: Array, start: Parts | None, end: Parts, packing: Packing, tape: Workspace, *, training: bool
     ) -> Array:
-        n, size, hidden = packing.n, packing.size, self._hidden
-        x = tape.notes["x"] = self._turned(x, packing, tape, "x")
+        n, size, hidden = packing.n, packing.size, self.hidden
+        x = tape.notes["x"] = self.turned(x, packing, tape, "x")
         h = tape.array("h", (n + size, hidden), x.dtype)
         h[:n] = 0 if start is None else packing.pack_batch(start[0])
         bias = np.zeros(hidden, x.dtype) if self._bias is None else self._bias.value
         kernel.forward(h, x, self._w_ih.value, self._w_hh.value, bias, packing.alive, self._relu)
         packing.unpack_batch(h[n + packing.ends], end[0])
-        return self._turned(h[n:], packing, tape, "y")
+        return self.turned(h[n:], packing, tape, "y")
 
     def backward(
         self, dy: Array, end: Parts | None, start: Parts, packing: Packing, tape: Workspace, *, wanted: bool
     ) -> Array:
-        n, size, hidden, dtype = packing.n, packing.size, self._hidden, dy.dtype
+        n, size, hidden, dtype = packing.n, packing.size, self.hidden, dy.dtype
         x = tape.notes["x"]
-        dy = self._dense(self._turned(dy, packing, tape, "dy"), tape)
+        dy = self.dense(self.turned(dy, packing, tape, "dy"), tape)
         h = tape.array("h", (n + size, hidden), dtype)
         dh = tape.array("dh", (n, hidden), dtype)
         dh[...] = 0 if end is None else packing.pack_batch(end[0])
@@ -237,4 +237,4 @@ class SimpleDirection(Direction):
             *(self._w_ih.value, self._w_hh.value, packing.alive, self._relu),
         )
         packing.unpack_batch(dh, start[0])
-        return self._turned(dx, packing, tape, "turned_dx") if wanted else dx
+        return self.turned(dx, packing, tape, "turned_dx") if wanted else dx

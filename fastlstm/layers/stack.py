@@ -76,7 +76,7 @@ class PlainStack:
     """On the plain path: batches are copied into the order of the packing, and back."""
 
     def __init__(self, layers: list[list[Direction]], inputs: int, hidden: int, dropout: float) -> None:
-        self._layers, self._inputs, self._hidden, self._dropout = layers, inputs, hidden, dropout
+        self.layers, self._inputs, self._hidden, self._dropout = layers, inputs, hidden, dropout
         self._width = len(layers[0]) * hidden
 
     def forward(
@@ -84,7 +84,7 @@ class PlainStack:
     ) -> Array:
         """y (N, T, D·H) for x (N, T, I); `final` is written."""
         packed = packing.pack(x, tape.array("x", (packing.size, self._inputs), x.dtype))
-        for k, directions in enumerate(self._layers):
+        for k, directions in enumerate(self.layers):
             if k and training and self._dropout:
                 packed = drop(packed, self._dropout, tape, directions[0].suffix)
             outputs = []
@@ -103,7 +103,7 @@ class PlainStack:
     ) -> Array | None:
         """The gradient of x, if wanted, and into `initial` those of the initial state."""
         packed = packing.pack(dy, tape.array("dy", (packing.size, self._width), dy.dtype))
-        for k, directions in reversed(list(enumerate(self._layers))):
+        for k, directions in reversed(list(enumerate(self.layers))):
             inputs = []
             for d, direction in enumerate(directions):
                 place = k * len(directions) + d

@@ -1,0 +1,113 @@
+"""Pictures of what a network can remember: how far gradients reach, and how it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastlstm import _check
+from fastlstm.plot.figure import finish, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLORS = ("#c8382c", "#1f6fb2", "#7fb2dd", "#b58a2f", "#8a8f98", "#5b8c5a")
+FLOOR = 1e-12
+"""Smallest share that is drawn: below it a gradient is lost among float32's roundings, and zero has no logarithm."""
+
+
+def gradient_distance_figure(
+    norms: Mapping[str, Mapping[str, ArrayLike]], *, title: str = "", label: str = "norm of the gradient, last step = 1"
+) -> Figure:
+    """Norm of the gradient of a loss at the last step by the state at each step before, over the distance in time.
+
+    Parameters
+    ----------
+    norms : dict of dict of (T,)
+        A panel for each key, say "before training", and in it a line for each network: norms in the order of distance,
+        from the last step back. Each is divided by its first.
+    title, label : str
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> figure = gradient_distance_figure({"before": {"network": 0.9 ** np.arange(100)}})
+    >>> figure.axes[0].get_yscale()
+    'log'
+    """
+    figure = new_figure()
+    names = list(dict.fromkeys(name for panel in norms.values() for name in panel))
+    panels = figure.subplots(1, len(norms), sharey=True, squeeze=False)[0]
+    lowest = 1.0
+    for axes, (when, lines) in zip(panels, norms.items(), strict=True):
+        for name, values in lines.items():
+            array = np.asarray(values, float)
+            shares = np.maximum(array / array[0], FLOOR)
+            lowest = min(lowest, float(shares.min()))
+            color = COLORS[names.index(name) % len(COLORS)]
+            axes.semilogy(np.arange(len(shares)), shares, color=color, lw=1.8, label=name)
+        finish(axes, when, label if axes is panels[0] else "", "steps before the last")
+        axes.get_legend().remove()
+    panels[0].set_ylim(bottom=max(lowest, FLOOR) / 3)
+    handles = {text: line for axes in panels for line, text in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), frameon=False, fontsize=11
+    )
+    if title:
+        figure.suptitle(title, fontsize=14, x=0.01, ha="left")
+    return figure
+
+
+def learning_figure(
+    curves: Mapping[str, Mapping[str, ArrayLike]],
+    *,
+    every: int = 1,
+    chance: Mapping[str, float] | None = None,
+    title: str = "",
+    label: str = "loss",
+) -> Figure:
+    """Losses over the steps of training, a panel for each task and a line for each network.
+
+    Parameters
+    ----------
+    curves : dict of dict of (M,)
+        By task and network: the mean loss of each `every` steps.
+    every : int, default 1
+    chance : dict of float, optional
+        By task: what comes without any memory, drawn as a dotted line.
+    title, label : str
+
+    Examples
+    --------
+    >>> figure = learning_figure({"adding": {"network": [0.2, 0.1, 0.01]}}, every=50, chance={"adding": 1 / 6})
+    >>> figure.axes[0].get_title(loc="left")
+    'adding'
+    """
+    every = _check.positive_int(every, "every")
+    figure = new_figure()
+    names = list(dict.fromkeys(name for panel in curves.values() for name in panel))
+    panels = figure.subplots(1, len(curves), squeeze=False)[0]
+    for axes, (task, lines) in zip(panels, curves.items(), strict=True):
+        for name, values in lines.items():
+            array = np.asarray(values, float)
+            color = COLORS[names.index(name) % len(COLORS)]
+            axes.semilogy(every * np.arange(1, len(array) + 1), array, color=color, lw=1.6, label=name)
+        if chance is not None and task in chance:
+            axes.axhline(chance[task], color="#22272e", lw=1, ls=":", label="without memory")
+        finish(axes, task, label if axes is panels[0] else "", "training step")
+        axes.get_legend().remove()
+    handles = {text: line for axes in panels for line, text in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), frameon=False, fontsize=11
+    )
+    if title:
+        figure.suptitle(title, fontsize=14, x=0.01, ha="left")
+    return figure
