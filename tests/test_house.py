@@ -51,7 +51,7 @@ MAY_IMPORT = {
     "seq2seq": {"_check", "batches", "history", "layers", "model", "resume", "train", "workspace"},
     "io": LEAVES | {"layers", "model", "io", "files"},
 }
-ON_TOP = {"__init__", "__main__", "forecasting", "text", "classification", "plot", "cli"}
+ON_TOP = {"__init__", "__main__", "forecasting", "text", "classification", "speech", "plot", "cli"}
 """What sits on top may import anything below it, and nothing below imports it."""
 
 

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 
 from fastlstm._version import __version__
-from fastlstm.cli import classify, forecast, text
+from fastlstm.cli import classify, forecast, speech, text
 
-APPLICATIONS = (forecast, text, classify)
+APPLICATIONS = (forecast, text, classify, speech)
 """Modules whose ``add`` gives the commands they know; a command sets ``run``, which returns the exit status."""
 
 EXAMPLES = """examples:
@@ -20,6 +20,8 @@ EXAMPLES = """examples:
   fastlstm text generate shakespeare --prompt "ROMEO:"
   fastlstm classify train reviews --output reviews-model
   fastlstm classify predict reviews-model "What a waste of two hours."
+  fastlstm speech train recordings
+  fastlstm speech call.wav
 """
 
 

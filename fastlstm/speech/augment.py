@@ -1,0 +1,82 @@
+"""Changing recordings a little while training, so that words are learned and not recordings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.signal import resample_poly
+
+from fastlstm import _check
+from fastlstm.speech.features import Frames
+from fastlstm.speech.wav import RATE, Signal
+
+TWENTIETHS = 20
+"""Speeds are whole numbers of them, so that a short filter will do."""
+
+
+@dataclass(frozen=True)
+class Augment:
+    """How much recordings are changed at most; each change is drawn for itself.
+
+    Parameters
+    ----------
+    speed : int, default 3
+        Twentieths by which a word is said faster or slower, its pitch with it (Ko et al. 2015, "Audio augmentation for
+        speech recognition").
+    shift : float, default 0.1
+        Seconds of silence before and after a word that stands alone.
+    gain : float, default 6
+        Decibels by which a word of a string is louder or quieter.
+    noise : float, default 0.02
+        Loudness of white noise beside the loudest sample; drawn evenly in decibels, down to a hundredth of it.
+    time_masks, band_masks : int
+        How many stretches of frames and of bands are blotted out (SpecAugment, Park et al. 2019).
+    time_width, band_width : int
+        How wide these are, in frames and in bands.
+    """
+
+    speed: int = 3
+    shift: float = 0.1
+    gain: float = 6.0
+    noise: float = 0.02
+    time_masks: int = 1
+    band_masks: int = 2
+    time_width: int = 10
+    band_width: int = 6
+
+    def __post_init__(self) -> None:
+        _check.number(self.speed, "speed", 0, TWENTIETHS - 1)
+        for name in ("shift", "gain", "noise", "time_masks", "band_masks", "time_width", "band_width"):
+            _check.number(getattr(self, name), name, 0)
+
+    def alone(self, signal: Signal, rng: np.random.Generator) -> Signal:
+        """A word that is to be classified: its speed, silence around it, noise."""
+        before, after = (int(seconds * RATE) for seconds in rng.uniform(0, self.shift, 2))
+        return self.noisy(np.pad(self._faster(signal, rng), (before, after)), rng)
+
+    def word(self, signal: Signal, rng: np.random.Generator) -> Signal:
+        """A word of a string: its speed and its loudness."""
+        return self._faster(signal, rng) * np.float32(10 ** (rng.uniform(-self.gain, self.gain) / 20))
+
+    def noisy(self, signal: Signal, rng: np.random.Generator) -> Signal:
+        """The signal in white noise."""
+        loudness = np.abs(signal).max() * self.noise * 10 ** (-2 * rng.random())
+        return signal + np.float32(loudness) * rng.standard_normal(len(signal), np.float32)
+
+    def masked(self, frames: Frames, rng: np.random.Generator) -> Frames:
+        """Features (frames, bands) with stretches of both at their mean; no mask takes more than a fifth."""
+        frames, mean = frames.copy(), frames.mean()
+        for view, masks, width in (
+            (frames, self.time_masks, self.time_width),
+            (frames.T, self.band_masks, self.band_width),
+        ):
+            for _ in range(int(rng.integers(masks + 1))):
+                wide = int(rng.integers(min(width, len(view) // 5) + 1))
+                start = int(rng.integers(len(view) - wide + 1))
+                view[start : start + wide] = mean
+        return frames
+
+    def _faster(self, signal: Signal, rng: np.random.Generator) -> Signal:
+        steps = TWENTIETHS + int(rng.integers(-self.speed, self.speed + 1))
+        return signal if steps == TWENTIETHS else np.asarray(resample_poly(signal, TWENTIETHS, steps), np.float32)

@@ -1,0 +1,54 @@
+"""Single words: one LSTM, pooled over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.layers import LSTM, Dense, Dropout, Layer, MeanPool
+from fastlstm.losses import Loss, softmax_cross_entropy
+from fastlstm.speech.recogniser import Recogniser, Version
+from fastlstm.speech.recordings import Recording
+from fastlstm.speech.wav import Signal
+
+
+class WordClassifier(Recogniser):
+    """Says which word a recording holds; options as in `Recogniser`.
+
+    The network is ``LSTM -> MeanPool -> Dropout -> Dense``, over log-mel features.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlstm.speech import Recording, WordClassifier
+    >>> t = np.arange(1600) / 8000
+    >>> high, low = (np.sin(2 * np.pi * hertz * t).astype("f4") for hertz in (1500, 300))
+    >>> classifier = WordClassifier(hidden_size=8, epochs=10, batch_size=2, learning_rate=0.02)
+    >>> history = classifier.fit([Recording(high, "high"), Recording(low, "low")] * 4)
+    >>> classifier.classify([low, high])
+    ['low', 'high']
+    """
+
+    kind: ClassVar[str] = "words"
+    loss: ClassVar[Loss] = softmax_cross_entropy
+
+    def layers(self) -> list[Layer]:
+        width = self.hidden_size * (1 + self.bidirectional)
+        lstm = LSTM(self.features.size, self.hidden_size, bidirectional=self.bidirectional)
+        return [lstm, MeanPool(), Dropout(self.dropout), Dense(width, self.outputs)]
+
+    def version(self, recordings: Sequence[Recording], rng: np.random.Generator) -> Version:
+        number = {word: k for k, word in enumerate(self.words)}
+        frames = [self.features.frames(self.augment.alone(one.signal, rng)) for one in recordings]
+        return frames, np.array([number[one.label] for one in recordings], np.intp)
+
+    def scores(self, signals: Sequence[Signal]) -> NDArray[Any]:
+        """Logits of all words for each signal, (N, words)."""
+        return np.concatenate([logits for logits, _ in self.predictions(signals)])
+
+    def classify(self, signals: Sequence[Signal]) -> list[str]:
+        """The word of each signal."""
+        return [self.words[k] for k in self.scores(signals).argmax(-1)]

@@ -1,0 +1,220 @@
+"""What all recognisers share: words, features, a network, how it is trained, and a file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm import _check
+from fastlstm.history import History
+from fastlstm.io import native
+from fastlstm.layers import Layer
+from fastlstm.losses import Loss
+from fastlstm.model import Model
+from fastlstm.optim import AdamW
+from fastlstm.schedules import Cosine
+from fastlstm.speech.augment import Augment
+from fastlstm.speech.features import Frames, LogMel, padded
+from fastlstm.speech.recordings import Recording
+from fastlstm.speech.wav import RATE, Signal
+from fastlstm.train import Trainer
+
+Version = tuple[list[Frames], NDArray[np.intp]]
+"""Features, not stacked yet, and targets of what is learned from in an epoch."""
+
+Batch = tuple[Frames, NDArray[np.intp], NDArray[np.intp]]
+"""Features (N, T, F), targets and lengths (N,)."""
+
+SHORTEST, LONGEST = 0.05, 10.0
+"""Seconds of a recording of one word."""
+
+TOGETHER = 32
+"""Signals that are recognised at once."""
+
+
+class Recogniser:
+    """Base of `WordClassifier` and `StringReader`.
+
+    Parameters
+    ----------
+    hidden_size : int, default 128
+    bidirectional : bool, default True
+    dropout : float
+        Rate, on the outputs of the LSTM.
+    epochs, batch_size : int
+    learning_rate : float
+        Of AdamW at its highest: it rises at first, and falls along a cosine.
+    features : LogMel
+    augment : Augment
+        How recordings are changed in training.
+    variants : int
+        How many times what is learned from is made anew; then the epochs take these in turn, with other masks.
+    seed : int
+        Same seed, same bits.
+    """
+
+    kind: ClassVar[str]
+    loss: ClassVar[Loss]
+
+    def __init__(
+        self,
+        *,
+        hidden_size: int = 128,
+        bidirectional: bool = True,
+        dropout: float = 0.2,
+        epochs: int = 20,
+        batch_size: int = 16,
+        learning_rate: float = 3e-3,
+        features: LogMel | None = None,
+        augment: Augment | None = None,
+        variants: int = 5,
+        seed: int = 0,
+    ) -> None:
+        self.hidden_size = _check.positive_int(hidden_size, "hidden_size")
+        self.bidirectional = _check.flag(bidirectional, "bidirectional")
+        self.dropout = _check.number(dropout, "dropout", 0, 1, open_high=True)
+        self.epochs = _check.positive_int(epochs, "epochs")
+        self.batch_size = _check.positive_int(batch_size, "batch_size")
+        self.learning_rate = _check.number(learning_rate, "learning_rate", 0)
+        self.variants = _check.positive_int(variants, "variants")
+        self.features = features or LogMel()
+        self.augment = augment or Augment()
+        self.seed = seed
+        self.words: list[str] = []
+        self._model: Model | None = None
+
+    @property
+    def model(self) -> Model:
+        """The network that `fit` left."""
+        if self._model is None:
+            raise RuntimeError("nothing has been learned yet: call fit first")
+        return self._model
+
+    @property
+    def outputs(self) -> int:
+        """Of the network: one for each word."""
+        return len(self.words)
+
+    def layers(self) -> list[Layer]:
+        """Of a new network for the words."""
+        raise NotImplementedError
+
+    def version(self, recordings: Sequence[Recording], rng: np.random.Generator) -> Version:
+        """What to learn from in an epoch, made from the recordings anew."""
+        raise NotImplementedError
+
+    def fit(self, recordings: Sequence[Recording], *, progress: bool | None = None) -> History:
+        """Learn from recordings of single words.
+
+        Parameters
+        ----------
+        recordings : Recordings
+            Of at least two words.
+        progress : bool, optional
+            Whether a bar is shown; None shows one on a terminal.
+
+        Raises
+        ------
+        ValueError
+            If there is nothing to learn from, or a recording is no word; the message says which.
+        """
+        check_recordings(recordings)
+        self.words = sorted({one.label for one in recordings})
+        self._model = Model(self.layers(), seed=self.seed)
+        versions: list[Version] = []
+
+        def batches(epoch: int) -> Iterator[Batch]:
+            if len(versions) < self.variants:
+                versions.append(self.version(recordings, np.random.default_rng([self.seed, len(versions)])))
+            chosen = versions[(epoch - 1) % len(versions)]
+            yield from self._batches(chosen, np.random.default_rng([self.seed, self.variants + epoch]))
+
+        trainer = Trainer(
+            self._model,
+            self.loss,
+            AdamW(lr=self.learning_rate, weight_decay=0.01),
+            clip_norm=1.0,
+            callbacks=[Cosine(warmup=0.05)],
+        )
+        count = -(-self.version_size(recordings) // self.batch_size)
+        return trainer.fit_batches(
+            batches, epochs=self.epochs, batches_per_epoch=count, seed=self.seed, progress=progress
+        )
+
+    def version_size(self, recordings: Sequence[Recording]) -> int:
+        """Sequences of a version."""
+        return len(recordings)
+
+    def _batches(self, version: Version, rng: np.random.Generator) -> Iterator[Batch]:
+        """An epoch: masked anew, sequences of about the same length together, in a random order."""
+        frames, targets = version
+        lengths = np.array([len(one) for one in frames])
+        order = np.argsort(lengths * rng.uniform(0.9, 1.1, len(lengths)))
+        starts = range(0, len(order), self.batch_size)
+        for start in rng.permutation(starts):
+            chosen = order[start : start + self.batch_size]
+            masked = (self.augment.masked(frames[k], rng) for k in chosen)
+            x, steps = padded([self.features.stacked(one) for one in masked])
+            yield x, targets[chosen], steps
+
+    def predictions(self, signals: Sequence[Signal]) -> Iterator[tuple[NDArray[Any], NDArray[np.intp]]]:
+        """The network's outputs for some signals at a time, and how many steps each has."""
+        for start in range(0, len(signals), TOGETHER):
+            x, lengths = padded([self.features(signal) for signal in signals[start : start + TOGETHER]])
+            yield self.model.predict(x, lengths=lengths), lengths
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network, the words and the features to one safetensors file."""
+        state = {"kind": self.kind, "words": self.words, "features": asdict(self.features)}
+        native.save(self.model, path, metadata={"speech": json.dumps(state)})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        FileNotFoundError
+        ValueError
+            If the file is damaged, or holds something else.
+        """
+        model, words = native.load(path), native.read_metadata(path)
+        try:
+            state = json.loads(words.get("speech", "{}"))
+            kind = state.get("kind")
+            if kind == cls.kind:
+                recogniser = cls(features=LogMel(**state["features"]))
+                recogniser.words = [str(word) for word in state["words"]]
+                _check.shape_of(np.empty((recogniser.outputs, recogniser.features.size)), "words", sizes(model))
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"{path}: damaged: {error!r}") from error
+        if kind != cls.kind:
+            raise ValueError(f"{path}: holds a model, but no {cls.__name__}")
+        recogniser._model = model
+        return recogniser
+
+
+def sizes(model: Model) -> tuple[int | str, int | str]:
+    """Outputs and inputs of a network at one step."""
+    return model.output_shape[-1], model.input_shape[-1]
+
+
+def check_recordings(recordings: Sequence[Recording]) -> None:
+    """That there is something to learn from."""
+    words = {one.label for one in recordings}
+    if len(words) < 2:
+        raise ValueError(f"recordings: expected at least two words, got {sorted(words)}")
+    for one in recordings:
+        seconds = len(one.signal) / RATE
+        if not SHORTEST <= seconds <= LONGEST:
+            raise ValueError(
+                f"recordings: expected {SHORTEST} to {LONGEST:.0f} s for a word, got {seconds:.2f} s of {one.name}"
+            )
+        if not np.abs(one.signal).max() > 0:
+            raise ValueError(f"recordings: expected sound, got silence for {one.name}")
