@@ -1,9 +1,12 @@
 """Speech: sound from files, features, strings, and networks that learn tones as if they were words."""
 
+import importlib
 import io
+import json
 import struct
 import sys
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from fastlstm.speech import Augment, LogMel, Recording, StringReader, Strings, W
 
 pytest.importorskip("kaldi_native_fbank")
 
+ROOT = Path(__file__).parent.parent
 RATE = 8000
 WORDS = {"do": 400, "mi": 900, "so": 2000}
 
@@ -376,6 +380,34 @@ def test_without_the_library_of_features_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "kaldi_native_fbank", None)
     with pytest.raises(ImportError, match=r"pip install 'fastlstm\[speech\]'"):
         LogMel()(np.ones(800, np.float32))
+
+
+@pytest.mark.skipif(not (ROOT / "bench").exists(), reason="the benchmark is not part of the package")
+def test_the_page_of_the_benchmark_takes_its_figures_from_a_run(reader, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.syspath_prepend(ROOT)
+    speech, speech_page = (importlib.import_module(name) for name in ("bench.speech", "bench.speech_page"))
+    fresh = tones(5, seed=2)
+    figures = {"greedy": 0.0123, "beam": 0.0101, "strings": 300, "digits": 1505, "sound": 900.0, "read": 3.0}
+    way = {"seconds": 60.0, "network": {"hidden": 128, "parameters": 12345}, "epochs": 20, "per_epoch": 1600}
+    way["errors"] = dict.fromkeys(speech.TESTS, figures)
+    words = {"accuracy": [0.98, 0.99], "seconds": [9.0, 11.0], "confusion": (9 * np.eye(10, dtype=int)).tolist()}
+    result = {
+        "machine": {"processor": "an abacus"},
+        "threads": 2,
+        "recordings": speech.describe([*fresh, *fresh]),
+        "words": {**words, "network": way["network"], "epochs": 20},
+        "speakers": {"ann": 0.7, "bob": 0.9},
+        "strings": {"bidirectional": way, "unidirectional": way},
+        "seconds": 300.0,
+    }
+    speech_page.write(result, speech.example(reader, fresh), tmp_path)
+    page = (tmp_path / "speech.md").read_text(encoding="utf-8")
+    for figure in ("**98.5%**", "**1.2%**", "1.0% by beam search", "80.0% in the mean", "1/300 of", "an abacus"):
+        assert figure in page
+    assert json.loads((tmp_path / "speech.json").read_text(encoding="utf-8")) == result
+    for name in ("speech-confusion.png", "speech-string.png"):
+        assert name in page and (tmp_path / "pictures" / name).read_bytes().startswith(b"\x89PNG")
 
 
 def test_real_digits_are_learned(data_file):
