@@ -1,5 +1,7 @@
 """Data on its way to a training: windows, splits, batches out of files, reading ahead."""
 
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -48,7 +50,8 @@ def test_windows_followed_by_a_second_series(second):
         ({"targets": -1}, ValueError, "targets: expected columns from 0 to 2, got -1"),
         ({"targets": []}, ValueError, "targets: expected at least one column, got none"),
         ({"inputs": slice(5, 9)}, ValueError, "inputs: expected some of the columns 0 to 2, got none"),
-        ({"inputs": ["a"]}, TypeError, "inputs: expected columns by their numbers, or a second series as an array"),
+        ({"inputs": ["a"]}, TypeError, "inputs: expected columns by their numbers, got 'a'"),
+        ({"targets": [0.5]}, TypeError, "targets: expected columns by their numbers, or a second series as an array"),
         ({"targets": np.zeros(9)}, ValueError, "targets: expected 10 steps as in the series, got 9"),
     ],
 )
@@ -81,6 +84,13 @@ def test_parts_come_in_order_of_time(options, expected):
 def test_shares_of_a_whole_lose_no_step(total):
     train, validation, test = split(total, train=1 / 3, validation=1 / 3, test=1 / 3)
     assert (train.start, train.stop, validation.stop, test.stop) == (0, validation.start, test.start, total)
+
+
+def test_a_number_of_steps_is_a_whole_one():
+    assert split(np.int64(10), test=3).test == slice(7, 10)
+    for series in (True, 10.0, None):
+        with pytest.raises(TypeError, match="series: expected a series or its number of steps, got"):
+            split(series, test=3)
 
 
 def test_pieces_are_views_or_frames():
@@ -320,7 +330,7 @@ def test_frames_say_what_is_wrong(table):
 
 
 def test_without_pandas_that_is_said_at_once(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "pandas", None)
+    monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match="reading CSV files needs pandas: pip install pandas"):
         Frames("a.csv", 3, 1, **COLUMNS)
 
@@ -403,6 +413,17 @@ def test_leaving_by_an_error_or_not_beginning_at_all_leaves_no_thread():
             raise ZeroDivisionError
     iter(prefetch(arrays(), 1))
     assert not reading()
+
+
+def test_a_program_that_leaves_an_epoch_unfinished_ends():
+    lines = (
+        "from itertools import count",
+        "from fastlstm.data import prefetch",
+        "batches = iter(prefetch(count()))",
+        "print(next(batches))",
+    )
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr, done.returncode) == ("0\n", "", 0)
 
 
 def test_no_more_is_read_than_asked_for():

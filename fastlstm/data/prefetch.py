@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -86,9 +87,10 @@ def _read(begin: Callable[[], Iterator[Any]], ahead: int) -> Iterator[Any]:
                 return
             yield item
     finally:
-        channel.close()
-        if thread is not threading.current_thread():  # a garbage collection may come in any thread
-            thread.join()
+        if not sys.is_finalizing():  # when threads no longer run, and locks are not let go
+            channel.close()
+            if thread is not threading.current_thread():  # a garbage collection may come in any thread
+                thread.join()
 
 
 def _fill(begin: Callable[[], Iterator[Any]], channel: _Channel) -> None:

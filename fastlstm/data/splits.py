@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from fastlstm import _check
 
 
@@ -61,9 +63,10 @@ def split(
     >>> train, test
     ([0, 1, 2, 3, 4, 5, 6], [5, 6, 7, 8, 9])
     """
-    if isinstance(series, bool) or not (isinstance(series, int) or hasattr(series, "__len__")):
+    counted = isinstance(series, int | np.integer)
+    if isinstance(series, bool) or not (counted or hasattr(series, "__len__")):
         raise TypeError(f"series: expected a series or its number of steps, got {series!r}")
-    total = series if isinstance(series, int) else len(series)
+    total = int(series) if counted else len(series)
     gap, overlap = _at_least_0(gap, "gap"), _at_least_0(overlap, "overlap")
     if train is None and test is None:
         raise ValueError("split: expected train or test, got neither")
@@ -86,7 +89,7 @@ def split(
             raise ValueError(f"overlap: expected at most {parts[name].start}, the steps before {name}, got {overlap}")
         parts[name] = slice(parts[name].start - overlap, parts[name].stop)
     chosen = Split(**parts)
-    if isinstance(series, int):
+    if counted:
         return chosen
     rows = getattr(series, "iloc", series)
     return Split(*(rows[part] for part in chosen))

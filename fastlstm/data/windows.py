@@ -113,9 +113,8 @@ def _columns(array: Array, chosen: Any, name: str) -> Array:
     listed = [chosen] if single else _check.items(chosen, name, "columns")
     for column in listed:
         if isinstance(column, bool) or not isinstance(column, int | np.integer):
-            raise TypeError(
-                f"{name}: expected columns by their numbers, or a second series as an array, got {column!r}"
-            )
+            other = ", or a second series as an array" if name == "targets" else ""
+            raise TypeError(f"{name}: expected columns by their numbers{other}, got {column!r}")
         if not 0 <= column < features:
             raise ValueError(f"{name}: expected columns from 0 to {features - 1}, got {column}")
     if not listed:
