@@ -5,6 +5,7 @@ import pytest
 from gradcheck import relative_error
 
 import fastlstm as fl
+from fastlstm._kernels import norm as kernel
 
 TOLERANCE = {"float32": dict(rtol=1e-4, atol=1e-5), "float64": dict(rtol=1e-10, atol=1e-12)}
 SHAPES = [(4, 5, 3), (2, 1, 2), (3, 7, 17), (2, 33, 64)]
@@ -188,3 +189,65 @@ def test_bad_arguments_are_named(kind):
     assert kind(3)(np.ones((4, 3))).shape == (4, 3)
     with pytest.raises(ValueError, match="momentum: expected at least 0 and at most 1, got 2"):
         fl.BatchNorm(3, momentum=2)
+
+
+@pytest.fixture
+def default_threads():
+    yield
+    fl.set_num_threads(None)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 7, 33), (40, 30, 129)], ids=str)
+def test_layer_norm_has_the_same_bits_on_any_number_of_threads(shape, default_threads):
+    x, dy = normal(shape, "f4", 0), normal(shape, "f4", 1)
+    found = []
+    for threads in (1, 2, 3):
+        fl.set_num_threads(threads)
+        found.append(trained(fl.LayerNorm(shape[-1]), x, dy))
+    for one, two, three in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, two)
+        np.testing.assert_array_equal(one, three)
+
+
+def test_layer_norm_is_exact_far_from_zero():
+    x = normal((4, 5, 65), "f8", 0)
+    expected = fl.LayerNorm(65, dtype="float64")(x)
+    np.testing.assert_allclose(fl.LayerNorm(65)(np.float32(x) + 1000), expected, atol=2e-4)
+
+
+def test_a_pass_that_is_ready_sees_new_weights_and_rows_that_lie_apart():
+    """`Last` gives a view of its input, which the prepared pass reads where it lies."""
+    model = fl.Model([fl.LSTM(3, 5), fl.Last(), fl.LayerNorm(5), fl.Dense(5, 2)], seed=0)
+    x, tape, stream = normal((4, 6, 3), "f4", 0), model.tape(), model.stream(4)
+    for scale in (1, 2):
+        for parameter in model.layers[2].parameters():
+            parameter.value = scale + parameter.value
+        last = fl.Model(model.layers[:2]).predict(x)
+        apart = last - last.mean(1, keepdims=True)
+        weight, bias = (parameter.value for parameter in model.layers[2].parameters())
+        y = apart / np.sqrt(apart.var(1, keepdims=True) + 1e-5) * weight + bias
+        expected = model.layers[3](y)
+        stream.reset()
+        for _ in range(2):
+            np.testing.assert_allclose(model.forward(x, tape), expected, rtol=1e-4, atol=1e-5)
+        found = [stream.step(x[:, t]) for t in range(6)]
+        np.testing.assert_allclose(found[-1], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_kernel_refuses_what_does_not_fit():
+    row, rows, sums = np.ones(3), np.ones((4, 3)), np.ones((kernel.BLOCKS, 2, 3))
+    good = dict(x=rows, weight=row, bias=row, eps=0.0, y=rows.copy(), mean=np.ones(4), scale=np.ones(4))
+    for wrong in (
+        dict(weight=np.ones(2)), dict(bias=np.ones(4)), dict(y=np.ones((4, 2))), dict(mean=row), dict(scale=row),
+        dict(x=np.ones((4, 6))[:, ::2]), dict(x=np.ones((0, 3))),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="norm: sizes do not agree|norm: rows must be contiguous"):
+            kernel.forward(**{**good, **wrong})
+    four = np.ones(4)
+    good = dict(dy=rows, x=rows, weight=row, mean=four, scale=four, sums=sums, dx=rows.copy(), dweight=row, dbias=row)
+    for wrong in (
+        dict(dy=np.ones((3, 3))), dict(weight=four), dict(mean=row), dict(scale=row), dict(sums=sums[1:]),
+        dict(dx=np.ones((2, 3))), dict(dweight=four), dict(dbias=four),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="norm: sizes do not agree"):
+            kernel.backward(**{**good, **wrong})

@@ -8,6 +8,8 @@ import numpy as np
 
 from fastlstm import _check, init
 from fastlstm._check import Shape
+from fastlstm._kernels import norm as kernel
+from fastlstm._kernels.program import Stage
 from fastlstm._kernels.rows import gather
 from fastlstm.layers.base import Array, Index, Layer, as_rows, check_features
 from fastlstm.workspace import Workspace
@@ -32,14 +34,6 @@ class Norm(Layer, abstract=True):
     def output_shape(self, shape: Shape) -> Shape:
         check_features(shape, self.size, "size")
         return shape
-
-    def _parameter_gradients(self, dy: Array, normal: Array) -> tuple[Array, Array]:
-        """Add to them; returns the sums over all rows of dy and of dy x̂."""
-        sums = dy.sum(0), np.einsum("rf,rf->f", dy, normal)
-        for name, gradient in zip(("bias", "weight"), sums, strict=True):
-            total, add = self.parameter(name).accumulator()
-            total[...] = total + gradient if add else gradient
-        return sums
 
 
 class LayerNorm(Norm):
@@ -66,32 +60,27 @@ class LayerNorm(Norm):
         super().__init__(size, eps, dtype, seed)
 
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
-        rows = as_rows(np.ascontiguousarray(x))
-        normal = tape.array("normal", rows.shape, x.dtype)
-        y = tape.array("y", x.shape, x.dtype)
-        np.subtract(rows, rows.mean(1, keepdims=True), out=normal)
-        variance = np.einsum("rf,rf->r", normal, normal) / x.dtype.type(self.size)
-        scale = tape.notes["scale"] = 1 / np.sqrt(variance + x.dtype.type(self.eps))[:, None]
-        normal *= scale
-        np.multiply(normal, self.parameter("weight").value, out=as_rows(y))
-        y += self.parameter("bias").value
+        tape.notes["x"] = x = np.ascontiguousarray(x)
+        (stage,), y = self.prepare(x, tape)
+        stage.go()
         return y
 
+    def prepare(self, x: Array, tape: Workspace, *, streaming: bool = False) -> tuple[list[Stage], Array]:
+        y, rows = tape.array("y", x.shape, x.dtype), as_rows(x)
+        mean, scale = (tape.array(name, (len(rows),), x.dtype) for name in ("mean", "scale"))
+        weight, bias = self.parameter("weight").value, self.parameter("bias").value
+        return [kernel.forward(rows, weight, bias, self.eps, as_rows(y), mean, scale)], y
+
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
-        rows = as_rows(dy)
-        normal = tape.array("normal", rows.shape, dy.dtype)
-        self._parameter_gradients(rows, normal)
-        if not input_gradient:
-            return None
-        dx = tape.array("dx", dy.shape, dy.dtype)
-        dnormal, size = as_rows(dx), dy.dtype.type(self.size)
-        np.multiply(rows, self.parameter("weight").value, out=dnormal)
-        along = np.einsum("rf,rf->r", dnormal, normal) / size
-        dnormal -= dnormal.mean(1, keepdims=True)
-        normal *= along[:, None]
-        dnormal -= normal
-        dnormal *= tape.notes["scale"]
-        return dx
+        x = as_rows(tape.notes["x"])
+        mean, scale = (tape.array(name, (len(x),), x.dtype) for name in ("mean", "scale"))
+        sums = tape.array("sums", (kernel.BLOCKS, 2, self.size), x.dtype)
+        dx = tape.array("dx", dy.shape if input_gradient else (0, self.size), dy.dtype)
+        dweight, add_weight = self.parameter("weight").accumulator()
+        dbias, add_bias = self.parameter("bias").accumulator()
+        rows, weight = as_rows(np.ascontiguousarray(dy)), self.parameter("weight").value
+        kernel.backward(rows, x, weight, mean, scale, sums, as_rows(dx), dweight, dbias, add_weight, add_bias)
+        return dx if input_gradient else None
 
     def config(self) -> dict[str, Any]:
         return {"size": self.size, "eps": self.eps}
@@ -179,6 +168,14 @@ class BatchNorm(Norm):
         normal -= total / count
         normal *= self.parameter("weight").value * tape.notes["scale"]
         return self._padded(normal, dy.shape, "dx", tape)
+
+    def _parameter_gradients(self, dy: Array, normal: Array) -> tuple[Array, Array]:
+        """Add to them; returns the sums over all rows of dy and of dy x̂."""
+        sums = dy.sum(0), np.einsum("rf,rf->f", dy, normal)
+        for name, gradient in zip(("bias", "weight"), sums, strict=True):
+            total, add = self.parameter(name).accumulator()
+            total[...] = total + gradient if add else gradient
+        return sums
 
     @staticmethod
     def _real(x: Array, tape: Workspace) -> Array:
