@@ -41,8 +41,10 @@ Three networks, each of {hidden} units and a dense layer:
   (Tallec and Ollivier 2018), so that the units' memories start with times of 1 to T steps. See below for the code.
 
 All see the same new sequences at every step, {batch} at a time, with Adam and gradients clipped to a norm of {clip:g}.
-Learning rates that were tried, each in a training of its own: {lrs}. The one shown is the best of these on
-{held_out} held-out sequences.
+Where several learning rates were tried, each in a training of its own, the best on {held_out} held-out sequences is
+shown:
+
+{lrs}
 """
 
 ADDING = """## Adding two numbers
@@ -117,7 +119,7 @@ def main(argv: list[str] | None = None) -> int:
         hidden=settings.hidden,
         batch=settings.batch,
         clip=settings.clip,
-        lrs="; ".join(f"{name}: {', '.join(f'{lr:g}' for lr in lrs)}" for name, lrs in settings.lrs.items()),
+        lrs=rates(settings),
         held_out=f"{HELD_OUT:,}",
         simple=SIMPLE,
         plain=PLAIN,
@@ -131,12 +133,10 @@ def run(settings: Settings) -> tuple[Fits, Fits]:
     """Fits of both tasks, by title and network."""
     added: Fits = {}
     for t in settings.lengths:
-        added[f"adding, T = {t}"] = {
-            name: runs.best_fit(name, runs.adding, t, settings.steps, settings) for name in NETWORKS
-        }
+        added[f"adding, T = {t}"] = {name: runs.best_fit(name, runs.adding, t, settings) for name in NETWORKS}
     t = settings.copy_length
     networks = (SIMPLE, CHRONO)
-    fits = {name: runs.best_fit(name, runs.copying, t, settings.copy_steps, settings) for name in networks}
+    fits = {name: runs.best_fit(name, runs.copying, t, settings) for name in networks}
     return added, {f"copying, T = {t}": fits}
 
 
@@ -198,6 +198,15 @@ def gradients(added: Fits, settings: Settings) -> dict[str, dict[str, Array]]:
             for part, norms in runs.gradient_by_distance(model, x).items():
                 found[when][f"{name}: {part}"] = norms
     return found
+
+
+def rates(settings: Settings) -> str:
+    """A table: the learning rates that were tried."""
+    lines = ["| | adding | copying |", "|---|---|---|"]
+    for name in NETWORKS:
+        tried = [", ".join(f"{lr:g}" for lr in lrs.get(name, ())) for lrs in (settings.lrs, settings.copy_lrs)]
+        lines.append(f"| {name} | " + " | ".join(part or "–" for part in tried) + " |")
+    return "\n".join(lines)
 
 
 def learning(fits: Fits, task: runs.Task, settings: Settings, label: str) -> Any:

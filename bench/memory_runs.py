@@ -59,15 +59,16 @@ class Settings:
     lengths: tuple[int, ...] = (100, 200, 400)
     steps: int = 1500
     copy_length: int = 50
-    copy_steps: int = 3000
+    copy_steps: int = 4000
     hidden: int = 64
     batch: int = 32
     clip: float = 1.0
     lrs: dict[str, tuple[float, ...]] = field(default_factory=lambda: dict(LRS))
+    copy_lrs: dict[str, tuple[float, ...]] = field(default_factory=lambda: {SIMPLE: LRS[SIMPLE], CHRONO: (0.02,)})
     every: int = 50
 
 
-QUICK = Settings((20,), 400, 3, 40, 24, lrs={name: (0.01,) for name in NETWORKS}, every=20)
+QUICK = Settings((20,), 300, 3, 40, 24, lrs={name: (0.01,) for name in NETWORKS}, every=20)
 
 
 @dataclass
@@ -121,10 +122,10 @@ def fit(name: str, task: Task, t: int, lr: float, steps: int, settings: Settings
     return Fit(lr, losses, held_out, model)
 
 
-def best_fit(name: str, task: Task, t: int, steps: int, settings: Settings) -> Fit:
+def best_fit(name: str, task: Task, t: int, settings: Settings) -> Fit:
     """The fit of the learning rate that does best on held-out sequences."""
-    fits = (fit(name, task, t, lr, steps, settings) for lr in settings.lrs[name])
-    return min(fits, key=lambda one: one.held_out)
+    lrs, steps = (settings.lrs, settings.steps) if task is adding else (settings.copy_lrs, settings.copy_steps)
+    return min((fit(name, task, t, lr, steps, settings) for lr in lrs[name]), key=lambda one: one.held_out)
 
 
 def gradient_by_distance(model: fl.Model, x: Array) -> dict[str, Array]:

@@ -20,7 +20,10 @@ FLOOR = 1e-12
 
 
 def gradient_distance_figure(
-    norms: Mapping[str, Mapping[str, ArrayLike]], *, title: str = "", label: str = "norm of the gradient, last step = 1"
+    norms: Mapping[str, Mapping[str, ArrayLike]],
+    *,
+    title: str = "",
+    label: str = "norm of the gradient, one step back = 1",
 ) -> Figure:
     """Norm of the gradient of a loss at the last step by the state at each step before, over the distance in time.
 
@@ -28,7 +31,7 @@ def gradient_distance_figure(
     ----------
     norms : dict of dict of (T,)
         A panel for each key, say "before training", and in it a line for each network: norms in the order of distance,
-        from the last step back. Each is divided by its first.
+        from one step before the last back. Each is divided by its first.
     title, label : str
 
     Raises
@@ -53,16 +56,10 @@ def gradient_distance_figure(
             shares = np.maximum(array / array[0], FLOOR)
             lowest = min(lowest, float(shares.min()))
             color = COLORS[names.index(name) % len(COLORS)]
-            axes.semilogy(np.arange(len(shares)), shares, color=color, lw=1.8, label=name)
+            axes.semilogy(np.arange(1, len(shares) + 1), shares, color=color, lw=1.8, label=name)
         finish(axes, when, label if axes is panels[0] else "", "steps before the last")
-        axes.get_legend().remove()
     panels[0].set_ylim(bottom=max(lowest, FLOOR) / 3)
-    handles = {text: line for axes in panels for line, text in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), frameon=False, fontsize=11
-    )
-    if title:
-        figure.suptitle(title, fontsize=14, x=0.01, ha="left")
+    _finish_all(figure, title)
     return figure
 
 
@@ -103,11 +100,17 @@ def learning_figure(
         if chance is not None and task in chance:
             axes.axhline(chance[task], color="#22272e", lw=1, ls=":", label="without memory")
         finish(axes, task, label if axes is panels[0] else "", "training step")
+    _finish_all(figure, title)
+    return figure
+
+
+def _finish_all(figure: Figure, title: str) -> None:
+    """One legend for all panels, below them."""
+    lines = {}
+    for axes in figure.axes:
+        lines.update({text: line for line, text in zip(*axes.get_legend_handles_labels(), strict=True)})
         axes.get_legend().remove()
-    handles = {text: line for axes in panels for line, text in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), frameon=False, fontsize=11
-    )
+    columns = min(len(lines), 3)
+    figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=columns, frameon=False, fontsize=11)
     if title:
         figure.suptitle(title, fontsize=14, x=0.01, ha="left")
-    return figure
