@@ -110,7 +110,8 @@ def train(source: Path, options: argparse.Namespace) -> None:
     rng = np.random.default_rng(options.seed)
     learned, held_out = split(recordings, rng)
     labels, speakers = {one.label for one in recordings}, {one.speaker for one in recordings}
-    print(f"{source}: {len(recordings)} recordings of {len(labels)} words, {len(speakers)} speakers.")
+    by = f" by {len(speakers)} speakers" if len(speakers) > 1 else ""
+    print(f"{source}: {len(recordings)} recordings of {len(labels)} words{by}.")
     reader = StringReader(hidden_size=options.hidden, epochs=options.epochs, seed=options.seed)
     reader.fit(learned)
     if held_out:

@@ -14,6 +14,9 @@ from fastlstm.speech.wav import RATE, Signal
 
 Frames = NDArray[np.float32]
 
+PART = 1 << 16
+"""Samples that become a list of Python's floats at a time."""
+
 SILENCE = 1e-6
 """A signal whose loudest sample is below this is silent."""
 
@@ -77,7 +80,9 @@ class LogMel:
             return np.full((1 + len(signal) * 1000 // (RATE * self.shift), self.bands), -self.depth / 8, np.float32)
         extractor = self._extractor()
         least = RATE * self.shift // 1000  # fewer samples would give no frame
-        extractor.accept_waveform(RATE, np.pad(signal / peak, (0, max(0, least - len(signal)))).tolist())
+        loud = np.pad(signal / peak, (0, max(0, least - len(signal))))
+        for start in range(0, len(loud), PART):
+            extractor.accept_waveform(RATE, loud[start : start + PART].tolist())
         extractor.input_finished()
         power = np.stack([extractor.get_frame(i) for i in range(extractor.num_frames_ready)])
         return np.asarray(np.maximum(power - power.max() + self.depth, 0) / 4 - self.depth / 8, np.float32)

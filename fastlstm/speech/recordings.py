@@ -19,7 +19,7 @@ NAME = re.compile(r"^(?P<label>[^_]+)_(?P<rest>.+)\.wav$", re.IGNORECASE)
 class Recording:
     """A word, who said it and for which time, as the file's name has it: ``label_speaker_index.wav``.
 
-    Of ``label_anything.wav`` the speaker is "anything", and the index 0.
+    Of ``label_anything.wav`` the speaker is "", not known, and the index 0.
     """
 
     signal: Signal
@@ -75,5 +75,5 @@ def recording(name: str, signal: Signal) -> Recording:
     assert match is not None
     speaker, _, index = match["rest"].rpartition("_")
     if not speaker or not index.isdecimal():
-        return Recording(signal, match["label"], match["rest"])
+        return Recording(signal, match["label"])
     return Recording(signal, match["label"], speaker, int(index))

@@ -35,7 +35,7 @@ class Strings:
     >>> [words[k].label for k in chosen]
     ['yes', 'yes']
     >>> strings.join([words[k].signal for k in chosen], rng).shape
-    (6646,)
+    (9071,)
     """
 
     shortest: int = 3
