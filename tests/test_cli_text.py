@@ -139,6 +139,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(verses, tmp_path, capsys, mon
 )
 def test_wrong_options_of_training_are_errors(verses, tmp_path, capsys, arguments, message):
     assert message in error_of(capsys, "text", "train", verses, *SMALL, *arguments, "--output", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_wrong_files_and_prompts_are_errors(verses, tmp_path, capsys):

@@ -72,8 +72,7 @@ state carried from window to window. `fastlstm.text.probabilities` and `fastlstm
 model.
 """
 
-SAME = """
-## The same training in PyTorch
+SAME = """## The same training in PyTorch
 
 Tinyshakespeare, {characters} characters, the first nine tenths to train on. An embedding of {embedding_size}, an LSTM
 of {num_layers} layers of {hidden_size} units, dropout {dropout:g} on each layer's output, and a dense layer:
@@ -85,8 +84,7 @@ Times are of training alone, without the validation.
 
 """
 
-BEST = """
-## The best recipe in a quarter of an hour
+BEST = """## The best recipe in a quarter of an hour
 
 Found by hand within 15 minutes of training on two cores: {num_layers} layers of {hidden_size} units, {parameters:,}
 parameters, an embedding of {embedding_size}, dropout {dropout:g}; {epochs} epochs of {batch_size} streams in windows of
@@ -103,7 +101,7 @@ def write(results: dict[str, Any], folder: Path) -> Path:
         if name in results:
             parts.append(part(results[name], folder))
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "text.md").write_text("".join(parts), encoding="utf-8")
+    (folder / "text.md").write_text("\n".join(parts), encoding="utf-8")
     return folder / "text.md"
 
 
@@ -123,7 +121,7 @@ def same(measured: dict[str, Any], folder: Path) -> str:
     if rounds > 1:
         lines[-1] += f" The fastest of {rounds} trainings of each counts."
     picture = draw(fastest, folder / "pictures" / "text-same.png", "The same training, on a clock")
-    return SAME.format(**facts(measured, ours)) + "\n".join(lines) + after(measured, picture)
+    return filled(SAME, facts(measured, ours)) + "\n".join(lines) + after(measured, picture)
 
 
 def best(measured: dict[str, Any], folder: Path) -> str:
@@ -138,7 +136,7 @@ def best(measured: dict[str, Any], folder: Path) -> str:
     sample = textwrap.indent("ROMEO:\n" + run["sample"].rstrip(), "    ", lambda line: True)
     sample = "\n".join(line.rstrip() for line in sample.splitlines())
     asked = f"\nWhat it writes, asked for what comes after `ROMEO:` (temperature 0.8, seed 0):\n\n{sample}\n"
-    return BEST.format(**facts(measured, run)) + textwrap.fill(words, 120) + after(measured, picture) + asked
+    return filled(BEST, facts(measured, run)) + textwrap.fill(words, 120) + after(measured, picture) + asked
 
 
 def facts(measured: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
@@ -146,6 +144,11 @@ def facts(measured: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
     count = f"the first {measured['characters']:,}" if measured["characters"] else "all 1,115,394"
     epochs = len(run["loss"])
     return {**run["recipe"], **run, "threads": measured["threads"], "characters": count, "epochs": epochs}
+
+
+def filled(prose: str, known: dict[str, Any]) -> str:
+    """Prose with its facts, in lines of one length."""
+    return "\n\n".join(textwrap.fill(part, 120) for part in prose.strip().format(**known).split("\n\n")) + "\n\n"
 
 
 def after(measured: dict[str, Any], picture: Path) -> str:

@@ -99,11 +99,9 @@ def train(options: argparse.Namespace) -> int:
     print(f"Training on the first {tokens} {unit}s, {recipe.epochs_of(tokens)} epochs of {recipe.steps(tokens)} steps.")
     if not options.resume:
         remove(state)
-        state.mkdir(parents=True, exist_ok=True)
-        writer.save(state / MODEL)
     best = EarlyStopping(patience=recipe.epochs_of(tokens))  # never stops, but goes back to the best
     began = time.perf_counter()
-    callbacks = [Report(unit), best, Checkpoint(state, keep=1)]
+    callbacks = [Start(writer, state), Report(unit), best, Checkpoint(state, keep=1)]
     history = writer.fit(learned, held_out, callbacks=callbacks, resume=state)
     print(f"{time.perf_counter() - began:.0f} s.", end=" ")
     if history.epochs:
@@ -170,6 +168,8 @@ def epoch_seconds(writer: text.LanguageModel, learned: str) -> float:
     """What an epoch and its validation will take, by the first steps of one."""
     watch = Stopwatch()
     writer.fit(learned, callbacks=[watch], progress=False)
+    if writer.interrupted:
+        raise KeyboardInterrupt
     return 1.05 * watch.step * writer.recipe.steps(len(writer.vocabulary.encode(learned)))
 
 
@@ -200,6 +200,18 @@ def figures(loss: float, unit: str) -> str:
     if unit == "word":
         return f"{loss:.3f} nats a word (perplexity {math.exp(loss):.1f})"
     return f"{loss:.3f} nats a character ({loss / math.log(2):.3f} bits)"
+
+
+class Start(Callback):
+    """Keeps the untrained model with its vocabulary and recipe: whoever resumes need not give the options again."""
+
+    def __init__(self, writer: text.LanguageModel, state: Path) -> None:
+        self._writer, self._state = writer, state
+
+    def on_fit_begin(self, progress: Progress) -> None:
+        if not (self._state / MODEL).exists():
+            self._state.mkdir(parents=True, exist_ok=True)
+            self._writer.save(self._state / MODEL)
 
 
 class Report(Callback):

@@ -122,7 +122,7 @@ class LanguageModel:
         Every token counts once more than it was seen (Laplace), so that none is impossible.
         """
         counts = 1 + np.bincount(self.vocabulary.encode(text), minlength=len(self.vocabulary))
-        return float(-np.log(counts / counts.sum())[self.vocabulary.encode(held_out, "held_out")].mean())
+        return 0.0 - float(np.log(counts / counts.sum())[self.vocabulary.encode(held_out, "held_out")].mean())
 
     def generate(
         self,
