@@ -169,3 +169,8 @@ def test_several_targets_with_inputs_from_a_file(load, tmp_path, capsys):
     ]
     assert {path.name for path in out.glob("*.png")} == {"forecast-1.png", "forecast-2.png"}
     assert Forecaster.load(out / "model.safetensors").fitted.scaling.columns == 2
+
+
+def test_an_input_that_is_not_there_is_named(load, capsys):
+    assert cli.main(["forecast", str(load), "--target", "a", "--inputs", "wind", "--horizon", "3"]) == 2
+    assert "target or inputs: expected one of the columns of" in capsys.readouterr().err

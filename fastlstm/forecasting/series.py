@@ -152,7 +152,7 @@ def read_series(
     notes = list(table.notes)
     column = table.find(target, "target")
     name = table.names[column]
-    extra = [table.find(other, "inputs") for other in others]
+    extra = [table.find(other, "target or inputs") for other in others]
     values = np.stack([numbers(table, at) for at in (column, *extra)], axis=1)
     dates = dates_of(table, column, date, notes)
     step = None
