@@ -1,6 +1,7 @@
 """Classification of texts: reading them, the words, learning, explaining, the command line, and real reviews."""
 
 import csv
+import json
 import sys
 import tarfile
 
@@ -72,7 +73,6 @@ def test_a_vocabulary_holds_the_most_frequent_words_ties_by_name():
     vocabulary = Vocabulary.of([["b", "a", "c"], ["c", "b", "d"]], most=3)
     assert vocabulary.words == ["b", "c", "a"] and len(vocabulary) == 5
     assert vocabulary.encode(["c", "d", "a"]).tolist() == [3, 1, 4]
-    assert Vocabulary.of([["b", "a", "b"]], least=2).words == ["b"]
     with pytest.raises(ValueError, match="words: expected each once, got 'a' twice"):
         Vocabulary(["a", "b", "a"])
 
@@ -155,6 +155,16 @@ def test_what_is_loaded_is_what_was_saved(learned, tmp_path):
         Classifier.load(tmp_path / "other.safetensors")
 
 
+@pytest.mark.parametrize(
+    "change", [{"words": ["a"]}, {"classes": ["x"]}, {"recipe": {"length": 0}}, {"recipe": {"a": 1}}]
+)
+def test_a_damaged_file_is_named(learned, tmp_path, change):
+    state = {"recipe": {}, "words": learned.fitted.vocabulary.words, "classes": learned.classes} | change
+    fl.save(learned.fitted.model, tmp_path / "m.safetensors", metadata={"classifier": json.dumps(state)})
+    with pytest.raises(ValueError, match="m.safetensors: damaged: "):
+        Classifier.load(tmp_path / "m.safetensors")
+
+
 def test_an_explanation_names_the_words_that_decide(learned):
     words, effects = learned.explain("The plot of the film was awful and it was a story of the cast.")
     assert len(words) == len(effects) == 15
@@ -202,6 +212,8 @@ def test_before_learning_there_is_nothing_and_a_text_is_no_list(learned):
         learned.predict("a text")
     with pytest.raises(TypeError, match="texts: expected str, got 3"):
         learned.predict([3])
+    with pytest.raises(TypeError, match="labels: expected str, got 1"):
+        Classifier(SMALL).fit(["a", "b"], [1, 2])
 
 
 def test_a_folder_is_read_and_what_is_odd_is_said(folder):
@@ -240,6 +252,7 @@ def test_a_share_of_each_class_is_held_out_by_the_seed():
     assert held_out.counts == {"x": 8, "y": 2} and learned.counts == {"x": 32, "y": 8}
     assert sorted(learned.texts + held_out.texts, key=int) == texts.texts
     assert texts.split(0.2, seed=1)[1].texts == held_out.texts != texts.split(0.2, seed=2)[1].texts
+    assert Texts(["a", "b", "c", "d"], ["x", "x", "y", "y"]).split(0.99)[0].counts == {"x": 1, "y": 1}
     with pytest.raises(ValueError, match="expected at least 2 of each class to hold some out, got 1 of 'y'"):
         Texts(["a", "b", "c"], ["x", "x", "y"]).split(0.1)
 

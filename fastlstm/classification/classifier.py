@@ -104,7 +104,8 @@ class Classifier:
             If there are not as many labels as texts, fewer than two classes, or, in the validation, others.
         """
         recipe = self.recipe
-        split = [split_words(text) for text in as_texts(texts)]
+        split = [split_words(text) for text in as_words(texts, "texts")]
+        labels = as_words(labels, "labels")
         classes = sorted(set(labels))
         if len(classes) < 2:
             raise ValueError(f"labels: expected at least two classes, got {classes}")
@@ -193,13 +194,21 @@ class Classifier:
         model, words = native.load(path), native.read_metadata(path)
         if "classifier" not in words:
             raise ValueError(f"{path}: holds a model, but no classifier; read it with fastlstm.load")
-        state = json.loads(words["classifier"])
-        classifier = cls(Recipe(**state["recipe"]))
-        classifier._fitted = Fitted(model, Vocabulary(state["words"]), state["classes"])
+        try:
+            state = json.loads(words["classifier"])
+            classifier = cls(Recipe(**state["recipe"]))
+            fitted = Fitted(model, Vocabulary(state["words"]), as_words(state["classes"], "classes"))
+            if model.output_shape != ("N", len(fitted.classes)):
+                raise ValueError(f"classes: expected one for each output, got {len(fitted.classes)}")
+            if getattr(model.layers[0], "num_tokens", 0) != len(fitted.vocabulary):
+                raise ValueError(f"words: expected one for each token, got {len(fitted.vocabulary.words)}")
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path}: damaged: {error!r}") from error
+        classifier._fitted = fitted
         return classifier
 
     def _encode(self, vocabulary: Vocabulary, texts: Sequence[str]) -> tuple[Array, Array]:
-        return as_batch([vocabulary.encode(split_words(text)) for text in as_texts(texts)], self.recipe.length)
+        return as_batch([vocabulary.encode(split_words(text)) for text in as_words(texts, "texts")], self.recipe.length)
 
     def _scores(self, x: Array, lengths: Array) -> Array:
         """What the network gives for encoded texts, (N, C); those of similar lengths go through it together."""
@@ -233,13 +242,14 @@ class WithoutWords:
             yield np.where(dropped, UNKNOWN, batch.x), batch.y, batch.lengths
 
 
-def as_texts(texts: Any) -> list[str]:
-    found = _check.items(texts, "texts", "str")
+def as_words(value: Any, name: str) -> list[str]:
+    """A list of str, of at least one."""
+    found = _check.items(value, name, "str")
     if not found:
-        raise ValueError("texts: expected at least one, got none")
+        raise ValueError(f"{name}: expected at least one, got none")
     for text in found:
         if not isinstance(text, str):
-            raise TypeError(f"texts: expected str, got {text!r}")
+            raise TypeError(f"{name}: expected str, got {text!r}")
     return found
 
 

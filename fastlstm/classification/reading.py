@@ -44,7 +44,7 @@ class Texts:
         return Texts([self.texts[k] for k in chosen], [self.labels[k] for k in chosen], self.notes)
 
     def split(self, share: float, seed: int = 0) -> tuple[Texts, Texts]:
-        """The texts less a share of each class, drawn by the seed, and that share: at least one text of each.
+        """The texts less a share of each class, drawn by the seed, and that share; both have some of each.
 
         >>> from fastlstm.classification import Texts
         >>> texts = Texts(list("abcdefgh"), ["x", "x", "x", "x", "y", "y", "y", "y"])
@@ -58,7 +58,7 @@ class Texts:
             rows = [k for k, each in enumerate(self.labels) if each == label]
             if len(rows) < 2:
                 raise ValueError(f"texts: expected at least 2 of each class to hold some out, got 1 of {label!r}")
-            held.update(rng.permutation(rows)[: max(1, round(share * len(rows)))].tolist())
+            held.update(rng.permutation(rows)[: min(len(rows) - 1, max(1, round(share * len(rows))))].tolist())
         return self.take(k for k in range(len(self)) if k not in held), self.take(sorted(held))
 
 

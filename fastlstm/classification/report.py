@@ -27,9 +27,9 @@ def confusion_table(table: NDArray[np.intp], classes: Sequence[str]) -> str:
     >>> import numpy as np
     >>> from fastlstm.classification.report import confusion_table
     >>> print(confusion_table(np.array([[8, 2], [1, 9]]), ["bad", "good"]))
-                bad  good   right
-      bad         8     2    80 %
-      good        1     9    90 %
+               bad  good   right
+      bad        8     2    80 %
+      good       1     9    90 %
     """
     short = [name if len(name) <= 16 else name[:15] + "…" for name in classes]
     first = max(map(len, short)) + 2

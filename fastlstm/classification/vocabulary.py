@@ -58,23 +58,18 @@ class Vocabulary:
             raise ValueError(f"words: expected each once, got {Counter(self.words).most_common(1)[0][0]!r} twice")
 
     @classmethod
-    def of(cls, texts: Iterable[list[str]], most: int = 20_000, least: int = 1) -> Vocabulary:
-        """The most frequent words of some texts.
+    def of(cls, texts: Iterable[list[str]], most: int = 20_000) -> Vocabulary:
+        """The most frequent words of some texts, at most so many; of equally frequent ones those first in the alphabet.
 
-        Parameters
-        ----------
-        texts : lists of words
-        most : int
-            Words to hold at most.
-        least : int
-            How often a word must come.
+        >>> from fastlstm.classification import Vocabulary
+        >>> Vocabulary.of([["so", "it", "goes"], ["so", "so"]], most=2).words
+        ['so', 'goes']
         """
-        most, least = _check.positive_int(most, "most"), _check.positive_int(least, "least")
+        most = _check.positive_int(most, "most")
         counts: Counter[str] = Counter()
         for words in texts:
             counts.update(words)
-        known = sorted((word for word, times in counts.items() if times >= least), key=lambda w: (-counts[w], w))
-        return cls(known[:most])
+        return cls(sorted(counts, key=lambda word: (-counts[word], word))[:most])
 
     def __len__(self) -> int:
         """Number of tokens: of words, and two."""
