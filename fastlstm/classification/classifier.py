@@ -116,10 +116,7 @@ class Classifier:
             x, lengths = self._encode(vocabulary, validation[0])
             held_out = x, targets(validation[1], classes, len(x)), lengths
         encoded = [vocabulary.encode(words) for words in split]
-        model = recipe.model(len(vocabulary), len(classes))
-        model.layers[0].parameter("weight").value = word_vectors(
-            encoded, len(vocabulary), recipe.embedding_size, recipe.seed
-        )
+        model = self._untrained(encoded, len(vocabulary), len(classes))
         trainer = Trainer(
             model,
             softmax_cross_entropy,
@@ -206,6 +203,14 @@ class Classifier:
             raise ValueError(f"{path}: damaged: {error!r}") from error
         classifier._fitted = fitted
         return classifier
+
+    def _untrained(self, encoded: list[Array], tokens: int, classes: int) -> Model:
+        """The recipe's network, each word's vector where the words beside it put it."""
+        recipe = self.recipe
+        model = recipe.model(tokens, classes)
+        vectors = word_vectors(encoded, tokens, recipe.embedding_size, recipe.seed)
+        model.layers[0].parameter("weight").value = vectors
+        return model
 
     def _encode(self, vocabulary: Vocabulary, texts: Sequence[str]) -> tuple[Array, Array]:
         return as_batch([vocabulary.encode(split_words(text)) for text in as_words(texts, "texts")], self.recipe.length)
