@@ -72,7 +72,8 @@ $textbook
 $verdict
 
 The last line is fastlstm as it is meant to be used: told the reviews' lengths, it reads no padding, and batches hold
-reviews of similar lengths. Reading the archive took $archive, numbering its words $numbering; neither is in these times.
+reviews of similar lengths. Reading the archive took $archive, numbering its words $numbering; neither is in these
+times.
 
 ## A better net, and the honest baseline
 
@@ -214,7 +215,8 @@ def recipe_text(parameters: int) -> str:
         f"the {recipe.vocabulary:,} most frequent words, the last {recipe.length} of each review, vectors of "
         f"{recipe.embedding_size} numbers that begin where the words beside each word put them, "
         f"{recipe.hidden_size} LSTM units in each direction, of each unit the largest output over all words, "
-        f"{percent(recipe.word_dropout)} of the words unknown in each epoch, dropout of {recipe.dropout} before and after, "
+        f"{percent(recipe.word_dropout)} of the words unknown in each epoch, dropout of {recipe.dropout} before and "
+        "after, "
         f"{recipe.epochs_of(25_000)} epochs; {parameters:,} parameters."
     )
 

@@ -188,7 +188,7 @@ def as_data(model: Model, loss: Any, x: Any, y: Any, lengths: Any, weight: Any, 
     sizes = {"N": x.shape[0], "T": x.shape[1], "F": x.shape[-1]}
     shape = tuple(sizes.get(size, size) if isinstance(size, str) else size for size in model.output_shape)
     weights = step_weights(weight, shape[:-1], model.dtype, "sample_weight")
-    if lengths is not None and len(shape) == 3:
+    if lengths is not None and len(shape) == 3 and model.output_shape[1] == "T":
         weights = weights * (np.arange(shape[1]) < lengths[:, None])  # nothing beyond the end of a sequence
     if class_weight is not None:
         weights = weights * weights_of_classes(class_weight, y, shape, weights != 0).astype(model.dtype)

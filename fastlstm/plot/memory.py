@@ -109,7 +109,9 @@ def _finish_all(figure: Figure, title: str) -> None:
     lines = {}
     for axes in figure.axes:
         lines.update({text: line for line, text in zip(*axes.get_legend_handles_labels(), strict=True)})
-        axes.get_legend().remove()
+        legend = axes.get_legend()
+        if legend is not None:
+            legend.remove()
     columns = min(len(lines), 3)
     figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=columns, frameon=False, fontsize=11)
     if title:
