@@ -197,7 +197,19 @@ for _ in range(32):
     played.append(np.flatnonzero(keys) + 21)  # numbers of MIDI
 ```
 
-To listen, hand the numbers to a library that writes MIDI files, such as mido or pretty_midi.
+To listen, `pip install mido`, write a MIDI file, and open it in any player:
+
+```py
+import mido
+
+file = mido.MidiFile()
+track = file.add_track()
+for notes in played:
+    track.extend(mido.Message("note_on", note=int(note)) for note in notes)
+    track.append(mido.Message("note_off", note=0, time=file.ticks_per_beat))  # a quarter note passes
+    track.extend(mido.Message("note_off", note=int(note)) for note in notes)
+file.save("chorale.mid")
+```
 """
 
 

@@ -24,7 +24,7 @@ REACH = 0.01
 
 HEAD = """# Long memory
 
-This page is made by `python -m bench.memory`{quick}: {seconds:.0f} seconds on {processor}, with
+This page is made by `python -m bench.memory{quick}`: {seconds:.0f} seconds on {processor}, with
 {threads}. All numbers and pictures come from that run.
 
 A simple recurrent network (Elman 1990, `fastlstm.SimpleRNN`) passes what it knows through a matrix and a squashing
@@ -145,18 +145,19 @@ def page(added: Fits, copied: Fits, settings: Settings) -> tuple[str, dict[str, 
     norms = gradients(added, settings)
     length = settings.lengths[-1]
     gates = "pictures/long-memory-gates.png"
-    x, _ = runs.adding(np.random.default_rng(4), 1, length)
-    last = added[f"adding, T = {length}"][CHRONO].model.layers[0]
-    assert isinstance(last, fl.LSTM)
+    short = settings.lengths[0]  # can be read
+    x, _ = runs.adding(np.random.default_rng(4), 1, short)
+    lstm = added[f"adding, T = {short}"][CHRONO].model.layers[0]
+    assert isinstance(lstm, fl.LSTM)
     pictures = {
         "long-memory-adding.png": learning(added, runs.adding, settings, "mean squared error"),
         "long-memory-copying.png": learning(copied, runs.copying, settings, "cross-entropy, nats a step"),
         "long-memory-gradient.png": plot.gradient_distance_figure(norms),
         "long-memory-gates.png": plot.gates_figure(
-            last.gates(x),
+            lstm.gates(x),
             values=x[0],
             names=("number", "mark"),
-            title=f"An LSTM adds the two marked numbers of {length}",
+            title=f"An LSTM adds the two marked numbers of {short}",
         ),
     }
     held_out = f"{HELD_OUT:,}"
@@ -180,7 +181,7 @@ def page(added: Fits, copied: Fits, settings: Settings) -> tuple[str, dict[str, 
             reach=REACH,
         ),
         reaches(norms),
-        RECIPE.format(length=length, gates=gates),
+        RECIPE.format(length=short, gates=gates),
     ]
     return "\n".join(parts), pictures
 

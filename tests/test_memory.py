@@ -101,7 +101,7 @@ def test_the_page_comes_from_the_run(tmp_path):
         capture_output=True,
     )
     text = (tmp_path / "long-memory.md").read_text(encoding="utf-8")
-    assert "`python -m bench.memory` --quick:" in text
+    assert "`python -m bench.memory --quick`:" in text
     row = re.search(
         r"^\| 20 \| 0\.16667 \| (\S+) \(lr 0\.01\) \| (\S+) \(lr 0\.01\) \| (\S+) \(lr 0\.01\) \|$", text, re.M
     )
