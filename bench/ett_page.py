@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -137,23 +138,31 @@ def verdict(entries: list[dict[str, Any]]) -> str:
 
 def linear(entries: list[dict[str, Any]]) -> str:
     """What the LSTM adds to a linear map, in words and in numbers."""
-    ratios = {}
-    for entry in entries:
-        own, other = (entry["scores"][name]["mse"] for name in ("fastlstm", "linear map"))
-        ratios[f"{entry['task']} {entry['horizon']}"] = own / other - 1
-    ahead = [f"{name} ({ratio:+.1%})" for name, ratio in ratios.items() if ratio < 0]
-    behind = [f"{name} ({ratio:+.1%})" for name, ratio in ratios.items() if ratio >= 0]
-    return f"""## What the LSTM adds
-
-Much of what the table shows comes from reading each window less its last value, which a linear map does as well.
-Beside the best linear map the LSTM's mean squared error is smaller at {len(ahead)} of {len(ratios)} entries:
-{listed(ahead)}. It is larger at: {listed(behind)}. A series of twelve months is small; whoever has one like it should
-try the linear map first.
-"""
+    ratios = {kind: {name_of(entry): ratio(entry, kind) for entry in entries} for kind in ("mse", "mae")}
+    ahead = {name: value for name, value in ratios["mse"].items() if value < -0.01}
+    behind = {name: value for name, value in ratios["mse"].items() if value > 0.01}
+    equal = {name: value for name, value in ratios["mse"].items() if name not in ahead and name not in behind}
+    absolute = sum(value < 0 for value in ratios["mae"].values())
+    text = f"""Much of what the tables show comes from reading each window less its last value, which a linear map does
+        as well. Beside the best linear map the LSTM's mean squared error is smaller at {listed(ahead)}; within 1 % at
+        {listed(equal)}; larger at {listed(behind)}. Its mean absolute error is the smaller one at {absolute} of
+        {len(entries)} entries. Twelve months are a small series; whoever has one like it should try the linear map
+        too."""
+    return "## What the LSTM adds\n\n" + textwrap.fill(" ".join(text.split()), 120, break_on_hyphens=False) + "\n"
 
 
-def listed(names: list[str]) -> str:
-    return ", ".join(names) if names else "none"
+def name_of(entry: dict[str, Any]) -> str:
+    return f"{entry['task']} {entry['horizon']}"
+
+
+def ratio(entry: dict[str, Any], kind: str) -> float:
+    """By which share an error of the LSTM is above that of the linear map."""
+    scores = entry["scores"]
+    return float(scores["fastlstm"][kind] / scores["linear map"][kind] - 1)
+
+
+def listed(found: dict[str, float]) -> str:
+    return ", ".join(f"{name} ({value:+.1%})" for name, value in found.items()) if found else "none"
 
 
 def machine_list(described: dict[str, str]) -> str:
