@@ -2,6 +2,7 @@
 
     python -m bench.imdb --json imdb.json
     python -m bench.imdb docs imdb.json           writes docs/classification.md and its picture
+    python -m bench.imdb try hidden_size=128      what other numbers in the recipe do on the validation part, no test
 
 The reviews are found in the folder that FASTLSTM_DATA names. Each net is trained in a fresh process of its own, on as
 many processors as it has threads; contenders take turns.
@@ -49,6 +50,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
 def main(argv: list[str]) -> int:
     if argv[:1] == ["docs"]:
         return imdb_page.main(argv[1:])
+    if argv[:1] == ["try"]:
+        return attempt(argv[1:])
     options = parse(argv)
     result: Result = {}
     if options.json and options.json.exists():
@@ -61,6 +64,20 @@ def main(argv: list[str]) -> int:
             result[part] = MEASURE[part](options, folder)
             if options.json:
                 options.json.write_text(json.dumps(result, indent=1), encoding="utf-8")
+    return 0
+
+
+def attempt(argv: list[str]) -> int:
+    """Learn from the training part by a changed recipe, and say how much of the validation part is right."""
+    from fastlstm.classification import Classifier, Recipe
+
+    changes = {name: json.loads(value) for name, _, value in (word.partition("=") for word in argv)}
+    parts = reviews.imdb()
+    train, val = parts["train"], parts["val"]
+    classifier, began = Classifier(Recipe(**changes)), time.perf_counter()
+    history = classifier.fit(train.texts, train.labels, (val.texts, val.labels))
+    figures = ", ".join(f"{value:.4f}" for value in history["val_accuracy"])
+    print(f"{changes}: {figures} after each epoch; {time.perf_counter() - began:.0f} s")
     return 0
 
 

@@ -63,7 +63,7 @@ class Recipe:
     dropout: float = 0.5
     word_dropout: float = 0.2
     batch_size: int = 64
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     clip_norm: float = 1.0
     warmup: float = 0.1
     epochs: int | None = None
