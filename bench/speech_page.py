@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.plot import new_figure, save_figure
+from fastlstm.plot import confusion_figure, new_figure, save_figure
 
 DOCS = Path(__file__).parent.parent / "docs"
 TEMPLATE = Path(__file__).parent / "speech.md"
@@ -119,20 +119,9 @@ def table(heads: list[str], rows: list[list[str]]) -> str:
 
 def draw_confusion(confusion: NDArray[Any], path: Path) -> None:
     """How often each digit was taken for each, over all seeds."""
-    figure = new_figure()
-    figure.set_size_inches(7, 6)
-    axes = figure.subplots()
-    shares = confusion / confusion.sum(1, keepdims=True)
-    axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)  # the root, so that rare mistakes can be seen
-    for (said, told), count in np.ndenumerate(confusion):
-        if count:
-            axes.text(told, said, str(count), ha="center", va="center", color="white" if said == told else "#222222")
-    axes.set_xticks(range(10))
-    axes.set_yticks(range(10))
-    axes.set_xlabel("taken for", fontsize=12)
-    axes.set_ylabel("said", fontsize=12)
-    axes.set_title("Single digits of the test set, all seeds", fontsize=14, loc="left", pad=10)
-    save_figure(figure, path)
+    said, told = np.repeat(np.indices(confusion.shape).reshape(2, -1), confusion.reshape(-1), axis=1)
+    title = "Single digits of the test set, all seeds"
+    save_figure(confusion_figure(said, told, [str(digit) for digit in range(10)], title=title, share=False), path)
 
 
 def draw_string(shown: Example, path: Path) -> None:
