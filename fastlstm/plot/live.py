@@ -29,7 +29,9 @@ class LivePlot(Callback):
     --------
     In a notebook::
 
-        trainer = fl.Trainer(model, "mse", callbacks=[fl.plot.LivePlot()])
+        from fastlstm.plot import LivePlot
+
+        trainer = fl.Trainer(model, "mse", callbacks=[LivePlot()])
         trainer.fit(x, y, epochs=50, validation=(xv, yv))
     """
 
