@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,59 +10,14 @@ from numpy.typing import NDArray
 
 from fastlstm import _check
 from fastlstm._check import Shape, describe
-from fastlstm._kernels.program import Program
 from fastlstm.layers import Layer
 from fastlstm.parameter import Parameter
 from fastlstm.stream import Stream, prepare
+from fastlstm.tape import Recorded
+from fastlstm.tape import Tape as Tape
 from fastlstm.threads import get_num_threads
-from fastlstm.workspace import Workspace
 
 Array = NDArray[Any]
-
-
-class Tape:
-    """What a forward pass of a model leaves for its backward pass: a `Workspace` for each layer's place in the chain.
-
-    A model is never written to by a pass, so that several threads can use one, each with a tape of its own; but for
-    training passes through layers with buffers, such as `BatchNorm`.
-
-    Attributes
-    ----------
-    carries : bool
-        Whether each pass begins from the state that the one before left.
-    rows : int
-        Number of sequences whose state is carried; 0 before the first pass.
-    loss : Workspace
-        Where a loss may put the gradient of the predictions.
-    """
-
-    def __init__(self, model: Model, seed: int | None, carries: bool = False) -> None:
-        self.model, self.carries, self.rows = model, carries, 0
-        # a key of its own: the starting values of a model with the same seed come from other numbers
-        seeds = np.random.SeedSequence(seed, spawn_key=(1,))
-        self.workspaces = [Workspace(child, carries) for child in seeds.spawn(len(model.layers))]
-        self.loss = Workspace()
-        self.recorded: Recorded | None = None
-        self.program: Program | None = None
-
-    def state(self) -> dict[str, Any]:
-        """What the next pass depends on but the parameters: where the dropout masks are, and a running state."""
-        return {"rows": self.rows, "workspaces": [workspace.state() for workspace in self.workspaces]}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` of another tape gave."""
-        self.rows = state["rows"]
-        for workspace, part in zip(self.workspaces, state["workspaces"], strict=True):
-            workspace.restore(part)
-
-
-@dataclass(slots=True)
-class Recorded:
-    """What the last forward pass over a tape was, as far as a backward pass must know."""
-
-    training: bool
-    output_shape: tuple[int, ...]
-    versions: list[int]
 
 
 class Model:

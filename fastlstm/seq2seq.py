@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 
 from fastlstm import _check
 from fastlstm.batches import Batch, Batches, as_data
-from fastlstm.history import History
 from fastlstm.layers import Decoder
 from fastlstm.layers.decoder import Decoding
 from fastlstm.model import Model, Tape
-from fastlstm.resume import PathLike, Run
-from fastlstm.train import Trainer, parts_of
+from fastlstm.train import Trainer
 from fastlstm.workspace import Workspace
 
 Array = NDArray[Any]
@@ -25,6 +23,10 @@ Index = NDArray[np.intp]
 
 class Seq2SeqTrainer(Trainer):
     """A `Trainer` of models that end in a `Decoder`, with teacher forcing: it reads the tokens that should have come.
+
+    The targets of `fit` and `evaluate` are tokens (N, S), up to the decoder's max_steps. Each sequence ends at its
+    first end token, which is learned, too; what stands behind it does not count. Where there is none, one is put at the
+    end, if there is room. ``lengths`` are those of x. Evaluations, also those of ``validation``, force all tokens.
 
     Parameters
     ----------
@@ -64,57 +66,7 @@ class Seq2SeqTrainer(Trainer):
             _check.number(teacher_forcing, "teacher_forcing", 0, 1)
         self.teacher_forcing = teacher_forcing
 
-    def fit(
-        self,
-        x: Any,
-        y: Any,
-        *,
-        epochs: int,
-        batch_size: int = 32,
-        validation: tuple[Any, ...] | None = None,
-        lengths: Any = None,
-        sample_weight: Any = None,
-        class_weight: Any = None,
-        shuffle: bool = True,
-        bucket: bool = False,
-        seed: int | None = None,
-        progress: bool | None = None,
-        resume: PathLike | None = None,
-    ) -> History:
-        """Train for some epochs; arguments as in `Trainer.fit`.
-
-        Parameters
-        ----------
-        x : (N, T, F) numbers, or (N, T) tokens
-            With ``lengths`` for their real steps.
-        y : (N, S) ints
-            Tokens, up to the decoder's max_steps. Each sequence ends at its first end token, which is learned, too;
-            what stands behind it does not count. Where there is none, one is put at the end, if there is room.
-        validation : (x, y) or (x, y, lengths), optional
-            Evaluated with teacher forcing after each epoch: ``val_loss``.
-        """
-        epochs, batch_size = _check.positive_int(epochs, "epochs"), _check.positive_int(batch_size, "batch_size")
-        shuffle, bucket, seed = _check.flag(shuffle, "shuffle"), _check.flag(bucket, "bucket"), _check.seed_of(seed)
-        if bucket and lengths is None:
-            raise ValueError("bucket: expected lengths with bucket=True, got none")
-        run = Run(resume)
-        data = self._pairs(x, y, lengths, sample_weight, class_weight)
-        held_out = None
-        if validation is not None:
-            held_out = Pairs(self._pairs(*parts_of(validation, "lengths")), batch_size)
-        seed = self._seed_of_fit(seed, run.state)
-        order = seed if shuffle else None
-        pairs = Pairs(data, batch_size, seed=order, bucket=bucket, forcing=self.teacher_forcing, coins=seed)
-        return self._fit(epochs, pairs, held_out, seed, run, progress)
-
-    def evaluate(
-        self, x: Any, y: Any, *, batch_size: int = 256, lengths: Any = None, sample_weight: Any = None
-    ) -> dict[str, float]:
-        """Loss and metrics with teacher forcing over all of x and y, without training."""
-        pairs = Pairs(self._pairs(x, y, lengths, sample_weight), _check.positive_int(batch_size, "batch_size"))
-        return self._objective.evaluate(pairs.at(1), self.model.tape())
-
-    def _pairs(self, x: Any, y: Any, lengths: Any, weight: Any = None, class_weight: Any = None) -> Batch:
+    def _data(self, x: Any, y: Any, lengths: Any = None, weight: Any = None, class_weight: Any = None) -> Batch:
         """All of the data, checked; targets are padded to max_steps, and steps behind their end weigh nothing."""
         decoder = decoder_of(self.model)
         y = _check.as_numbers(y, "y", "iu", "whole numbers")
@@ -133,6 +85,13 @@ class Seq2SeqTrainer(Trainer):
                 raise ValueError("sample_weight: expected no negative numbers, and at least one above 0")
             weights *= weight[:, None]
         return dataclasses.replace(data, lengths=_check.lengths_of(lengths, *data.x.shape[:2]), weights=weights)
+
+    def _batches(
+        self, data: Batch, batch_size: int, *, order: int | None = None, bucket: bool = False, seed: int | None = None
+    ) -> Batches:
+        """While training, that is with a seed, some tokens are the decoder's own."""
+        forcing = 1.0 if seed is None else self.teacher_forcing
+        return Pairs(data, batch_size, seed=order, bucket=bucket, forcing=forcing, coins=seed or 0)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastlstm import _check, losses
-from fastlstm.batches import Batches, as_data
+from fastlstm.batches import Batch, Batches, as_data
 from fastlstm.callbacks import Callback, ProgressBar
 from fastlstm.feed import Feed
 from fastlstm.history import History as History
@@ -149,13 +149,12 @@ class Trainer:
         if bucket and lengths is None:
             raise ValueError("bucket: expected lengths with bucket=True, got none")
         run = Run(resume)
-        data = as_data(self.model, self.loss, x, y, lengths, sample_weight, class_weight)
+        data = self._data(x, y, lengths, sample_weight, class_weight)
         held_out = None
         if validation is not None:
-            parts = as_data(self.model, self.loss, *parts_of(validation, "lengths"), None)
-            held_out = Batches(parts, batch_size, **self._layout)
+            held_out = self._batches(self._data(*parts_of(validation, "lengths")), batch_size)
         seed = self._seed_of_fit(seed, run.state)
-        batches = Batches(data, batch_size, seed=seed if shuffle else None, bucket=bucket, **self._layout)
+        batches = self._batches(data, batch_size, order=seed if shuffle else None, bucket=bucket, seed=seed)
         return self._fit(epochs, batches, held_out, seed, run, progress)
 
     def fit_batches(
@@ -204,7 +203,7 @@ class Trainer:
         feed = Feed(self.model, self.loss, batches, batches_per_epoch)
         held_out: Source | None = None
         if isinstance(validation, tuple | list) and len(validation) in (2, 3) and not isinstance(validation[0], tuple):
-            held_out = Batches(as_data(self.model, self.loss, *parts_of(validation, "lengths"), None), 256)
+            held_out = self._batches(self._data(*parts_of(validation, "lengths")), 256)
         elif validation is not None:
             held_out = Feed(self.model, self.loss, validation, name="validation")
         return self._fit(epochs, feed, held_out, self._seed_of_fit(seed, run.state), run, progress)
@@ -281,8 +280,8 @@ class Trainer:
         self, x: Any, y: Any, *, batch_size: int = 256, lengths: Any = None, sample_weight: Any = None
     ) -> dict[str, float]:
         """Loss and metrics over all of x and y, without training."""
-        data = as_data(self.model, self.loss, x, y, lengths, sample_weight)
-        batches = Batches(data, _check.positive_int(batch_size, "batch_size"), **self._layout)
+        data = self._data(x, y, lengths, sample_weight)
+        batches = self._batches(data, _check.positive_int(batch_size, "batch_size"))
         return self._objective.evaluate(batches.at(1), self.model.tape())
 
     def evaluate_sequence(
@@ -314,12 +313,21 @@ class Trainer:
     def _limits(self) -> Limits:
         return Limits(self.clip_norm, self.clip_value, self.accumulate)
 
-    @property
-    def _layout(self) -> dict[str, bool]:
-        """How a batch may be cut to its longest sequence: where T is any number to the model, and to its output."""
+    def _data(self, x: Any, y: Any, lengths: Any = None, weight: Any = None, class_weight: Any = None) -> Batch:
+        """All of the data, checked."""
+        return as_data(self.model, self.loss, x, y, lengths, weight, class_weight)
+
+    def _batches(
+        self, data: Batch, batch_size: int, *, order: int | None = None, bucket: bool = False, seed: int | None = None
+    ) -> Batches:
+        """The data in batches, in a new order in each epoch by the seed `order`; the other seed is for all else.
+
+        A batch is cut to its longest sequence where T is any number to the model, and to its output.
+        """
         shape = self.model.output_shape
         trim = self.model.input_shape[1] == "T" and (len(shape) == 2 or shape[1] == "T")
-        return {"trim": trim, "per_step": not isinstance(self.loss, Loss) or self.loss.per_step_target}
+        per_step = not isinstance(self.loss, Loss) or self.loss.per_step_target
+        return Batches(data, batch_size, seed=order, bucket=bucket, trim=trim, per_step=per_step)
 
     def _seed_of_fit(self, seed: int | None, state: State | None) -> int:
         """The seed, that of the interrupted training, or one that depends on how many fits there were."""

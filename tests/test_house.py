@@ -35,7 +35,8 @@ MAY_IMPORT = {
     "callbacks": {"_check", "parameter", "optim", "files", "snapshot", "callbacks"},
     "schedules": {"_check", "callbacks"},
     "stream": LEAVES | {"layers", "threads"},
-    "model": LEAVES | {"layers", "stream", "threads"},
+    "tape": {"_kernels", "workspace", "model"},  # its model by name only
+    "model": LEAVES | {"layers", "stream", "threads", "tape"},
     "history": set(),
     "batches": LEAVES | {"model", "losses"},
     "sequence": LEAVES | {"model", "losses", "batches"},
