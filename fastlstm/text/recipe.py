@@ -11,7 +11,7 @@ from fastlstm.model import Model
 from fastlstm.optim import AdamW
 from fastlstm.schedules import Cosine
 
-LEAST_STEPS = 1000
+LEAST_STEPS = 2000
 """Steps of the optimizer in a training whose length nobody has asked for; so many teach a small text."""
 
 
