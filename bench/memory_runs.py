@@ -17,7 +17,7 @@ Task = Callable[[np.random.Generator, int, int], tuple[Array, Array]]
 SYMBOLS, COPIED = 8, 10
 HELD_OUT = 1000
 SIMPLE, PLAIN, CHRONO = NETWORKS = ("SimpleRNN", "LSTM, forget bias 1", "LSTM, biases for long times")
-LRS = {SIMPLE: (0.0003, 0.001, 0.003), PLAIN: (0.005,), CHRONO: (0.005,)}
+LRS = {SIMPLE: (0.0003, 0.001, 0.003), PLAIN: (0.002, 0.005, 0.01), CHRONO: (0.005,)}
 """Learning rates that are tried, each in a training of its own; the best on held-out sequences is shown."""
 
 
