@@ -36,7 +36,7 @@ class Settings:
     weight_decay: float = 0.01
     clip: float = 1.0
     batch: int = 16
-    epochs: int = 24
+    epochs: int = 20
     warmup: int = 100
     semitones: int = 5
     seeds: tuple[int, ...] = (0, 1, 2)
