@@ -57,8 +57,8 @@ class Recipe:
     """
 
     vocabulary: int = 20_000
-    length: int = 600
-    embedding_size: int = 64
+    length: int = 1000
+    embedding_size: int = 100
     hidden_size: int = 64
     dropout: float = 0.5
     word_dropout: float = 0.2
