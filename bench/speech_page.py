@@ -141,6 +141,7 @@ def draw_string(shown: Example, path: Path) -> None:
             for step in peaks(row):
                 place = (middle[step], row[step])
                 bottom.annotate(name, place, (0, 3), textcoords="offset points", ha="center", color=curve.get_color())
+    bottom.set_xlim(0, seconds)
     bottom.set_ylim(0, 1.2)
     bottom.set_ylabel("probability", fontsize=12)
     bottom.set_xlabel("seconds", fontsize=12)
