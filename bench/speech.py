@@ -9,6 +9,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ ARCHIVE = "free-spoken-digits.tar.gz"
 TEST = 5
 """The recordings of each digit and speaker below this index are the usual test set."""
 
+MACHINE = {"processor", "system", "fastlstm", "numpy"}
 SEEDS = range(5)
 BEAM = 16
 TEST_SEED = 2024
@@ -47,7 +49,9 @@ def main(argv: Sequence[str]) -> int:
     recordings = read_recordings(data.find(ARCHIVE))
     short = {"epochs": 2, "variants": 1} if options.quick else {}
     seeds = SEEDS[:1] if options.quick else SEEDS
-    result: dict[str, Any] = {"machine": machine.describe(), "threads": fl.get_num_threads()}
+    about = {name: text for name, text in machine.describe().items() if name in MACHINE}
+    about["kaldi-native-fbank"] = version("kaldi-native-fbank")
+    result: dict[str, Any] = {"machine": about, "threads": fl.get_num_threads()}
     result["recordings"] = describe(recordings)
     result["words"] = words(recordings, seeds, short)
     result["speakers"] = unknown_speakers(recordings, short)
