@@ -18,7 +18,7 @@ import numpy as np
 import fastlstm as fl
 from bench import data, machine, speech_page
 from fastlstm.metrics import error_rate
-from fastlstm.speech import Recording, StringReader, Strings, WordClassifier, read_recordings
+from fastlstm.speech import LogMel, Recording, StringReader, Strings, WordClassifier, read_recordings
 
 ARCHIVE = "free-spoken-digits.tar.gz"
 TEST = 5
@@ -54,7 +54,8 @@ def main(argv: Sequence[str]) -> int:
     result: dict[str, Any] = {"machine": about, "threads": fl.get_num_threads()}
     result["recordings"] = describe(recordings)
     result["words"] = words(recordings, seeds, short)
-    result["speakers"] = unknown_speakers(recordings, short)
+    result["speakers"] = unknown_speakers(recordings, short, centred=False)
+    result["speakers_centred"] = unknown_speakers(recordings, short, centred=True)
     both, reader = strings(recordings, True, options.quick, short)
     forward, _ = strings(recordings, False, options.quick, short)
     result["strings"] = {"bidirectional": both, "unidirectional": forward}
@@ -90,25 +91,26 @@ def words(recordings: Sequence[Recording], seeds: Sequence[int], short: dict[str
     return {**found, "network": network(classifier), "epochs": classifier.epochs}
 
 
-def unknown_speakers(recordings: Sequence[Recording], short: dict[str, int]) -> dict[str, float]:
+def unknown_speakers(recordings: Sequence[Recording], short: dict[str, int], centred: bool) -> dict[str, float]:
     """Single digits of each speaker, told by a network that has heard only the others."""
     found = {}
+    options = {**short, "features": LogMel(centred=centred)}
     speakers = sorted({one.speaker for one in recordings})
     for speaker in speakers[:1] if short else speakers:
         learned = [one for one in recordings if one.speaker != speaker]
         tested = [one for one in recordings if one.speaker == speaker]
-        _, _, confusion = classify(learned, tested, 0, short)
+        _, _, confusion = classify(learned, tested, 0, options)
         found[speaker] = float(np.trace(confusion) / confusion.sum())
-        print(f"digits of {speaker}, never heard before: {found[speaker]:.2%} right", flush=True)
+        print(f"digits of {speaker}, never heard before{', centred' * centred}: {found[speaker]:.2%} right", flush=True)
     return found
 
 
 def classify(
-    learned: Sequence[Recording], tested: Sequence[Recording], seed: int, short: dict[str, int]
+    learned: Sequence[Recording], tested: Sequence[Recording], seed: int, options: dict[str, Any]
 ) -> tuple[WordClassifier, float, np.ndarray[Any, Any]]:
     """A trained network, the seconds it took, and how many of the digit of a row were taken for that of a column."""
     began = time.perf_counter()
-    classifier = WordClassifier(seed=seed, **short)
+    classifier = WordClassifier(seed=seed, **options)
     classifier.fit(learned, progress=False)
     seconds = time.perf_counter() - began
     confusion = np.zeros((10, 10), int)

@@ -67,8 +67,9 @@ def page(result: dict[str, Any]) -> str:
         words_parameters=f"{words['network']['parameters']:,}",
         words_hidden=words["network"]["hidden"],
         words_epochs=words["epochs"],
-        speakers_table=speakers_table(result["speakers"]),
+        speakers_table=speakers_table(result["speakers"], result["speakers_centred"]),
         unknown=f"{np.mean(list(result['speakers'].values())):.1%}",
+        unknown_centred=f"{np.mean(list(result['speakers_centred'].values())):.1%}",
         strings=strings["strings"],
         digits=f"{strings['digits']:,}",
         greedy=f"{strings['greedy']:.1%}",
@@ -94,8 +95,9 @@ def words_table(words: dict[str, Any]) -> str:
     )
 
 
-def speakers_table(speakers: dict[str, float]) -> str:
-    return table(list(speakers), [[f"{accuracy:.1%}" for accuracy in speakers.values()]])
+def speakers_table(plain: dict[str, float], centred: dict[str, float]) -> str:
+    rows = [[name, *(f"{one:.1%}" for one in way.values())] for name, way in (("plain", plain), ("centred", centred))]
+    return table(["features", *plain], rows)
 
 
 def strings_table(strings: dict[str, Any]) -> str:
