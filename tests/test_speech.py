@@ -355,10 +355,11 @@ def test_the_command_learns_and_reads(folder, tmp_path, capsys, monkeypatch):
     for name in ("a.wav", "b.wav"):
         wavfile.write(tmp_path / name, RATE, string)
     options = ["--model", tmp_path / "model", "--epochs", "2", "--hidden", "8"]
-    assert run("speech", "train", folder, *options) == 0
+    assert run("speech", "train", folder, *options, "--centred") == 0
     printed = capsys.readouterr().out
     assert "30 recordings of 3 words." in printed and "Wrong words in 5 strings" in printed
     reader = StringReader.load(tmp_path / "model/speech.safetensors")
+    assert reader.features == LogMel(centred=True)
     expected = " ".join(reader.read([read_wav(tmp_path / "a.wav")], beam=8)[0])
     assert run("speech", tmp_path / "a.wav", "--model", tmp_path / "model") == 0
     assert capsys.readouterr().out == f"{expected}\n"

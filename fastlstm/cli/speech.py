@@ -12,7 +12,7 @@ import numpy as np
 
 from fastlstm.cli.options import Commands, add_seed, count
 from fastlstm.metrics import error_rate
-from fastlstm.speech import Recording, StringReader, Strings, read_recordings, read_wav
+from fastlstm.speech import LogMel, Recording, StringReader, Strings, read_recordings, read_wav
 
 SPEECH = """Read the words of WAV files, such as the digits of a number, with a network that has learned them from
 recordings of single words.
@@ -30,7 +30,7 @@ examples:
 """
 
 USAGE = """fastlstm speech [read] [--model DIR] [--beam N] FILE [FILE ...]
-       fastlstm speech train [--output DIR] [--epochs N] [--hidden N] [--seed N] RECORDINGS"""
+       fastlstm speech train [--output DIR] [--epochs N] [--hidden N] [--centred] [--seed N] RECORDINGS"""
 
 DEFAULT = Path("fastlstm-speech")
 FILE = "speech.safetensors"
@@ -64,6 +64,9 @@ def add(commands: Commands) -> None:
     training.add_argument("--epochs", type=count, default=20, metavar="N", help="how many (default: %(default)s)")
     training.add_argument(
         "--hidden", type=count, default=128, metavar="N", help="LSTM units of a direction (default: %(default)s)"
+    )
+    training.add_argument(
+        "--centred", action="store_true", help="for voices and microphones that are not in the recordings"
     )
     add_seed(parser)
 
@@ -112,7 +115,8 @@ def train(source: Path, options: argparse.Namespace) -> None:
     labels, speakers = {one.label for one in recordings}, {one.speaker for one in recordings}
     by = f" by {len(speakers)} speakers" if len(speakers) > 1 else ""
     print(f"{source}: {len(recordings)} recordings of {len(labels)} words{by}.")
-    reader = StringReader(hidden_size=options.hidden, epochs=options.epochs, seed=options.seed)
+    features = LogMel(centred=options.centred)
+    reader = StringReader(hidden_size=options.hidden, epochs=options.epochs, features=features, seed=options.seed)
     reader.fit(learned)
     if held_out:
         print(
