@@ -159,11 +159,13 @@ def explained(path: Path) -> Result:
     classifier = Classifier.load(path)
     text = imdb_page.REVIEW
     words, effects = classifier.explain(text)
+    _, gates = classifier.gates(text)
     row = classifier.probabilities([text])[0]
     best = int(row.argmax())
     return {
         "words": words,
         "effects": effects.round(4).tolist(),
+        "gates": {name: np.round(array, 3).tolist() for name, array in vars(gates).items()},
         "class": classifier.classes[best],
         "probability": float(row[best]),
     }

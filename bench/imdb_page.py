@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 DOCS = Path(__file__).parent.parent / "docs"
-PICTURE = "classification-words.png"
+PICTURE, GATES = "classification-words.png", "classification-gates.png"
 
 REVIEW = (
     "I wanted to like this film. The first half hour is lovely, with a quiet, funny performance from the two leads, "
@@ -100,6 +100,11 @@ against.
 
 ![what each word says](pictures/$picture)
 
+And what the gates of its LSTM do at each word, in the direction that reads from the first on (`Classifier.gates`); the
+24 units whose cells vary most:
+
+![the gates at each word](pictures/$gates)
+
 ## 2,000 reviews
 
 Few texts are another matter. The 2,000 reviews of Pang and Lee (2004), in ten folds by the number of the file, as in
@@ -122,6 +127,7 @@ def main(argv: list[str]) -> int:
     result = json.loads(options.figures.read_text(encoding="utf-8"))
     (options.folder / "pictures").mkdir(exist_ok=True)
     picture(result["better"]["explained"], options.folder / "pictures" / PICTURE)
+    gates_picture(result["better"]["explained"], options.folder / "pictures" / GATES)
     (options.folder / "classification.md").write_text(page(result), encoding="utf-8")
     return 0
 
@@ -146,6 +152,7 @@ def page(result: dict[str, Any]) -> str:
         confusion=confusion_table(together["confusion"]),
         explained=f"{percent(explained['probability'])} {explained['class']}",
         picture=PICTURE,
+        gates=GATES,
         polarity=table(
             ["", "right of a fold", "folds 1 to 9", "time of all ten"],
             [
@@ -259,6 +266,16 @@ def picture(explained: dict[str, Any], path: Path) -> None:
         signed=True,
     )
     plot.save_figure(figure, path)
+
+
+def gates_picture(explained: dict[str, Any], path: Path) -> None:
+    from fastlstm import plot
+    from fastlstm.layers import Gates
+
+    gates = Gates(**{name: np.array(values, np.float32) for name, values in explained["gates"].items()})
+    plot.save_figure(
+        plot.gates_figure(gates, tokens=explained["words"], title="The gates of an LSTM over a review"), path
+    )
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:

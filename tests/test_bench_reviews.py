@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fastlstm.layers import Gates
+
 ROOT = Path(__file__).parent.parent
 
 pytestmark = pytest.mark.skipif(not (ROOT / "bench").exists(), reason="the benchmark is not part of the package")
@@ -115,7 +117,13 @@ def test_the_page_says_what_was_measured(bench, tmp_path):
         "better": {
             "nets": [better(0.9), better(0.902)],
             "together": {"val_accuracy": 0.912, "accuracy": 0.909, "confusion": [[11_400, 1_100], [1_175, 11_325]]},
-            "explained": {"words": ["a", "waste"], "effects": [-0.1, 2.0], "class": "neg", "probability": 0.97},
+            "explained": {
+                "words": ["a", "waste"],
+                "effects": [-0.1, 2.0],
+                "gates": {name: [[[0.1, 0.2], [0.3, 0.4]]] for name in Gates.__dataclass_fields__},
+                "class": "neg",
+                "probability": 0.97,
+            },
         },
         "polarity": {
             "ours": {"folds": [0.8, 0.82], "train_seconds": 100.0},
@@ -131,5 +139,6 @@ def test_the_page_says_what_was_measured(bench, tmp_path):
     assert "fastlstm takes 0.44 of Keras' time over the same batches." in page
     assert "The mean of the nets is ahead of the bag of words, by 0.9 points." in page
     assert "| positive | 1,175 | 11,325 |" in page and "The bag of words wins" in page and "$" not in page
-    assert (tmp_path / "pictures/classification-words.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("words", "gates"):
+        assert (tmp_path / f"pictures/classification-{name}.png").read_bytes().startswith(b"\x89PNG")
     assert "stays behind the bag of words, by 1.0 points" in bench.page.beaten(0.9, 0.89)

@@ -169,6 +169,10 @@ def test_an_explanation_names_the_words_that_decide(learned):
     words, effects = learned.explain("The plot of the film was awful and it was a story of the cast.")
     assert len(words) == len(effects) == 15
     assert words[int(effects.argmax())] == "awful"
+    walked, gates = learned.gates("The plot of the film was awful and it was a story of the cast.")
+    assert walked == words and gates.forget.shape[:2] == (1, len(words))
+    with pytest.raises(ValueError, match="text: expected at least one word, got none"):
+        learned.gates("...")
     assert learned.explain("...")[0] == [] and learned.explain("...")[1].shape == (0,)
 
 
@@ -288,7 +292,7 @@ def test_the_command_line_draws_what_the_words_say(learned, tmp_path, capsys):
     assert cli.main(list(map(str, arguments))) == 0
     assert "Text 2 has no word to explain." in capsys.readouterr().out
     found = sorted((tmp_path / "pictures").iterdir())
-    assert [path.name for path in found] == ["words-1.png", "words-3.png"]
+    assert [path.name for path in found] == ["gates-1.png", "gates-3.png", "words-1.png", "words-3.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in found)
 
 

@@ -19,6 +19,7 @@ from fastlstm.classification.recipe import Recipe
 from fastlstm.classification.vectors import word_vectors
 from fastlstm.classification.vocabulary import UNKNOWN, Vocabulary, as_batch, split_words
 from fastlstm.io import native
+from fastlstm.layers import LSTM, Gates
 from fastlstm.losses import softmax_cross_entropy
 from fastlstm.metrics import accuracy
 from fastlstm.model import Model
@@ -167,6 +168,31 @@ class Classifier:
         best = int(scores[-1].argmax())
         odds = scores[:, best] - np.logaddexp.reduce(np.delete(scores, best, axis=1), axis=1)
         return words, (odds[-1] - odds[:-1])[: len(words)]
+
+    def gates(self, text: str) -> tuple[list[str], Gates]:
+        """The words that are read of a text, and what the gates of the LSTM do at each, walking from the first on.
+
+        Returns
+        -------
+        words : list of str
+        gates : Gates
+            Arrays (1, T, H); see `LSTM.gates`.
+        """
+        words = split_words(text)[-self.recipe.length :]
+        if not words:
+            raise ValueError("text: expected at least one word, got none")
+        x, lengths = self._encode(self.fitted.vocabulary, [text])
+        model, place = self.fitted.model, self._place_of_lstm
+        below, tape = model.layers[:place], model.tape()
+        for layer, workspace in zip(below, tape.workspaces, strict=False):
+            x = layer.forward(x, workspace, training=False, lengths=lengths)
+        lstm = model.layers[place]
+        assert isinstance(lstm, LSTM)
+        return words, lstm.gates(x[:, : len(words)])
+
+    @property
+    def _place_of_lstm(self) -> int:
+        return next(k for k, layer in enumerate(self.fitted.model.layers) if isinstance(layer, LSTM))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network, its words and its classes to one safetensors file."""

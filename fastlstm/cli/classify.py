@@ -153,6 +153,11 @@ def explain(classifier: Classifier, texts: list[str], folder: Path) -> None:
         )
         paths.append(folder / f"words-{k}.png")
         plot.save_figure(figure, paths[-1])
+        if len(words) <= plot.MOST_TOKENS:
+            _, gates = classifier.gates(text)
+            figure = plot.gates_figure(gates, tokens=words, title=f"{name}, {probability:.1%}: the gates at each word")
+            paths.append(folder / f"gates-{k}.png")
+            plot.save_figure(figure, paths[-1])
     if paths:
         print("Wrote " + ", ".join(map(str, paths)) + ".")
 

@@ -4,6 +4,7 @@ from fastlstm.plot.confusion import confusion_figure as confusion_figure
 from fastlstm.plot.figure import new_figure as new_figure
 from fastlstm.plot.figure import save_figure as save_figure
 from fastlstm.plot.forecast import forecast_figure as forecast_figure
+from fastlstm.plot.gates import MOST_TOKENS as MOST_TOKENS
 from fastlstm.plot.gates import gates_figure as gates_figure
 from fastlstm.plot.live import LivePlot as LivePlot
 from fastlstm.plot.memory import gradient_distance_figure as gradient_distance_figure
