@@ -32,8 +32,9 @@ words and signs instead of characters. The second writes to the terminal, each c
 
 The loss is the mean of -log p of the character that came, in nats; divided by log 2 it is bits a character. For words
 its exponential is told as well, the perplexity: among how many words, all as likely, the network would be as unsure. It
-is measured on the held-out text, the state carried through from its beginning. The loss of somebody who only knows how
-often each character comes stands beside it.
+is measured on the held-out text: by the command in as many streams as it learns from, each from a zero state; by
+`LanguageModel.loss`, and in the tables below, with the state carried through from the text's beginning. The loss of
+somebody who only knows how often each character comes stands beside it.
 
 ## What is drawn
 

@@ -25,7 +25,8 @@ training and keeps what there is."""
 PREDICT = """Say which class texts belong to, by a network that `fastlstm classify train` has written.
 
 For each text a line: the probability, the class, and what was classified. With --explain also a picture of which
-words counted: each word is replaced by an unknown one in turn, to see what the odds lose by it."""
+words counted: each word is replaced by an unknown one in turn, to see what the odds lose by it. For up to 120 words a
+second picture shows what the gates of the LSTM do at each."""
 
 EXAMPLES = """examples:
   fastlstm classify train reviews --output reviews-model
