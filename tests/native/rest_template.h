@@ -41,20 +41,42 @@ static double X(updates)(const struct fl_training *const sides[2], ptrdiff_t siz
 }
 
 static double X(losses)(const struct fl_training *const sides[2], ptrdiff_t m, ptrdiff_t n, ptrdiff_t *index, int threads) {
-    const REAL *pred = X(random)(m * n, 0), *target = X(random)(m * n, 0), *weight = X(random)(m, 1);
+    const REAL *pred = X(random)(3 * m * n, 0), *target = X(random)(m * n, 0), *weight = X(random)(m, 1);
+    const double levels[2] = {0.1, 0.75};
     double worst = 0;
-    for (int kind = FL_MSE; kind <= FL_SOFTMAX_CROSS_ENTROPY; kind++) {
+    for (int kind = FL_MSE; kind <= FL_STUDENT_T; kind++) {
+        const ptrdiff_t outputs = kind == FL_STUDENT_T ? 3 : kind >= FL_QUANTILE ? 2 : 1, size = m * n * outputs;
         REAL *dpred[2];
         double sums[2];
         for (int side = 0; side < 2; side++) {
-            const void *wanted = kind == FL_SOFTMAX_CROSS_ENTROPY ? (const void *)index : target;
-            dpred[side] = room((size_t)(m * n) * sizeof(REAL));
-            struct fl_loss p = {kind, m, n, m, pred, wanted, weight, dpred[side], 1.0, 0.5, &sums[side]};
+            const void *wanted = kind == FL_SOFTMAX_CROSS_ENTROPY || kind == FL_FOCAL ? (const void *)index : target;
+            dpred[side] = room((size_t)size * sizeof(REAL));
+            struct fl_loss p = {kind, m, n, m, pred, wanted, weight, dpred[side], 1.0, 0.5, &sums[side], outputs, levels};
             fl_run(sides[side]->loss, &p, threads);
         }
-        worst = fmax(worst, fmax(X(between)(dpred[0], dpred[1], m * n), X(apart)(sums[0], sums[1])));
+        worst = fmax(worst, fmax(X(between)(dpred[0], dpred[1], size), X(apart)(sums[0], sums[1])));
     }
     return worst;
+}
+
+/* Three sequences: a label, two equal ones, none; the second one ends before T. */
+static double X(labelling)(const struct fl_training *const sides[2], ptrdiff_t m, ptrdiff_t n, int threads) {
+    enum { N = 3, S = 2 };
+    const ptrdiff_t T = m < 4 ? 4 : m, C = n < 3 ? 3 : n, each = FL_CTC_ROOM(T, S);
+    const ptrdiff_t target[N * S] = {C - 1, -1, 1, 1, -1, -1};
+    const REAL *pred = X(random)(N * T * C, 0);
+    REAL *weight = room((size_t)(N * T) * sizeof *weight), *dpred[2];
+    double losses[2][N], worst = 0;
+    for (int k = 0; k < N * T; k++) weight[k] = k == 2 * T - 1 ? 0 : (REAL)0.5;
+    for (int side = 0; side < 2; side++) {
+        dpred[side] = room((size_t)(N * T * C) * sizeof(REAL));
+        struct fl_ctc p = {.N = N, .T = T, .C = C, .S = S, .pred = pred, .target = target, .weight = weight,
+                           .dpred = dpred[side], .scale = 0.5, .losses = losses[side], .room_each = each};
+        p.room = room((size_t)(each * threads) * sizeof(double));
+        fl_run(sides[side]->ctc, &p, threads);
+    }
+    for (int k = 0; k < N; k++) worst = fmax(worst, X(apart)(losses[0][k], losses[1][k]));
+    return fmax(worst, X(between)(dpred[0], dpred[1], N * T * C));
 }
 
 static double X(rest)(const struct fl_training *ours, ptrdiff_t m, ptrdiff_t n, int threads) {
@@ -64,6 +86,7 @@ static double X(rest)(const struct fl_training *ours, ptrdiff_t m, ptrdiff_t n, 
     REAL *out[2][3];
     for (ptrdiff_t k = 0; k < m; k++) index[k] = (k * 7 + 3) % n;
     double worst = fmax(X(updates)(sides, m * n, threads), X(losses)(sides, m, n, index, threads));
+    worst = fmax(worst, X(labelling)(sides, m, n, threads));
     for (int side = 0; side < 2; side++) {
         for (int a = 0; a < 3; a++) out[side][a] = room((size_t)(m * n + n * n) * sizeof(REAL));
         struct fl_drop drop = {m * n, source, out[side][0], 0x123456789abcdefu, 77, 0x60000000u, 1.5};
