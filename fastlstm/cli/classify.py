@@ -6,14 +6,14 @@ import argparse
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from fastlstm import plot
-from fastlstm.callbacks import Callback, EarlyStopping, Progress
+from fastlstm.callbacks import EarlyStopping
 from fastlstm.classification import Classifier, Recipe, Texts, read_text, read_texts, report
-from fastlstm.cli.options import Commands, add_output, count
-
-MODEL = "model.safetensors"
+from fastlstm.cli.options import MODEL, Commands, add_output, count
+from fastlstm.cli.report import Report
 
 TRAIN = """Learn from labelled texts which of some classes a text belongs to.
 
@@ -97,7 +97,7 @@ def train(options: argparse.Namespace) -> int:
     classifier = Classifier(recipe)
     best = EarlyStopping(patience=epochs, monitor="val_accuracy")  # never stops, but goes back to the best
     held = held_out.texts, held_out.labels
-    classifier.fit(learned.texts, learned.labels, held, callbacks=[Report(), best])
+    classifier.fit(learned.texts, learned.labels, held, callbacks=[Report(said), best])
     print("\n" + measured(classifier, held_out))
     options.output.mkdir(parents=True, exist_ok=True)
     classifier.save(options.output / MODEL)
@@ -106,6 +106,11 @@ def train(options: argparse.Namespace) -> int:
         f'To classify: fastlstm classify predict {options.output} "some text"'
     )
     return 130 if classifier.interrupted else 0
+
+
+def said(logs: Mapping[str, float]) -> str:
+    """The figures of an epoch."""
+    return f"loss {logs['loss']:.3f}, held out {logs['val_loss']:.3f}, right {logs['val_accuracy']:.1%}"
 
 
 def measured(classifier: Classifier, held_out: Texts) -> str:
@@ -178,15 +183,3 @@ def text_of(argument: str) -> str:
     if not usual:
         print(f"{argument}: not UTF-8, read as Windows-1252.", file=sys.stderr)
     return text
-
-
-class Report(Callback):
-    """Prints a line after each epoch."""
-
-    def on_epoch_end(self, progress: Progress) -> None:
-        logs = progress.logs
-        print(
-            f"epoch {progress.epoch} of {progress.epochs}: loss {logs['loss']:.3f}, "
-            f"held out {logs['val_loss']:.3f}, right {logs['val_accuracy']:.1%}",
-            flush=True,
-        )

@@ -8,15 +8,17 @@ import math
 import os
 import sys
 import time
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from fastlstm import plot, text
 from fastlstm.callbacks import Callback, Checkpoint, EarlyStopping, Progress
 from fastlstm.callbacks.checkpoint import checkpoints
-from fastlstm.cli.options import Commands, add_output, count, seed
+from fastlstm.cli.options import MODEL, Commands, add_output, count, seed
+from fastlstm.cli.report import Report
 from fastlstm.text.recipe import Recipe
 
-MODEL = "model.safetensors"
 STATE = "unfinished"
 """Folder in the output folder, of what an interrupted training goes on from."""
 
@@ -101,7 +103,7 @@ def train(options: argparse.Namespace) -> int:
         remove(state)
     best = EarlyStopping(patience=recipe.epochs_of(tokens))  # never stops, but goes back to the best
     began = time.perf_counter()
-    callbacks = [Start(writer, state), Report(unit), best, Checkpoint(state, keep=1)]
+    callbacks = [Start(writer, state), Report(partial(said, unit)), best, Checkpoint(state, keep=1)]
     history = writer.fit(learned, held_out, callbacks=callbacks, resume=state)
     print(f"{time.perf_counter() - began:.0f} s.", end=" ")
     if history.epochs:
@@ -195,6 +197,11 @@ def generate(options: argparse.Namespace) -> int:
     return 0
 
 
+def said(unit: str, logs: Mapping[str, float]) -> str:
+    """The figures of an epoch."""
+    return f"training {logs['loss']:.3f}, validation {figures(logs['val_loss'], unit)}"
+
+
 def figures(loss: float, unit: str) -> str:
     """A loss in the units that people use."""
     if unit == "word":
@@ -212,23 +219,6 @@ class Start(Callback):
         if not (self._state / MODEL).exists():
             self._state.mkdir(parents=True, exist_ok=True)
             self._writer.save(self._state / MODEL)
-
-
-class Report(Callback):
-    """Prints a line after each epoch."""
-
-    def __init__(self, unit: str) -> None:
-        self._unit = unit
-
-    def on_epoch_end(self, progress: Progress) -> None:
-        loss, held_out = progress.logs["loss"], figures(progress.logs["val_loss"], self._unit)
-        line = f"epoch {progress.epoch} of {progress.epochs}: training {loss:.3f}, validation {held_out}"
-        try:
-            from tqdm import tqdm
-        except ImportError:
-            print(line, flush=True)
-        else:
-            tqdm.write(line)  # above the bar, where there is one
 
 
 class Stopwatch(Callback):

@@ -1,0 +1,29 @@
+"""What a training says on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from fastlstm.callbacks import Callback, Progress
+
+
+class Report(Callback):
+    """Prints a line after each epoch, above the bar where there is one.
+
+    Parameters
+    ----------
+    say : function
+        Of the figures of an epoch, what the line says of them.
+    """
+
+    def __init__(self, say: Callable[[Mapping[str, float]], str]) -> None:
+        self._say = say
+
+    def on_epoch_end(self, progress: Progress) -> None:
+        line = f"epoch {progress.epoch} of {progress.epochs}: {self._say(progress.logs)}"
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            print(line, flush=True)
+        else:
+            tqdm.write(line)
