@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastlstm as fl
-from fastlstm.layers import Gates
 
 Array = NDArray[Any]
 Task = Callable[[np.random.Generator, int, int], tuple[Array, Array]]
@@ -137,18 +136,20 @@ def gradient_by_distance(model: fl.Model, x: Array) -> dict[str, Array]:
     layer, dense = model.layers[0], model.layers[-1]
     assert isinstance(layer, fl.LSTM | fl.SimpleRNN)
     tape, n = fl.Workspace(0), len(x)
-    gates: Gates | None = layer.gates(x) if isinstance(layer, fl.LSTM) else None
-    h = layer(x)[0] if gates is None else gates.hidden
+    if isinstance(layer, fl.LSTM):
+        gates = layer.gates(x)
+        states = gates.hidden, gates.cell
+    else:
+        states = (layer(x)[0],)
     dh = np.repeat(dense.parameter("weight").value.sum(axis=0)[None, None], n, axis=1)
-    dstate = dh if gates is None else (dh, np.zeros_like(dh))
-    dy = np.zeros((n, 1, h.shape[2]), h.dtype)
+    dstate = (dh, np.zeros_like(dh))[: len(states)]
+    dy = np.zeros((n, 1, layer.hidden_size), dh.dtype)
     norms: list[list[float]] = []
     for t in reversed(range(1, x.shape[1])):
-        before = h[None, :, t - 1] if gates is None else (h[None, :, t - 1], gates.cell[None, :, t - 1])
-        layer.forward_with_state(x[:, t : t + 1], before, tape, training=True, lengths=None)  # type: ignore[arg-type]
-        _, dbefore = layer.backward_with_state(dy, dstate, tape, input_gradient=False)  # type: ignore[arg-type]
-        parts = [dbefore] if gates is None else list(dbefore)
-        norms.append([float(np.linalg.norm(part[0], axis=1).mean()) for part in parts])
-        dstate = parts[0].copy() if gates is None else (parts[0].copy(), parts[1].copy())
+        before = tuple(part[None, :, t - 1] for part in states)
+        layer.forward_with_state(x[:, t : t + 1], before, tape, training=True, lengths=None)
+        _, dbefore = layer.backward_with_state(dy, dstate, tape, input_gradient=False)
+        norms.append([float(np.linalg.norm(part[0], axis=1).mean()) for part in dbefore])
+        dstate = tuple(part.copy() for part in dbefore)
     columns = np.array(norms).T
     return dict(zip("hc", columns, strict=False))

@@ -82,9 +82,13 @@ SETUPS = {
 }
 
 
-def trainer_of(way, setup, more=()):
+def lstm():
+    return fl.LSTM(1, 5, num_layers=2, dropout=0.3)
+
+
+def trainer_of(way, setup, more=(), recurrent=lstm):
     middle = [] if way == "sequence" else [fl.Last()]
-    model = fl.Model([fl.LSTM(1, 5, num_layers=2, dropout=0.3), fl.Dropout(0.2), *middle, fl.Dense(5, 1)], seed=0)
+    model = fl.Model([recurrent(), fl.Dropout(0.2), *middle, fl.Dense(5, 1)], seed=0)
     options = SETUPS[setup]()
     options["callbacks"] = [*options.get("callbacks", []), *more]
     return fl.Trainer(model, fl.mse, fl.Adam(0.02), **options)
@@ -114,6 +118,20 @@ def test_a_training_goes_on_to_the_same_bits(way, setup, tmp_path):
     for a, b in zip(whole.callbacks, last.callbacks, strict=False):
         if isinstance(a, GradientNorms):
             assert a.norms == b.norms
+
+
+def test_every_layer_with_a_running_state_goes_on_with_it(tmp_path):
+    def trainer(*more):
+        return trainer_of("sequence", "plain", more, lambda: fl.SimpleRNN(1, 5))
+
+    whole = trainer()
+    expected = fit_sequence(whole)
+    for after in (3, 6):
+        with pytest.raises(Stop):
+            fit_sequence(trainer(StopAt(after), Checkpoint(tmp_path, every_steps=1)), resume=tmp_path)
+    last = trainer()
+    assert dict(fit_sequence(last, resume=tmp_path)) == dict(expected)
+    assert bits(last) == bits(whole)
 
 
 def test_more_epochs_go_on_with_a_training_that_had_ended(tmp_path):

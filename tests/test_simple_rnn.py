@@ -34,9 +34,9 @@ def ragged(n, t):
 def passes(layer, x, h0, dy, dh, lengths=None):
     """Everything that a pass forward and one backward give, by name."""
     tape = fl.Workspace(0)
-    y, h = layer.forward_with_state(x, h0, tape, training=True, lengths=lengths)
+    y, (h,) = layer.forward_with_state(x, None if h0 is None else (h0,), tape, training=True, lengths=lengths)
     found = {"y": y.copy(), "h": h.copy()}
-    dx, dh0 = layer.backward_with_state(dy, dh, tape)
+    dx, (dh0,) = layer.backward_with_state(dy, (dh,), tape)
     grads = {p.name: p.grad.copy() for p in layer.parameters()}
     return {**found, "dx": dx.copy(), "dh0": dh0.copy(), **grads}
 
@@ -92,7 +92,7 @@ def test_gradients_are_central_differences(isa, activation, options, lengths):
     found = passes(layer, *arrays, lengths)
 
     def value():
-        y, h = layer.forward_with_state(x, h0, fl.Workspace(0), training=True, lengths=lengths)
+        y, (h,) = layer.forward_with_state(x, (h0,), fl.Workspace(0), training=True, lengths=lengths)
         return (y * dy).sum() + (h * dh).sum()
 
     moved = {"dx": x, "dh0": h0, **{p.name: p.writable() for p in layer.parameters()}}
@@ -123,8 +123,8 @@ def test_buffers_may_hold_anything():
         for part in (tape, *tape._children.values()) if poisoned else ():
             for buffer in part._buffers.values():
                 buffer.fill(np.nan)
-        y, h = layer.forward_with_state(*arrays[:2], tape, training=True, lengths=lengths)
-        dx, dh0 = layer.backward_with_state(*arrays[2:], tape)
+        y, (h,) = layer.forward_with_state(arrays[0], (arrays[1],), tape, training=True, lengths=lengths)
+        dx, (dh0,) = layer.backward_with_state(arrays[2], (arrays[3],), tape)
         for name, value in {"y": y, "h": h, "dx": dx, "dh0": dh0}.items():
             np.testing.assert_array_equal(value, expected[name], err_msg=name)
 

@@ -8,20 +8,20 @@ from typing import Any
 import numpy as np
 
 from fastlstm import _check, init
-from fastlstm._check import Shape
 from fastlstm._kernels import cpu
 from fastlstm._kernels.program import Stage
-from fastlstm.layers.base import Array, Index, Layer, check_features
-from fastlstm.layers.direction import Direction
+from fastlstm.layers.base import Array, Index
+from fastlstm.layers.direction import Direction, Parts
 from fastlstm.layers.gates import Gates, read_gates
-from fastlstm.layers.inference import PackedDirection, PackedStack, State
+from fastlstm.layers.inference import PackedDirection, PackedStack
 from fastlstm.layers.packing import Packing
+from fastlstm.layers.recurrent import Recurrent
 from fastlstm.layers.stack import PlainStack, TrainedStack
 from fastlstm.layers.training import TrainedDirection
 from fastlstm.workspace import Workspace
 
 
-class LSTM(Layer):
+class LSTM(Recurrent):
     """Long short-term memory (Hochreiter and Schmidhuber 1997; forget gate by Gers et al. 2000).
 
     At every step, from the input x and the state h, c that starts at zero::
@@ -65,6 +65,8 @@ class LSTM(Layer):
     ((5, 7, 4), (2, 5, 4), (2, 5, 4))
     """
 
+    parts = ("h", "c")
+
     def __init__(
         self,
         input_size: int,
@@ -79,24 +81,14 @@ class LSTM(Layer):
         dtype: Any = None,
         seed: int | None = None,
     ) -> None:
-        super().__init__(dtype, seed)
-        self.input_size = _check.positive_int(input_size, "input_size")
-        self.hidden_size = _check.positive_int(hidden_size, "hidden_size")
-        self.num_layers = _check.positive_int(num_layers, "num_layers")
-        self.bidirectional = _check.flag(bidirectional, "bidirectional")
-        self.directions = 2 if bidirectional else 1
-        self.dropout = _check.number(dropout, "dropout", 0, 1, open_high=True)
-        self.bias = _check.flag(bias, "bias")
+        super().__init__(input_size, hidden_size, num_layers, bidirectional, dropout, bias, dtype, seed)
         self.forget_bias = _check.number(forget_bias, "forget_bias", -np.inf)
         self.checkpoint_every = (
             None if checkpoint_every is None else _check.positive_int(checkpoint_every, "checkpoint_every")
         )
-        self.input_shape = ("N", "T", self.input_size)
         gates = 4 * self.hidden_size
         stack: list[list[Direction]] = []
-        for k in range(self.num_layers):
-            inputs = self.input_size if k == 0 else self.directions * self.hidden_size
-            suffixes = [f"_l{k}", f"_l{k}_reverse"][: self.directions]
+        for inputs, suffixes in self.each_layer():
             for suffix in suffixes:
                 self.add("weight_ih" + suffix, (gates, inputs), partial(init.glorot_uniform, blocks=4))
                 self.add("weight_hh" + suffix, (gates, self.hidden_size), partial(init.orthogonal, blocks=4))
@@ -110,13 +102,7 @@ class LSTM(Layer):
         self._plain = PlainStack(stack, self.input_size, self.hidden_size, self.dropout)
         self._watched = PlainStack(stack, self.input_size, self.hidden_size, 0.0)
 
-    def output_shape(self, shape: Shape) -> Shape:
-        if len(shape) != 3:
-            raise ValueError(f"LSTM takes sequences (N, T, {self.input_size}), got {_check.describe(shape)}")
-        check_features(shape, self.input_size)
-        return (*shape[:2], self.directions * self.hidden_size)
-
-    def __call__(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Array, State]:
+    def __call__(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Array, Parts]:
         """Outputs at every step and the final state.
 
         Parameters
@@ -179,12 +165,12 @@ class LSTM(Layer):
         x = self.as_input(x)
         n, t, _ = x.shape
         packing, tape = Packing(n, t, _check.lengths_of(lengths, n, t)), Workspace(0)
-        final = self._states("final", n, tape, x.dtype)
+        final = self.room("final", n, tape, x.dtype)
         self._watched.forward(x, self.as_state(state, n), final, packing, tape, training=True)
         direction = self._watched.layers[layer][int(reverse)]
         return read_gates(direction, packing, tape.child(direction.suffix))
 
-    def as_state(self, state: Any, n: int) -> State | None:
+    def as_state(self, state: Any, n: int) -> Parts | None:
         """(h, c), checked and converted."""
         if state is None:
             return None
@@ -201,22 +187,21 @@ class LSTM(Layer):
 
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         if tape.carries:
-            return self._carry_on(x, tape, training=training, lengths=lengths)
+            return self.carry_on(x, tape, training=training, lengths=lengths)
         return self._forward(x, None, None, tape, training=training, lengths=lengths)
 
     def forward_with_state(
-        self, x: Array, state: State | None, tape: Workspace, *, training: bool, lengths: Index | None
-    ) -> tuple[Array, State]:
-        """`forward` from an initial state, None for zeros; also returns the final one."""
+        self, x: Array, state: Parts | None, tape: Workspace, *, training: bool, lengths: Index | None
+    ) -> tuple[Array, Parts]:
         self.build()
-        final = self._states("final", len(x), tape, x.dtype)
+        final = self.room("final", len(x), tape, x.dtype)
         return self._forward(x, state, final, tape, training=training, lengths=lengths), final
 
     def _forward(
         self,
         x: Array,
-        state: State | None,
-        final: State | None,
+        state: Parts | None,
+        final: Parts | None,
         tape: Workspace,
         *,
         training: bool,
@@ -230,13 +215,13 @@ class LSTM(Layer):
         packing = self._full_packing(n, t, tape) if lengths is None else Packing(n, t, lengths)
         tape.notes["packing"], tape.notes["plain"] = packing, plain
         if plain:
-            final = final or self._states("final", n, tape, x.dtype)
+            final = final or self.room("final", n, tape, x.dtype)
             return self._plain.forward(x, state, final, packing, tape, training=training)
         if training:
             return self._trained.forward(x, state, final, packing, self.checkpoint_every or t, tape)
         return self._infer(x, state, final, packing, tape)
 
-    def _infer(self, x: Array, state: State | None, final: State | None, packing: Packing, tape: Workspace) -> Array:
+    def _infer(self, x: Array, state: Parts | None, final: Parts | None, packing: Packing, tape: Workspace) -> Array:
         """Inference on packed weights."""
         stages, passes, y = self._packed.prepare(x, packing, tape)
         places = self._packed.places(tape)
@@ -276,57 +261,19 @@ class LSTM(Layer):
         return self._trained.backward(dy, None, None, tape.notes["packing"], tape, wanted=input_gradient)
 
     def backward_with_state(
-        self, dy: Array, dstate: State | None, tape: Workspace, *, input_gradient: bool = True
-    ) -> tuple[Array | None, State]:
+        self, dy: Array, dstate: Parts | None, tape: Workspace, *, input_gradient: bool = True
+    ) -> tuple[Array | None, Parts]:
         """`backward` with the gradients of the final state, None for zeros; also returns those of the initial one."""
         packing: Packing = tape.notes["packing"]
-        initial = self._states("initial", packing.n, tape, dy.dtype)
+        initial = self.room("initial", packing.n, tape, dy.dtype)
         stack = self._plain if tape.notes["plain"] else self._trained
         dy = np.ascontiguousarray(dy)
         return stack.backward(dy, dstate, initial, packing, tape, wanted=input_gradient), initial
 
-    def _states(self, name: str, n: int, tape: Workspace, dtype: Any) -> State:
-        shape = (self.num_layers * self.directions, n, self.hidden_size)
-        return tape.array(name + "_h", shape, dtype), tape.array(name + "_c", shape, dtype)
-
-    def start(self, batch: int, tape: Workspace) -> None:
-        if self.bidirectional:
-            raise ValueError("a bidirectional LSTM cannot stream: its reverse direction begins at the end")
-        self.build()
-        tape.notes["stream"] = self._states("stream", batch, tape, self.dtype)
-        self.reset(slice(None), tape)
-
-    def step(self, x: Array, tape: Workspace) -> Array:
-        """On the plain path; the packed kernels keep the state themselves, and stream by `prepare`."""
-        running: State = tape.notes["stream"]
-        y, final = self.forward_with_state(x, running, tape, training=False, lengths=None)
-        for old, new in zip(running, final, strict=True):
-            old[...] = new
-        return y
-
     def reset(self, rows: Any, tape: Workspace) -> None:
-        for part in tape.notes["stream"]:
-            part[:, rows] = 0
-        for direction, part in self._packed.places(tape):
+        super().reset(rows, tape)
+        for direction, part in self._packed.places(tape):  # the packed kernels keep the state of a stream themselves
             direction.reset(rows, part)
-
-    def _carry_on(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
-        """`forward` from the state that the last pass left, to a new one."""
-        y, final = self.forward_with_state(x, tape.lasting.get("running"), tape, training=training, lengths=lengths)
-        running = tape.lasting["running"] = self._states("running", len(x), tape, x.dtype)
-        for old, new in zip(running, final, strict=True):
-            old[...] = new
-        return y
-
-    def carry(self, index: Index, tape: Workspace) -> None:
-        if self.bidirectional:
-            raise ValueError("a bidirectional LSTM cannot carry its state: its reverse direction begins at the end")
-        running: State | None = tape.lasting.get("running")
-        if running is not None:
-            chosen = [np.where((index < 0)[:, None], 0, part[:, index]) for part in running]
-            running = tape.lasting["running"] = self._states("running", len(index), tape, self.dtype)
-            for old, new in zip(running, chosen, strict=True):
-                old[...] = new
 
     def config(self) -> dict[str, Any]:
         names = ("input_size", "hidden_size", "num_layers", "bidirectional", "dropout", "bias", "forget_bias")

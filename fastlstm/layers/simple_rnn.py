@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from fastlstm import _check, init
-from fastlstm._check import Shape
 from fastlstm._kernels import simple_rnn as kernel
-from fastlstm.layers.base import Array, Index, Layer, check_features
+from fastlstm.layers.base import Array, Index
 from fastlstm.layers.direction import Direction, Parts
 from fastlstm.layers.packing import Packing
+from fastlstm.layers.recurrent import Recurrent
 from fastlstm.layers.stack import PlainStack
 from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace
@@ -19,7 +19,7 @@ from fastlstm.workspace import Workspace
 ACTIVATIONS = ("tanh", "relu")
 
 
-class SimpleRNN(Layer):
+class SimpleRNN(Recurrent):
     """The simple recurrent network (Elman 1990), whose state is its last output.
 
     At every step, from the input x and the state h that starts at zero::
@@ -61,6 +61,8 @@ class SimpleRNN(Layer):
     ((5, 7, 4), (2, 5, 4))
     """
 
+    parts = ("h",)
+
     def __init__(
         self,
         input_size: int,
@@ -74,22 +76,12 @@ class SimpleRNN(Layer):
         dtype: Any = None,
         seed: int | None = None,
     ) -> None:
-        super().__init__(dtype, seed)
-        self.input_size = _check.positive_int(input_size, "input_size")
-        self.hidden_size = _check.positive_int(hidden_size, "hidden_size")
-        self.num_layers = _check.positive_int(num_layers, "num_layers")
-        self.bidirectional = _check.flag(bidirectional, "bidirectional")
-        self.directions = 2 if bidirectional else 1
+        super().__init__(input_size, hidden_size, num_layers, bidirectional, dropout, bias, dtype, seed)
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation: expected 'tanh' or 'relu', got {activation!r}")
         self.activation = activation
-        self.dropout = _check.number(dropout, "dropout", 0, 1, open_high=True)
-        self.bias = _check.flag(bias, "bias")
-        self.input_shape = ("N", "T", self.input_size)
         stack: list[list[Direction]] = []
-        for k in range(self.num_layers):
-            inputs = self.input_size if k == 0 else self.directions * self.hidden_size
-            suffixes = [f"_l{k}", f"_l{k}_reverse"][: self.directions]
+        for inputs, suffixes in self.each_layer():
             for suffix in suffixes:
                 self.add("weight_ih" + suffix, (self.hidden_size, inputs), init.glorot_uniform)
                 recurrent = init.orthogonal if activation == "tanh" else init.identity
@@ -98,12 +90,6 @@ class SimpleRNN(Layer):
                     self.add("bias" + suffix, (self.hidden_size,), init.zeros)
             stack.append([SimpleDirection(self._parameters, suffix, activation) for suffix in suffixes])
         self._stack = PlainStack(stack, self.input_size, self.hidden_size, self.dropout)
-
-    def output_shape(self, shape: Shape) -> Shape:
-        if len(shape) != 3:
-            raise ValueError(f"SimpleRNN takes sequences (N, T, {self.input_size}), got {_check.describe(shape)}")
-        check_features(shape, self.input_size)
-        return (*shape[:2], self.directions * self.hidden_size)
 
     def __call__(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Array, Array]:
         """Outputs at every step and the final state.
@@ -123,78 +109,40 @@ class SimpleRNN(Layer):
             The state after each sequence's own last step (for the reverse direction: after its first).
         """
         x = self.as_input(x)
+        start = None
         if state is not None:
             assert self._dtype is not None
             shape = (self.num_layers * self.directions, len(x), self.hidden_size)
-            state = _check.real_array(state, "state", self._dtype, shape)
+            start = (_check.real_array(state, "state", self._dtype, shape),)
         lengths = _check.lengths_of(lengths, *x.shape[:2])
-        return self.forward_with_state(x, state, Workspace(0), training=False, lengths=lengths)
+        y, (h,) = self.forward_with_state(x, start, Workspace(0), training=False, lengths=lengths)
+        return y, h
 
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
-        running = tape.notes.get("running") if tape.carries else None
-        y, final = self.forward_with_state(x, running, tape, training=training, lengths=lengths)
         if tape.carries:
-            tape.notes["running"] = self._keep("running", final, tape)
-        return y
+            return self.carry_on(x, tape, training=training, lengths=lengths)
+        return self.forward_with_state(x, None, tape, training=training, lengths=lengths)[0]
 
     def forward_with_state(
-        self, x: Array, state: Array | None, tape: Workspace, *, training: bool, lengths: Index | None
-    ) -> tuple[Array, Array]:
-        """`forward` from an initial state, None for zeros; also returns the final one."""
+        self, x: Array, state: Parts | None, tape: Workspace, *, training: bool, lengths: Index | None
+    ) -> tuple[Array, Parts]:
         self.build()
         n, t, _ = x.shape
         packing = tape.notes["packing"] = Packing(n, t, lengths)
-        final = self._state("final", n, tape, x.dtype)
-        start = None if state is None else (state,)
-        y = self._stack.forward(np.ascontiguousarray(x), start, (final,), packing, tape, training=training)
-        return y, final
+        final = self.room("final", n, tape, x.dtype)
+        return self._stack.forward(np.ascontiguousarray(x), state, final, packing, tape, training=training), final
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
         return self.backward_with_state(dy, None, tape, input_gradient=input_gradient)[0]
 
     def backward_with_state(
-        self, dy: Array, dstate: Array | None, tape: Workspace, *, input_gradient: bool = True
-    ) -> tuple[Array | None, Array]:
+        self, dy: Array, dstate: Parts | None, tape: Workspace, *, input_gradient: bool = True
+    ) -> tuple[Array | None, Parts]:
         """`backward` with the gradient of the final state, None for zeros; also returns that of the initial one."""
         packing: Packing = tape.notes["packing"]
-        initial = self._state("initial", packing.n, tape, dy.dtype)
-        end = None if dstate is None else (dstate,)
-        dx = self._stack.backward(np.ascontiguousarray(dy), end, (initial,), packing, tape, wanted=input_gradient)
+        initial = self.room("initial", packing.n, tape, dy.dtype)
+        dx = self._stack.backward(np.ascontiguousarray(dy), dstate, initial, packing, tape, wanted=input_gradient)
         return dx, initial
-
-    def _state(self, name: str, n: int, tape: Workspace, dtype: Any) -> Array:
-        return tape.array(name, (self.num_layers * self.directions, n, self.hidden_size), dtype)
-
-    def _keep(self, name: str, state: Array, tape: Workspace) -> Array:
-        """A copy in the tape."""
-        kept = self._state(name, state.shape[1], tape, state.dtype)
-        kept[...] = state
-        return kept
-
-    def start(self, batch: int, tape: Workspace) -> None:
-        if self.bidirectional:
-            raise ValueError("a bidirectional SimpleRNN cannot stream: its reverse direction begins at the end")
-        self.build()
-        tape.notes["stream"] = self._state("stream", batch, tape, self.dtype)
-        self.reset(slice(None), tape)
-
-    def step(self, x: Array, tape: Workspace) -> Array:
-        y, final = self.forward_with_state(x, tape.notes["stream"], tape, training=False, lengths=None)
-        self._keep("stream", final, tape)
-        return y
-
-    def reset(self, rows: Any, tape: Workspace) -> None:
-        tape.notes["stream"][:, rows] = 0
-
-    def carry(self, index: Index, tape: Workspace) -> None:
-        if self.bidirectional:
-            raise ValueError(
-                "a bidirectional SimpleRNN cannot carry its state: its reverse direction begins at the end"
-            )
-        running: Array | None = tape.notes.get("running")
-        if running is not None:
-            chosen = np.where((index < 0)[:, None], 0, running[:, index])
-            tape.notes["running"] = self._keep("running", chosen, tape)
 
     def config(self) -> dict[str, Any]:
         names = ("input_size", "hidden_size", "num_layers", "bidirectional", "activation", "dropout", "bias")

@@ -16,7 +16,7 @@ from fastlstm.layers.training import TrainedDirection
 from fastlstm.workspace import Workspace
 
 
-def at(state: State | None, place: int) -> State | None:
+def at(state: Parts | None, place: int) -> State | None:
     """The state of one direction, (N, H)."""
     return None if state is None else (state[0][place], state[1][place])
 
@@ -34,7 +34,7 @@ class TrainedStack:
         self._width = len(layers[0]) * hidden
 
     def forward(
-        self, x: Array, state: State | None, final: State | None, packing: Packing, every: int, tape: Workspace
+        self, x: Array, state: Parts | None, final: Parts | None, packing: Packing, every: int, tape: Workspace
     ) -> Array:
         """y (N, T, D·H), read-only, for x (N, T, I), keeping the gates of `every` steps; `final` is written."""
         for k, directions in enumerate(self._layers):
@@ -54,7 +54,7 @@ class TrainedStack:
         return shown
 
     def backward(
-        self, dy: Array, dstate: State | None, initial: State | None, packing: Packing, tape: Workspace, *, wanted: bool
+        self, dy: Array, dstate: Parts | None, initial: Parts | None, packing: Packing, tape: Workspace, *, wanted: bool
     ) -> Array | None:
         """The gradient of x, if wanted, and into `initial` those of the initial state."""
         for k, directions in reversed(list(enumerate(self._layers))):
