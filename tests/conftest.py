@@ -1,6 +1,7 @@
 """What several test modules share."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,14 @@ def instruction_sets(names):
 
 packed_isa = instruction_sets(["avx512", "avx2", "baseline"])
 isa = instruction_sets(["avx512", "avx2", "baseline", "plain"])
+
+
+@pytest.fixture(autouse=True, scope="session")
+def ctrl_c():
+    """Ctrl-C raises KeyboardInterrupt, as on a terminal: a shell lets what runs in its background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -415,14 +415,15 @@ def test_leaving_by_an_error_or_not_beginning_at_all_leaves_no_thread():
     assert not reading()
 
 
-def test_a_program_that_leaves_an_epoch_unfinished_ends():
+def test_a_program_that_leaves_an_epoch_unfinished_ends(tmp_path):
     lines = (
         "from itertools import count",
         "from fastlstm.data import prefetch",
         "batches = iter(prefetch(count()))",
         "print(next(batches))",
     )
-    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, timeout=120)
+    command = [sys.executable, "-c", "\n".join(lines)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path)
     assert (done.stdout, done.stderr, done.returncode) == ("0\n", "", 0)
 
 

@@ -171,7 +171,9 @@ def test_a_log_goes_on_where_it_was(tmp_path):
 
 
 CHILD = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import numpy as np
 import fastlstm as fl
 from fastlstm.callbacks import Checkpoint, EMA
@@ -195,7 +197,7 @@ if trainer.interrupted:
 def start(folder, every=1, epochs=10):
     folder.mkdir(exist_ok=True)
     command = [sys.executable, "-c", textwrap.dedent(CHILD), str(folder), str(every), str(epochs)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder)
 
 
 def final(folder):
