@@ -136,6 +136,7 @@ def best(measured: dict[str, Any], folder: Path) -> str:
     picture = draw({"fastlstm": run}, folder / "pictures" / "text-best.png", "The best recipe")
     sample = textwrap.indent("ROMEO:\n" + run["sample"].rstrip(), "    ", lambda line: True)
     sample = "\n".join(line.rstrip() for line in sample.splitlines())
+    sample = f"<!-- codespell:ignore-begin -->\n\n{sample}\n\n<!-- codespell:ignore-end -->"  # its words are its own
     asked = f"\nWhat it writes, asked for what comes after `ROMEO:` (temperature 0.8, seed 0):\n\n{sample}\n"
     return filled(BEST, facts(measured, run)) + textwrap.fill(words, 120) + after(measured, picture) + asked
 
