@@ -86,7 +86,8 @@ HOW = """## How
 - The forecasts of {members} networks, which differ in their seeds only, are averaged.
 
 Look-back, patch, units, dropout, loss and learning rate were chosen by the errors on the validation part, at 24, 168
-and, of OT, 720 hours; training ends by them too. What was tried and left: shorter and longer windows (96, 168, 672),
+and, of OT, 720 hours, though test errors were printed beside these; training ends by
+them too. What was tried and left: shorter and longer windows (96, 168, 672),
 patches of 12 and 48, the window's mean instead of its last value, division by its deviation, the last day or week as
 what is corrected, squared errors as the loss. The hour of the day, as one more input, lowered the validation error of
 OT by 3 to 5 % from 168 hours on; it was left out to forecast from the values alone. Reading the six loads beside OT
