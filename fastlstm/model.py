@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from fastlstm import _check
 from fastlstm._check import Shape, describe
+from fastlstm._kernels.program import Kept
 from fastlstm.layers import Layer
+from fastlstm.layers.base import run_kept
+from fastlstm.layers.preparing import prepare
 from fastlstm.parameter import Parameter
-from fastlstm.stream import Stream, prepare
+from fastlstm.stream import Stream
 from fastlstm.tape import Recorded
 from fastlstm.tape import Tape as Tape
-from fastlstm.threads import get_num_threads
 
 Array = NDArray[Any]
 
@@ -76,6 +78,7 @@ class Model:
             for parameter in [*layer.parameters(), *layer.buffers()]:
                 if "." not in parameter.name:  # a layer that two models share keeps its first name
                     parameter.name = f"{i}.{parameter.name}"
+        self._kept = Kept()
         self._parameters = [parameter for layer in self.layers for parameter in layer.parameters()]
 
     def _find_input_shape(self) -> Shape:
@@ -197,9 +200,10 @@ class Model:
         if not tape.carries:
             raise ValueError("tape: expected one from tape(carry=True), got one that carries no state")
         index = _check.int_array(index, "index", ("N",), -1, tape.rows - 1)
-        for layer, workspace in zip(self.layers, tape.workspaces, strict=True):
-            layer.carry(index, workspace)
-        tape.rows = len(index)
+        with tape.turn:
+            for layer, workspace in zip(self.layers, tape.workspaces, strict=True):
+                layer.carry(index, workspace)
+            tape.rows = len(index)
 
     def as_input(self, x: Any, lengths: Any = None) -> tuple[Array, NDArray[np.intp] | None]:
         """x and lengths, checked and converted to the model's dtype."""
@@ -221,8 +225,8 @@ class Model:
             Real steps of each sequence.
         """
         self._check_tape(tape)
-        if tape.program is not None and not training and lengths is None:
-            y: Array | None = tape.program.run(x, get_num_threads())
+        if tape.program is not None and not training:
+            y: Array | None = tape.program.run(x, lengths)
             if y is not None:
                 tape.recorded = None
                 return y
@@ -232,20 +236,20 @@ class Model:
     def pass_forward(self, x: Array, tape: Tape, *, training: bool, lengths: NDArray[np.intp] | None) -> Array:
         """`forward` for arrays that `as_input` has seen."""
         self._check_tape(tape)
-        tape.recorded = None
-        if tape.carries:
-            if tape.rows not in (0, len(x)):
-                raise ValueError(f"x: expected {tape.rows} sequences, as many as the tape carries, got {len(x)}")
-            tape.rows = len(x)
-        elif not training and lengths is None:
-            tape.program = prepare(self.layers, tape.workspaces, x)
-            if tape.program is not None:
-                y: Array = tape.program.go()
+        with tape.turn:
+            tape.recorded = None
+            if tape.carries:
+                if tape.rows not in (0, len(x)):
+                    raise ValueError(f"x: expected {tape.rows} sequences, as many as the tape carries, got {len(x)}")
+                tape.rows = len(x)
+            elif not training:
+                tape.program = prepare(self.layers, tape.workspaces, x, lengths=lengths, turn=tape.turn)
+                y: Array = tape.program.y
                 return y
-        for layer, workspace in zip(self.layers, tape.workspaces, strict=True):
-            x = layer.forward(x, workspace, training=training, lengths=lengths)
-        tape.recorded = Recorded(training, x.shape, self._versions())
-        return x
+            for layer, workspace in zip(self.layers, tape.workspaces, strict=True):
+                x = layer.forward(x, workspace, training=training, lengths=lengths)
+            tape.recorded = Recorded(training, x.shape, self._versions())
+            return x
 
     def _check_tape(self, tape: Tape) -> None:
         if not isinstance(tape, Tape) or tape.model is not self:
@@ -269,16 +273,17 @@ class Model:
         dx : (N, T, F), or None for tokens or without input_gradient
         """
         self._check_tape(tape)
-        recorded, tape.recorded = tape.recorded, None
-        if recorded is None or not recorded.training:
-            raise RuntimeError("backward needs a forward pass with training=True on the same tape just before it")
-        if recorded.versions != self._versions():
-            raise RuntimeError("a parameter has changed since the forward pass: run it again before backward")
-        dx: Array | None = _check.real_array(dy, "dy", self.dtype, recorded.output_shape)
-        for i in reversed(range(len(self.layers))):
-            assert dx is not None
-            dx = self.layers[i].backward(dx, tape.workspaces[i], input_gradient=i > 0 or input_gradient)
-        return dx
+        with tape.turn:
+            recorded, tape.recorded = tape.recorded, None
+            if recorded is None or not recorded.training:
+                raise RuntimeError("backward needs a forward pass with training=True on the same tape just before it")
+            if recorded.versions != self._versions():
+                raise RuntimeError("a parameter has changed since the forward pass: run it again before backward")
+            dx: Array | None = _check.real_array(dy, "dy", self.dtype, recorded.output_shape)
+            for i in reversed(range(len(self.layers))):
+                assert dx is not None
+                dx = self.layers[i].backward(dx, tape.workspaces[i], input_gradient=i > 0 or input_gradient)
+            return dx
 
     def predict(self, x: Any, batch_size: int = 256, lengths: Any = None) -> Array:
         """Output for all of x, batch_size sequences at a time; any number of threads may call it at once.
@@ -289,16 +294,22 @@ class Model:
         >>> fl.Model([fl.LSTM(1, 4)], seed=0).predict(np.ones((2, 3, 1)), lengths=[3, 1])[1, :, 0].round(3).tolist()[1:]
         [0.0, 0.0]
         """
+        if type(batch_size) is int:
+            y: Array | None = self._kept.run(x, lengths, batch_size)
+            if y is not None:
+                return y
         batch_size = _check.positive_int(batch_size, "batch_size")
         x, lengths = self.as_input(x, lengths)
-        tape = self.tape()
         output: Array | None = None
         for start in range(0, len(x), batch_size):
-            part = slice(start, start + batch_size)
-            y = self.pass_forward(x[part], tape, training=False, lengths=None if lengths is None else lengths[part])
+            rows = slice(start, start + batch_size)
+            out = None if output is None else output[rows]
+            y = run_kept(self._kept, self.layers, x[rows], None if lengths is None else lengths[rows], out)
+            if len(x) <= batch_size:
+                return y
             if output is None:
                 output = np.empty((len(x), *y.shape[1:]), y.dtype)
-            output[part] = y
+                output[rows] = y
         assert output is not None
         return output
 

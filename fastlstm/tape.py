@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastlstm._kernels.program import Program
+from fastlstm._kernels.program import Program, Turn
 from fastlstm.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ class Tape:
     """What a forward pass of a model leaves for its backward pass: a `Workspace` for each layer's place in the chain.
 
     A model is never written to by a pass, so that several threads can use one, each with a tape of its own; but for
-    training passes through layers with buffers, such as `BatchNorm`.
+    training passes through layers with buffers, such as `BatchNorm`. A tape serves one pass at a time; a second thread
+    that uses it meanwhile gets a RuntimeError.
 
     Attributes
     ----------
@@ -38,6 +39,7 @@ class Tape:
         self.loss = Workspace()
         self.recorded: Recorded | None = None
         self.program: Program | None = None
+        self.turn = Turn("this tape", "give each thread a tape of its own, from model.tape()")
 
     def state(self) -> dict[str, Any]:
         """What the next pass depends on but the parameters: where the dropout masks are, and a running state."""

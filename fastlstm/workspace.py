@@ -78,6 +78,13 @@ class Workspace:
             self._children[name] = type(self)(self._seeds.spawn(1)[0], self.carries)
         return self._children[name]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all buffers, here and in the children."""
+        return sum(buffer.nbytes for buffer in self._buffers.values()) + sum(
+            child.nbytes for child in self._children.values()
+        )
+
     def state(self) -> dict[str, Any]:
         """What lasts, here and in the children."""
         children = {name: child.state() for name, child in self._children.items()}

@@ -9,7 +9,7 @@ from libc.string cimport memset
 
 from scipy.linalg.cython_blas cimport dgemm, dgemv, sgemm, sgemv
 
-from fastlstm._kernels.cpu cimport allowed, fl_columns, fl_matmul, functions, run, table, team_for, training
+from fastlstm._kernels.cpu cimport allowed, fl_columns, fl_matmul, functions, run, run_for, table, training
 from fastlstm._kernels.real cimport real
 
 
@@ -69,7 +69,7 @@ cdef void multiply(
     cdef fl_matmul p
     p.m, p.n, p.k, p.a_row, p.a_k, p.b_k, p.b_col, p.c_row = m, n, k, a_row, a_k, b_k, b_col, c_row
     p.a, p.b, p.c, p.add, p.bias = a, b, c, add, bias
-    run(functions(real is float).matmul, &p, 1 if 2.0 * m * n * k < SMALL else allowed())
+    run(functions(real is float).matmul, &p, 1 if 2.0 * m * n * k < SMALL else allowed(), 2.0 * m * n * k / 1e5)
 
 
 cdef enum:
@@ -82,7 +82,7 @@ cdef void column_sums(
 ) noexcept nogil:
     cdef fl_columns p
     p.m, p.n, p.row, p.a, p.out, p.add = m, n, lda, a, out, add
-    run(training(real is float).columns, &p, team_for(m * n / 4e3))
+    run_for(training(real is float).columns, &p, m * n / 4e3)
 
 
 # out[j] += sum over i of a[i, j]

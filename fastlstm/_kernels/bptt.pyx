@@ -2,8 +2,8 @@
 
 from fastlstm._kernels.cpu cimport fl_backward, functions, table
 from fastlstm._kernels.layout cimport Layout
-from fastlstm._kernels.program cimport Stage, address
 from fastlstm._kernels.real cimport real
+from fastlstm._kernels.stage cimport Stage, address
 
 
 cdef Py_ssize_t up(Py_ssize_t n, Py_ssize_t to) noexcept:
@@ -102,7 +102,7 @@ def prepare(
     made.p.gates, made.p.cells, made.p.dh, made.p.dc = &gates[0], &cells[0], &dh[0, 0], &dc[0, 0]
     made.p.turned, made.p.columns, made.p.panels = &turned[0], &columns[0], &panels[0]
     made.job, made.argument, made.threads = functions(real is float).backward, &made.p, rows.threads
-    made.input = &made.p.x
+    made.work = rows.S * 16 * rows.H * (rows.I + rows.H) / 1e5
     made.format, made.size = "f" if real is float else "d", sizeof(real)
     made.x_size, made.y_size = rows.x_size, rows.y_size
     made.held = (rows, gates, cells, dh, dc, turned, columns, panels)  # keeps their memory

@@ -3,6 +3,8 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 cdef extern from "simd/pool.h" nogil:
+    enum:
+        WORTH_WAKING "FL_WORTH_WAKING"
     struct fl_team:
         int size
     ctypedef void (*fl_job)(void* argument, int thread, fl_team* team) noexcept
@@ -199,5 +201,6 @@ cdef int allowed() noexcept nogil
 cdef const fl_functions* functions(bint single) noexcept nogil
 cdef const fl_training* training(bint single) noexcept nogil
 cdef int team_for(double microseconds) noexcept nogil
-cdef void run(fl_job job, void* argument, int threads) noexcept nogil
+cdef void run(fl_job job, void* argument, int threads, double work) noexcept nogil
+cdef void run_for(fl_job job, void* argument, double work) noexcept nogil
 cdef fl_job side_by_side() noexcept nogil

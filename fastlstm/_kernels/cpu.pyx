@@ -12,7 +12,7 @@ from fastlstm._kernels.real cimport real
 
 
 cdef extern from "simd/pool.h" nogil:
-    void fl_run(fl_job job, void* argument, int threads) noexcept
+    void fl_run(fl_job job, void* argument, int threads, double work) noexcept
     void fl_run_side_by_side(void* arguments, int thread, fl_team* team) noexcept
 
 
@@ -51,8 +51,14 @@ cdef int team_for(double microseconds) noexcept nogil:
     return 1 if microseconds < 20 else most_threads
 
 
-cdef void run(fl_job job, void* argument, int threads) noexcept nogil:
-    fl_run(job, argument, threads)
+cdef void run(fl_job job, void* argument, int threads, double work) noexcept nogil:
+    """`work` is what it takes one thread, in microseconds, about: what is small does not wake a thread that sleeps."""
+    fl_run(job, argument, threads, work)
+
+
+cdef void run_for(fl_job job, void* argument, double work) noexcept nogil:
+    """`run` on as many threads as the work is worth."""
+    fl_run(job, argument, team_for(work), work)
 
 
 cdef fl_job side_by_side() noexcept nogil:
@@ -106,7 +112,7 @@ def multiply_add(dtype, Py_ssize_t rounds, int threads):
     probe.count, probe.value, probe.out = rounds, 0.5, &out[0]
     cdef fl_job job = packed_kernels().f.fma if single else packed_kernels().d.fma
     with nogil:
-        fl_run(job, &probe, threads)
+        fl_run(job, &probe, threads, WORTH_WAKING)
     return 2 * rounds * packed_kernels().sums * (packed_kernels().bytes // (4 if single else 8)) * threads
 
 
@@ -117,7 +123,7 @@ def read(const float[::1] array, Py_ssize_t rounds, int threads):
     probe.count, probe.size, probe.in_, probe.out = rounds, array.shape[0], &array[0], &out[0]
     cdef fl_job job = packed_kernels().f.read
     with nogil:
-        fl_run(job, &probe, threads)
+        fl_run(job, &probe, threads, WORTH_WAKING)
 
 
 def activate(str function, const real[::1] x, real[::1] y):
@@ -126,4 +132,4 @@ def activate(str function, const real[::1] x, real[::1] y):
     if x.shape[0] != y.shape[0] or x.shape[0] == 0:
         raise ValueError("activate: sizes do not agree")
     probe.count, probe.size, probe.in_, probe.out = function == "tanh", x.shape[0], &x[0], &y[0]
-    fl_run(packed_kernels().f.activate if real is float else packed_kernels().d.activate, &probe, 1)
+    fl_run(packed_kernels().f.activate if real is float else packed_kernels().d.activate, &probe, 1, 0)

@@ -7,8 +7,8 @@ kept.
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport uint64_t
 
-from fastlstm._kernels.cpu cimport fl_drop, run, team_for, training
-from fastlstm._kernels.program cimport address
+from fastlstm._kernels.cpu cimport fl_drop, run_for, training
+from fastlstm._kernels.stage cimport address
 
 
 def drop(x, y, double rate, uint64_t key, uint64_t call):
@@ -26,4 +26,4 @@ def drop(x, y, double rate, uint64_t key, uint64_t call):
     p.key, p.call, p.scale = key, call, 1 / (1 - rate)
     p.threshold = <uint64_t>min(rate * 4294967296.0, 4294967295.0)
     with nogil:
-        run(training(single).drop, &p, team_for(p.size / 2e3))
+        run_for(training(single).drop, &p, p.size / 2e3)

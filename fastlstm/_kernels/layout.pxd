@@ -1,6 +1,16 @@
 from fastlstm._kernels.cpu cimport fl_segment
 
 
+cdef class Walk:
+    cdef readonly Py_ssize_t N, T, longest
+    cdef readonly object given, order, lengths, alive
+    cdef object places
+    cdef Py_ssize_t[::1] given_, order_, lengths_, alive_, places_
+
+    cdef int take(self, const Py_ssize_t[::1] given) except -1
+    cdef void sort(self) noexcept
+
+
 cdef class Layout:
     cdef readonly Py_ssize_t T, N, S, I, H, x_size, y_size, longest
     cdef readonly int threads
@@ -12,3 +22,9 @@ cdef class Layout:
     cdef const Py_ssize_t* y_row
     cdef const fl_segment* segments
     cdef tuple held
+
+    cdef int settle(
+        self, const Py_ssize_t[::1] alive, const Py_ssize_t[:, ::1] segments, const Py_ssize_t[::1] x_row,
+        const Py_ssize_t[::1] y_row, Py_ssize_t[::1] before,
+    ) except -1
+    cdef int follow(self) except -1

@@ -5,6 +5,64 @@ import numpy as np
 from fastlstm._kernels.cpu cimport fl_segment
 
 
+cdef class Walk:
+    """The order in which kernels walk N sequences of up to T steps: step after step, the longest sequence first.
+
+    Attributes
+    ----------
+    given : (N,) steps of each sequence, as they came
+    order : (N,) which of them each walked sequence is; those of one length keep their order
+    lengths : (N,) steps of each walked sequence
+    alive : (T,) sequences that have such a step
+    longest : steps of the longest
+    """
+
+    def __init__(self, Py_ssize_t N, Py_ssize_t T, given=None):
+        if N < 1 or T < 1:
+            raise ValueError("Walk: sizes do not agree")
+        self.N, self.T = N, T
+        self.given, self.order, self.lengths = (np.empty(N, np.intp) for _ in range(3))
+        self.alive = np.empty(T + 1, np.intp)
+        self.places = np.empty(T + 1, np.intp)
+        self.given_, self.order_, self.lengths_, self.alive_, self.places_ = (
+            self.given, self.order, self.lengths, self.alive, self.places
+        )
+        self.alive = self.alive[:T]
+        self.given.fill(T)
+        if given is not None:
+            self.take(given)
+        self.sort()
+
+    cdef int take(self, const Py_ssize_t[::1] given) except -1:
+        """Other lengths, from 1 to T; `sort` makes the order of them."""
+        cdef Py_ssize_t k
+        if given.shape[0] != self.N:
+            raise ValueError("Walk: sizes do not agree")
+        for k in range(self.N):
+            if not 1 <= given[k] <= self.T:
+                raise ValueError("Walk: a length is outside 1 to T")
+        for k in range(self.N):
+            self.given_[k] = given[k]
+        return 0
+
+    cdef void sort(self) noexcept:
+        cdef Py_ssize_t k, t, place
+        for t in range(self.T + 1):
+            self.places_[t] = 0
+        for k in range(self.N):
+            self.places_[self.given_[k]] += 1
+        self.alive_[self.T], self.longest = 0, 0
+        for t in range(self.T - 1, -1, -1):              # longer than t are those longer than t + 1, and those of t + 1
+            self.alive_[t] = self.alive_[t + 1] + self.places_[t + 1]
+            self.longest += self.alive_[t] > 0
+        for t in range(self.T + 1):
+            self.places_[t] = self.alive_[t]
+        for k in range(self.N):
+            place = self.places_[self.given_[k]]
+            self.places_[self.given_[k]] += 1
+            self.order_[place], self.lengths_[place] = k, self.given_[k]
+
+
 cdef class Layout:
     """N sequences of up to T steps, read and written where they lie; sizes are checked here, once.
 
@@ -20,11 +78,21 @@ cdef class Layout:
         const Py_ssize_t[:, ::1] segments, Py_ssize_t x_size, const Py_ssize_t[::1] x_row, Py_ssize_t x_step,
         Py_ssize_t y_size, const Py_ssize_t[::1] y_row, Py_ssize_t y_step, int threads,
     ):
-        cdef Py_ssize_t T = alive.shape[0], t, k
-        cdef Py_ssize_t[::1] before
+        self.N, self.I, self.H, self.threads = N, I, H, threads
+        self.x_size, self.y_size, self.x_step, self.y_step = x_size, y_size, x_step, y_step
+        cdef Py_ssize_t[::1] before = np.empty(alive.shape[0] + 1, np.intp)
+        self.settle(alive, segments, x_row, y_row, before)
+        self.held = (alive, before, x_row, y_row, segments)  # keeps their memory
+
+    cdef int settle(
+        self, const Py_ssize_t[::1] alive, const Py_ssize_t[:, ::1] segments, const Py_ssize_t[::1] x_row,
+        const Py_ssize_t[::1] y_row, Py_ssize_t[::1] before,
+    ) except -1:
+        """Check that all lies inside, and set the pointers; `before` (T + 1) is written."""
+        cdef Py_ssize_t N = self.N, I = self.I, H = self.H, T = alive.shape[0], t, k
         cdef bint fits = (
-            N >= 1 and T >= 1 and I >= 1 and H >= 1 and threads >= 1 and x_row.shape[0] == N and y_row.shape[0] == N
-            and segments.shape[0] >= 1 and segments.shape[1] == 3
+            N >= 1 and T >= 1 and I >= 1 and H >= 1 and self.threads >= 1 and x_row.shape[0] == N
+            and y_row.shape[0] == N and before.shape[0] == T + 1 and segments.shape[0] >= 1 and segments.shape[1] == 3
         )
         for t in range(T):
             fits = fits and 1 <= alive[t] <= (alive[t - 1] if t else N)
@@ -34,22 +102,75 @@ cdef class Layout:
             fits = fits and segments[segments.shape[0] - 1, 1] == T
         if not fits:
             raise ValueError("Layout: sizes do not agree")
-        if not inside(x_row, x_step, I, x_size, alive) or not inside(y_row, y_step, H, y_size, alive):
+        if (
+            not inside(x_row, self.x_step, I, self.x_size, alive)
+            or not inside(y_row, self.y_step, H, self.y_size, alive)
+        ):
             raise ValueError("Layout: rows lie outside their array")
-        before = np.empty(T + 1, np.intp)
         before[0] = 0
         for t in range(T):
             before[t + 1] = before[t] + alive[t]
-        self.longest = 0
+        self.longest, self.by_units = 0, False
         for k in range(segments.shape[0]):
             self.longest = max(self.longest, before[segments[k, 1]] - before[segments[k, 0]])
-        self.T, self.N, self.S, self.I, self.H, self.threads = T, N, before[T], I, H, threads
-        self.full = alive[T - 1] == N
-        self.by_units = np.any(np.asarray(segments)[:, 2])
-        self.x_size, self.y_size, self.x_step, self.y_step = x_size, y_size, x_step, y_step
+            self.by_units = self.by_units or segments[k, 2] != 0
+        self.T, self.S, self.full = T, before[T], alive[T - 1] == N
         self.alive, self.before, self.x_row, self.y_row = &alive[0], &before[0], &x_row[0], &y_row[0]
         self.segments, self.segment_count = <const fl_segment*>&segments[0, 0], segments.shape[0]
-        self.held = (alive, before, x_row, y_row, segments)  # keeps their memory
+        return 0
+
+    cdef int follow(self) except -1:
+        """The walk has changed."""
+        return 0
+
+
+cdef class Ragged(Layout):
+    """A layout of (N, T, ·) arrays that follows a walk whose lengths change.
+
+    plans (N + 1, 2) says for each number of rows how many threads serve them, and whether they share the units of a
+    step. The rows become fewer: they are shared anew every `every` steps.
+    """
+
+    cdef Walk walk
+    cdef bint reverse
+    cdef Py_ssize_t column, every
+    cdef const Py_ssize_t[:, ::1] plans
+    cdef Py_ssize_t[:, ::1] segments_
+    cdef Py_ssize_t[::1] x_rows, y_rows, before_
+
+    def __init__(
+        self, Walk walk, Py_ssize_t I, Py_ssize_t H, Py_ssize_t width, Py_ssize_t column, bint reverse,
+        const Py_ssize_t[:, ::1] plans, Py_ssize_t every,
+    ):
+        """x is (N, T, I); y (N, T, width), of which H columns from `column` on are written."""
+        cdef Py_ssize_t N = walk.N, T = walk.T
+        if plans.shape[0] != N + 1 or plans.shape[1] != 2 or every < 1 or min(I, H, width) < 1:
+            raise ValueError("Layout: sizes do not agree")
+        self.N, self.I, self.H, self.walk, self.reverse, self.column = N, I, H, walk, reverse, column
+        self.x_step, self.y_step = -I if reverse else I, -width if reverse else width
+        self.x_size, self.y_size = N * T * I, N * T * width
+        self.plans, self.every = plans, every
+        self.segments_ = np.empty(((T + every - 1) // every, 3), np.intp)
+        self.x_rows, self.y_rows, self.before_ = (np.empty(size, np.intp) for size in (N, N, T + 1))
+        self.follow()
+
+    cdef int follow(self) except -1:
+        """Lay out the walk as it now is."""
+        cdef Py_ssize_t k, row, rows, first, count = 0, T = self.walk.longest
+        for k in range(self.N):
+            row = self.walk.order_[k] * self.walk.T + (self.walk.lengths_[k] - 1 if self.reverse else 0)
+            self.x_rows[k] = row * self.I
+            self.y_rows[k] = row * (-self.y_step if self.reverse else self.y_step) + self.column
+        self.threads = 1
+        for first in range(0, T, self.every):
+            rows = self.walk.alive_[first]
+            self.segments_[count, 0], self.segments_[count, 1] = first, min(first + self.every, T)
+            self.segments_[count, 2] = self.plans[rows, 1]
+            self.threads = max(self.threads, <int>self.plans[rows, 0])
+            count += 1
+        return self.settle(
+            self.walk.alive_[:T], self.segments_[:count], self.x_rows, self.y_rows, self.before_[:T + 1]
+        )
 
 
 # Whether rows of `width` numbers at start[n] + t·step, for each t that row n lives, lie within `size` numbers.

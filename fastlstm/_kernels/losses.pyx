@@ -23,12 +23,11 @@ from fastlstm._kernels.cpu cimport (
     FL_SOFTMAX_CROSS_ENTROPY,
     FL_STUDENT_T,
     fl_loss,
-    run,
-    team_for,
+    run_for,
     training,
 )
-from fastlstm._kernels.program cimport address
 from fastlstm._kernels.real cimport real
+from fastlstm._kernels.stage cimport address
 
 cdef enum:
     BLOCK = 4096                                        # numbers at least; the same for any number of threads
@@ -92,7 +91,7 @@ cdef double loss(
         p.scale /= last if kind == FL_QUANTILE else p.width
     p.block = max(1, BLOCK // last, (p.rows + MOST_BLOCKS - 1) // MOST_BLOCKS)
     with nogil:
-        run(training(single).loss, &p, team_for(p.rows * last / (50 if kind in (FL_GAUSSIAN, FL_STUDENT_T) else 2e3)))
+        run_for(training(single).loss, &p, p.rows * last / (50 if kind in (FL_GAUSSIAN, FL_STUDENT_T) else 2e3))
         for k in range((p.rows + p.block - 1) // p.block):
             total += sums[k]
     return total

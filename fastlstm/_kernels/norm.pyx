@@ -6,9 +6,9 @@
 from libc.math cimport sqrt
 from libc.string cimport memset
 
-from fastlstm._kernels.cpu cimport fl_team, run, team_for
-from fastlstm._kernels.program cimport Stage
+from fastlstm._kernels.cpu cimport fl_team, run_for, team_for
 from fastlstm._kernels.real cimport real
+from fastlstm._kernels.stage cimport Stage
 
 cdef enum:
     LANES = 16
@@ -190,8 +190,10 @@ def forward(
     made.p.x, made.p.weight, made.p.bias, made.p.y = &x[0, 0], &weight[0], &bias[0], &y[0, 0]
     made.p.mean, made.p.scale = &mean[0], &scale[0]
     made.job, made.argument = forward_f if real is float else forward_d, &made.p
-    made.threads = team_for(rows * width / 1e3)
-    made.input = &made.p.x
+    made.work = rows * width / 1e3
+    made.threads = team_for(made.work)
+    made.input, made.output = &made.p.x, <void**>&made.p.y
+    made.output_bytes = rows * width * <Py_ssize_t>sizeof(real)
     made.x, made.y, made.held = x, y, (weight, bias, mean, scale)
     return made
 
@@ -218,7 +220,7 @@ def backward(
     p.x, p.dy, p.weight, p.sums = &x[0, 0], &dy[0, 0], &weight[0], &sums[0, 0, 0]
     p.mean, p.scale, p.dx = <void*>&mean[0], <void*>&scale[0], &dx[0, 0] if dx.shape[0] else NULL
     with nogil:
-        run(backward_f if real is float else backward_d, &p, team_for(rows * width / 5e2))
+        run_for(backward_f if real is float else backward_d, &p, rows * width / 5e2)
         if not add_weight:
             dweight[:] = 0
         if not add_bias:

@@ -13,11 +13,10 @@ from fastlstm._kernels.cpu cimport (
     fl_block,
     fl_job,
     fl_update,
-    run,
-    team_for,
+    run_for,
     training,
 )
-from fastlstm._kernels.program cimport address
+from fastlstm._kernels.stage cimport address
 
 SCALE, SGD, MOMENTUM, RMSPROP, ADAM = FL_SCALE, FL_SGD, FL_MOMENTUM, FL_RMSPROP, FL_ADAM
 cdef int* slots = [0, 0, 1, 1, 2]                       # of each rule
@@ -92,7 +91,7 @@ cdef class Blocks:
     cdef void go(self, fl_job job, fl_update* p, double per_microsecond) noexcept:
         p.blocks, p.count, p.sums = self.blocks, self.count, self.sums
         with nogil:
-            run(job, p, team_for(self.numbers / per_microsecond))
+            run_for(job, p, self.numbers / per_microsecond)
 
     def norm(self):
         """The Euclidean norm of all gradients together, added up in double precision."""

@@ -1,8 +1,10 @@
 """The LSTM on packed weights: register tiles with the gates on their sums, for each instruction set."""
 
+from libc.string cimport memcpy
+
 from fastlstm._kernels.cpu cimport fl_packing, fl_pass, functions, run, table
-from fastlstm._kernels.layout cimport Layout
-from fastlstm._kernels.program cimport Stage, address
+from fastlstm._kernels.layout cimport Layout, Walk
+from fastlstm._kernels.stage cimport Stage, address
 from fastlstm._kernels.real cimport real
 
 
@@ -24,7 +26,7 @@ def pack(
     p.I, p.H, p.w, p.u, p.b = I, H, &w_ih[0, 0], &w_hh[0, 0], &b[0]
     p.panels, p.bias = &panels[0, 0, 0, 0], &bias[0, 0, 0]
     with nogil:
-        run(functions(real is float).pack, &p, threads)
+        run(functions(real is float).pack, &p, threads, 4 * H * (I + H) / 1e3)
 
 
 cdef enum:
@@ -40,8 +42,15 @@ cdef class Pass(Stage):
 
     cdef fl_pass p
     cdef str format
-    cdef Py_ssize_t x_bytes, y_bytes
+    cdef Py_ssize_t x_bytes, y_bytes, place
+    cdef Layout rows
+    cdef Walk walk
+    cdef double each  # microseconds of a row of a step
     cdef tuple held, weights
+
+    def stands(self, Py_ssize_t place, Walk walk=None):
+        """Which of the layers' directions it is, and the walk of its rows if not all of them are full."""
+        self.place, self.walk = place, walk
 
     @property
     def fresh(self):
@@ -80,11 +89,74 @@ cdef class Pass(Stage):
         self.p.below = &below.p
         self.held = (*self.held, below)
 
+    cpdef int begin(self, tuple start) except -1:
+        self.p.fresh = start is None
+        if start is not None:
+            if self.format == "f":
+                take_state[float](self, start[0], start[1])
+            else:
+                take_state[double](self, start[0], start[1])
+        return 0
+
+    cpdef int end(self, tuple final) except -1:
+        if self.format == "f":
+            give_state[float](self, final[0], final[1])
+        else:
+            give_state[double](self, final[0], final[1])
+        return 0
+
+    cdef int follow(self) except -1:
+        self.rows.follow()
+        self.laid()
+        return 0
+
+    cdef void laid(self) noexcept:
+        """Take over from the rows whatever may change."""
+        cdef Layout rows = self.rows
+        self.p.T, self.p.S, self.threads, self.work = rows.T, rows.S, rows.threads, rows.S * self.each
+        self.p.alive, self.p.before, self.p.x_row, self.p.y_row = rows.alive, rows.before, rows.x_row, rows.y_row
+        self.p.segments, self.p.segment_count = rows.segments, rows.segment_count
+
     cdef void before(self) noexcept:
         self.p.done = 0
 
     cdef void after(self) noexcept:
         self.p.phase[0] = (self.p.phase[0] + self.p.T) & 1
+
+
+cdef int take_state(Pass self, const real[:, :, ::1] h, const real[:, :, ::1] c) except -1:
+    """The pass begins with the states h and c of its place, each (layers·D, N, H)."""
+    cdef fl_pass* p = &self.p
+    cdef Py_ssize_t n, row
+    cdef real* own_h = <real*>p.h + p.phase[0] * p.N * p.width
+    check_state(self, h.shape, c.shape)
+    for n in range(p.N):
+        row = n if self.walk is None else self.walk.order_[n]
+        memcpy(own_h + n * p.width, &h[self.place, row, 0], p.H * sizeof(real))
+        memcpy(<real*>p.c + n * p.width, &c[self.place, row, 0], p.H * sizeof(real))
+    return 0
+
+
+cdef int give_state(Pass self, real[:, :, ::1] h, real[:, :, ::1] c) except -1:
+    """The states after each row's own last step, h from the outputs; into the same places."""
+    cdef fl_pass* p = &self.p
+    cdef Py_ssize_t n, row, last
+    check_state(self, h.shape, c.shape)
+    for n in range(p.N):
+        row = n if self.walk is None else self.walk.order_[n]
+        last = (p.T if self.walk is None else self.walk.lengths_[n]) - 1
+        memcpy(&h[self.place, row, 0], <real*>p.y + p.y_row[n] + last * p.y_step, p.H * sizeof(real))
+        memcpy(&c[self.place, row, 0], <real*>p.c + n * p.width, p.H * sizeof(real))
+    return 0
+
+
+cdef int check_state(Pass self, const Py_ssize_t* h, const Py_ssize_t* c) except -1:
+    for k in range(3):
+        if h[k] != c[k]:
+            raise ValueError("Pass: sizes do not agree")
+    if not 0 <= self.place < h[0] or h[1] != self.p.N or h[2] != self.p.H:
+        raise ValueError("Pass: sizes do not agree")
+    return 0
 
 
 def prepare(
@@ -107,15 +179,20 @@ def prepare(
     ):
         raise ValueError("packed.prepare: sizes do not agree")
     cdef Pass made = Pass()
-    made.p.T, made.p.N, made.p.S, made.p.I, made.p.H, made.p.width = rows.T, N, rows.S, rows.I, rows.H, width
-    made.p.alive, made.p.before, made.p.chunk, made.p.phase = rows.alive, rows.before, chunk, &phase[0]
-    made.p.segments, made.p.segment_count = rows.segments, rows.segment_count
-    made.p.x_row, made.p.x_step, made.p.y_row, made.p.y_step = rows.x_row, rows.x_step, rows.y_row, rows.y_step
+    made.p.N, made.p.I, made.p.H, made.p.width, made.p.chunk, made.p.phase = N, rows.I, rows.H, width, chunk, &phase[0]
+    made.p.x_step, made.p.y_step = rows.x_step, rows.y_step
     made.p.panels, made.p.bias, made.p.c, made.p.h = &panels[0, 0, 0, 0], &bias[0, 0, 0], &c[0, 0], &h[0, 0, 0]
     made.p.projected = &projected[0] if projected.shape[0] else NULL
-    made.job, made.argument, made.threads = functions(real is float).forward, &made.p, rows.threads
-    made.input = &made.p.x
-    made.format = "f" if real is float else "d"
+    made.job, made.argument = functions(real is float).forward, &made.p
+    made.input, made.output = &made.p.x, &made.p.y
+    made.format, made.rows, made.each = "f" if real is float else "d", rows, row_of_a_step(N, rows.I, rows.H)
+    made.laid()
     made.x_bytes, made.y_bytes = rows.x_size * <Py_ssize_t>sizeof(real), rows.y_size * <Py_ssize_t>sizeof(real)
-    made.held = (rows, panels, bias, c, h, phase, projected)  # keeps their memory
+    made.output_bytes = made.y_bytes
+    made.held = (panels, bias, c, h, phase, projected)  # keeps their memory
     return made
+
+
+cdef double row_of_a_step(Py_ssize_t N, Py_ssize_t I, Py_ssize_t H) noexcept:
+    """Microseconds of one thread, about."""
+    return 8 * H * (I + H) / (1e5 if N > 2 else 5e4)

@@ -1,34 +1,35 @@
-from fastlstm._kernels.cpu cimport fl_job, fl_side_by_side, fl_team
+from fastlstm._kernels.layout cimport Walk
 
 
-cdef class Stage:
-    cdef fl_job job
-    cdef void* argument
-    cdef readonly int threads
-    cdef const void** input
-    cdef readonly object x, y
+cdef class Turn:
+    cdef str name, advice
+    cdef bint taken
 
-    cdef void before(self) noexcept
-    cdef void after(self) noexcept
-    cdef bint accepts(self) noexcept
-    cdef list parts(self)
-    cpdef go(self)
-
-
-cdef const void* address(object array, str format, Py_ssize_t bytes, bint writable) except NULL
-
-
-cdef class SideBySide(Stage):
-    cdef fl_side_by_side all
-    cdef list stages
-    cdef (void*)[64] arguments
-    cdef fl_team[64] teams
+    cdef int take(self) except -1
 
 
 cdef class Program:
-    cdef list stages, heads, offsets, versions
+    cdef list stages, parts, heads, tails, versions
     cdef readonly object y
+    cdef object own
+    cdef Py_ssize_t own_address
+    cdef Turn turn
+    cdef Walk walk
+    cdef tuple given, state
     cdef bytes format
-    cdef Py_ssize_t bytes, ndim, least_ndim, threads
+    cdef Py_ssize_t bytes, ndim, least_ndim, kept_bytes
     cdef Py_ssize_t[8] shape
+    cdef int threads, state_parts
     cdef const void* isa
+
+    cdef list find_tails(self)
+    cdef bint current(self) except -1
+    cdef bint fits(self, Py_buffer* x) noexcept
+    cdef bint load(self, Py_buffer* x) except -1
+    cdef int follow(self, const Py_ssize_t* lengths) except -1
+    cdef object go(self, out, tuple start)
+
+
+cdef class Kept:
+    cdef Py_ssize_t most, most_bytes
+    cdef tuple programs

@@ -1,89 +1,39 @@
-"""Inference that is ready to run: stages with all their pointers set, and whole models as a chain of them."""
+"""Layers that are ready to run on inputs of one shape: their stages in a row, for one caller at a time."""
 
 import numpy as np
 
-from cpython.buffer cimport (
-    PyBUF_C_CONTIGUOUS,
-    PyBUF_FORMAT,
-    PyBUF_WRITABLE,
-    PyBuffer_Release,
-    PyObject_GetBuffer,
-)
+from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING
-from libc.string cimport strcmp
+from libc.string cimport memcmp, memcpy, strcmp
 
-from fastlstm._kernels.cpu cimport run, side_by_side, table
+from fastlstm._kernels.cpu cimport allowed, table
+from fastlstm._kernels.layout cimport Walk
 from fastlstm._kernels.rows cimport all_finite
+from fastlstm._kernels.stage cimport Stage
+
+cdef bytes INDEX = memoryview(np.empty(0, np.intp)).format.encode()
 
 
-cdef const void* address(object array, str format, Py_ssize_t bytes, bint writable) except NULL:
-    """Where a contiguous array of this format and size begins."""
-    cdef Py_buffer view
-    PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (PyBUF_WRITABLE if writable else 0))
-    cdef const void* start = view.buf
-    cdef bint fits = view.len == bytes and view.format == format.encode()
-    PyBuffer_Release(&view)
-    if not fits:
-        raise ValueError("sizes or dtypes do not agree")
-    return start
+cdef class Turn:
+    """What only one caller at a time may use, such as a stream. Used in a with statement, it is the caller's turn in it.
 
+    `name` is what it is, `advice` what to do instead, for the message.
+    """
 
-cdef class Stage:
-    """One job on arrays that it holds: x, which it reads, and y, which it writes."""
+    def __init__(self, str name, str advice):
+        self.name, self.advice, self.taken = name, advice, False
 
-    cdef void before(self) noexcept:
-        pass
+    cdef int take(self) except -1:
+        if self.taken:
+            raise RuntimeError(f"{self.name} is in use by another call, perhaps of another thread: {self.advice}")
+        self.taken = True
+        return 0
 
-    cdef void after(self) noexcept:
-        pass
+    def __enter__(self):
+        self.take()
 
-    cdef bint accepts(self) noexcept:
-        """Whether the values in x, a new array from outside, are what it can take."""
-        return True
-
-    cdef list parts(self):
-        return [self]
-
-    cpdef go(self):
-        """Do it."""
-        self.before()
-        with nogil:
-            run(self.job, self.argument, self.threads)
-        self.after()
-
-
-MOST_SIDE_BY_SIDE = 64
-
-
-cdef class SideBySide(Stage):
-    """Stages of one kind at the same time, each on so many threads of its own, and it may wait for those before it."""
-
-    def __cinit__(self, list stages, int threads):
-        cdef Stage stage
-        if not 1 <= len(stages) <= MOST_SIDE_BY_SIDE or threads < 1:
-            raise ValueError("SideBySide: expected 1 to 64 stages, and at least one thread for each")
-        self.stages = stages
-        for k, stage in enumerate(stages):
-            if stage.job != (<Stage>stages[0]).job:
-                raise ValueError("SideBySide: the stages are not of one kind")
-            self.arguments[k] = stage.argument
-            self.teams[k].size = threads
-        self.all.job, self.all.count, self.all.threads = (<Stage>stages[0]).job, <int>len(stages), threads
-        self.all.arguments, self.all.teams = self.arguments, self.teams
-        self.job, self.argument, self.threads = side_by_side(), &self.all, <int>len(stages) * threads
-
-    cdef void before(self) noexcept:
-        cdef Stage stage
-        for stage in self.stages:
-            stage.before()
-
-    cdef void after(self) noexcept:
-        cdef Stage stage
-        for stage in self.stages:
-            stage.after()
-
-    cdef list parts(self):
-        return self.stages
+    def __exit__(self, *error):
+        self.taken = False
 
 
 cdef class Program:
@@ -91,68 +41,306 @@ cdef class Program:
 
     The stages read x as it lies in memory; later ones may be of any array with this shape, or its last least_ndim axes,
     and of x's dtype, as long as the parameters, the number of threads and the instruction set are what they were.
+
+    Parameters
+    ----------
+    stages : list of Stage
+    x, y : arrays
+        What they were made with; y is contiguous, or a part of an array that they write.
+    parameters : list of Parameter
+    turn : Turn
+        Of all that share the stages' arrays.
+    shape : tuple of int
+        Of later inputs: x's, or that without an axis of 1.
+    least_ndim : int
+    given : tuple of int
+        Shape of the outputs that are new arrays: y's, or that without an axis of 1.
+    walk : Walk, optional
+        What the stages follow where sequences have lengths.
+    state : tuple of int, optional
+        Shape of the parts of a state that the stages begin with and end with.
+    parts : int
+        Their number.
+    copy : bool
+        Whether x is an array of the program's own, into which later ones are copied.
     """
 
-    def __cinit__(self, list stages, x, y, parameters, Py_ssize_t threads, tuple shape, Py_ssize_t least_ndim):
+    def __init__(
+        self, list stages, x, y, parameters, Turn turn, tuple shape, Py_ssize_t least_ndim, tuple given,
+        Walk walk=None, tuple state=None, int parts=0, bint copy=False,
+    ):
         cdef Stage stage
         cdef Py_ssize_t begin = x.ctypes.data, offset
-        self.stages, self.y, self.threads, self.least_ndim = stages, y, threads, least_ndim
+        self.stages, self.y, self.turn, self.least_ndim, self.given = stages, y, turn, least_ndim, given
+        self.walk, self.state, self.state_parts = walk, state, parts
         self.versions = [(parameter, parameter.version) for parameter in parameters]
-        self.isa = table()
+        self.isa, self.threads = table(), allowed()
         self.format = memoryview(x).format.encode()
         self.bytes, self.ndim = x.nbytes, len(shape)
         if len(shape) > 8 or np.prod(shape) != x.size:
             raise ValueError("Program: shape and x do not agree")
         for k, size in enumerate(shape):
             self.shape[k] = size
-        self.heads, self.offsets = [], []
-        for part in stages:
-            for stage in (<Stage>part).parts():
+        self.parts = [part for stage in stages for part in stage.parts()]
+        self.heads = []
+        self.own, self.own_address = (x, begin) if copy else (None, 0)
+        for stage in self.parts:
+            if stage.input != NULL and not copy:
                 offset = <Py_ssize_t>stage.input[0] - begin
                 if 0 <= offset < self.bytes:
-                    self.heads.append(stage)
-                    self.offsets.append(offset)
+                    self.heads.append((stage, offset))
+                    stage.x = None                      # x may be a caller's, who wants it back
+        self.tails = self.find_tails()
 
-    def go(self):
-        """y for the x that it was made with."""
+    cdef list find_tails(self):
+        """The stages that write y, if y may lie elsewhere: they write all of it and nothing else, and no other reads it."""
         cdef Stage stage
-        for stage in self.stages:
-            stage.go()
-        return self.y
+        cdef Py_ssize_t begin = self.y.ctypes.data, bytes = self.y.nbytes, offset
+        tails = []
+        if not self.y.flags.c_contiguous:
+            return tails
+        for stage in self.parts:
+            if stage.input != NULL and 0 <= <Py_ssize_t>stage.input[0] - begin < bytes:
+                return []
+            if stage.output != NULL:
+                offset = <Py_ssize_t>stage.output[0] - begin
+                if offset == 0 and stage.output_bytes == bytes:
+                    tails.append(stage)
+                elif offset < bytes and offset + stage.output_bytes > 0:
+                    return []
+        return tails
 
-    def run(self, x, Py_ssize_t threads):
-        """y for x, or None, and nothing done, where this program is not ready for it."""
-        cdef Py_buffer view
-        cdef Py_ssize_t k, offset
-        cdef Stage stage
-        cdef bint fits
-        if type(x) is not np.ndarray or threads != self.threads or self.isa != table():
-            return None
+    cdef bint current(self) except -1:
+        """Whether all is as it was when the program was made."""
+        if self.threads != allowed() or self.isa != table():
+            return False
         for parameter, version in self.versions:
             if parameter.version != version:
-                return None
+                return False
+        return True
+
+    cdef bint fits(self, Py_buffer* x) noexcept:
+        """Whether it is the program for arrays like x."""
+        cdef Py_ssize_t k
+        if (
+            x.len != self.bytes or not self.least_ndim <= x.ndim <= self.ndim
+            or strcmp(x.format, PyBytes_AS_STRING(self.format)) != 0
+        ):
+            return False
+        for k in range(x.ndim):
+            if x.shape[k] != self.shape[self.ndim - x.ndim + k]:
+                return False
+        return True
+
+    cdef bint load(self, Py_buffer* x) except -1:
+        """Point the stages at x, if its values are what they can take."""
+        cdef Stage stage
+        cdef Py_ssize_t offset
+        cdef bint good = <Py_ssize_t>x.buf % x.itemsize == 0
+        if x.format[0] == b"f":
+            good = good and all_finite(<const float*>x.buf, x.len // 4)
+        elif x.format[0] == b"d":
+            good = good and all_finite(<const double*>x.buf, x.len // 8)
+        if self.own is not None and good:
+            memcpy(<void*>self.own_address, x.buf, x.len)
+        for stage, offset in self.heads:
+            stage.input[0] = <const char*>x.buf + offset
+            good = good and stage.accepts()
+        return good
+
+    cdef int follow(self, const Py_ssize_t* lengths) except -1:
+        """The lengths of the sequences, which have been looked at, are these."""
+        cdef Stage stage
+        cdef Walk walk = self.walk
+        if memcmp(&walk.given_[0], lengths, walk.N * sizeof(Py_ssize_t)) == 0:
+            return 0
+        memcpy(&walk.given_[0], lengths, walk.N * sizeof(Py_ssize_t))
+        walk.sort()
+        for stage in self.stages:
+            stage.follow()
+        return 0
+
+    cdef object go(self, out, tuple start):
+        """The stages, one after the other; into `out`, if there is one. With a state, also its parts at the end."""
+        cdef Stage stage
+        cdef Py_buffer view
+        cdef bint fits, moved = out is not None and len(self.tails) > 0
+        y = out if moved else self.y
+        if self.tails:
+            PyObject_GetBuffer(y, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
+            fits = view.len == self.y.nbytes
+            for stage in self.tails if fits else []:
+                stage.output[0] = view.buf
+            PyBuffer_Release(&view)
+            if not fits:
+                raise ValueError("Program: out is not of the output's size")
+        if self.state is None:
+            for stage in self.stages:
+                stage.go()
+            final = None
+        else:
+            final = tuple([np.empty(self.state, y.dtype) for _ in range(self.state_parts)])
+            for stage in self.parts:
+                stage.begin(start)
+            for stage in self.stages:
+                stage.go()
+            for stage in self.parts:
+                stage.end(final)
+        if out is not None and not moved:
+            out[...] = self.y.reshape(self.given)
+        y = self.y if out is None else out
+        return y if final is None else (y, final)
+
+    def run(self, x, lengths=None, out=None, tuple start=None):
+        """y for x, or None, and nothing done, where this program is not ready for it. See `Kept.run`.
+
+        y lies in an array of the program's own unless there is an `out`, contiguous and of its shape.
+        """
+        cdef Call call = Call()
+        self.turn.take()
         try:
-            PyObject_GetBuffer(x, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
-        except (BufferError, ValueError):
+            if not call.open(x, lengths) or not call.may_go(self):
+                return None
+            return call.go(self, out, False, start)
+        finally:
+            call.close()
+            self.turn.taken = False
+
+
+cdef class Call:
+    """An input and its lengths, as long as they are looked at."""
+
+    cdef Py_buffer x, lengths
+    cdef bint has_lengths, opened
+
+    cdef bint open(self, x, lengths) except -1:
+        """Whether both are arrays that a program may read."""
+        cdef Py_ssize_t k, n, t, full = 0
+        self.has_lengths = self.opened = False
+        if type(x) is not np.ndarray or not get_buffer(x, &self.x):
+            return False
+        self.opened = True
+        if lengths is None:
+            return True
+        if self.x.ndim < 2:
+            return False
+        if type(lengths) is not np.ndarray:
+            try:
+                lengths = np.asarray(lengths)
+            except ValueError:
+                return False
+        if not get_buffer(lengths, &self.lengths):
+            return False
+        self.has_lengths = True
+        n, t = self.x.shape[0], self.x.shape[1]
+        if (
+            self.lengths.ndim != 1 or self.lengths.shape[0] != n
+            or strcmp(self.lengths.format, PyBytes_AS_STRING(INDEX)) != 0
+            or <Py_ssize_t>self.lengths.buf % sizeof(Py_ssize_t) != 0
+        ):
+            return False
+        for k in range(n):
+            if not 1 <= (<const Py_ssize_t*>self.lengths.buf)[k] <= t:
+                return False
+            full += (<const Py_ssize_t*>self.lengths.buf)[k] == t
+        if full == n:
+            PyBuffer_Release(&self.lengths)
+            self.has_lengths = False
+        return True
+
+    cdef void close(self) noexcept:
+        if self.has_lengths:
+            PyBuffer_Release(&self.lengths)
+        if self.opened:
+            PyBuffer_Release(&self.x)
+        self.has_lengths = self.opened = False
+
+    cdef bint may_go(self, Program program) except -1:
+        return program.fits(&self.x) and (program.walk is not None) == self.has_lengths and program.current()
+
+    cdef object go(self, Program program, out, bint new, tuple start):
+        if not program.load(&self.x):
+            return None
+        if self.has_lengths:
+            program.follow(<const Py_ssize_t*>self.lengths.buf)
+        if new:
+            out = np.empty(program.given, program.y.dtype)
+        return program.go(out, start)
+
+
+cdef bint get_buffer(array, Py_buffer* view) noexcept:
+    try:
+        PyObject_GetBuffer(array, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+        return True
+    except Exception:
+        return False
+
+
+cdef class Kept:
+    """Programs that are ready to run, the last used first: of several shapes, or several of one for as many callers.
+
+    At most `most` are kept, with at most most_bytes of arrays together.
+    """
+
+    def __init__(self, Py_ssize_t most=8, Py_ssize_t most_bytes=1 << 26):
+        self.most, self.most_bytes, self.programs = most, most_bytes, ()
+
+    def __reduce__(self):
+        return Kept, (self.most, self.most_bytes)       # a copy, or a pickled one, begins with none
+
+    def __len__(self):
+        return len(self.programs)
+
+    def run(self, x, lengths=None, Py_ssize_t most=-1, out=None, tuple start=None):
+        """A new array with the output for x, or None, and nothing done, where no program is ready for it.
+
+        Parameters
+        ----------
+        x : array
+            Anything else, or numbers that no program can take, give None.
+        lengths : (N,) ints from 1 to T, optional
+        most : int, optional
+            Largest N.
+        out : array, optional
+            Written instead of a new one: contiguous, and of the output's shape.
+        start : tuple of arrays, optional
+            The state before the first step, for programs with a state.
+
+        Returns
+        -------
+        y, or (y, state after the last step) from programs with a state
+        """
+        cdef Program program
+        cdef tuple programs = self.programs
+        cdef Call call = Call()
+        if not programs:
             return None
         try:
-            fits = (
-                view.len == self.bytes and self.least_ndim <= view.ndim <= self.ndim
-                and strcmp(view.format, PyBytes_AS_STRING(self.format)) == 0
-            )
-            for k in range(view.ndim):
-                fits = fits and view.shape[k] == self.shape[self.ndim - view.ndim + k]
-            if not fits or <Py_ssize_t>view.buf % view.itemsize != 0:
+            if not call.open(x, lengths) or (most >= 0 and (call.x.ndim < 1 or call.x.shape[0] > most)):
                 return None
-            if view.format[0] == b"f":
-                fits = all_finite(<const float*>view.buf, view.len // 4)
-            elif view.format[0] == b"d":
-                fits = all_finite(<const double*>view.buf, view.len // 8)
-            for stage, offset in zip(self.heads, self.offsets):
-                stage.input[0] = <const char*>view.buf + offset
-                fits = fits and stage.accepts()
-            if not fits:
-                return None
-            return self.go()
+            for program in programs:
+                if not program.turn.taken and call.may_go(program):
+                    program.turn.take()
+                    try:
+                        if program is not programs[0]:
+                            self.programs = (program, *[other for other in self.programs if other is not program])
+                        return call.go(program, out, out is None, start)
+                    finally:
+                        program.turn.taken = False
+            return None
         finally:
-            PyBuffer_Release(&view)
+            call.close()
+
+    def add(self, Program program, Py_ssize_t bytes):
+        """Keep this one, too, with so many bytes of arrays, in place of those used longest ago and of outdated ones."""
+        cdef Program other
+        cdef Py_ssize_t total = bytes
+        if bytes > self.most_bytes:
+            return
+        program.kept_bytes = bytes
+        kept = [program]
+        for other in self.programs:
+            if other.current() and len(kept) < self.most and total + other.kept_bytes <= self.most_bytes:
+                kept.append(other)
+                total += other.kept_bytes
+        self.programs = tuple(kept)

@@ -1,10 +1,13 @@
 """Moving whole rows: between a padded batch and the packed order of the LSTM kernel, and for embeddings."""
 
+import numpy as np
+
 from libc.string cimport memcpy, memset
 
-from fastlstm._kernels.cpu cimport fl_scatter, fl_team, run, team_for, training
-from fastlstm._kernels.program cimport Stage
+from fastlstm._kernels.cpu cimport fl_scatter, fl_team, run_for, training
+from fastlstm._kernels.layout cimport Walk
 from fastlstm._kernels.real cimport real
+from fastlstm._kernels.stage cimport Stage
 
 
 cdef check_index(const Py_ssize_t[::1] index, Py_ssize_t lowest, Py_ssize_t rows):
@@ -47,7 +50,7 @@ def gather(const real[:, :] source, const Py_ssize_t[::1] index, real[:, :] out)
     g.count, g.bytes = count, width * <Py_ssize_t>sizeof(real)
     g.source_row, g.out_row = source.strides[0], out.strides[0]
     with nogil:
-        run(gather_rows, &g, team_for(count * width * <Py_ssize_t>sizeof(real) / 3e4))
+        run_for(gather_rows, &g, count * width * <Py_ssize_t>sizeof(real) / 3e4)
 
 
 def scatter_add(const real[:, ::1] source, const Py_ssize_t[::1] index, real[:, ::1] out, bint add=True):
@@ -63,7 +66,7 @@ def scatter_add(const real[:, ::1] source, const Py_ssize_t[::1] index, real[:, 
     p.index, p.source, p.out = &index[0] if p.count else NULL, &source[0, 0] if p.count else NULL, &out[0, 0]
     bytes = (p.count + (0 if add else p.rows)) * p.width * <Py_ssize_t>sizeof(real)
     with nogil:
-        run(training(real is float).scatter, &p, team_for(bytes / 3e4))
+        run_for(training(real is float).scatter, &p, bytes / 3e4)
 
 
 cdef bint all_finite(const real* x, Py_ssize_t n) noexcept nogil:
@@ -122,6 +125,72 @@ def gather_stage(const real[:, ::1] source, const Py_ssize_t[::1] index, real[:,
     made.g.count, made.g.bytes = index.shape[0], source.shape[1] * <Py_ssize_t>sizeof(real)
     made.g.source_row = made.g.out_row = made.g.bytes
     made.job, made.argument, made.threads = gather_rows, &made.g, 1
-    made.input = <const void**>&made.g.index
+    made.input, made.output = <const void**>&made.g.index, <void**>&made.g.out
+    made.output_bytes = made.g.count * made.g.bytes
     made.x, made.y = index, (source, out)
+    return made
+
+
+cdef class LastSteps(Stage):
+    """The last step of each sequence of a walk. Made by `last_steps`."""
+
+    cdef fl_gather g
+    cdef Walk walk
+    cdef Py_ssize_t[::1] index
+    cdef object held
+
+    cdef int follow(self) except -1:
+        cdef Py_ssize_t k
+        for k in range(self.walk.N):
+            self.index[k] = k * self.walk.T + self.walk.given_[k] - 1
+        return 0
+
+
+def last_steps(Walk walk, const real[:, :, ::1] x, real[:, ::1] y):
+    """A stage from x (N, T, F) to y (N, F), the last real step of each."""
+    if x.shape[0] != walk.N or x.shape[1] != walk.T or y.shape[0] != walk.N or y.shape[1] != x.shape[2]:
+        raise ValueError("last_steps: sizes do not agree")
+    cdef LastSteps made = LastSteps()
+    made.walk, made.index = walk, np.empty(walk.N, np.intp)
+    made.g.index, made.g.source, made.g.out = &made.index[0], <const char*>&x[0, 0, 0], <char*>&y[0, 0]
+    made.g.count, made.g.bytes = walk.N, y.shape[1] * <Py_ssize_t>sizeof(real)
+    made.g.source_row = made.g.out_row = made.g.bytes
+    made.job, made.argument, made.threads = gather_rows, &made.g, 1
+    made.input, made.output, made.output_bytes = <const void**>&made.g.source, <void**>&made.g.out, walk.N * made.g.bytes
+    made.held = (x, y)
+    made.follow()
+    return made
+
+
+cdef struct fl_clear:
+    const Py_ssize_t* lengths
+    char* y
+    Py_ssize_t N, T, bytes
+
+
+cdef void clear_beyond(void* argument, int thread, fl_team* team) noexcept nogil:
+    cdef fl_clear* p = <fl_clear*>argument
+    cdef Py_ssize_t k, begin
+    for k in range(p.N * thread // team.size, p.N * (thread + 1) // team.size):
+        begin = k * p.T + p.lengths[k]
+        memset(p.y + begin * p.bytes, 0, (p.T - p.lengths[k]) * p.bytes)
+
+
+cdef class ClearBeyond(Stage):
+    """Zeros beyond each sequence's end. Made by `clear_stage`."""
+
+    cdef fl_clear p
+    cdef object held
+
+
+def clear_stage(Walk walk, real[:, :, ::1] y):
+    """A stage that sets what of y (N, T, F) lies beyond the end of each sequence of a walk to zero."""
+    if y.shape[0] != walk.N or y.shape[1] != walk.T:
+        raise ValueError("clear_stage: sizes do not agree")
+    cdef ClearBeyond made = ClearBeyond()
+    made.p.lengths, made.p.y, made.p.N, made.p.T = &walk.given_[0], <char*>&y[0, 0, 0], walk.N, walk.T
+    made.p.bytes = y.shape[2] * <Py_ssize_t>sizeof(real)
+    made.job, made.argument, made.threads = clear_beyond, &made.p, 1
+    made.output, made.output_bytes = <void**>&made.p.y, walk.N * walk.T * made.p.bytes
+    made.held = (walk, y)
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,7 +10,10 @@ from numpy.typing import NDArray
 
 from fastlstm import _check
 from fastlstm._check import Shape
-from fastlstm._kernels.program import Stage
+from fastlstm._kernels.layout import Walk
+from fastlstm._kernels.program import Kept
+from fastlstm._kernels.stage import Stage
+from fastlstm.layers.preparing import prepare
 from fastlstm.parameter import Initializer, Parameter
 from fastlstm.workspace import Workspace
 
@@ -53,6 +57,7 @@ class Layer:
         self._parameters: dict[str, Parameter] = {}
         self._buffers: dict[str, Parameter] = {}
         self._built = False
+        self._kept = Kept()
 
     def add(self, name: str, shape: tuple[int, ...], initializer: Initializer) -> None:
         self._parameters[name] = Parameter(name, shape, initializer)
@@ -131,7 +136,13 @@ class Layer:
 
     def __call__(self, x: Any) -> Any:
         """The output for x, in inference."""
-        return self.forward(self.as_input(x), Workspace(0), training=False, lengths=None)
+        y = self._kept.run(x)
+        if y is not None:
+            return y
+        x = self.as_input(x)
+        if type(self).prepare is Layer.prepare:
+            return self.forward(x, Workspace(0), training=False, lengths=None)
+        return run_kept(self._kept, [self], x)
 
     def output_shape(self, shape: Shape) -> Shape:
         """Shape of the output for an input of this shape; ValueError if it cannot take it."""
@@ -141,10 +152,13 @@ class Layer:
         """The output, which lies in the tape; what `backward` needs is left there too if training."""
         raise NotImplementedError(f"{type(self).__name__} must write forward")
 
-    def prepare(self, x: Array, tape: Workspace, *, streaming: bool = False) -> tuple[list[Stage], Array] | None:
-        """`forward` in inference over full sequences, as stages to run again and again, and the array of their output.
+    def prepare(
+        self, x: Array, tape: Workspace, *, streaming: bool = False, walk: Walk | None = None
+    ) -> tuple[list[Stage], Array] | None:
+        """`forward` in inference as stages to run again and again, and the array of their output.
 
-        They read x where it lies; while streaming, they go on with the running state. None: the layer has no stages.
+        They read x where it lies; while streaming, they go on with the running state; with a walk, they follow its
+        lengths. None: the layer has no stages, and `forward`, or `step`, is called.
         """
         return None
 
@@ -174,6 +188,18 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in self.config().items())})"
+
+
+def run_kept(kept: Kept, layers: Sequence[Layer], x: Array, lengths: Index | None = None, out: Array | None = None) -> Array:
+    """A new array, or `out`, with the output of the layers for x, by a program that is kept, or then is."""
+    y: Array | None = kept.run(x, lengths, out=out)
+    if y is None:
+        workspaces = [Workspace(0) for _ in layers]
+        program = prepare(layers, workspaces, x, lengths=lengths)
+        y = np.empty(program.y.shape, program.y.dtype) if out is None else out
+        y[...] = program.y
+        kept.add(program, sum(workspace.nbytes for workspace in workspaces))
+    return y
 
 
 def as_rows(x: Array) -> Array:

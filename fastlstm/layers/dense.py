@@ -9,7 +9,8 @@ import numpy as np
 from fastlstm import _check, init
 from fastlstm._check import Shape
 from fastlstm._kernels import blas, cpu
-from fastlstm._kernels.program import Stage
+from fastlstm._kernels.layout import Walk
+from fastlstm._kernels.stage import Stage
 from fastlstm.layers.base import Array, Index, Layer, as_rows, check_features
 from fastlstm.layers.inference import PackedMatrix
 from fastlstm.workspace import Workspace
@@ -64,7 +65,9 @@ class Dense(Layer):
         blas.affine(as_rows(x), self.parameter("weight").value, bias, as_rows(y))
         return y
 
-    def prepare(self, x: Array, tape: Workspace, *, streaming: bool = False) -> tuple[list[Stage], Array] | None:
+    def prepare(
+        self, x: Array, tape: Workspace, *, streaming: bool = False, walk: Walk | None = None
+    ) -> tuple[list[Stage], Array] | None:
         if cpu.isa() == "plain":
             return None
         y = tape.array("y", (*x.shape[:-1], self.output_size), x.dtype)

@@ -9,7 +9,8 @@ import numpy as np
 from fastlstm import _check
 from fastlstm._check import Shape
 from fastlstm._kernels import dropout as kernel
-from fastlstm._kernels.program import Stage
+from fastlstm._kernels.layout import Walk
+from fastlstm._kernels.stage import Stage
 from fastlstm.layers.base import Array, Index, Layer
 from fastlstm.workspace import Workspace
 
@@ -44,7 +45,9 @@ class Dropout(Layer):
         tape.notes["active"] = training and self.rate > 0
         return drop(x, self.rate, tape) if tape.notes["active"] else x
 
-    def prepare(self, x: Array, tape: Workspace, *, streaming: bool = False) -> tuple[list[Stage], Array]:
+    def prepare(
+        self, x: Array, tape: Workspace, *, streaming: bool = False, walk: Walk | None = None
+    ) -> tuple[list[Stage], Array]:
         return [], x
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array:

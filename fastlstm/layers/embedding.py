@@ -7,7 +7,8 @@ from typing import Any
 from fastlstm import _check, init
 from fastlstm._check import Shape
 from fastlstm._kernels import rows
-from fastlstm._kernels.program import Stage
+from fastlstm._kernels.layout import Walk
+from fastlstm._kernels.stage import Stage
 from fastlstm.layers.base import Array, Index, Layer, as_rows
 from fastlstm.workspace import Workspace
 
@@ -52,7 +53,9 @@ class Embedding(Layer):
         tape.notes["x"] = x
         return y
 
-    def prepare(self, x: Array, tape: Workspace, *, streaming: bool = False) -> tuple[list[Stage], Array]:
+    def prepare(
+        self, x: Array, tape: Workspace, *, streaming: bool = False, walk: Walk | None = None
+    ) -> tuple[list[Stage], Array]:
         weight = self.parameter("weight").value
         y = tape.array("y", (*x.shape, self.output_size), weight.dtype)
         return [rows.gather_stage(weight, x.reshape(-1), as_rows(y))], y

@@ -9,10 +9,12 @@ import numpy as np
 from fastlstm import threads
 from fastlstm._kernels import cpu, matmul
 from fastlstm._kernels import packed as kernel
-from fastlstm._kernels.program import MOST_SIDE_BY_SIDE, SideBySide, Stage
+from fastlstm._kernels.layout import Walk
+from fastlstm._kernels.rows import clear_stage
+from fastlstm._kernels.stage import MOST_SIDE_BY_SIDE, SideBySide, Stage
 from fastlstm.layers.base import Array
 from fastlstm.layers.packing import Packing
-from fastlstm.layers.plan import SMALL, layout, projection, work
+from fastlstm.layers.plan import SMALL, layout, projection, ragged, work
 from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace, aligned_empty, aligned_zeros
 
@@ -90,30 +92,22 @@ class PackedDirection(Packed):
             part[..., rows, :] = 0
 
     def prepare(
-        self, x: Array, y: Array, column: int, packing: Packing, tape: Workspace, team: int, *, wave: bool
+        self, x: Array, y: Array, column: int, walk: Walk | None, tape: Workspace, team: int, *, wave: bool
     ) -> kernel.Pass:
         """A pass from x (N, T, I) to columns of y (N, T, D·H), from `column` on, with `team` threads to take."""
         panels, bias = self.get()
-        rows = layout(packing, x.shape, y.shape, column, self._hidden, reverse=self._reverse, team=team)
-        projected, chunk = projection(rows, panels, tape)
+        n, t, _ = x.shape
+        sizes = (x.shape, y.shape, column, self._hidden)
+        if walk is None:
+            rows = layout(Packing(n, t, None), *sizes, reverse=self._reverse, team=team)
+        else:
+            rows = ragged(walk, *sizes, reverse=self._reverse, team=team)
+        projected, chunk = (np.empty(0, x.dtype), 1) if walk is not None else projection(rows, panels, tape)
         if wave and len(projected):
             chunk = min(chunk, WAVE)
-        prepared = kernel.prepare(rows, panels, bias, *self._state(x.shape[0], tape), projected, chunk)
+        prepared = kernel.prepare(rows, panels, bias, *self._state(n, tape), projected, chunk)
         prepared.bind(x, y)
         return prepared
-
-    def set_state(self, start: State, packing: Packing, tape: Workspace) -> None:
-        """Begin with h and c (N, H)."""
-        c, h, phase = self._state(packing.n, tape)
-        h[phase[0], :, : self._hidden] = packing.pack_batch(start[0])
-        c[:, : self._hidden] = packing.pack_batch(start[1])
-
-    def final_state(self, y: Array, column: int, end: State, packing: Packing, tape: Workspace) -> None:
-        """The state that a pass to columns of y has left, into h and c (N, H)."""
-        order = np.arange(packing.n) if packing.order is None else packing.order
-        last = np.zeros(packing.n, np.intp) if self._reverse else packing.lengths - 1
-        end[0][order] = y[order, last, column : column + self._hidden]
-        packing.unpack_batch(self._state(packing.n, tape)[0][:, : self._hidden], end[1])
 
 
 class PackedStack:
@@ -123,8 +117,11 @@ class PackedStack:
         self._layers, self._hidden = layers, hidden
         self._directions = len(layers[0])
 
-    def prepare(self, x: Array, packing: Packing, tape: Workspace) -> tuple[list[Stage], list[kernel.Pass], Array]:
-        """Stages for x (N, T, I), the passes that they are made of, layer by layer, and the output (N, T, D·H)."""
+    def prepare(self, x: Array, walk: Walk | None, tape: Workspace) -> tuple[list[Stage], list[kernel.Pass], Array]:
+        """Stages for x (N, T, I), the passes that they are made of, layer by layer, and the output (N, T, D·H).
+
+        With a walk, they follow its lengths, and clear what of the output lies beyond them.
+        """
         n, t, _ = x.shape
         team = threads.get_num_threads()
         steps = work(n, self._hidden, self._hidden, t)
@@ -138,12 +135,11 @@ class PackedStack:
         for k, layer in enumerate(self._layers):
             wave = together > 1 and k < len(self._layers) // together * together
             y = tape.array(f"y_l{k}", (n, t, self._directions * self._hidden), x.dtype)
-            if not packing.full:
-                y.fill(0)
             for d, direction in enumerate(layer):
                 own_team = 1 if wave else team // 2 if pair else team
                 own_tape = tape.child(f"l{k}_{d}")
-                passes.append(direction.prepare(x, y, d * self._hidden, packing, own_tape, own_team, wave=wave))
+                passes.append(direction.prepare(x, y, d * self._hidden, walk, own_tape, own_team, wave=wave))
+                passes[-1].stands(len(passes) - 1, walk)
             x = y
             if pair:
                 stages.append(SideBySide(passes[-2:], passes[-1].threads))
@@ -154,6 +150,8 @@ class PackedStack:
                     passes[-1].after_each(passes[-2])
                 if k % together == together - 1:
                     stages.append(SideBySide(passes[-together:], 1))
+        if walk is not None:
+            stages.append(clear_stage(walk, x))
         return stages, passes, x
 
     def places(self, tape: Workspace) -> list[tuple[PackedDirection, Workspace]]:

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from fastlstm._check import Shape, describe
-from fastlstm._kernels.program import Stage
+from fastlstm._kernels.layout import Walk
+from fastlstm._kernels.rows import last_steps
+from fastlstm._kernels.stage import Stage
 from fastlstm.layers.base import Array, Index, Layer
 from fastlstm.workspace import Workspace
 
@@ -40,8 +42,15 @@ class Last(Layer):
         y[...] = x[at]
         return y
 
-    def prepare(self, x: Array, tape: Workspace, *, streaming: bool = False) -> tuple[list[Stage], Array]:
-        return [], x if streaming else x[:, -1]
+    def prepare(
+        self, x: Array, tape: Workspace, *, streaming: bool = False, walk: Walk | None = None
+    ) -> tuple[list[Stage], Array]:
+        if streaming:
+            return [], x
+        if walk is None:
+            return [], x[:, -1]
+        y = tape.array("y", (x.shape[0], x.shape[2]), x.dtype)
+        return [last_steps(walk, x, y)], y
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array:
         dx = tape.zeros("dx", tape.notes["shape"], dy.dtype)

@@ -9,7 +9,9 @@ import numpy as np
 
 from fastlstm import _check, init
 from fastlstm._kernels import cpu
-from fastlstm._kernels.program import Stage
+from fastlstm._kernels.layout import Walk
+from fastlstm._kernels.program import Program, Turn
+from fastlstm._kernels.stage import Stage
 from fastlstm.layers.base import Array, Index
 from fastlstm.layers.direction import Direction, Parts
 from fastlstm.layers.gates import Gates, read_gates
@@ -119,14 +121,29 @@ class LSTM(Recurrent):
         (h, c) : each (layers·D, N, H)
             The state after each sequence's own last step (for the reverse direction: after its first).
         """
+        if state is None:
+            found: tuple[Array, Parts] | None = self._kept.run(x, lengths)
+            if found is not None:
+                return found
         x = self.as_input(x)
-        return self.forward_with_state(
-            x,
-            self.as_state(state, len(x)),
-            Workspace(0),
-            training=False,
-            lengths=_check.lengths_of(lengths, *x.shape[:2]),
-        )
+        start, lengths = self.as_state(state, len(x)), _check.lengths_of(lengths, *x.shape[:2])
+        if cpu.isa() == "plain":
+            return self.forward_with_state(x, start, Workspace(0), training=False, lengths=lengths)
+        found = self._kept.run(x, lengths, start=start)
+        return found or self._run_anew(x, start, lengths)
+
+    def _run_anew(self, x: Array, start: Parts | None, lengths: Index | None) -> tuple[Array, Parts]:
+        """A call by a program that is then kept."""
+        n, t, _ = x.shape
+        tape = Workspace(0)
+        walk = None if lengths is None else Walk(n, t, lengths)
+        stages, _, y = self._packed.prepare(x, walk, tape)
+        shape = (self.num_layers * self.directions, n, self.hidden_size)
+        turn = Turn("this program", "run another one")
+        program = Program(stages, x, y, self.parameters(), turn, x.shape, 3, y.shape, walk, shape, len(self.parts))
+        found: tuple[Array, Parts] = program.run(x, lengths, np.empty(y.shape, y.dtype), start)
+        self._kept.add(program, tape.nbytes)
+        return found
 
     def gates(self, x: Any, state: Any = None, lengths: Any = None, *, layer: int = 0, reverse: bool = False) -> Gates:
         """Gates, candidate and state of one layer at every step of a pass in inference.
@@ -219,29 +236,22 @@ class LSTM(Recurrent):
             return self._plain.forward(x, state, final, packing, tape, training=training)
         if training:
             return self._trained.forward(x, state, final, packing, self.checkpoint_every or t, tape)
-        return self._infer(x, state, final, packing, tape)
-
-    def _infer(self, x: Array, state: Parts | None, final: Parts | None, packing: Packing, tape: Workspace) -> Array:
-        """Inference on packed weights."""
-        stages, passes, y = self._packed.prepare(x, packing, tape)
-        places = self._packed.places(tape)
-        for place, (prepared, (direction, part)) in enumerate(zip(passes, places, strict=True)):
-            prepared.fresh = state is None
-            if state is not None:
-                direction.set_state((state[0][place], state[1][place]), packing, part)
+        stages, passes, y = self._packed.prepare(x, None if lengths is None else Walk(n, t, lengths), tape)
+        for prepared in passes:
+            prepared.begin(state)
         for stage in stages:
             stage.go()
-        if final is not None:
-            for place, (prepared, (direction, part)) in enumerate(zip(passes, places, strict=True)):
-                column = place % self.directions * self.hidden_size
-                direction.final_state(prepared.y, column, (final[0][place], final[1][place]), packing, part)
+        for prepared in passes if final is not None else ():
+            prepared.end(final)
         return y
 
-    def prepare(self, x: Array, tape: Workspace, *, streaming: bool = False) -> tuple[list[Stage], Array] | None:
+    def prepare(
+        self, x: Array, tape: Workspace, *, streaming: bool = False, walk: Walk | None = None
+    ) -> tuple[list[Stage], Array] | None:
         if cpu.isa() == "plain":
             return None
         self.build()
-        stages, passes, y = self._packed.prepare(x, self._full_packing(x.shape[0], x.shape[1], tape), tape)
+        stages, passes, y = self._packed.prepare(np.ascontiguousarray(x), walk, tape)
         for prepared in passes:
             prepared.fresh = not streaming
         return stages, y

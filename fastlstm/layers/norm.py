@@ -9,7 +9,8 @@ import numpy as np
 from fastlstm import _check, init
 from fastlstm._check import Shape
 from fastlstm._kernels import norm as kernel
-from fastlstm._kernels.program import Stage
+from fastlstm._kernels.layout import Walk
+from fastlstm._kernels.stage import Stage
 from fastlstm._kernels.rows import gather
 from fastlstm.layers.base import Array, Index, Layer, as_rows, check_features
 from fastlstm.workspace import Workspace
@@ -65,7 +66,9 @@ class LayerNorm(Norm):
         stage.go()
         return y
 
-    def prepare(self, x: Array, tape: Workspace, *, streaming: bool = False) -> tuple[list[Stage], Array]:
+    def prepare(
+        self, x: Array, tape: Workspace, *, streaming: bool = False, walk: Walk | None = None
+    ) -> tuple[list[Stage], Array]:
         y, rows = tape.array("y", x.shape, x.dtype), as_rows(x)
         mean, scale = (tape.array(name, (len(rows),), x.dtype) for name in ("mean", "scale"))
         weight, bias = self.parameter("weight").value, self.parameter("bias").value

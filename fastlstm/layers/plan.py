@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastlstm._kernels import cpu
-from fastlstm._kernels.layout import Layout
+from fastlstm._kernels.layout import Layout, Ragged, Walk
 from fastlstm.layers.base import Array, Index
 from fastlstm.layers.packing import Packing
 from fastlstm.workspace import Workspace
@@ -52,6 +52,27 @@ def layout(
     return Layout(n, inputs, hidden, alive, segments, *sizes, threads)
 
 
+def ragged(
+    walk: Walk,
+    x_shape: tuple[int, ...],
+    y_shape: tuple[int, ...],
+    column: int,
+    hidden: int,
+    *,
+    reverse: bool,
+    team: int,
+) -> Ragged:
+    """`layout` of all steps, which follows the walk when its lengths change."""
+    n, t, inputs = x_shape
+    plans = np.array([plan(team, rows, t, inputs, hidden) for rows in range(n + 1)], np.intp)
+    return Ragged(walk, inputs, hidden, y_shape[2], column, reverse, plans, t if team == 1 else anew(t))
+
+
+def anew(t: int) -> int:
+    """Steps after which rows that become fewer are shared anew among threads."""
+    return max(8, t // 32)
+
+
 def share(alive: Index, rows: int, team: int, inputs: int, hidden: int, *, full: bool) -> tuple[Index, int]:
     """Segments (first step, one beyond the last, by units) and the number of threads."""
     t = len(alive)
@@ -61,8 +82,8 @@ def share(alive: Index, rows: int, team: int, inputs: int, hidden: int, *, full:
         edges = np.unique(np.concatenate([[0], ends[1:], [t]]))
     elif full or team == 1:
         edges = np.array([0, t])
-    else:  # the rows become fewer: they are shared anew from time to time
-        edges = np.unique(np.append(np.arange(0, t, max(8, t // 32)), t))
+    else:
+        edges = np.unique(np.append(np.arange(0, t, anew(t)), t))
     plans = [plan(team, int(alive[edge]), t, inputs, hidden) for edge in (edges[:1] if full else edges[:-1])]
     by_units = plans[0][1] if full else [units for _, units in plans]
     segments = np.empty((len(edges) - 1, 3), np.intp)

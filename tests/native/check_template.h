@@ -72,7 +72,7 @@ static double X(lstm)(const struct fl_kernels *kernels, const struct problem *q,
     REAL *h0 = X(wide)(q->h0, N, H, width), *c0 = X(wide)(q->c0, N, H, width);
     REAL *dh = X(wide)(q->dh, N, H, width), *dc = X(wide)(q->dc, N, H, width);
     *bits = 0;
-    fl_run(table->pack, &packing, threads);
+    fl_run(table->pack, &packing, threads, FL_WORTH_WAKING);
     for (int keeps = single; keeps < 2; keeps++) {
         int phase = keeps;
         REAL *h = room((size_t)(2 * N * width) * sizeof *h), *c = X(wide)(q->c0, N, H, width);
@@ -85,7 +85,7 @@ static double X(lstm)(const struct fl_kernels *kernels, const struct problem *q,
             .fresh = q->fresh, .before = before, .S = S, .w = w, .u = u, .b = q->b ? b : NULL};
         if (keeps) forward.gates = gates, forward.cells = cells;
         else if (full && count == 1) forward.projected = X(scratch)(3 * N * width * 4);
-        fl_run(single ? table->forward_single : table->forward, &forward, threads);
+        fl_run(single ? table->forward_single : table->forward, &forward, threads, FL_WORTH_WAKING);
         worst = fmax(worst, X(error)(y, q->Y, q->y, N * T, q->Y, 0, bits));
         worst = fmax(worst, X(error)(c, width, q->c, N, H, 0, bits));
     }
@@ -97,7 +97,7 @@ static double X(lstm)(const struct fl_kernels *kernels, const struct problem *q,
         .u = u, .turned = X(scratch)((width + inputs) * 4 * width), .dx = dx, .add_dx = add,
         .columns = X(scratch)(strips * (tile * longest + 8)), .panels = X(scratch)(width * 4 * (I + 1 + H)), .dw = dw,
         .du = du, .db = q->b ? db : NULL, .add_dw = add, .add_du = !add, .add_db = add};
-    fl_run(single ? table->backward_single : table->backward, &backward, threads);
+    fl_run(single ? table->backward_single : table->backward, &backward, threads, FL_WORTH_WAKING);
     worst = fmax(worst, X(error)(dx, I, q->dx, N * T, I, add, bits));
     worst = fmax(worst, X(error)(dw, I, q->dw, 4 * H, I, add, bits));
     worst = fmax(worst, X(error)(du, H, q->du, 4 * H, H, !add, bits));
@@ -125,7 +125,7 @@ static double X(matmul)(const struct fl_kernels *kernels, ptrdiff_t m, ptrdiff_t
     struct fl_matmul p = {.m = m, .n = n, .k = k, .a_row = a_turned ? 1 : k, .a_k = a_turned ? m : 1, .a = a, .b = b,
                           .b_k = b_turned ? 1 : n, .b_col = b_turned ? k : 1, .c = c, .c_row = n};
     double worst = 0;
-    fl_run(kernels->TABLE.matmul, &p, threads);
+    fl_run(kernels->TABLE.matmul, &p, threads, FL_WORTH_WAKING);
     for (ptrdiff_t i = 0; i < m; i++)
         for (ptrdiff_t j = 0; j < n; j++) {
             double sum = 0;

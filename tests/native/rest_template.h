@@ -31,8 +31,8 @@ static double X(updates)(const struct fl_training *const sides[2], ptrdiff_t siz
             struct fl_block block = {out[side][0], out[side][1], {out[side][3], out[side][2]}, size};
             if (rule == FL_ADAM) block.slot[0] = out[side][2], block.slot[1] = out[side][3];
             struct fl_update p = {&block, 1, rule, 0.5, {0.1, 0.2, 0.3, 0.4, 0.5, 0.6}, &sums[side]};
-            fl_run(sides[side]->update, &p, threads);
-            fl_run(sides[side]->squares, &p, threads);
+            fl_run(sides[side]->update, &p, threads, FL_WORTH_WAKING);
+            fl_run(sides[side]->squares, &p, threads, FL_WORTH_WAKING);
         }
         for (int a = 0; a < 4; a++) worst = fmax(worst, X(between)(out[0][a], out[1][a], size));
         worst = fmax(worst, X(apart)(sums[0], sums[1]));
@@ -52,7 +52,7 @@ static double X(losses)(const struct fl_training *const sides[2], ptrdiff_t m, p
             const void *wanted = kind == FL_SOFTMAX_CROSS_ENTROPY || kind == FL_FOCAL ? (const void *)index : target;
             dpred[side] = room((size_t)size * sizeof(REAL));
             struct fl_loss p = {kind, m, n, m, pred, wanted, weight, dpred[side], 1.0, 0.5, &sums[side], outputs, levels};
-            fl_run(sides[side]->loss, &p, threads);
+            fl_run(sides[side]->loss, &p, threads, FL_WORTH_WAKING);
         }
         worst = fmax(worst, fmax(X(between)(dpred[0], dpred[1], size), X(apart)(sums[0], sums[1])));
     }
@@ -73,7 +73,7 @@ static double X(labelling)(const struct fl_training *const sides[2], ptrdiff_t m
         struct fl_ctc p = {.N = N, .T = T, .C = C, .S = S, .pred = pred, .target = target, .weight = weight,
                            .dpred = dpred[side], .scale = 0.5, .losses = losses[side], .room_each = each};
         p.room = room((size_t)(each * threads) * sizeof(double));
-        fl_run(sides[side]->ctc, &p, threads);
+        fl_run(sides[side]->ctc, &p, threads, FL_WORTH_WAKING);
     }
     for (int k = 0; k < N; k++) worst = fmax(worst, X(apart)(losses[0][k], losses[1][k]));
     return fmax(worst, X(between)(dpred[0], dpred[1], N * T * C));
@@ -92,9 +92,9 @@ static double X(rest)(const struct fl_training *ours, ptrdiff_t m, ptrdiff_t n, 
         struct fl_drop drop = {m * n, source, out[side][0], 0x123456789abcdefu, 77, 0x60000000u, 1.5};
         struct fl_columns columns = {m, n, n, source, out[side][1], 0};
         struct fl_scatter scatter = {m, n, n, index, source, out[side][2], 0};
-        fl_run(sides[side]->drop, &drop, threads);
-        fl_run(sides[side]->columns, &columns, threads);
-        fl_run(sides[side]->scatter, &scatter, threads);
+        fl_run(sides[side]->drop, &drop, threads, FL_WORTH_WAKING);
+        fl_run(sides[side]->columns, &columns, threads, FL_WORTH_WAKING);
+        fl_run(sides[side]->scatter, &scatter, threads, FL_WORTH_WAKING);
     }
     if (memcmp(out[0][0], out[1][0], (size_t)(m * n) * sizeof(REAL))) worst = HUGE_VAL;
     return fmax(worst, fmax(X(between)(out[0][1], out[1][1], n), X(between)(out[0][2], out[1][2], n * n)));

@@ -1,6 +1,8 @@
-/* Workers spin for a short while after a job, in case the next one follows at once, and then sleep. One job at a time:
-   who finds the pool busy works alone, so that there are never more running threads than asked for. After a fork the
-   child has no workers and starts its own when it first needs them. */
+/* Workers spin for a short while after a job, in case the next one follows at once, and then sleep. Waking them takes as
+   long as much work does: a small job that finds them asleep is done by the caller alone. Only where such jobs follow
+   each other closely are the workers called, to be awake for the next ones. One job at a time: who finds the pool busy
+   works alone, so that there are never more running threads than asked for. After a fork the child has no workers and
+   starts its own when it first needs them. */
 #define _GNU_SOURCE
 #include "pool.h"
 
@@ -9,6 +11,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <time.h>
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <immintrin.h>
@@ -40,14 +43,26 @@ static void restore(fl_fp_state before) { (void)before; }
 #endif
 
 #define MAX_WORKERS 255
-#define SPINS 4000         /* some 20 microseconds */
+#define SPIN 50            /* microseconds that a worker waits for the next job before it sleeps */
+#define SPIN_CALLED 250    /* and after it was called, for then the next job comes when the last one has been done alone */
 #define BARRIER_SPINS 2000 /* then let others run: a partner may have lost its processor */
 
 static pthread_mutex_t busy = PTHREAD_MUTEX_INITIALIZER; /* held while a job runs */
 static pthread_mutex_t sleeping = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
 static _Atomic int sleepers;
+static _Atomic int calls; /* how often the workers were called without a job */
 static int workers, fork_handled;
+
+/* Of jobs that were too small to wake the workers: when the last one ended, and the work of those that followed each other
+   closely. Guarded by `busy`. */
+static double last_end, missed;
+
+static double microseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return 1e6 * (double)now.tv_sec + 1e-3 * (double)now.tv_nsec;
+}
 
 /* Each worker has a place of its own to look at: 1 asks it to work, it answers with 0. */
 static struct {
@@ -88,20 +103,36 @@ static void run_part(int thread) {
     restore(before);
 }
 
-static void *work(void *number) {
+/* Whether there is something to do, for which it waits this many microseconds. */
+static int spin_for(const _Atomic int *go, double longest) {
+    double begin = 0;
+    for (int spins = 1;; spins++) {
+        if (atomic_load_explicit(go, memory_order_acquire)) return 1;
+        FL_PAUSE();
+        if (spins % 64) continue;
+        const double now = microseconds();
+        if (!begin) begin = now;
+        else if (now - begin > longest) return atomic_load(go);
+    }
+}
+
+static void *work_on(void *number) {
     int thread = (int)(ptrdiff_t)number;
+    double spin = SPIN;
     for (;;) {
-        for (int spins = 0; !atomic_load_explicit(&places[thread].go, memory_order_acquire) && spins < SPINS; spins++)
-            FL_PAUSE();
-        if (!atomic_load(&places[thread].go)) {
+        if (!spin_for(&places[thread].go, spin)) {
             pthread_mutex_lock(&sleeping);
             atomic_fetch_add(&sleepers, 1); /* before the last look, so that either sees the other */
-            while (!atomic_load(&places[thread].go)) pthread_cond_wait(&wake, &sleeping);
+            const int heard = atomic_load(&calls);
+            while (!atomic_load(&places[thread].go) && atomic_load(&calls) == heard) pthread_cond_wait(&wake, &sleeping);
             atomic_fetch_sub(&sleepers, 1);
             pthread_mutex_unlock(&sleeping);
+            spin = SPIN_CALLED;
+            continue;
         }
         run_part(thread);
         atomic_store_explicit(&places[thread].go, 0, memory_order_release);
+        spin = SPIN;
     }
     return NULL;
 }
@@ -120,12 +151,12 @@ static void after_fork_child(void) {
 /* Start workers until there are so many; fewer if the system gives no more. */
 static int have_workers(int wanted) {
     if (!fork_handled) fork_handled = !pthread_atfork(before_fork, after_fork_parent, after_fork_child);
-    while (workers < wanted && workers < MAX_WORKERS) {
+    while (workers < wanted) {
         pthread_t id;
         pthread_attr_t detached;
         pthread_attr_init(&detached);
         pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-        int failed = pthread_create(&id, &detached, work, (void *)(ptrdiff_t)(workers + 1));
+        int failed = pthread_create(&id, &detached, work_on, (void *)(ptrdiff_t)(workers + 1));
         pthread_attr_destroy(&detached);
         if (failed) break;
         workers++;
@@ -133,32 +164,59 @@ static int have_workers(int wanted) {
     return workers < wanted ? workers : wanted;
 }
 
-void fl_run(fl_job job, void *argument, int threads) {
-    if (threads > 1 && !pthread_mutex_trylock(&busy)) {
-        int helpers = have_workers(threads - 1);
-        current = job;
-        current_argument = argument;
-        current_team.size = helpers + 1;
-        atomic_store(&current_team.arrived, 0);
-        for (int thread = 1; thread <= helpers; thread++) atomic_store(&places[thread].go, 1);
-        if (atomic_load(&sleepers)) {
-            pthread_mutex_lock(&sleeping);
-            pthread_cond_broadcast(&wake);
-            pthread_mutex_unlock(&sleeping);
-        }
-        run_part(0);
-        for (int thread = 1; thread <= helpers; thread++)
-            for (int spins = 0; atomic_load_explicit(&places[thread].go, memory_order_acquire); spins++) {
-                if (spins < BARRIER_SPINS) FL_PAUSE();
-                else sched_yield();
-            }
-        pthread_mutex_unlock(&busy);
-        return;
+static void wake_all(void) {
+    pthread_mutex_lock(&sleeping);
+    pthread_cond_broadcast(&wake);
+    pthread_mutex_unlock(&sleeping);
+}
+
+/* Whether `helpers` workers are to share a job of so much work: if they are awake, or if it is worth waking or starting them.
+   Where that is not so of one small job, but of the many that come one after the other, they are called for the next. */
+static int worth_sharing(int helpers, double work) {
+    if (work >= FL_WORTH_WAKING || workers - atomic_load(&sleepers) >= helpers) return 1;
+    missed = microseconds() - last_end < SPIN ? missed + work : work;
+    if (missed >= FL_WORTH_WAKING) {
+        missed = 0;
+        have_workers(helpers);
+        atomic_fetch_add(&calls, 1);
+        wake_all();
     }
+    return 0;
+}
+
+static void run_together(fl_job job, void *argument, int wanted) {
+    const int helpers = have_workers(wanted);
+    current = job;
+    current_argument = argument;
+    current_team.size = helpers + 1;
+    atomic_store(&current_team.arrived, 0);
+    for (int thread = 1; thread <= helpers; thread++) atomic_store(&places[thread].go, 1);
+    if (atomic_load(&sleepers)) wake_all();
+    run_part(0);
+    for (int thread = 1; thread <= helpers; thread++)
+        for (int spins = 0; atomic_load_explicit(&places[thread].go, memory_order_acquire); spins++) {
+            if (spins < BARRIER_SPINS) FL_PAUSE();
+            else sched_yield();
+        }
+}
+
+static void run_alone(fl_job job, void *argument) {
     struct fl_team alone = {1, 0, 0};
-    fl_fp_state before = flush_subnormals();
+    const fl_fp_state before = flush_subnormals();
     job(argument, 0, &alone);
     restore(before);
+}
+
+void fl_run(fl_job job, void *argument, int threads, double work) {
+    if (threads < 2 || pthread_mutex_trylock(&busy)) {
+        run_alone(job, argument);
+        return;
+    }
+    const int helpers = threads - 1 < MAX_WORKERS ? threads - 1 : MAX_WORKERS;
+    if (worth_sharing(helpers, work)) run_together(job, argument, helpers);
+    else run_alone(job, argument);
+    last_end = microseconds();
+    pthread_mutex_unlock(&busy);
 }
 
 void fl_run_side_by_side(void *arguments, int thread, struct fl_team *team) {

@@ -18,8 +18,12 @@ void fl_barrier(struct fl_team *team);
 /* Wait until count has come to what is wanted, and say how far it is. */
 ptrdiff_t fl_wait(const _Atomic ptrdiff_t *count, ptrdiff_t wanted);
 
-/* Run the job on this many threads, or on the caller alone where the pool is busy with another's job. */
-void fl_run(fl_job job, void *argument, int threads);
+/* Microseconds of one thread's work from which on waking a sleeping thread pays for itself. */
+#define FL_WORTH_WAKING 200
+
+/* Run the job on this many threads; or on the caller alone where the pool is busy with another's job, or asleep and the
+   job too small to wake it. `work` is what the job takes one thread, in microseconds, about. */
+void fl_run(fl_job job, void *argument, int threads, double work);
 
 /* Memory of this thread's own, at a cache line, that lasts until the thread ends or asks for more. Never NULL. */
 void *fl_scratch(size_t bytes);

@@ -1,0 +1,33 @@
+from fastlstm._kernels.cpu cimport fl_job, fl_side_by_side, fl_team
+
+
+cdef class Stage:
+    cdef fl_job job
+    cdef void* argument
+    cdef readonly int threads
+    cdef double work  # microseconds that it takes one thread, about
+    cdef const void** input
+    cdef void** output
+    cdef Py_ssize_t output_bytes
+    cdef readonly object x, y
+
+    cpdef int begin(self, tuple start) except -1
+    cpdef int end(self, tuple final) except -1
+    cdef int follow(self) except -1
+    cdef void before(self) noexcept
+    cdef void after(self) noexcept
+    cdef bint accepts(self) noexcept
+    cdef list parts(self)
+    cpdef go(self)
+
+
+cdef const void* address(object array, str format, Py_ssize_t bytes, bint writable) except NULL
+
+
+cdef class SideBySide(Stage):
+    cdef fl_side_by_side all
+    cdef list stages
+    cdef (void*)[64] arguments
+    cdef fl_team[64] teams
+
+    cdef void share(self, int threads) noexcept
