@@ -14,6 +14,7 @@ from fastlstm._kernels.real cimport real
 cdef extern from "simd/pool.h" nogil:
     void fl_run(fl_job job, void* argument, int threads, double work) noexcept
     void fl_run_side_by_side(void* arguments, int thread, fl_team* team) noexcept
+    double fl_microseconds() noexcept
 
 
 cdef extern from "simd/training.h" nogil:
@@ -26,6 +27,8 @@ cdef extern from "simd/table.h" nogil:
 
 cdef const fl_kernels* kernels = NULL
 cdef int most_threads = 1
+cdef bint watched = False
+cdef double spent = 0
 
 
 cdef const fl_kernels* table() noexcept nogil:
@@ -53,12 +56,19 @@ cdef int team_for(double microseconds) noexcept nogil:
 
 cdef void run(fl_job job, void* argument, int threads, double work) noexcept nogil:
     """`work` is what it takes one thread, in microseconds, about: what is small does not wake a thread that sleeps."""
+    global spent
+    cdef double begin
+    if not watched:
+        fl_run(job, argument, threads, work)
+        return
+    begin = fl_microseconds()
     fl_run(job, argument, threads, work)
+    spent += fl_microseconds() - begin
 
 
 cdef void run_for(fl_job job, void* argument, double work) noexcept nogil:
     """`run` on as many threads as the work is worth."""
-    fl_run(job, argument, team_for(work), work)
+    run(job, argument, team_for(work), work)
 
 
 cdef fl_job side_by_side() noexcept nogil:
@@ -133,3 +143,10 @@ def activate(str function, const real[::1] x, real[::1] y):
         raise ValueError("activate: sizes do not agree")
     probe.count, probe.size, probe.in_, probe.out = function == "tanh", x.shape[0], &x[0], &y[0]
     fl_run(packed_kernels().f.activate if real is float else packed_kernels().d.activate, &probe, 1, 0)
+
+
+def watch(bint on):
+    """Add up from now on, or no longer, the microseconds that kernels take; how many it has been since the last call."""
+    global watched, spent
+    found, spent, watched = spent, 0, on
+    return found

@@ -58,7 +58,7 @@ static int workers, fork_handled;
    closely. Guarded by `busy`. */
 static double last_end, missed;
 
-static double microseconds(void) {
+double fl_microseconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return 1e6 * (double)now.tv_sec + 1e-3 * (double)now.tv_nsec;
@@ -110,7 +110,7 @@ static int spin_for(const _Atomic int *go, double longest) {
         if (atomic_load_explicit(go, memory_order_acquire)) return 1;
         FL_PAUSE();
         if (spins % 64) continue;
-        const double now = microseconds();
+        const double now = fl_microseconds();
         if (!begin) begin = now;
         else if (now - begin > longest) return atomic_load(go);
     }
@@ -174,7 +174,7 @@ static void wake_all(void) {
    Where that is not so of one small job, but of the many that come one after the other, they are called for the next. */
 static int worth_sharing(int helpers, double work) {
     if (work >= FL_WORTH_WAKING || workers - atomic_load(&sleepers) >= helpers) return 1;
-    missed = microseconds() - last_end < SPIN ? missed + work : work;
+    missed = fl_microseconds() - last_end < SPIN ? missed + work : work;
     if (missed >= FL_WORTH_WAKING) {
         missed = 0;
         have_workers(helpers);
@@ -215,7 +215,7 @@ void fl_run(fl_job job, void *argument, int threads, double work) {
     const int helpers = threads - 1 < MAX_WORKERS ? threads - 1 : MAX_WORKERS;
     if (worth_sharing(helpers, work)) run_together(job, argument, helpers);
     else run_alone(job, argument);
-    last_end = microseconds();
+    last_end = fl_microseconds();
     pthread_mutex_unlock(&busy);
 }
 

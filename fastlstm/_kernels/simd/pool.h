@@ -25,6 +25,9 @@ ptrdiff_t fl_wait(const _Atomic ptrdiff_t *count, ptrdiff_t wanted);
    job too small to wake it. `work` is what the job takes one thread, in microseconds, about. */
 void fl_run(fl_job job, void *argument, int threads, double work);
 
+/* Of a clock that only goes forwards. */
+double fl_microseconds(void);
+
 /* Memory of this thread's own, at a cache line, that lasts until the thread ends or asks for more. Never NULL. */
 void *fl_scratch(size_t bytes);
 
