@@ -92,7 +92,9 @@ def finite(array: NDArray[Any], name: str) -> None:
 
 def real_array(value: Any, name: str, dtype: np.dtype[Any], shape: Shape) -> NDArray[Any]:
     """`value` as a contiguous, finite array of this dtype and shape; copied only where it has to be."""
-    array = as_numbers(value, name, "fiub", "real numbers")
+    array = value if type(value) is np.ndarray else as_numbers(value, name, "fiub", "real numbers")
+    if array.dtype != dtype:
+        array = as_numbers(array, name, "fiub", "real numbers")
     shape_of(array, name, shape)
     if array.dtype != dtype or not (array.flags.c_contiguous and array.flags.aligned):
         with np.errstate(over="ignore"):  # what overflows becomes infinite, and is reported as such

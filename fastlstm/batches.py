@@ -32,6 +32,7 @@ class Batch:
     lengths : (N,) real steps of each sequence, or None where all have T
     weights : (N, T) or (N,), what each step of the output counts
     share : float, part of its sequences that it holds
+    even : bool, whether every weight is known to be 1
     """
 
     x: Array
@@ -39,11 +40,17 @@ class Batch:
     lengths: Index | None
     weights: Array
     share: float = 1.0
+    even: bool = False
 
     @property
     def size(self) -> int:
         """What a bar counts: sequences."""
         return len(self.x)
+
+    @property
+    def total(self) -> float:
+        """Sum of the weights."""
+        return float(self.weights.size if self.even else self.weights.sum(dtype=np.float64))
 
     def forward(self, model: Model, tape: Tape, *, training: bool) -> Array:
         """The model's output, of the targets' layout."""
@@ -120,6 +127,8 @@ class Batches:
         self._trim = trim and data.lengths is not None
         self._per_step = data.weights.ndim == 2
         self._cut_y = per_step and self._per_step
+        self._ones = data.weights[:0]
+        self._even = bool((data.weights == 1).all())
         self._buffers = Workspace()
         self.size = len(data.x)
 
@@ -161,8 +170,19 @@ class Batches:
             self._take("x", data.x, chosen, steps),
             self._take("y", data.y, chosen, steps if whole else None),
             lengths,
-            self._take("weights", data.weights, chosen, steps if self._per_step else None),
+            self._weights(chosen, steps),
+            even=self._even,
         )
+
+    def _weights(self, chosen: Index, steps: int) -> Array:
+        weights = self._data.weights
+        if not self._even:
+            return self._take("weights", weights, chosen, steps if self._per_step else None)
+        ones = self._ones
+        if len(ones) != len(chosen) or (self._per_step and ones.shape[1] != steps):
+            shape = (len(chosen), steps) if self._per_step else (len(chosen),)
+            ones = self._ones = np.ones(shape, weights.dtype)
+        return ones
 
     def _take(self, name: str, source: Array | Source, chosen: Index, steps: int | None) -> Array:
         """The chosen rows of source, up to so many steps."""
@@ -175,7 +195,7 @@ class Batches:
             return out
         if not cut:
             # clip: nothing is outside, and with another mode NumPy would write to a buffer of its own first
-            return np.take(source, chosen, axis=0, out=out, mode="clip")
+            return source.take(chosen, axis=0, out=out, mode="clip")
         for row, k in enumerate(chosen):
             out[row] = source[k, :steps]
         return out

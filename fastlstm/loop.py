@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import diagnosis
@@ -18,7 +18,7 @@ from fastlstm.callbacks import Callback, Progress
 from fastlstm.history import History
 from fastlstm.model import Tape
 from fastlstm.objective import Objective
-from fastlstm.optim import Optimizer, clip_grad_value, grad_norm
+from fastlstm.optim import GradNorm, Optimizer, clip_grad_value
 from fastlstm.parameter import Parameter
 from fastlstm.snapshot import State
 
@@ -101,6 +101,8 @@ class Loop:
             "batches": batches.count,
             "accumulate": limits.accumulate,
         }
+        self._parameters = tuple(self.progress.parameters)
+        self._norm = GradNorm(self._parameters)
         self._figures = objective.figures()
         self._complete = True  # the epoch, so that the next one is to begin
         self._good: list[NDArray[Any]] = []  # what the model was at the beginning of the epoch
@@ -155,13 +157,16 @@ class Loop:
     def _train(self) -> None:
         """The batches of an epoch that are still to come."""
         progress = self.progress
+        before, after = self._written("on_batch_begin"), self._written("on_batch_end")
         for batch in self.batches.at(progress.epoch, progress.batch):
             progress.batch += 1
             progress.sequences = batch.size
             progress.stepped = progress.batch % self.limits.accumulate == 0 or progress.batch == progress.batches
-            self._call("on_batch_begin")
+            for call in before:
+                call(progress)
             self._step(batch)
-            self._call("on_batch_end")
+            for call in after:
+                call(progress)
             if progress.stop and progress.stepped:
                 break
         if not progress.stepped:  # an epoch that ended before anybody knew
@@ -175,7 +180,7 @@ class Loop:
         value = 0.0
         if pred is not None:
             value, dpred = self.objective.value(pred, batch, self.tapes[0])
-            if not np.isfinite(value):
+            if not math.isfinite(value):
                 self._fail(f"the loss is {value} {self._where}: {diagnosis.of_loss(self.model, batch)}")
             if not self._added:
                 self.model.zero_grad()
@@ -197,15 +202,15 @@ class Loop:
             progress.step += 1
             return
         scale, self._added = 1 / self._added, 0.0
-        norm = scale * grad_norm(progress.parameters)
-        if not np.isfinite(norm):
+        norm = scale * self._norm()
+        if not math.isfinite(norm):
             self._fail(f"the norm of the gradient is {norm} {self._where}: {diagnosis.of_gradient(self.model)}")
         progress.norm = norm
         if limits.clip_value is not None:
-            clip_grad_value(progress.parameters, limits.clip_value / scale)
-            norm = scale * grad_norm(progress.parameters)
-        largest = np.inf if limits.clip_norm is None else limits.clip_norm
-        self.optimizer.step(progress.parameters, scale * largest / norm if norm > largest else scale)
+            clip_grad_value(self._parameters, limits.clip_value / scale)
+            norm = scale * self._norm()
+        largest = math.inf if limits.clip_norm is None else limits.clip_norm
+        self.optimizer.step(self._parameters, scale * largest / norm if norm > largest else scale)
         progress.step += 1
 
     @property
@@ -226,6 +231,12 @@ class Loop:
     def _call(self, hook: str) -> None:
         for callback in reversed(self.callbacks) if hook in BACKWARDS else self.callbacks:
             getattr(callback, hook)(self.progress)
+
+    def _written(self, hook: str) -> list[Callable[[Progress], None]]:
+        """The callbacks' hooks of this name that do something, for those that are called at every batch."""
+        nothing = getattr(Callback, hook)
+        calls = [getattr(callback, hook) for callback in self.callbacks]
+        return [call for call in calls if getattr(call, "__func__", None) is not nothing]
 
     @property
     def _arrays(self) -> dict[str, Parameter]:

@@ -246,9 +246,13 @@ class Model:
                 tape.program = prepare(self.layers, tape.workspaces, x, lengths=lengths, turn=tape.turn)
                 y: Array = tape.program.y
                 return y
-            for layer, workspace in zip(self.layers, tape.workspaces, strict=True):
-                x = layer.forward(x, workspace, training=training, lengths=lengths)
-            tape.recorded = Recorded(training, x.shape, self._versions())
+            replay = tape.repeat(x) if training and lengths is None and not tape.carries else None
+            if replay is not None:
+                x = replay.y
+            else:
+                for layer, workspace in zip(self.layers, tape.workspaces, strict=True):
+                    x = layer.forward(x, workspace, training=training, lengths=lengths)
+            tape.recorded = Recorded(training, x.shape, self._versions(), replay)
             return x
 
     def _check_tape(self, tape: Tape) -> None:
@@ -280,6 +284,9 @@ class Model:
             if recorded.versions != self._versions():
                 raise RuntimeError("a parameter has changed since the forward pass: run it again before backward")
             dx: Array | None = _check.real_array(dy, "dy", self.dtype, recorded.output_shape)
+            assert dx is not None
+            if recorded.replay is not None:
+                return recorded.replay.backward(dx, wanted=input_gradient)
             for i in reversed(range(len(self.layers))):
                 assert dx is not None
                 dx = self.layers[i].backward(dx, tape.workspaces[i], input_gradient=i > 0 or input_gradient)

@@ -28,7 +28,7 @@ class Objective:
 
     def forward(self, batch: Batch, tape: Tape, *, training: bool) -> Array | None:
         """Predictions; None where nothing counts, though a running state goes on all the same."""
-        counts = batch.weights.any()
+        counts = batch.total > 0
         pred = batch.forward(self.model, tape, training=training) if counts or tape.carries else None
         return pred if counts else None
 
@@ -41,9 +41,9 @@ class Objective:
 
     def size(self, batch: Batch) -> float:
         """What the sum of a batch's losses is divided by; its weight where gradients of batches are added up."""
-        if isinstance(self.loss, Loss):
+        if isinstance(self.loss, Loss) and (self.loss.time == "sum" or type(self.loss).normaliser is not Loss.normaliser):
             return self.loss.normaliser(batch.weights)
-        return float(batch.weights.sum(dtype=np.float64))
+        return batch.total
 
     def count(self, figures: Accumulator, value: float, batch: Batch, pred: Array | None = None) -> None:
         """Add the figures of a batch; one whose weights are all zero has no predictions."""
@@ -51,7 +51,7 @@ class Objective:
         if isinstance(self.loss, Loss) and self.loss.time == "sum":  # a sequence that comes in parts counts once
             of = total * batch.share
         figures.count("loss", value * total, of)
-        if pred is not None:
+        if pred is not None and self.metrics:
             figures.add(pred, batch.y, batch.weights)
 
     def evaluate(self, batches: Iterable[Batch], tape: Tape) -> dict[str, float]:

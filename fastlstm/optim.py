@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
@@ -40,22 +41,19 @@ class Optimizer:
         self.state: list[dict[str, Array]] = []
         self._parameters: list[Parameter] = []
         self._blocks: kernels.Blocks | None = None
+        self._held: list[Array] = []  # what the blocks are made of
+        self._seen: Sequence[Parameter] | None = None  # the list that the parameters came in, known to be right
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_blocks": None}  # addresses mean nothing to a copy
+        return {**self.__dict__, "_blocks": None, "_held": [], "_seen": None}  # addresses mean nothing to a copy
 
     def step(self, parameters: Sequence[Parameter], scale: float = 1.0) -> None:
         """Move every parameter against its gradient times scale.
 
         The same parameters, in the same order, at every step.
         """
-        if not self.state:
-            self.state = [{name: np.zeros_like(p.value) for name in self.slots} for p in parameters]
-            self._parameters = list(parameters)
-        if len(parameters) != len(self._parameters) or any(
-            new is not old for new, old in zip(parameters, self._parameters, strict=True)
-        ):
-            raise ValueError("parameters: expected those of the first step; an optimizer serves one model")
+        if parameters is not self._seen:
+            self._take(parameters)
         self.steps += 1
         if type(self).update is not Optimizer.update:
             self._update_each(scale)
@@ -63,6 +61,17 @@ class Optimizer:
             self._update_all(scale)
         for parameter in parameters:
             parameter.touch()
+
+    def _take(self, parameters: Sequence[Parameter]) -> None:
+        """Check that they are those of the first step, or make the arrays for them."""
+        if not self.state:
+            self.state = [{name: np.zeros_like(p.value) for name in self.slots} for p in parameters]
+            self._parameters = list(parameters)
+        if len(parameters) != len(self._parameters) or any(
+            new is not old for new, old in zip(parameters, self._parameters, strict=True)
+        ):
+            raise ValueError("parameters: expected those of the first step; an optimizer serves one model")
+        self._seen = parameters if isinstance(parameters, tuple) else None  # a list may change
 
     def snapshot(self) -> dict[str, Any]:
         """All that the next step depends on but the parameters."""
@@ -74,7 +83,7 @@ class Optimizer:
             raise ValueError(f"optimizer: expected {snapshot['type']}, got {type(self).__name__}")
         self.lr, self.steps, self._blocks = snapshot["lr"], snapshot["steps"], None
         self.state = [{name: array.copy() for name, array in slots.items()} for slots in snapshot["slots"]]
-        self._parameters = list(parameters) if self.state else []
+        self._parameters, self._seen = list(parameters) if self.state else [], None
 
     def _update_each(self, scale: float) -> None:
         for parameter, slots in zip(self._parameters, self.state, strict=True):
@@ -87,10 +96,13 @@ class Optimizer:
             )
 
     def _update_all(self, scale: float) -> None:
-        arrays: list[Array] = []
-        for parameter, slots in zip(self._parameters, self.state, strict=True):
-            arrays += (parameter.grad, parameter.writable(), *slots.values())
-        if self._blocks is None or not self._blocks.holds(arrays):
+        grads = [parameter.grad for parameter in self._parameters]
+        values = [parameter.read() for parameter in self._parameters]
+        slots = [array for arrays in self.state for array in arrays.values()]
+        if self._blocks is None or not same(grads + values + slots, self._held):
+            self._held = grads + values + slots
+            each = zip(grads, values, self.state, strict=True)
+            arrays = [array for grad, value, own in each for array in (grad, value, *own.values())]
             self._blocks = kernels.Blocks(arrays, 2 + len(self.slots))
         self._blocks.update(*self.rule(), scale)
 
@@ -180,9 +192,29 @@ class AdamW(Adam):
         self.weight_decay = _check.number(weight_decay, "weight_decay", 0)
 
 
+class GradNorm:
+    """`grad_norm` of the same parameters again and again: what it takes is made once."""
+
+    def __init__(self, parameters: Iterable[Parameter]) -> None:
+        self._parameters = list(parameters)
+        self._grads: list[Array] = []
+        self._blocks: list[kernels.Blocks] = []
+
+    def __call__(self) -> float:
+        grads = [parameter.grad for parameter in self._parameters]
+        if not same(grads, self._grads):
+            self._grads, self._blocks = grads, _grads(self._parameters)
+        return math.hypot(*[blocks.norm() for blocks in self._blocks])
+
+
+def same(new: Sequence[Array], old: Sequence[Array]) -> bool:
+    """Whether these are the very same arrays."""
+    return len(new) == len(old) and all(map(operator.is_, new, old))
+
+
 def grad_norm(parameters: Iterable[Parameter]) -> float:
     """The Euclidean norm of all gradients together."""
-    return math.hypot(*(blocks.norm() for blocks in _grads(parameters)))
+    return GradNorm(parameters)()
 
 
 def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:

@@ -64,7 +64,7 @@ class Parameter:
 
     def read(self) -> NDArray[Any]:
         """The array itself, for a kernel that only reads it."""
-        return self._array()
+        return self._array() if self._value is None else self._value
 
     def writable(self) -> NDArray[Any]:
         """The array itself, to change in place. It counts as a change; say `touch` when you are done."""
@@ -78,10 +78,10 @@ class Parameter:
     @property
     def grad(self) -> NDArray[Any]:
         """The gradient, which a backward pass adds to; zeros at first."""
-        array, add = self.accumulator()
-        if not add:
-            array.fill(0)
-        return array
+        if self._grad is None or self._cleared:
+            self.accumulator()[0].fill(0)
+        assert self._grad is not None
+        return self._grad
 
     @grad.setter
     def grad(self, value: Any) -> None:

@@ -10,6 +10,17 @@ cdef Py_ssize_t up(Py_ssize_t n, Py_ssize_t to) noexcept:
     return (n + to - 1) // to * to
 
 
+cdef bint same(tuple old, tuple new):
+    """Whether these are the very same arrays."""
+    cdef Py_ssize_t k
+    if old is None:
+        return False
+    for k in range(len(new)):
+        if old[k] is not new[k]:
+            return False
+    return True
+
+
 def rooms(Layout rows, Py_ssize_t lanes):
     """How many numbers of scratch `prepare` wants: turned, columns, panels."""
     if table() == NULL or lanes < 1:
@@ -40,6 +51,9 @@ cdef class Backward(Stage):
         for zeros or h and c (N, width) of its beginning; weights (4H, I) and (4H, H).
         """
         cdef Py_ssize_t I = self.p.I, H = self.p.H, state = self.p.N * self.p.width
+        self.p.add_dx = add_dx
+        if same(self.bound, (x, y, dy, dx, weights[0], weights[1], start)):
+            return
         self.p.x = self.at(x, self.x_size, False)
         self.p.y = self.at(y, self.y_size, False)
         self.p.dy = self.at(dy, self.y_size, False)
@@ -47,15 +61,16 @@ cdef class Backward(Stage):
         self.p.h = NULL if start is None else self.at(start[0], state, False)
         self.p.c = NULL if start is None else self.at(start[1], state, False)
         self.p.w, self.p.u = self.at(weights[0], 4 * H * I, False), self.at(weights[1], 4 * H * H, False)
-        self.p.add_dx = add_dx
-        self.bound = (x, y, dy, dx, start, weights)
+        self.bound = (x, y, dy, dx, weights[0], weights[1], start)
 
     def bind_gradients(self, dw, bint add_dw, du, bint add_du, db, bint add_db):
         """Where the gradients of the weights and of the bias (or None) go, and whether to add to what is there."""
         cdef Py_ssize_t I = self.p.I, H = self.p.H
+        self.p.add_dw, self.p.add_du, self.p.add_db = add_dw, add_du, add_db
+        if same(self.bound_gradients, (dw, du, db)):
+            return
         self.p.dw, self.p.du = self.at(dw, 4 * H * I, True), self.at(du, 4 * H * H, True)
         self.p.db = NULL if db is None else self.at(db, 4 * H, True)
-        self.p.add_dw, self.p.add_du, self.p.add_db = add_dw, add_du, add_db
         self.bound_gradients = (dw, du, db)
 
     cdef void* at(self, array, Py_ssize_t count, bint writable) except NULL:

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
-from fastlstm._kernels.layout import Layout
-from fastlstm._kernels.program import Stage
+from fastlstm._kernels.layout import Layout, Walk
+from fastlstm._kernels.stage import Stage
 
 def pack(
     panels: NDArray[Any],
@@ -15,6 +15,14 @@ def pack(
     b: NDArray[Any],
     threads: int = 1,
 ) -> None: ...
+def pack_stage(
+    panels: NDArray[Any],
+    bias: NDArray[Any],
+    w_ih: NDArray[Any],
+    w_hh: NDArray[Any],
+    b: NDArray[Any],
+    threads: int,
+) -> Pack: ...
 def prepare(
     rows: Layout,
     panels: NDArray[Any],
@@ -27,8 +35,13 @@ def prepare(
 ) -> Pass: ...
 
 @disjoint_base
+class Pack(Stage):
+    def reads(self, w_ih: NDArray[Any], w_hh: NDArray[Any], b: NDArray[Any]) -> bool: ...
+
+@disjoint_base
 class Pass(Stage):
     fresh: bool
+    def stands(self, place: int, walk: Walk | None = None) -> None: ...
     def bind(self, x: NDArray[Any], y: NDArray[Any]) -> None: ...
     def keep(self, gates: NDArray[Any], cells: NDArray[Any]) -> None: ...
     def alone(self, w_ih: NDArray[Any], w_hh: NDArray[Any], b: NDArray[Any] | None) -> None: ...

@@ -8,14 +8,24 @@ from fastlstm._kernels.stage cimport Stage, address
 from fastlstm._kernels.real cimport real
 
 
-def pack(
+cdef class Pack(Stage):
+    """Packs weights as they now are. Made by `pack_stage`."""
+
+    cdef fl_packing p
+    cdef tuple held
+
+    def reads(self, w_ih, w_hh, b):
+        """Whether it is these arrays that it packs."""
+        return w_ih is self.held[0] and w_hh is self.held[1] and b is self.held[2]
+
+
+def pack_stage(
     real[:, :, :, ::1] panels, real[:, :, ::1] bias,
-    const real[:, ::1] w_ih, const real[:, ::1] w_hh, const real[::1] b, int threads=1,
+    const real[:, ::1] w_ih, const real[:, ::1] w_hh, const real[::1] b, int threads,
 ):
-    """panels (blocks, I + H, 4, lanes) and bias (blocks, 4, lanes) from weights (4H, I), (4H, H) and bias (4H)."""
+    """Packs into panels (blocks, I + H, 4, lanes) and bias (blocks, 4, lanes) from weights (4H, I), (4H, H), bias (4H)."""
     cdef Py_ssize_t I = w_ih.shape[1], H = w_hh.shape[1], L = panels.shape[3]
     cdef Py_ssize_t blocks = (H + L - 1) // L if L else 0
-    cdef fl_packing p
     if (
         table() == NULL or L * <Py_ssize_t>sizeof(real) != table().bytes or threads < 1
         or w_ih.shape[0] != 4 * H or w_hh.shape[0] != 4 * H or b.shape[0] != 4 * H
@@ -23,10 +33,18 @@ def pack(
         or bias.shape[1] != 4 or bias.shape[2] != L or I < 1 or H < 1
     ):
         raise ValueError("packed.pack: sizes do not agree")
-    p.I, p.H, p.w, p.u, p.b = I, H, &w_ih[0, 0], &w_hh[0, 0], &b[0]
-    p.panels, p.bias = &panels[0, 0, 0, 0], &bias[0, 0, 0]
-    with nogil:
-        run(functions(real is float).pack, &p, threads, 4 * H * (I + H) / 1e3)
+    cdef Pack made = Pack()
+    made.p.I, made.p.H, made.p.w, made.p.u, made.p.b = I, H, &w_ih[0, 0], &w_hh[0, 0], &b[0]
+    made.p.panels, made.p.bias = &panels[0, 0, 0, 0], &bias[0, 0, 0]
+    made.job, made.argument, made.threads = functions(real is float).pack, &made.p, threads
+    made.work = 4 * H * (I + H) / 1e3
+    made.held = (w_ih.base, w_hh.base, b.base, panels, bias)
+    return made
+
+
+def pack(panels, bias, w_ih, w_hh, b, int threads=1):
+    """What a stage of `pack_stage` does, once."""
+    pack_stage(panels, bias, w_ih, w_hh, b, threads).go()
 
 
 cdef enum:
@@ -62,6 +80,8 @@ cdef class Pass(Stage):
 
     def bind(self, x, y):
         """Read x and write y: contiguous arrays of the sizes and the dtype that were prepared for."""
+        if x is self.x and y is self.y:
+            return
         self.p.x = address(x, self.format, self.x_bytes, False)
         self.p.y = <void*>address(y, self.format, self.y_bytes, True)
         self.x, self.y = x, y

@@ -14,6 +14,7 @@ from fastlstm._kernels.layout import Walk
 from fastlstm._kernels.program import Kept
 from fastlstm._kernels.stage import Stage
 from fastlstm.layers.preparing import prepare
+from fastlstm.layers.replay import Backward, Calls
 from fastlstm.parameter import Initializer, Parameter
 from fastlstm.workspace import Workspace
 
@@ -48,8 +49,11 @@ class Layer:
         if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
             raise TypeError(f"a layer of the name {cls.__name__} is known already, from {known.__module__}")
         Layer.registry[cls.__name__] = cls
-        if "prepare" not in cls.__dict__ and {"forward", "step"} & set(cls.__dict__):  # else the base's would hide them
+        own = set(cls.__dict__)  # else what a base has prepared would hide them
+        if "prepare" not in own and own & {"forward", "step"}:
             cls.prepare = Layer.prepare  # type: ignore[method-assign]
+        if "replay" not in own and own & {"forward", "backward"}:
+            cls.replay = Layer.replay  # type: ignore[method-assign]
 
     def __init__(self, dtype: Any = None, seed: int | None = None) -> None:
         self._dtype = None if dtype is None else _check.dtype_of(dtype)
@@ -159,6 +163,13 @@ class Layer:
 
         They read x where it lies; while streaming, they go on with the running state; with a walk, they follow its
         lengths. None: the layer has no stages, and `forward`, or `step`, is called.
+        """
+        return None
+
+    def replay(self, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward] | None:
+        """`forward` while training over full sequences as calls to make again and again, and the array of its output.
+
+        And a function that gives the calls of `backward`. None: the layer has none, and both are called as they are.
         """
         return None
 

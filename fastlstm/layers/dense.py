@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from fastlstm._kernels.layout import Walk
 from fastlstm._kernels.stage import Stage
 from fastlstm.layers.base import Array, Index, Layer, as_rows, check_features
 from fastlstm.layers.inference import PackedMatrix
+from fastlstm.layers.replay import Backward, Calls, Turned
+from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace
 
 
@@ -73,16 +76,34 @@ class Dense(Layer):
         y = tape.array("y", (*x.shape[:-1], self.output_size), x.dtype)
         return [self._packed.prepare(as_rows(x), as_rows(y))], y
 
+    def replay(self, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward]:
+        y = tape.array("y", (*x.shape[:-1], self.output_size), x.dtype)
+        rows = as_rows(x)
+
+        weight, bias = self._weight_and_bias()
+
+        def backward(dy: Array, wanted: bool) -> Turned:
+            dx = tape.array("dx", x.shape if wanted else (0, self.input_size), x.dtype)
+            return [partial(turn, as_rows(dy), rows, as_rows(dx), weight, bias)], dx if wanted else None
+
+        values = weight.read(), np.empty(0, x.dtype) if bias is None else bias.read()
+        return [partial(blas.affine, rows, *values, as_rows(y))], y, backward
+
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
         x = tape.notes["x"]
-        weight = self.parameter("weight")
-        dweight, add_weight = weight.accumulator()
-        dbias, add_bias = self.parameter("bias").accumulator() if self.bias else (np.empty(0, x.dtype), True)
         dx = tape.array("dx", x.shape if input_gradient else (0, self.input_size), x.dtype)
-        blas.affine_backward(
-            *(as_rows(dy), as_rows(x), weight.value, dweight, dbias, as_rows(dx)), add_weight, add_bias
-        )
+        turn(as_rows(dy), as_rows(x), as_rows(dx), *self._weight_and_bias())
         return dx if input_gradient else None
+
+    def _weight_and_bias(self) -> tuple[Parameter, Parameter | None]:
+        return self.parameter("weight"), self.parameter("bias") if self.bias else None
 
     def config(self) -> dict[str, Any]:
         return {"input_size": self.input_size, "output_size": self.output_size, "bias": self.bias}
+
+
+def turn(dy: Array, x: Array, dx: Array, weight: Parameter, bias: Parameter | None) -> None:
+    """To dx (no rows: not wanted) and the parameters' gradients, for rows."""
+    dweight, add_weight = weight.accumulator()
+    dbias, add_bias = (np.empty(0, x.dtype), True) if bias is None else bias.accumulator()
+    blas.affine_backward(dy, x, weight.read(), dweight, dbias, dx, add_weight, add_bias)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from fastlstm._kernels.layout import Walk
 from fastlstm._kernels.rows import last_steps
 from fastlstm._kernels.stage import Stage
 from fastlstm.layers.base import Array, Index, Layer
+from fastlstm.layers.replay import Backward, Calls
 from fastlstm.workspace import Workspace
 
 
@@ -51,6 +53,15 @@ class Last(Layer):
             return [], x[:, -1]
         y = tape.array("y", (x.shape[0], x.shape[2]), x.dtype)
         return [last_steps(walk, x, y)], y
+
+    def replay(self, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward]:
+        y = tape.array("y", (x.shape[0], x.shape[2]), x.dtype)
+
+        def backward(dy: Array, wanted: bool) -> tuple[Calls, Array]:
+            dx = tape.array("dx", x.shape, dy.dtype)
+            return [partial(dx.fill, 0), partial(np.copyto, dx[:, -1], dy)], dx
+
+        return [partial(np.copyto, y, x[:, -1])], y, backward
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array:
         dx = tape.zeros("dx", tape.notes["shape"], dy.dtype)

@@ -18,8 +18,9 @@ from fastlstm.layers.gates import Gates, read_gates
 from fastlstm.layers.inference import PackedDirection, PackedStack
 from fastlstm.layers.packing import Packing
 from fastlstm.layers.recurrent import Recurrent
+from fastlstm.layers.replay import Backward, Calls
 from fastlstm.layers.stack import PlainStack, TrainedStack
-from fastlstm.layers.training import TrainedDirection
+from fastlstm.layers.training import SINGLE, TrainedDirection
 from fastlstm.workspace import Workspace
 
 
@@ -255,6 +256,13 @@ class LSTM(Recurrent):
         for prepared in passes:
             prepared.fresh = not streaming
         return stages, y
+
+    def replay(self, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward] | None:
+        n, t, _ = x.shape
+        masked = self.dropout > 0 and self.num_layers > 1
+        if cpu.isa() == "plain" or self.checkpoint_every is not None or masked or n * t <= SINGLE:
+            return None
+        return self._trained.replay(x, self._full_packing(n, t, tape), tape)
 
     @staticmethod
     def _full_packing(n: int, t: int, tape: Workspace) -> Packing:

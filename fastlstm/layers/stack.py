@@ -12,6 +12,7 @@ from fastlstm.layers.direction import Direction, Parts
 from fastlstm.layers.dropout import drop, drop_backward
 from fastlstm.layers.inference import State
 from fastlstm.layers.packing import Packing
+from fastlstm.layers.replay import Backward, Calls, Turned
 from fastlstm.layers.training import TrainedDirection
 from fastlstm.workspace import Workspace
 
@@ -52,6 +53,30 @@ class TrainedStack:
         shown = x.view()
         shown.flags.writeable = False  # the backward pass reads it
         return shown
+
+    def replay(self, x: Array, packing: Packing, tape: Workspace) -> tuple[Calls, Array, Backward]:
+        """Passes over full sequences from zero states, see `Layer.replay`."""
+        inputs, prepared, calls = x, [], Calls()
+        for k, directions in enumerate(self._layers):
+            y = tape.array(f"trained_l{k}", (packing.n, packing.t, self._width), x.dtype)
+            passes = [
+                direction.replay(x, y, d * self._hidden, packing, tape.child(f"l{k}_{d}"))
+                for d, direction in enumerate(directions)
+            ]
+            prepared.append(passes)
+            calls += [call for new, _ in passes for call in new]
+            x = y
+
+        def backward(dy: Array, wanted: bool) -> Turned:
+            calls, dx = Calls(), None
+            for k, passes in reversed(list(enumerate(prepared))):
+                shape = (packing.n, packing.t, self._width) if k else inputs.shape
+                dx = tape.array(f"dx_l{k}", shape, dy.dtype) if k or wanted else None
+                calls += [turn(dy, dx, d > 0) for d, (_, turn) in enumerate(passes)]
+                dy = dx if k else dy
+            return calls, dx
+
+        return calls, x, backward
 
     def backward(
         self, dy: Array, dstate: Parts | None, initial: Parts | None, packing: Packing, tape: Workspace, *, wanted: bool

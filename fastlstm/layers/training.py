@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +17,7 @@ from fastlstm.layers.base import Array
 from fastlstm.layers.inference import State, running_state
 from fastlstm.layers.packing import Packing
 from fastlstm.layers.plan import layout, projection
+from fastlstm.layers.replay import Calls
 from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace, aligned_empty
 
@@ -78,6 +81,7 @@ class TrainedDirection:
 
     def __init__(self, w_ih: Parameter, w_hh: Parameter, bias: Parameter | None, reverse: bool) -> None:
         self._w_ih, self._w_hh, self._bias, self._reverse = w_ih, w_hh, bias, reverse
+        self._parameters = [parameter for parameter in (w_ih, w_hh, bias) if parameter is not None]
         self._inputs, self._hidden = w_ih.shape[1], w_hh.shape[1]
 
     def forward(
@@ -141,9 +145,7 @@ class TrainedDirection:
                 passes.go(k)
             backward = passes.backwards[k]
             backward.bind(passes.x, passes.y, dy, dx, add_dx, before, weights)
-            (dw, add_dw), (du, add_du) = self._w_ih.accumulator(), self._w_hh.accumulator()
-            db, add_db = (None, False) if self._bias is None else self._bias.accumulator()
-            backward.bind_gradients(dw, add_dw, du, add_du, db, add_db)
+            self._bind_gradients(backward)
             backward.go_on(k > 0 or start is not None)
         if start is not None:
             packing.unpack_batch(dh[:, : self._hidden], start[0])
@@ -157,19 +159,57 @@ class TrainedDirection:
             blocks = -(-self._hidden // lanes)
             panels = aligned_empty((blocks, self._inputs + self._hidden, 4, lanes), dtype)
             tape.notes["panels"] = (kind, panels, aligned_empty((blocks, 4, lanes), dtype))
-            tape.notes["packed"] = None
+            tape.notes["packed"] = tape.notes["pack"] = None
+            tape.notes["no bias"] = np.zeros(4 * self._hidden, dtype)
         found: State = tape.notes["panels"][1:]
         return found
 
+    def replay(
+        self, x: Array, y: Array, column: int, packing: Packing, tape: Workspace
+    ) -> tuple[Calls, Callable[[Array, Array | None, bool], Callable[[], None]]]:
+        """The calls of `forward` from zero states, and what gives that of `backward` for dy, dx, add_dx."""
+        kind = Kind(self, packing, column, y.shape[2], packing.t, threads.get_num_threads(), cpu.isa(), x.dtype)
+        passes = self._prepare(kind, x, y, tape)
+        (forward,), (turned,), weights = passes.forwards, passes.backwards, (self._w_ih.read(), self._w_hh.read())
+        forward.fresh = True
+        forward.bind(x, y)
+
+        def backward(dy: Array, dx: Array | None, add_dx: bool) -> Callable[[], None]:
+            turned.bind(x, y, dy, dx, add_dx, None, weights)
+            return partial(self._turn, turned, passes.gradients)
+
+        return [self._packing(kind, tape).go, forward.go], backward
+
+    def _turn(self, backward: bptt.Backward, gradients: State) -> None:
+        """A backward pass to zero gradients of the final state."""
+        for part in gradients:
+            part.fill(0)
+        self._bind_gradients(backward)
+        backward.go_on(False)
+
+    def _bind_gradients(self, backward: bptt.Backward) -> None:
+        (dw, add_dw), (du, add_du) = self._w_ih.accumulator(), self._w_hh.accumulator()
+        db, add_db = (None, False) if self._bias is None else self._bias.accumulator()
+        backward.bind_gradients(dw, add_dw, du, add_du, db, add_db)
+
     def _pack(self, kind: Kind, tape: Workspace) -> None:
         """The weights into the workspace, if they are not what they were."""
-        panels, packed_bias = self._panels(kind.dtype, tape)
-        version = (kind.isa, *[p.version for p in (self._w_ih, self._w_hh, self._bias) if p is not None])
+        self._panels(kind.dtype, tape)
+        version = (kind.isa, *[parameter.version for parameter in self._parameters])
         if tape.notes["packed"] != version:
-            bias = np.zeros(4 * self._hidden, kind.dtype) if self._bias is None else self._bias.read()
-            team = 1 if panels.size < LARGE else kind.team
-            kernel.pack(panels, packed_bias, self._w_ih.read(), self._w_hh.read(), bias, team)
+            self._packing(kind, tape).go()
             tape.notes["packed"] = version
+
+    def _packing(self, kind: Kind, tape: Workspace) -> kernel.Pack:
+        """The stage that does so, whatever they are."""
+        panels, packed_bias = self._panels(kind.dtype, tape)
+        w_ih, w_hh = self._w_ih.read(), self._w_hh.read()
+        bias = tape.notes["no bias"] if self._bias is None else self._bias.read()
+        stage: kernel.Pack | None = tape.notes["pack"]
+        if stage is None or not stage.reads(w_ih, w_hh, bias):
+            team = 1 if panels.size < LARGE else kind.team
+            stage = tape.notes["pack"] = kernel.pack_stage(panels, packed_bias, w_ih, w_hh, bias, team)
+        return stage
 
     def _prepare(self, kind: Kind, x: Array, y: Array, tape: Workspace) -> Passes:
         packing, block, dtype = kind.packing, kind.block, kind.dtype

@@ -46,7 +46,7 @@ class Accumulator:
     """
 
     def __init__(self, metrics: Iterable[Any] = (), figures: Sequence[str] = ()) -> None:
-        self._figures = {name: np.zeros(2) for name in figures}
+        self._figures = {name: (0.0, 0.0) for name in figures}  # sums of totals and of weights
         self._measures: dict[str, Measure] = {}
         for metric in metrics:
             name, found = get(metric)
@@ -64,16 +64,17 @@ class Accumulator:
 
     def count(self, figure: str, total: float, of: float) -> None:
         """A sum of one of the figures, and the weight that it will be divided by."""
-        self._figures[figure] += (total, of)
+        sums = self._figures[figure]
+        self._figures[figure] = (sums[0] + total, sums[1] + of)
 
     def means(self) -> dict[str, float]:
         """Every figure and metric by its name; NaN where nothing counted."""
-        ready = {name: total / of if of else math.nan for name, (total, of) in self._sums().items()}
+        ready = {name: total / of if of else math.nan for name, (total, of) in self._figures.items()}
         return {**ready, **{name: measure.value() for name, measure in self._measures.items()}}
 
     def state(self) -> dict[str, Array]:
         """All of it as arrays, to go on later with `restore`: keys such as ``"rmse.sums"``."""
-        ready = {f"{name}.sums": sums.copy() for name, sums in self._figures.items()}
+        ready = {f"{name}.sums": np.array(sums) for name, sums in self._figures.items()}
         return ready | {
             f"{name}.{k}": v for name, measure in self._measures.items() for k, v in measure.state().items()
         }
@@ -83,9 +84,8 @@ class Accumulator:
         missing = sorted(self.state().keys() - state.keys())
         if missing:
             raise ValueError(f"state: expected {missing[0]!r} among its keys, got {sorted(state)}")
-        self._figures = {name: np.array(state[f"{name}.sums"], np.float64) for name in self._figures}
+        self._figures = {
+            name: tuple(np.array(state[f"{name}.sums"], np.float64).tolist()) for name in self._figures
+        }
         for name, measure in self._measures.items():
             measure.restore({key: state[f"{name}.{key}"] for key in measure.state()})
-
-    def _sums(self) -> dict[str, list[float]]:
-        return {name: sums.tolist() for name, sums in self._figures.items()}
