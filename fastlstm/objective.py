@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.batches import Batch
@@ -41,7 +40,9 @@ class Objective:
 
     def size(self, batch: Batch) -> float:
         """What the sum of a batch's losses is divided by; its weight where gradients of batches are added up."""
-        if isinstance(self.loss, Loss) and (self.loss.time == "sum" or type(self.loss).normaliser is not Loss.normaliser):
+        if isinstance(self.loss, Loss) and (
+            self.loss.time == "sum" or type(self.loss).normaliser is not Loss.normaliser
+        ):
             return self.loss.normaliser(batch.weights)
         return batch.total
 

@@ -114,7 +114,7 @@ class Windows:
         share = (part.stop - part.start) / self._steps
         if not begins[:, 1:].any():
             before = np.where(begins[:, 0], -1, np.arange(len(x))) if begins[:, 0].any() else None
-            return Window(self._copy("x", x), y, None, weights, share, before)
+            return Window(self._copy("x", x), y, None, weights, share, before=before)
         cuts = begins.copy()
         cuts[:, 0] = True
         first = np.flatnonzero(cuts)  # step of the window, stream after stream, at which each piece begins
@@ -126,7 +126,9 @@ class Windows:
         pieces = self._buffers.zeros("x", (len(first), longest, *x.shape[2:]), x.dtype)
         pieces.reshape(-1, *x.shape[2:])[steps] = x
         ragged = None if (lengths == longest).all() else lengths
-        return Window(pieces, y, ragged, weights, share, before, piece[:, -1], steps, self._buffers)
+        after = piece[:, -1]
+        own = {"before": before, "after": after, "steps": steps, "buffers": self._buffers}
+        return Window(pieces, y, ragged, weights, share, **own)
 
     def _copy(self, name: str, view: Array) -> Array:
         out = buffer(self._buffers, name, view.shape, view.dtype)

@@ -49,7 +49,7 @@ class Tape:
         self.turn = Turn("this tape", "give each thread a tape of its own, from model.tape()")
 
     def repeat(self, x: NDArray[Any]) -> Replay | None:
-        """A forward pass in training over full sequences by what an earlier one took, if a batch has lain there before."""
+        """A forward pass in training over full sequences, by what an earlier one took if a batch has lain there."""
         for replay in self._replays:
             if replay.serves(x):
                 replay.forward()

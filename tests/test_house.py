@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "callbacks": {"_check", "parameter", "optim", "files", "snapshot", "callbacks"},
     "schedules": {"_check", "callbacks"},
     "stream": LEAVES | {"layers", "threads"},
-    "tape": {"_kernels", "workspace", "model"},  # its model by name only
+    "tape": {"_kernels", "layers", "workspace", "model"},  # its model by name only
     "model": LEAVES | {"layers", "stream", "threads", "tape"},
     "history": set(),
     "batches": LEAVES | {"model", "losses"},

@@ -4,7 +4,7 @@ from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
 from fastlstm._kernels.layout import Layout
-from fastlstm._kernels.program import Stage
+from fastlstm._kernels.stage import Stage
 
 def rooms(rows: Layout, lanes: int) -> tuple[int, int, int]: ...
 def prepare(

@@ -146,7 +146,7 @@ def activate(str function, const real[::1] x, real[::1] y):
 
 
 def watch(bint on):
-    """Add up from now on, or no longer, the microseconds that kernels take; how many it has been since the last call."""
+    """Add up from now on, or no longer, the microseconds of kernels; how many it has been since the last call."""
     global watched, spent
     found, spent, watched = spent, 0, on
     return found

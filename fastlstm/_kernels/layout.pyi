@@ -3,6 +3,17 @@ from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
 @disjoint_base
+class Walk:
+    N: int
+    T: int
+    longest: int
+    given: NDArray[np.intp]
+    order: NDArray[np.intp]
+    lengths: NDArray[np.intp]
+    alive: NDArray[np.intp]
+    def __init__(self, N: int, T: int, given: NDArray[np.intp] | None = None) -> None: ...
+
+@disjoint_base
 class Layout:
     T: int
     N: int
@@ -29,4 +40,18 @@ class Layout:
         y_row: NDArray[np.intp],
         y_step: int,
         threads: int,
+    ) -> None: ...
+
+@disjoint_base
+class Ragged(Layout):
+    def __init__(
+        self,
+        walk: Walk,
+        I: int,  # noqa: E741
+        H: int,
+        width: int,
+        column: int,
+        reverse: bool,
+        plans: NDArray[np.intp],
+        every: int,
     ) -> None: ...

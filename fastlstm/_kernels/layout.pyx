@@ -2,9 +2,12 @@
 
 import numpy as np
 
+cimport cython
+
 from fastlstm._kernels.cpu cimport fl_segment
 
 
+@cython.auto_pickle(False)
 cdef class Walk:
     """The order in which kernels walk N sequences of up to T steps: step after step, the longest sequence first.
 

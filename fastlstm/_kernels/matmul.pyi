@@ -3,7 +3,7 @@ from typing import Any
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
-from fastlstm._kernels.program import Stage
+from fastlstm._kernels.stage import Stage
 
 def pack(panels: NDArray[Any], bias: NDArray[Any], weight: NDArray[Any], b: NDArray[Any]) -> None: ...
 def affine(x: NDArray[Any], panels: NDArray[Any], bias: NDArray[Any], y: NDArray[Any], threads: int) -> Affine: ...

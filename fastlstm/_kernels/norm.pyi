@@ -3,7 +3,7 @@ from typing import Any
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
-from fastlstm._kernels.program import Stage
+from fastlstm._kernels.stage import Stage
 
 BLOCKS: int
 

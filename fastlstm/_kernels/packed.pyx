@@ -2,7 +2,7 @@
 
 from libc.string cimport memcpy
 
-from fastlstm._kernels.cpu cimport fl_packing, fl_pass, functions, run, table
+from fastlstm._kernels.cpu cimport fl_packing, fl_pass, functions, table
 from fastlstm._kernels.layout cimport Layout, Walk
 from fastlstm._kernels.stage cimport Stage, address
 from fastlstm._kernels.real cimport real
@@ -23,7 +23,7 @@ def pack_stage(
     real[:, :, :, ::1] panels, real[:, :, ::1] bias,
     const real[:, ::1] w_ih, const real[:, ::1] w_hh, const real[::1] b, int threads,
 ):
-    """Packs into panels (blocks, I + H, 4, lanes) and bias (blocks, 4, lanes) from weights (4H, I), (4H, H), bias (4H)."""
+    """A stage to panels (blocks, I + H, 4, lanes) and bias (blocks, 4, lanes) from (4H, I), (4H, H) and (4H)."""
     cdef Py_ssize_t I = w_ih.shape[1], H = w_hh.shape[1], L = panels.shape[3]
     cdef Py_ssize_t blocks = (H + L - 1) // L if L else 0
     if (

@@ -1,40 +1,60 @@
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import Any
 
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
+from fastlstm._kernels.layout import Walk
+from fastlstm._kernels.stage import Stage
 from fastlstm.parameter import Parameter
 
-MOST_SIDE_BY_SIDE: int
-
 @disjoint_base
-class Stage:
-    @property
-    def threads(self) -> int: ...
-    @property
-    def x(self) -> Any: ...
-    @property
-    def y(self) -> Any: ...
-    def go(self) -> None: ...
-
-@disjoint_base
-class SideBySide(Stage):
-    def __new__(cls, stages: list[Any], threads: int) -> Self: ...
+class Turn:
+    def __init__(self, name: str, advice: str) -> None: ...
+    def __enter__(self) -> None: ...
+    def __exit__(self, *error: object) -> None: ...
 
 @disjoint_base
 class Program:
-    def __new__(
-        cls,
+    def __init__(
+        self,
         stages: list[Stage],
         x: NDArray[Any],
         y: NDArray[Any],
         parameters: Iterable[Parameter],
-        threads: int,
+        turn: Turn,
         shape: tuple[int, ...],
         least_ndim: int,
-    ) -> Self: ...
+        given: tuple[int, ...],
+        walk: Walk | None = None,
+        state: tuple[int, ...] | None = None,
+        parts: int = 0,
+        copy: bool = False,
+    ) -> None: ...
     @property
     def y(self) -> NDArray[Any]: ...
-    def go(self) -> NDArray[Any]: ...
-    def run(self, x: Any, threads: int) -> NDArray[Any] | None: ...
+    def run(
+        self,
+        x: Any,
+        lengths: Any = None,
+        out: NDArray[Any] | None = None,
+        start: tuple[NDArray[Any], ...] | None = None,
+    ) -> Any: ...
+
+@disjoint_base
+class Call:
+    pass
+
+@disjoint_base
+class Kept:
+    def __init__(self, most: int = 8, most_bytes: int = 67108864) -> None: ...
+    def __len__(self) -> int: ...
+    def run(
+        self,
+        x: Any,
+        lengths: Any = None,
+        most: int = -1,
+        out: NDArray[Any] | None = None,
+        start: tuple[NDArray[Any], ...] | None = None,
+    ) -> Any: ...
+    def add(self, program: Program, bytes: int) -> None: ...

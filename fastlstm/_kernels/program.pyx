@@ -2,7 +2,13 @@
 
 import numpy as np
 
-from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS,
+    PyBUF_FORMAT,
+    PyBUF_WRITABLE,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
 from cpython.bytes cimport PyBytes_AS_STRING
 from libc.string cimport memcmp, memcpy, strcmp
 
@@ -15,7 +21,7 @@ cdef bytes INDEX = memoryview(np.empty(0, np.intp)).format.encode()
 
 
 cdef class Turn:
-    """What only one caller at a time may use, such as a stream. Used in a with statement, it is the caller's turn in it.
+    """What only one caller at a time may use, such as a stream: within a with statement it is the caller's turn.
 
     `name` is what it is, `advice` what to do instead, for the message.
     """
@@ -28,6 +34,9 @@ cdef class Turn:
             raise RuntimeError(f"{self.name} is in use by another call, perhaps of another thread: {self.advice}")
         self.taken = True
         return 0
+
+    def __reduce__(self):
+        return Turn, (self.name, self.advice)
 
     def __enter__(self):
         self.take()
@@ -93,7 +102,7 @@ cdef class Program:
         self.tails = self.find_tails()
 
     cdef list find_tails(self):
-        """The stages that write y, if y may lie elsewhere: they write all of it and nothing else, and no other reads it."""
+        """The stages that write y, if y may lie elsewhere: they write just that, and no other reads it."""
         cdef Stage stage
         cdef Py_ssize_t begin = self.y.ctypes.data, bytes = self.y.nbytes, offset
         tails = []

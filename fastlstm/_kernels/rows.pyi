@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
-from fastlstm._kernels.program import Stage
+from fastlstm._kernels.layout import Walk
+from fastlstm._kernels.stage import Stage
 
 def gather(source: NDArray[Any], index: NDArray[np.intp], out: NDArray[Any]) -> None: ...
 def scatter_add(source: NDArray[Any], index: NDArray[np.intp], out: NDArray[Any], add: bool = True) -> None: ...
@@ -13,3 +14,13 @@ def gather_stage(source: NDArray[Any], index: NDArray[np.intp], out: NDArray[Any
 
 @disjoint_base
 class Gather(Stage): ...
+
+def last_steps(walk: Walk, x: NDArray[Any], y: NDArray[Any]) -> LastSteps: ...
+
+@disjoint_base
+class LastSteps(Stage): ...
+
+def clear_stage(walk: Walk, y: NDArray[Any]) -> ClearBeyond: ...
+
+@disjoint_base
+class ClearBeyond(Stage): ...

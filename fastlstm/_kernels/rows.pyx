@@ -156,7 +156,8 @@ def last_steps(Walk walk, const real[:, :, ::1] x, real[:, ::1] y):
     made.g.count, made.g.bytes = walk.N, y.shape[1] * <Py_ssize_t>sizeof(real)
     made.g.source_row = made.g.out_row = made.g.bytes
     made.job, made.argument, made.threads = gather_rows, &made.g, 1
-    made.input, made.output, made.output_bytes = <const void**>&made.g.source, <void**>&made.g.out, walk.N * made.g.bytes
+    made.input, made.output = <const void**>&made.g.source, <void**>&made.g.out
+    made.output_bytes = walk.N * made.g.bytes
     made.held = (x, y)
     made.follow()
     return made

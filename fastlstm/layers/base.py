@@ -201,7 +201,9 @@ class Layer:
         return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in self.config().items())})"
 
 
-def run_kept(kept: Kept, layers: Sequence[Layer], x: Array, lengths: Index | None = None, out: Array | None = None) -> Array:
+def run_kept(
+    kept: Kept, layers: Sequence[Layer], x: Array, lengths: Index | None = None, out: Array | None = None
+) -> Array:
     """A new array, or `out`, with the output of the layers for x, by a program that is kept, or then is."""
     y: Array | None = kept.run(x, lengths, out=out)
     if y is None:

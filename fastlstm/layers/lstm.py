@@ -242,8 +242,9 @@ class LSTM(Recurrent):
             prepared.begin(state)
         for stage in stages:
             stage.go()
-        for prepared in passes if final is not None else ():
-            prepared.end(final)
+        if final is not None:
+            for prepared in passes:
+                prepared.end(final)
         return y
 
     def prepare(

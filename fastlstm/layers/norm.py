@@ -10,8 +10,8 @@ from fastlstm import _check, init
 from fastlstm._check import Shape
 from fastlstm._kernels import norm as kernel
 from fastlstm._kernels.layout import Walk
-from fastlstm._kernels.stage import Stage
 from fastlstm._kernels.rows import gather
+from fastlstm._kernels.stage import Stage
 from fastlstm.layers.base import Array, Index, Layer, as_rows, check_features
 from fastlstm.workspace import Workspace
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,33 +48,43 @@ def prepare(
     copied : bool
         Whether x is an array that nobody else has.
     """
-    walk = Walk(*x.shape[:2], lengths) if lengths is not None and (lengths != x.shape[1]).any() else None
+    walk = None
+    if lengths is not None and (lengths != x.shape[1]).any():
+        walk = Walk(x.shape[0], x.shape[1], lengths)
     stages: list[Stage] = []
     y = x
     for layer, workspace in zip(layers, workspaces, strict=True):
         ready = layer.prepare(y, workspace, streaming=streaming, walk=walk)
-        if ready is not None:
-            new, y = ready
-            for stage in new:
-                stage.go()
-        elif not copied and np.may_share_memory(x, y):  # the call wants an array, and the next x is another one
-            return prepare(layers, workspaces, x.copy(), lengths=lengths, streaming=streaming, turn=turn, step=step, copied=True)
-        else:
-            function = partial(layer.step, tape=workspace) if streaming else partial(_forward, layer, workspace, walk)
-            found = function(y)
-            before, y = y, np.array(found)
-            new = [Call(function, before, y, type(layer).__name__)]
+        if ready is None and not copied and np.may_share_memory(x, y):
+            break
+        new, y = ready or call(layer, y, workspace, walk, streaming=streaming)
+        for stage in new if ready else ():
+            stage.go()
         stages += new
+    if not copied and np.may_share_memory(x, y):  # a call, or who gets y, wants an array, and the next x is another one
+        own = x.copy()
+        return prepare(layers, workspaces, own, lengths=lengths, streaming=streaming, turn=turn, step=step, copied=True)
     shape, given = (x.shape[:1] + x.shape[2:], y.shape[:1] + y.shape[2:]) if step else (x.shape, y.shape)
     least = len(shape) - (step and len(x) == 1)
     turn = turn or Turn("this program", "run another one")
     return Program(stages, x, y, trained(layers), turn, shape, least, given, walk, copy=copied)
 
 
+def call(
+    layer: Layer, x: Array, workspace: Workspace, walk: Walk | None, *, streaming: bool
+) -> tuple[list[Stage], Array]:
+    """A layer that has no stages of its own: a stage that calls it, which is done here, and the array of its output."""
+
+    def function(x: Array) -> Array:
+        x = np.ascontiguousarray(x)
+        if streaming:
+            return layer.step(x, workspace)
+        return layer.forward(x, workspace, training=False, lengths=None if walk is None else walk.given)
+
+    y = np.array(function(x), order="C")
+    return [Call(function, x, y, type(layer).__name__)], y
+
+
 def trained(layers: Sequence[Layer]) -> list[Parameter]:
     """The parameters that the layers read, those of others that they share among them."""
     return [parameter for layer in layers for part in (layer, *layer.shares()) for parameter in part.parameters()]
-
-
-def _forward(layer: Layer, workspace: Workspace, walk: Walk | None, x: Array) -> Array:
-    return layer.forward(x, workspace, training=False, lengths=None if walk is None else walk.given)

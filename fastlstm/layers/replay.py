@@ -115,13 +115,14 @@ def called(layer: Layer, x: Array, tape: Workspace) -> tuple[Calls, Array, Backw
     def backward(dy: Array, wanted: bool) -> Turned:
         turn = partial(layer.backward, dy, tape, input_gradient=wanted)
         dx = turn()
-        return ([turn], None) if dx is None else ([partial(again, turn, dx)], dx)
+        return [turn if dx is None else partial(again, turn, dx)], dx
 
     return [partial(again, forward, y)], y, backward
 
 
-def again(function: Callable[[], Array], before: Array) -> None:
+def again(function: Callable[[], Array | None], before: Array) -> None:
     """What the function returns, to where it lay before."""
     found = function()
+    assert found is not None
     if found is not before and (place(found) != place(before) or found.strides != before.strides):
         np.copyto(before, found)

@@ -68,13 +68,17 @@ class TrainedStack:
             x = y
 
         def backward(dy: Array, wanted: bool) -> Turned:
-            calls, dx = Calls(), None
+            calls = Calls()
             for k, passes in reversed(list(enumerate(prepared))):
-                shape = (packing.n, packing.t, self._width) if k else inputs.shape
-                dx = tape.array(f"dx_l{k}", shape, dy.dtype) if k or wanted else None
+                dx: Array | None = None
+                if k or wanted:
+                    shape = (packing.n, packing.t, self._width) if k else inputs.shape
+                    dx = tape.array(f"dx_l{k}", shape, dy.dtype)
                 calls += [turn(dy, dx, d > 0) for d, (_, turn) in enumerate(passes)]
-                dy = dx if k else dy
-            return calls, dx
+                if dx is None:
+                    return calls, None
+                dy = dx
+            return calls, dy
 
         return calls, x, backward
 

@@ -84,8 +84,6 @@ class Accumulator:
         missing = sorted(self.state().keys() - state.keys())
         if missing:
             raise ValueError(f"state: expected {missing[0]!r} among its keys, got {sorted(state)}")
-        self._figures = {
-            name: tuple(np.array(state[f"{name}.sums"], np.float64).tolist()) for name in self._figures
-        }
+        self._figures = {name: tuple(np.array(state[f"{name}.sums"], np.float64).tolist()) for name in self._figures}
         for name, measure in self._measures.items():
             measure.restore({key: state[f"{name}.{key}"] for key in measure.state()})
