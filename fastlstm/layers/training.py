@@ -175,13 +175,13 @@ class TrainedDirection:
         forward.bind(x, y)
 
         def backward(dy: Array, dx: Array | None, add_dx: bool) -> Callable[[], None]:
-            turned.bind(x, y, dy, dx, add_dx, None, weights)
-            return partial(self._turn, turned, passes.gradients)
+            return partial(self._turn, turned, passes.gradients, (x, y, dy, dx, add_dx, None, weights))
 
         return [self._packing(kind, tape).go, forward.go], backward
 
-    def _turn(self, backward: bptt.Backward, gradients: State) -> None:
-        """A backward pass to zero gradients of the final state."""
+    def _turn(self, backward: bptt.Backward, gradients: State, arrays: tuple[Any, ...]) -> None:
+        """A backward pass from zero gradients of the final state."""
+        backward.bind(*arrays)
         for part in gradients:
             part.fill(0)
         self._bind_gradients(backward)
