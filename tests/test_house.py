@@ -15,6 +15,7 @@ PACKAGE = Path(fastlstm.__file__).parent
 LEAVES = {"_version", "_kernels", "_check", "parameter", "workspace", "init"}
 MAY_IMPORT = {
     "_version": set(),
+    "_public": set(),
     "_kernels": {"_kernels"},
     "_check": {"_kernels"},
     "parameter": {"_check"},
