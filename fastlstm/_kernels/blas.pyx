@@ -1,9 +1,9 @@
 """Row-major matrix products: on the packed kernels, or on the plain path on scipy's BLAS, which only this module calls.
 
 Design: BLAS is column-major and takes C ints. A row-major C = A·B is the column-major Cᵀ = Bᵀ·Aᵀ, so operands are
-swapped here, once, and nowhere else. Sizes come as Py_ssize_t and are checked against INT_MAX here, once. All of
-scipy.linalg is imported with scipy's BLAS, longer than all of ours: scipy_blas.pyx has it, imported by the first product
-that needs it.
+swapped here, once, and nowhere else. Sizes come as Py_ssize_t and are checked against INT_MAX here, once. Importing
+scipy's BLAS imports all of scipy.linalg, which takes longer than all of ours: the first product that needs it imports
+scipy_blas.pyx, which has it.
 """
 
 from importlib import import_module
