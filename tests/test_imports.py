@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -19,10 +20,10 @@ print(*(name for name in roots if "cython" not in name))  # compiled modules reg
 
 
 def fresh(code, **environment):
-    """What a new process prints that runs this."""
-    return subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env={**os.environ, **environment}
-    ).stdout
+    """What a new process prints that runs this, with the package that is tested here."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(fl.__file__).parent.parent), **environment}
+    command = [sys.executable, "-P", "-c", code]  # -P: not from the folder of the sources, which may not be compiled
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
 
 
 def imported(code, **environment):
