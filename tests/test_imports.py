@@ -1,5 +1,6 @@
 """What `import fastlstm` brings: its public names, and no package that nobody asked for yet."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -105,3 +106,10 @@ def test_an_optional_package_that_is_missing_is_an_error_that_names_the_extra(pa
         f"try:\n    {code}\nexcept ImportError as error:\n    print(error)"
     )
     assert f"pip install 'fastlstm[{extra}]'" in fresh(code)
+
+
+def test_type_checkers_are_told_of_every_public_module():
+    tree = ast.parse(Path(fl.__file__).read_text(encoding="utf-8"))
+    imports = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == "fastlstm")
+    names = {alias.asname for node in imports for alias in node.names if alias.asname == alias.name}
+    assert names == {name for name in fl.__all__ if isinstance(getattr(fl, name), ModuleType)}
