@@ -2,9 +2,11 @@
 
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -19,6 +21,32 @@ ADVICE = """
 fastlstm compiles C and needs Python's headers, but {header} is not there{why}.
 On Debian and Ubuntu: sudo apt install python3-dev; on Fedora: sudo dnf install python3-devel
 """
+
+NO_COMPILER = (
+    "fastlstm compiles C, but {compiler} could not compile a program of one line ({why}): install a C compiler and the "
+    "headers of the C library (Debian and Ubuntu: sudo apt install gcc libc6-dev; Fedora: sudo dnf install gcc "
+    "glibc-devel; macOS: xcode-select --install)"
+)
+
+
+def check_compiler() -> None:
+    """Compile and link a program of one line, so that what is missing is said before the long part of the build."""
+    if sys.platform == "win32":
+        return
+    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+    program = '#include <math.h>\n#include <stdio.h>\nint main(void) { return printf("") != 0; }\n'
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "program.c")
+        source.write_text(program)
+        try:
+            command = [*compiler, str(source), "-o", str(source.with_suffix("")), "-lm"]
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
+        except OSError as error:
+            raise SystemExit(NO_COMPILER.format(compiler=compiler[0], why=error.strerror)) from None
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        why = next((line for line in said if "error" in line), said[-1]).removeprefix(f"{source}:")
+        raise SystemExit(NO_COMPILER.format(compiler=compiler[0], why=why))
 
 
 def python_headers() -> list[str]:
@@ -58,6 +86,7 @@ directives = {
     "cdivision": True,
     "initializedcheck": False,
 }
+check_compiler()
 headers = python_headers()
 extra_sources = {"cpu": [str(source) for source in sorted(KERNELS.glob("simd/*.c"))]}
 extensions = [

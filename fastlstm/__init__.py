@@ -1,5 +1,8 @@
 """Fast LSTM networks on a CPU."""
 
+import typing
+
+from fastlstm import _public
 from fastlstm import callbacks as callbacks
 from fastlstm import io as io
 from fastlstm import schedules as schedules
@@ -51,3 +54,24 @@ from fastlstm.threads import set_num_threads as set_num_threads
 from fastlstm.train import History as History
 from fastlstm.train import Trainer as Trainer
 from fastlstm.workspace import Workspace as Workspace
+
+if typing.TYPE_CHECKING:
+    from fastlstm import classification as classification
+    from fastlstm import data as data
+    from fastlstm import datasets as datasets
+    from fastlstm import decoding as decoding
+    from fastlstm import forecasting as forecasting
+    from fastlstm import layers as layers
+    from fastlstm import losses as losses
+    from fastlstm import metrics as metrics
+    from fastlstm import plot as plot
+    from fastlstm import speech as speech
+    from fastlstm import text as text
+else:
+    __getattr__ = _public.missing  # a type-checker that saw it would let every name through
+
+__all__ = _public.names(globals())
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -6,7 +6,6 @@ import platform
 from typing import Any
 
 import numpy as np
-import scipy
 
 from fastlstm._kernels import cpu
 from fastlstm._version import __version__
@@ -15,6 +14,8 @@ from fastlstm.threads import get_num_threads
 
 def config() -> dict[str, str]:
     """Versions, instruction set, BLAS and number of threads, as words."""
+    import scipy
+
     blas: dict[str, Any] = scipy.show_config(mode="dicts")["Build Dependencies"]["blas"]
     return {
         "fastlstm": __version__,

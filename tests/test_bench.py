@@ -15,6 +15,7 @@ from fastlstm._kernels import cpu
 ROOT = Path(__file__).parent.parent
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(not (ROOT / "bench").exists(), reason="the benchmark is not part of the package"),
     pytest.mark.skipif(cpu.isa() == "plain", reason="the benchmark asks the packed kernels what the machine can do"),
 ]

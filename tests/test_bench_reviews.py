@@ -76,6 +76,7 @@ def test_textbook_arrays_are_padded_before_and_keep_the_last_words(bench):
     assert bench.worker.padded_behind(x, lengths).tolist() == [[2, 3, 2, 0], [3, 2, 1, 0]]
 
 
+@pytest.mark.slow
 def test_all_contenders_begin_with_the_same_weights_and_see_the_same_orders(bench):
     values = bench.worker.start_values(3)
     model = bench.worker.our_net(3)
@@ -87,6 +88,7 @@ def test_all_contenders_begin_with_the_same_weights_and_see_the_same_orders(benc
     assert (first == again).all() and (np.sort(first) == np.arange(20)).all() and (first[0] != first[1]).any()
 
 
+@pytest.mark.slow
 def test_a_quick_look_runs_from_the_archives_to_the_figures(data, tmp_path):
     pytest.importorskip("sklearn")
     command = ["-m", "bench.imdb", "--parts", "words", "better", "--seeds", "1", "--threads", "1", "--reviews", "6"]
@@ -99,6 +101,7 @@ def test_a_quick_look_runs_from_the_archives_to_the_figures(data, tmp_path):
     assert len(figures["better"]["explained"]["words"]) == len(figures["better"]["explained"]["effects"]) > 40
 
 
+@pytest.mark.slow
 def test_the_page_says_what_was_measured(bench, tmp_path):
     pytest.importorskip("matplotlib")
 

@@ -33,6 +33,7 @@ def error_of(capsys, *arguments):
     return lines[0]
 
 
+@pytest.mark.slow
 def test_the_demo_beats_both_naive_forecasts_and_writes_model_and_picture(tmp_path, capsys):
     assert cli.main(["demo", "--output", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out

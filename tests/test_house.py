@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ PACKAGE = Path(fastlstm.__file__).parent
 LEAVES = {"_version", "_kernels", "_check", "parameter", "workspace", "init"}
 MAY_IMPORT = {
     "_version": set(),
+    "_public": set(),
     "_kernels": {"_kernels"},
     "_check": {"_kernels"},
     "parameter": {"_check"},
@@ -97,6 +99,23 @@ def test_no_pickle_and_no_global_randomness(path):
         and ast.unparse(node.func).startswith("np.random")
     }
     assert "RandomState" not in names
+
+
+HELPERS = sorted(path.stem for path in Path(__file__).parent.glob("*.py"))
+
+
+@pytest.mark.parametrize("module", ["fastlstm", "fastlstm.layers.lstm", "bench.worker", "tests.test_cli", *HELPERS])
+@pytest.mark.parametrize("kind", [DeprecationWarning, RuntimeWarning, UserWarning, ResourceWarning])
+def test_a_warning_that_our_code_gives_rise_to_fails_a_test(module, kind):
+    with pytest.raises(kind):
+        warnings.warn_explicit("mended", kind, "file.py", 1, module=module)
+
+
+@pytest.mark.parametrize("module", ["numpy.lib", "pandas", "matplotlib.figure", "fastlstmish"])
+def test_a_warning_within_another_package_fails_no_test(module):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.warn_explicit("theirs", DeprecationWarning, "file.py", 1, module=module)
+    assert [str(one.message) for one in caught] == ["theirs"]
 
 
 def test_public_names_are_documented():

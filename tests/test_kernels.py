@@ -122,6 +122,13 @@ def test_affine_against_numpy(dtype, m):
     np.testing.assert_allclose(dx, dy @ w, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("bias", [np.array([1.0, 2.0, 3.0]), np.zeros(0)], ids=["bias", "none"])
+def test_affine_of_no_inputs_is_the_bias(isa, bias):
+    y = np.full((2, 3), np.nan)
+    blas.affine(np.zeros((2, 0)), np.zeros((3, 0)), bias, y)
+    assert np.array_equal(y, np.broadcast_to(bias if bias.size else 0, (2, 3)))
+
+
 def test_the_gil_is_released_for_the_whole_sequence():
     """While one thread is in the kernel, this one runs on."""
     t, n, h = 400, 16, 256

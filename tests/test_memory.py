@@ -91,6 +91,7 @@ def test_biases_for_long_times_open_and_close_together(runs):
 
 
 @needs_bench
+@pytest.mark.slow
 def test_the_page_comes_from_the_run(tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     subprocess.run(

@@ -113,6 +113,7 @@ def forced(monkeypatch, threads, by_units):
     ids=str,
 )
 @pytest.mark.parametrize("by_units", [False, True])
+@pytest.mark.slow
 def test_any_number_of_threads_gives_the_same_bits(isa, case, by_units, monkeypatch, default_threads):
     problem = random_case(case)
     forced(monkeypatch, 1, False)
@@ -128,6 +129,7 @@ def test_any_number_of_threads_gives_the_same_bits(isa, case, by_units, monkeypa
 
 
 @pytest.mark.parametrize("inputs", [3, 700])
+@pytest.mark.slow
 def test_weights_that_are_used_in_parts(packed_isa, inputs, monkeypatch, default_threads):
     """Blocks of weights larger than a cache, with enough rows to use each part of them for."""
     problem = random_case(Case(3, 27, inputs, 430))

@@ -205,6 +205,7 @@ def final(folder):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no kill -9 here")
+@pytest.mark.slow
 def test_killed_at_twenty_random_moments_it_ends_at_the_same_bits(tmp_path):
     whole = start(tmp_path / "whole")
     assert whole.wait() == 0, whole.stderr.read()

@@ -59,6 +59,7 @@ def classifier(rng):
 
 @pytest.mark.skipif(cpu.isa() == "plain", reason="the plain path runs on BLAS's threads")
 @pytest.mark.parametrize("make", [character_model, word_model, forecaster, classifier])
+@pytest.mark.slow
 def test_fifty_steps_give_the_same_bits_on_any_number_of_threads(make, all_threads):
     found = []
     for threads in (1, 1, 2, 3):

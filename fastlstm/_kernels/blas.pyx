@@ -1,16 +1,27 @@
-"""Row-major matrix products: on the packed kernels, or on the plain path on scipy's BLAS, which only this module knows.
+"""Row-major matrix products: on the packed kernels, or on the plain path on scipy's BLAS, which only this module calls.
 
 Design: BLAS is column-major and takes C ints. A row-major C = A·B is the column-major Cᵀ = Bᵀ·Aᵀ, so operands are
-swapped here, once, and nowhere else. Sizes come as Py_ssize_t and are checked against INT_MAX here, once.
+swapped here, once, and nowhere else. Sizes come as Py_ssize_t and are checked against INT_MAX here, once. Importing
+scipy's BLAS imports all of scipy.linalg, which takes longer than all of ours: the first product that needs it imports
+scipy_blas.pyx, which has it.
 """
+
+from importlib import import_module
 
 from libc.limits cimport INT_MAX
 from libc.string cimport memset
 
-from scipy.linalg.cython_blas cimport dgemm, dgemv, sgemm, sgemv
-
 from fastlstm._kernels.cpu cimport allowed, fl_columns, fl_matmul, functions, run, run_for, table, training
 from fastlstm._kernels.real cimport real
+
+
+cdef Routines routines = [NULL, NULL, NULL, NULL]
+
+
+cdef int load_routines() except -1 nogil:
+    with gil:
+        import_module("fastlstm._kernels.scipy_blas")
+    return 0
 
 
 cdef int too_large(Py_ssize_t size) except -1 nogil:
@@ -27,17 +38,24 @@ cdef int gemm(
     const real* a, Py_ssize_t lda, const real* b, Py_ssize_t ldb,
     real beta, real* c, Py_ssize_t ldc,
 ) except -1 nogil:
-    cdef Py_ssize_t largest = max(m, n, k, lda, ldb, ldc)
+    cdef Py_ssize_t i, largest = max(m, n, k, lda, ldb, ldc)
     if largest > INT_MAX:
         too_large(largest)
     if m == 0 or n == 0:
         return 0
-    if table() != NULL and k > 0:
+    if k == 0:                                          # a sum of nothing
+        if beta == 0:
+            for i in range(m):
+                memset(c + i * ldc, 0, n * sizeof(real))
+        return 0
+    if table() != NULL:
         multiply(
             m, n, k, a, 1 if trans_a == TRANS else lda, lda if trans_a == TRANS else 1,
             b, 1 if trans_b == TRANS else ldb, ldb if trans_b == TRANS else 1, beta != 0, c, ldc, <const real*>NULL,
         )
         return 0
+    if not (routines.sgemm and routines.dgemm and routines.sgemv and routines.dgemv):
+        load_routines()
     cdef char ta = b'T' if trans_a == TRANS else b'N'
     cdef char tb = b'T' if trans_b == TRANS else b'N'
     cdef char tv = b'T' if trans_b == TRANS else b'N'
@@ -47,18 +65,18 @@ cdef int gemm(
     cdef real* pa = <real*>a
     cdef real* pb = <real*>b
     # a row vector times a matrix: gemv reads the matrix once, where gemm would pack it first
-    if m == 1 and trans_a == NO_TRANS and k > 0:
+    if m == 1 and trans_a == NO_TRANS:
         if beta == 0:
             memset(c, 0, n * sizeof(real))              # some BLAS multiply a NaN in c by beta
         if real is float:
-            sgemv(&tv, &rows, &columns, &one, pb, &lb, pa, &one_step, &beta, c, &one_step)
+            routines.sgemv(&tv, &rows, &columns, &one, pb, &lb, pa, &one_step, &beta, c, &one_step)
         else:
-            dgemv(&tv, &rows, &columns, &one, pb, &lb, pa, &one_step, &beta, c, &one_step)
+            routines.dgemv(&tv, &rows, &columns, &one, pb, &lb, pa, &one_step, &beta, c, &one_step)
         return 0
     if real is float:
-        sgemm(&tb, &ta, &ni, &mi, &ki, &one, pb, &lb, pa, &la, &beta, c, &lc)
+        routines.sgemm(&tb, &ta, &ni, &mi, &ki, &one, pb, &lb, pa, &la, &beta, c, &lc)
     else:
-        dgemm(&tb, &ta, &ni, &mi, &ki, &one, pb, &lb, pa, &la, &beta, c, &lc)
+        routines.dgemm(&tb, &ta, &ni, &mi, &ki, &one, pb, &lb, pa, &la, &beta, c, &lc)
     return 0
 
 

@@ -12,6 +12,7 @@ Ordinals = NDArray[np.int64]
 
 DAY = 86400  # seconds
 MONTHS = {1: "month", 3: "quarter", 12: "year"}
+A_DAY, A_MONTH = np.timedelta64(1, "D"), np.timedelta64(1, "M")
 NAMES = {60: "minute", 3600: "hour", DAY: "day", 7 * DAY: "week"}
 
 
@@ -85,8 +86,8 @@ class Step:
             return np.busday_offset(self.origin.astype("M8[D]"), ordinals).astype("M8[s]")
         if not self.months:
             return self.origin + (ordinals * self.seconds).astype("m8[s]")
-        month = self.origin.astype("M8[M]") + ordinals * self.months
-        days = ((month + 1).astype("M8[D]") - month.astype("M8[D]")).astype(np.int64)
+        month = self.origin.astype("M8[M]") + ordinals * (self.months * A_MONTH)
+        days = ((month + A_MONTH).astype("M8[D]") - month.astype("M8[D]")).astype(np.int64)
         into = self.origin - self.origin.astype("M8[M]").astype("M8[s]")
         day = into.astype(np.int64) // DAY
         shift = days - 1 if self.at_end else np.minimum(day, days - 1)
@@ -115,7 +116,7 @@ def find_step(dates: Dates) -> Step | None:
     first = dates[0]
     for months, low, high in ((1, 28, 31), (3, 89, 93), (12, 365, 366)):
         if low <= days <= high:
-            at_end = bool(np.all((dates.astype("M8[D]") + 1) == (dates.astype("M8[M]") + 1).astype("M8[D]")))
+            at_end = bool(np.all((dates.astype("M8[D]") + A_DAY) == (dates.astype("M8[M]") + A_MONTH).astype("M8[D]")))
             step = Step(months=months, origin=first, at_end=at_end)
             if _fits(step, dates):
                 return step

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 Floats = NDArray[np.float64]
 
@@ -95,6 +94,8 @@ def diebold_mariano(losses: Floats, others: Floats, lags: int = 0) -> float:
     >>> diebold_mariano(losses[0], losses[1]) > 0.1 > diebold_mariano(losses[0], losses[1] + 0.5)
     True
     """
+    from scipy import special  # takes longer to import than all of fastlstm
+
     difference = losses - others
     count, mean = len(difference), float(difference.mean())
     centred = difference - mean

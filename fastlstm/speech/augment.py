@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import resample_poly
 
 from fastlstm import _check
 from fastlstm.speech.features import Frames
@@ -79,4 +78,8 @@ class Augment:
 
     def _faster(self, signal: Signal, rng: np.random.Generator) -> Signal:
         steps = TWENTIETHS + int(rng.integers(-self.speed, self.speed + 1))
-        return signal if steps == TWENTIETHS else np.asarray(resample_poly(signal, TWENTIETHS, steps), np.float32)
+        if steps == TWENTIETHS:
+            return signal
+        from scipy.signal import resample_poly  # takes longer to import than all of fastlstm
+
+        return np.asarray(resample_poly(signal, TWENTIETHS, steps), np.float32)

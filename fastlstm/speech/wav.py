@@ -12,8 +12,6 @@ from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import wavfile
-from scipy.signal import resample_poly
 
 Signal = NDArray[np.float32]
 
@@ -59,6 +57,8 @@ def read_wav(path: str | os.PathLike[str], rate: int = RATE) -> Signal:
 
 def read_wav_file(file: IO[bytes], name: str, rate: int = RATE) -> Signal:
     """The same from an open file; `name` is what errors call it."""
+    from scipy.io import wavfile
+
     content = file.read()
     if not content:
         raise ValueError(f"{name}: the file is empty")
@@ -106,6 +106,8 @@ def resample(signal: Signal, own_rate: int, rate: int) -> Signal:
     ratio = Fraction(rate, own_rate)
     if ratio == 1:
         return signal
+    from scipy.signal import resample_poly  # takes longer to import than all of fastlstm
+
     if max(ratio.numerator, ratio.denominator) > 1000:
         ratio = ratio.limit_denominator(1000)
     return np.asarray(resample_poly(signal, ratio.numerator, ratio.denominator), np.float32)

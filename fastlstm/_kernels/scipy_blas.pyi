@@ -1,0 +1,1 @@
+"""The routines of scipy's BLAS, handed to blas.pyx when this module is imported."""

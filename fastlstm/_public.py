@@ -1,0 +1,34 @@
+"""Which names of the package are public. Modules of applications are imported when they are first asked for."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+
+MODULES = (
+    *("callbacks", "classification", "data", "datasets", "decoding", "forecasting", "io", "layers", "losses"),
+    *("metrics", "plot", "schedules", "speech", "text"),
+)
+"""Modules that are public. What others hold is imported into the package itself, or is internal."""
+
+
+def names(package: dict[str, object]) -> list[str]:
+    """Public names of the package, whose namespace this is: what it imports from its modules, and `MODULES`."""
+    own = (name for name, value in package.items() if not name.startswith("_") and not isinstance(value, ModuleType))
+    return sorted({*MODULES, *own})
+
+
+def missing(name: str) -> ModuleType:
+    """The package's ``__getattr__``: a public module, imported now; else an error that names what is like it."""
+    if name in MODULES:
+        return import_module(f"fastlstm.{name}")
+    message = f"module 'fastlstm' has no attribute {name!r}"
+    if not name.startswith("_"):
+        from difflib import get_close_matches
+
+        public: list[str] = sys.modules["fastlstm"].__all__
+        lower = {one.lower(): one for one in public}
+        like = [lower[one] for one in get_close_matches(name.lower(), lower)]
+        message += f"; did you mean {' or '.join(like)}?" if like else "; dir(fastlstm) lists what it has"
+    raise AttributeError(message)
