@@ -153,6 +153,7 @@ cdef extern from "simd/table.h" nogil:
         int add_dx
         void* columns
         void* panels
+        int later
         void* dw
         void* du
         void* db

@@ -46,8 +46,8 @@ class LSTM(Recurrent):
     checkpoint_every : int, optional
         While training, keep the gates of no more than so many steps, k, and the state at every k-th; the backward pass
         computes the gates anew from there. Memory for T/k states and k steps instead of T steps, for a second forward
-        pass, and the same outputs. About the square root of T is best. (The plain path, ``FASTLSTM_ISA=plain``, keeps
-        all.)
+        pass, and the same bits of outputs and gradients. About the square root of T is best. (The plain path,
+        ``FASTLSTM_ISA=plain``, keeps all.)
     dtype : "float32", "float64" or None
     seed : int or None
 

@@ -235,7 +235,7 @@ static void FL_X(backward)(void *argument, int thread, struct fl_team *team) {
         FL_X(collect)(p, segment, thread, team->size);
         if (p->dx) FL_X(share_inputs)(p, segment, thread, team->size);
         fl_barrier(team);
-        FL_X(weights_backward)(p, segment, segment + 1 < p->segments + p->segment_count, thread, team->size);
+        FL_X(weights_backward)(p, segment, p->later || segment + 1 < p->segments + p->segment_count, thread, team->size);
     }
     if (p->initial)
         for (ptrdiff_t n = strips * thread / team->size; n < strips * (thread + 1) / team->size; n++) {
@@ -243,12 +243,13 @@ static void FL_X(backward)(void *argument, int thread, struct fl_team *team) {
             for (ptrdiff_t row = 0, rows; row < p->alive[0]; row += rows) {
                 VEC sums[FL_ROWS * 4];
                 rows = fl_group(row, p->alive[0]);
-                FL_X(sum_rows)(p, row, rows, AT(turned) + block * LANES * 4 * p->width, vectors, 0, sums);
+                FL_X(sum_rows)(p, row, rows, AT(turned) + block * LANES * 4 * p->width, vectors, p->N <= 2, sums);
                 for (ptrdiff_t r = 0; r < rows; r++)
                     for (ptrdiff_t v = 0; v < vectors; v++)
                         FL_X(store)(AT(dh) + (row + r) * p->width + (block + v) * LANES, sums[r * vectors + v]);
             }
         }
+    if (!p->dw) return;
     fl_barrier(team);
     FL_X(deliver)(p, thread, team->size);
 }

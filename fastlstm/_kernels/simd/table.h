@@ -75,7 +75,8 @@ struct fl_backward {
     int add_dx;
     void *columns;                   /* room for x, 1 and h of a segment's rows: FL_COLUMNS numbers */
     void *panels;                    /* room for [blocks][I + 1 + H][4][LANES], the gradients of weights and bias */
-    void *dw, *du, *db;              /* their gradients; db may be none */
+    int later;                       /* whether the parts of later steps are in there, from a pass without dw */
+    void *dw, *du, *db;              /* their gradients, or none: they stay in panels; db alone may be none, too */
     int add_dw, add_du, add_db;      /* whether to add to what is there */
 };
 
