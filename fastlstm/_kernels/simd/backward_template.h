@@ -132,7 +132,7 @@ static void FL_X(cell_backward)(const struct fl_backward *p, ptrdiff_t t, ptrdif
             shown = s.above / s.below;
             dc = FL_X(load)(running) + dh * o * (1 - shown * shown);
             FL_X(store)(gates, dc * g * (i * (1 - i)));
-            FL_X(store)(gates + LANES, dc * c * (f * (1 - f)));
+            FL_X(store)(gates + LANES, dc * (f * (1 - f)) * c); /* c may be so large that dc c is infinite */
             FL_X(store)(gates + 2 * LANES, dc * i * (1 - g * g));
             FL_X(store)(gates + 3 * LANES, dh * shown * (o * (1 - o)));
             FL_X(store)(running, dc * f);

@@ -94,6 +94,7 @@ struct fl_matmul {
     void *c;
     int add;
     const void *bias; /* added to each row, or none; only with rows of a that are contiguous, m and n above 1, and not add */
+    void *room;       /* fl_functions.matmul_room bytes for each thread */
 };
 
 struct fl_probe {
@@ -118,6 +119,7 @@ struct fl_functions {
     fl_job affine, matmul;
     fl_job fma, read, activate; /* of a struct fl_probe */
     const struct fl_training *training;
+    ptrdiff_t matmul_room;
 };
 
 struct fl_kernels {
