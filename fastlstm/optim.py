@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
@@ -63,6 +64,11 @@ class Optimizer:
             self._update_all(scale)
         for parameter in parameters:
             parameter.touch()
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments of the constructor that are kept under their names, as they are now."""
+        names = inspect.signature(type(self)).parameters
+        return {name: value for name, value in vars(self).items() if name in names}
 
     def snapshot(self) -> dict[str, Any]:
         """All that the next step depends on but the parameters."""
@@ -159,6 +165,9 @@ class Adam(Optimizer):
             raise TypeError(f"betas: expected two numbers, got {betas!r}")
         self.beta1, self.beta2 = (_check.number(beta, "betas", 0, 1, open_high=True) for beta in betas)
         self.eps = _check.number(eps, "eps", 0)
+
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "betas": [self.beta1, self.beta2]}
 
     def rule(self) -> tuple[int, tuple[float, ...]]:
         rate, widen = self.lr / (1 - self.beta1**self.steps), (1 - self.beta2**self.steps) ** -0.5

@@ -8,7 +8,6 @@ from pathlib import Path
 from fastlstm import _check
 from fastlstm._kernels import cpu
 
-
 MOST = 256
 """Threads that the pool has room for: its workers (MAX_WORKERS in simd/pool.c) and the caller."""
 

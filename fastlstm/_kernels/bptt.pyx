@@ -53,7 +53,7 @@ cdef class Backward(Stage):
     def bind_gradients(self, dw, bint add_dw, du, bint add_du, db, bint add_db):
         """Where the gradients of the weights and of the bias (or None) go, and whether to add to what is there.
 
-        A pass without them leaves its part in the panels, for one over earlier steps with the same panels to go on with.
+        A pass without them leaves its part in the panels, for one over earlier steps with the same panels to add to.
         """
         cdef Py_ssize_t I = self.p.I, H = self.p.H
         self.p.dw, self.p.du = self.at(dw, 4 * H * I, True), self.at(du, 4 * H * H, True)
