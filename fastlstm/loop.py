@@ -20,6 +20,7 @@ from fastlstm.model import Tape
 from fastlstm.objective import Objective
 from fastlstm.optim import GradNorm, Optimizer, clip_grad_value
 from fastlstm.parameter import Parameter
+from fastlstm.settings import require_same, settings_of
 from fastlstm.snapshot import State
 
 HINT = "try a smaller learning rate (it was {lr:.3g}), clip_norm, or inputs and targets of about 1"
@@ -66,6 +67,8 @@ class Loop:
     tapes : (Tape, Tape)
         One to train over and one to validate over.
     epochs, seed : int
+    passed : dict
+        What else the training was told, by the names of the arguments.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Loop:
         tapes: tuple[Tape, Tape],
         epochs: int,
         seed: int,
+        passed: State,
     ) -> None:
         self.objective, self.model, self.optimizer, self.limits = objective, objective.model, optimizer, limits
         self.callbacks = sorted(callbacks, key=lambda callback: callback.order)
@@ -103,6 +107,8 @@ class Loop:
         }
         self._parameters = tuple(self.progress.parameters)
         self._norm = GradNorm(self._parameters)
+        clips = {"clip_norm": limits.clip_norm, "clip_value": limits.clip_value, "accumulate": limits.accumulate}
+        self.settings = settings_of(objective, optimizer, **clips, **passed, validation=held_out is not None)
         self._figures = objective.figures()
         self._complete = True  # the epoch, so that the next one is to begin
         self._good: list[NDArray[Any]] = []  # what the model was at the beginning of the epoch
@@ -253,6 +259,7 @@ class Loop:
         progress = self.progress
         return {
             "kind": self.kind,
+            "settings": self.settings,
             "seed": self.seed,
             "epoch": progress.epoch,
             "batch": progress.batch,
@@ -271,6 +278,7 @@ class Loop:
     def _restore(self, state: State) -> None:
         """Everything as it was; the callbacks go on after `on_fit_begin`."""
         progress, arrays = self.progress, self._arrays
+        require_same(state.get("settings", {}), self.settings)
         self._expect("data", state["kind"], self.kind)
         names = [type(callback).__name__ for callback in self._lasting]
         self._expect("callbacks", [name for name, _ in state["callbacks"]], names)

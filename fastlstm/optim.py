@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import operator
 from collections.abc import Iterable, Sequence
@@ -72,6 +73,11 @@ class Optimizer:
         ):
             raise ValueError("parameters: expected those of the first step; an optimizer serves one model")
         self._seen = parameters if isinstance(parameters, tuple) else None  # a list may change
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments of the constructor that are kept under their names, as they are now."""
+        names = inspect.signature(type(self)).parameters
+        return {name: value for name, value in vars(self).items() if name in names}
 
     def snapshot(self) -> dict[str, Any]:
         """All that the next step depends on but the parameters."""
@@ -171,6 +177,9 @@ class Adam(Optimizer):
             raise TypeError(f"betas: expected two numbers, got {betas!r}")
         self.beta1, self.beta2 = (_check.number(beta, "betas", 0, 1, open_high=True) for beta in betas)
         self.eps = _check.number(eps, "eps", 0)
+
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "betas": [self.beta1, self.beta2]}
 
     def rule(self) -> tuple[int, tuple[float, ...]]:
         rate, widen = self.lr / (1 - self.beta1**self.steps), (1 - self.beta2**self.steps) ** -0.5

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from fastlstm.callbacks import Callback, Checkpoint, Progress
-from fastlstm.callbacks.checkpoint import newest
+from fastlstm.callbacks.checkpoint import checkpoints, newest
+from fastlstm.folder import held, require_writable
 
 PathLike = str | os.PathLike[str]
 
@@ -25,6 +27,9 @@ class Run:
         if folder is not None and not isinstance(folder, str | os.PathLike):
             raise TypeError(f"resume: expected a folder, got {folder!r}")
         self.folder = None if folder is None else Path(folder)
+        if self.folder is not None:
+            require_writable(self.folder)
+        self._found = [] if self.folder is None else checkpoints(self.folder)
         self.state = None if self.folder is None else newest(self.folder)
 
     def callbacks(self, given: Iterable[Callback]) -> list[Callback]:
@@ -32,6 +37,17 @@ class Run:
         if self.folder is None or self.folder.resolve() in [folder.resolve() for folder in folders(given)]:
             return []
         return [Checkpoint(self.folder)]
+
+    @contextmanager
+    def alone(self, callbacks: Iterable[Callback]) -> Iterator[None]:
+        """No other training writes into this folder, or into those of the callbacks, while this one does."""
+        with held(folders(callbacks)):
+            if self.folder is not None and checkpoints(self.folder) != self._found:
+                raise BlockingIOError(
+                    f"resume: another training has just written into the folder {self.folder}; call again to go on "
+                    "from there"
+                )
+            yield
 
     @staticmethod
     def word(progress: Progress, callbacks: Iterable[Callback]) -> str:

@@ -8,9 +8,12 @@ from pathlib import Path
 from fastlstm import _check
 from fastlstm._kernels import cpu
 
+MOST = 256
+"""Threads that the pool has room for: its workers (MAX_WORKERS in simd/pool.c) and the caller."""
+
 
 def set_num_threads(n: int | None) -> None:
-    """Let the kernels use up to n threads; None goes back to the default.
+    """Let the kernels use up to n threads, 1 to 256; None goes back to the default.
 
     Small work is never spread, and no number of threads changes a bit of a result. The default is FASTLSTM_NUM_THREADS,
     or else the number of processors that this process may run on, by its affinity and its control group's quota. (On
@@ -25,8 +28,11 @@ def set_num_threads(n: int | None) -> None:
     >>> fl.set_num_threads(None)
     """
     global _chosen
-    _chosen = _default() if n is None else _check.positive_int(n, "n")
-    cpu.allow(_chosen)
+    if n is not None and _check.positive_int(n, "n") > MOST:
+        raise ValueError(f"n: expected at most {MOST} threads, got {n}")
+    chosen = _default() if n is None else int(n)
+    cpu.allow(chosen)
+    _chosen = chosen
 
 
 def get_num_threads() -> int:
@@ -37,14 +43,15 @@ def get_num_threads() -> int:
 def _default() -> int:
     text = os.environ.get("FASTLSTM_NUM_THREADS", "")
     if text:
-        if not text.isdecimal() or int(text) < 1:
-            raise ValueError(f"FASTLSTM_NUM_THREADS: expected a number of at least 1, got {text!r}")
-        return int(text)
+        number = int(text) if text.isdecimal() and len(text) < 10 else 0
+        if not 1 <= number <= MOST:
+            raise ValueError(f"FASTLSTM_NUM_THREADS: expected a number from 1 to {MOST}, got {text!r:.40}")
+        return number
     if hasattr(os, "sched_getaffinity"):
         processors = len(os.sched_getaffinity(0))
     else:
         processors = os.cpu_count() or 1
-    return max(1, min(processors, _quota(Path("/sys/fs/cgroup/cpu.max"))))
+    return max(1, min(processors, MOST, _quota(Path("/sys/fs/cgroup/cpu.max"))))
 
 
 def _quota(path: Path) -> int:

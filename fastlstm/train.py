@@ -140,6 +140,11 @@ class Trainer:
 
         Raises
         ------
+        ValueError
+            If the training in the folder of `resume` was told something else: its optimizer, loss, limits of the
+            gradient, metrics, batch_size and so on must be the same.
+        PermissionError, BlockingIOError
+            If that folder cannot be written into, or another training is using it.
         FloatingPointError
             If the loss or the gradient is no longer finite: it says at which step, in which layer, and what to try. The
             parameters are the last ones that were good.
@@ -155,7 +160,8 @@ class Trainer:
             held_out = self._batches(self._data(*parts_of(validation, "lengths")), batch_size)
         seed = self._seed_of_fit(seed, run.state)
         batches = self._batches(data, batch_size, order=seed if shuffle else None, bucket=bucket, seed=seed)
-        return self._fit(epochs, batches, held_out, seed, run, progress)
+        passed = {"batch_size": batch_size, "shuffle": shuffle, "bucket": bucket, "class_weight": class_weight}
+        return self._fit(epochs, batches, held_out, seed, run, progress, **passed)
 
     def fit_batches(
         self,
@@ -274,7 +280,8 @@ class Trainer:
             parts = parts_of(validation, "starts")
             held_out = as_windows(self.model, self.loss, *parts, None, window, batch_size)
         seed = self._seed_of_fit(seed, run.state)
-        return self._fit(epochs, windows, held_out, seed, run, progress, carry=True)
+        passed = {"window": window, "batch_size": batch_size}
+        return self._fit(epochs, windows, held_out, seed, run, progress, carry=True, **passed)
 
     def evaluate(
         self, x: Any, y: Any, *, batch_size: int = 256, lengths: Any = None, sample_weight: Any = None
@@ -350,14 +357,19 @@ class Trainer:
         progress: bool | None,
         *,
         carry: bool = False,
+        **passed: Any,
     ) -> History:
         tapes = self.model.tape(seed, carry=carry), self.model.tape(carry=carry)
         callbacks = [*self.callbacks, *run.callbacks(self.callbacks)]
         if progress is not False:
             callbacks.append(ProgressBar(always=progress is True))
-        loop = Loop(self._objective, self.optimizer, self._limits, callbacks, batches, held_out, tapes, epochs, seed)
+        loop = Loop(
+            *(self._objective, self.optimizer, self._limits, callbacks, batches, held_out, tapes, epochs, seed),
+            passed,
+        )
         self._loop = loop
-        loop.run(run.state)
+        with run.alone(callbacks):
+            loop.run(run.state)
         if loop.progress.interrupted:
             print(run.word(loop.progress, callbacks), file=sys.stderr)
         return loop.history

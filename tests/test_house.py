@@ -34,6 +34,8 @@ MAY_IMPORT = {
     "datasets": set(),
     "files": set(),
     "snapshot": {"files"},
+    "folder": set(),
+    "settings": {"losses", "objective", "optim", "snapshot"},
     "callbacks": {"_check", "parameter", "optim", "files", "snapshot", "callbacks"},
     "schedules": {"_check", "callbacks"},
     "stream": LEAVES | {"layers", "threads"},
@@ -45,8 +47,11 @@ MAY_IMPORT = {
     "feed": {"_check", "batches", "model"},
     "objective": {"batches", "losses", "metrics", "model"},
     "diagnosis": {"_kernels", "batches", "model"},
-    "loop": {"batches", "callbacks", "diagnosis", "history", "model", "objective", "optim", "parameter", "snapshot"},
-    "resume": {"callbacks"},
+    "loop": {
+        *("batches", "callbacks", "diagnosis", "history", "model", "objective", "optim", "parameter", "settings"),
+        "snapshot",
+    },
+    "resume": {"callbacks", "folder"},
     "train": {
         *("_check", "losses", "metrics", "optim", "history", "model", "snapshot"),
         *("batches", "sequence", "feed", "callbacks", "objective", "loop", "resume"),

@@ -136,18 +136,37 @@ def test_a_tape_serves_batches_of_any_size_in_turn():
             np.testing.assert_allclose(value, expected[name], rtol=1e-10, atol=1e-12, err_msg=name)
 
 
-@pytest.mark.parametrize("every", [1, 3, 7, 100])
-@pytest.mark.parametrize("case", [Case(20, 5, 3, 17, 2, True, True), Case(20, 1, 3, 33)], ids=str)
-def test_checkpoints_change_no_bit_of_the_outputs(case, every):
+CHECKPOINTED = [
+    *(Case(6, n, 8, 64) for n in (1, 2, 3, 7)),
+    *(Case(20, 5, 3, 17, 2, True, True), Case(20, 1, 3, 33), Case(19, 2, 5, 33, ragged=True)),
+    *(Case(13, 1, 1, 1), Case(11, 2, 7, 31, 2, True, bias=False), Case(40, 30, 33, 5)),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", CHECKPOINTED, ids=str)
+def test_checkpoints_change_no_bit_of_outputs_and_gradients(isa, case, dtype):
     problem = random_case(case)
-    expected = run(problem)
+    expected = run(problem, dtype)
     layer = problem.layer
-    problem.layer = lambda dtype: with_checkpoints(layer(dtype), every)
-    found = run(problem)
-    for name in ("y", "h", "c"):
-        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
-    for name, value in expected.items():
-        np.testing.assert_allclose(found[name], value, rtol=1e-12, atol=1e-13, err_msg=name)
+    for every in (1, 2, 3, 5, 7, 100):
+        problem.layer = lambda dtype, every=every: with_checkpoints(layer(dtype), every)
+        for name, value in run(problem, dtype).items():
+            np.testing.assert_array_equal(value, expected[name], err_msg=f"{name}, every {every}")
+
+
+def test_checkpoints_add_to_gradients_as_a_whole_pass_does(isa):
+    problem = random_case(Case(7, 2, 3, 5))
+    x, state, dy, dstate = problem.arrays()
+    found = []
+    for every in (None, 3):
+        layer, tape = with_checkpoints(problem.layer(), every), fl.Workspace(0)
+        for _ in range(2):
+            layer.forward_with_state(x, state, tape, training=True, lengths=None)
+            layer.backward_with_state(dy, dstate, tape)
+        found.append([parameter.grad.copy() for parameter in layer.parameters()])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def with_checkpoints(layer, every):

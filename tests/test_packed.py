@@ -128,6 +128,28 @@ def test_any_number_of_threads_gives_the_same_bits(isa, case, by_units, monkeypa
                 np.testing.assert_array_equal(value, trained[name], err_msg=name)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [1, 2, 3, 7])
+def test_no_choice_of_plan_changes_a_bit(packed_isa, n, dtype, monkeypatch):
+    """Inputs that are projected ahead or step by step; segments of any length for the gradients of the weights."""
+    problem = random_case(Case(23, n, 9, 37))
+    expected = run(problem, dtype)
+    outputs, (h, c) = problem.layer(dtype)(problem.x)
+    stream = fl.Model([problem.layer(dtype)], dtype=dtype).stream(n)
+    for t in range(23):
+        np.testing.assert_array_equal(stream.step(problem.x[:, t]), outputs[:, t], err_msg=f"step {t} of a stream")
+    for segment in (1, 5, 40):
+        monkeypatch.setattr("fastlstm.layers.training.SEGMENT", segment)
+        for name, value in run(problem, dtype).items():
+            np.testing.assert_array_equal(value, expected[name], err_msg=f"{name}, segments of {segment}")
+    monkeypatch.setattr("fastlstm.layers.training.projection", lambda rows, *_: (np.empty(0, dtype), 1))
+    monkeypatch.setattr("fastlstm.layers.inference.projection", lambda rows, *_: (np.empty(0, dtype), 1))
+    for name, value in run(problem, dtype).items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=f"{name}, step by step")
+    step_by_step, _ = problem.layer(dtype)(problem.x)
+    np.testing.assert_array_equal(step_by_step, outputs)
+
+
 @pytest.mark.parametrize("inputs", [3, 700])
 @pytest.mark.slow
 def test_weights_that_are_used_in_parts(packed_isa, inputs, monkeypatch, default_threads):

@@ -316,7 +316,7 @@ def test_what_does_not_belong_to_the_folder_is_told(tmp_path):
             "y": y[:40],
         },
         r"resume: expected the callbacks of the interrupted training, \[\], got \['EMA'\]": {"callbacks": [EMA()]},
-        "optimizer: expected Adam, got SGD": {"optimizer": fl.SGD()},
+        "optimizer: expected 'Adam', that of the interrupted training, got 'SGD'": {"optimizer": fl.SGD()},
     }.items():
         with pytest.raises(ValueError, match=message):
             go_on(**options)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -26,11 +27,24 @@ def test_set_and_get():
 
 @pytest.mark.parametrize(
     ("value", "kind", "message"),
-    [(0, ValueError, "n: expected at least 1"), ("2", TypeError, "n: expected a whole number")],
+    [
+        (0, ValueError, "n: expected at least 1"),
+        ("2", TypeError, "n: expected a whole number"),
+        *((n, ValueError, f"n: expected at most 256 threads, got {n}") for n in (257, 2**31, 2**40, 2**100)),
+    ],
 )
-def test_bad_numbers_are_named(value, kind, message):
+def test_bad_numbers_are_named_and_change_nothing(value, kind, message):
+    fl.set_num_threads(3)
     with pytest.raises(kind, match=message):
         fl.set_num_threads(value)
+    assert fl.get_num_threads() == 3
+
+
+def test_the_most_threads_are_what_the_pool_has_room_for():
+    pool = (Path(__file__).parents[1] / "fastlstm" / "_kernels" / "simd" / "pool.c").read_text()
+    assert f"#define MAX_WORKERS {threads.MOST - 1}\n" in pool
+    fl.set_num_threads(threads.MOST)
+    assert fl.get_num_threads() == threads.MOST
 
 
 def test_the_environment(monkeypatch):
@@ -38,9 +52,14 @@ def test_the_environment(monkeypatch):
     fl.set_num_threads(None)
     assert fl.get_num_threads() == 5
     monkeypatch.setenv("FASTLSTM_NUM_THREADS", "many")
-    with pytest.raises(ValueError, match="FASTLSTM_NUM_THREADS: expected a number of at least 1, got 'many'"):
+    with pytest.raises(ValueError, match="FASTLSTM_NUM_THREADS: expected a number from 1 to 256, got 'many'"):
         fl.set_num_threads(None)
     assert fl.get_num_threads() == 5
+    for wrong in ("0", "257", "-1", str(2**40), "9" * 5000):
+        monkeypatch.setenv("FASTLSTM_NUM_THREADS", wrong)
+        with pytest.raises(ValueError, match="FASTLSTM_NUM_THREADS: expected a number from 1 to 256, got"):
+            fl.set_num_threads(None)
+        assert fl.get_num_threads() == 5
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")

@@ -11,7 +11,9 @@ from importlib import import_module
 from libc.limits cimport INT_MAX
 from libc.string cimport memset
 
-from fastlstm._kernels.cpu cimport allowed, fl_columns, fl_matmul, functions, run, run_for, table, training
+from fastlstm._kernels.cpu cimport (
+    allowed, fl_columns, fl_matmul, functions, run, run_for, scratch, table, training
+)
 from fastlstm._kernels.real cimport real
 
 
@@ -80,14 +82,17 @@ cdef int gemm(
     return 0
 
 
-cdef void multiply(
+cdef int multiply(
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real* a, Py_ssize_t a_row, Py_ssize_t a_k,
     const real* b, Py_ssize_t b_k, Py_ssize_t b_col, bint add, real* c, Py_ssize_t c_row, const real* bias,
-) noexcept nogil:
+) except -1 nogil:
     cdef fl_matmul p
+    cdef int threads = 1 if 2.0 * m * n * k < SMALL else allowed()
     p.m, p.n, p.k, p.a_row, p.a_k, p.b_k, p.b_col, p.c_row = m, n, k, a_row, a_k, b_k, b_col, c_row
     p.a, p.b, p.c, p.add, p.bias = a, b, c, add, bias
-    run(functions(real is float).matmul, &p, 1 if 2.0 * m * n * k < SMALL else allowed(), 2.0 * m * n * k / 1e5)
+    p.room = scratch(threads * functions(real is float).matmul_room)
+    run(functions(real is float).matmul, &p, threads, 2.0 * m * n * k / 1e5)
+    return 0
 
 
 cdef enum:

@@ -64,7 +64,10 @@ cdef class Backward(Stage):
         self.bound = (x, y, dy, dx, weights[0], weights[1], start)
 
     def bind_gradients(self, dw, bint add_dw, du, bint add_du, db, bint add_db):
-        """Where the gradients of the weights and of the bias (or None) go, and whether to add to what is there."""
+        """Where the gradients of the weights and of the bias (or None) go, and whether to add to what is there.
+
+        A pass without them leaves its part in the panels, for one over earlier steps with the same panels to add to.
+        """
         cdef Py_ssize_t I = self.p.I, H = self.p.H
         self.p.add_dw, self.p.add_du, self.p.add_db = add_dw, add_du, add_db
         if same(self.bound_gradients, (dw, du, db)):
@@ -82,9 +85,12 @@ cdef class Backward(Stage):
             raise ValueError("Backward.alone: expected one step of a few rows")
         self.job = functions(self.size == 4).backward_single
 
-    def go_on(self, bint initial):
-        """`go`; then dh holds the gradient of the initial h, if asked for, as dc always does that of c."""
-        self.p.initial = initial
+    def go_on(self, bint initial, bint later):
+        """`go`; then dh holds the gradient of the initial h, if asked for, as dc always does that of c.
+
+        later: the part of the steps after these is in the panels.
+        """
+        self.p.initial, self.p.later = initial, later
         self.go()
 
 

@@ -155,6 +155,7 @@ cdef extern from "simd/table.h" nogil:
         int add_dx
         void* columns
         void* panels
+        int later
         void* dw
         void* du
         void* db
@@ -174,6 +175,7 @@ cdef extern from "simd/table.h" nogil:
         void* c
         int add
         const void* bias
+        void* room
 
     struct fl_probe:
         Py_ssize_t count, size
@@ -189,6 +191,7 @@ cdef extern from "simd/table.h" nogil:
         fl_pack_matrix pack_matrix
         fl_job affine, matmul, fma, read, activate
         const fl_training* training
+        Py_ssize_t matmul_room
 
     struct fl_kernels:
         const char* name
@@ -201,6 +204,7 @@ cdef int allowed() noexcept nogil
 cdef const fl_functions* functions(bint single) noexcept nogil
 cdef const fl_training* training(bint single) noexcept nogil
 cdef int team_for(double microseconds) noexcept nogil
+cdef void* scratch(Py_ssize_t bytes) except NULL nogil
 cdef void run(fl_job job, void* argument, int threads, double work) noexcept nogil
 cdef void run_for(fl_job job, void* argument, double work) noexcept nogil
 cdef fl_job side_by_side() noexcept nogil

@@ -21,6 +21,10 @@ cdef extern from "simd/training.h" nogil:
     const fl_training fl_plain_f, fl_plain_d
 
 
+cdef extern from "simd/scratch.h" nogil:
+    void* fl_room(size_t bytes) noexcept
+
+
 cdef extern from "simd/table.h" nogil:
     const fl_kernels* fl_select(const char* name) noexcept
 
@@ -52,6 +56,15 @@ cdef const fl_training* training(bint single) noexcept nogil:
 cdef int team_for(double microseconds) noexcept nogil:
     """Threads for work that takes one of them about so long."""
     return 1 if microseconds < 20 else most_threads
+
+
+cdef void* scratch(Py_ssize_t bytes) except NULL nogil:
+    """Memory of this thread's own, until it asks again."""
+    cdef void* found = fl_room(bytes)
+    if found == NULL:
+        with gil:
+            raise MemoryError(f"there is no memory for {bytes:,} bytes of scratch")
+    return found
 
 
 cdef void run(fl_job job, void* argument, int threads, double work) noexcept nogil:

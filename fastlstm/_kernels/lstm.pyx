@@ -72,7 +72,7 @@ cdef void cell_backward(
             dh_j = dh[j] + dy[j]
             dc_j = dc[j] + dh_j * o * (1 - tanh_c * tanh_c)
             d_i[k] = dc_j * g * i * (1 - i)
-            d_f[k] = dc_j * c_prev[j] * f * (1 - f)
+            d_f[k] = dc_j * (f * (1 - f)) * c_prev[j]           # c may be so large that dc·c is infinite
             d_g[k] = dc_j * i * (1 - g * g)
             d_o[k] = dh_j * tanh_c * o * (1 - o)
             dc_prev[k] = dc_j * f

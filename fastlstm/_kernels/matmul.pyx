@@ -1,6 +1,6 @@
 """Matrix products on the tile of the LSTM: for Dense, and the large products of training."""
 
-from fastlstm._kernels.cpu cimport fl_affine, fl_matmul, functions, run, table
+from fastlstm._kernels.cpu cimport fl_affine, fl_matmul, functions, run, scratch, table
 from fastlstm._kernels.real cimport real
 from fastlstm._kernels.stage cimport Stage
 
@@ -58,6 +58,6 @@ def multiply(const real[:, :] a, const real[:, :] b, real[:, ::1] c, bint add, i
     ):
         raise ValueError("matmul.multiply: sizes or layouts do not agree")
     p.a, p.b, p.c, p.c_row, p.add = &a[0, 0], &b[0, 0], &c[0, 0], p.n, add
-    p.bias = NULL
+    p.bias, p.room = NULL, scratch(threads * functions(real is float).matmul_room)
     with nogil:
         run(functions(real is float).matmul, &p, threads, 2.0 * p.m * p.n * p.k / 1e5)

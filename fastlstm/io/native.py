@@ -123,7 +123,7 @@ def _layer(entry: dict[str, Any], earlier: list[Layer]) -> Layer:
             if not isinstance(place, int) or not 0 <= place < len(earlier):
                 raise ValueError(f"{key}: expected the place of an earlier layer, got {place!r}")
             config[key] = earlier[place]
-    return Layer.registry[kind](**config)
+    return Layer.registry[kind].from_config(config)
 
 
 def _read(path: PathLike, *, tensors: bool = True) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:

@@ -66,7 +66,7 @@ def from_torch(source: Any) -> LSTM:
         hidden_size=arrays["weight_hh_l0"].shape[-1],
         num_layers=layers,
         bidirectional="weight_ih_l0_reverse" in arrays,
-        dropout=float(getattr(source, "dropout", 0.0)),
+        dropout=float(getattr(source, "dropout", 0.0)) if layers > 1 else 0.0,
         bias=any(name.startswith("bias") for name in arrays),
         dtype=dtype,
     )
@@ -107,7 +107,7 @@ def to_torch(layer: LSTM) -> torch.nn.LSTM:
         num_layers=layer.num_layers,
         bias=layer.bias,
         batch_first=True,
-        dropout=layer.dropout,
+        dropout=layer.dropout if layer.num_layers > 1 else 0.0,
         bidirectional=layer.bidirectional,
         dtype=getattr(torch, str(layer.dtype)),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -20,6 +21,9 @@ from fastlstm.workspace import Workspace
 
 Array = NDArray[Any]
 Index = NDArray[np.intp]
+
+_building = threading.RLock()
+"""Held while a layer gets its starting values; one for all layers, which therefore can be copied."""
 
 
 class Layer:
@@ -79,15 +83,18 @@ class Layer:
         """Settle the dtype and give every parameter that has no value yet its starting value."""
         if self._built:
             return
-        if self._dtype is None:
-            self._dtype = _check.dtype_of(dtype or "float32")
-        self._built = True
-        missing = [parameter for parameter in self._arrays().values() if not parameter.is_set]
-        if missing and (self._seed is not None or rng is None):
-            rng = np.random.default_rng(self._seed)
-        for parameter in missing:
-            assert rng is not None
-            parameter.initialize(rng, self._dtype)
+        with _building:
+            if self._built:  # by the thread that held the lock
+                return
+            if self._dtype is None:
+                self._dtype = _check.dtype_of(dtype or "float32")
+            missing = [parameter for parameter in self._arrays().values() if not parameter.is_set]
+            if missing and (self._seed is not None or rng is None):
+                rng = np.random.default_rng(self._seed)
+            for parameter in missing:
+                assert rng is not None
+                parameter.initialize(rng, self._dtype)
+            self._built = True  # last: who sees it uses the layer without the lock
 
     def parameters(self) -> list[Parameter]:
         """The trained arrays, built if need be."""
@@ -192,6 +199,11 @@ class Layer:
 
         A layer with a state reads and leaves it in a tape that `carries`; one that cannot raises ValueError.
         """
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        """A layer of what `config` gave."""
+        return cls(**config)
 
     def config(self) -> dict[str, Any]:
         """Arguments of the constructor, without dtype and seed: what JSON can say, and layers that this one shares."""

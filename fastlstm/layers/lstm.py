@@ -41,7 +41,8 @@ class LSTM(Recurrent):
     bidirectional : bool, default False
         Each layer also walks the sequence from its end, and the outputs of both stand side by side: D = 2.
     dropout : float, default 0
-        Rate of dropout on the output of each layer but the last, while training.
+        Rate of dropout on the output of each layer but the last, while training. One layer alone has none, and says so
+        (a UserWarning): put a `Dropout` after it.
     bias : bool, default True
         One bias for each gate and unit: 4·(H·(I + H) + H) parameters for a layer and direction.
     forget_bias : float, default 1.0
@@ -49,8 +50,8 @@ class LSTM(Recurrent):
     checkpoint_every : int, optional
         While training, keep the gates of no more than so many steps, k, and the state at every k-th; the backward pass
         computes the gates anew from there. Memory for T/k states and k steps instead of T steps, for a second forward
-        pass, and the same outputs. About the square root of T is best. (The plain path, ``FASTLSTM_ISA=plain``, keeps
-        all.)
+        pass, and the same bits of outputs and gradients. About the square root of T is best. (The plain path,
+        ``FASTLSTM_ISA=plain``, keeps all.)
     dtype : "float32", "float64" or None
     seed : int or None
 
@@ -112,7 +113,8 @@ class LSTM(Recurrent):
         ----------
         x : (N, T, I)
         state : tuple of (layers·D, N, H) and (layers·D, N, H), optional
-            h and c before the first step; zeros if not given. Order: layer 0, layer 0 reverse, layer 1, ...
+            h and c before the first step; zeros if not given. Order: layer 0, layer 0 reverse, layer 1, ... An h beyond
+            a 2^32nd of the largest number counts as that: the sums over it must not overflow.
         lengths : (N,) ints from 1 to T, optional
             Real steps of each sequence; outputs beyond them are zero.
 
@@ -184,7 +186,7 @@ class LSTM(Recurrent):
         n, t, _ = x.shape
         packing, tape = Packing(n, t, _check.lengths_of(lengths, n, t)), Workspace(0)
         final = self.room("final", n, tape, x.dtype)
-        self._watched.forward(x, self.as_state(state, n), final, packing, tape, training=True)
+        self._watched.forward(self.bounded(x), self.as_state(state, n), final, packing, tape, training=True)
         direction = self._watched.layers[layer][int(reverse)]
         return read_gates(direction, packing, tape.child(direction.suffix))
 
@@ -201,7 +203,7 @@ class LSTM(Recurrent):
         h, c = (
             _check.real_array(part, f"state {name}", self._dtype, shape) for name, part in zip("hc", state, strict=True)
         )
-        return h, c
+        return self.bounded(h), c
 
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         if tape.carries:
@@ -234,7 +236,7 @@ class LSTM(Recurrent):
         tape.notes["packing"], tape.notes["plain"] = packing, plain
         if plain:
             final = final or self.room("final", n, tape, x.dtype)
-            return self._plain.forward(x, state, final, packing, tape, training=training)
+            return self._plain.forward(self.bounded(x), state, final, packing, tape, training=training)
         if training:
             return self._trained.forward(x, state, final, packing, self.checkpoint_every or t, tape)
         stages, passes, y = self._packed.prepare(x, None if lengths is None else Walk(n, t, lengths), tape)

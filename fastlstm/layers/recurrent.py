@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -40,8 +41,20 @@ class Recurrent(Layer, abstract=True):
         self.bidirectional = _check.flag(bidirectional, "bidirectional")
         self.directions = 2 if bidirectional else 1
         self.dropout = _check.number(dropout, "dropout", 0, 1, open_high=True)
+        if self.dropout and self.num_layers == 1:
+            name = type(self).__name__
+            message = (
+                f"dropout: {self.dropout:g} has no effect in {name} of one layer, since it lies between layers; put "
+                f"fl.Dropout({self.dropout:g}) after the {name}, or give it num_layers of at least 2"
+            )
+            warnings.warn(message, stacklevel=3)  # at who calls the subclass
         self.bias = _check.flag(bias, "bias")
         self.input_shape = ("N", "T", self.input_size)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Recurrent:
+        """Dropout of one layer is read as none: whoever made the layer has been warned."""
+        return cls(**{**config, "dropout": 0.0} if config.get("num_layers", 1) == 1 else config)
 
     def each_layer(self) -> Iterator[tuple[int, list[str]]]:
         """Features that a layer reads, and the ends of its parameters' names, one for each direction."""
@@ -102,6 +115,15 @@ class Recurrent(Layer, abstract=True):
         for old, new in zip(kept, state, strict=True):
             old[...] = new
         return kept
+
+    @staticmethod
+    def bounded(values: Array) -> Array:
+        """The same within what sums of products can hold, so that none is infinite less infinite.
+
+        Numbers that large saturate the activation, however much larger they are.
+        """
+        limit = np.finfo(values.dtype).max / 2**32
+        return values if -limit <= values.min() and values.max() <= limit else values.clip(-limit, limit)
 
     def _goes_forwards(self, what: str) -> None:
         if self.bidirectional:

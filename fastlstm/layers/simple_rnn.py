@@ -41,7 +41,8 @@ class SimpleRNN(Recurrent):
         phi. U starts as a random orthogonal matrix; for relu, max(0, ·), as the identity, so that a new network adds up
         what it sees (Le et al. 2015).
     dropout : float, default 0
-        Rate of dropout on the output of each layer but the last, while training.
+        Rate of dropout on the output of each layer but the last, while training. One layer alone has none, and says so
+        (a UserWarning): put a `Dropout` after it.
     bias : bool, default True
         H·(I + H) + H parameters for a layer and direction. b starts at zero, W as Glorot's uniform.
     dtype : "float32", "float64" or None
@@ -98,7 +99,8 @@ class SimpleRNN(Recurrent):
         ----------
         x : (N, T, I)
         state : (layers·D, N, H), optional
-            h before the first step; zeros if not given. Order: layer 0, layer 0 reverse, layer 1, ...
+            h before the first step; zeros if not given. Order: layer 0, layer 0 reverse, layer 1, ... For tanh, numbers
+            beyond a 2^32nd of the largest one count as that: the sums over them must not overflow.
         lengths : (N,) ints from 1 to T, optional
             Real steps of each sequence; outputs beyond them are zero.
 
@@ -113,7 +115,8 @@ class SimpleRNN(Recurrent):
         if state is not None:
             assert self._dtype is not None
             shape = (self.num_layers * self.directions, len(x), self.hidden_size)
-            start = (_check.real_array(state, "state", self._dtype, shape),)
+            h = _check.real_array(state, "state", self._dtype, shape)
+            start = (self.bounded(h) if self.activation == "tanh" else h,)
         lengths = _check.lengths_of(lengths, *x.shape[:2])
         y, (h,) = self.forward_with_state(x, start, Workspace(0), training=False, lengths=lengths)
         return y, h

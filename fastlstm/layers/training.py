@@ -136,7 +136,8 @@ class TrainedDirection:
             dh[:, : self._hidden] = packing.pack_batch(end[0])
             dc[:, : self._hidden] = packing.pack_batch(end[1])
         weights = (self._w_ih.read(), self._w_hh.read())
-        for k in reversed(range(len(passes.backwards))):
+        last = len(passes.backwards) - 1
+        for k in range(last, -1, -1):
             before = None if passes.fresh and k == 0 else passes.starts[k]
             if k != passes.kept:
                 c, h, phase = passes.state
@@ -145,11 +146,17 @@ class TrainedDirection:
                 passes.go(k)
             backward = passes.backwards[k]
             backward.bind(passes.x, passes.y, dy, dx, add_dx, before, weights)
-            self._bind_gradients(backward)
-            backward.go_on(k > 0 or start is not None)
+            if k == 0:  # the last one to go has the parts of all
+                self._bind_gradients(backward)
+            backward.go_on(k > 0 or start is not None, later=k < last)
         if start is not None:
             packing.unpack_batch(dh[:, : self._hidden], start[0])
             packing.unpack_batch(dc[:, : self._hidden], start[1])
+
+    def _bind_gradients(self, backward: bptt.Backward) -> None:
+        (dw, add_dw), (du, add_du) = self._w_ih.accumulator(), self._w_hh.accumulator()
+        db, add_db = (None, False) if self._bias is None else self._bias.accumulator()
+        backward.bind_gradients(dw, add_dw, du, add_du, db, add_db)
 
     def _panels(self, dtype: np.dtype[Any], tape: Workspace) -> State:
         """Room for the packed weights, and the bias, in the workspace."""
@@ -185,12 +192,7 @@ class TrainedDirection:
         for part in gradients:
             part.fill(0)
         self._bind_gradients(backward)
-        backward.go_on(False)
-
-    def _bind_gradients(self, backward: bptt.Backward) -> None:
-        (dw, add_dw), (du, add_du) = self._w_ih.accumulator(), self._w_hh.accumulator()
-        db, add_db = (None, False) if self._bias is None else self._bias.accumulator()
-        backward.bind_gradients(dw, add_dw, du, add_du, db, add_db)
+        backward.go_on(False, later=False)
 
     def _pack(self, kind: Kind, tape: Workspace) -> None:
         """The weights into the workspace, if they are not what they were."""

@@ -123,7 +123,8 @@ static double X(matmul)(const struct fl_kernels *kernels, ptrdiff_t m, ptrdiff_t
                         int a_turned, int b_turned) {
     REAL *a = X(copy)(numbers(m * k, 1), m * k), *b = X(copy)(numbers(k * n, 1), k * n), *c = X(scratch)(m * n);
     struct fl_matmul p = {.m = m, .n = n, .k = k, .a_row = a_turned ? 1 : k, .a_k = a_turned ? m : 1, .a = a, .b = b,
-                          .b_k = b_turned ? 1 : n, .b_col = b_turned ? k : 1, .c = c, .c_row = n};
+                          .b_k = b_turned ? 1 : n, .b_col = b_turned ? k : 1, .c = c, .c_row = n,
+                          .room = room((size_t)(threads * kernels->TABLE.matmul_room))};
     double worst = 0;
     fl_run(kernels->TABLE.matmul, &p, threads, FL_WORTH_WAKING);
     for (ptrdiff_t i = 0; i < m; i++)

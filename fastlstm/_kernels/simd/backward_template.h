@@ -132,7 +132,7 @@ static void FL_X(cell_backward)(const struct fl_backward *p, ptrdiff_t t, ptrdif
             shown = s.above / s.below;
             dc = FL_X(load)(running) + dh * o * (1 - shown * shown);
             FL_X(store)(gates, dc * g * (i * (1 - i)));
-            FL_X(store)(gates + LANES, dc * c * (f * (1 - f)));
+            FL_X(store)(gates + LANES, dc * (f * (1 - f)) * c); /* c may be so large that dc c is infinite */
             FL_X(store)(gates + 2 * LANES, dc * i * (1 - g * g));
             FL_X(store)(gates + 3 * LANES, dh * shown * (o * (1 - o)));
             FL_X(store)(running, dc * f);
@@ -235,7 +235,7 @@ static void FL_X(backward)(void *argument, int thread, struct fl_team *team) {
         FL_X(collect)(p, segment, thread, team->size);
         if (p->dx) FL_X(share_inputs)(p, segment, thread, team->size);
         fl_barrier(team);
-        FL_X(weights_backward)(p, segment, segment + 1 < p->segments + p->segment_count, thread, team->size);
+        FL_X(weights_backward)(p, segment, p->later || segment + 1 < p->segments + p->segment_count, thread, team->size);
     }
     if (p->initial)
         for (ptrdiff_t n = strips * thread / team->size; n < strips * (thread + 1) / team->size; n++) {
@@ -243,12 +243,13 @@ static void FL_X(backward)(void *argument, int thread, struct fl_team *team) {
             for (ptrdiff_t row = 0, rows; row < p->alive[0]; row += rows) {
                 VEC sums[FL_ROWS * 4];
                 rows = fl_group(row, p->alive[0]);
-                FL_X(sum_rows)(p, row, rows, AT(turned) + block * LANES * 4 * p->width, vectors, 0, sums);
+                FL_X(sum_rows)(p, row, rows, AT(turned) + block * LANES * 4 * p->width, vectors, p->N <= 2, sums);
                 for (ptrdiff_t r = 0; r < rows; r++)
                     for (ptrdiff_t v = 0; v < vectors; v++)
                         FL_X(store)(AT(dh) + (row + r) * p->width + (block + v) * LANES, sums[r * vectors + v]);
             }
         }
+    if (!p->dw) return;
     fl_barrier(team);
     FL_X(deliver)(p, thread, team->size);
 }

@@ -2,15 +2,16 @@
    lies packed already. */
 
 #ifndef FL_GRADIENT
-/* R columns of the weights' gradients: c (R, 4 LANES) = a' b or that added to c, for a [k][R] and b [k][4][LANES] */
+/* R columns of the weights' gradients: c (R, 4 LANES) = a' b or that added to c, for a [k][R] and b [k][4][LANES]. The last
+   k come first, as the steps do: then no bit depends on where a segment or a pass ends. */
 #define FL_GRADIENT(R)                                                                                          \
     static void FL_X(gradient##R)(const FL_REAL *a, const FL_REAL *b, FL_REAL *c, ptrdiff_t K, int add) {       \
         VEC sum[R][4];                                                                                          \
         EACH(r, R) EACH(g, 4) sum[r][g] = add ? FL_X(load)(c + (r * 4 + g) * LANES) : (VEC){0};                 \
-        for (ptrdiff_t k = 0; k < K; k++) {                                                                     \
+        for (ptrdiff_t k = K; k-- > 0;) {                                                                       \
             VEC v[4];                                                                                           \
             EACH(g, 4) v[g] = FL_X(load)(b + (k * 4 + g) * LANES);                                              \
-            __builtin_prefetch(a + k * R + 512); /* across pages, too */                                        \
+            __builtin_prefetch(a + k * R - 512); /* across pages, too */                                        \
             EACH(r, R) {                                                                                        \
                 VEC x = FL_X(set)(a[k * R + r]);                                                                \
                 EACH(g, 4) sum[r][g] += x * v[g];                                                               \

@@ -51,7 +51,7 @@ static const struct fl_training FL_X(training) = FL_TRAINING;
 #define FL_TEXT(isa) FL_TEXT_(isa)
 #define FL_OF_TYPE(x)                                                                                            \
     {x(pack), x(forward), x(backward), x(forward_single), x(backward_single), x(pack_matrix), x(affine),         \
-     x(matmul), x(fma), x(read), x(activate), &x(training)}
+     x(matmul), x(fma), x(read), x(activate), &x(training), x(matmul_room)}
 #define FL_OF_FLOAT(name) name##_f
 #define FL_OF_DOUBLE(name) name##_d
 const struct fl_kernels FL_TABLE(FL_ISA) = {

@@ -62,16 +62,17 @@ FL_INLINE FL_X(quotient) FL_X(v_tanh)(VEC x) {
         }                                                                                                       \
     }
 
-/* one step of R rows and one block of units: the tile, and the cell on its sums */
-#define FL_CELL(NAME, R)                                                                                        \
+/* One step of R rows and one block of units: the tiles, and the cell on their sums. The tile of the inputs adds up as that
+   of FL_PROJECT does: whether they have been projected ahead changes no bit. */
+#define FL_CELL(NAME, R, INPUTS, STATES)                                                                        \
     static void FL_X(cell##NAME)(const struct fl_pass *p, ptrdiff_t t, ptrdiff_t block, ptrdiff_t row) {        \
         const ptrdiff_t I = p->I, H = p->H, width = p->width, unit = block * LANES;                             \
         const int resumed = t || !p->fresh;                                                                     \
         const FL_REAL *w = AT(panels) + block * (I + H) * 4 * LANES, *x[R], *h[R];                              \
-        FL_REAL *h_new = AT(h) + ((~(t + *p->phase) & 1) * p->N + row) * width + unit;                           \
+        FL_REAL *h_new = AT(h) + ((~(t + *p->phase) & 1) * p->N + row) * width + unit;                          \
         FL_REAL *c = AT(c) + row * width + unit;                                                                \
         VEC sum[R][4];                                                                                          \
-        EACH(r, R) h[r] = AT(h) + (((t + *p->phase) & 1) * p->N + row + r) * width;                              \
+        EACH(r, R) h[r] = AT(h) + (((t + *p->phase) & 1) * p->N + row + r) * width;                             \
         if (p->partial) {                                                                                       \
             const FL_REAL *q = AT(partial) + (row - p->first) * 4 * LANES;                                      \
             EACH(r, R) EACH(g, 4) sum[r][g] = FL_X(load)(q + (r * 4 + g) * LANES);                              \
@@ -82,12 +83,12 @@ FL_INLINE FL_X(quotient) FL_X(v_tanh)(VEC x) {
             const FL_REAL *bias = AT(bias) + 4 * unit;                                                          \
             EACH(r, R) x[r] = AT(x) + p->x_row[row + r] + t * p->x_step;                                        \
             EACH(r, R) EACH(g, 4) sum[r][g] = FL_X(load)(bias + g * LANES);                                     \
-            FL_X(tile##NAME)(sum, I, x, w);                                                                     \
+            FL_X(INPUTS)(sum, I, x, w);                                                                         \
         }                                                                                                       \
         if (resumed) {                                                                                          \
             const ptrdiff_t done = p->partial ? p->part_end - I : 0;                                            \
             EACH(r, R) h[r] += done;                                                                            \
-            FL_X(tile##NAME)(sum, H - done, h, w + (I + done) * 4 * LANES);                                     \
+            FL_X(STATES)(sum, H - done, h, w + (I + done) * 4 * LANES);                                         \
         }                                                                                                       \
         /* in passes over all rows, so that the chains of several of them are under way at once */              \
         VEC cell[R], out[R];                                                                                    \
@@ -136,14 +137,15 @@ FL_INLINE FL_X(quotient) FL_X(v_tanh)(VEC x) {
         }                                                                                                       \
     }
 
-#define FL_ROUTINES(NAME, R, AHEAD) FL_TILE(tile##NAME, R, 4, 1, AHEAD) FL_PROJECT(NAME, R) FL_PART(NAME, R) FL_CELL(NAME, R)
+#define FL_ROUTINES(NAME, R, AHEAD) FL_TILE(tile##NAME, R, 4, 1, AHEAD) FL_PROJECT(NAME, R) FL_PART(NAME, R) \
+    FL_CELL(NAME, R, tile##NAME, tile##NAME)
 #define FL_LARGE (3 << 19) /* bytes of a thread's weights from which on they do not stay in its caches */
 #endif
 
-FL_TILE(tile1_deep, 1, 4, FL_DEEP1, 0) FL_CELL(1_deep, 1)
-FL_TILE(tile2_deep, 2, 4, FL_DEEP2, 0) FL_CELL(2_deep, 2)
 FL_ROUTINES(1, 1, 0)
 FL_ROUTINES(2, 2, 0)
+FL_TILE(tile1_deep, 1, 4, FL_DEEP1, 0) FL_CELL(1_deep, 1, tile1, tile1_deep)
+FL_TILE(tile2_deep, 2, 4, FL_DEEP2, 0) FL_CELL(2_deep, 2, tile2, tile2_deep)
 FL_ROUTINES(3, 3, 0)
 FL_ROUTINES(3_ahead, 3, FL_AHEAD)
 #if FL_ROWS == 6
@@ -167,7 +169,7 @@ static const FL_X(routine) FL_X(cell)[2][FL_ROWS + 1] = {
     {NULL, FL_X(cell1), FL_X(cell2), FL_OF_ROWS(cell, )}, {NULL, FL_X(cell1), FL_X(cell2), FL_OF_ROWS(cell, _ahead)}};
 static const FL_X(routine) FL_X(part)[2][FL_ROWS + 1] = {
     {NULL, FL_X(part1), FL_X(part2), FL_OF_ROWS(part, )}, {NULL, FL_X(part1), FL_X(part2), FL_OF_ROWS(part, _ahead)}};
-/* for batches of 1 and 2, whose few sums would else wait for each other */
+/* for batches of 1 and 2, whose few sums of h would else wait for each other */
 static const FL_X(routine) FL_X(deep_cell)[2][FL_ROWS + 1] = {
     {NULL, FL_X(cell1_deep), FL_X(cell2_deep)}, {NULL, FL_X(cell1_deep), FL_X(cell2_deep)}};
 #undef FL_OF_ROWS

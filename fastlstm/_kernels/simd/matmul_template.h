@@ -11,7 +11,7 @@
 #define FL_HEIGHT (FL_ROWS * 21)
 #define FL_NARROW 256
 #define FL_PACKED_ROW (FL_DEPTH + LANES)
-#define FL_SCRATCH ((size_t)(FL_DEPTH * FL_BREADTH + FL_HEIGHT * FL_PACKED_ROW) * sizeof(FL_REAL))
+#define FL_PACKED (FL_DEPTH * FL_BREADTH + FL_HEIGHT * FL_PACKED_ROW) /* numbers: of b, then of a */
 
 #define FL_STRIP(R, G)                                                                                           \
     FL_TILE(tile##R##x##G, R, G, 1, 0)                                                                              \
@@ -211,11 +211,11 @@ static void FL_X(multiply)(const struct fl_matmul *p, const ptrdiff_t rows[2], c
 /* Where a must be transposed and has many more rows than b has columns, the product is formed transposed, so that it is
    b that is transposed: c' = b' a', in parts of FL_BREADTH rows of c. */
 static void FL_X(multiply_transposed)(const struct fl_matmul *p, const ptrdiff_t rows[2], FL_REAL *scratch) {
-    FL_REAL *turned = scratch + FL_SCRATCH / sizeof(FL_REAL);
+    FL_REAL *turned = scratch + FL_PACKED;
     for (ptrdiff_t i = rows[0]; i < rows[1]; i += FL_BREADTH) {
         ptrdiff_t count = rows[1] - i < FL_BREADTH ? rows[1] - i : FL_BREADTH;
         struct fl_matmul q = {p->n, count, p->k, p->b_col, p->b_k, p->a_k, p->a_row, FL_BREADTH,
-                              p->b, AT(a) + i * p->a_row, turned, 0, NULL};
+                              p->b, AT(a) + i * p->a_row, turned, 0, NULL, NULL};
         FL_X(multiply)(&q, (ptrdiff_t[2]){0, p->n}, (ptrdiff_t[2]){0, count}, scratch);
         if (!p->add) FL_X(transpose)(AT(c) + i * p->c_row, p->c_row, turned, FL_BREADTH, p->n, count);
         else for (ptrdiff_t r = 0; r < count; r += LANES) {
@@ -230,9 +230,12 @@ static void FL_X(multiply_transposed)(const struct fl_matmul *p, const ptrdiff_t
     }
 }
 
+/* Each thread's part of the room, in whole cache lines: what is packed, and a transposed product. */
+enum { FL_X(matmul_room) = ((FL_PACKED + FL_NARROW * FL_BREADTH) * (int)sizeof(FL_REAL) + 63) / 64 * 64 };
+
 static void FL_X(matmul)(void *argument, int thread, struct fl_team *team) {
     const struct fl_matmul *p = argument;
-    FL_REAL *scratch = fl_scratch(FL_SCRATCH + (size_t)(FL_NARROW * FL_BREADTH) * sizeof(FL_REAL));
+    FL_REAL *scratch = (FL_REAL *)((char *)p->room + (ptrdiff_t)thread * FL_X(matmul_room));
     ptrdiff_t rows[2], columns[2];
     if (p->n == 1 && p->a_k == 1 && p->b_k == 1) {
         ptrdiff_t first = p->m * thread / team->size, last = p->m * (thread + 1) / team->size;

@@ -75,7 +75,8 @@ struct fl_backward {
     int add_dx;
     void *columns;                   /* room for x, 1 and h of a segment's rows: FL_COLUMNS numbers */
     void *panels;                    /* room for [blocks][I + 1 + H][4][LANES], the gradients of weights and bias */
-    void *dw, *du, *db;              /* their gradients; db may be none */
+    int later;                       /* whether the parts of later steps are in there, from a pass without dw */
+    void *dw, *du, *db;              /* their gradients, or none: they stay in panels; db alone may be none, too */
     int add_dw, add_du, add_db;      /* whether to add to what is there */
 };
 
@@ -93,6 +94,7 @@ struct fl_matmul {
     void *c;
     int add;
     const void *bias; /* added to each row, or none; only with rows of a that are contiguous, m and n above 1, and not add */
+    void *room;       /* fl_functions.matmul_room bytes for each thread */
 };
 
 struct fl_probe {
@@ -117,6 +119,7 @@ struct fl_functions {
     fl_job affine, matmul;
     fl_job fma, read, activate; /* of a struct fl_probe */
     const struct fl_training *training;
+    ptrdiff_t matmul_room;
 };
 
 struct fl_kernels {

@@ -1,0 +1,110 @@
+"""A folder that one training at a time writes into."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+NAME = ".lock"
+"""Of the file that is locked. It stays: if it were removed, two could lock two files of this name."""
+
+HELD = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}
+"""What a system answers if another process has the lock. Some file systems know no locks: those trainings go on."""
+
+
+def require_writable(folder: Path) -> None:
+    """Make the folder if it is not there, and see that files can be written into it.
+
+    Raises
+    ------
+    NotADirectoryError
+        If it is something else.
+    PermissionError
+        If nothing can be written into it.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"resume: expected a folder, got the file {folder}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"may be written")
+    except OSError as error:
+        raise PermissionError(f"resume: cannot write into the folder {folder}: {error.strerror}") from error
+
+
+@contextmanager
+def held(folders: Iterable[Path]) -> Iterator[None]:
+    """Have these folders for this training alone, until its end or that of the process, however it ends.
+
+    Raises
+    ------
+    BlockingIOError
+        If another training, of this process or another one, has one of them.
+    """
+    with ExitStack() as locks:
+        for folder in sorted({folder.resolve() for folder in folders}):
+            require_writable(folder)
+            locks.enter_context(_lock(folder))
+        yield
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    with _changing:  # a process may lock again what it has locked
+        if folder in _own:
+            raise _taken(folder, os.getpid())
+        _own.add(folder)
+    try:
+        with open(folder / NAME, "a+b") as file:
+            _lock_file(folder, file.fileno())
+            file.truncate(0)
+            file.write(str(os.getpid()).encode())
+            file.flush()
+            yield
+    finally:
+        with _changing:
+            _own.discard(folder)
+
+
+def _lock_file(folder: Path, file: int) -> None:
+    """Lock it for this process: no child inherits the lock, so that none keeps it when this process is gone."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            os.lseek(file, 1 << 30, os.SEEK_SET)  # beyond what is written, which others may read
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined, unused-ignore]
+        else:
+            import fcntl
+
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in HELD:
+            raise _taken(folder, (folder / NAME).read_text("ascii", "replace")) from error
+
+
+def _taken(folder: Path, process: int | str) -> BlockingIOError:
+    return BlockingIOError(
+        f"resume: another training is using the folder {folder} (process {process or 'unknown'}): wait for its end, or "
+        "give this training a folder of its own"
+    )
+
+
+def _forget() -> None:
+    """A forked child holds no lock of its parent's."""
+    global _changing
+    _changing = threading.Lock()
+    _own.clear()
+
+
+_own: set[Path] = set()
+"""Folders that trainings of this process have."""
+
+_changing = threading.Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
