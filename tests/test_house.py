@@ -31,7 +31,8 @@ MAY_IMPORT = {
     "data": LEAVES | {"data"},
     "datasets": set(),
     "files": set(),
-    "snapshot": {"files"},
+    "tensors": {"files"},
+    "snapshot": {"files", "tensors"},
     "callbacks": {"_check", "parameter", "optim", "files", "snapshot", "callbacks"},
     "schedules": {"_check", "callbacks"},
     "stream": LEAVES | {"layers", "threads"},
@@ -43,14 +44,18 @@ MAY_IMPORT = {
     "feed": {"_check", "batches", "model"},
     "objective": {"batches", "losses", "metrics", "model"},
     "diagnosis": {"_kernels", "batches", "model"},
-    "loop": {"batches", "callbacks", "diagnosis", "history", "model", "objective", "optim", "parameter", "snapshot"},
+    "restoring": {"_check", "callbacks", "history", "layers", "model", "optim", "snapshot"},
+    "loop": {
+        *("batches", "callbacks", "diagnosis", "files", "history", "model"),
+        *("objective", "optim", "parameter", "restoring", "snapshot"),
+    },
     "resume": {"callbacks"},
     "train": {
         *("_check", "losses", "metrics", "optim", "history", "model", "snapshot"),
         *("batches", "sequence", "feed", "callbacks", "objective", "loop", "resume"),
     },
     "seq2seq": {"_check", "batches", "history", "layers", "model", "resume", "train", "workspace"},
-    "io": LEAVES | {"layers", "model", "io", "files"},
+    "io": LEAVES | {"layers", "model", "io", "files", "tensors"},
 }
 ON_TOP = {"__init__", "__main__", "forecasting", "text", "classification", "speech", "plot", "cli"}
 """What sits on top may import anything below it, and nothing below imports it."""
