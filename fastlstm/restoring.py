@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,9 @@ from fastlstm.optim import Optimizer
 from fastlstm.snapshot import MOST, State
 
 Array = NDArray[Any]
+
+KINDS: tuple[Any, ...] = (bool, (int, float, np.generic), str, (list, tuple), dict, np.ndarray)
+"""Of what a state is made of; a bool is no number."""
 
 KEYS = 1 << 64
 """Keys of dropout masks, and numbers of calls, are below."""
@@ -61,8 +63,7 @@ def alike(value: Any, like: Any, name: str) -> None:
     """
     if value is None or like is None:
         return
-    kinds: Iterable[type | tuple[type, ...]] = (bool, (int, float, np.generic), str, (list, tuple), dict, np.ndarray)
-    kind = next((kind for kind in kinds if isinstance(like, kind)), object)
+    kind = next((kind for kind in KINDS if isinstance(like, kind)), object)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise TypeError(f"{name}: expected {type(like).__name__}, got {value!r:.80}")
     if isinstance(like, np.ndarray) and like.size and (value.dtype, value.ndim) != (like.dtype, max(1, like.ndim)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +76,11 @@ def check(state: Any) -> None:
     if not isinstance(state, dict):
         raise TypeError(f"expected the state of a training, got {state!r:.80}")
     for name, kind in FIELDS.items():
-        value = state[name]
+        value: Any = state[name]
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise TypeError(f"{name}: expected {kind.__name__}, got {value!r:.80}")
-        if kind is int and value < 0 or name in ("epoch", "batch", "step") and value > MOST:
-            raise ValueError(f"{name}: expected a number from 0 on, got {value!r:.80}")
+        if kind is int and not 0 <= value <= (math.inf if name == "seed" else MOST):
+            raise ValueError(f"{name}: expected 0 to {MOST}, got {value!r:.80}")
     for key, array in state["parameters"].items():
         if not isinstance(array, np.ndarray):
             raise TypeError(f"parameters: expected arrays, got {array!r:.80} for {key!r:.80}")

@@ -316,7 +316,7 @@ class Forecaster:
         model, state = native.load_with(path, "forecaster", "forecaster")
         with reading(path):
             forecaster = cls(**state["options"])
-            _check.flag(state["options"]["log"], "log")
+            _check.flag(state["options"].get("log", False), "log")
             _check.seed_of(forecaster.seed)
             scaling = Scaling.from_dict(state["scaling"])
             for name in ("horizon", "season", "patch", "window"):
