@@ -37,6 +37,10 @@ def write_atomically(path: PathLike, content: bytes) -> None:
     """
     mode = require_replaceable(path)
     target = Path(os.path.realpath(path))
+    try:
+        os.stat(target.parent)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{target.parent}: no such folder") from None
     beside = target.with_name(f".{target.name}.{os.getpid()}.{next(_counter)}.part")
     try:
         with open(beside, "xb") as file:
@@ -61,11 +65,6 @@ def require_replaceable(path: PathLike) -> int | None:
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
-        folder = Path(os.path.realpath(path)).parent
-        try:
-            os.stat(folder)
-        except FileNotFoundError:
-            raise FileNotFoundError(f"{folder}: no such folder") from None
         return None
     _require_file(path, mode, FileExistsError)
     return mode

@@ -63,7 +63,7 @@ def alike(value: Any, like: Any, name: str) -> None:
     """
     if value is None or like is None:
         return
-    kind = next((kind for kind in KINDS if isinstance(like, kind)), object)
+    kind: Any = next((kind for kind in KINDS if isinstance(like, kind)), object)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise TypeError(f"{name}: expected {type(like).__name__}, got {value!r:.80}")
     if isinstance(like, np.ndarray) and like.size and (value.dtype, value.ndim) != (like.dtype, max(1, like.ndim)):

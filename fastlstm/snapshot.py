@@ -19,7 +19,7 @@ KNOWN = {"format", "version", "state"}
 State = dict[str, Any]
 """Dicts and lists of numbers, words, None, and NumPy arrays."""
 
-FIELDS: dict[str, type] = {
+FIELDS: dict[str, Any] = {
     "kind": dict,
     "seed": int,
     "epoch": int,
