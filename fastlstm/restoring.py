@@ -20,8 +20,8 @@ Array = NDArray[Any]
 KINDS: tuple[Any, ...] = (bool, (int, float, np.generic), str, (list, tuple), dict, np.ndarray)
 """Of what a state is made of; a bool is no number."""
 
-KEYS = 1 << 64
-"""Keys of dropout masks, and numbers of calls, are below."""
+MASKS = {"key": (1 << 64) - 1, "calls": 1 << 62}
+"""What a layer with dropout keeps, and the largest there is of each."""
 
 
 def check(state: State, model: Model, optimizer: Optimizer, figures: State) -> None:
@@ -105,12 +105,15 @@ def _tape(state: State, model: Model) -> None:
 
 def _workspace(state: Any, name: str) -> None:
     """Numbers, arrays and lists of arrays, here and in the children."""
-    for key, value in state["lasting"].items():
-        if isinstance(value, np.ndarray):
-            continue
+    lasting = state["lasting"]
+    for key, value in lasting.items():
         if isinstance(value, list) and all(isinstance(part, np.ndarray) for part in value):
             continue
-        _whole(value, f"{name}: {key}", KEYS - 1)
+        if not isinstance(value, int | float | np.ndarray) or isinstance(value, bool):
+            raise TypeError(f"{name}: {key}: expected a number or arrays, got {value!r:.80}")
+    if MASKS.keys() & lasting.keys():
+        for key, most in MASKS.items():
+            _whole(lasting[key], f"{name}: {key}", most)
     for key, child in state["children"].items():
         _workspace(child, f"{name} {key}")
 

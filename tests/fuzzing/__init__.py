@@ -1,1 +1,1 @@
-"""Damaged files by the thousand: whatever is in a file, its reader says ValueError or OSError, soon and in little room."""
+"""Damaged files by the thousand: a reader says ValueError or OSError, soon and in little room."""

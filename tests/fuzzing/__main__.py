@@ -15,10 +15,10 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from fuzzing.kinds import KINDS, whole_files
-from fuzzing.mutations import mutate
 
 import fastlstm as fl
+from fuzzing.kinds import KINDS, whole_files
+from fuzzing.mutations import mutate
 
 SECONDS, ROOM = 5, 1 << 30
 """What the reading of one file may take, in seconds and in bytes beyond what the library itself takes."""

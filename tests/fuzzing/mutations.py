@@ -7,23 +7,91 @@ from damaging import header_of, renewed, with_header
 
 MARK = "what json.dumps cannot write"
 
-NUMBERS = [0, 1, -1, 2, 3, 255, 65536, 10**6, 10**8, 2**31 - 1, 2**31, 10**10, 10**12, 2**53, 2**63, 2**64, 10**30, 10**400]
+NUMBERS = [
+    0,
+    1,
+    -1,
+    2,
+    3,
+    255,
+    65536,
+    10**6,
+    10**8,
+    2**31 - 1,
+    2**31,
+    10**10,
+    10**12,
+    2**53,
+    2**63,
+    2**64,
+    10**30,
+    10**400,
+]
 FLOATS = [0.0, -0.0, 0.5, -1.5, 1e-320, 1e30, 1e300, -1e300, float("nan"), float("inf"), float("-inf")]
-OTHERS = [None, True, False, "", "1", "nan", "x" * 5000, "\ud800", "\x00", [], [[]], {}, {"layer": 0}, {"array": "0"}, [1, "a"]]
-TEXTS = ["[" * 100_000, "[" * 900 + "]" * 900, "[" * 50_000 + "]" * 50_000, '{"a":' * 5000 + "1" + "}" * 5000, "1" * 5000]
+OTHERS = [
+    None,
+    True,
+    False,
+    "",
+    "1",
+    "nan",
+    "x" * 5000,
+    "\ud800",
+    "\x00",
+    [],
+    [[]],
+    {},
+    {"layer": 0},
+    {"array": "0"},
+    [1, "a"],
+]
+TEXTS = [
+    "[" * 100_000,
+    "[" * 900 + "]" * 900,
+    "[" * 50_000 + "]" * 50_000,
+    '{"a":' * 5000 + "1" + "}" * 5000,
+    "1" * 5000,
+]
 """Written as they are: nested too deep, or too long a number."""
 
 REALS = np.array([np.nan, np.inf, -np.inf, 3e38, -3e38, 1e-45, 0, -1, 1e6], np.float32)
 
 CELLS = [
-    *("", " ", "NaN", "inf", "-1e400", "1e308", "9" * 500, "1,5", "1.2.3", "abc", '"', '"a', "a\x00b", "\ufeff", "=1+1"),
+    *(
+        "",
+        " ",
+        "NaN",
+        "inf",
+        "-1e400",
+        "1e308",
+        "9" * 500,
+        "1,5",
+        "1.2.3",
+        "abc",
+        '"',
+        '"a',
+        "a\x00b",
+        "\ufeff",
+        "=1+1",
+    ),
     *("2024-02-31", "0000-00-00", "9999-12-31", "99999-01-01", "1e9-01-01", "2024-13-01", "31/02/2024", "1700-01-01"),
-    *("2024-Q5", "2024-01-01T25:61", "2024-01-01T00:00:00+99:99", "12:00", "nat", "-", "x" * 200_000, "\n\n", "\r", "\t;|"),
+    *(
+        "2024-Q5",
+        "2024-01-01T25:61",
+        "2024-01-01T00:00:00+99:99",
+        "12:00",
+        "nat",
+        "-",
+        "x" * 200_000,
+        "\n\n",
+        "\r",
+        "\t;|",
+    ),
 ]
 
 
 def mutate(content, others, rng):
-    """The content of a file, damaged in one to three ways; a safetensors file is then right again in its checksum, or not.
+    """The content of a file, damaged in one to three ways; often its checksum, if it has one, is then made right again.
 
     Parameters
     ----------
@@ -179,7 +247,9 @@ def edit_fields(content, others, rng):
     changed = bytearray(content)
     for _ in range(rng.integers(1, 4)):
         at, size = 2 * rng.integers(min(40, max(1, len(changed) // 2))), int(rng.choice([2, 4]))
-        value = [0, 1, 2, 3, 8, 16, 24, 32, 255, 65534, 65535, 2**31 - 1, 2**31, 2**32 - 1, 48000, 768000][rng.integers(16)]
+        value = [0, 1, 2, 3, 8, 16, 24, 32, 255, 65534, 65535, 2**31 - 1, 2**31, 2**32 - 1, 48000, 768000][
+            rng.integers(16)
+        ]
         changed[at : at + size] = (value & (256**size - 1)).to_bytes(size, "little")
     return bytes(changed)
 
