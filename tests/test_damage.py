@@ -404,10 +404,10 @@ def test_what_is_no_answer_to_a_damaged_file_is_a_hit(tmp_path):
 def test_the_command_reads_the_same_files_again_and_counts_them(tmp_path):
     here = Path(__file__).parent
     command = [sys.executable, "-m", "fuzzing", "--kind", "text", "--seed", "3"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(fl.__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(here), str(Path(fl.__file__).parents[1])])}
 
     def run(*options):
-        done = subprocess.run([*command, *options], cwd=here, env=environment, capture_output=True, text=True)
+        done = subprocess.run([*command, *options], cwd=tmp_path, env=environment, capture_output=True, text=True)
         return done.returncode, done.stdout, done.stderr
 
     code, said, _ = run("--count", "40")

@@ -45,7 +45,7 @@ def arguments():
     parser.add_argument("--kind", choices=[kind.name for kind in KINDS], help="only these files; by default all kinds")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=5000, help="files of each kind (default %(default)s)")
-    parser.add_argument("--seconds", type=float, help="stop after about so many seconds in all")
+    parser.add_argument("--seconds", type=float, help="read for so many seconds in all, beside the preparations")
     parser.add_argument("--only", type=int, metavar="NUMBER", help="read one file again, and show what comes out")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="with --only: write the damaged file there")
     parser.add_argument("--start", type=int, default=0, help="the number of the first file (default %(default)s)")
@@ -84,11 +84,11 @@ def parent(kind, options, share):
     """Let children read the files of a kind; a child that died is a hit, and another one goes on behind."""
     start, hits, taken_for_whole, began = options.start, 0, 0, time.monotonic()
     end = options.start + options.count
-    while start < end and hits < MOST_HITS and (share is None or time.monotonic() - began < share):
-        command = [sys.executable, "-m", "fuzzing", "--child", "--kind", kind.name, "--seed", str(options.seed)]
+    while start < end and hits < MOST_HITS:
+        command = [sys.executable, "-P", "-m", "fuzzing", "--child", "--kind", kind.name, "--seed", str(options.seed)]
         command += ["--start", str(start), "--count", str(end - start)]
         if share is not None:
-            command += ["--seconds", str(share - (time.monotonic() - began))]
+            command += ["--seconds", str(share)]
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
             last = None
@@ -100,7 +100,7 @@ def parent(kind, options, share):
                     hits += report(kind, options.seed, last, said["hit"])
                 if hits >= MOST_HITS:
                     process.kill()
-        start = end if last is None else last + 1
+        start = start if last is None else last + 1
         if process.returncode == 0 or hits >= MOST_HITS:
             break
         if last is None:
@@ -126,9 +126,9 @@ def report(kind, seed, number, what):
 
 def child(kind, options):
     """Read files one after the other, and say the number of each before it is read."""
-    began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         whole, path = prepare(kind, folder)
+        began = time.monotonic()
         resource.setrlimit(resource.RLIMIT_AS, (taken() + ROOM, resource.RLIM_INFINITY))
         for number in range(options.start, options.start + options.count):
             if options.seconds is not None and time.monotonic() - began > options.seconds:
