@@ -117,7 +117,7 @@ class Loop:
         if state is not None:
             with reading(state["path"]):
                 for callback, (_, part) in zip(self._lasting, state["callbacks"], strict=True):
-                    restoring.restore(callback, part)
+                    callback.restore(part)
         try:
             with interrupts(progress):
                 for epoch in range(begin, 1 if progress.stop else progress.epochs + 1):

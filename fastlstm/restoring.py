@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
-from fastlstm.callbacks import Callback
 from fastlstm.history import History
 from fastlstm.layers.recurrent import Recurrent
 from fastlstm.model import Model
@@ -17,15 +16,12 @@ from fastlstm.snapshot import MOST, State
 
 Array = NDArray[Any]
 
-KINDS: tuple[Any, ...] = (bool, (int, float, np.generic), str, (list, tuple), dict, np.ndarray)
-"""Of what a state is made of; a bool is no number."""
-
 MASKS = {"key": (1 << 64) - 1, "calls": 1 << 62}
 """What a layer with dropout keeps, and the largest there is of each."""
 
 
 def check(state: State, model: Model, optimizer: Optimizer, figures: State) -> None:
-    """All that the training puts back by itself; the callbacks look at their own part.
+    """All that the training puts back by itself; each callback looks at its own part, in its `restore`.
 
     Parameters
     ----------
@@ -41,36 +37,26 @@ def check(state: State, model: Model, optimizer: Optimizer, figures: State) -> N
     TypeError, ValueError, KeyError
         Naming the part that does not fit.
     """
-    like = [array.value for array in {**model.named_parameters(), **model.named_buffers()}.values()]
-    _check.arrays_like(list(state["parameters"].values()), like, "parameters")
+    arrays = {**model.named_parameters(), **model.named_buffers()}
+    like = [array.value for array in arrays.values()]
+    _check.arrays_like([state["parameters"][name] for name in arrays], like, "parameters")
     _check.arrays_like(state["good"], like, "good")
     _optimizer(state["optimizer"], model, optimizer)
     _tape(state["tape"], model)
-    alike(state["figures"], figures, "figures")
+    _figures(state["figures"], figures)
     History.from_dict(state["history"])
 
 
-def restore(callback: Callback, state: State) -> None:
-    """Let a callback go on from its state, which has the kinds of what it would write down now."""
-    alike(state, callback.state(), type(callback).__name__)
-    callback.restore(state)
-
-
-def alike(value: Any, like: Any, name: str) -> None:
-    """That a value is of the kind of another one: a number, a list, a dict with values alike, an array.
-
-    Lists may be longer, and dicts have other keys; None is of every kind.
-    """
-    if value is None or like is None:
-        return
-    kind: Any = next((kind for kind in KINDS if isinstance(like, kind)), object)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise TypeError(f"{name}: expected {type(like).__name__}, got {value!r:.80}")
-    if isinstance(like, np.ndarray) and like.size and (value.dtype, value.ndim) != (like.dtype, max(1, like.ndim)):
-        raise TypeError(f"{name}: expected {like.ndim} axes of {like.dtype}, got {value.ndim} of {value.dtype}")
-    if isinstance(like, dict):
-        for key in value.keys() & like.keys():
-            alike(value[key], like[key], f"{name} {key}")
+def _figures(state: State, like: State) -> None:
+    """Arrays of the kinds of those that an epoch begins with; those that are empty then may become anything."""
+    for name, other in like.items():
+        array = state[name]
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+            raise TypeError(f"figures {name}: expected an array of numbers, got {array!r:.80}")
+        if other.size and (array.dtype, array.ndim) != (other.dtype, max(1, other.ndim)):
+            raise TypeError(
+                f"figures {name}: expected {other.ndim} axes of {other.dtype}, got {array.ndim} of {array.dtype}"
+            )
 
 
 def _optimizer(state: State, model: Model, optimizer: Optimizer) -> None:

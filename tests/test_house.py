@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "feed": {"_check", "batches", "model"},
     "objective": {"batches", "losses", "metrics", "model"},
     "diagnosis": {"_kernels", "batches", "model"},
-    "restoring": {"_check", "callbacks", "history", "layers", "model", "optim", "snapshot"},
+    "restoring": {"_check", "history", "layers", "model", "optim", "snapshot"},
     "loop": {
         *("batches", "callbacks", "diagnosis", "files", "history", "model"),
         *("objective", "optim", "parameter", "restoring", "snapshot"),
