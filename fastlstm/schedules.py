@@ -51,7 +51,7 @@ class Schedule(Callback):
         return {"peak": self.peak}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.peak = _check.number(state["peak"], "peak", 0)
+        self.peak = _check.number(state["peak"], "peak", 0, 1e30)
 
 
 class Constant(Schedule):

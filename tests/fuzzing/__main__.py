@@ -129,7 +129,7 @@ def child(kind, options):
     with tempfile.TemporaryDirectory() as folder:
         whole, path = prepare(kind, folder)
         began = time.monotonic()
-        resource.setrlimit(resource.RLIMIT_AS, (taken() + ROOM, resource.RLIM_INFINITY))
+        limit_room()
         for number in range(options.start, options.start + options.count):
             if options.seconds is not None and time.monotonic() - began > options.seconds:
                 break
@@ -174,9 +174,12 @@ def prepare(kind, folder):
     return whole, path
 
 
-def taken():
-    """Bytes of address space of this process."""
-    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+def limit_room():
+    """Let this process take so much more than it has now; only Linux says how much that is."""
+    told = Path("/proc/self/statm")
+    if told.exists():
+        taken = int(told.read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (taken + ROOM, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
 if __name__ == "__main__":
