@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,13 @@ def dtype_of(dtype: Any) -> np.dtype[Any]:
     return found
 
 
-def positive_int(value: Any, name: str) -> int:
+def positive_int(value: Any, name: str, most: int | None = None) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name}: expected a whole number, got {value!r}")
     if value < 1:
         raise ValueError(f"{name}: expected at least 1, got {value}")
+    if most is not None and value > most:
+        raise ValueError(f"{name}: expected at most {most}, got {value}")
     return int(value)
 
 
@@ -133,3 +136,17 @@ def lengths_of(lengths: Any, n: int, t: int) -> NDArray[np.intp] | None:
         return None
     array = int_array(lengths, "lengths", (n,), 1, t)
     return None if (array == t).all() else array
+
+
+def arrays_like(value: Any, like: Sequence[NDArray[Any]], name: str) -> list[NDArray[Any]]:
+    """A list of finite arrays, one for each of those in `like` and of its shape and dtype; or an empty list."""
+    found = items(value, name, "arrays")
+    if found and len(found) != len(like):
+        raise ValueError(f"{name}: expected {len(like)} arrays or none, got {len(found)}")
+    for k, (array, other) in enumerate(zip(found, like, strict=False)):
+        if not isinstance(array, np.ndarray) or array.dtype != other.dtype:
+            got = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+            raise TypeError(f"{name}: expected arrays of {other.dtype}, got {got} at {k}")
+        shape_of(array, f"{name} {k}", other.shape)
+        finite(np.ascontiguousarray(array), f"{name} {k}")
+    return found

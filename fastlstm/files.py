@@ -1,36 +1,157 @@
-"""Files that are there whole, or not at all."""
+"""Files that are written whole or not at all, and readers that say which file is damaged, and how."""
 
 from __future__ import annotations
 
 import itertools
 import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
+
+PathLike = str | os.PathLike[str]
+
+KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+LONGEST_REASON = 500
+"""Characters of what is wrong with a file: a damaged number may have thousands of digits."""
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside and rename: at no moment is there half a file under this name. A link stays a link."""
-    path = path.resolve()
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path.parent}: no such folder")
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{next(_counter)}.part")
-    mode = path.stat().st_mode & 0o777 if path.exists() else None
+def write_atomically(path: PathLike, content: bytes) -> None:
+    """Write beside and rename: at no moment is there half a file under this name. A link stays a link.
+
+    Raises
+    ------
+    FileExistsError, IsADirectoryError
+        If something is there that is no file, such as a device; see `require_replaceable`.
+    FileNotFoundError
+        If the folder is not there.
+    """
+    mode = require_replaceable(path)
+    target = Path(os.path.realpath(path))
+    try:
+        os.stat(target.parent)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{target.parent}: no such folder") from None
+    beside = target.with_name(f".{target.name}.{os.getpid()}.{next(_counter)}.part")
     try:
         with open(beside, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         if mode is not None:
-            os.chmod(beside, mode)
-        os.replace(beside, path)
+            os.chmod(beside, mode & 0o777)
+        os.replace(beside, target)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def require_replaceable(path: PathLike) -> int | None:
+    """Refuse to write where a folder, a device, a FIFO or a socket is, or a link to one.
+
+    Returns
+    -------
+    int or None
+        The mode of the file that is there, None where there is none.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return None
+    _require_file(path, mode, FileExistsError)
+    return mode
+
+
+def open_file(path: PathLike) -> BinaryIO:
+    """Open a file to read, and nothing but a file: a FIFO would wait for its writer, a device might never end.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError, PermissionError, OSError
+        The message names the path.
+    """
+    try:
+        _require_file(path, os.stat(path).st_mode, OSError)
+        file = open(path, "rb", opener=_open_at_once)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such file") from None
+    try:
+        _require_file(path, os.fstat(file.fileno()).st_mode, OSError)  # it may have been exchanged just now
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def read_bytes(path: PathLike) -> bytes:
+    """The content of a file; errors as those of `open_file`."""
+    with open_file(path) as file:
+        return file.read()
+
+
+class Damaged(ValueError):
+    """A file that cannot be used; the message begins with its path and says what is wrong."""
+
+
+@contextmanager
+def reading(path: PathLike, *more: type[Exception]) -> Iterator[None]:
+    """Whatever goes wrong with the content of a file in here becomes a ValueError that names the file.
+
+    Readers check what they read; this is the net under them.
+
+    Parameters
+    ----------
+    path : path
+    *more : exceptions
+        Others that count as damage, such as ``csv.Error``.
+    """
+    try:
+        yield
+    except Damaged:
+        raise
+    except MemoryError as error:
+        raise Damaged(f"{path}: asks for more memory than there is") from error
+    except (ArithmeticError, AttributeError, EOFError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise Damaged(f"{path}: damaged: {_reason(error)}") from error
+    except more as error:
+        raise Damaged(f"{path}: damaged: {_reason(error)}") from error
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a process that was killed had written beside; no other may be writing into the folder."""
+    for entry in os.scandir(folder):
+        if PART.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+            Path(entry.path).unlink(missing_ok=True)
 
 
 _counter = itertools.count()
 """Tells the files apart that threads of this process write at once."""
 
+PART = re.compile(r"\..+\.\d+\.\d+\.part", re.DOTALL)
+"""What `write_atomically` calls a file that is not whole yet."""
 
-def sweep(folder: Path) -> None:
-    """Remove what a process that was killed had written beside; no other may be writing into the folder."""
-    for part in folder.glob(".*.part"):
-        part.unlink(missing_ok=True)
+
+def _require_file(path: PathLike, mode: int, refusal: type[OSError]) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(f"{path}: expected a file, got a folder")
+    if not stat.S_ISREG(mode):
+        raise refusal(f"{path}: expected a file, got {KINDS.get(stat.S_IFMT(mode), 'something else')}")
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "nested too deep"
+    reason = f"there is no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
+    return reason if len(reason) <= LONGEST_REASON else reason[:LONGEST_REASON] + " ..."

@@ -12,9 +12,10 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from fastlstm import diagnosis
+from fastlstm import diagnosis, restoring
 from fastlstm.batches import Batch
 from fastlstm.callbacks import Callback, Progress
+from fastlstm.files import reading
 from fastlstm.history import History
 from fastlstm.model import Tape
 from fastlstm.objective import Objective
@@ -121,8 +122,10 @@ class Loop:
             self._restore(state)
             begin = progress.epoch + self._complete
         self._call("on_fit_begin")
-        for callback, (_, part) in zip(self._lasting, [] if state is None else state["callbacks"], strict=False):
-            callback.restore(part)
+        if state is not None:
+            with reading(state["path"]):
+                for callback, (_, part) in zip(self._lasting, state["callbacks"], strict=True):
+                    callback.restore(part)
         try:
             with interrupts(progress):
                 for epoch in range(begin, 1 if progress.stop else progress.epochs + 1):
@@ -283,16 +286,20 @@ class Loop:
         names = [type(callback).__name__ for callback in self._lasting]
         self._expect("callbacks", [name for name, _ in state["callbacks"]], names)
         shapes = {name: list(value.shape) for name, value in state["parameters"].items()}
+        dtypes = sorted({array.dtype.name for array in state["parameters"].values()})
+        self._expect("dtype", dtypes, [self.model.dtype.name] if arrays else [])
         self._expect("model", shapes, {name: list(array.shape) for name, array in arrays.items()})
+        with reading(state["path"]):
+            restoring.check(state, self.model, self.optimizer, self._figures.state())
+            self._figures.restore(state["figures"])
+        self.optimizer.restore(progress.parameters, state["optimizer"])
         for name, array in arrays.items():
             array.value = state["parameters"][name]
-        self.optimizer.restore(progress.parameters, state["optimizer"])
         self.tapes[0].restore(state["tape"])
         progress.epoch, progress.batch = state["epoch"], state["batch"]
         progress.step, progress.stop = state["step"], state["stop"]
         self._complete, self._good = state["complete"], state["good"]
         self.history = History.from_dict(state["history"])
-        self._figures.restore(state["figures"])
 
     @staticmethod
     def _expect(what: str, wanted: Any, got: Any) -> None:

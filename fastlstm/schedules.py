@@ -51,7 +51,7 @@ class Schedule(Callback):
         return {"peak": self.peak}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.peak = state["peak"]
+        self.peak = _check.number(state["peak"], "peak", 0, 1e30)
 
 
 class Constant(Schedule):
@@ -214,7 +214,8 @@ class ReduceOnPlateau(Schedule):
     def restore(self, state: dict[str, Any]) -> None:
         super().restore(state)
         self._monitor.restore(state)
-        self._share, self._since = state["share"], state["since"]
+        self._share = _check.number(state["share"], "share", 0, 1)
+        self._since = int(_check.number(state["since"], "since", 0))
 
 
 def total(progress: Progress) -> int:

@@ -3,60 +3,97 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fastlstm.files import write_atomically
+from fastlstm import tensors
+from fastlstm.files import reading
 
 FORMAT_VERSION = 1
+
+KNOWN = {"format", "version", "state"}
 
 State = dict[str, Any]
 """Dicts and lists of numbers, words, None, and NumPy arrays."""
 
+FIELDS: dict[str, Any] = {
+    "kind": dict,
+    "seed": int,
+    "epoch": int,
+    "batch": int,
+    "step": int,
+    "complete": bool,
+    "stop": bool,
+    "history": dict,
+    "figures": dict,
+    "parameters": dict,
+    "optimizer": dict,
+    "tape": dict,
+    "good": list,
+    "callbacks": list,
+}
+"""What a training writes down, at least; `fastlstm.restoring` looks into it."""
+
+MOST = 10**12
+"""Epochs, batches and steps of a training."""
+
 
 def write(path: Path, state: State) -> None:
-    """Write a state, whole or not at all."""
-    from safetensors.numpy import save
-
+    """Write a state, whole or not at all, with a checksum."""
     arrays: dict[str, Any] = {}
     text = json.dumps(_without_arrays(state, arrays))
-    write_atomically(path, save(arrays, {"format": "fastlstm run", "version": str(FORMAT_VERSION), "state": text}))
+    tensors.write(path, arrays, {"format": "fastlstm run", "version": str(FORMAT_VERSION), "state": text})
 
 
 def read(path: Path) -> State:
-    """The state that `write` has written.
+    """The state of a training that `write` has written; its ``"path"`` says where it is from.
 
     Raises
     ------
     ValueError
         If the file is damaged, is something else, or was written by a newer version.
     """
-    from safetensors import SafetensorError, safe_open
+    words, arrays = tensors.read(path)
+    if words.get("format") != "fastlstm run":
+        raise ValueError(f"{path}: a safetensors file, but not the state of a training")
+    if words.get("version") != str(FORMAT_VERSION):
+        raise ValueError(
+            f"{path}: expected version {FORMAT_VERSION} of the format, got {words.get('version')!r:.40}: "
+            "it was written by another version of fastlstm"
+        )
+    tensors.verify(path, words, arrays, KNOWN.__contains__)
+    with reading(path):
+        state: State = _with_arrays(json.loads(words["state"]), arrays)
+        check(state)
+    return {**state, "path": str(path)}
 
-    try:
-        with safe_open(path, "numpy") as file:
-            header = dict(file.metadata() or {})
-            if header.get("format") != "fastlstm run":
-                raise ValueError(f"{path}: a safetensors file, but not the state of a training")
-            if header.get("version") != str(FORMAT_VERSION):
-                raise ValueError(
-                    f"{path}: expected version {FORMAT_VERSION} of the format, got {header.get('version')!r}: "
-                    "it was written by another version of fastlstm"
-                )
-            arrays = {name: file.get_tensor(name) for name in file.keys()}
-        state: State = _with_arrays(json.loads(header["state"]), arrays)
-    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{path}: damaged: {error}") from error
-    return state
+
+def check(state: Any) -> None:
+    """That a state has all its parts, each of its kind."""
+    if not isinstance(state, dict):
+        raise TypeError(f"expected the state of a training, got {state!r:.80}")
+    for name, kind in FIELDS.items():
+        value: Any = state[name]
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise TypeError(f"{name}: expected {kind.__name__}, got {value!r:.80}")
+        if kind is int and not 0 <= value <= (math.inf if name == "seed" else MOST):
+            raise ValueError(f"{name}: expected 0 to {MOST}, got {value!r:.80}")
+    for key, array in state["parameters"].items():
+        if not isinstance(array, np.ndarray):
+            raise TypeError(f"parameters: expected arrays, got {array!r:.80} for {key!r:.80}")
+    for entry in state["callbacks"]:
+        if not isinstance(entry, list) or list(map(type, entry)) != [str, dict]:
+            raise TypeError(f"callbacks: expected names with their states, got {entry!r:.80}")
 
 
 def _without_arrays(value: Any, arrays: dict[str, Any]) -> Any:
     """The same with a name in place of each array, which is put into `arrays`."""
     if isinstance(value, np.ndarray):
         name = str(len(arrays))
-        arrays[name] = np.ascontiguousarray(value)
+        arrays[name] = value
         return {"array": name}
     if isinstance(value, np.generic):
         return value.item()

@@ -33,9 +33,10 @@ MAY_IMPORT = {
     "data": LEAVES | {"data"},
     "datasets": set(),
     "files": set(),
-    "snapshot": {"files"},
     "folder": set(),
     "settings": {"losses", "objective", "optim", "snapshot"},
+    "tensors": {"files"},
+    "snapshot": {"files", "tensors"},
     "callbacks": {"_check", "parameter", "optim", "files", "snapshot", "callbacks"},
     "schedules": {"_check", "callbacks"},
     "stream": LEAVES | {"layers", "threads"},
@@ -47,9 +48,10 @@ MAY_IMPORT = {
     "feed": {"_check", "batches", "model"},
     "objective": {"batches", "losses", "metrics", "model"},
     "diagnosis": {"_kernels", "batches", "model"},
+    "restoring": {"_check", "history", "layers", "model", "optim", "snapshot"},
     "loop": {
-        *("batches", "callbacks", "diagnosis", "history", "model", "objective", "optim", "parameter", "settings"),
-        "snapshot",
+        *("batches", "callbacks", "diagnosis", "files", "history", "model"),
+        *("objective", "optim", "parameter", "restoring", "settings", "snapshot"),
     },
     "resume": {"callbacks", "folder"},
     "train": {
@@ -57,7 +59,7 @@ MAY_IMPORT = {
         *("batches", "sequence", "feed", "callbacks", "objective", "loop", "resume"),
     },
     "seq2seq": {"_check", "batches", "history", "layers", "model", "resume", "train", "workspace"},
-    "io": LEAVES | {"layers", "model", "io", "files"},
+    "io": LEAVES | {"layers", "model", "io", "files", "tensors"},
 }
 ON_TOP = {"__init__", "__main__", "forecasting", "text", "classification", "speech", "plot", "cli"}
 """What sits on top may import anything below it, and nothing below imports it."""

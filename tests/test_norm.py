@@ -148,7 +148,7 @@ def test_a_file_without_its_running_statistics_is_damaged(tmp_path):
     fl.save(model, tmp_path / "m")
     with safetensors.safe_open(tmp_path / "m", "numpy") as file:
         header, arrays = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}
-    del arrays["0.running_var"]
+    del arrays["0.running_var"], header["checksum"]
     safetensors.save_file(arrays, tmp_path / "m", header)
     with pytest.raises(ValueError, match=r"damaged: 0.running_var: expected shape \(2,\), got None"):
         fl.load(tmp_path / "m")

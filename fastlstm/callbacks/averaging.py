@@ -22,6 +22,7 @@ class Averaging(Callback):
     def on_fit_begin(self, progress: Progress) -> None:
         self.averages: list[NDArray[Any]] = []
         self.count = 0
+        self._like = [parameter.value for parameter in progress.parameters]
         self._own: list[NDArray[Any]] = []
 
     def add(self, progress: Progress, share: float) -> None:
@@ -55,7 +56,8 @@ class Averaging(Callback):
         return {"averages": self.averages, "count": self.count}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.averages, self.count = state["averages"], state["count"]
+        self.averages = _check.arrays_like(state["averages"], self._like, "averages")
+        self.count = int(_check.number(state["count"], "count", 0))
         self._scratch = [np.empty_like(average) for average in self.averages]
 
 

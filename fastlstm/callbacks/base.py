@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from fastlstm import _check
 from fastlstm.parameter import Parameter
 
 if TYPE_CHECKING:
@@ -187,4 +188,5 @@ class Monitor:
         return {"best": self.best, "epoch": self.epoch}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.best, self.epoch = state["best"], state["epoch"]
+        self.best = _check.number(state["best"], "best", -np.inf)
+        self.epoch = int(_check.number(state["epoch"], "epoch", 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any, ClassVar
@@ -84,13 +85,21 @@ class Checkpoint(Callback):
         """Write the state as it is now, and remove what is older than the last ones."""
         snapshot.write(self.folder / f"step-{progress.step:09d}.safetensors", progress.snapshot())
         for old in checkpoints(self.folder)[: -self.keep]:
-            old.unlink(missing_ok=True)
+            if old.is_file():
+                old.unlink(missing_ok=True)
         self._time, self._step = time.monotonic(), progress.step
+
+
+NAME = re.compile(r"step-\d+\.safetensors")
 
 
 def checkpoints(folder: Path) -> list[Path]:
     """The files of a folder, from the oldest to the newest."""
-    return sorted(path for path in folder.glob("step-*.safetensors") if path.stem[5:].isdecimal())
+    try:
+        names = sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return []
+    return [folder / name for name in names if NAME.fullmatch(name)]
 
 
 def newest(folder: Path) -> dict[str, Any] | None:

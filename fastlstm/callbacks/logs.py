@@ -8,8 +8,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from fastlstm import _check
 from fastlstm.callbacks.base import Callback, Progress
-from fastlstm.files import write_atomically
+from fastlstm.files import require_replaceable, write_atomically
 
 
 class CSVLog(Callback):
@@ -18,13 +19,14 @@ class CSVLog(Callback):
     Parameters
     ----------
     path : path
-        Written anew after each epoch, whole or not at all.
+        Written anew after each epoch, whole or not at all. What is no file, such as a device, is not replaced.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
 
     def on_fit_begin(self, progress: Progress) -> None:
+        require_replaceable(self.path)
         self._rows: list[dict[str, float]] = []
 
     def on_epoch_end(self, progress: Progress) -> None:
@@ -41,7 +43,11 @@ class CSVLog(Callback):
         return {"rows": self._rows}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self._rows = state["rows"]
+        rows = _check.items(state["rows"], "rows", "dicts")
+        for row in rows:
+            if not isinstance(row, dict):
+                raise TypeError(f"rows: expected dicts, got {row!r:.80}")
+        self._rows = rows
 
 
 class TensorBoard(Callback):
@@ -102,4 +108,8 @@ class GradientNorms(Callback):
         return {"norms": self.norms}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.norms = state["norms"]
+        norms = _check.items(state["norms"], "norms", "numbers")
+        for norm in norms:
+            if not isinstance(norm, int | float):
+                raise TypeError(f"norms: expected numbers, got {norm!r:.80}")
+        self.norms = norms

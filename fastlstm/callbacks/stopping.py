@@ -44,6 +44,7 @@ class EarlyStopping(Callback):
 
     def on_fit_begin(self, progress: Progress) -> None:
         self._monitor.start()
+        self._like = [array.value for array in [*progress.parameters, *progress.buffers]]
         self._values: list[NDArray[Any]] = []
         self._validated: list[NDArray[Any]] = []
 
@@ -68,7 +69,7 @@ class EarlyStopping(Callback):
 
     def restore(self, state: dict[str, Any]) -> None:
         self._monitor.restore(state)
-        self._values = state["values"]
+        self._values = _check.arrays_like(state["values"], self._like, "values")
 
 
 def values_of(progress: Progress) -> list[NDArray[Any]]:

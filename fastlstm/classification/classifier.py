@@ -18,6 +18,7 @@ from fastlstm.callbacks import Callback
 from fastlstm.classification.recipe import Recipe
 from fastlstm.classification.vectors import word_vectors
 from fastlstm.classification.vocabulary import UNKNOWN, Vocabulary, as_batch, split_words
+from fastlstm.files import reading
 from fastlstm.io import native
 from fastlstm.layers import LSTM, Gates
 from fastlstm.losses import softmax_cross_entropy
@@ -210,23 +211,21 @@ class Classifier:
 
         Raises
         ------
-        FileNotFoundError
+        OSError
+            If there is no such file, it is no file, or may not be read.
         ValueError
             If the file is damaged, or holds a model but no classifier.
         """
-        model, words = native.load(path), native.read_metadata(path)
-        if "classifier" not in words:
-            raise ValueError(f"{path}: holds a model, but no classifier; read it with fastlstm.load")
-        try:
-            state = json.loads(words["classifier"])
+        model, state = native.load_with(path, "classifier", "classifier")
+        with reading(path):
             classifier = cls(Recipe(**state["recipe"]))
             fitted = Fitted(model, Vocabulary(state["words"]), as_words(state["classes"], "classes"))
-            if model.output_shape != ("N", len(fitted.classes)):
-                raise ValueError(f"classes: expected one for each output, got {len(fitted.classes)}")
+            if model.output_shape != ("N", len(set(fitted.classes))):
+                raise ValueError(f"classes: expected one for each output, got {len(set(fitted.classes))}")
             if getattr(model.layers[0], "num_tokens", 0) != len(fitted.vocabulary):
                 raise ValueError(f"words: expected one for each token, got {len(fitted.vocabulary.words)}")
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path}: damaged: {error!r}") from error
+            if not any(isinstance(layer, LSTM) for layer in model.layers):
+                raise ValueError(f"model: expected one with an LSTM, got {model!r}")
         classifier._fitted = fitted
         return classifier
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
+from fastlstm.files import Damaged, read_bytes, reading
 
 SEPARATORS = (",", ";", "\t", "|")
 
@@ -70,14 +73,17 @@ def read_texts(path: str | os.PathLike[str]) -> Texts:
 
     Raises
     ------
-    FileNotFoundError
+    OSError
+        If there is no such file or folder, something in it is no file, or it may not be read.
     ValueError
         If there are not at least two classes, or not the two columns; the message says what was found.
     """
     path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file or folder")
-    found = _folder(path) if path.is_dir() else _csv(path)
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such file or folder") from None
+    found = _folder(path) if stat.S_ISDIR(mode) else _csv(path)
     if len(found.counts) < 2:
         only = f"{next(iter(found.counts))!r} alone" if found.counts else "no text"
         raise ValueError(f"{path}: expected texts of at least two classes, got {only}{_hint(path)}")
@@ -86,7 +92,7 @@ def read_texts(path: str | os.PathLike[str]) -> Texts:
 
 def read_text(path: Path) -> tuple[str, bool]:
     """A file, and whether it is UTF-8 as it should be."""
-    return _decode(path.read_bytes())
+    return _decode(read_bytes(path))
 
 
 def _decode(content: bytes) -> tuple[str, bool]:
@@ -113,26 +119,29 @@ def _folder(path: Path) -> Texts:
 
 def _csv(path: Path) -> Texts:
     content, usual = read_text(path)
-    header = content.partition("\n")[0].strip("\r")
-    names: list[str] = []
-    for separator in SEPARATORS:
-        names = [name.strip().lower() for name in next(csv.reader([header], delimiter=separator), [])]
-        if {"text", "label"} <= set(names):
-            break
-    else:
-        raise ValueError(f"{path}: expected the columns text and label in its first line, got {header[:80]!r}")
-    at_text, at_label = names.index("text"), names.index("label")
     before = csv.field_size_limit(max(csv.field_size_limit(), len(content)))
     try:
-        rows = list(csv.reader(io.StringIO(content, newline=""), delimiter=separator))[1:]
+        with reading(path, csv.Error):
+            names, rows = _rows(path, content)
     finally:
         csv.field_size_limit(before)
+    at_text, at_label = names.index("text"), names.index("label")
     whole = [row for row in rows if len(row) > max(at_text, at_label)]
     notes = _encoding_notes(not usual, "file")
     lost = sum(map(bool, rows)) - len(whole)
     if lost:
         notes.append(f"Left out: {_many(lost, 'row')} with too few columns.")
     return _real([row[at_text] for row in whole], [row[at_label].strip() for row in whole], notes)
+
+
+def _rows(path: Path, content: str) -> tuple[list[str], list[list[str]]]:
+    """The names of the columns, text and label among them, and the rows below."""
+    header = content.partition("\n")[0].strip("\r")
+    for separator in SEPARATORS:
+        names = [name.strip().lower() for name in next(csv.reader([header], delimiter=separator), [])]
+        if {"text", "label"} <= set(names):
+            return names, list(csv.reader(io.StringIO(content, newline=""), delimiter=separator))[1:]
+    raise Damaged(f"{path}: expected the columns text and label in its first line, got {header[:80]!r}")
 
 
 def _real(texts: list[str], labels: list[str], notes: list[str]) -> Texts:

@@ -11,6 +11,9 @@ from fastlstm.model import Model
 LEAST_STEPS = 300
 """Steps of the optimizer in a training whose length nobody has asked for; so many teach a few texts."""
 
+LARGEST = 2**31 - 1
+"""Of the sizes of a recipe."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -71,9 +74,10 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name in ("vocabulary", "length", "embedding_size", "hidden_size", "batch_size"):
-            _check.positive_int(getattr(self, name), name)
+            _check.positive_int(getattr(self, name), name, LARGEST)
         if self.epochs is not None:
-            _check.positive_int(self.epochs, "epochs")
+            _check.positive_int(self.epochs, "epochs", LARGEST)
+        _check.seed_of(self.seed)
         for name in ("dropout", "word_dropout"):
             _check.number(getattr(self, name), name, 0, 1, open_high=True)
         _check.number(self.warmup, "warmup", 0, 1)

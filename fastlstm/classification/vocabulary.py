@@ -53,6 +53,9 @@ class Vocabulary:
 
     def __init__(self, words: Iterable[str]) -> None:
         self.words: list[str] = _check.items(words, "words", "str")
+        for word in self.words:
+            if not isinstance(word, str):
+                raise TypeError(f"words: expected str, got {word!r}")
         self._ids = {word: k for k, word in enumerate(self.words, start=2)}
         if len(self._ids) < len(self.words):
             raise ValueError(f"words: expected each once, got {Counter(self.words).most_common(1)[0][0]!r} twice")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fastlstm import _check
 from fastlstm.callbacks import EarlyStopping
 from fastlstm.data import windows
+from fastlstm.files import reading
 from fastlstm.forecasting.backtest import Backtest, Forecast, conformal_quantile
 from fastlstm.forecasting.naive import last_season, last_value
 from fastlstm.forecasting.scaling import Scaling
@@ -41,6 +42,15 @@ class Fitted:
     model: Model
     scaling: Scaling
     band: Floats
+
+    def __post_init__(self) -> None:
+        scaling, model = self.scaling, self.model
+        band = _check.real_array(self.band, "band", np.dtype(np.float64), (scaling.columns, scaling.horizon))
+        if (band < 0).any():
+            raise ValueError(f"band: expected no negative numbers, got {band.min():g}")
+        wanted, got = (scaling.features, scaling.horizon), (model.input_shape[-1], model.output_shape[-1])
+        if got != wanted or len(model.output_shape) != 2:
+            raise ValueError(f"model: expected one from {wanted[0]} features to (N, {wanted[1]}), got {model!r}")
 
 
 class Forecaster:
@@ -298,17 +308,25 @@ class Forecaster:
 
         Raises
         ------
-        FileNotFoundError
+        OSError
+            If there is no such file, it is no file, or may not be read.
         ValueError
             If the file is damaged, or holds a model but no forecaster.
         """
-        model, words = native.load(path), native.read_metadata(path)
-        if "forecaster" not in words:
-            raise ValueError(f"{path}: holds a model, but no forecaster; read it with fastlstm.load")
-        state = json.loads(words["forecaster"])
-        forecaster = cls(**state["options"])
-        scaling = Scaling.from_dict(state["scaling"])
-        forecaster._fitted = Fitted(model, scaling, np.array(state["band"], np.float64))
+        model, state = native.load_with(path, "forecaster", "forecaster")
+        with reading(path):
+            forecaster = cls(**state["options"])
+            _check.flag(state["options"].get("log", False), "log")
+            _check.seed_of(forecaster.seed)
+            scaling = Scaling.from_dict(state["scaling"])
+            for name in ("horizon", "season", "patch", "window"):
+                asked, learned = getattr(forecaster, name), getattr(scaling, name)
+                if asked not in (None, learned):
+                    raise ValueError(f"{name}: expected {learned}, as it was learned with, got {asked}")
+            sizes = [layer.hidden_size for layer in model.layers if isinstance(layer, LSTM)]
+            if sizes != [forecaster.hidden_size]:
+                raise ValueError(f"hidden_size: expected that of the network, {sizes}, got {forecaster.hidden_size}")
+            forecaster._fitted = Fitted(model, scaling, np.array(state["band"], np.float64))
         return forecaster
 
     def _known(self, series: Any, inputs: Any) -> Floats:

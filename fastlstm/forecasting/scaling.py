@@ -8,9 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm import _check
 from fastlstm.forecasting.naive import last_season, last_value
 
 Array = NDArray[Any]
+
+
+LONGEST = 10_000_000
+"""Steps of a window or a season."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,18 @@ class Scaling:
     columns: int
     input_scale: Array
     target_scale: Array
+
+    def __post_init__(self) -> None:
+        for name in ("horizon", "window", "season", "patch", "columns"):
+            _check.positive_int(getattr(self, name), name, LONGEST)
+        _check.flag(self.seasonal, "seasonal")
+        if self.window % self.patch:
+            raise ValueError(f"window: expected a multiple of patch={self.patch}, got {self.window}")
+        others = max(0, len(self.input_scale) - self.columns)
+        for name, size in (("input_scale", self.columns + others), ("target_scale", self.columns)):
+            scale = _check.real_array(getattr(self, name), name, np.dtype(np.float64), (size,))
+            if not (scale > 0).all():
+                raise ValueError(f"{name}: expected numbers above 0, got {scale.min():g}")
 
     @property
     def features(self) -> int:

@@ -33,6 +33,7 @@ class WordClassifier(Recogniser):
     """
 
     kind: ClassVar[str] = "words"
+    output_axes: ClassVar[tuple[str, ...]] = ("N",)
     loss: ClassVar[Loss] = softmax_cross_entropy
 
     def layers(self) -> list[Layer]:

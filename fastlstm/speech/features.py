@@ -20,6 +20,9 @@ PART = 1 << 16
 LOUD = 1.5
 """Frames whose mean over the bands is less than this below that of the loudest one are loud: 26 dB."""
 
+MOST = 1000
+"""Of bands, of frames that stand side by side, of nepers, and of milliseconds of a frame."""
+
 SILENCE = 1e-6
 """A signal whose loudest sample is below this is silent."""
 
@@ -37,7 +40,7 @@ class LogMel:
     bands : int
         Mel bands from 20 Hz to half the sample rate.
     window, shift : int
-        Milliseconds of a frame, and from one to the next.
+        Milliseconds of a frame, and from one to the next; at most 1000.
     stack : int
         Frames that stand side by side in one step of the network, which is then of ``shift * stack`` milliseconds
         (Sak et al. 2015, "Fast and accurate recurrent neural network acoustic models for speech recognition").
@@ -64,8 +67,8 @@ class LogMel:
 
     def __post_init__(self) -> None:
         for name in ("bands", "window", "shift", "stack"):
-            _check.positive_int(getattr(self, name), name)
-        _check.number(self.depth, "depth", 1)
+            _check.positive_int(getattr(self, name), name, MOST)
+        _check.number(self.depth, "depth", 1, MOST)
         _check.flag(self.centred, "centred")
 
     @property

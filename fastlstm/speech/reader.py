@@ -42,6 +42,7 @@ class StringReader(Recogniser):
     """
 
     kind: ClassVar[str] = "strings"
+    output_axes: ClassVar[tuple[str, ...]] = ("N", "T")
     loss: ClassVar[Loss] = ctc
 
     def __init__(self, *, strings: Strings | None = None, per_epoch: int = 1600, **options: Any) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
+from fastlstm.files import reading
 from fastlstm.history import History
 from fastlstm.io import native
 from fastlstm.layers import Layer
@@ -60,6 +61,7 @@ class Recogniser:
     """
 
     kind: ClassVar[str]
+    output_axes: ClassVar[tuple[str, ...]]
     loss: ClassVar[Loss]
 
     def __init__(
@@ -180,29 +182,30 @@ class Recogniser:
 
         Raises
         ------
-        FileNotFoundError
+        OSError
+            If there is no such file, it is no file, or may not be read.
         ValueError
             If the file is damaged, or holds something else.
         """
-        model, words = native.load(path), native.read_metadata(path)
-        try:
-            state = json.loads(words.get("speech", "{}"))
-            kind = state.get("kind")
-            if kind == cls.kind:
-                recogniser = cls(features=LogMel(**state["features"]))
-                recogniser.words = [str(word) for word in state["words"]]
-                _check.shape_of(np.empty((recogniser.outputs, recogniser.features.size)), "words", sizes(model))
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"{path}: damaged: {error!r}") from error
-        if kind != cls.kind:
+        model, state = native.load_with(path, "speech", cls.__name__)
+        if state.get("kind") != cls.kind:
             raise ValueError(f"{path}: holds a model, but no {cls.__name__}")
-        recogniser._model = model
+        with reading(path):
+            recogniser = cls(features=LogMel(**state["features"]))
+            recogniser.words = words_of(state["words"])
+            recogniser._model = model
+            wanted = ("N", "T", recogniser.features.size), (*cls.output_axes, recogniser.outputs)
+            if (model.input_shape, model.output_shape) != wanted:
+                raise ValueError(f"model: expected one from {wanted[0]} to {wanted[1]}, got {model!r}")
         return recogniser
 
 
-def sizes(model: Model) -> tuple[int | str, int | str]:
-    """Outputs and inputs of a network at one step."""
-    return model.output_shape[-1], model.input_shape[-1]
+def words_of(value: Any) -> list[str]:
+    """The words of a file, each once."""
+    words = _check.items(value, "words", "str")
+    if not all(isinstance(word, str) for word in words) or len(set(words)) < max(1, len(words)):
+        raise ValueError(f"words: expected at least one, each once, got {words!r:.80}")
+    return words
 
 
 def check_recordings(recordings: Sequence[Recording]) -> None:

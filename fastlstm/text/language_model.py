@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastlstm import _check
 from fastlstm.callbacks import Callback
+from fastlstm.files import reading
 from fastlstm.io import native
 from fastlstm.model import Model
 from fastlstm.text.recipe import Recipe
@@ -187,19 +188,14 @@ class LanguageModel:
 
         Raises
         ------
-        FileNotFoundError
+        OSError
+            If there is no such file, it is no file, or may not be read.
         ValueError
             If the file is damaged, or holds a model without a vocabulary.
         """
-        model, words = native.load(path), native.read_metadata(path)
-        if "text" not in words:
-            raise ValueError(f"{path}: holds a model, but no vocabulary; read it with fastlstm.load")
-        try:
-            config = json.loads(words["text"])
-            vocabulary, recipe = Vocabulary(**config["vocabulary"]), Recipe(**config["recipe"])
-            return cls(vocabulary, recipe, model)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path}: damaged: {error}") from error
+        model, config = native.load_with(path, "text", "vocabulary")
+        with reading(path):
+            return cls(Vocabulary(**config["vocabulary"]), Recipe(**config["recipe"]), model)
 
     def _pairs(self, text: str, name: str) -> tuple[Tokens, Tokens]:
         """Each token of a text but the last, and the one after it."""

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from fastlstm import _check
+from fastlstm.files import read_bytes
 
 LEAST = 200
 """Characters of a text: fewer teach nothing, and say nothing about what was learned."""
@@ -16,16 +17,13 @@ def read_text(path: str | os.PathLike[str]) -> str:
 
     Raises
     ------
-    FileNotFoundError
+    OSError
+        If there is no such file, it is no file, or may not be read.
     ValueError
         If it is empty, too short to learn from, or not UTF-8; the message says where.
     """
     path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file")
-    if path.is_dir():
-        raise IsADirectoryError(f"{path}: expected a file, got a folder")
-    content = path.read_bytes()
+    content = read_bytes(path)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -14,6 +14,9 @@ from fastlstm.schedules import Cosine
 LEAST_STEPS = 2000
 """Steps of the optimizer in a training whose length nobody has asked for; so many teach a small text."""
 
+LARGEST, MOST_LAYERS = 2**31 - 1, 1000
+"""Of the sizes of a recipe, and of its layers."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -67,13 +70,21 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("hidden_size", "num_layers", "embedding_size", "window", "batch_size"):
-            _check.positive_int(getattr(self, name), name)
+        for name in ("hidden_size", "embedding_size", "window", "batch_size"):
+            _check.positive_int(getattr(self, name), name, LARGEST)
+        _check.positive_int(self.num_layers, "num_layers", MOST_LAYERS)
         if self.epochs is not None:
-            _check.positive_int(self.epochs, "epochs")
+            _check.positive_int(self.epochs, "epochs", LARGEST)
         _check.number(self.dropout, "dropout", 0, 1, open_high=True)
         _check.number(self.warmup, "warmup", 0, 1, open_high=True)
-        object.__setattr__(self, "betas", tuple(self.betas))  # a list, if from a file
+        for name in ("learning_rate", "weight_decay", "clip_norm"):
+            _check.number(getattr(self, name), name, 0)
+        object.__setattr__(self, "betas", tuple(_check.items(self.betas, "betas", "two numbers")))  # a list, if read
+        if len(self.betas) != 2:
+            raise ValueError(f"betas: expected two numbers, got {len(self.betas)}")
+        for beta in self.betas:
+            _check.number(beta, "betas", 0, 1, open_high=True)
+        _check.seed_of(self.seed)
 
     def model(self, num_tokens: int) -> Model:
         """The network, untrained."""

@@ -1,0 +1,119 @@
+"""The architecture of a model as JSON, and back: held against the arrays of a file before anything is built."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm import _check
+from fastlstm.layers import Layer
+from fastlstm.model import Model
+from fastlstm.tensors import as_object
+
+Array = NDArray[Any]
+Sizes = tuple[int, ...]
+
+MOST_LAYERS = 1000
+"""Layers of a model in a file."""
+
+LARGEST = 2**31 - 1
+"""Of a whole number in a layer's config, where no array is that large."""
+
+
+def to_json(model: Model) -> str:
+    """The architecture of a model.
+
+    Raises
+    ------
+    ValueError
+        If `layers_of` would not read it again.
+    """
+    layers = [
+        {"type": type(layer).__name__, "config": _by_place(layer.config(), model.layers)} for layer in model.layers
+    ]
+    kept = {**model.named_parameters(), **model.named_buffers()}
+    check(layers, {name: parameter.shape for name, parameter in kept.items()})
+    return json.dumps({"dtype": model.dtype.name, "layers": layers})
+
+
+def layers_of(text: str, arrays: Mapping[str, Array]) -> tuple[list[Layer], np.dtype[Any]]:
+    """The layers that `to_json` has described, with these arrays as parameters, and their dtype.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError
+        If they do not belong together.
+    """
+    config = as_object(text)
+    dtype = _check.dtype_of(config["dtype"])
+    check(config["layers"], {name: array.shape for name, array in arrays.items()})
+    layers: list[Layer] = []
+    for entry in config["layers"]:
+        layers.append(_layer(entry, layers))
+    shapes = [{**layer.parameter_shapes(), **layer.buffer_shapes()} for layer in layers]
+    wanted = {f"{i}.{key}": shape for i, own in enumerate(shapes) for key, shape in own.items()}
+    for name in sorted(wanted.keys() | arrays.keys()):
+        got = arrays[name].shape if name in arrays else None
+        if got != wanted.get(name):
+            raise ValueError(f"{name}: expected shape {wanted.get(name)}, got {got}")
+        if arrays[name].dtype != dtype:
+            raise ValueError(f"{name}: expected {dtype}, got {arrays[name].dtype}")
+    for i, (layer, own) in enumerate(zip(layers, shapes, strict=True)):
+        layer.load_parameters({name: arrays[f"{i}.{name}"] for name in own}, dtype)
+    return layers, dtype
+
+
+def check(layers: Any, shapes: Mapping[str, Sizes]) -> None:
+    """That a header asks for no more than the arrays of its file, named such as ``"0.weight"``, bear out."""
+    if not isinstance(layers, list):
+        raise TypeError(f"layers: expected a list, got {type(layers).__name__}")
+    if len(layers) > MOST_LAYERS:
+        raise ValueError(f"layers: expected at most {MOST_LAYERS}, got {len(layers)}")
+    own: dict[str, list[Sizes]] = {}
+    for name, shape in shapes.items():
+        own.setdefault(name.partition(".")[0], []).append(shape)
+    for i, entry in enumerate(layers):
+        if not isinstance(entry, dict) or not isinstance(entry["type"], str) or not isinstance(entry["config"], dict):
+            raise TypeError(f"layer {i}: expected a type and a config, got {entry!r:.80}")
+        there = own.get(str(i), [])
+        for key, value in entry["config"].items():
+            _check_number(value, f"layer {i} ({entry['type']:.40}): {key}", _most(key, there))
+
+
+def _most(key: str, shapes: list[Sizes]) -> int:
+    """Of a whole number of this name, for a layer of such arrays: each layer of a stack has an array at least."""
+    if key == "num_layers":
+        return max(1, min(len(shapes), MOST_LAYERS))
+    return max(LARGEST, *(size for shape in shapes for size in shape), 0)
+
+
+def _check_number(value: Any, name: str, most: int) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{name}: expected a finite number, got {value}")
+    if isinstance(value, int) and abs(value) > most:
+        raise ValueError(f"{name}: expected at most {most} for the arrays that are there, got {value}")
+
+
+def _by_place(config: dict[str, Any], layers: list[Layer]) -> dict[str, Any]:
+    """The config of a layer as JSON can say it: another layer by its place in the model."""
+    places = {id(layer): {"layer": place} for place, layer in enumerate(layers)}
+    return {key: places[id(value)] if isinstance(value, Layer) else value for key, value in config.items()}
+
+
+def _layer(entry: dict[str, Any], earlier: list[Layer]) -> Layer:
+    kind = entry["type"]
+    if kind not in Layer.registry:
+        raise ValueError(f"unknown layer {kind!r}; if it is one of your own, import it before loading")
+    config = dict(entry["config"])
+    for key, value in config.items():
+        if isinstance(value, dict) and value.keys() == {"layer"}:
+            place = value["layer"]
+            if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < len(earlier):
+                raise ValueError(f"{key}: expected the place of an earlier layer, got {place!r}")
+            config[key] = earlier[place]
+    return Layer.registry[kind].from_config(config)

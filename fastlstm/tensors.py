@@ -1,0 +1,122 @@
+"""Arrays and words in one file: safetensors, with a checksum of all that is in it. No pickle anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.files import Damaged, PathLike, open_file, reading, write_atomically
+
+Array = NDArray[Any]
+Words = dict[str, str]
+Arrays = dict[str, Array]
+
+CHECKSUM = "checksum"
+"""The word that holds it; files of earlier versions have none."""
+
+LONGEST_HEADER = 100_000_000
+"""Bytes, as safetensors has it."""
+
+
+def write(path: PathLike, arrays: Mapping[str, Array], words: Mapping[str, str]) -> None:
+    """Write a file, whole or not at all, with a checksum over the arrays and the words."""
+    from safetensors.numpy import save
+
+    plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    write_atomically(path, save(plain, {**words, CHECKSUM: checksum(plain, words)}))
+
+
+def read(path: PathLike) -> tuple[Words, Arrays]:
+    """The words and the arrays of a safetensors file. The arrays may be written to; see `verify` for the checksum.
+
+    Raises
+    ------
+    OSError
+        If there is no such file, it is no file, or may not be read.
+    ValueError
+        If it is damaged or something else.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    with open_file(path) as file, reading(path):
+        size = os.fstat(file.fileno()).st_size
+        start = file.read(9)
+        header = 8 + int.from_bytes(start[:8], "little")
+        if size >= 9 and (start[8:] != b"{" or header > 8 + LONGEST_HEADER):
+            raise Damaged(f"{path}: not a safetensors file")
+        if size < max(9, header):
+            raise Damaged(f"{path}: {_not_whole(size)}")
+        file.seek(0)
+        content = file.read()
+        try:
+            arrays = load(content)
+        except SafetensorError as error:
+            raise Damaged(f"{path}: {_not_whole(size)} ({error})") from error
+        words = json.loads(content[8:header]).get("__metadata__") or {}
+        return words, {name: array if array.flags.writeable else array.copy() for name, array in arrays.items()}
+
+
+def verify(path: PathLike, words: Words, arrays: Arrays, known: Callable[[str], bool]) -> None:
+    """Refuse what is not as it was written.
+
+    Parameters
+    ----------
+    path : path
+    words, arrays
+        As `read` has given them.
+    known : function of str
+        Whether such a word may be there. One that nobody knows is damage: it may have been the checksum.
+
+    Raises
+    ------
+    ValueError
+    """
+    rest = {key: value for key, value in words.items() if key != CHECKSUM}
+    strange = sorted(key for key in rest if not known(key))
+    if strange:
+        raise Damaged(f"{path}: damaged: there is a word {strange[0][:80]!r} in its header that nobody knows")
+    if CHECKSUM in words and words[CHECKSUM] != checksum(arrays, rest):
+        raise Damaged(f"{path}: damaged: its checksum is not that of its content")
+
+
+def checksum(arrays: Mapping[str, Array], words: Mapping[str, str]) -> str:
+    """SHA-256 over names, dtypes, shapes and numbers of the arrays and over the words, whatever their order."""
+    plain = {name: np.ascontiguousarray(array, array.dtype.newbyteorder("<")) for name, array in arrays.items()}
+    names = sorted(plain)
+    table = [sorted(words.items()), [[name, plain[name].dtype.name, plain[name].shape] for name in names]]
+    digest = hashlib.sha256(json.dumps(table).encode(), usedforsecurity=False)
+    for name in names:
+        digest.update(plain[name].reshape(-1).view(np.uint8).data)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def as_object(text: str) -> dict[str, Any]:
+    """A JSON object without a number that is not finite.
+
+    >>> from fastlstm.tensors import as_object
+    >>> as_object('{"horizon": 12}')
+    {'horizon': 12}
+    """
+    value = json.loads(text, parse_constant=_finite, parse_float=_finite)
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a JSON object, got {value!r:.80}")
+    return value
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"expected finite numbers, got {text}")
+    return value
+
+
+def _not_whole(size: int) -> str:
+    return f"truncated or damaged: {size} bytes are not a whole safetensors file"

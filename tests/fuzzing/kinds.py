@@ -1,0 +1,217 @@
+"""The kinds of files: small whole ones of each, and what reads them."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from damaging import in_order
+from scipy.io import wavfile
+
+import fastlstm as fl
+from fastlstm.callbacks import EMA, Checkpoint, CSVLog, EarlyStopping, GradientNorms
+from fastlstm.callbacks.checkpoint import checkpoints
+from fastlstm.classification import Classifier, read_texts
+from fastlstm.classification import Recipe as Reading
+from fastlstm.forecasting import Forecaster, read_series
+from fastlstm.schedules import Cosine, ReduceOnPlateau
+from fastlstm.speech import LogMel, StringReader, WordClassifier, read_wav
+from fastlstm.text import LanguageModel, Recipe, Vocabulary
+
+MOST = 1000
+"""Steps that a file which was read may ask for before it is left alone."""
+
+
+class Kind:
+    """A kind of file: its name, whole files of it, and a reader that also uses what it has read."""
+
+    def __init__(self, name, suffix, whole, read):
+        self.name, self.suffix, self.whole, self.read = name, suffix, whole, read
+
+
+def models(folder):
+    embedding = fl.Embedding(5, 3)
+    chains = [
+        [embedding, fl.LSTM(3, 3), fl.TiedDense(embedding)],
+        [fl.LSTM(2, 3, num_layers=2, bidirectional=True), fl.BatchNorm(6), fl.AttentionPool(6, 4), fl.Dense(6, 2)],
+        [fl.LSTM(2, 4), fl.Decoder(4, 3, num_tokens=4, max_steps=3, end_token=3, num_layers=2)],
+        [fl.SimpleRNN(2, 3), fl.LayerNorm(3), fl.Dropout(0.2), fl.Last(), fl.Dense(3, 1, bias=False)],
+    ]
+    for chain in chains:
+        fl.save(fl.Model(chain, seed=0), folder / "whole", metadata={"made by": "hand"})
+        yield (folder / "whole").read_bytes()
+
+
+def read_model(path):
+    model = fl.load(path)
+    if model.input_shape[-1] == "T":
+        model.predict([[0, 1]])
+    elif isinstance(model.input_shape[-1], int):
+        model.predict(np.ones((2, 3, model.input_shape[-1])))
+
+
+def trainer(sequence, callbacks):
+    rate = 0.2 if sequence else 0.0
+    middle = [] if sequence else [fl.Last()]
+    model = fl.Model([fl.LSTM(1, 3), fl.Dropout(0.3), *middle, fl.Dense(3, 1)], seed=0)
+    if sequence:
+        own = [ReduceOnPlateau(0.5, 1, "loss")]
+        return fl.Trainer(model, "mse", fl.SGD(0.01, momentum=rate), callbacks=[*own, *callbacks])
+    own = [Cosine(warmup=2), EMA(0.9), EarlyStopping(3, "loss"), GradientNorms()]
+    return fl.Trainer(model, "mse", fl.Adam(0.01), clip_norm=1.0, metrics=["mae"], callbacks=[*own, *callbacks])
+
+
+def train(sequence, folder, callbacks=(), epochs=3):
+    x = np.random.default_rng(0).normal(size=(12, 4, 1)).astype(np.float32)
+    run = trainer(sequence, [CSVLog(folder / "log.csv"), *callbacks])
+    if sequence:
+        x = x.reshape(-1, 1)
+        run.fit_sequence(x, x, window=8, batch_size=2, epochs=epochs, seed=0, progress=False, resume=folder)
+    else:
+        run.fit(x, x.sum(1), epochs=epochs, batch_size=4, seed=0, progress=False, resume=folder)
+
+
+class Crash(fl.Callback):
+    def on_batch_end(self, progress):
+        if progress.step == 5:
+            raise InterruptedError
+
+
+def runs(folder):
+    for sequence in (False, True):
+        there = folder / f"run{sequence}"
+        try:
+            train(sequence, there, [Crash(), Checkpoint(there, every_steps=1)])
+        except InterruptedError:
+            pass
+        yield checkpoints(there)[-1].read_bytes()
+
+
+def read_run(path):
+    """Go on with it, as both trainings: one of them refuses it. What diverges has been read."""
+    folder = path.parent / "going on"
+    for sequence in (False, True):
+        folder.mkdir(exist_ok=True)
+        for old in folder.iterdir():
+            old.unlink()
+        (folder / "step-000000005.safetensors").write_bytes(path.read_bytes())
+        try:
+            train(sequence, folder)
+        except FloatingPointError as error:  # finite numbers, but absurd ones
+            if "the parameters are those" not in str(error):
+                raise
+        except ValueError as error:
+            if not sequence and "of the interrupted training" in str(error):
+                continue
+            raise
+        return
+
+
+def forecasters(folder):
+    t = np.arange(80.0)
+    series = np.stack([np.sin(t), np.cos(t) + 0.1 * t], axis=1)
+    options = {"season": 6, "hidden_size": 3, "epochs": 1, "window": 12, "patch": 3}
+    for arguments in ((series[:, 0],), (series, series[:, :1])):
+        forecaster = Forecaster(2, **options)
+        forecaster.fit(*arguments, progress=False)
+        forecaster.save(folder / "whole")
+        yield (folder / "whole").read_bytes()
+
+
+def read_forecaster(path):
+    forecaster = Forecaster.load(path)
+    scaling = forecaster.fitted.scaling
+    if forecaster.context <= MOST and scaling.columns <= MOST:
+        t = np.arange(1.0, 1 + forecaster.context)[:, None]
+        others = len(scaling.input_scale) - scaling.columns
+        inputs = np.repeat(t, others, axis=1) if others else None
+        mean = forecaster.forecast(np.repeat(t, scaling.columns, axis=1), inputs).mean
+        if np.isnan(forecaster.fitted.band).any() or np.isnan(scaling.target_scale).any():
+            raise AssertionError(f"forecasts {mean}")
+
+
+def classifiers(folder):
+    classifier = Classifier(Reading(embedding_size=3, hidden_size=3, batch_size=4, epochs=1))
+    classifier.fit(["a fine film", "a dull film"] * 4, ["good", "bad"] * 4, progress=False)
+    classifier.save(folder / "whole")
+    yield (folder / "whole").read_bytes()
+
+
+def read_classifier(path):
+    classifier = Classifier.load(path)
+    classifier.best(["a fine film", ""])
+    classifier.gates("a fine day")
+
+
+def writers(folder):
+    text = "tell me, tell me, "
+    for words in (False, True):
+        vocabulary = Vocabulary.of(text, words=words)
+        writer = LanguageModel(vocabulary, Recipe(hidden_size=4, num_layers=1, embedding_size=3))
+        writer.save(folder / "whole", source="hand")
+        yield (folder / "whole").read_bytes()
+
+
+def read_writer(path):
+    writer = LanguageModel.load(path)
+    "".join(writer.generate("", 3, seed=0))
+
+
+def recognisers(folder):
+    for kind in (WordClassifier, StringReader):
+        recogniser = kind(hidden_size=3, features=LogMel(bands=5, stack=2))
+        recogniser.words = ["no", "yes"]
+        recogniser._model = fl.Model(recogniser.layers(), seed=0)
+        recogniser.save(folder / "whole")
+        yield (folder / "whole").read_bytes()
+
+
+def read_recogniser(path):
+    try:
+        WordClassifier.load(path)
+    except ValueError as error:
+        if "no WordClassifier" not in str(error):
+            raise
+        StringReader.load(path)
+
+
+def sounds(folder):
+    signal = np.sin(np.arange(800) / 3)
+    for kind in (np.uint8, np.int16, np.int32, np.float32, np.float64):
+        samples = signal.astype(kind) if np.dtype(kind).kind == "f" else (100 + 20 * signal).astype(kind)
+        file = io.BytesIO()
+        wavfile.write(file, 16_000, np.stack([samples, samples], axis=1) if kind is np.int16 else samples)
+        yield file.getvalue()
+
+
+def tables(folder):
+    days = np.datetime64("2024-01-01") + np.arange(60)
+    rows = [f"{day},{k % 7 + 0.5},{k},{'' if k == 9 else 3}" for k, day in enumerate(days)]
+    yield "\n".join(["date,sales,visitors,staff", *rows, ""]).encode()
+    yield "\n".join(["text,label", *[f'"a {w}, fine film",{w}' for w in ("good", "bad")] * 9, ""]).encode()
+
+
+def read_csv(path):
+    try:
+        read_texts(path)
+    except ValueError:
+        pass
+    read_series(path, "sales", others=["visitors"])
+
+
+KINDS = [
+    Kind("model", ".safetensors", models, read_model),
+    Kind("checkpoint", ".safetensors", runs, read_run),
+    Kind("forecaster", ".safetensors", forecasters, read_forecaster),
+    Kind("classifier", ".safetensors", classifiers, read_classifier),
+    Kind("text", ".safetensors", writers, read_writer),
+    Kind("speech", ".safetensors", recognisers, read_recogniser),
+    Kind("wav", ".wav", sounds, lambda path: read_wav(path)),
+    Kind("csv", ".csv", tables, read_csv),
+]
+
+
+def whole_files(kind, folder):
+    """Whole files of a kind, the same ones each time."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return [in_order(content) if kind.suffix == ".safetensors" else content for content in kind.whole(folder)]
