@@ -31,6 +31,8 @@ MAY_IMPORT = {
     "data": LEAVES | {"data"},
     "datasets": set(),
     "files": set(),
+    "unpack": set(),
+    "separated": set(),
     "snapshot": {"files"},
     "callbacks": {"_check", "parameter", "optim", "files", "snapshot", "callbacks"},
     "schedules": {"_check", "callbacks"},
