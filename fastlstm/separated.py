@@ -12,7 +12,7 @@ from contextlib import contextmanager
 MOST = 128_000_000
 """Bytes that a file of separated values may take, unpacked."""
 
-CELL = 16
+CELL = 20
 """Bytes of `MOST` that a cell counts for, and the beginning of a row: short ones take more in memory than in a file."""
 
 LONGEST = 1 << 24
@@ -64,7 +64,7 @@ def rows_of(
     before : int
         Lines of the file that come before these.
     max_bytes : int
-        Each cell, and each row, counts for 16 of them.
+        Each cell, and each row, counts for 20 of them.
     spaces : bool
         Whether those after a separator belong to the cell.
 
@@ -87,8 +87,8 @@ def rows_of(
         left -= 1 + len(row)
         if left < 0:
             raise ValueError(
-                f"{name}, line {before + reader.line_num}: expected at most {max_bytes // CELL:,} cells and rows, got "
-                "more; if that is meant, give a higher max_bytes"
+                f"{name}, line {before + reader.line_num}: expected at most {max_bytes // CELL:,} cells and "
+                "rows, got more; a higher max_bytes (--max-megabytes) allows it"
             )
         yield before + reader.line_num, row
 

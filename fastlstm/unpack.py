@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import csv
 import gzip
 import lzma
 import os
@@ -25,8 +26,11 @@ UNPACK: tuple[tuple[re.Pattern[bytes], Callable[[BufferedReader], Any]], ...] = 
 )
 """How packed files begin, and what unpacks them."""
 
-DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError, tarfile.TarError, ArithmeticError, MemoryError, ValueError)
-"""What comes of a packed file that is damaged, or made to do harm."""
+DAMAGE = (
+    *(ValueError, ArithmeticError, MemoryError, EOFError, OSError),
+    *(zlib.error, lzma.LZMAError, tarfile.TarError, csv.Error),
+)
+"""What comes of a file that is damaged, or made to do harm."""
 
 
 class TooLarge(ValueError):
@@ -35,7 +39,7 @@ class TooLarge(ValueError):
     def __init__(self, name: str, max_bytes: int) -> None:
         super().__init__(
             f"{name}: expected at most {max_bytes:,} bytes, unpacked, got more; "
-            "if that is meant, give a higher max_bytes"
+            "a higher max_bytes (--max-megabytes) allows it"
         )
 
 
@@ -73,7 +77,7 @@ def whole(name: str, what: str) -> Iterator[None]:
     except DAMAGE as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise ValueError(f"{name}: expected {what} that is whole, got {error!r:.90}") from None
+        raise ValueError(f"{name}: expected {what} that is whole, got {error!r:.120}") from None
 
 
 @contextmanager

@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "decoding": {"_check"},
     "optim": LEAVES,
     "metrics": LEAVES | {"metrics"},
-    "data": LEAVES | {"data"},
+    "data": LEAVES | {"data", "unpack"},
     "datasets": set(),
     "files": set(),
     "unpack": set(),

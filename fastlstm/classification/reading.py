@@ -76,7 +76,7 @@ def read_texts(path: str | os.PathLike[str], *, max_bytes: int = MOST) -> Texts:
     path : path
         A CSV file may be packed as .gz, .bz2 or .xz.
     max_bytes : int, default 128000000
-        What a CSV file may take, unpacked; a sixteenth as many cells and rows.
+        What a CSV file may take, unpacked; a twentieth as many cells and rows.
 
     Raises
     ------

@@ -87,7 +87,7 @@ def read_table(path: str | os.PathLike[str], *, max_bytes: int = MOST) -> Table:
     path : path
         The file may be packed as .gz, .bz2 or .xz.
     max_bytes : int, default 128000000
-        What the file may take, unpacked; a sixteenth as many cells and rows.
+        What the file may take, unpacked; a twentieth as many cells and rows.
 
     Raises
     ------

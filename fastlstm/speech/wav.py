@@ -29,7 +29,8 @@ PART = 1 << 18
 def read_wav(path: str | os.PathLike[str], rate: int = RATE, *, max_seconds: float = LONGEST) -> Signal:
     """The sound of a WAV file, mixed down to one channel and brought to one sample rate.
 
-    The file is read and converted a part at a time: what is returned, 4 bytes a sample, is all that lies in memory.
+    The file is read and converted a part at a time: memory is taken for what is returned, 4 bytes a sample, and at the
+    end for as much again, however large the file is.
 
     Parameters
     ----------
@@ -76,7 +77,7 @@ def check_length(samples: int, rate: int, max_seconds: float, name: str) -> None
     if samples > max_seconds * rate:
         raise ValueError(
             f"{name}: expected at most {max_seconds:g} s of sound, got {samples / rate:.0f}; "
-            "if that is meant, give a higher max_seconds"
+            "a higher max_seconds (--max-seconds) allows it"
         )
 
 
