@@ -9,6 +9,7 @@ import lzma
 import os
 import re
 import tarfile
+import tokenize
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,8 +28,8 @@ UNPACK: tuple[tuple[re.Pattern[bytes], Callable[[BufferedReader], Any]], ...] = 
 """How packed files begin, and what unpacks them."""
 
 DAMAGE = (
-    *(ValueError, ArithmeticError, MemoryError, EOFError, OSError),
-    *(zlib.error, lzma.LZMAError, tarfile.TarError, csv.Error),
+    *(ValueError, ArithmeticError, MemoryError, EOFError, OSError, SyntaxError),
+    *(zlib.error, lzma.LZMAError, tarfile.TarError, csv.Error, tokenize.TokenError),
 )
 """What comes of a file that is damaged, or made to do harm."""
 

@@ -7,13 +7,14 @@ import io
 import lzma
 import tarfile
 import threading
+import warnings
 
 import numpy as np
 import pytest
 
 from fastlstm import cli
 from fastlstm.classification import read_texts
-from fastlstm.data import Frames
+from fastlstm.data import Arrays, Frames
 from fastlstm.forecasting.series import read_series
 from fastlstm.separated import CELL, LONGEST, long_cells
 from fastlstm.unpack import read_bytes, tar_files
@@ -189,6 +190,30 @@ def test_frames_name_the_file_that_pandas_cannot_read(content, write):
     path = write(content, "a.csv.gz" if content[:1] == b"\x1f" else "a.csv")
     with pytest.raises(ValueError, match=r"a.csv(.gz)?: expected a CSV file that is whole, got "):
         list(Frames(path, 2, 1, inputs="x", targets="x"))
+
+
+def test_a_damaged_array_on_disk_is_named(tmp_path):
+    path, rng = tmp_path / "x.npy", np.random.default_rng(0)
+    np.save(path, np.arange(40.0).reshape(10, 4))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:40])
+    with pytest.raises(ValueError, match=r"x: .*x\.npy: expected a \.npy file that is whole, got "):
+        Arrays(path, np.zeros((10, 1)))
+    np.savez(tmp_path / "z.npz", np.ones(3))
+    (tmp_path / "z.npz").rename(tmp_path / "z.npy")
+    with pytest.raises(ValueError, match=r"z\.npy: expected a \.npy file"):
+        Arrays(tmp_path / "z.npy", np.zeros((10, 1)))
+    for _ in range(300):
+        content = bytearray(whole)
+        for place in rng.integers(0, 100, 3):
+            content[place] = rng.integers(256)
+        path.write_bytes(content)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                Arrays(path, np.zeros((10, 1)))
+        except ValueError as error:
+            assert str(error).startswith(("x: ", "x, y", "y: ")), error
 
 
 def test_the_commands_raise_the_bound(write, capsys, monkeypatch):
