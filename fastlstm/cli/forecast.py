@@ -33,6 +33,7 @@ of two naive forecasts: that the last value stays, and that the last season repe
 Written to the output folder: forecast.csv, forecast.png (one for each target) and model.safetensors."""
 
 FORECAST_EXAMPLES = """what happens to the file:
+  packed        .gz, .bz2 and .xz are unpacked, within --max-megabytes
   separator     , ; tab or | is found out; with ; a decimal comma is understood
   header        without one, columns are numbered: --target 1
   dates         the column is found by its name or looks; rows are sorted by date
