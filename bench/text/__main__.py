@@ -18,6 +18,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,32 +70,37 @@ def run_process(module: str, recipe: Recipe, options: argparse.Namespace) -> dic
     return found
 
 
-def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """All runs by contender, and how they were made."""
+def measure(options: argparse.Namespace, keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """All runs by contender, and how they were made; kept after each, for it may be hours until the last."""
     data.find("tinyshakespeare.txt")  # rather fail now
     recipe, names = recipe_of(options), ["fastlstm"] if options.best else list(CONTENDERS)
-    runs: dict[str, Any] = {name: [] for name in names}
-    for seed in range(options.seeds) if options.seeds else [recipe.seed] * options.rounds:
-        for name in names:
-            runs[name].append(run_process(CONTENDERS[name], dataclasses.replace(recipe, seed=seed), options))
-    command = " ".join(["python -m bench.text", *sys.argv[1:]])
-    return {
+    measured = {
         "machine": machine.describe(),
         "threads": options.threads,
         "characters": options.characters,
-        "command": command,
-        "runs": runs,
+        "command": " ".join(["python -m bench.text", *sys.argv[1:]]),
+        "runs": {name: [] for name in names},
     }
+    for seed in range(options.seeds) if options.seeds else [recipe.seed] * options.rounds:
+        for name in names:
+            run = run_process(CONTENDERS[name], dataclasses.replace(recipe, seed=seed), options)
+            measured["runs"][name].append(run)
+            keep(measured)
+    return measured
 
 
 def main(argv: list[str]) -> int:
     options = parse(argv)
     results = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else {}
-    if not options.page:
-        measured = measure(options)
-        results["seeds" if options.seeds else "best" if options.best else "same"] = measured
+    part = "seeds" if options.seeds else "best" if options.best else "same"
+
+    def keep(measured: dict[str, Any]) -> None:
+        results[part] = measured
         options.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
-    print(seeds.report(measured["runs"]) if options.seeds else page.write(results, options.folder))
+
+    if not options.page:
+        measure(options, keep)
+    print(seeds.report(results["seeds"]["runs"]) if options.seeds else page.write(results, options.folder))
     return 0
 
 
