@@ -50,6 +50,10 @@ forecaster.forecast(load).mean.shape            # (24, 2)
 forecaster.backtest(load, holdout=96).column(0).scores
 ```
 
+A file may be packed as `.gz`, `.bz2` or `.xz`. It may take 128 MB unpacked and hold 6.4 million cells and rows, which
+take less than 1 GB of memory; `--max-megabytes`, in Python `read_series(path, target, max_bytes=...)`, allows more, a
+cell or row for each 20 bytes.
+
 `fastlstm.forecasting.Forecaster` says what the network is; [stocks](stocks.md) what to do where nothing can be learned.
 """
 

@@ -32,8 +32,9 @@ mails by their department, questions by their topic.
     fastlstm classify predict reviews-model review.txt --explain
 
 `reviews` is a folder with a subfolder of files `*.txt` for each class, or a CSV file with the columns `text` and
-`label`. A tenth of each class is held out and classified at the end, so that you see how far to trust the result. From
-Python:
+`label`, which may be packed as `.gz`, `.bz2` or `.xz` and take 128 MB unpacked; `--max-megabytes`, in Python
+`read_texts(path, max_bytes=...)`, allows more. A tenth of each class is held out and classified at the end, so that you
+see how far to trust the result. From Python:
 
 ```python
 from fastlstm.classification import Classifier, Recipe

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data import find
+from fastlstm.unpack import tar_files
 
 IMDB = "imdb.tar.xz"
 POLARITY = "review_polarity.tar.gz"
@@ -65,13 +65,8 @@ def polarity(path: Path | None = None) -> tuple[Reviews, Array]:
 
 def members(path: Path) -> list[tuple[PurePosixPath, str]]:
     """Names and texts of an archive."""
-    found = []
-    with tarfile.open(path) as archive:
-        for member in archive:
-            file = archive.extractfile(member)
-            if file is not None and member.name.endswith(".txt"):
-                found.append((PurePosixPath(member.name), file.read().decode("utf-8", errors="replace")))
-    return found
+    files = tar_files(path, lambda place: place.suffix == ".txt", "a tar archive")
+    return [(place, content.decode("utf-8", errors="replace")) for place, content in files]
 
 
 def textbook_arrays(parts: dict[str, Reviews], words: int, length: int) -> dict[str, tuple[Array, Array]]:

@@ -8,8 +8,8 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 PathLike = str | os.PathLike[str]
 
@@ -70,7 +70,7 @@ def require_replaceable(path: PathLike) -> int | None:
     return mode
 
 
-def open_file(path: PathLike) -> BinaryIO:
+def open_file(path: PathLike, what: str = "a file") -> BufferedReader:
     """Open a file to read, and nothing but a file: a FIFO would wait for its writer, a device might never end.
 
     Raises
@@ -79,12 +79,12 @@ def open_file(path: PathLike) -> BinaryIO:
         The message names the path.
     """
     try:
-        _require_file(path, os.stat(path).st_mode, OSError)
+        _require_file(path, os.stat(path).st_mode, OSError, what)
         file = open(path, "rb", opener=_open_at_once)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such file") from None
     try:
-        _require_file(path, os.fstat(file.fileno()).st_mode, OSError)  # it may have been exchanged just now
+        _require_file(path, os.fstat(file.fileno()).st_mode, OSError, what)  # it may have been exchanged just now
     except OSError:
         file.close()
         raise
@@ -102,7 +102,7 @@ class Damaged(ValueError):
 
 
 @contextmanager
-def reading(path: PathLike, *more: type[Exception]) -> Iterator[None]:
+def reading(path: PathLike, *more: type[Exception], what: str = "") -> Iterator[None]:
     """Whatever goes wrong with the content of a file in here becomes a ValueError that names the file.
 
     Readers check what they read; this is the net under them.
@@ -111,7 +111,9 @@ def reading(path: PathLike, *more: type[Exception]) -> Iterator[None]:
     ----------
     path : path
     *more : exceptions
-        Others that count as damage, such as ``csv.Error``.
+        Others that count as damage, such as ``csv.Error``; of OSError those that are not the file system's.
+    what : str, optional
+        What was expected, for the message.
     """
     try:
         yield
@@ -120,9 +122,11 @@ def reading(path: PathLike, *more: type[Exception]) -> Iterator[None]:
     except MemoryError as error:
         raise Damaged(f"{path}: asks for more memory than there is") from error
     except (ArithmeticError, AttributeError, EOFError, LookupError, RecursionError, TypeError, ValueError) as error:
-        raise Damaged(f"{path}: damaged: {_reason(error)}") from error
+        raise Damaged(f"{path}: {_damage(error, what)}") from error
     except more as error:
-        raise Damaged(f"{path}: damaged: {_reason(error)}") from error
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise Damaged(f"{path}: {_damage(error, what)}") from error
 
 
 def sweep(folder: Path) -> None:
@@ -139,15 +143,19 @@ PART = re.compile(r"\..+\.\d+\.\d+\.part", re.DOTALL)
 """What `write_atomically` calls a file that is not whole yet."""
 
 
-def _require_file(path: PathLike, mode: int, refusal: type[OSError]) -> None:
+def _require_file(path: PathLike, mode: int, refusal: type[OSError], what: str = "a file") -> None:
     if stat.S_ISDIR(mode):
-        raise IsADirectoryError(f"{path}: expected a file, got a folder")
+        raise IsADirectoryError(f"{path}: expected {what}, got a folder")
     if not stat.S_ISREG(mode):
-        raise refusal(f"{path}: expected a file, got {KINDS.get(stat.S_IFMT(mode), 'something else')}")
+        raise refusal(f"{path}: expected {what}, got {KINDS.get(stat.S_IFMT(mode), 'something else')}")
 
 
 def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _damage(error: Exception, what: str) -> str:
+    return f"expected {what} that is whole, got {error!r:.120}" if what else f"damaged: {_reason(error)}"
 
 
 def _reason(error: Exception) -> str:

@@ -293,6 +293,35 @@ def test_a_state_dict_that_is_no_plain_lstm_is_named(damage, kind, message):
         fl.io.from_torch(state)
 
 
+@pytest.mark.parametrize(
+    ("gates", "suffix", "message"),
+    [
+        (3, "_l0", "got a GRU, which is no LSTM: 12 rows for 4 hidden units, not 16"),
+        (1, "_l0", "got an RNN, which is no LSTM: 4 rows for 4 hidden units, not 16"),
+        (3, "", "got a GRUCell, which is no LSTM"),
+        (1, "", "got an RNNCell, which is no LSTM"),
+        (4, "", "got an LSTMCell; its state_dict is one of an LSTM with a layer if _l0 is added to the names"),
+    ],
+)
+def test_the_weights_of_another_recurrent_network_are_called_what_they_are(gates, suffix, message):
+    state = {f"weight_{part}{suffix}": np.ones((gates * 4, size), "f4") for part, size in (("ih", 3), ("hh", 4))}
+    state |= {f"bias_{part}{suffix}": np.ones(gates * 4, "f4") for part in ("ih", "hh")}
+    with pytest.raises(ValueError, match=rf"source: expected a torch.nn.LSTM or its state_dict, {message}"):
+        fl.io.from_torch(state)
+    if gates == 4:
+        assert fl.io.from_torch({f"{name}_l0": array for name, array in state.items()}).hidden_size == 4
+
+
+@pytest.mark.parametrize("kind", ["GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"])
+def test_another_recurrent_module_of_pytorch_is_a_type_error(kind):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    module = getattr(torch.nn, kind)(3, 4)
+    with pytest.raises(TypeError, match=f"source: expected a torch.nn.LSTM or its state_dict, got an? {kind}[,;]"):
+        fl.io.from_torch(module)
+    with pytest.raises(ValueError, match=f"got an? {kind}[,;]"):
+        fl.io.from_torch(module.state_dict())
+
+
 def test_neither_module_nor_dict():
     with pytest.raises(TypeError, match=r"source: expected a torch.nn.LSTM or its state_dict, got int"):
         fl.io.from_torch(3)

@@ -30,6 +30,40 @@ def with_header(rows):
     return ["month,sales", *rows]
 
 
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            ["year,month,day,x", "2024,2,29,1", "2024,2,31,2"],
+            "a.csv, line 3: expected a date, got 2024-02-31, which does",
+        ),
+        (
+            ["year,month,day,x", "2023,2,29,1", "2023,3,1,2"],
+            "a.csv, line 2: expected a date, got 2023-02-29, which does",
+        ),
+        (
+            ["year,month,day,hour,x", "2023,11,30,5,1", "2023,11,31,5,2"],
+            "a.csv, line 3: expected a date, got 2023-11-31",
+        ),
+        (
+            ["date,x", "20240229,1", "20240301,2", "20240231,3"],
+            "a.csv, line 4, column 'date': expected a date, got '20240231'",
+        ),
+        (["date,x", "2024-02-29,1", "2024-02-31,2"], "a.csv, line 3, column 'date': expected a date, got '2024-02-31'"),
+        (["date,x", "31/11/2024,1", "01/12/2024,2"], "a.csv, line 2, column 'date': expected a date, got '31/11/2024'"),
+    ],
+)
+def test_a_date_that_does_not_exist_is_named_with_its_line(rows, message, write):
+    with pytest.raises(ValueError, match=message):
+        read_series(write(rows), "x")
+
+
+def test_the_last_days_of_months_exist(write):
+    rows = [f"{year},{month},{day},1" for year in (1900, 2000, 2024) for month, day in ((1, 31), (2, 28), (4, 30))]
+    dates = read_series(write(["year,month,day,x", *rows, "2024,2,29,1"]), "x").dates
+    assert str(dates[-2])[:10] == "2024-02-29" and len(dates) == 10
+
+
 def test_a_plain_file_is_read_by_name_or_number_of_the_column(write):
     path = write(with_header(ROWS))
     by_name, by_number = read_series(path, "sales"), read_series(path, "2")

@@ -380,6 +380,16 @@ def test_a_silent_file_is_said_to_have_no_words(reader, tmp_path, capsys):
     assert printed.out == "\n" and "no words found" in printed.err
 
 
+def test_the_command_reads_longer_files_if_asked(reader, tmp_path, capsys):
+    (tmp_path / "model").mkdir()
+    reader.save(tmp_path / "model/speech.safetensors")
+    wavfile.write(tmp_path / "a.wav", RATE, np.zeros(3 * RATE, np.int16))
+    arguments = ["speech", tmp_path / "a.wav", "--model", tmp_path / "model", "--max-seconds"]
+    assert run(*arguments, 2) == 2
+    assert "expected at most 2 s of sound, got 3; a higher max_seconds (--max-seconds)" in capsys.readouterr().err
+    assert run(*arguments, 3) == 0
+
+
 def test_the_command_s_errors_are_one_line(reader, folder, tmp_path, capsys):
     (tmp_path / "model").mkdir()
     reader.save(tmp_path / "model/speech.safetensors")

@@ -362,6 +362,18 @@ def test_the_benchmark_trains_the_same_in_pytorch(data_file, tmp_path):
     assert {path.name for path in (tmp_path / "pictures").iterdir()} == {"text-same.png", "text-best.png"}
 
 
+def test_several_seeds_tell_chance_from_a_difference():
+    if not (ROOT / "bench").exists():
+        pytest.skip("the benchmark is not part of the package")
+    from bench.text import seeds
+
+    runs = {"fastlstm": [{"final": 1.5}, {"final": 1.7}], "torch": [{"final": 1.4}, {"final": 1.2}]}
+    said = seeds.report(runs)
+    assert "| fastlstm | 1.6000 | 0.1414 | 1.5000 1.7000 |" in said
+    assert "| PyTorch | 1.3000 | 0.1414 | 1.4000 1.2000 |" in said
+    assert said.endswith("fastlstm less PyTorch: +0.3000, with a standard error of 0.2000 over 2 seeds.")
+
+
 def test_the_page_says_what_the_benchmark_would_write():
     """Its prose is the template's; only what was measured comes after it."""
     if not (ROOT / "bench").exists():

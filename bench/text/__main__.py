@@ -2,6 +2,7 @@
 
     python -m bench.text                 both trainings, in fresh processes in turn
     python -m bench.text --best          the best recipe
+    python -m bench.text --seeds 5       both trainings with five seeds: are their losses apart by more than chance?
     python -m bench.text --page          only writes the page, from what was measured before
 
 Figures go to the file of --json, which keeps those of the other command; the page docs/text.md is made from it. The
@@ -17,11 +18,12 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bench import THREAD_VARIABLES, data, machine
-from bench.text import page
+from bench.text import page, seeds
 from bench.text.task import BEST, SAME
 from fastlstm.text import Recipe
 
@@ -37,6 +39,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2, help="of each training (default 2)")
     parser.add_argument(
         "--rounds", type=int, default=1, help="trainings of each, in turn; the fastest counts (default 1)"
+    )
+    parser.add_argument(
+        "--seeds", type=int, metavar="N", help="train with the seeds 0 to N - 1, and print the losses; no page"
     )
     parser.add_argument("--epochs", type=int, help="instead of the recipe's")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="of the recipe: hidden_size=384 ...")
@@ -65,31 +70,37 @@ def run_process(module: str, recipe: Recipe, options: argparse.Namespace) -> dic
     return found
 
 
-def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """All runs by contender, and how they were made."""
+def measure(options: argparse.Namespace, keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """All runs by contender, and how they were made; kept after each, for it may be hours until the last."""
     data.find("tinyshakespeare.txt")  # rather fail now
     recipe, names = recipe_of(options), ["fastlstm"] if options.best else list(CONTENDERS)
-    runs: dict[str, Any] = {name: [] for name in names}
-    for _ in range(options.rounds):
-        for name in names:
-            runs[name].append(run_process(CONTENDERS[name], recipe, options))
-    command = " ".join(["python -m bench.text", *sys.argv[1:]])
-    return {
+    measured = {
         "machine": machine.describe(),
         "threads": options.threads,
         "characters": options.characters,
-        "command": command,
-        "runs": runs,
+        "command": " ".join(["python -m bench.text", *sys.argv[1:]]),
+        "runs": {name: [] for name in names},
     }
+    for seed in range(options.seeds) if options.seeds else [recipe.seed] * options.rounds:
+        for name in names:
+            run = run_process(CONTENDERS[name], dataclasses.replace(recipe, seed=seed), options)
+            measured["runs"][name].append(run)
+            keep(measured)
+    return measured
 
 
 def main(argv: list[str]) -> int:
     options = parse(argv)
     results = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else {}
-    if not options.page:
-        results["best" if options.best else "same"] = measure(options)
+    part = "seeds" if options.seeds else "best" if options.best else "same"
+
+    def keep(measured: dict[str, Any]) -> None:
+        results[part] = measured
         options.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
-    print(page.write(results, options.folder))
+
+    if not options.page:
+        measure(options, keep)
+    print(seeds.report(results["seeds"]["runs"]) if options.seeds else page.write(results, options.folder))
     return 0
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import stat
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 
-from fastlstm.files import Damaged, read_bytes, reading
+from fastlstm import _check, unpack
+from fastlstm.files import read_bytes
+from fastlstm.separated import MOST, is_utf8, lines_of, long_cells, rows_of
 
 SEPARATORS = (",", ";", "\t", "|")
 
@@ -65,25 +66,33 @@ class Texts:
         return self.take(k for k in range(len(self)) if k not in held), self.take(sorted(held))
 
 
-def read_texts(path: str | os.PathLike[str]) -> Texts:
+def read_texts(path: str | os.PathLike[str], *, max_bytes: int = MOST) -> Texts:
     """Read a folder with a subfolder of .txt files for each class, or a CSV file with the columns text and label.
 
     Texts without a word, and rows without a label, are left out; a file that is not UTF-8 is read as Windows-1252. The
     notes of what is returned say how many there were.
+
+    Parameters
+    ----------
+    path : path
+        A CSV file may be packed as .gz, .bz2 or .xz.
+    max_bytes : int, default 128000000
+        What a CSV file may take, unpacked; a twentieth as many cells and rows.
 
     Raises
     ------
     OSError
         If there is no such file or folder, something in it is no file, or it may not be read.
     ValueError
-        If there are not at least two classes, or not the two columns; the message says what was found.
+        If there are not at least two classes, or not the two columns, or a CSV file is damaged or takes more than
+        max_bytes; the message says what was found.
     """
     path = Path(path)
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such file or folder") from None
-    found = _folder(path) if stat.S_ISDIR(mode) else _csv(path)
+    found = _folder(path) if stat.S_ISDIR(mode) else _csv(path, max_bytes)
     if len(found.counts) < 2:
         only = f"{next(iter(found.counts))!r} alone" if found.counts else "no text"
         raise ValueError(f"{path}: expected texts of at least two classes, got {only}{_hint(path)}")
@@ -117,31 +126,35 @@ def _folder(path: Path) -> Texts:
     return _real(texts, labels, _encoding_notes(strange, "file"))
 
 
-def _csv(path: Path) -> Texts:
-    content, usual = read_text(path)
-    before = csv.field_size_limit(max(csv.field_size_limit(), len(content)))
-    try:
-        with reading(path, csv.Error):
-            names, rows = _rows(path, content)
-    finally:
-        csv.field_size_limit(before)
-    at_text, at_label = names.index("text"), names.index("label")
-    whole = [row for row in rows if len(row) > max(at_text, at_label)]
-    notes = _encoding_notes(not usual, "file")
-    lost = sum(map(bool, rows)) - len(whole)
+def _csv(path: Path, max_bytes: int) -> Texts:
+    content = unpack.read_bytes(path, "a folder or a CSV file", _check.positive_int(max_bytes, "max_bytes"))
+    usual = is_utf8(content)
+    lines = lines_of(content, "utf-8-sig" if usual else "cp1252", str(path))
+    header = next(lines, "")
+    separator, at_text, at_label = _columns(header, str(path))
+    texts, labels, lost = [], [], 0
+    with long_cells():
+        for _, row in islice(rows_of(chain([header], lines), separator, str(path), max_bytes=max_bytes), 1, None):
+            if len(row) > max(at_text, at_label):
+                texts.append(row[at_text])
+                labels.append(row[at_label].strip())
+            else:
+                lost += bool(row)
+    notes = _encoding_notes(0 if usual else 1, "file")
     if lost:
         notes.append(f"Left out: {_many(lost, 'row')} with too few columns.")
-    return _real([row[at_text] for row in whole], [row[at_label].strip() for row in whole], notes)
+    return _real(texts, labels, notes)
 
 
-def _rows(path: Path, content: str) -> tuple[list[str], list[list[str]]]:
-    """The names of the columns, text and label among them, and the rows below."""
-    header = content.partition("\n")[0].strip("\r")
+def _columns(header: str, path: str) -> tuple[str, int, int]:
+    """The separator of a first line, and the places of the texts and of the labels."""
     for separator in SEPARATORS:
-        names = [name.strip().lower() for name in next(csv.reader([header], delimiter=separator), [])]
+        _, row = next(rows_of([header], separator, path), (1, []))
+        names = [name.strip().lower() for name in row]
         if {"text", "label"} <= set(names):
-            return names, list(csv.reader(io.StringIO(content, newline=""), delimiter=separator))[1:]
-    raise Damaged(f"{path}: expected the columns text and label in its first line, got {header[:80]!r}")
+            return separator, names.index("text"), names.index("label")
+    shown = header.rstrip("\r\n")[:80]
+    raise ValueError(f"{path}: expected the columns text and label in its first line, got {shown!r}")
 
 
 def _real(texts: list[str], labels: list[str], notes: list[str]) -> Texts:

@@ -12,8 +12,9 @@ from pathlib import Path
 from fastlstm import plot
 from fastlstm.callbacks import EarlyStopping
 from fastlstm.classification import Classifier, Recipe, Texts, read_text, read_texts, report
-from fastlstm.cli.options import MODEL, Commands, add_output, count
+from fastlstm.cli.options import MODEL, Commands, add_max_megabytes, add_output, count
 from fastlstm.cli.report import Report
+from fastlstm.separated import MOST
 
 TRAIN = """Learn from labelled texts which of some classes a text belongs to.
 
@@ -55,6 +56,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     add, default = parser.add_argument, Recipe()
     add("texts", metavar="FOLDER_OR_CSV", help="a subfolder of *.txt for each class, or columns text and label")
     add("--validation", type=float, default=0.1, metavar="SHARE", help="held out of each class (default: %(default)s)")
+    add_max_megabytes(parser, "what a CSV file", MOST)
     add_output(parser, "fastlstm-classify")
     network = parser.add_argument_group("network and training")
     add = network.add_argument
@@ -89,7 +91,7 @@ def train(options: argparse.Namespace) -> int:
         epochs=options.epochs,
         seed=options.seed,
     )
-    texts = read_texts(options.texts)
+    texts = read_texts(options.texts, max_bytes=options.max_bytes)
     print(f"{options.texts}: {report.summary(texts.counts)}.", *texts.notes, sep="\n")
     learned, held_out = texts.split(options.validation, options.seed)
     epochs = recipe.epochs_of(len(learned))

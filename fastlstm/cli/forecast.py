@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import datasets, plot
-from fastlstm.cli.options import Commands, add_output, count
+from fastlstm.cli.options import Commands, add_max_megabytes, add_output, count
 from fastlstm.files import write_atomically
 from fastlstm.forecasting import report
 from fastlstm.forecasting.backtest import Backtest, Forecast
 from fastlstm.forecasting.dates import find_step
 from fastlstm.forecasting.forecaster import Forecaster
 from fastlstm.forecasting.series import Series, fill, read_series
+from fastlstm.separated import MOST
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,6 +33,7 @@ of two naive forecasts: that the last value stays, and that the last season repe
 Written to the output folder: forecast.csv, forecast.png (one for each target) and model.safetensors."""
 
 FORECAST_EXAMPLES = """what happens to the file:
+  packed        .gz, .bz2 and .xz are unpacked, within --max-megabytes
   separator     , ; tab or | is found out; with ; a decimal comma is understood
   header        without one, columns are numbered: --target 1
   dates         the column is found by its name or looks; rows are sorted by date
@@ -64,7 +66,7 @@ def add(commands: Commands) -> None:
     )
     parser.set_defaults(run=forecast)
     add = parser.add_argument
-    add("file", metavar="FILE", help="a CSV file")
+    add("file", metavar="FILE", help="a CSV file; may be packed as .gz, .bz2 or .xz")
     add(
         "--target",
         required=True,
@@ -80,6 +82,7 @@ def add(commands: Commands) -> None:
     add(
         "--log", action="store_true", help="work on the logarithm: for positive values whose swings grow with the level"
     )
+    add_max_megabytes(parser, "what the file", MOST)
     model = parser.add_argument_group("network and training")
     model.add_argument("--window", type=count, metavar="N", help="steps that the network sees (default: two seasons)")
     model.add_argument("--patch", type=count, default=1, metavar="N", help="values that a step reads, such as a day's")
@@ -147,7 +150,9 @@ def forecast(options: argparse.Namespace) -> int:
     began = time.perf_counter()
     plot.new_figure()
     targets = list(dict.fromkeys(options.target))
-    series = read_series(options.file, targets[0], options.date, [*targets[1:], *options.inputs])
+    series = read_series(
+        options.file, targets[0], options.date, [*targets[1:], *options.inputs], max_bytes=options.max_bytes
+    )
     columns = Columns.of(series, len(targets))
     length = len(series.values)
     print(f"{options.file}: {', '.join(columns.names)}, {length} values, {series.span(0, length)}.")

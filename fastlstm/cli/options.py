@@ -9,6 +9,8 @@ from typing import TypeAlias
 MODEL = "model.safetensors"
 """What a folder that was written to holds."""
 
+MEGABYTE = 1_000_000
+
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
@@ -22,6 +24,23 @@ def add_output(parser: argparse.ArgumentParser, folder: str) -> None:
 
 def add_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="same seed, same result (default: 0)")
+
+
+def add_max_megabytes(parser: argparse._ActionsContainer, what: str, default: int) -> None:
+    """--max-megabytes, kept in bytes."""
+    parser.add_argument(
+        "--max-megabytes",
+        type=megabytes,
+        default=default,
+        dest="max_bytes",
+        metavar="N",
+        help=f"{what} may take unpacked (default: {default // MEGABYTE})",
+    )
+
+
+def megabytes(text: str) -> int:
+    """So many, in bytes."""
+    return count(text) * MEGABYTE
 
 
 def count(text: str) -> int:

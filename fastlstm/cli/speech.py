@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from fastlstm.cli.options import Commands, add_seed, count
+from fastlstm.cli.options import Commands, add_max_megabytes, add_seed, count
 from fastlstm.metrics import error_rate
 from fastlstm.speech import LogMel, Recording, StringReader, Strings, read_recordings, read_wav
+from fastlstm.speech.wav import LONGEST
+from fastlstm.unpack import ARCHIVE
 
 SPEECH = """Read the words of WAV files, such as the digits of a number, with a network that has learned them from
 recordings of single words.
@@ -29,8 +31,9 @@ examples:
   fastlstm speech read --model my-model a.wav b.wav
 """
 
-USAGE = """fastlstm speech [read] [--model DIR] [--beam N] FILE [FILE ...]
-       fastlstm speech train [--output DIR] [--epochs N] [--hidden N] [--centred] [--seed N] RECORDINGS"""
+USAGE = """fastlstm speech [read] [--model DIR] [--beam N] [--max-seconds N] FILE [FILE ...]
+       fastlstm speech train [--output DIR] [--epochs N] [--hidden N] [--centred] [--max-megabytes N] [--seed N]
+                             RECORDINGS"""
 
 DEFAULT = Path("fastlstm-speech")
 FILE = "speech.safetensors"
@@ -59,6 +62,13 @@ def add(commands: Commands) -> None:
         metavar="DIR",
         help="folder that the model is read from or written to (default: %(default)s)",
     )
+    add(
+        "--max-seconds",
+        type=count,
+        default=int(LONGEST),
+        metavar="N",
+        help="how long a file to read may be (default: %(default)s)",
+    )
     add("--beam", type=count, default=8, metavar="N", help="strings to follow at a time (default: %(default)s)")
     training = parser.add_argument_group("training")
     training.add_argument("--epochs", type=count, default=20, metavar="N", help="how many (default: %(default)s)")
@@ -68,6 +78,7 @@ def add(commands: Commands) -> None:
     training.add_argument(
         "--centred", action="store_true", help="for voices and microphones that are not in the recordings"
     )
+    add_max_megabytes(training, "what the recordings", ARCHIVE)
     add_seed(parser)
 
 
@@ -100,7 +111,7 @@ def read(files: Sequence[Path], options: argparse.Namespace) -> None:
         )
     reader = StringReader.load(path)
     for file in files:
-        [words] = reader.read([read_wav(file)], beam=options.beam)
+        [words] = reader.read([read_wav(file, max_seconds=options.max_seconds)], beam=options.beam)
         print(" ".join(words) if len(files) == 1 else f"{file}: {' '.join(words)}", flush=True)
         if not words:
             print(f"fastlstm: {file}: no words found", file=sys.stderr)
@@ -109,7 +120,7 @@ def read(files: Sequence[Path], options: argparse.Namespace) -> None:
 def train(source: Path, options: argparse.Namespace) -> None:
     """Learn from recordings, say how well it went, and write the model."""
     began = time.perf_counter()
-    recordings = read_recordings(source)
+    recordings = read_recordings(source, max_bytes=options.max_bytes)
     rng = np.random.default_rng(options.seed)
     learned, held_out = split(recordings, rng)
     labels, speakers = {one.label for one in recordings}, {one.speaker for one in recordings}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastlstm import _check
 from fastlstm.data.epochs import Epochs, rng_of, seed_of
+from fastlstm.unpack import whole
 
 Array = NDArray[Any]
 
@@ -126,7 +127,8 @@ def _opened(source: Any, name: str) -> Any:
     if isinstance(source, str | os.PathLike):
         if os.fspath(source).endswith(".npz"):
             raise ValueError(f"{name}: expected a .npy file, which can be mapped, got {os.fspath(source)!r}")
-        source = np.load(source, mmap_mode="r")
+        with whole(f"{name}: {os.fspath(source)}", "a .npy file"):
+            source = np.lib.format.open_memmap(source, mode="r")
     elif not (hasattr(source, "shape") and hasattr(source, "__getitem__")) or hasattr(source, "iloc"):
         source = np.asarray(source)
     if not source.shape:

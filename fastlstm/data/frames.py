@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastlstm import _check
 from fastlstm.data.epochs import Epochs, rng_of, seed_of
 from fastlstm.data.windows import windows
+from fastlstm.unpack import whole
 
 Array = NDArray[Any]
 
@@ -61,7 +62,8 @@ class Frames(Epochs):
     ImportError
         If there is a file to read and pandas is not installed.
     ValueError
-        If a column is missing, or a value of one: that of a row is named.
+        If a column is missing, or a value of one: that of a row is named. If a file is damaged, or cannot be read as a
+        table.
 
     Examples
     --------
@@ -172,7 +174,10 @@ class Frames(Epochs):
             for start in range(0, len(source), self._chunksize):
                 yield source.iloc[start : start + self._chunksize]
             return
-        with _pandas().read_csv(source, chunksize=self._chunksize, **self._read_csv) as chunks:
+        with (
+            whole(os.fspath(source), "a CSV file"),
+            _pandas().read_csv(source, chunksize=self._chunksize, **self._read_csv) as chunks,
+        ):
             yield from chunks
 
     def _values(self, frame: Any, name: str, before: int) -> Array:

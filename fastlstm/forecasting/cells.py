@@ -15,6 +15,7 @@ from fastlstm.forecasting.table import DATE, NUMBER, Table, is_missing
 Floats = NDArray[np.float64]
 
 DATE_NAME = re.compile(r"ds|dt|day|week|month|quarter|year|period|.*(date|time).*", re.IGNORECASE)
+DAY_NUMBER = re.compile(r"[12]\d{3}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 PARTS = ("year", "month", "day", "hour", "minute")
 
 
@@ -28,14 +29,14 @@ def numbers(table: Table, column: int) -> Floats:
         try:
             values[i] = np.nan if is_missing(cell) else float(text)
         except ValueError:
-            raise ValueError(f"{_place(table, column, i)}: expected a number, got {cell!r}") from None
+            raise ValueError(f"{_place(table, column, i)}: expected a number, got {cell!r:.80}") from None
         if np.isinf(values[i]):
-            raise ValueError(f"{_place(table, column, i)}: expected a finite number, got {cell!r}")
+            raise ValueError(f"{_place(table, column, i)}: expected a finite number, got {cell!r:.80}")
     return values
 
 
 def _place(table: Table, column: int, row: int) -> str:
-    return f"{table.path}, line {table.lines[row]}, column {table.names[column]!r}"
+    return f"{table.path}, line {table.lines[row]}, column {table.names[column]!r:.80}"
 
 
 def dates_of(table: Table, target: int, wanted: str | None, notes: list[str]) -> Dates | None:
@@ -47,7 +48,7 @@ def dates_of(table: Table, target: int, wanted: str | None, notes: list[str]) ->
         dates = _parse(table.column(column))
         if isinstance(dates, int):
             cell = table.rows[dates][column]
-            raise ValueError(f"{_place(table, column, dates)}: expected a date, got {cell!r}")
+            raise ValueError(f"{_place(table, column, dates)}: expected a date, got {cell!r:.80}")
         return dates
     places = {name.lower(): i for i, name in enumerate(table.names)}
     parts = [part for part in PARTS if part in places]
@@ -62,8 +63,8 @@ def dates_of(table: Table, target: int, wanted: str | None, notes: list[str]) ->
             if not isinstance(dates, int):
                 notes.append(f"The dates are taken from the column {name!r}.")
                 return dates
-            if looks:  # rather than to go on without dates and not to notice a gap
-                raise ValueError(f"{_place(table, column, dates)}: expected a date, got {cells[dates]!r}")
+            if looks or all(map(DAY_NUMBER.fullmatch, cells)):  # rather than to go on without dates, and miss a gap
+                raise ValueError(f"{_place(table, column, dates)}: expected a date, got {cells[dates]!r:.80}")
     notes.append("No column of dates was found: the rows are taken as steps of equal length, in the order of the file.")
     return None
 
@@ -75,11 +76,15 @@ def _assemble(table: Table, columns: list[int]) -> Dates:
     found[2] = 1
     for k, column in enumerate(columns):
         for i, cell in enumerate(table.column(column)):
-            if not cell.isdecimal() or not limits[k][0] <= int(cell) <= limits[k][1]:
-                raise ValueError(f"{_place(table, column, i)}: expected a {PARTS[k]}, got {cell!r}")
+            if not cell.isdecimal() or len(cell) > 9 or not limits[k][0] <= int(cell) <= limits[k][1]:
+                raise ValueError(f"{_place(table, column, i)}: expected a {PARTS[k]}, got {cell!r:.80}")
             found[k, i] = int(cell)
     year, month, day, hour, minute = found
     months = np.asarray((year - 1970) * 12 + month - 1).astype("M8[M]")
+    last = ((months + 1).astype("M8[D]") - months.astype("M8[D]")).astype(np.int64)
+    for i in np.flatnonzero(day > last)[:1]:
+        written = f"{year[i]:04}-{month[i]:02}-{day[i]:02}"
+        raise ValueError(f"{table.path}, line {table.lines[i]}: expected a date, got {written}, which does not exist")
     seconds = (day - 1) * DAY + hour * 3600 + minute * 60
     return np.asarray(months.astype("M8[s]") + seconds.astype("m8[s]"))
 
@@ -111,17 +116,19 @@ def _parse_numbers(cells: list[str]) -> Dates | int:
     patterns = (
         (r"[12]\d{3}", lambda cell: cell),
         (r"[12]\d{3}(0[1-9]|1[0-2])", lambda cell: f"{cell[:4]}-{cell[4:]}"),
-        (r"[12]\d{3}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])", lambda cell: f"{cell[:4]}-{cell[4:6]}-{cell[6:]}"),
+        (DAY_NUMBER.pattern, lambda cell: f"{cell[:4]}-{cell[4:6]}-{cell[6:]}"),
     )
     for pattern, write in patterns:
         if re.fullmatch(pattern, cells[0]):
+            dates = np.empty(len(cells), "M8[s]")
             for i, cell in enumerate(cells):
                 if not re.fullmatch(pattern, cell):
                     return i
-            try:
-                return np.array([np.datetime64(write(cell), "s") for cell in cells])
-            except ValueError:  # such as 31 February
-                return 0
+                try:
+                    dates[i] = np.datetime64(write(cell), "s")
+                except ValueError:  # such as 31 February
+                    return i
+            return dates
     if all(re.fullmatch(r"\d{9,10}", cell) for cell in cells):
         return np.array([int(cell) for cell in cells]).astype("M8[s]")
     return 0

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fastlstm.forecasting.cells import dates_of, numbers
 from fastlstm.forecasting.dates import DAY, Dates, Step, find_step
 from fastlstm.forecasting.table import Table, read_table
+from fastlstm.separated import MOST
 
 Floats = NDArray[np.float64]
 T = TypeVar("T")
@@ -123,7 +124,12 @@ def hold(values: Floats) -> Floats:
 
 
 def read_series(
-    path: str | os.PathLike[str], target: str, date: str | None = None, others: Sequence[str] = ()
+    path: str | os.PathLike[str],
+    target: str,
+    date: str | None = None,
+    others: Sequence[str] = (),
+    *,
+    max_bytes: int = MOST,
 ) -> Series:
     """Read one column of a CSV file, and perhaps others beside it.
 
@@ -140,6 +146,8 @@ def read_series(
         The column of the dates; without it one is looked for.
     others : strings, optional
         More columns, in the same way.
+    max_bytes : int, default 128000000
+        See `read_table`.
 
     Raises
     ------
@@ -148,7 +156,7 @@ def read_series(
     ImportError
         If pandas, which reads the dates, is not installed.
     """
-    table = read_table(path)
+    table = read_table(path, max_bytes=max_bytes)
     notes = list(table.notes)
     column = table.find(target, "target")
     name = table.names[column]

@@ -1,19 +1,27 @@
-"""Reading a person's table of text: encoding, separator, header. Only the standard library."""
+"""Reading a person's table of text: encoding, separator, header."""
 
 from __future__ import annotations
 
-import csv
 import difflib
 import os
 import re
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
+from itertools import accumulate, chain, islice
+
+from fastlstm import _check
+from fastlstm.separated import MOST, is_utf8, lines_of, rows_of
+from fastlstm.unpack import read_bytes
 
 MISSING = frozenset({"", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "?", "-", "."})
 """Cells that stand for no value, in lower case."""
 
 SEPARATORS = {";": "';'", "\t": "a tab", "|": "'|'", ",": "','"}
+
+ENOUGH = 1_000_000
+"""Characters of the first lines that are looked at to find the separator."""
 
 NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
 DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}([-/.]\d{1,4})?([ T]\d{1,2}:\d{2}.*)?|\d{4}-?Q[1-4]")
@@ -71,15 +79,23 @@ class Table:
         raise ValueError(f"{option}: expected one of the columns of {self.path} ({shown}), got {wanted!r}{hint}")
 
 
-def read_table(path: str | os.PathLike[str]) -> Table:
+def read_table(path: str | os.PathLike[str], *, max_bytes: int = MOST) -> Table:
     """Read a file of separated values; the separator, a header and the encoding are found out.
+
+    Parameters
+    ----------
+    path : path
+        The file may be packed as .gz, .bz2 or .xz.
+    max_bytes : int, default 128000000
+        What the file may take, unpacked; a twentieth as many cells and rows.
 
     Raises
     ------
     OSError
         If there is no such file, or it is a folder.
     ValueError
-        If it is empty, is not text, or has rows of different lengths; the message has the line.
+        If it is empty, is not text, has rows of different lengths, or takes more than max_bytes; the message has the
+        line.
 
     Examples
     --------
@@ -92,27 +108,37 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     (['day', 'price'], [['2024-01-01', '3,5']], ';')
     """
     notes: list[str] = []
-    lines = _text(Path(path), notes).splitlines()
-    skipped = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), len(lines))
-    if skipped == len(lines):
+    lines = _lines(path, max_bytes, notes)
+    skipped = 0
+    for line in lines:
+        if line.strip() and not line.startswith("#"):
+            break
+        skipped += 1
+    else:
         raise ValueError(f"{path}: the file is empty")
-    separator = _separator([line for line in lines[skipped : skipped + 100] if line.strip()])
-    reader = csv.reader(lines[skipped:], delimiter=separator, skipinitialspace=True)
-    rows, numbers = [], []
-    try:
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            if any(cells):
-                rows.append(cells)
-                numbers.append(skipped + reader.line_num)
-    except csv.Error as error:
-        raise ValueError(f"{path}, line {skipped + reader.line_num}: {error}") from None
-    for row, line in zip(rows, numbers, strict=True):
-        if len(row) != len(rows[0]):
+    rows_in = partial(rows_of, name=str(path), before=skipped, max_bytes=max_bytes, spaces=False)
+    first = [line, *islice(lines, 99)]
+    separator = _separator(_beginning(first), rows_in)
+    rows: list[list[str]] = []
+    numbers: list[int] = []
+    for number, row in rows_in(chain(first, lines), separator):
+        cells = [cell.strip() for cell in row]
+        if not any(cells):
+            continue
+        if rows and len(cells) != len(rows[0]):
             raise ValueError(
-                f"{path}, line {line}: expected {len(rows[0])} cells separated by {SEPARATORS[separator]}, as in "
-                f"line {numbers[0]}, got {len(row)}"
+                f"{path}, line {number}: expected {len(rows[0])} cells separated by {SEPARATORS[separator]}, as in "
+                f"line {numbers[0]}, got {len(cells)}"
             )
+        rows.append(cells)
+        numbers.append(number)
+    return _named(str(path), rows, numbers, separator, notes)
+
+
+def _named(path: str, rows: list[list[str]], numbers: list[int], separator: str, notes: list[str]) -> Table:
+    """The table of some rows, with the names of a header or without."""
+    if not rows:
+        raise ValueError(f"{path}: expected rows of data, got only separators")
     if _has_header(rows):
         names = [name or str(i) for i, name in enumerate(rows[0], start=1)]
         rows, numbers = rows[1:], numbers[1:]
@@ -121,37 +147,38 @@ def read_table(path: str | os.PathLike[str]) -> Table:
         notes.append(f"The file has no header: its columns are numbered 1 to {names[-1]}.")
     if not rows:
         raise ValueError(f"{path}: expected rows of data, got only a header")
-    return Table(str(path), names, rows, numbers, separator, notes)
+    return Table(path, names, rows, numbers, separator, notes)
 
 
 def is_missing(cell: str) -> bool:
     return cell.lower() in MISSING
 
 
-def _text(path: Path, notes: list[str]) -> str:
-    if path.is_dir():
-        raise IsADirectoryError(f"{path}: expected a CSV file, got a folder")
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file")
-    content = path.read_bytes()
+def _lines(path: str | os.PathLike[str], max_bytes: int, notes: list[str]) -> Iterator[str]:
+    content = read_bytes(path, "a CSV file", _check.positive_int(max_bytes, "max_bytes"))
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         content = content.decode("utf-16", errors="replace").encode()
     if content.startswith(b"PK\x03\x04"):
         raise ValueError(f"{path}: expected a CSV file, got a workbook or archive; save the sheet as CSV first")
     if re.search(rb"[\x00-\x08\x0e-\x1f]", content[:1_000_000]):
         raise ValueError(f"{path}: expected a CSV file, got a binary file")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        notes.append("The file is not UTF-8: it is read as Latin-1, so that some letters may look wrong.")
-        return content.decode("latin-1")
+    if is_utf8(content):
+        return lines_of(content, "utf-8-sig", str(path))
+    notes.append("The file is not UTF-8: it is read as Latin-1, so that some letters may look wrong.")
+    return lines_of(content, "latin-1", str(path))
 
 
-def _separator(lines: list[str]) -> str:
+def _beginning(lines: list[str]) -> list[str]:
+    """As many of the lines that are not blank as tell enough; at least one."""
+    total = list(accumulate(map(len, lines)))
+    return [line for line, after in zip(lines, total, strict=True) if line.strip() and after - len(line) < ENOUGH]
+
+
+def _separator(lines: list[str], rows_in: Callable[[list[str], str], Iterator[tuple[int, list[str]]]]) -> str:
     """The one that cuts most of the first lines into equally many cells, at least two; a comma for a single column."""
     best, share = ",", 0.8
     for separator in SEPARATORS:
-        widths = Counter(len(row) for row in csv.reader(lines, delimiter=separator, skipinitialspace=True))
+        widths = Counter(len(row) for _, row in rows_in(lines, separator))
         width, count = widths.most_common(1)[0]
         if width >= 2 and count / widths.total() > share:
             best, share = separator, count / widths.total()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh|weight_hr)_l(\d+)(_reverse)?")
 
+BLOCKS = {1: "an RNN", 3: "a GRU"}
+"""Modules by how many blocks of hidden_size rows their weights have."""
+
 
 def from_torch(source: Any) -> LSTM:
     """An LSTM layer with the weights of a ``torch.nn.LSTM``; torch's two biases are added into one.
@@ -28,8 +32,10 @@ def from_torch(source: Any) -> LSTM:
 
     Raises
     ------
+    TypeError
+        For another module, such as a GRU.
     ValueError
-        For a projection (proj_size), names that are not an LSTM's, or shapes that do not fit.
+        For the state_dict of one, a projection (proj_size), names that are not an LSTM's, or shapes that do not fit.
 
     Examples
     --------
@@ -42,20 +48,11 @@ def from_torch(source: Any) -> LSTM:
     if not hasattr(state, "items"):
         raise TypeError(f"source: expected a torch.nn.LSTM or its state_dict, got {type(source).__name__}")
     arrays = {name: _as_array(name, tensor) for name, tensor in state.items()}
-    layers = 0
-    for name, array in arrays.items():
-        match = NAME.fullmatch(name)
-        if match is None:
-            raise ValueError(f"source: expected names such as 'weight_ih_l0', got {name!r}")
-        if match[1] == "weight_hr":
-            raise ValueError("source: an LSTM with a projection (proj_size) is not supported")
-        if array.ndim != (2 if "weight" in name else 1):
-            raise ValueError(f"source: expected {name} with {2 if 'weight' in name else 1} axes, got {array.ndim}")
-        layers = max(layers, 1 + int(match[2]))
-    if "weight_ih_l0" not in arrays or "weight_hh_l0" not in arrays:
-        raise ValueError("source: expected 'weight_ih_l0' and 'weight_hh_l0', got " + ", ".join(sorted(arrays)))
-    if layers > len(arrays):
-        raise ValueError(f"source: expected the weights of {layers} layers, got {len(arrays)} arrays")
+    other = _other_kind(arrays)
+    if other:
+        error = TypeError if hasattr(source, "state_dict") else ValueError
+        raise error(f"source: expected a torch.nn.LSTM or its state_dict, got {other}")
+    layers = _count_layers(arrays)
     dtype = arrays["weight_ih_l0"].dtype
     for name, array in arrays.items():
         if array.dtype != dtype:
@@ -84,6 +81,40 @@ def from_torch(source: Any) -> LSTM:
         raise ValueError(f"source: does not know what to do with {sorted(arrays.keys() - used)[0]!r}")
     layer.load_parameters(ours, layer.dtype)
     return layer
+
+
+def _other_kind(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """What these weights are instead, if they are those of another recurrent module of PyTorch."""
+    for suffix, cell in (("_l0", ""), ("", "Cell")):
+        names = f"weight_ih{suffix}", f"weight_hh{suffix}"
+        if any(name not in arrays or arrays[name].ndim != 2 for name in names):
+            continue
+        rows, hidden = arrays[names[1]].shape
+        blocks = rows // hidden if hidden and rows % hidden == 0 and len(arrays[names[0]]) == rows else 0
+        if blocks == 4 and cell:
+            return "an LSTMCell; its state_dict is one of an LSTM with a layer if _l0 is added to the names"
+        if blocks in BLOCKS and "weight_hr_l0" not in arrays:
+            return f"{BLOCKS[blocks]}{cell}, which is no LSTM: {rows} rows for {hidden} hidden units, not {4 * hidden}"
+    return ""
+
+
+def _count_layers(arrays: Mapping[str, NDArray[Any]]) -> int:
+    """How many layers the names speak of, all of which are an LSTM's."""
+    layers = 0
+    for name, array in arrays.items():
+        match = NAME.fullmatch(name)
+        if match is None:
+            raise ValueError(f"source: expected names such as 'weight_ih_l0', got {name!r}")
+        if match[1] == "weight_hr":
+            raise ValueError("source: an LSTM with a projection (proj_size) is not supported")
+        if array.ndim != (2 if "weight" in name else 1):
+            raise ValueError(f"source: expected {name} with {2 if 'weight' in name else 1} axes, got {array.ndim}")
+        layers = max(layers, 1 + int(match[2]))
+    if "weight_ih_l0" not in arrays or "weight_hh_l0" not in arrays:
+        raise ValueError("source: expected 'weight_ih_l0' and 'weight_hh_l0', got " + ", ".join(sorted(arrays)))
+    if layers > len(arrays):
+        raise ValueError(f"source: expected the weights of {layers} layers, got {len(arrays)} arrays")
+    return layers
 
 
 def to_torch(layer: LSTM) -> torch.nn.LSTM:

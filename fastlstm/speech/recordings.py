@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
-import tarfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastlstm import _check
 from fastlstm.speech.wav import Signal, read_wav, read_wav_file
+from fastlstm.unpack import ARCHIVE, TooLarge, tar_files
 
 NAME = re.compile(r"^(?P<label>[^_]+)_(?P<rest>.+)\.wav$", re.IGNORECASE)
 
@@ -33,41 +34,48 @@ class Recording:
         return f"{self.label}_{self.speaker}_{self.index}"
 
 
-def read_recordings(path: str | os.PathLike[str]) -> list[Recording]:
+def read_recordings(path: str | os.PathLike[str], *, max_bytes: int = ARCHIVE) -> list[Recording]:
     """All recordings of a folder, its subfolders too, or of a tar archive, in the order of their names.
+
+    Parameters
+    ----------
+    path : path
+        An archive may be packed as .gz, .bz2 or .xz; nothing of it is written to disk.
+    max_bytes : int, default 268435456
+        What the archive may take unpacked, and all recordings as samples in memory: 256 MiB are two hours and a
+        quarter of sound.
 
     Raises
     ------
     FileNotFoundError
     ValueError
-        If there is none, or one cannot be read.
+        If there is none, or one cannot be read, or they take more than max_bytes.
     """
-    path = Path(path)
-    found = []
-    if path.is_dir():
-        for file in sorted(path.rglob("*")):
-            if file.is_file() and NAME.match(file.name):
-                found.append(recording(file.name, read_wav(file)))
-    elif not path.exists():
+    path, left = Path(path), _check.positive_int(max_bytes, "max_bytes")
+    if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder")
-    else:
-        found = sorted(archived(path), key=lambda one: (one.label, one.speaker, one.index))
+    found = []
+    for one in filed(path) if path.is_dir() else archived(path, max_bytes):
+        found.append(one)
+        left -= one.signal.nbytes
+        if left < 0:
+            raise TooLarge(str(path), max_bytes)
     if not found:
         raise ValueError(f"{path}: expected WAV files named label_anything.wav, found none")
-    return found
+    return found if path.is_dir() else sorted(found, key=lambda one: (one.label, one.speaker, one.index))
 
 
-def archived(path: Path) -> Iterator[Recording]:
-    """The recordings of a tar archive, compressed or not; nothing is unpacked to disk."""
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                name = Path(member.name).name
-                file = archive.extractfile(member) if member.isfile() and NAME.match(name) else None
-                if file is not None:
-                    yield recording(name, read_wav_file(file, f"{path}: {name}"))
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{path}: expected a folder or a tar archive that is whole, got {error!r:.60}") from None
+def filed(folder: Path) -> Iterator[Recording]:
+    """The recordings of a folder."""
+    for file in sorted(folder.rglob("*")):
+        if file.is_file() and NAME.match(file.name):
+            yield recording(file.name, read_wav(file))
+
+
+def archived(path: Path, max_bytes: int) -> Iterator[Recording]:
+    """The recordings of a tar archive."""
+    for place, content in tar_files(path, lambda place: NAME.match(place.name), "a folder or a tar archive", max_bytes):
+        yield recording(place.name, read_wav_file(io.BytesIO(content), f"{path}: {place.name}"))
 
 
 def recording(name: str, signal: Signal) -> Recording:

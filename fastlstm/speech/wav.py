@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-import io
 import os
-import struct
-import warnings
+from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fastlstm import _check
+from fastlstm.files import open_file
+from fastlstm.speech.riff import Form, read_header, unfit
 
 Signal = NDArray[np.float32]
 
 RATE = 8000
 """Samples a second that everything here works with: that of a telephone, and enough for words."""
 
-RATES = 1000, 768_000
-"""Sample rates that a file may have."""
+LONGEST = 3600.0
+"""Seconds of sound that a file may hold: as samples at 8000 Hz they take 115 MB."""
 
-LONGEST = 3600
-"""Seconds of sound that a file may hold."""
+PART = 1 << 18
+"""Samples of all channels that are converted at a time."""
 
 
-def read_wav(path: str | os.PathLike[str], rate: int = RATE) -> Signal:
+def read_wav(path: str | os.PathLike[str], rate: int = RATE, *, max_seconds: float = LONGEST) -> Signal:
     """The sound of a WAV file, mixed down to one channel and brought to one sample rate.
+
+    The file is read and converted a part at a time: memory is taken for what is returned, 4 bytes a sample, and at the
+    end for as much again, however large the file is.
 
     Parameters
     ----------
@@ -34,6 +38,8 @@ def read_wav(path: str | os.PathLike[str], rate: int = RATE) -> Signal:
         Of 8, 16, 24 or 32 bit whole numbers or of floats, of any number of channels.
     rate : int
         Samples a second of what is returned.
+    max_seconds : float, default 3600
+        How long the sound may be.
 
     Returns
     -------
@@ -44,70 +50,97 @@ def read_wav(path: str | os.PathLike[str], rate: int = RATE) -> Signal:
     ------
     FileNotFoundError, IsADirectoryError
     ValueError
-        If the file is no WAV file, is damaged or compressed, or holds no sound; the message says which.
+        If the file is no WAV file, is damaged or compressed, holds no sound or too much; the message says which.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path}: expected a WAV file, got a folder")
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file")
-    with open(path, "rb") as file:
-        return read_wav_file(file, str(path), rate)
+    with open_file(path, "a WAV file") as file:
+        return read_wav_file(file, str(path), rate, max_seconds=max_seconds)
 
 
-def read_wav_file(file: IO[bytes], name: str, rate: int = RATE) -> Signal:
+def read_wav_file(file: IO[bytes], name: str, rate: int = RATE, *, max_seconds: float = LONGEST) -> Signal:
     """The same from an open file; `name` is what errors call it."""
-    from scipy.io import wavfile
-
-    content = file.read()
-    if not content:
-        raise ValueError(f"{name}: the file is empty")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks that hold no sound
-            own_rate, samples = wavfile.read(io.BytesIO(content))
-    # what scipy lets through for files that are cut off or written at random
-    except (
-        ValueError,
-        EOFError,
-        struct.error,
-        OSError,
-        ArithmeticError,
-        LookupError,
-        TypeError,
-        UnboundLocalError,
-    ) as e:
-        raise ValueError(f"{name}: not a WAV file that can be read ({e})") from None
-    if not RATES[0] <= own_rate <= RATES[1]:
-        raise ValueError(f"{name}: expected from {RATES[0]} to {RATES[1]} samples a second, got {own_rate}")
-    if samples.size == 0:
+    rate = _check.positive_int(rate, "rate")
+    max_seconds = _check.number(max_seconds, "max_seconds", 0)
+    form = read_header(file, name)
+    if form.frames is not None:
+        check_length(form.frames, form.rate, max_seconds, name)
+    parts, length = [], 0
+    for part in resampled(mixed(file, form, name), form.rate, rate):
+        parts.append(part)
+        length += len(part)
+        check_length(length - 1, rate, max_seconds, name)
+    if not length:
         raise ValueError(f"{name}: holds no sound")
-    if len(samples) > LONGEST * own_rate:
-        raise ValueError(f"{name}: expected at most {LONGEST} s of sound, got {len(samples) / own_rate:.0f}")
-    return resample(as_floats(samples, name), own_rate, rate)
+    return np.concatenate(parts)
 
 
-def as_floats(samples: NDArray[np.generic], name: str) -> Signal:
-    """One channel from -1 to 1, of samples (L,) or (L, channels) of any kind."""
-    signal = samples.astype(np.float64)
-    if samples.dtype.kind == "u":  # 8 bit: silence is 128
-        signal = signal / 128 - 1
-    elif samples.dtype.kind == "i":
-        signal = signal / 2.0 ** (8 * samples.dtype.itemsize - 1)
-    if not np.isfinite(signal).all():
-        raise ValueError(f"{name}: expected finite samples, got NaN or infinity")
-    if signal.ndim > 1:
-        signal = signal.mean(-1)
-    return np.asarray(np.clip(signal, -1, 1), np.float32)
+def check_length(samples: int, rate: int, max_seconds: float, name: str) -> None:
+    if samples > max_seconds * rate:
+        raise ValueError(
+            f"{name}: expected at most {max_seconds:g} s of sound, got {samples / rate:.0f}; "
+            "a higher max_seconds (--max-seconds) allows it"
+        )
 
 
-def resample(signal: Signal, own_rate: int, rate: int) -> Signal:
-    """The signal at another sample rate, by a polyphase filter; exact to 1 in 1000 for rates without common factors."""
+def mixed(file: IO[bytes], form: Form, name: str) -> Iterator[Signal]:
+    """One channel of what is left of a file, a part at a time, from -1 to 1."""
+    left = form.frames
+    while left != 0:
+        wanted = max(1, PART // form.channels)
+        if left is not None:
+            wanted = min(wanted, left)
+        content = file.read(wanted * form.frame)
+        frames = len(content) // form.frame
+        if left is not None:
+            if frames < wanted:
+                raise unfit(name, f"it is cut off: {left - frames} of {form.frames} samples are not there")
+            left -= frames
+        if not frames:
+            return
+        yield as_floats(content[: frames * form.frame], form, name)
+
+
+def as_floats(content: bytes, form: Form, name: str) -> Signal:
+    """One channel from -1 to 1, of samples of any kind."""
+    if form.width == 3:
+        wide = np.zeros((len(content) // 3, 4), np.uint8)  # 24 bits as the upper ones of 32
+        at = 0 if form.order == ">" else 1
+        wide[:, at : at + 3] = np.frombuffer(content, np.uint8).reshape(-1, 3)
+        samples: NDArray[Any] = wide.view(f"{form.order}i4")
+    else:
+        samples = np.frombuffer(content, f"{form.order}{form.kind}{form.width}")
+    with np.errstate(over="ignore", invalid="ignore"):  # of floats, which may be any bits
+        signal = samples.reshape(-1, form.channels).astype(np.float64)
+        if form.kind == "u":  # 8 bit: silence is 128
+            signal = signal / 128 - 1
+        elif form.kind == "i":
+            signal = signal / 2.0 ** (8 * samples.dtype.itemsize - 1)
+        if not np.isfinite(signal).all():
+            raise ValueError(f"{name}: expected finite samples, got NaN or infinity")
+        return np.asarray(np.clip(signal.mean(-1), -1, 1), np.float32)
+
+
+def resampled(parts: Iterator[Signal], own_rate: int, rate: int) -> Iterator[Signal]:
+    """Parts of a signal at another sample rate, by a polyphase filter, as if they were filtered in one.
+
+    Exact to 1 in 1000 for rates without common factors.
+    """
     ratio = Fraction(rate, own_rate)
     if ratio == 1:
-        return signal
-    from scipy.signal import resample_poly  # takes longer to import than all of fastlstm
+        yield from parts
+        return
+    from scipy.signal import resample_poly  # slow to import, and not needed at this rate
 
     if max(ratio.numerator, ratio.denominator) > 1000:
         ratio = ratio.limit_denominator(1000)
-    return np.asarray(resample_poly(signal, ratio.numerator, ratio.denominator), np.float32)
+    up, down = ratio.numerator, ratio.denominator
+    margin = down * (2 + 10 * max(up, down) // (up * down))  # half of the filter, in whole periods
+    step = margin + down * (PART // down)
+    held, before = np.empty(0, np.float32), 0  # what is to be filtered yet, after what the filter looks back at
+    for part in parts:
+        held = np.concatenate([held, part])
+        while len(held) >= before + step + margin:
+            filtered = resample_poly(held[: before + step + margin], up, down)
+            yield np.asarray(filtered[before * up // down : (before + step) * up // down], np.float32)
+            held, before = held[before + step - margin :], margin
+    if len(held) > before:
+        yield np.asarray(resample_poly(held, up, down)[before * up // down :], np.float32)
