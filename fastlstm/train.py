@@ -358,7 +358,7 @@ class Trainer:
         loop = Loop(self._objective, self.optimizer, self._limits, callbacks, batches, held_out, tapes, epochs, seed)
         self._loop = loop
         loop.run(run.state)
-        if loop.progress.interrupted:
+        if loop.progress.interrupted and not loop.progress.told:
             print(run.word(loop.progress, callbacks), file=sys.stderr)
         return loop.history
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 from fastlstm._version import __version__
 from fastlstm.cli import classify, forecast, speech, text
+from fastlstm.cli.options import UsageError
 
 APPLICATIONS = (forecast, text, classify, speech)
 """Modules whose ``add`` gives the commands they know; a command sets ``run``, which returns the exit status."""
@@ -26,24 +28,41 @@ EXAMPLES = """examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns its status: 0, 1 (the demo did not beat a naive forecast), 2 (error) or 130 (Ctrl-C)."""
-    options = parser().parse_args(argv)
+    """Run a command; returns its status.
+
+    0 is success, 1 an error, and a demo that did not beat a naive forecast; 2 what cannot be meant as it was typed, 130
+    Ctrl-C.
+    """
+    line = list(sys.argv[1:] if argv is None else argv)
+    options = parser().parse_args(line)
+    options.line = line
     try:
-        output = getattr(options, "output", None)
-        if output is not None and output.exists() and not output.is_dir():
-            raise ValueError(f"output: expected a folder, got the file {output}")
         status: int = options.run(options)
+        sys.stdout.flush()
         return status
     except KeyboardInterrupt:
-        print("\nfastlstm: stopped", file=sys.stderr)
-        return 130
+        place = getattr(options, "place", None)
+        on = f". To go on: {place.again}" if place is not None and place.resumable else ""
+        return failed(f"stopped{on}", 130, before="\n")
     except OSError as error:
         known = error.strerror and error.filename is not None
-        print(f"fastlstm: error: {f'{error.filename}: {error.strerror}' if known else error}", file=sys.stderr)
-        return 2
+        return failed(f"error: {f'{error.filename}: {error.strerror}' if known else error}", 1)
+    except UsageError as error:
+        return failed(f"error: {error}", 2)
+    except MemoryError as error:
+        return failed(f"error: out of memory: {error or 'a smaller network, batch or window needs less'}", 1)
     except (ValueError, ImportError, FloatingPointError) as error:
-        print(f"fastlstm: error: {error}", file=sys.stderr)
-        return 2
+        return failed(f"error: {error}", 1)
+
+
+def failed(message: str, status: int, before: str = "") -> int:
+    """Say a line on stderr; what stdout still holds goes nowhere if it cannot go out, or Python would complain."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    print(f"{before}fastlstm: {message}", file=sys.stderr)
+    return status
 
 
 def parser() -> argparse.ArgumentParser:
