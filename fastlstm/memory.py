@@ -45,10 +45,10 @@ def check_memory(layers: Sequence[Layer], sequences: int = 1, steps: int = 1) ->
     needed = 4 * (COPIES * parameters + activations(layers, sequences, steps))
     there = free()
     if needed > there:
+        batches = f" on batches of {sequences:,} x {steps:,} steps" if sequences * steps > 1 else ""
         raise MemoryError(
-            f"the training of this network, of {parameters:,} parameters, on batches of {sequences:,} x {steps:,} "
-            f"steps needs about {needed / GIGABYTE:,.1f} GB, and {there / GIGABYTE:,.1f} GB are free; fewer units or "
-            "smaller batches need less"
+            f"training this network of {parameters:,} parameters{batches} needs about {needed / GIGABYTE:,.1f} GB, and "
+            f"{there / GIGABYTE:,.1f} GB are free; a smaller network or batch needs less"
         )
 
 

@@ -121,8 +121,8 @@ def test_a_reader_that_has_seen_enough_is_no_error(verses, tmp_path, capsys, mon
     ("arguments", "message"),
     [
         (["--vocabulary", "5"], "vocabulary: expected with --words only"),
-        (["--minutes", "0"], "minutes: expected above 0, got 0.0"),
-        (["--minutes", "nan"], "minutes: expected above 0, got nan"),
+        (["--minutes", "0"], "minutes: expected above 0 and at most 1000000, got 0.0"),
+        (["--minutes", "nan"], "minutes: expected above 0 and at most 1000000, got nan"),
         (["--dropout", "1"], "dropout: expected at least 0 and below 1, got 1.0"),
         (["--validation", "1"], "validation: expected above 0 and below 1, got 1.0"),
         (["--validation", "0"], "validation: expected above 0 and below 1, got 0.0"),
@@ -143,8 +143,9 @@ def test_wrong_files_and_prompts_are_errors(verses, tmp_path, capsys):
     assert "no such file" in error_of(capsys, "text", "generate", tmp_path)
     assert "not a safetensors file" in error_of(capsys, "text", "generate", verses)
     run(capsys, "text", "train", verses, *SMALL, "--epochs", 1, "--output", tmp_path)
-    assert "got 'X' at 0" in error_of(capsys, "text", "generate", tmp_path, "--prompt", "X")
-    assert "top_p: expected at least 0 and at most 1" in error_of(capsys, "text", "generate", tmp_path, "--top-p", "2")
+    generate = ["text", "generate", tmp_path]
+    assert "got 'X' at 0" in error_of(capsys, *generate, "--prompt", "X", status=2)
+    assert "top_p: expected at least 0 and at most 1" in error_of(capsys, *generate, "--top-p", "2", status=2)
 
 
 @pytest.mark.parametrize("arguments", [["text", "--help"], ["text", "train", "--help"], ["text", "generate", "--help"]])

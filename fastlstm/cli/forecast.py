@@ -172,7 +172,8 @@ def forecast(options: argparse.Namespace) -> int:
     forecaster = forecaster_of(options, series)
     holdout = options.holdout or default_holdout(length, options.horizon)
     if holdout >= length:
-        raise ValueError(f"holdout: expected less than the {length} values of the series, got {holdout}")
+        name = "holdout" if options.holdout else "horizon"
+        raise ValueError(f"{name}: expected less than the {length} values of the series, got {holdout}")
     backtest = learn(series, forecaster, columns, holdout, output)
     if backtest is None:
         return output.stopped(forecaster.save, LOAD)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
@@ -75,17 +75,19 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
 
 def count(text: str) -> int:
     """A whole number from 1."""
-    if not text.isdecimal() or not 1 <= whole(text) <= LARGEST:
-        most = f" to {LARGEST}" if text.isdecimal() and whole(text) > LARGEST else ""
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1{most}, got {shortened(text)}")
-    return whole(text)
+    return at_most(LARGEST)(text)
 
 
-def layers(text: str) -> int:
-    """How many layers."""
-    if (number := count(text)) > 64:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 to 64, got {number}")
-    return number
+def at_most(largest: int) -> Callable[[str], int]:
+    """Reads a whole number from 1 to this one."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or not 1 <= whole(text) <= largest:
+            end = f" to {largest}" if text.isdecimal() and whole(text) > largest else ""
+            raise argparse.ArgumentTypeError(f"expected a whole number from 1{end}, got {shortened(text)}")
+        return whole(text)
+
+    return read
 
 
 def seed(text: str) -> int:

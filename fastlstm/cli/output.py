@@ -29,7 +29,7 @@ SETTINGS = "settings.json"
 OWN = (MODEL, STOPPED, SETTINGS)
 """What this program writes there besides its checkpoints; the model is the untrained one of a text."""
 
-NO_SETTINGS = frozenset({"run", "output", "force", "resume", "line", "place", "file", "texts", "words"})
+NO_SETTINGS = frozenset({"run", "output", "force", "resume", "line", "place", "file", "texts", "words", "beam"})
 """Attributes of the parsed command line that say where and on what to train, not how."""
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastlstm.cli.options import Commands, UsageError, add_force, add_resume, add_seed, count, path, source
+from fastlstm.cli.options import Commands, UsageError, add_force, add_resume, add_seed, at_most, count, path, source
 from fastlstm.cli.output import Output
 from fastlstm.cli.report import Report
 from fastlstm.metrics import error_rate
@@ -69,7 +69,7 @@ def add(commands: Commands) -> None:
         metavar="DIR",
         help="folder that the model is read from (or a file) or written to (default: %(default)s)",
     )
-    add("--beam", type=count, default=8, metavar="N", help="strings to follow at a time (default: %(default)s)")
+    add("--beam", type=at_most(1000), default=8, metavar="N", help="strings to follow at a time (default: %(default)s)")
     training = parser.add_argument_group("training")
     training.add_argument("--epochs", type=count, default=20, metavar="N", help="how many (default: %(default)s)")
     training.add_argument(

@@ -21,9 +21,9 @@ from fastlstm.cli.options import (
     add_output,
     add_parts,
     add_resume,
+    at_most,
     check_parts,
     count,
-    layers,
     seed,
     source,
     usage,
@@ -50,6 +50,9 @@ EXAMPLES = """examples:
   fastlstm text generate shakespeare --prompt "ROMEO:" --length 1000
   fastlstm text generate shakespeare --temperature 0.5 --top-p 0.9 --seed 7
 """
+
+MOST_MINUTES = 1_000_000
+"""Of a training: two years."""
 
 WRITTEN = 400
 """Characters that a training shows at its end; a sixth as many words."""
@@ -78,7 +81,9 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     network = parser.add_argument_group("network and training")
     add = network.add_argument
     add("--hidden", type=count, default=default.hidden_size, metavar="N", help="LSTM units (default: %(default)s)")
-    add("--layers", type=layers, default=default.num_layers, metavar="N", help="LSTM layers (default: %(default)s)")
+    add(
+        "--layers", type=at_most(64), default=default.num_layers, metavar="N", help="LSTM layers (default: %(default)s)"
+    )
     add("--dropout", type=float, default=default.dropout, metavar="RATE", help="from 0 to 1 (default: %(default)s)")
     add("--window", type=count, default=default.window, metavar="N", help="steps a gradient flows (default: 64)")
     add("--batch", type=count, default=default.batch_size, metavar="N", help="streams side by side (default: 32)")
@@ -155,8 +160,8 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
     check_parts(options)
     if options.vocabulary and not options.words:
         raise UsageError("vocabulary: expected with --words only, as all characters are known")
-    if options.minutes is not None and not 0 < options.minutes < math.inf:
-        raise UsageError(f"minutes: expected above 0, got {options.minutes}")
+    if options.minutes is not None and not 0 < options.minutes <= MOST_MINUTES:
+        raise UsageError(f"minutes: expected above 0 and at most {MOST_MINUTES}, got {options.minutes}")
     with usage():
         return Recipe(
             hidden_size=options.hidden,
@@ -194,14 +199,16 @@ def epoch_seconds(writer: text.LanguageModel, learned: str) -> float:
 def generate(options: argparse.Namespace) -> int:
     """Write to the terminal, each character as it is drawn."""
     path = options.model / MODEL if options.model.is_dir() else options.model
-    pieces = text.LanguageModel.load(path).generate(
-        options.prompt,
-        options.length,
-        temperature=options.temperature,
-        top_k=options.top_k,
-        top_p=options.top_p,
-        seed=options.seed,
-    )
+    writer = text.LanguageModel.load(path)
+    with usage():
+        pieces = writer.generate(
+            options.prompt,
+            options.length,
+            temperature=options.temperature,
+            top_k=options.top_k,
+            top_p=options.top_p,
+            seed=options.seed,
+        )
     try:
         sys.stdout.write(options.prompt)
         for piece in pieces:
