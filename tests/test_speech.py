@@ -132,6 +132,14 @@ def test_before_learning_there_is_no_model():
         StringReader().read([np.ones(100, np.float32)])
 
 
+def test_the_bar_moves_while_strings_are_made(capsys):
+    options = {"hidden_size": 4, "epochs": 3, "variants": 2, "per_epoch": 120}
+    StringReader(strings=Strings(1, 2, 0.0, 0.1), **options).fit(tones(4, seed=0), progress=True)
+    shown = capsys.readouterr().err
+    assert "epoch 1/3, 50 of 120 made" in shown and "epoch 2/3, 100 of 120 made" in shown
+    assert "epoch 3/3, 50 of" not in shown and "/24.0 " in shown and "100%" in shown
+
+
 def test_the_same_seed_learns_the_same():
     def learned(seed):
         reader = StringReader(per_epoch=4, **small(epochs=2, seed=seed))

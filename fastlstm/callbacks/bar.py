@@ -45,7 +45,8 @@ class ProgressBar(Callback):
     def on_batch_end(self, progress: Progress) -> None:
         if self._bar is None:
             return
-        self._bar.set_description(f"epoch {progress.epoch}/{progress.epochs}", refresh=False)
+        self._epoch = f"epoch {progress.epoch}/{progress.epochs}"  # of one that is gone on with, too
+        self._bar.set_description(self._epoch, refresh=False)
         self._bar.set_postfix(self._figures(progress), refresh=False)
         self._bar.update(1 if self._in_batches else progress.sequences)
 

@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         return failed(f"error: {error}", 2)
     except MemoryError as error:
-        return failed(f"error: out of memory: {error or 'a smaller network, batch or window needs less'}", 1)
+        return failed(f"error: out of memory: {str(error) or 'a smaller network, batch or window needs less'}", 1)
     except (ValueError, ImportError, FloatingPointError) as error:
         return failed(f"error: {error}", 1)
 

@@ -82,7 +82,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     add = network.add_argument
     add("--hidden", type=count, default=default.hidden_size, metavar="N", help="LSTM units (default: %(default)s)")
     add(
-        "--layers", type=at_most(64), default=default.num_layers, metavar="N", help="LSTM layers (default: %(default)s)"
+        "--layers", type=at_most(64), default=default.num_layers, metavar="N", help="of the LSTM (default: %(default)s)"
     )
     add("--dropout", type=float, default=default.dropout, metavar="RATE", help="from 0 to 1 (default: %(default)s)")
     add("--window", type=count, default=default.window, metavar="N", help="steps a gradient flows (default: 64)")
