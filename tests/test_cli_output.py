@@ -296,6 +296,16 @@ def test_memory_is_asked_of_batches_too_and_of_numpy_s_errors(line, tmp_path, ca
     assert message == "fastlstm: error: out of memory: a smaller network, batch or window needs less"
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_training_that_fails_leaves_nothing_behind(name, line, tmp_path, capsys, monkeypatch):
+    def run(self, state=None):
+        raise FloatingPointError("the loss is nan")
+
+    monkeypatch.setattr(Loop, "run", run)
+    assert error_of(capsys, *line(name), "--output", tmp_path / "out") == "fastlstm: error: the loss is nan"
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_horizon_beyond_all_measure_is_answered_at_once(data, capsys):
     options = ["--target", "x", "--holdout", "10", "--horizon", "1000000000"]
     assert "series: expected at least 2" in error_of(capsys, "forecast", data / "x.csv", *options)

@@ -35,33 +35,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     line = list(sys.argv[1:] if argv is None else argv)
     options = parser().parse_args(line)
-    options.line = line
+    options.line, options.place = line, None
     try:
         status: int = options.run(options)
         sys.stdout.flush()
         return status
     except KeyboardInterrupt:
-        place = getattr(options, "place", None)
-        on = f". To go on: {place.again}" if place is not None and place.resumable else ""
-        return failed(f"stopped{on}", 130, before="\n")
-    except OSError as error:
-        known = error.strerror and error.filename is not None
-        return failed(f"error: {f'{error.filename}: {error.strerror}' if known else error}", 1)
-    except UsageError as error:
-        return failed(f"error: {error}", 2)
-    except MemoryError as error:
-        return failed(f"error: out of memory: {str(error) or 'a smaller network, batch or window needs less'}", 1)
-    except (ValueError, ImportError, FloatingPointError) as error:
-        return failed(f"error: {error}", 1)
+        again = options.place.again if options.place is not None and options.place.resumable else ""
+        message, status, before = f"stopped{again and f'. To go on: {again}'}", 130, "\n"
+    except (OSError, ValueError, ImportError, FloatingPointError, MemoryError) as error:
+        message, status, before = f"error: {words_of(error)}", 2 if isinstance(error, UsageError) else 1, ""
+    if options.place is not None:
+        options.place.tidy()
+    return failed(before + "fastlstm: " + message, status)
 
 
-def failed(message: str, status: int, before: str = "") -> int:
+def words_of(error: Exception) -> str:
+    """What an error says, in one line."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return f"out of memory: {str(error) or 'a smaller network, batch or window needs less'}"
+    return str(error)
+
+
+def failed(message: str, status: int) -> int:
     """Say a line on stderr; what stdout still holds goes nowhere if it cannot go out, or Python would complain."""
     try:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    print(f"{before}fastlstm: {message}", file=sys.stderr)
+    print(message, file=sys.stderr)
     return status
 
 

@@ -85,7 +85,7 @@ class Output:
         self.folder: Path = options.output
         self.state = self.folder / UNFINISHED
         self.model = self.folder / names[0]
-        self._options = options
+        self._options, self._new = options, not os.path.lexists(self.folder)
         options.place = self
         if options.resume and not self.resumable:
             raise FileNotFoundError(f"{self.state}: there is no interrupted training to resume")
@@ -125,6 +125,14 @@ class Output:
             path.unlink(missing_ok=True)
         with suppress(OSError):  # somebody keeps a file of his own there
             self.state.rmdir()
+
+    def tidy(self) -> None:
+        """After an error: leave nothing behind that nobody can go on from."""
+        if not self.resumable:
+            self.clear()
+            if self._new:
+                with suppress(OSError):  # it is not there, or holds something
+                    self.folder.rmdir()
 
     def stopped(self, save: Callable[[Path], None], use: str) -> int:
         """Keep what an interrupted training has learned, beside what was there, and say how it is used and gone on."""
