@@ -176,6 +176,9 @@ def test_a_folder_that_cannot_be_written_to_is_told_at_the_start(name, line, dat
         out = data / "new" / "out"
         message = error_of(capsys, *line(name), "--output", out)
         assert f"output: cannot write to {out}: No space left on device" in message and not out.parent.exists()
+    (data / "loop").mkdir()
+    (data / "loop" / MODELS[name]).symlink_to(data / "loop" / MODELS[name])
+    assert "expected a file to write to, got something else" in error_of(capsys, *line(name), "--output", data / "loop")
     (data / "taken" / MODELS[name]).mkdir(parents=True)
     assert "expected a file to write to, got a folder" in error_of(capsys, *line(name), "--output", data / "taken")
 
@@ -304,6 +307,18 @@ def test_a_training_that_fails_leaves_nothing_behind(name, line, tmp_path, capsy
     monkeypatch.setattr(Loop, "run", run)
     assert error_of(capsys, *line(name), "--output", tmp_path / "out") == "fastlstm: error: the loss is nan"
     assert not (tmp_path / "out").exists()
+
+
+def test_what_another_training_is_writing_is_left_alone(line, tmp_path, capsys, monkeypatch):
+    def run(self, state=None):
+        raise BlockingIOError("resume: another training is using the folder")
+
+    monkeypatch.setattr(Loop, "run", run)
+    lock = tmp_path / "out/unfinished/.lock"
+    lock.parent.mkdir(parents=True)
+    lock.write_bytes(b"1")
+    assert "another training is using the folder" in error_of(capsys, *line("speech"), "--output", tmp_path / "out")
+    assert lock.exists()
 
 
 def test_a_horizon_beyond_all_measure_is_answered_at_once(data, capsys):

@@ -24,6 +24,8 @@ EXAMPLES = """examples:
   fastlstm classify predict reviews-model "What a waste of two hours."
   fastlstm speech train recordings
   fastlstm speech call.wav
+
+exit status: 0 done, 1 an error or a demo that did not beat a naive forecast, 2 wrong usage, 130 Ctrl-C
 """
 
 
@@ -45,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         message, status, before = f"stopped{again and f'. To go on: {again}'}", 130, "\n"
     except (OSError, ValueError, ImportError, FloatingPointError, MemoryError) as error:
         message, status, before = f"error: {words_of(error)}", 2 if isinstance(error, UsageError) else 1, ""
+        if isinstance(error, BlockingIOError):  # what is there is another training's
+            options.place = None
     if options.place is not None:
         options.place.tidy()
     return failed(before + "fastlstm: " + message, status)

@@ -29,7 +29,12 @@ SETTINGS = "settings.json"
 OWN = (MODEL, STOPPED, SETTINGS)
 """What this program writes there besides its checkpoints; the model is the untrained one of a text."""
 
-NO_SETTINGS = frozenset({"run", "output", "force", "resume", "line", "place", "file", "texts", "words", "beam"})
+LOCK = ".lock"
+"""What a training may hold there while it runs; see `clear`."""
+
+NO_SETTINGS = frozenset(
+    {"run", "output", "force", "resume", "line", "place", "file", "texts", "words", "beam", "max_bytes", "max_seconds"}
+)
 """Attributes of the parsed command line that say where and on what to train, not how."""
 
 
@@ -43,7 +48,8 @@ def reserve(folder: Path, names: Sequence[str], *, force: bool) -> None:
     """
     for path in (folder / name for name in names):
         if os.path.lexists(path) and not path.is_file():
-            raise FileExistsError(f"{path}: expected a file to write to, got {'a folder' if path.is_dir() else 'none'}")
+            kind = "a folder" if path.is_dir() else "something else"
+            raise FileExistsError(f"{path}: expected a file to write to, got {kind}")
         if path.exists() and not force:
             raise FileExistsError(f"{path}: is there already; --force replaces it, another --output keeps it")
     check_writable(folder)
@@ -109,7 +115,7 @@ class Output:
         path = self.state / SETTINGS
         settings = {name: value for name, value in vars(self._options).items() if name not in NO_SETTINGS}
         if not self._options.resume:
-            self.clear()
+            self.clear(over=False)
             self.state.mkdir(parents=True, exist_ok=True)
             write_atomically(path, json.dumps(settings).encode())
             return
@@ -117,21 +123,21 @@ class Output:
             if settings.get(name, begun) != begun:
                 raise UsageError(f"{name}: expected {begun!r}, as the training was begun with, got {settings[name]!r}")
 
-    def clear(self) -> None:
-        """Remove what an interrupted training has left."""
+    def clear(self, *, over: bool = True) -> None:
+        """Remove what an interrupted training has left; but for a lock, as long as this one is not over."""
         if not self.state.is_dir():
             return
-        for path in (*checkpoints(self.state), *(self.state / name for name in OWN)):
+        for path in (*checkpoints(self.state), *(self.state / name for name in (*OWN, *[LOCK] * over))):
             path.unlink(missing_ok=True)
         with suppress(OSError):  # somebody keeps a file of his own there
             self.state.rmdir()
 
     def tidy(self) -> None:
         """After an error: leave nothing behind that nobody can go on from."""
-        if not self.resumable:
-            self.clear()
-            if self._new:
-                with suppress(OSError):  # it is not there, or holds something
+        with suppress(OSError):  # it is not there, or holds something
+            if not self.resumable:
+                self.clear()
+                if self._new:
                     self.folder.rmdir()
 
     def stopped(self, save: Callable[[Path], None], use: str) -> int:

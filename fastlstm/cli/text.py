@@ -118,7 +118,7 @@ def train(options: argparse.Namespace) -> int:
     print(f"{options.file}: {len(whole)} characters. Vocabulary: {len(writer.vocabulary)} {unit}s.")
     print(f"Training on the first {tokens} {unit}s, {recipe.epochs_of(tokens)} epochs of {recipe.steps(tokens)} steps.")
     if not options.resume:
-        output.clear()
+        output.clear(over=False)
     best = EarlyStopping(patience=recipe.epochs_of(tokens))  # never stops, but goes back to the best
     began = time.perf_counter()
     callbacks = [Start(writer, output.state), Report(partial(said, unit)), best, output.checkpoint()]
