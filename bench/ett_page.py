@@ -36,7 +36,9 @@ A series goes on; by how much, and how sure is that? From a file of your own:
 
 The first learns from one column; the second reads two more beside it; the third forecasts two columns through one
 network, whose steps are days of 24 hours. Each holds out the last part of the file, says by how much the network
-beats the naive forecasts there and how sure that is, and writes the coming steps with an error band. From Python:
+beats the naive forecasts there and how sure that is, and writes the coming steps with an error band. The epoch
+is chosen on values before that part. Files that are there already are replaced only with `--force`, and `--resume` goes
+on after Ctrl-C. From Python:
 
 ```python
 import numpy as np

@@ -52,17 +52,13 @@ class Run:
     @staticmethod
     def word(progress: Progress, callbacks: Iterable[Callback]) -> str:
         """What to say after Ctrl-C."""
-        of = "" if progress.batches is None else f" of {progress.batches}"
         there = [str(folder) for folder in folders(callbacks)]
         how = (
             f"The same call with resume={there[0]!r} goes on from here."
             if there
             else "A training with resume='some/folder' could be gone on with from here."
         )
-        return (
-            f"\nfastlstm: stopped after step {progress.step} (epoch {progress.epoch} of {progress.epochs}, batch "
-            f"{progress.batch}{of}); the model keeps what it has learned. {how}"
-        )
+        return f"\nfastlstm: stopped {progress.where}; the model keeps what it has learned. {how}"
 
 
 def folders(callbacks: Iterable[Callback]) -> list[Path]:

@@ -55,9 +55,9 @@ def folder(tmp_path):
     return tmp_path / "reviews"
 
 
-def error_of(capsys, *arguments):
+def error_of(capsys, *arguments, status=1):
     """The one line on stderr of a command that fails."""
-    assert cli.main(list(map(str, arguments))) == 2
+    assert cli.main(list(map(str, arguments))) == status
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and lines[0].startswith("fastlstm: error: ")
     return lines[0]
@@ -274,8 +274,8 @@ def test_the_command_line_learns_from_a_folder_and_classifies(folder, tmp_path, 
     assert cli.main(["classify", "train", str(folder), *options, "--output", str(out)]) == 0
     printed = capsys.readouterr().out
     assert "60 texts of 2 classes: bad (30), good (30)." in printed
-    assert "Training on 48 of them, 20 epochs; 12 are held out." in printed
-    assert "Right of the 12 held-out texts:" in printed and "always saying" in printed
+    assert "Training on 42 of them, 20 epochs, the best of which 12 others choose.\nHeld out to the end: 6." in printed
+    assert "Right of the 6 held-out texts:" in printed and "always saying" in printed
     file = tmp_path / "new.txt"
     file.write_text("The story was great fun, a lovely film. " * 5)
     assert cli.main(["classify", "predict", str(out), "an awful waste of a cast, a boring plot", str(file)]) == 0
@@ -312,8 +312,8 @@ def test_a_file_that_is_not_utf8_is_classified_and_that_is_said(learned, tmp_pat
 
 
 def test_errors_of_the_command_line_are_one_line(folder, tmp_path, capsys):
-    def train(path, *options):
-        return error_of(capsys, "classify", "train", path, *options, "--output", tmp_path / "out")
+    def train(path, *options, status=1):
+        return error_of(capsys, "classify", "train", path, *options, "--output", tmp_path / "out", status=status)
 
     (tmp_path / "x.csv").write_text("review,stars\na,b\n")
     assert "expected the columns text and label in its first line, got 'review,stars'" in train(tmp_path / "x.csv")
@@ -324,7 +324,7 @@ def test_errors_of_the_command_line_are_one_line(folder, tmp_path, capsys):
     (tmp_path / "bare").mkdir()
     assert "got no text in its subfolders, each a class with files *.txt" in train(tmp_path / "bare")
     assert "no such file or folder" in train(tmp_path / "nothing")
-    assert "validation: expected above 0 and below 1, got 1.0" in train(folder, "--validation", "1")
+    assert "validation: expected above 0 and below 1, got 1.0" in train(folder, "--validation", "1", status=2)
     assert not (tmp_path / "out").exists()
     assert "nothing.txt: no such file" in error_of(capsys, "classify", "predict", tmp_path, "nothing.txt")
     assert "model.safetensors: no such file" in error_of(capsys, "classify", "predict", tmp_path, "a text")

@@ -25,9 +25,9 @@ def sales(tmp_path):
     return path
 
 
-def error_of(capsys, *arguments):
+def error_of(capsys, *arguments, status=1):
     """The one line on stderr of a command that fails."""
-    assert cli.main(list(map(str, arguments))) == 2
+    assert cli.main(list(map(str, arguments))) == status
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and lines[0].startswith("fastlstm: error: ")
     return lines[0]
@@ -54,15 +54,15 @@ def table(printed):
 
 
 def test_a_demo_that_does_not_beat_a_naive_forecast_says_so_and_fails(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(Forecaster, "fit", lambda self, series, inputs: lazy(self, series))
+    monkeypatch.setattr(Forecaster, "fit", lambda self, series, inputs, **options: lazy(self, series, options))
     assert cli.main(["demo", "--output", str(tmp_path)]) == 1
     assert "fastlstm does not beat: same season last year" in capsys.readouterr().out
 
 
-def lazy(forecaster, series, fit=Forecaster.fit):
+def lazy(forecaster, series, options, fit=Forecaster.fit):
     """A training that leaves the network at zero, and so the naive forecast as it is."""
     forecaster.epochs = 1
-    history = fit(forecaster, series)
+    history = fit(forecaster, series, **options)
     for parameter in forecaster.fitted.model.layers[-1].parameters():
         parameter.value = np.zeros(parameter.shape)
     return history
@@ -160,7 +160,7 @@ def test_a_file_that_is_not_there_and_an_output_that_is_a_file_are_errors(sales,
 def test_an_output_folder_that_cannot_be_made_is_an_error(sales, tmp_path, capsys):
     options = ["--target", "sales", "--horizon", "3", "--epochs", "1"]
     line = error_of(capsys, "forecast", sales, *options, "--output", sales / "below")
-    assert line == f"fastlstm: error: {sales / 'below'}: Not a directory"
+    assert line == f"fastlstm: error: output: cannot write to {sales / 'below'}: Not a directory"
 
 
 @pytest.mark.parametrize("command", [["demo"], ["forecast", "a.csv", "--target", "1", "--horizon", "1"]])
@@ -170,7 +170,7 @@ def test_without_matplotlib_the_extra_is_named(command, capsys, monkeypatch, tmp
 
 
 def test_ctrl_c_ends_quietly(capsys, monkeypatch, tmp_path):
-    def interrupt(*arguments):
+    def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Forecaster, "fit", interrupt)

@@ -1,6 +1,5 @@
 """``fastlstm text``, from its arguments to its files."""
 
-import io
 import os
 import signal
 import sys
@@ -39,9 +38,9 @@ def run(capsys, *arguments, status=0):
     return capsys.readouterr().out
 
 
-def error_of(capsys, *arguments):
+def error_of(capsys, *arguments, status=1):
     """The one line on stderr of a command that fails."""
-    assert cli.main(list(map(str, arguments))) == 2
+    assert cli.main(list(map(str, arguments))) == status
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and lines[0].startswith("fastlstm: error: ")
     return lines[0]
@@ -96,49 +95,43 @@ def test_ctrl_c_keeps_what_was_learned_and_it_can_be_gone_on_with(verses, tmp_pa
     with monkeypatch.context() as patch:
         patch.setattr(LanguageModel, "fit", fit)
         printed = run(capsys, *train, parted, *SMALL, "--epochs", 4, status=130)
-    assert "epoch 2 of 4" in printed and "epoch 3 of 4" not in printed
-    assert f"To go on: fastlstm text train {verses} --resume --output {parted}" in printed
-    assert len(run(capsys, "text", "generate", parted, "--length", "5")) == 6
+    assert "epoch 2 of 4:" in printed and "epoch 3 of 4:" not in printed
+    assert "Stopped after step 71 (epoch 3 of 4, batch 1 of 35)." in printed
+    small = " ".join(SMALL)
+    assert f"To go on: fastlstm text train {verses} --output {parted} {small} --epochs 4 --resume" in printed
+    assert len(run(capsys, "text", "generate", parted / "unfinished/stopped.safetensors", "--length", "5")) == 6
     printed = run(capsys, *train, parted, "--resume")
-    assert "epoch 2 of 4" not in printed and "epoch 3 of 4" in printed
+    assert "epoch 2 of 4:" not in printed and "epoch 3 of 4:" in printed
     assert [path.name for path in sorted(parted.iterdir())] == ["curve.png", "model.safetensors"]
     generate = ["--length", "80", "--seed", "1"]
     assert run(capsys, "text", "generate", whole, *generate) == run(capsys, "text", "generate", parted, *generate)
     assert "there is no interrupted training to resume" in error_of(capsys, *train, parted, "--resume")
 
 
-class Closed(io.StringIO):
-    """A terminal whose reader is gone."""
-
-    def flush(self):
-        raise BrokenPipeError
-
-    def fileno(self):
-        return self.descriptor
-
-
 def test_a_reader_that_has_seen_enough_is_no_error(verses, tmp_path, capsys, monkeypatch):
     run(capsys, "text", "train", verses, *SMALL, "--epochs", 1, "--output", tmp_path)
-    closed = Closed()
-    closed.descriptor = os.open(tmp_path / "nothing", os.O_WRONLY | os.O_CREAT)
-    monkeypatch.setattr(sys, "stdout", closed)
-    assert cli.main(["text", "generate", str(tmp_path)]) == 0
-    os.close(closed.descriptor)
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        assert cli.main(["text", "generate", str(tmp_path)]) == 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--vocabulary", "5"], "vocabulary: expected with --words only"),
-        (["--minutes", "0"], "minutes: expected above 0, got 0.0"),
-        (["--minutes", "nan"], "minutes: expected above 0, got nan"),
+        (["--minutes", "0"], "minutes: expected above 0 and at most 1000000, got 0.0"),
+        (["--minutes", "nan"], "minutes: expected above 0 and at most 1000000, got nan"),
         (["--dropout", "1"], "dropout: expected at least 0 and below 1, got 1.0"),
-        (["--validation", "1"], "validation: expected at least 0 and below 1, got 1.0"),
-        (["--validation", "0"], "validation: expected at least 2 tokens, got 0"),
+        (["--validation", "1"], "validation: expected above 0 and below 1, got 1.0"),
+        (["--validation", "0"], "validation: expected above 0 and below 1, got 0.0"),
+        (["--validation", "0.5", "--test", "0.5"], "test: expected below 1 together with validation=0.5, got 0.5"),
     ],
 )
 def test_wrong_options_of_training_are_errors(verses, tmp_path, capsys, arguments, message):
-    assert message in error_of(capsys, "text", "train", verses, *SMALL, *arguments, "--output", tmp_path / "out")
+    train = ["text", "train", verses, *SMALL, *arguments, "--output", tmp_path / "out"]
+    assert message in error_of(capsys, *train, status=2)
     assert not (tmp_path / "out").exists()
 
 
@@ -150,8 +143,9 @@ def test_wrong_files_and_prompts_are_errors(verses, tmp_path, capsys):
     assert "no such file" in error_of(capsys, "text", "generate", tmp_path)
     assert "not a safetensors file" in error_of(capsys, "text", "generate", verses)
     run(capsys, "text", "train", verses, *SMALL, "--epochs", 1, "--output", tmp_path)
-    assert "got 'X' at 0" in error_of(capsys, "text", "generate", tmp_path, "--prompt", "X")
-    assert "top_p: expected at least 0 and at most 1" in error_of(capsys, "text", "generate", tmp_path, "--top-p", "2")
+    generate = ["text", "generate", tmp_path]
+    assert "got 'X' at 0" in error_of(capsys, *generate, "--prompt", "X", status=2)
+    assert "top_p: expected at least 0 and at most 1" in error_of(capsys, *generate, "--top-p", "2", status=2)
 
 
 @pytest.mark.parametrize("arguments", [["text", "--help"], ["text", "train", "--help"], ["text", "generate", "--help"]])

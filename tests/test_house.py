@@ -44,6 +44,7 @@ MAY_IMPORT = {
     "stream": LEAVES | {"layers", "threads"},
     "tape": {"_kernels", "layers", "workspace", "model"},  # its model by name only
     "model": LEAVES | {"layers", "stream", "threads", "tape"},
+    "memory": {"_check", "layers"},
     "history": set(),
     "batches": LEAVES | {"model", "losses"},
     "sequence": LEAVES | {"model", "losses", "batches"},

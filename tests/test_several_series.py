@@ -172,5 +172,5 @@ def test_several_targets_with_inputs_from_a_file(load, tmp_path, capsys):
 
 
 def test_an_input_that_is_not_there_is_named(load, capsys):
-    assert cli.main(["forecast", str(load), "--target", "a", "--inputs", "wind", "--horizon", "3"]) == 2
+    assert cli.main(["forecast", str(load), "--target", "a", "--inputs", "wind", "--horizon", "3"]) == 1
     assert "target or inputs: expected one of the columns of" in capsys.readouterr().err

@@ -132,6 +132,14 @@ def test_before_learning_there_is_no_model():
         StringReader().read([np.ones(100, np.float32)])
 
 
+def test_the_bar_moves_while_strings_are_made(capsys):
+    options = {"hidden_size": 4, "epochs": 3, "variants": 2, "per_epoch": 120}
+    StringReader(strings=Strings(1, 2, 0.0, 0.1), **options).fit(tones(4, seed=0), progress=True)
+    shown = capsys.readouterr().err
+    assert "epoch 1/3, 50 of 120 made" in shown and "epoch 2/3, 100 of 120 made" in shown
+    assert "epoch 3/3, 50 of" not in shown and "/24.0 " in shown and "100%" in shown
+
+
 def test_the_same_seed_learns_the_same():
     def learned(seed):
         reader = StringReader(per_epoch=4, **small(epochs=2, seed=seed))
@@ -357,7 +365,7 @@ def test_the_command_learns_and_reads(folder, tmp_path, capsys, monkeypatch):
     options = ["--model", tmp_path / "model", "--epochs", "2", "--hidden", "8"]
     assert run("speech", "train", folder, *options, "--centred") == 0
     printed = capsys.readouterr().out
-    assert "30 recordings of 3 words." in printed and "Wrong words in 5 strings" in printed
+    assert "30 recordings of 3 words; 3 are held out." in printed and "Wrong words in 5 strings" in printed
     reader = StringReader.load(tmp_path / "model/speech.safetensors")
     assert reader.features == LogMel(centred=True)
     expected = " ".join(reader.read([read_wav(tmp_path / "a.wav")], beam=8)[0])
@@ -365,6 +373,13 @@ def test_the_command_learns_and_reads(folder, tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().out == f"{expected}\n"
     assert run("speech", tmp_path / "a.wav", tmp_path / "b.wav", "--model", tmp_path / "model") == 0
     assert capsys.readouterr().out == f"{tmp_path / 'a.wav'}: {expected}\n{tmp_path / 'b.wav'}: {expected}\n"
+
+
+def error_of(capsys, *arguments, status=1):
+    """The one line on stderr of a command that fails."""
+    assert run("speech", *arguments) == status
+    [line] = capsys.readouterr().err.splitlines()
+    return line
 
 
 def run(*arguments):
@@ -400,15 +415,18 @@ def test_the_command_s_errors_are_one_line(reader, folder, tmp_path, capsys):
         (["read"], "read: expected WAV files, got none"),
         (["train"], "train: expected a folder or an archive of recordings, got 0 names"),
         (["train", folder, folder], "got 2 names"),
+        (["read", ""], "read: expected a path, got ''"),
+        (["train", "/dev/null"], "train: expected a file, got the device /dev/null"),
+    ):
+        assert message in error_of(capsys, *arguments, status=2)
+    for arguments, message in (
         ([tmp_path / "a.wav", "--model", tmp_path / "none"], "no model yet; let it learn"),
-        ([tmp_path / "a.wav", "--model", tmp_path / "bad.wav"], "model: expected a folder, got the file"),
+        ([tmp_path / "a.wav", "--model", tmp_path / "bad.wav"], "bad.wav: "),
         ([tmp_path / "bad.wav", *model], "bad.wav: not a WAV file"),
         (["read", tmp_path / "no.wav", *model], "no.wav: no such file"),
         (["train", tmp_path / "bad.wav"], "expected a folder or a tar archive"),
     ):
-        assert run("speech", *arguments) == 2
-        lines = capsys.readouterr().err.splitlines()
-        assert len(lines) == 1 and message in lines[0]
+        assert message in error_of(capsys, *arguments)
 
 
 def test_without_the_library_of_features_the_extra_is_named(monkeypatch):

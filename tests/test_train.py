@@ -221,6 +221,22 @@ def test_the_bar_shows_loss_and_speed_on_a_terminal_and_nothing_without(monkeypa
     assert capsys.readouterr().err == ""
 
 
+def test_the_bar_has_a_total_wherever_batches_are_counted_and_says_what_lies_between_them(capsys):
+    x, y = sums(24)
+    bar = ProgressBar(always=True)
+
+    def batches(epoch):
+        bar.note("7 of 8 made")
+        for start in range(0, 24, 8):
+            yield x[start : start + 8], y[start : start + 8]
+
+    trainer = fl.Trainer(regressor(), "mse", callbacks=[bar])
+    trainer.fit_batches(batches, epochs=4, batches_per_epoch=3, validation=(x, y), progress=False)
+    shown = capsys.readouterr().err
+    assert "/12.0 " in shown and "100%" in shown and "batches/s" in shown
+    assert "epoch 3/4, 7 of 8 made" in shown and "epoch 3/4, validation" in shown
+
+
 def test_the_bar_is_silent_without_tqdm(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setitem(sys.modules, "tqdm", None)

@@ -22,18 +22,22 @@ fastlstm text train shakespeare.txt --minutes 5 --output shakespeare
 fastlstm text generate shakespeare --prompt "ROMEO:" --length 1000
 ```
 
-The first learns from any file in UTF-8. It holds out the last tenth, says after each epoch how well that is predicted,
-keeps the network of the best epoch, and writes `model.safetensors` (the vocabulary is in it) and `curve.png`. Ctrl-C
-ends it and keeps what there is; `--resume` goes on from there, to the same end as without a pause. `--words` learns
-words and signs instead of characters. The second writes to the terminal, each character as it is drawn, by a
+The first learns from any file in UTF-8. It holds out the last 15 %: of the first two thirds of them, the validation
+part, it says after each epoch how well they are predicted, and keeps the network of the best epoch; of the last, the
+test part, it says at the end how well that network predicts them, which nothing was chosen by. It writes
+`model.safetensors` (the vocabulary is in it) and `curve.png`; a model that is there already is replaced only with
+`--force`. Ctrl-C ends the training and leaves what it has learned in `unfinished/`, beside an earlier model; `--resume`
+goes on from there, to the same end as without a pause. `--words` learns words and signs instead of characters. The
+second writes to the terminal, each character as it is drawn, by a
 [stream](../README.md#the-parts) that keeps the network's state, so that a step costs the same however long the text is.
 
 ## What the figures mean
 
 The loss is the mean of -log p of the character that came, in nats; divided by log 2 it is bits a character. For words
 its exponential is told as well, the perplexity: among how many words, all as likely, the network would be as unsure. It
-is measured on the held-out text: by the command in as many streams as it learns from, each from a zero state; by
-`LanguageModel.loss`, and in the tables below, with the state carried through from the text's beginning. The loss of
+is measured on held-out text: by the command after each epoch in as many streams as it learns from, each from a zero
+state; on the test part, by `LanguageModel.loss`, and in the tables below, with the state carried through from the
+part's beginning. The tables hold out one part, the last tenth, and choose no epoch by it. The loss of
 somebody who only knows how often each character comes stands beside it.
 
 ## What is drawn

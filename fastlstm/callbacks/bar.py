@@ -12,11 +12,16 @@ if TYPE_CHECKING:
 
 
 class ProgressBar(Callback):
-    """A bar of tqdm with the loss and the speed; without a terminal only if `always`, without tqdm never."""
+    """A bar of tqdm with the loss and the speed; without a terminal only if `always`, without tqdm never.
+
+    It counts sequences or steps where it is known how many an epoch has, else batches. Between the batches it says what
+    goes on: the validation, or what `note` is told.
+    """
 
     def __init__(self, always: bool = False) -> None:
         self._always = always
         self._bar: tqdm[Any] | None = None
+        self._epoch, self._in_batches = "", False
 
     def on_fit_begin(self, progress: Progress) -> None:
         if not self._always and not sys.stderr.isatty():
@@ -25,18 +30,33 @@ class ProgressBar(Callback):
             from tqdm import tqdm
         except ImportError:
             return
-        each = progress.epoch_sequences
+        each, unit = progress.epoch_sequences, progress.unit
+        self._in_batches = each is None and progress.batches is not None
+        if self._in_batches:
+            each, unit = progress.batches, "batches"
         total = None if each is None else progress.epochs * each
         # where the training goes on after an interruption, the bar does
         done = 0 if each is None else int(each * max(0, progress.epoch - 1 + progress.batch / (progress.batches or 1)))
-        self._bar = tqdm(total=total, initial=done, unit=" " + progress.unit, unit_scale=True, dynamic_ncols=True)
+        self._bar = tqdm(total=total, initial=done, unit=" " + unit, unit_scale=True, dynamic_ncols=True)
+
+    def on_epoch_begin(self, progress: Progress) -> None:
+        self._epoch = f"epoch {progress.epoch}/{progress.epochs}"
 
     def on_batch_end(self, progress: Progress) -> None:
         if self._bar is None:
             return
-        self._bar.set_description(f"epoch {progress.epoch}/{progress.epochs}", refresh=False)
+        self._epoch = f"epoch {progress.epoch}/{progress.epochs}"  # of one that is gone on with, too
+        self._bar.set_description(self._epoch, refresh=False)
         self._bar.set_postfix(self._figures(progress), refresh=False)
-        self._bar.update(progress.sequences)
+        self._bar.update(1 if self._in_batches else progress.sequences)
+
+    def on_validation_begin(self, progress: Progress) -> None:
+        self.note("validation")
+
+    def note(self, text: str) -> None:
+        """Say what goes on before the next batch, such as that the data of an epoch are made."""
+        if self._bar is not None:
+            self._bar.set_description(f"{self._epoch}, {text}" if self._epoch else text)
 
     def on_fit_end(self, progress: Progress) -> None:
         if self._bar is not None:

@@ -53,6 +53,8 @@ class Progress:
         At the end: whether Ctrl-C, or an error, has ended it.
     chosen : bool
         At the end: whether a callback has set the parameters to those that it takes for the best.
+    told : bool
+        At the end: whether a callback has said that Ctrl-C has ended the training; else the trainer says it.
     snapshot : function
         Gives all that the training needs to go on from here to the same bits.
     """
@@ -77,11 +79,18 @@ class Progress:
     interrupted: bool = False
     failed: bool = False
     chosen: bool = False
+    told: bool = False
     snapshot: Callable[[], dict[str, Any]] = dict
 
     @property
     def steps(self) -> int | None:
         return None if self.batches is None else self.epochs * -(-self.batches // self.accumulate)
+
+    @property
+    def where(self) -> str:
+        """After which step, in words."""
+        of = "" if self.batches is None else f" of {self.batches}"
+        return f"after step {self.step} (epoch {self.epoch} of {self.epochs}, batch {self.batch}{of})"
 
 
 class Callback:

@@ -22,6 +22,7 @@ from fastlstm.files import reading
 from fastlstm.io import native
 from fastlstm.layers import LSTM, Gates
 from fastlstm.losses import softmax_cross_entropy
+from fastlstm.memory import check_memory
 from fastlstm.metrics import accuracy
 from fastlstm.model import Model
 from fastlstm.optim import Adam
@@ -87,6 +88,7 @@ class Classifier:
         validation: tuple[Sequence[str], Sequence[str]] | None = None,
         *,
         callbacks: Iterable[Callback] = (),
+        resume: str | os.PathLike[str] | None = None,
         progress: bool | None = None,
     ) -> History:
         """Learn from labelled texts.
@@ -97,11 +99,15 @@ class Classifier:
         validation : (texts, labels), optional
             Evaluated after each epoch: ``val_loss`` and ``val_accuracy``. Not learned from.
         callbacks : Callbacks
+        resume : folder, optional
+            Where the training writes its state, and goes on from if there is one; see `Trainer.fit`.
         progress : bool, optional
             Whether a bar is shown; None shows one on a terminal.
 
         Raises
         ------
+        MemoryError
+            If there is not enough for the recipe's network.
         ValueError
             If there are not as many labels as texts, fewer than two classes, or, in the validation, others.
         """
@@ -118,6 +124,8 @@ class Classifier:
             x, lengths = self._encode(vocabulary, validation[0])
             held_out = x, targets(validation[1], classes, len(x)), lengths
         encoded = [vocabulary.encode(words) for words in split]
+        longest = min(recipe.length, max(map(len, encoded)))
+        check_memory(recipe.layers(len(vocabulary), len(classes)), min(recipe.batch_size, len(y)), longest)
         model = self._untrained(encoded, len(vocabulary), len(classes))
         trainer = Trainer(
             model,
@@ -134,6 +142,7 @@ class Classifier:
             validation=held_out,
             seed=recipe.seed,
             progress=progress,
+            resume=resume,
         )
         self.interrupted = trainer.interrupted
         return history

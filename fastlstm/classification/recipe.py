@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fastlstm import _check
-from fastlstm.layers import LSTM, Dense, Dropout, Embedding, MaxPool
+from fastlstm.layers import LSTM, Dense, Dropout, Embedding, Layer, MaxPool
 from fastlstm.model import Model
 
 LEAST_STEPS = 300
@@ -84,19 +84,20 @@ class Recipe:
         for name in ("learning_rate", "clip_norm"):
             _check.number(getattr(self, name), name, 0)
 
+    def layers(self, tokens: int, classes: int) -> list[Layer]:
+        """Of the network for so many tokens and classes, not built yet."""
+        return [
+            Embedding(tokens, self.embedding_size),
+            Dropout(self.dropout),
+            LSTM(self.embedding_size, self.hidden_size, bidirectional=True),
+            MaxPool(),
+            Dropout(self.dropout),
+            Dense(2 * self.hidden_size, classes),
+        ]
+
     def model(self, tokens: int, classes: int) -> Model:
         """The network for so many tokens and classes, untrained."""
-        return Model(
-            [
-                Embedding(tokens, self.embedding_size),
-                Dropout(self.dropout),
-                LSTM(self.embedding_size, self.hidden_size, bidirectional=True),
-                MaxPool(),
-                Dropout(self.dropout),
-                Dense(2 * self.hidden_size, classes),
-            ],
-            seed=self.seed,
-        )
+        return Model(self.layers(tokens, classes), seed=self.seed)
 
     def epochs_of(self, texts: int) -> int:
         """Epochs of a training on so many texts."""

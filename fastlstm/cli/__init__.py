@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 from fastlstm._version import __version__
 from fastlstm.cli import classify, forecast, speech, text
+from fastlstm.cli.options import UsageError
 
 APPLICATIONS = (forecast, text, classify, speech)
 """Modules whose ``add`` gives the commands they know; a command sets ``run``, which returns the exit status."""
@@ -22,28 +24,53 @@ EXAMPLES = """examples:
   fastlstm classify predict reviews-model "What a waste of two hours."
   fastlstm speech train recordings
   fastlstm speech call.wav
+
+exit status: 0 done, 1 an error or a demo that did not beat a naive forecast, 2 wrong usage, 130 Ctrl-C
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns its status: 0, 1 (the demo did not beat a naive forecast), 2 (error) or 130 (Ctrl-C)."""
-    options = parser().parse_args(argv)
+    """Run a command; returns its status.
+
+    0 is success, 1 an error, and a demo that did not beat a naive forecast; 2 what cannot be meant as it was typed, 130
+    Ctrl-C.
+    """
+    line = list(sys.argv[1:] if argv is None else argv)
+    options = parser().parse_args(line)
+    options.line, options.place = line, None
     try:
-        output = getattr(options, "output", None)
-        if output is not None and output.exists() and not output.is_dir():
-            raise ValueError(f"output: expected a folder, got the file {output}")
         status: int = options.run(options)
+        sys.stdout.flush()
         return status
     except KeyboardInterrupt:
-        print("\nfastlstm: stopped", file=sys.stderr)
-        return 130
-    except OSError as error:
-        known = error.strerror and error.filename is not None
-        print(f"fastlstm: error: {f'{error.filename}: {error.strerror}' if known else error}", file=sys.stderr)
-        return 2
-    except (ValueError, ImportError, FloatingPointError) as error:
-        print(f"fastlstm: error: {error}", file=sys.stderr)
-        return 2
+        again = options.place.again if options.place is not None and options.place.resumable else ""
+        message, status, before = f"stopped{again and f'. To go on: {again}'}", 130, "\n"
+    except (OSError, ValueError, ImportError, FloatingPointError, MemoryError) as error:
+        message, status, before = f"error: {words_of(error)}", 2 if isinstance(error, UsageError) else 1, ""
+        if isinstance(error, BlockingIOError):  # what is there is another training's
+            options.place = None
+    if options.place is not None:
+        options.place.tidy()
+    return failed(before + "fastlstm: " + message, status)
+
+
+def words_of(error: Exception) -> str:
+    """What an error says, in one line."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return f"out of memory: {str(error) or 'a smaller network, batch or window needs less'}"
+    return str(error)
+
+
+def failed(message: str, status: int) -> int:
+    """Say a line on stderr; what stdout still holds goes nowhere if it cannot go out, or Python would complain."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    print(message, file=sys.stderr)
+    return status
 
 
 def parser() -> argparse.ArgumentParser:

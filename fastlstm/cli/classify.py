@@ -12,26 +12,44 @@ from pathlib import Path
 from fastlstm import plot
 from fastlstm.callbacks import EarlyStopping
 from fastlstm.classification import Classifier, Recipe, Texts, read_text, read_texts, report
-from fastlstm.cli.options import MODEL, Commands, add_max_megabytes, add_output, count
+from fastlstm.cli.options import (
+    MODEL,
+    Commands,
+    UsageError,
+    add_force,
+    add_max_megabytes,
+    add_output,
+    add_parts,
+    add_resume,
+    check_parts,
+    count,
+    path,
+    source,
+    usage,
+)
+from fastlstm.cli.output import Output, reserve
 from fastlstm.cli.report import Report
 from fastlstm.separated import MOST
 
 TRAIN = """Learn from labelled texts which of some classes a text belongs to.
 
 The texts are a folder with a subfolder of files *.txt for each class, or a CSV file with the columns text and label.
-Some of each class are held out, and classified at the end to measure the network; kept is that of the best epoch.
-Written to the output folder: model.safetensors, with the words and the classes in it. Ctrl-C ends the
-training and keeps what there is."""
+Two parts of each class are not learned from: the validation part is classified after each epoch, and kept is the
+network of the epoch that did best there; the test part is classified once, at the end, to say how often the network is
+right. Written to the output folder: model.safetensors, with the words and the classes in it. A model that is there
+already is replaced only with --force. Ctrl-C ends the training and leaves it as it was; with --resume the training goes
+on later to the same end as without a pause."""
 
 PREDICT = """Say which class texts belong to, by a network that `fastlstm classify train` has written.
 
 For each text a line: the probability, the class, and what was classified. With --explain also a picture of which
 words counted: each word is replaced by an unknown one in turn, to see what the odds lose by it. For up to 120 words a
-second picture shows what the gates of the LSTM do at each."""
+second picture shows what the gates of the LSTM do at each. Pictures that are there already are replaced only with
+--force."""
 
 EXAMPLES = """examples:
   fastlstm classify train reviews --output reviews-model
-  fastlstm classify train mails.csv --epochs 5 --validation 0.2
+  fastlstm classify train mails.csv --epochs 5 --test 0.2
   fastlstm classify predict reviews-model "What a waste of two hours."
   fastlstm classify predict reviews-model review.txt --explain
 """
@@ -54,10 +72,16 @@ def add(commands: Commands) -> None:
 def add_train(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=train)
     add, default = parser.add_argument, Recipe()
-    add("texts", metavar="FOLDER_OR_CSV", help="a subfolder of *.txt for each class, or columns text and label")
-    add("--validation", type=float, default=0.1, metavar="SHARE", help="held out of each class (default: %(default)s)")
+    add(
+        "texts",
+        type=source,
+        metavar="FOLDER_OR_CSV",
+        help="a subfolder of *.txt for each class, or columns text and label",
+    )
+    add_parts(parser, 0.1)
     add_max_megabytes(parser, "what a CSV file", MOST)
     add_output(parser, "fastlstm-classify")
+    add_resume(parser)
     network = parser.add_argument_group("network and training")
     add = network.add_argument
     add("--vocabulary", type=count, default=default.vocabulary, metavar="N", help="most frequent words to know")
@@ -71,58 +95,85 @@ def add_train(parser: argparse.ArgumentParser) -> None:
 def add_predict(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=predict)
     add = parser.add_argument
-    add("model", type=Path, metavar="DIR", help="the output folder of a training")
+    add("model", type=source, metavar="DIR", help="the output folder of a training, or the file of a model")
     add("texts", nargs="+", metavar="TEXT|FILE", help="a text, or a file that holds one")
     add("--explain", action="store_true", help="draw which words counted, a picture for each text")
-    add("--output", type=Path, default=Path("."), metavar="DIR", help="folder for the pictures (default: here)")
+    add("--output", type=path, default=Path("."), metavar="DIR", help="folder for the pictures (default: here)")
+    add_force(parser)
 
 
 def train(options: argparse.Namespace) -> int:
     """Learn, measure on the held-out texts, and write the model."""
     began = time.perf_counter()
-    if not 0 < options.validation < 1:
-        raise ValueError(f"validation: expected above 0 and below 1, got {options.validation}")
-    recipe = Recipe(
-        vocabulary=options.vocabulary,
-        length=options.length,
-        hidden_size=options.hidden,
-        dropout=options.dropout,
-        learning_rate=options.lr,
-        epochs=options.epochs,
-        seed=options.seed,
-    )
+    recipe = recipe_of(options)
+    output = Output(options, [MODEL])
     texts = read_texts(options.texts, max_bytes=options.max_bytes)
     print(f"{options.texts}: {report.summary(texts.counts)}.", *texts.notes, sep="\n")
-    learned, held_out = texts.split(options.validation, options.seed)
+    learned, validation, test = parts(texts, options)
     epochs = recipe.epochs_of(len(learned))
-    print(f"Training on {len(learned)} of them, {epochs} epochs; {len(held_out)} are held out.", flush=True)
+    print(f"Training on {len(learned)} of them, {epochs} epochs, the best of which {len(validation)} others choose.")
+    print(f"Held out to the end: {len(test)}.", flush=True)
     classifier = Classifier(recipe)
     best = EarlyStopping(patience=epochs, monitor="val_accuracy")  # never stops, but goes back to the best
-    held = held_out.texts, held_out.labels
-    classifier.fit(learned.texts, learned.labels, held, callbacks=[Report(said), best])
-    print("\n" + measured(classifier, held_out))
+    callbacks = [Report(said), best, output.checkpoint()]
+    output.begin()
+    classifier.fit(
+        learned.texts, learned.labels, (validation.texts, validation.labels), callbacks=callbacks, resume=output.state
+    )
+    if classifier.interrupted:
+        return output.stopped(classifier.save, 'fastlstm classify predict {} "some text"')
+    print(f"Kept is the network of epoch {best.best_epoch}.\n\n{measured(classifier, test)}")
     options.output.mkdir(parents=True, exist_ok=True)
-    classifier.save(options.output / MODEL)
+    classifier.save(output.model)
+    output.clear()
     print(
-        f"\nWrote {options.output / MODEL}. All in {time.perf_counter() - began:.1f} s.\n"
+        f"\nWrote {output.model}. All in {time.perf_counter() - began:.1f} s.\n"
         f'To classify: fastlstm classify predict {options.output} "some text"'
     )
-    return 130 if classifier.interrupted else 0
+    return 0
+
+
+def recipe_of(options: argparse.Namespace) -> Recipe:
+    """The network and training that the options ask for."""
+    check_parts(options)
+    with usage():
+        return Recipe(
+            vocabulary=options.vocabulary,
+            length=options.length,
+            hidden_size=options.hidden,
+            dropout=options.dropout,
+            learning_rate=options.lr,
+            epochs=options.epochs,
+            seed=options.seed,
+        )
+
+
+def parts(texts: Texts, options: argparse.Namespace) -> tuple[Texts, Texts, Texts]:
+    """To learn from, to choose the epoch by, and to test on; each has some of each class."""
+    name, least = min(texts.counts.items(), key=lambda item: item[1])
+    if least < 3:
+        raise ValueError(
+            f"{options.texts}: expected at least 3 texts of each class, to learn from, to choose the epoch by and to "
+            f"test on, got {least} of {name!r}"
+        )
+    rest, test = texts.split(options.test, options.seed)
+    learned, validation = rest.split(options.validation / (1 - options.test), options.seed)
+    return learned, validation, test
 
 
 def said(logs: Mapping[str, float]) -> str:
     """The figures of an epoch."""
-    return f"loss {logs['loss']:.3f}, held out {logs['val_loss']:.3f}, right {logs['val_accuracy']:.1%}"
+    return f"loss {logs['loss']:.3f}, validation {logs['val_loss']:.3f}, right {logs['val_accuracy']:.1%}"
 
 
-def measured(classifier: Classifier, held_out: Texts) -> str:
-    """How well the held-out texts were classified, beside always saying the most frequent class."""
-    found = classifier.predict(held_out.texts)
-    table = report.confusion(held_out.labels, found, classifier.classes)
-    name, most = Counter(held_out.labels).most_common(1)[0]
+def measured(classifier: Classifier, test: Texts) -> str:
+    """How well the test part was classified, beside always saying the most frequent class."""
+    found = classifier.predict(test.texts)
+    table = report.confusion(test.labels, found, classifier.classes)
+    name, most = Counter(test.labels).most_common(1)[0]
     return (
-        f"Right of the {len(held_out)} held-out texts: {table.trace() / len(held_out):.1%} "
-        f"(always saying {name}: {most / len(held_out):.1%}). In rows what they are, in columns what was said:\n\n"
+        f"Right of the {len(test)} held-out texts: {table.trace() / len(test):.1%} "
+        f"(always saying {name}: {most / len(test):.1%}). In rows what they are, in columns what was said:\n\n"
         + report.confusion_table(table, classifier.classes)
     )
 
@@ -131,6 +182,8 @@ def predict(options: argparse.Namespace) -> int:
     """A line for each text, and perhaps a picture."""
     if options.explain:
         plot.new_figure()  # rather fail now
+        names = [name for k in range(1, len(options.texts) + 1) for name in (f"words-{k}.png", f"gates-{k}.png")]
+        reserve(options.output, names, force=options.force)
     path = options.model / MODEL if options.model.is_dir() else options.model
     texts = [text_of(argument) for argument in options.texts]
     classifier = Classifier.load(path)
@@ -172,11 +225,15 @@ def explain(classifier: Classifier, texts: list[str], folder: Path) -> None:
 
 def text_of(argument: str) -> str:
     """What a file holds, if the argument is one; else the argument."""
+    if not argument.strip():
+        raise UsageError(f"texts: expected a text or a file, got {argument!r}")
     path = Path(argument)
     try:
         there = path.exists()
     except (OSError, ValueError):  # too long for a name, or no name at all
         there = False
+    if there and not (path.is_file() or path.is_fifo()):
+        raise ValueError(f"{argument}: expected a text or a file, got a {'folder' if path.is_dir() else 'device'}")
     if not there:
         if argument.endswith(".txt") and not any(map(str.isspace, argument)):
             raise FileNotFoundError(f"{argument}: no such file")

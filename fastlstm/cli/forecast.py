@@ -12,7 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import datasets, plot
+<<<<<<< HEAD
 from fastlstm.cli.options import Commands, add_max_megabytes, add_output, count
+=======
+from fastlstm.cli.options import MODEL, Commands, UsageError, add_output, add_resume, count, source
+from fastlstm.cli.output import Output
+from fastlstm.cli.report import Report
+>>>>>>> hd
 from fastlstm.files import write_atomically
 from fastlstm.forecasting import report
 from fastlstm.forecasting.backtest import Backtest, Forecast
@@ -26,11 +32,18 @@ if TYPE_CHECKING:
 
 Whole = TypeVar("Whole", Backtest, Forecast)
 
+DEMO, TABLE = "fastlstm-demo", "forecast.csv"
+
+LOAD = "in Python, by fastlstm.forecasting.Forecaster.load"
+"""How what an interrupted training leaves is used."""
+
 FORECAST = """Learn from a column of a CSV file, or from several, and forecast the next values.
 
 The last part of the series is held out first and forecast from the values before it, to measure the error beside that
 of two naive forecasts: that the last value stays, and that the last season repeats. Then the coming steps are forecast.
-Written to the output folder: forecast.csv, forecast.png (one for each target) and model.safetensors."""
+Written to the output folder: forecast.csv, forecast.png (one for each target) and model.safetensors. What is there
+already is replaced only with --force. Ctrl-C ends the training and leaves it as it was; with --resume the training goes
+on later to the same end as without a pause."""
 
 FORECAST_EXAMPLES = """what happens to the file:
   packed        .gz, .bz2 and .xz are unpacked, within --max-megabytes
@@ -54,7 +67,8 @@ def add(commands: Commands) -> None:
     demo_parser = commands.add_parser(
         "demo",
         help="train on a series that comes with fastlstm, and forecast a held-out stretch",
-        description="Train on carbon dioxide at Mauna Loa, and forecast the last five years of the data.",
+        description="Train on carbon dioxide at Mauna Loa, and forecast the last five years of the data. The default "
+        f"folder, {DEMO}, is the demo's own, and written to again.",
     )
     demo_parser.set_defaults(run=demo)
     parser = commands.add_parser(
@@ -66,7 +80,11 @@ def add(commands: Commands) -> None:
     )
     parser.set_defaults(run=forecast)
     add = parser.add_argument
+<<<<<<< HEAD
     add("file", metavar="FILE", help="a CSV file; may be packed as .gz, .bz2 or .xz")
+=======
+    add("file", type=source, metavar="FILE", help="a CSV file")
+>>>>>>> hd
     add(
         "--target",
         required=True,
@@ -88,14 +106,17 @@ def add(commands: Commands) -> None:
     model.add_argument("--patch", type=count, default=1, metavar="N", help="values that a step reads, such as a day's")
     model.add_argument("--hidden", type=count, default=32, metavar="N", help="LSTM units (default: %(default)s)")
     model.add_argument("--epochs", type=count, default=100, metavar="N", help="at most (default: %(default)s)")
-    add_output(demo_parser, "fastlstm-demo")
-    add_output(parser, "fastlstm-forecast")
+    for each, folder in ((demo_parser, DEMO), (parser, "fastlstm-forecast")):
+        add_output(each, folder)
+        add_resume(each)
 
 
 def demo(options: argparse.Namespace) -> int:
     """Train on the CO2 series; 0 if both naive forecasts are beaten."""
-    began = time.perf_counter()
+    options.force = options.force or options.output == Path(DEMO)
     plot.new_figure()  # rather fail now than after the training
+    output = Output(options, [MODEL, *pictures(1)])
+    began = time.perf_counter()
     months, ppm = datasets.co2()
     dates = months.astype("M8[s]")
     _, values, inside = fill(ppm)
@@ -104,7 +125,9 @@ def demo(options: argparse.Namespace) -> int:
     print(f"Carbon dioxide in the air at Mauna Loa, monthly, {series.span(0, len(values))}.")
     forecaster = Forecaster(12, season=12, window=36, epochs=300, patience=80, seed=options.seed)
     columns = Columns((series.name,), values)
-    backtest = learn(series, forecaster, columns, holdout=60)
+    backtest = learn(series, forecaster, columns, 60, output)
+    if backtest is None:
+        return output.stopped(forecaster.save, LOAD)
     names = naive_names(series, forecaster.season)
     report_errors(series, forecaster, backtest, names, "ppm")
     figure = plot.forecast_figure(
@@ -116,7 +139,7 @@ def demo(options: argparse.Namespace) -> int:
         label="CO₂ (ppm)",
         names=names,
     )
-    write(options.output, forecaster, [figure])
+    write(output, forecaster, [figure])
     print(f"All in {time.perf_counter() - began:.1f} s.")
     return 0 if backtest.beats_naive else 1
 
@@ -149,18 +172,28 @@ def forecast(options: argparse.Namespace) -> int:
     """Backtest on a file, then forecast what follows it."""
     began = time.perf_counter()
     plot.new_figure()
+    if options.window and options.window % options.patch:
+        raise UsageError(f"window: expected a multiple of patch={options.patch}, got {options.window}")
     targets = list(dict.fromkeys(options.target))
+<<<<<<< HEAD
     series = read_series(
         options.file, targets[0], options.date, [*targets[1:], *options.inputs], max_bytes=options.max_bytes
     )
+=======
+    output = Output(options, [MODEL, *pictures(len(targets)), TABLE])
+    series = read_series(options.file, targets[0], options.date, [*targets[1:], *options.inputs])
+>>>>>>> hd
     columns = Columns.of(series, len(targets))
     length = len(series.values)
     print(f"{options.file}: {', '.join(columns.names)}, {length} values, {series.span(0, length)}.")
     forecaster = forecaster_of(options, series)
     holdout = options.holdout or default_holdout(length, options.horizon)
     if holdout >= length:
-        raise ValueError(f"holdout: expected less than the {length} values of the series, got {holdout}")
-    backtest = learn(series, forecaster, columns, holdout)
+        name = "holdout" if options.holdout else "horizon"
+        raise ValueError(f"{name}: expected less than the {length} values of the series, got {holdout}")
+    backtest = learn(series, forecaster, columns, holdout, output)
+    if backtest is None:
+        return output.stopped(forecaster.save, LOAD)
     names = naive_names(series, forecaster.season)
     coming = columns.each(forecaster.forecast(columns.values, columns.inputs))
     labels = series.future(options.horizon)
@@ -174,7 +207,7 @@ def forecast(options: argparse.Namespace) -> int:
         values = columns.values if columns.values.ndim == 1 else columns.values[:, place]
         figures.append(picture(series, name, values, test, coming[name], names, forecaster))
     print()
-    write(options.output, forecaster, figures, report.forecast_csv(labels, coming))
+    write(output, forecaster, figures, report.forecast_csv(labels, coming))
     print(f"All in {time.perf_counter() - began:.1f} s.")
     return 0
 
@@ -236,8 +269,8 @@ def naive_names(series: Series, season: int) -> dict[str, str]:
     return {"last season": series.step.season_name if usual and series.step else f"value {season} steps before"}
 
 
-def learn(series: Series, forecaster: Forecaster, columns: Columns, holdout: int) -> Backtest:
-    """Train on all but the held-out values, and forecast those."""
+def learn(series: Series, forecaster: Forecaster, columns: Columns, holdout: int, output: Output) -> Backtest | None:
+    """Train on all but the held-out values, and forecast those; None if Ctrl-C has ended the training."""
     print(*series.notes, sep="\n")
     print(f"Season: {forecaster.season} steps." if forecaster.season > 1 else "Season: none.")
     train = columns.values[:-holdout]
@@ -253,7 +286,10 @@ def learn(series: Series, forecaster: Forecaster, columns: Columns, holdout: int
     if split.stride > 1:
         print(f"To keep it short, the windows start {split.stride} steps apart.")
     began = time.perf_counter()
-    epochs = forecaster.fit(train, inputs).epochs
+    output.begin()
+    epochs = forecaster.fit(train, inputs, callbacks=[Report(), output.checkpoint()], resume=output.state).epochs
+    if forecaster.interrupted:
+        return None
     print(f"{epochs} epochs in {time.perf_counter() - began:.1f} s.")
     return forecaster.backtest(columns.values, holdout, columns.inputs)
 
@@ -268,15 +304,20 @@ def report_errors(series: Series, forecaster: Forecaster, backtest: Backtest, na
     print(report.coverage_line(backtest, forecaster.coverage))
 
 
-def write(folder: Path, forecaster: Forecaster, figures: list[Figure], table: str | None = None) -> None:
-    """Model, pictures and, if there is one, the table of coming steps, into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    names = ["forecast.png"] if len(figures) == 1 else [f"forecast-{k}.png" for k in range(1, len(figures) + 1)]
-    paths = [folder / "model.safetensors", *(folder / name for name in names)]
+def pictures(targets: int) -> list[str]:
+    """Names of the pictures, one for each target."""
+    return ["forecast.png"] if targets == 1 else [f"forecast-{k}.png" for k in range(1, targets + 1)]
+
+
+def write(output: Output, forecaster: Forecaster, figures: list[Figure], table: str | None = None) -> None:
+    """Model, pictures and, if there is one, the table of coming steps, into the folder."""
+    output.folder.mkdir(parents=True, exist_ok=True)
+    paths = [output.model, *(output.folder / name for name in pictures(len(figures)))]
     forecaster.save(paths[0])
     for figure, path in zip(figures, paths[1:], strict=True):
         plot.save_figure(figure, path)
     if table is not None:
-        paths.insert(0, folder / "forecast.csv")
+        paths.insert(0, output.folder / TABLE)
         write_atomically(paths[0], table.encode())
+    output.clear()
     print("Wrote " + ", ".join(map(str, paths[:-1])) + f" and {paths[-1]}.")

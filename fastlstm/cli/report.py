@@ -8,18 +8,25 @@ from fastlstm.callbacks import Callback, Progress
 
 
 class Report(Callback):
-    """Prints a line after each epoch, above the bar where there is one.
+    """Prints a line after each epoch, above the bar where there is one, and where Ctrl-C has ended the training.
 
     Parameters
     ----------
-    say : function
-        Of the figures of an epoch, what the line says of them.
+    say : function, optional
+        Of the figures of an epoch, what the line says of them; without one, epochs pass in silence.
     """
 
-    def __init__(self, say: Callable[[Mapping[str, float]], str]) -> None:
+    def __init__(self, say: Callable[[Mapping[str, float]], str] | None = None) -> None:
         self._say = say
 
+    def on_fit_end(self, progress: Progress) -> None:
+        if progress.interrupted:
+            print(f"\nStopped {progress.where}.", flush=True)
+            progress.told = True
+
     def on_epoch_end(self, progress: Progress) -> None:
+        if self._say is None:
+            return
         line = f"epoch {progress.epoch} of {progress.epochs}: {self._say(progress.logs)}"
         try:
             from tqdm import tqdm

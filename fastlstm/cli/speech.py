@@ -5,12 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+<<<<<<< HEAD
 from fastlstm.cli.options import Commands, add_max_megabytes, add_seed, count
+=======
+from fastlstm.cli.options import Commands, UsageError, add_force, add_resume, add_seed, at_most, count, path, source
+from fastlstm.cli.output import Output
+from fastlstm.cli.report import Report
+>>>>>>> hd
 from fastlstm.metrics import error_rate
 from fastlstm.speech import LogMel, Recording, StringReader, Strings, read_recordings, read_wav
 from fastlstm.speech.wav import LONGEST
@@ -20,7 +27,9 @@ SPEECH = """Read the words of WAV files, such as the digits of a number, with a 
 recordings of single words.
 
 It has to learn first: from WAV files named label_anything.wav, or label_speaker_index.wav, in a folder or a tar
-archive. A tenth of them is held out, to say how well it reads strings of them."""
+archive, at least three of each word. A tenth of each word's is held out, to say how well it reads strings of them. A
+model that is there already is replaced only with --force; Ctrl-C ends the training and leaves it as it was, and with
+--resume the training goes on later to the same end as without a pause."""
 
 SPEECH_EXAMPLES = """files may have any sample rate, 8 to 32 bits, and any number of channels.
 
@@ -31,14 +40,22 @@ examples:
   fastlstm speech read --model my-model a.wav b.wav
 """
 
+<<<<<<< HEAD
 USAGE = """fastlstm speech [read] [--model DIR] [--beam N] [--max-seconds N] FILE [FILE ...]
        fastlstm speech train [--output DIR] [--epochs N] [--hidden N] [--centred] [--max-megabytes N] [--seed N]
+=======
+USAGE = """fastlstm speech [read] [--model DIR] [--beam N] FILE [FILE ...]
+       fastlstm speech train [--output DIR] [--epochs N] [--hidden N] [--centred] [--seed N] [--force] [--resume]
+>>>>>>> hd
                              RECORDINGS"""
 
 DEFAULT = Path("fastlstm-speech")
 FILE = "speech.safetensors"
 HELD_OUT = 0.1
 TEST_STRINGS = 100
+
+LEAST = 3
+"""Recordings of a word: two to learn from, and one that is held out."""
 
 
 def add(commands: Commands) -> None:
@@ -57,11 +74,13 @@ def add(commands: Commands) -> None:
     add(
         "--model",
         "--output",
-        type=Path,
+        dest="output",
+        type=path,
         default=DEFAULT,
         metavar="DIR",
-        help="folder that the model is read from or written to (default: %(default)s)",
+        help="folder that the model is read from (or a file) or written to (default: %(default)s)",
     )
+<<<<<<< HEAD
     add(
         "--max-seconds",
         type=count,
@@ -70,6 +89,9 @@ def add(commands: Commands) -> None:
         help="how long a file to read may be (default: %(default)s)",
     )
     add("--beam", type=count, default=8, metavar="N", help="strings to follow at a time (default: %(default)s)")
+=======
+    add("--beam", type=at_most(1000), default=8, metavar="N", help="strings to follow at a time (default: %(default)s)")
+>>>>>>> hd
     training = parser.add_argument_group("training")
     training.add_argument("--epochs", type=count, default=20, metavar="N", help="how many (default: %(default)s)")
     training.add_argument(
@@ -80,36 +102,38 @@ def add(commands: Commands) -> None:
     )
     add_max_megabytes(training, "what the recordings", ARCHIVE)
     add_seed(parser)
+    add_force(training)
+    add_resume(training)
 
 
 def speech(options: argparse.Namespace) -> int:
     """Read files, or learn to."""
-    if options.model.exists() and not options.model.is_dir():
-        raise ValueError(f"model: expected a folder, got the file {options.model}")
-    # the verb "read" may be left out: that is why these are no commands of their own
     verb, words = options.words[0], options.words[1:]
     if verb not in ("train", "read"):
         verb, words = "read", options.words
     if verb == "train" and len(words) != 1:
-        raise ValueError(f"train: expected a folder or an archive of recordings, got {len(words)} names")
+        raise UsageError(f"train: expected a folder or an archive of recordings, got {len(words)} names")
     if not words:
-        raise ValueError("read: expected WAV files, got none")
+        raise UsageError("read: expected WAV files, got none")
+    try:
+        files = [source(word) for word in words]
+    except argparse.ArgumentTypeError as error:
+        raise UsageError(f"{verb}: {error}") from None
     if verb == "train":
-        train(Path(words[0]), options)
-    else:
-        read([Path(word) for word in words], options)
+        return train(files[0], options)
+    read(files, options)
     return 0
 
 
 def read(files: Sequence[Path], options: argparse.Namespace) -> None:
     """Print the words of each file."""
-    path = options.model / FILE
-    if not path.exists():
+    model = options.output if options.output.is_file() else options.output / FILE
+    if not model.exists():
         raise FileNotFoundError(
-            f"{path}: no model yet; let it learn from recordings first: fastlstm speech train RECORDINGS"
-            + ("" if options.model == DEFAULT else f" --output {options.model}")
+            f"{model}: no model yet; let it learn from recordings first: fastlstm speech train RECORDINGS"
+            + ("" if options.output == DEFAULT else f" --output {options.output}")
         )
-    reader = StringReader.load(path)
+    reader = StringReader.load(model)
     for file in files:
         [words] = reader.read([read_wav(file, max_seconds=options.max_seconds)], beam=options.beam)
         print(" ".join(words) if len(files) == 1 else f"{file}: {' '.join(words)}", flush=True)
@@ -117,35 +141,63 @@ def read(files: Sequence[Path], options: argparse.Namespace) -> None:
             print(f"fastlstm: {file}: no words found", file=sys.stderr)
 
 
-def train(source: Path, options: argparse.Namespace) -> None:
+def train(folder: Path, options: argparse.Namespace) -> int:
     """Learn from recordings, say how well it went, and write the model."""
+    output = Output(options, [FILE])
     began = time.perf_counter()
+<<<<<<< HEAD
     recordings = read_recordings(source, max_bytes=options.max_bytes)
+=======
+    recordings = read_recordings(folder)
+    check_words(recordings, folder)
+>>>>>>> hd
     rng = np.random.default_rng(options.seed)
     learned, held_out = split(recordings, rng)
     labels, speakers = {one.label for one in recordings}, {one.speaker for one in recordings}
     by = f" by {len(speakers)} speakers" if len(speakers) > 1 else ""
-    print(f"{source}: {len(recordings)} recordings of {len(labels)} words{by}.")
+    print(
+        f"{folder}: {len(recordings)} recordings of {len(labels)} words{by}; {len(held_out)} are held out.", flush=True
+    )
     features = LogMel(centred=options.centred)
     reader = StringReader(hidden_size=options.hidden, epochs=options.epochs, features=features, seed=options.seed)
-    reader.fit(learned)
-    if held_out:
-        print(
-            f"Wrong words in {TEST_STRINGS} strings of the {len(held_out)} recordings held out: "
-            f"{string_errors(reader, held_out, rng, options.beam):.1%}."
-        )
-    options.model.mkdir(parents=True, exist_ok=True)
-    path = options.model / FILE
-    reader.save(path)
-    print(f"Wrote {path}. All in {time.perf_counter() - began:.1f} s.")
+    output.begin()
+    reader.fit(learned, callbacks=[Report(said), output.checkpoint()], resume=output.state)
+    if reader.interrupted:
+        return output.stopped(reader.save, "fastlstm speech FILE.wav --model {}")
+    wrong = string_errors(reader, held_out, rng, options.beam)
+    print(f"Wrong words in {TEST_STRINGS} strings of the {len(held_out)} recordings held out: {wrong:.1%}.")
+    if wrong > 0.5:
+        print("That is no use: do the names of the files say what is said in them?")
+    options.output.mkdir(parents=True, exist_ok=True)
+    reader.save(output.model)
+    output.clear()
+    print(f"Wrote {output.model}. All in {time.perf_counter() - began:.1f} s.")
+    return 0
+
+
+def said(logs: Mapping[str, float]) -> str:
+    """The figures of an epoch."""
+    return f"loss {logs['loss']:.3f}"
+
+
+def check_words(recordings: Sequence[Recording], folder: Path) -> None:
+    """That the names of the files look like words said again and again: a folder of other sounds is told at once."""
+    counts = Counter(one.label for one in recordings)
+    expected = f"{folder}: expected recordings of at least two words, {LEAST} or more of each, named label_anything.wav"
+    if len(counts) < 2:
+        raise ValueError(f"{expected}; got the label {next(iter(counts))!r} alone")
+    few = sorted(label for label, count in counts.items() if count < LEAST)
+    if few:
+        names = ", ".join(map(repr, few[:5])) + (", ..." if len(few) > 5 else "")
+        raise ValueError(f"{expected}; got fewer of {len(few)} of the {len(counts)} labels: {names}")
 
 
 def split(recordings: Sequence[Recording], rng: np.random.Generator) -> tuple[list[Recording], list[Recording]]:
-    """To learn from, and held out: a tenth of the recordings of each word, none of a word with fewer than ten."""
+    """To learn from, and held out: a tenth of the recordings of each word, and at least one."""
     learned, held_out = [], []
     for label in sorted({one.label for one in recordings}):
         same = [one for one in recordings if one.label == label]
-        order, first = rng.permutation(len(same)), int(HELD_OUT * len(same))
+        order, first = rng.permutation(len(same)), max(1, int(HELD_OUT * len(same)))
         held_out += [same[k] for k in order[:first]]
         learned += [same[k] for k in order[first:]]
     return learned, held_out

@@ -13,20 +13,34 @@ from functools import partial
 from pathlib import Path
 
 from fastlstm import plot, text
-from fastlstm.callbacks import Callback, Checkpoint, EarlyStopping, Progress
-from fastlstm.callbacks.checkpoint import checkpoints
-from fastlstm.cli.options import MODEL, Commands, add_output, count, seed
+from fastlstm.callbacks import Callback, EarlyStopping, Progress
+from fastlstm.cli.options import (
+    MODEL,
+    Commands,
+    UsageError,
+    add_output,
+    add_parts,
+    add_resume,
+    at_most,
+    check_parts,
+    count,
+    seed,
+    source,
+    usage,
+)
+from fastlstm.cli.output import Output
 from fastlstm.cli.report import Report
 from fastlstm.text.recipe import Recipe
 
-STATE = "unfinished"
-"""Folder in the output folder, of what an interrupted training goes on from."""
+CURVE = "curve.png"
 
 TRAIN = """Learn from a text how it goes on: character by character, or word by word.
 
-The last tenth is held out, and the loss on it is shown after each epoch. Kept is the network of the epoch with the
-lowest one. Written to the output folder: model.safetensors, with the vocabulary in it, and curve.png. Ctrl-C ends the
-training and keeps what there is; with --resume it goes on later to the same end as without a pause."""
+Two parts at the end of the text are not learned from. The loss on the first, the validation part, is shown after each
+epoch, and kept is the network of the epoch with the lowest one; the loss on the other, the test part, is measured once,
+at the end. Written to the output folder: model.safetensors, with the vocabulary in it, and curve.png. What is there
+already is replaced only with --force. Ctrl-C ends the training and leaves it as it was; with --resume the training goes
+on later to the same end as without a pause."""
 
 GENERATE = "Go on after a prompt, by a network that `fastlstm text train` has written."
 
@@ -36,6 +50,9 @@ EXAMPLES = """examples:
   fastlstm text generate shakespeare --prompt "ROMEO:" --length 1000
   fastlstm text generate shakespeare --temperature 0.5 --top-p 0.9 --seed 7
 """
+
+MOST_MINUTES = 1_000_000
+"""Of a training: two years."""
 
 WRITTEN = 400
 """Characters that a training shows at its end; a sixth as many words."""
@@ -55,18 +72,18 @@ def add(commands: Commands) -> None:
 def add_train(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=train)
     add, default = parser.add_argument, Recipe()
-    add("file", type=Path, metavar="FILE", help="a text in UTF-8")
+    add("file", type=source, metavar="FILE", help="a text in UTF-8")
     add("--words", action="store_true", help="learn words and signs instead of characters")
     add("--vocabulary", type=count, metavar="N", help="most frequent words to know (default: 10000)")
-    add("--validation", type=float, default=0.1, metavar="SHARE", help="held out, at the end (default: %(default)s)")
+    add_parts(parser, 0.05)
     add_output(parser, "fastlstm-text")
-    add(
-        "--resume", action="store_true", help="go on with an interrupted training of the output folder, as it was begun"
-    )
+    add_resume(parser)
     network = parser.add_argument_group("network and training")
     add = network.add_argument
     add("--hidden", type=count, default=default.hidden_size, metavar="N", help="LSTM units (default: %(default)s)")
-    add("--layers", type=count, default=default.num_layers, metavar="N", help="LSTM layers (default: %(default)s)")
+    add(
+        "--layers", type=at_most(64), default=default.num_layers, metavar="N", help="of the LSTM (default: %(default)s)"
+    )
     add("--dropout", type=float, default=default.dropout, metavar="RATE", help="from 0 to 1 (default: %(default)s)")
     add("--window", type=count, default=default.window, metavar="N", help="steps a gradient flows (default: 64)")
     add("--batch", type=count, default=default.batch_size, metavar="N", help="streams side by side (default: 32)")
@@ -79,7 +96,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
 def add_generate(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=generate)
     add = parser.add_argument
-    add("model", type=Path, metavar="MODEL_DIR", help="the output folder of a training")
+    add("model", type=source, metavar="MODEL_DIR", help="the output folder of a training, or the file of a model")
     add("--prompt", default="", metavar="TEXT", help="what to go on from (default: the start of a line)")
     add("--length", type=count, default=500, metavar="N", help="characters or words to write (default: %(default)s)")
     add("--temperature", type=float, default=0.8, metavar="T", help="0: the likeliest each time (default: %(default)s)")
@@ -91,37 +108,44 @@ def add_generate(parser: argparse.ArgumentParser) -> None:
 def train(options: argparse.Namespace) -> int:
     """Learn from a file, and write the model and the picture of its learning."""
     plot.new_figure()  # rather fail now than after the training
+    recipe = recipe_of(options)
+    output = Output(options, [MODEL, CURVE])
     whole = text.read_text(options.file)
-    learned, held_out = text.split(whole, options.validation)
-    state = options.output / STATE
-    writer = started_model(state) if options.resume else new_model(options, whole, learned)
-    unit = "word" if writer.vocabulary.words else "character"
-    tokens, recipe = len(writer.vocabulary.encode(learned)), writer.recipe
+    learned, validation, test = parts(whole, options)
+    writer = started_model(output.state) if options.resume else new_model(options, recipe, whole, learned)
+    recipe, unit = writer.recipe, "word" if writer.vocabulary.words else "character"
+    tokens = len(writer.vocabulary.encode(learned))
     print(f"{options.file}: {len(whole)} characters. Vocabulary: {len(writer.vocabulary)} {unit}s.")
     print(f"Training on the first {tokens} {unit}s, {recipe.epochs_of(tokens)} epochs of {recipe.steps(tokens)} steps.")
     if not options.resume:
-        remove(state)
+        output.clear(over=False)
     best = EarlyStopping(patience=recipe.epochs_of(tokens))  # never stops, but goes back to the best
     began = time.perf_counter()
-    callbacks = [Start(writer, state), Report(partial(said, unit)), best, Checkpoint(state, keep=1)]
-    history = writer.fit(learned, held_out, callbacks=callbacks, resume=state)
-    print(f"{time.perf_counter() - began:.0f} s.", end=" ")
-    if history.epochs:
-        usual = figures(writer.frequency_loss(learned, held_out), unit)
-        print(f"Best: {figures(min(history['val_loss']), unit)}; by how often each {unit} comes alone: {usual}.")
-        title = f"{options.file.name}: LSTM {recipe.num_layers} x {recipe.hidden_size}"
-        figure = plot.learning_curves_figure(history, title=title, units={"loss": f"nats a {unit}"}, best="min")
-        plot.save_figure(figure, options.output / "curve.png")
-    writer.save(options.output / MODEL)
-    sample = writer.generate(length=WRITTEN // 6 if writer.vocabulary.words else WRITTEN, temperature=0.8, seed=0)
-    print(
-        f"\n{''.join(sample)}\n\nWrote {options.output / MODEL}. To write more: fastlstm text generate {options.output}"
-    )
+    callbacks = [Start(writer, output.state), Report(partial(said, unit)), best, output.checkpoint()]
+    history = writer.fit(learned, validation, callbacks=callbacks, resume=output.state)
     if writer.interrupted:
-        print(f"To go on: fastlstm text train {options.file} --resume --output {options.output}")
-        return 130
-    remove(state)
+        return output.stopped(writer.save, "fastlstm text generate {}")
+    print(f"{time.perf_counter() - began:.0f} s. Kept is the network of epoch {best.best_epoch}.")
+    usual = figures(writer.frequency_loss(learned, test), unit)
+    print(f"Test: {figures(writer.loss(test), unit)}; by how often each {unit} comes alone: {usual}.")
+    title = f"{options.file.name}: LSTM {recipe.num_layers} x {recipe.hidden_size}"
+    figure = plot.learning_curves_figure(history, title=title, units={"loss": f"nats a {unit}"}, best="min")
+    plot.save_figure(figure, output.folder / CURVE)
+    writer.save(output.model)
+    output.clear()
+    sample = writer.generate(length=WRITTEN // 6 if writer.vocabulary.words else WRITTEN, temperature=0.8, seed=0)
+    print(f"\n{''.join(sample)}\n\nWrote {output.model}. To write more: fastlstm text generate {options.output}")
     return 0
+
+
+def parts(whole: str, options: argparse.Namespace) -> tuple[str, str, str]:
+    """To learn from, to choose the epoch by, and to measure on, in the order of the text."""
+    rest, test = text.split(whole, options.test)
+    learned, validation = text.split(rest, options.validation * len(whole) / len(rest))
+    for name, part in (("validation", validation), ("test", test)):
+        if len(part) < 2:
+            raise ValueError(f"{name}: expected a share of at least 2 characters, got {len(part)}")
+    return learned, validation, test
 
 
 def started_model(state: Path) -> text.LanguageModel:
@@ -131,36 +155,33 @@ def started_model(state: Path) -> text.LanguageModel:
     return text.LanguageModel.load(state / MODEL)
 
 
-def remove(state: Path) -> None:
-    """What a training has left for another to go on from."""
-    if state.is_dir():
-        for path in (state / MODEL, *checkpoints(state)):
-            path.unlink(missing_ok=True)
-        if not any(state.iterdir()):
-            state.rmdir()
-
-
-def new_model(options: argparse.Namespace, whole: str, learned: str) -> text.LanguageModel:
-    """The untrained model that the options ask for, its epochs found out if they are given in minutes."""
+def recipe_of(options: argparse.Namespace) -> Recipe:
+    """The network and training that the options ask for; minutes are not epochs yet."""
+    check_parts(options)
     if options.vocabulary and not options.words:
-        raise ValueError("vocabulary: expected with --words only, as all characters are known")
-    recipe = Recipe(
-        hidden_size=options.hidden,
-        num_layers=options.layers,
-        dropout=options.dropout,
-        window=options.window,
-        batch_size=options.batch,
-        learning_rate=options.lr,
-        epochs=options.epochs,
-        seed=options.seed,
-    )
+        raise UsageError("vocabulary: expected with --words only, as all characters are known")
+    if options.minutes is not None and not 0 < options.minutes <= MOST_MINUTES:
+        raise UsageError(f"minutes: expected above 0 and at most {MOST_MINUTES}, got {options.minutes}")
+    with usage():
+        return Recipe(
+            hidden_size=options.hidden,
+            num_layers=options.layers,
+            dropout=options.dropout,
+            window=options.window,
+            batch_size=options.batch,
+            learning_rate=options.lr,
+            epochs=options.epochs,
+            seed=options.seed,
+        )
+
+
+def new_model(options: argparse.Namespace, recipe: Recipe, whole: str, learned: str) -> text.LanguageModel:
+    """The untrained model that the options ask for, its epochs found out if they are given in minutes."""
     if options.words:
         vocabulary = text.Vocabulary.of(learned, words=True, most=options.vocabulary or 10_000)
     else:
         vocabulary = text.Vocabulary.of(whole)
     if options.minutes is not None:
-        if not 0 < options.minutes < math.inf:
-            raise ValueError(f"minutes: expected above 0, got {options.minutes}")
         seconds = epoch_seconds(text.LanguageModel(vocabulary, recipe), learned)
         recipe = dataclasses.replace(recipe, epochs=max(1, int(60 * options.minutes / seconds)))
     return text.LanguageModel(vocabulary, recipe)
@@ -178,14 +199,16 @@ def epoch_seconds(writer: text.LanguageModel, learned: str) -> float:
 def generate(options: argparse.Namespace) -> int:
     """Write to the terminal, each character as it is drawn."""
     path = options.model / MODEL if options.model.is_dir() else options.model
-    pieces = text.LanguageModel.load(path).generate(
-        options.prompt,
-        options.length,
-        temperature=options.temperature,
-        top_k=options.top_k,
-        top_p=options.top_p,
-        seed=options.seed,
-    )
+    writer = text.LanguageModel.load(path)
+    with usage():
+        pieces = writer.generate(
+            options.prompt,
+            options.length,
+            temperature=options.temperature,
+            top_k=options.top_k,
+            top_p=options.top_p,
+            seed=options.seed,
+        )
     try:
         sys.stdout.write(options.prompt)
         for piece in pieces:
@@ -231,6 +254,9 @@ class Stopwatch(Callback):
 
     def __init__(self, steps: int = 10) -> None:
         self._steps, self._times = steps, [time.perf_counter()]
+
+    def on_fit_end(self, progress: Progress) -> None:
+        progress.told = True  # after Ctrl-C the command ends, and says so
 
     def on_batch_end(self, progress: Progress) -> None:
         self._times.append(time.perf_counter())

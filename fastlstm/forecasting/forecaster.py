@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
-from fastlstm.callbacks import EarlyStopping
+from fastlstm.callbacks import Callback, EarlyStopping
 from fastlstm.data import windows
 from fastlstm.files import reading
 from fastlstm.forecasting.backtest import Backtest, Forecast, conformal_quantile
@@ -19,8 +20,9 @@ from fastlstm.forecasting.naive import last_season, last_value
 from fastlstm.forecasting.scaling import Scaling
 from fastlstm.forecasting.split import Cut, Split
 from fastlstm.io import native
-from fastlstm.layers import LSTM, Dense, Dropout, Last
+from fastlstm.layers import LSTM, Dense, Dropout, Last, Layer
 from fastlstm.losses import huber, mae, mse
+from fastlstm.memory import check_memory
 from fastlstm.model import Model
 from fastlstm.optim import Adam
 from fastlstm.schedules import Exponential
@@ -102,6 +104,11 @@ class Forecaster:
     seed : int
         Same seed, same bits.
 
+    Attributes
+    ----------
+    interrupted : bool
+        Whether Ctrl-C has ended the last `fit`.
+
     Examples
     --------
     >>> import numpy as np
@@ -158,6 +165,7 @@ class Forecaster:
         self.log = bool(log)
         self.max_windows = _check.positive_int(max_windows, "max_windows")
         self.seed = seed
+        self.interrupted = False
         self._fitted: Fitted | None = None
 
     @property
@@ -183,7 +191,15 @@ class Forecaster:
         cut = Cut(self.horizon, self.season, self.window, self.patch, self.validation, self.max_windows)
         return cut.split(length)
 
-    def fit(self, series: Any, inputs: Any = None, *, progress: bool | None = None) -> History:
+    def fit(
+        self,
+        series: Any,
+        inputs: Any = None,
+        *,
+        callbacks: Iterable[Callback] = (),
+        resume: str | os.PathLike[str] | None = None,
+        progress: bool | None = None,
+    ) -> History:
         """Learn from a series.
 
         Parameters
@@ -192,11 +208,16 @@ class Forecaster:
             In order of time, evenly spaced.
         inputs : (T, I) finite numbers, optional
             Other columns to read, of which nothing is known beyond the moment of a forecast.
+        callbacks : Callbacks
+        resume : folder, optional
+            Where the training writes its state, and goes on from if there is one; see `Trainer.fit`.
         progress : bool, optional
             Whether a bar is shown; None shows one on a terminal.
 
         Raises
         ------
+        MemoryError
+            If there is not enough for the network.
         ValueError
             If the series is too short, or not positive for a logarithm; the message has the numbers.
         """
@@ -206,8 +227,10 @@ class Forecaster:
         future = future[:, :columns]
         train, later = split.train, split.later
         scaling = Scaling.of(past[train], future[train], split.window, self.season, self.patch)
-        model = self._network(scaling.features)
-        callbacks = [EarlyStopping(patience=self.patience), Exponential(self.decay)]
+        layers = self._layers(scaling.features)
+        check_memory(layers, min(self.batch_size, split.train_windows), split.window // self.patch)
+        model = Model(layers, seed=self.seed)
+        callbacks = [EarlyStopping(patience=self.patience), Exponential(self.decay), *callbacks]
         trainer = Trainer(model, LOSSES[self.loss], Adam(lr=self.learning_rate), clip_norm=1.0, callbacks=callbacks)
         validation = scaling.inputs(past[later]), scaling.targets(past[later], future[later])
         history = trainer.fit(
@@ -218,16 +241,17 @@ class Forecaster:
             validation=validation,
             seed=self.seed,
             progress=progress,
+            resume=resume,
         )
+        self.interrupted = trainer.interrupted
         error = np.abs(scaling.errors(model.predict(validation[0]) - validation[1]))
         blocks = 1 + len(error) * split.stride // self.horizon
         self._fitted = Fitted(model, scaling, conformal_quantile(error, self.coverage, blocks))
         return history
 
-    def _network(self, features: int) -> Model:
+    def _layers(self, features: int) -> list[Layer]:
         dropout = [Dropout(self.dropout)] if self.dropout else []
-        head = Dense(self.hidden_size, self.horizon)
-        return Model([LSTM(features, self.hidden_size), Last(), *dropout, head], seed=self.seed)
+        return [LSTM(features, self.hidden_size), Last(), *dropout, Dense(self.hidden_size, self.horizon)]
 
     def forecast(self, series: Any, inputs: Any = None) -> Forecast:
         """The values that follow a series, of which the last `context` count.

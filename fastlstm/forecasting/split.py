@@ -49,14 +49,21 @@ class Cut:
         split, train = self._split(length)
         if train < LEAST_WINDOWS:
             given = f"a window of {self.window} and " if self.window else ""
-            needed = length + 1
-            while self._split(needed)[1] < LEAST_WINDOWS:
-                needed += 1
             raise ValueError(
-                f"series: expected at least {needed} values to learn to forecast {self.horizon} steps with {given}"
-                f"a season of {self.season}, got {length}"
+                f"series: expected at least {self._needed(length)} values to learn to forecast {self.horizon} steps "
+                f"with {given}a season of {self.season}, got {length}"
             )
         return split
+
+    def _needed(self, low: int) -> int:
+        """The least length with enough training windows, where `low` is too short: by halving, as it may be far off."""
+        high = low + 1
+        while self._split(high)[1] < LEAST_WINDOWS:
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._split(middle)[1] >= LEAST_WINDOWS else (middle, high)
+        return high
 
     def _split(self, n: int) -> tuple[Split, int]:
         """The cut, and the number of its training windows before thinning."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastlstm.layers import LSTM, Dense, Dropout, Layer, MeanPool
 from fastlstm.losses import Loss, softmax_cross_entropy
-from fastlstm.speech.recogniser import Recogniser, Version
+from fastlstm.speech.recogniser import Recogniser, Tell, Version, quiet
 from fastlstm.speech.recordings import Recording
 from fastlstm.speech.wav import Signal
 
@@ -41,9 +41,13 @@ class WordClassifier(Recogniser):
         lstm = LSTM(self.features.size, self.hidden_size, bidirectional=self.bidirectional)
         return [lstm, MeanPool(), Dropout(self.dropout), Dense(width, self.outputs)]
 
-    def version(self, recordings: Sequence[Recording], rng: np.random.Generator) -> Version:
+    def version(self, recordings: Sequence[Recording], rng: np.random.Generator, tell: Tell = quiet) -> Version:
         number = {word: k for k, word in enumerate(self.words)}
-        frames = [self.features.frames(self.augment.alone(one.signal, rng)) for one in recordings]
+        frames = []
+        for done, one in enumerate(recordings):
+            if done % 50 == 0:
+                tell(done)
+            frames.append(self.features.frames(self.augment.alone(one.signal, rng)))
         return frames, np.array([number[one.label] for one in recordings], np.intp)
 
     def scores(self, signals: Sequence[Signal]) -> NDArray[Any]:

@@ -13,7 +13,7 @@ from fastlstm.decoding import ctc_beam_search, ctc_greedy
 from fastlstm.layers import LSTM, Dense, Dropout, Layer
 from fastlstm.losses import Loss, ctc
 from fastlstm.speech.features import SILENCE, Frames
-from fastlstm.speech.recogniser import Recogniser, Version
+from fastlstm.speech.recogniser import Recogniser, Tell, Version, quiet
 from fastlstm.speech.recordings import Recording
 from fastlstm.speech.strings import Strings
 from fastlstm.speech.wav import Signal
@@ -63,11 +63,13 @@ class StringReader(Recogniser):
     def version_size(self, recordings: Sequence[Recording]) -> int:
         return self.per_epoch
 
-    def version(self, recordings: Sequence[Recording], rng: np.random.Generator) -> Version:
+    def version(self, recordings: Sequence[Recording], rng: np.random.Generator, tell: Tell = quiet) -> Version:
         number = {word: k for k, word in enumerate(self.words, start=1)}
         targets = np.full((self.per_epoch, self.strings.longest), -1, np.intp)
         frames: list[Frames] = []
-        for row in targets:
+        for done, row in enumerate(targets):
+            if done % 50 == 0:
+                tell(done)
             chosen = [recordings[k] for k in self.strings.choose(recordings, rng)]
             row[: len(chosen)] = [number[one.label] for one in chosen]
             signals = [self.augment.word(one.signal, rng) for one in chosen]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar, Self
 
@@ -12,11 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
+<<<<<<< HEAD
 from fastlstm.files import reading
+=======
+from fastlstm.callbacks import Callback, ProgressBar
+>>>>>>> hd
 from fastlstm.history import History
 from fastlstm.io import native
 from fastlstm.layers import Layer
 from fastlstm.losses import Loss
+from fastlstm.memory import check_memory
 from fastlstm.model import Model
 from fastlstm.optim import AdamW
 from fastlstm.schedules import Cosine
@@ -38,6 +43,15 @@ SHORTEST, LONGEST = 0.05, 10.0
 TOGETHER = 32
 """Signals that are recognised at once."""
 
+MOST_STEPS = 400
+"""Of a string of words in training, or about so: 12 s."""
+
+Tell = Callable[[int], None]
+
+
+def quiet(done: int) -> None:
+    """Tell nobody."""
+
 
 class Recogniser:
     """Base of `WordClassifier` and `StringReader`.
@@ -58,6 +72,11 @@ class Recogniser:
         How many times what is learned from is made anew; then the epochs take these in turn, with other masks.
     seed : int
         Same seed, same bits.
+
+    Attributes
+    ----------
+    interrupted : bool
+        Whether Ctrl-C has ended the last `fit`.
     """
 
     kind: ClassVar[str]
@@ -89,6 +108,7 @@ class Recogniser:
         self.augment = augment or Augment()
         self.seed = seed
         self.words: list[str] = []
+        self.interrupted = False
         self._model: Model | None = None
 
     @property
@@ -107,47 +127,73 @@ class Recogniser:
         """Of a new network for the words."""
         raise NotImplementedError
 
-    def version(self, recordings: Sequence[Recording], rng: np.random.Generator) -> Version:
-        """What to learn from in an epoch, made from the recordings anew."""
+    def version(self, recordings: Sequence[Recording], rng: np.random.Generator, tell: Tell = quiet) -> Version:
+        """What to learn from in an epoch, made from the recordings anew; `tell` is told how many of it there are."""
         raise NotImplementedError
 
-    def fit(self, recordings: Sequence[Recording], *, progress: bool | None = None) -> History:
+    def fit(
+        self,
+        recordings: Sequence[Recording],
+        *,
+        callbacks: Iterable[Callback] = (),
+        resume: str | os.PathLike[str] | None = None,
+        progress: bool | None = None,
+    ) -> History:
         """Learn from recordings of single words.
 
         Parameters
         ----------
         recordings : Recordings
             Of at least two words.
+        callbacks : Callbacks
+        resume : folder, optional
+            Where the training writes its state, and goes on from if there is one; see `Trainer.fit`.
         progress : bool, optional
             Whether a bar is shown; None shows one on a terminal.
 
         Raises
         ------
+        MemoryError
+            If there is not enough for the network.
         ValueError
             If there is nothing to learn from, or a recording is no word; the message says which.
         """
         check_recordings(recordings)
         self.words = sorted({one.label for one in recordings})
-        self._model = Model(self.layers(), seed=self.seed)
-        versions: list[Version] = []
+        layers, total = self.layers(), self.version_size(recordings)
+        check_memory(layers, min(self.batch_size, total), MOST_STEPS)
+        self._model = Model(layers, seed=self.seed)
+        bar = [] if progress is False else [ProgressBar(always=progress is True)]
+        versions: dict[int, Version] = {}
+
+        def tell(done: int) -> None:
+            for each in bar:
+                each.note(f"{done} of {total} made")
 
         def batches(epoch: int) -> Iterator[Batch]:
-            if len(versions) < self.variants:
-                versions.append(self.version(recordings, np.random.default_rng([self.seed, len(versions)])))
-            chosen = versions[(epoch - 1) % len(versions)]
-            yield from self._batches(chosen, np.random.default_rng([self.seed, self.variants + epoch]))
+            number = (epoch - 1) % self.variants
+            if number not in versions:
+                versions[number] = self.version(recordings, np.random.default_rng([self.seed, number]), tell)
+            rng = np.random.default_rng([self.seed, self.variants + epoch])
+            yield from self._batches(versions[number], rng)
 
         trainer = Trainer(
             self._model,
             self.loss,
             AdamW(lr=self.learning_rate, weight_decay=0.01),
             clip_norm=1.0,
-            callbacks=[Cosine(warmup=0.05)],
+            callbacks=[Cosine(warmup=0.05), *callbacks, *bar],
         )
-        count = -(-self.version_size(recordings) // self.batch_size)
-        return trainer.fit_batches(
-            batches, epochs=self.epochs, batches_per_epoch=count, seed=self.seed, progress=progress
+        history = trainer.fit_batches(
+            batches,
+            epochs=self.epochs,
+            batches_per_epoch=-(-total // self.batch_size),
+            seed=self.seed,
+            progress=False,
+            resume=resume,
         )
+        self.interrupted = trainer.interrupted
+        return history
 
     def version_size(self, recordings: Sequence[Recording]) -> int:
         """Sequences of a version."""

@@ -13,6 +13,7 @@ from fastlstm import _check
 from fastlstm.callbacks import Callback
 from fastlstm.files import reading
 from fastlstm.io import native
+from fastlstm.memory import check_memory
 from fastlstm.model import Model
 from fastlstm.text.recipe import Recipe
 from fastlstm.text.sampling import Sampler
@@ -94,6 +95,7 @@ class LanguageModel:
             callbacks=[recipe.schedule(), *callbacks],
         )
         streams = recipe.streams(len(x))
+        check_memory(self.model.layers, streams, min(recipe.window, len(x) // streams))
         if held_out is not None and len(held_out[0]) < streams:
             raise ValueError(f"validation: expected at least {streams + 1} tokens, got {len(held_out[0]) + 1}")
         history = trainer.fit_sequence(

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastlstm import _check
 from fastlstm.layers import LSTM, Dense, Dropout, Embedding, Layer
+from fastlstm.memory import check_memory
 from fastlstm.model import Model
 from fastlstm.optim import AdamW
 from fastlstm.schedules import Cosine
@@ -76,6 +77,8 @@ class Recipe:
         if self.epochs is not None:
             _check.positive_int(self.epochs, "epochs", LARGEST)
         _check.number(self.dropout, "dropout", 0, 1, open_high=True)
+        for name in ("learning_rate", "weight_decay", "clip_norm"):
+            _check.number(getattr(self, name), name, 0)
         _check.number(self.warmup, "warmup", 0, 1, open_high=True)
         for name in ("learning_rate", "weight_decay", "clip_norm"):
             _check.number(getattr(self, name), name, 0)
@@ -86,14 +89,20 @@ class Recipe:
             _check.number(beta, "betas", 0, 1, open_high=True)
         _check.seed_of(self.seed)
 
-    def model(self, num_tokens: int) -> Model:
-        """The network, untrained."""
+    def layers(self, num_tokens: int) -> list[Layer]:
+        """Of the network, not built yet."""
         between = self.dropout if self.num_layers > 1 else 0.0
         lstm = LSTM(self.embedding_size, self.hidden_size, num_layers=self.num_layers, dropout=between)
         layers: list[Layer] = [Embedding(num_tokens, self.embedding_size), lstm]
         if self.dropout:
             layers.append(Dropout(self.dropout))
-        return Model([*layers, Dense(self.hidden_size, num_tokens)], seed=self.seed)
+        return [*layers, Dense(self.hidden_size, num_tokens)]
+
+    def model(self, num_tokens: int) -> Model:
+        """The network, untrained; MemoryError if there is none for it."""
+        layers = self.layers(num_tokens)
+        check_memory(layers)
+        return Model(layers, seed=self.seed)
 
     def optimizer(self) -> AdamW:
         """A new optimizer."""
