@@ -64,19 +64,11 @@ def section(result: report.Result, folder: Path) -> str:
     lines = [f"## {result['suite'].capitalize()}, {result['dtype']}", "", WHAT[result["suite"]], ""]
     for path in pictures.draw(result, folder / "pictures"):
         lines += [f"![{path.stem}](pictures/{path.name})", ""]
-    for threads, part in result["threads"].items():
+    for threads in result["threads"]:
         found = report.rows(result, threads)
-        names = list(part["figures"])
+        heads, *cells = report.columns(result, threads, found)
         lines += [f"### Threads: {threads}", "", *(line + "  " for line in report.header(result, threads)), ""]
-        lines.append("| case | " + " | ".join(names) + " | GFLOP/s | share | ratio |")
-        lines.append("|---|" + "---:|" * (len(names) + 3))
-        for row in found:
-            times = [f"{row.best[n]:.4g} (+{row.spread[n] - 1:.0%})" if n in row.best else "–" for n in names]
-            ratio = f"{row.ratio:.2f}" if row.ratio else "–"
-            lines.append(
-                f"| {row.case} | "
-                + " | ".join(times)
-                + f" | {row.gflops:.1f} | {row.share:.0%} {row.bound} | {ratio} |"
-            )
+        lines += [f"| {' | '.join(heads)} |", "|---|" + "---:|" * (len(heads) - 1)]
+        lines += [f"| {' | '.join(row)} |" for row in cells]
         lines += ["", *(line + "  " for line in report.footer(result, threads, found)), ""]
     return "\n".join(lines)
