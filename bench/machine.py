@@ -12,7 +12,16 @@ from typing import Any
 
 import numpy as np
 
-INSTRUCTIONS = ("avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_vp2intersect", "avx512_fp16")
+INSTRUCTIONS = (
+    "avx2",
+    "fma",
+    "avx_vnni",
+    "avx512f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "avx512_vp2intersect",
+    "avx512_fp16",
+)
 INSTRUCTIONS += ("amx_tile", "asimd", "sve", "sve2", "bf16")
 """Flags of Linux that tell processors apart which have the same name, on virtual machines above all."""
 PACKAGES = ["numpy", "torch", "onnxruntime", "openvino", "jax", "keras", "tensorflow-cpu"]

@@ -15,6 +15,7 @@ This page is made by `python -m bench docs` from the runs that are described in 
 
     pip install '.[bench]'
     python -m bench --suite inference --threads 1 2 --json run.json --pictures pictures
+    python -m bench --suite calls --threads 1 2 --json calls.json
     python -m bench compare before.json after.json
 
 Every contender runs in fresh processes of its own, several of each, taken in turn; of each the best of the processes'
@@ -25,11 +26,27 @@ of the machine's multiply-adds ("FMA"), or of its bandwidth for reading the recu
 of memory that holds them ("L2", "L3", "memory"), whichever takes longer. A share above 100 % means that part of the
 weights stayed in a nearer cache from one step to the next. T is the number of steps, N the batch, I the features, H the
 units; "x2" two layers, "bi" both directions.
+
+Every contender is called as its own users call it: `model.predict(x)` of fastlstm, a module of PyTorch under
+`inference_mode`, `session.run` of ONNX Runtime, a compiled model of OpenVINO, a `jit` of JAX, `predict_on_batch` of
+Keras. "fastlstm, prepared" is `model.forward` over a tape, which writes its output where the last one was; it does not
+count as a peer. "beyond" is what `predict` takes beyond that, the two measured in turn in one process.
+
+In square brackets stands the CPU time of a call, that of all threads of the process: what they do while they wait
+counts. The load is that of fastlstm over threads × time, where calls come back to back; at 1 all threads are busy all
+the time. Runs of earlier versions have no CPU time.
 """
 
 WHAT = {
     "quick": "Three shapes of inference, for a first look.",
     "inference": "A pass from zero states, without whatever training needs.",
+    "calls": "Small shapes, where a call is more than its kernels. Calls come back to back, or after a pause: then the "
+    "time is that of the call alone, the CPU time that of the pause as well, in which threads may sleep or spin. "
+    "fastlstm by itself is measured with a head, which is `Last` and `Dense`, and with lengths, drawn evenly from 1 to "
+    "T, that change from call to call: five arrays in turn, the same lengths of other sequences, so that all have as "
+    "many steps; its prepared pass has the first of them in every call. The small model is a training step: "
+    '"fastlstm" puts it together from its parts, "fastlstm, Trainer" is `Trainer.fit` over an epoch of some hundred, '
+    "and beyond is what that takes beyond its kernels, which tell how long they take.",
     "streaming": "One step from the states of the one before: fastlstm is a step from Python, "
     '"fastlstm, block" a step of `Stream.run` on a block of 1,000.',
     "training": "A pass forward, and one backward of the sum of the outputs, to the weights and to x.",
@@ -38,7 +55,8 @@ WHAT = {
     '"fastlstm, full" is fastlstm where all have T steps. GFLOP/s count the real steps.',
     "steps": "Whole training steps of models: gradients set to zero, forward, loss, backward, the norm of the "
     "gradient clipped to 1, Adam. GFLOP/s count the matrix products of the LSTM and the dense layer; what the loss and "
-    "Adam read and write is in the time only.",
+    'Adam read and write is in the time only. "fastlstm" puts a step together from its parts, "fastlstm, Trainer" is '
+    "`Trainer.fit` over an epoch of at least four; beyond is what that takes beyond its kernels.",
 }
 
 

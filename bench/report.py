@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.cases import BACKWARD, RTNEURAL, Case, StepCase, cases_of
+from bench.cases import BACKWARD, RTNEURAL, SUITES, Case, StepCase, cases_of
 from bench.contenders import OURS
 
 Result = dict[str, Any]
@@ -112,6 +112,10 @@ def floor_of(
     return (arithmetic, "FMA") if arithmetic >= reading else (reading, level)
 
 
+def has_prepared(result: Result, threads: str) -> bool:
+    return "fastlstm, prepared" in result["threads"][threads]["figures"]
+
+
 def mean_ratio(found: list[Row]) -> float | None:
     ratios = [row.ratio for row in found if row.ratio]
     return float(np.exp(np.mean(np.log(ratios)))) if ratios else None
@@ -120,11 +124,13 @@ def mean_ratio(found: list[Row]) -> float | None:
 def header(result: Result, threads: str) -> list[str]:
     part = result["threads"][threads]
     read = ", ".join(f"{level} {value:.0f}" for level, value in part["machine"]["read"].items())
+    older = "inference" in SUITES[result["suite"]] and not has_prepared(result, threads)
     return [
         f"suite {result['suite']}, {result['dtype']}, {in_words(threads)}; "
         f"best median of {result['processes']} processes each, in microseconds (spread of the medians) [CPU time]",
         f"processor: {result['machine']['processor']}",
         f"this machine on as many: {part['machine']['flops']:.0f} GFLOP/s of multiply-adds; reads, GB/s: {read}",
+        *(["a run of an earlier version: fastlstm's time is that of its prepared pass"] if older else []),
     ]
 
 
