@@ -183,14 +183,14 @@ SMALL_STEP = StepCase("small model", 10, 32, None, 4, 8, 1, 1, False, "mse")
 SUITES: dict[str, dict[str, Sequence[Case | StepCase]]] = {
     "quick": {"inference": [Case(100, 1, 64, 64), Case(100, 32, 64, 128), Case(30, 128, 1, 32)]},
     "inference": {"inference": [*TABLE, *DEEPBENCH_SERVE, *ONEDNN_837, *PYTORCH_81634]},
-    "calls": {"inference": [*CALLS, *SOMETIMES], "own calls": OWN_CALLS, "steps": [SMALL_STEP]},
+    "calls": {"inference": [*CALLS, *SOMETIMES], "own calls": OWN_CALLS, "fit": [SMALL_STEP]},
     "streaming": {"streaming": STREAMING},
     "training": {"training": list(dict.fromkeys([*TABLE, *DEEPBENCH_TRAIN]))},
     "ragged": {"ragged": RAGGED},
     "steps": {"steps": STEPS},
 }
 """The cases of each suite by the mode that they are measured in, see `bench.contenders`."""
-BACKWARD = ("training", "ragged", "steps")
+BACKWARD = ("training", "ragged", "steps", "fit")
 """Modes that go forward and backward: as many operations as three forward passes."""
 
 

@@ -55,8 +55,7 @@ WHAT = {
     '"fastlstm, full" is fastlstm where all have T steps. GFLOP/s count the real steps.',
     "steps": "Whole training steps of models: gradients set to zero, forward, loss, backward, the norm of the "
     "gradient clipped to 1, Adam. GFLOP/s count the matrix products of the LSTM and the dense layer; what the loss and "
-    'Adam read and write is in the time only. "fastlstm" puts a step together from its parts, "fastlstm, Trainer" is '
-    "`Trainer.fit` over an epoch of at least four; beyond is what that takes beyond its kernels.",
+    "Adam read and write is in the time only.",
 }
 
 

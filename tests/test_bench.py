@@ -48,6 +48,7 @@ cases.SUITES["steps"]["steps"] = [
     cases.StepCase("numbers", 6, 5, None, 3, 4, 1, 1, False, "mse"),
     cases.StepCase("choice", 6, 5, 9, 3, 4, 1, 1, False, "sigmoid_cross_entropy"),
 ]
+cases.SUITES["fit"] = {"fit": cases.SUITES["steps"]["steps"]}
 suite, dtype, folder, *names = sys.argv[1:]
 for name in names:
     figures = worker.main(name, suite, dtype, 1, 0.001, f"{folder}/{name}.npz")
@@ -176,7 +177,7 @@ def test_what_calls_give_is_the_prepared_pass(tmp_path):
 
 
 def test_a_trainer_takes_the_steps_that_its_parts_take(tmp_path):
-    ours, trainer = small("steps", "float64", tmp_path, "fastlstm", "fastlstm, Trainer")
+    ours, trainer = small("fit", "float64", tmp_path, "fastlstm", "fastlstm, Trainer")
     assert ours.keys() == trainer.keys()
     assert max(differences(trainer, ours).values()) < 1e-12
 

@@ -9,6 +9,7 @@ raises LookupError where it cannot do what is asked. The modes:
 - training: forward, and backward of the sum of the outputs, to the weights and to x
 - ragged: the same over sequences of different lengths; what stands beyond them is padding
 - steps: whole training steps of a model, see `bench.steps`, where the modules for it are
+- fit: the same, by `Trainer.fit` too
 
 A suite (`bench.cases`) has cases of one mode or of several.
 """
@@ -40,18 +41,20 @@ class Contender:
 
 
 CONTENDERS = {
-    "fastlstm": Contender("ours", "fastlstm", ("inference", "own calls", "streaming", "training", "ragged", "steps")),
+    "fastlstm": Contender(
+        "ours", "fastlstm", ("inference", "own calls", "streaming", "training", "ragged", "steps", "fit")
+    ),
     "fastlstm, prepared": Contender("ours_prepared", "fastlstm", ("inference", "own calls")),
-    "fastlstm, Trainer": Contender("ours_trainer", "fastlstm", ("steps",)),
+    "fastlstm, Trainer": Contender("ours_trainer", "fastlstm", ("fit",)),
     "fastlstm, block": Contender("ours_block", "fastlstm", ("streaming",)),
     "fastlstm, full": Contender("ours_full", "fastlstm", ("ragged",)),
-    "torch": Contender("pytorch", "torch", ("inference", "streaming", "training", "ragged", "steps")),
+    "torch": Contender("pytorch", "torch", ("inference", "streaming", "training", "ragged", "steps", "fit")),
     "torch, masked": Contender("pytorch_masked", "torch", ("ragged",)),
     "torch.compile": Contender("pytorch_compiled", "torch", ("inference", "streaming")),
     "onnxruntime": Contender("onnx_runtime", "onnxruntime", ("inference", "streaming")),
     "openvino": Contender("open_vino", "openvino", ("inference", "streaming")),
     "jax": Contender("jax_scan", "jax", ("inference", "streaming", "training")),
-    "keras": Contender("keras_tensorflow", "keras", ("inference", "streaming", "training", "steps")),
+    "keras": Contender("keras_tensorflow", "keras", ("inference", "streaming", "training", "steps", "fit")),
 }
 OURS = [name for name, contender in CONTENDERS.items() if contender.package == "fastlstm"]
 
