@@ -2,7 +2,7 @@
 
     python -m bench --suite inference --threads 1 2 --json run.json
     python -m bench compare old.json new.json
-    python -m bench docs run.json [more.json ...]       writes docs/benchmarks.md and its pictures
+    python -m bench docs [--keep] run.json [more.json ...]      writes docs/benchmarks.md and its pictures
 
 Each contender runs in fresh processes of its own, several of each, taken in turn so that drift hits all alike, and the
 best of its processes' medians counts. CPU time, that of all threads, is measured beside it. Results are compared before

@@ -1,4 +1,4 @@
-"""docs/benchmarks.md from runs: python -m bench docs run.json [more.json ...]"""
+"""docs/benchmarks.md from runs: python -m bench docs [--keep] run.json [more.json ...]"""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from bench import pictures, report
 
 DOCS = Path(__file__).parent.parent / "docs"
+MACHINE = "## The machine"
 
 HEAD = """# Benchmarks
 
@@ -63,22 +64,38 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench docs", description=__doc__)
     parser.add_argument("runs", type=report.load, nargs="+")
     parser.add_argument("--folder", type=Path, default=DOCS, help="where to write (default: docs)")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the sections of the page that these runs do not renew"
+    )
     options = parser.parse_args(argv)
+    page = options.folder / "benchmarks.md"
     parts = [HEAD]
     described = None
     for result in options.runs:
         if result["machine"] != described:
             described = result["machine"]
-            parts.append(
-                "## The machine\n\n" + "\n".join(f"- {name}: {text}" for name, text in described.items()) + "\n"
-            )
+            parts.append(f"{MACHINE}\n\n" + "\n".join(f"- {name}: {text}" for name, text in described.items()) + "\n")
         parts.append(section(result, options.folder))
-    (options.folder / "benchmarks.md").write_text("\n".join(parts), encoding="utf-8")
+    if options.keep:
+        parts += kept(page.read_text(encoding="utf-8"), {title_of(result) for result in options.runs})
+    page.write_text("\n".join(parts), encoding="utf-8")
     return 0
 
 
+def title_of(result: report.Result) -> str:
+    return f"{result['suite'].capitalize()}, {result['dtype']}"
+
+
+def kept(page: str, renewed: set[str]) -> list[str]:
+    """The sections of a page without those that are renewed, and without machines that nothing is left of."""
+    sections = ["## " + text.rstrip("\n") + "\n" for text in page.split("\n## ")[1:]]
+    sections = [text for text in sections if text[3:].partition("\n")[0] not in renewed]
+    of_machine = [text.startswith(MACHINE) for text in sections]
+    return [text for k, text in enumerate(sections) if not all(of_machine[k : k + 2])]
+
+
 def section(result: report.Result, folder: Path) -> str:
-    lines = [f"## {result['suite'].capitalize()}, {result['dtype']}", "", WHAT[result["suite"]], ""]
+    lines = [f"## {title_of(result)}", "", WHAT[result["suite"]], ""]
     for path in pictures.draw(result, folder / "pictures"):
         lines += [f"![{path.stem}](pictures/{path.name})", ""]
     for threads in result["threads"]:

@@ -135,6 +135,18 @@ def test_the_page_is_made_from_runs(runs, tmp_path):
             assert (tmp_path / line.partition("(")[2].rstrip(")")).stat().st_size > 5000
 
 
+def test_sections_that_are_not_renewed_are_kept(runs, tmp_path):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "benchmarks.md"
+    bench("docs", runs["quick"], runs["ragged"], "--folder", tmp_path)
+    before = path.read_text(encoding="utf-8")
+    bench("docs", "--keep", runs["quick"], "--folder", tmp_path)
+    after = path.read_text(encoding="utf-8")
+    assert after.replace(after[after.rindex("## The machine") : after.index("## Ragged")], "") == before
+    bench("docs", "--keep", runs["quick"], runs["ragged"], "--folder", tmp_path)
+    assert path.read_text(encoding="utf-8") == before
+
+
 @pytest.mark.parametrize("peer", ["torch", "onnxruntime"])
 def test_peers_agree_with_us(peer, tmp_path):
     pytest.importorskip(peer)
