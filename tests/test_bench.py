@@ -142,7 +142,8 @@ def test_sections_that_are_not_renewed_are_kept(runs, tmp_path):
     before = path.read_text(encoding="utf-8")
     bench("docs", "--keep", runs["quick"], "--folder", tmp_path)
     after = path.read_text(encoding="utf-8")
-    assert after.replace(after[after.rindex("## The machine") : after.index("## Ragged")], "") == before
+    # the machine of the section that is kept, which is the same one here, stands above it
+    assert after[: after.rindex("## The machine")] + after[after.index("## Ragged") :] == before
     bench("docs", "--keep", runs["quick"], runs["ragged"], "--folder", tmp_path)
     assert path.read_text(encoding="utf-8") == before
 

@@ -10,9 +10,8 @@ from bench.steps import BATCHES, BETAS, COMPARED, EPSILON, LARGEST_NORM, LEARNIN
 from bench.steps.ours import model_of
 from fastlstm._kernels import cpu
 
-EPOCH = 2.5e8
-"""Floating point operations at least, if that is more than the batches once: what an epoch begins and ends with is
-little beside it."""
+ROUNDS = 100
+"""Through the batches in an epoch: what it begins and ends with is little beside so many steps."""
 
 
 class Losses(fl.Callback):
@@ -40,12 +39,11 @@ def prepare(problem: StepProblem, threads: int) -> Call:
     moved = problem.moved([parameter.value for parameter in parameters])
     found: list[Array] = [np.array(losses.found), *means, moved]
 
-    rounds = max(1, round(EPOCH / (3 * problem.case.forward_flops * BATCHES)))
-    x, y = (np.concatenate([array] * rounds) for array in (x, y))
+    x, y = (np.concatenate([array] * ROUNDS) for array in (x, y))
     timed = trainer()
     return Call(
         lambda: timed.fit(x, y, epochs=1, batch_size=size, progress=False),
         lambda: found,
-        steps=rounds * BATCHES,
+        steps=ROUNDS * BATCHES,
         core=lambda count: cpu.watch(True),  # of the calls since it was asked last
     )
