@@ -2,10 +2,11 @@
 
     python -m bench --suite inference --threads 1 2 --json run.json
     python -m bench compare old.json new.json
-    python -m bench docs run.json [more.json ...]       writes docs/benchmarks.md and its pictures
+    python -m bench docs [--keep] run.json [more.json ...]      writes docs/benchmarks.md and its pictures
 
 Each contender runs in fresh processes of its own, several of each, taken in turn so that drift hits all alike, and the
-best of its processes' medians counts. Results are compared before any time is believed.
+best of its processes' medians counts. CPU time, that of all threads, is measured beside it. Results are compared before
+any time is believed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from bench import THREAD_VARIABLES, compare, machine, page, report
-from bench.cases import MODES, SUITES
+from bench.cases import SUITES
 from bench.contenders import CONTENDERS, OURS, installed
 
 LARGEST_DIFFERENCE = {"float32": 1e-3, "float64": 1e-8}
@@ -73,17 +74,17 @@ def run_process(name: str, threads: int, options: argparse.Namespace, folder: Pa
     return found
 
 
-def taking_part(mode: str, peers: list[str] | None) -> list[str]:
-    """Who is measured in this mode and installed: all, or ours and these peers; says which of these cannot be."""
+def taking_part(suite: str, peers: list[str] | None) -> list[str]:
+    """Who is measured in this suite and installed: all, or ours and these peers; says which of these cannot be."""
     found = []
     for name, contender in CONTENDERS.items():
         if name not in OURS and peers is not None and name not in peers:
             continue
-        if mode in contender.modes and installed(name):
+        measured = not set(contender.modes).isdisjoint(SUITES[suite])
+        if measured and installed(name):
             found.append(name)
         elif peers is not None and name in peers:
-            why = "is not installed" if mode in contender.modes else f"is not measured in mode {mode}"
-            print(f"{name} {why}", file=sys.stderr)
+            print(f"{name} {'is not installed' if measured else f'is not measured in suite {suite}'}", file=sys.stderr)
     return found
 
 
@@ -117,7 +118,7 @@ def main(argv: list[str]) -> int:
     if argv[:1] == ["docs"]:
         return page.main(argv[1:])
     options = parse(argv)
-    contenders = taking_part(MODES[options.suite], options.peers)
+    contenders = taking_part(options.suite, options.peers)
     result: dict[str, Any] = {
         "suite": options.suite,
         "dtype": options.dtype,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 class Case:
     """T steps of N sequences of I features, through an LSTM of H units; one layer and direction unless it says more.
 
-    Ragged sequences have from 1 to T steps.
+    Ragged sequences have from 1 to T steps; with several orders, calls have the same lengths, but of other sequences in
+    turn. With a head, the last step of each sequence goes through a dense layer of one output. A call may come so many
+    milliseconds after the one before it; else they come back to back.
     """
 
     t: int
@@ -22,10 +25,20 @@ class Case:
     layers: int = 1
     directions: int = 1
     ragged: bool = False
+    orders: int = 1
+    head: bool = False
+    pause: int = 0
 
     def __str__(self) -> str:
-        more = f" x{self.layers}" if self.layers > 1 else ""
-        return f"T{self.t} N{self.n} I{self.inputs} H{self.hidden}{more}{' bi' if self.directions == 2 else ''}"
+        words = [f"T{self.t} N{self.n} I{self.inputs} H{self.hidden}"]
+        more = {
+            f"x{self.layers}": self.layers > 1,
+            "bi": self.directions == 2,
+            "lengths": self.orders > 1,
+            "head": self.head,
+            f"after {self.pause} ms": self.pause > 0,
+        }
+        return " ".join([*words, *(word for word, said in more.items() if said)])
 
     @property
     def lengths(self) -> NDArray[np.intp] | None:
@@ -35,6 +48,12 @@ class Case:
         lengths = np.random.default_rng(0).integers(1, self.t, self.n, np.intp, endpoint=True)
         lengths[lengths.argmax()] = self.t
         return lengths
+
+    @property
+    def ordered_lengths(self) -> list[NDArray[np.intp] | None]:
+        """Of the calls in turn."""
+        lengths, rng = self.lengths, np.random.default_rng(1)
+        return [lengths, *(None if lengths is None else rng.permutation(lengths) for _ in range(1, self.orders))]
 
     @property
     def steps(self) -> int:
@@ -54,7 +73,7 @@ class Case:
         for layer in range(self.layers):
             inputs = self.inputs if layer == 0 else self.directions * self.hidden
             total += self.directions * 8 * self.hidden * (inputs + self.hidden) * self.steps
-        return total
+        return total + self.head * self.n * 2 * self.directions * self.hidden
 
 
 @dataclass(frozen=True)
@@ -72,6 +91,7 @@ class StepCase:
     outputs: int
     every_step: bool
     loss: str
+    pause = 0
 
     def __str__(self) -> str:
         return f"{self.name} T{self.t} N{self.n}"
@@ -143,14 +163,39 @@ STEPS = [
     StepCase("classifier", 500, 32, 10000, 32, 100, 1, 1, False, "sigmoid_cross_entropy"),
 ]
 
-SUITES: dict[str, list[Case] | list[StepCase]] = {
-    "quick": [Case(100, 1, 64, 64), Case(100, 32, 64, 128), Case(30, 128, 1, 32)],
-    "inference": [*TABLE, *DEEPBENCH_SERVE, *ONEDNN_837, *PYTORCH_81634],
-    "streaming": STREAMING,
-    "training": list(dict.fromkeys([*TABLE, *DEEPBENCH_TRAIN])),
-    "ragged": RAGGED,
-    "steps": STEPS,
+# small shapes, where a call is more than its kernels
+CALLS = [
+    Case(10, 2, 3, 8),
+    Case(37, 7, 5, 33),
+    Case(200, 4, 6, 48),
+    Case(1, 10, 768, 512),
+    Case(40, 1, 256, 256, directions=2),
+    Case(20, 4, 32, 64),
+    Case(1, 1, 64, 64),
+]
+SOMETIMES = [Case(20, 4, 32, 64, pause=5), Case(1, 1, 256, 256, pause=5), Case(100, 32, 64, 128, pause=5)]
+OWN_CALLS = [
+    *(replace(case, head=True) for case in CALLS),
+    *(replace(case, ragged=True, orders=5) for case in CALLS if case.t > 1 and case.n > 1),
+]
+SMALL_STEP = StepCase("small model", 10, 32, None, 4, 8, 1, 1, False, "mse")
+
+SUITES: dict[str, dict[str, Sequence[Case | StepCase]]] = {
+    "quick": {"inference": [Case(100, 1, 64, 64), Case(100, 32, 64, 128), Case(30, 128, 1, 32)]},
+    "inference": {"inference": [*TABLE, *DEEPBENCH_SERVE, *ONEDNN_837, *PYTORCH_81634]},
+    "calls": {"inference": [*CALLS, *SOMETIMES], "own calls": OWN_CALLS, "fit": [SMALL_STEP]},
+    "streaming": {"streaming": STREAMING},
+    "training": {"training": list(dict.fromkeys([*TABLE, *DEEPBENCH_TRAIN]))},
+    "ragged": {"ragged": RAGGED},
+    "steps": {"steps": STEPS},
 }
-MODES = {suite: "inference" if suite == "quick" else suite for suite in SUITES}
-BACKWARD = ("training", "ragged", "steps")
+"""The cases of each suite by the mode that they are measured in, see `bench.contenders`."""
+BACKWARD = ("training", "ragged", "steps", "fit")
 """Modes that go forward and backward: as many operations as three forward passes."""
+
+
+def cases_of(suite: str) -> Iterator[tuple[str, Case | StepCase]]:
+    """Each case of a suite after its mode."""
+    for mode, cases in SUITES[suite].items():
+        for case in cases:
+            yield mode, case

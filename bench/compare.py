@@ -21,14 +21,23 @@ def main(argv: list[str]) -> int:
     for threads in a["threads"]:
         if threads not in b["threads"]:
             continue
-        print(f"\nsuite {a['suite']}, {a['dtype']}, threads: {threads}; microseconds, and ratio to the best peer")
-        print(f"{'':29}{'A':>12}{'B':>12}{'A / B':>8}{'A ratio':>10}{'B ratio':>10}")
+        print(
+            f"\nsuite {a['suite']}, {a['dtype']}, threads: {threads}; microseconds [CPU time], ratio to the best peer"
+        )
+        for name, run in (("A", a), ("B", b)):
+            print(f"{name}: {run['machine']['processor']}")
+        if report.has_prepared(a, threads) != report.has_prepared(b, threads):
+            print("fastlstm is the prepared pass in the older run, and predict in the newer one")
+        print(f"{'':29}{'A':>22}{'B':>22}{'A / B':>8}{'A ratio':>10}{'B ratio':>10}")
         gains = []
         for one, other in zip(report.rows(a, threads), report.rows(b, threads), strict=True):
             gains.append(one.best["fastlstm"] / other.best["fastlstm"])
-            ratios = "".join(f"{row.ratio:>10.2f}" if row.ratio else f"{'-':>10}" for row in (one, other))
-            print(
-                f"{one.case!s:29}{one.best['fastlstm']:>12.4g}{other.best['fastlstm']:>12.4g}{gains[-1]:>8.2f}{ratios}"
-            )
+            times = "".join(f"{row.best['fastlstm']:>12.4g}{f'[{cpu_of(row)}]':>10}" for row in (one, other))
+            ratios = "".join(f"{report.number(row.ratio, '.2f'):>10}" for row in (one, other))
+            print(f"{one.case!s:29}{times}{gains[-1]:>8.2f}{ratios}")
         print(f"geometric mean of A / B: {np.exp(np.mean(np.log(gains))):.3f}")
     return 0
+
+
+def cpu_of(row: report.Row) -> str:
+    return report.number(row.cpu.get("fastlstm"))

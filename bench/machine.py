@@ -12,6 +12,18 @@ from typing import Any
 
 import numpy as np
 
+INSTRUCTIONS = (
+    "avx2",
+    "fma",
+    "avx_vnni",
+    "avx512f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "avx512_vp2intersect",
+    "avx512_fp16",
+)
+INSTRUCTIONS += ("amx_tile", "asimd", "sve", "sve2", "bf16")
+"""Flags of Linux that tell processors apart which have the same name, on virtual machines above all."""
 PACKAGES = ["numpy", "torch", "onnxruntime", "openvino", "jax", "keras", "tensorflow-cpu"]
 
 
@@ -54,20 +66,28 @@ def caches() -> dict[str, int]:
     return found or {"L1": 32 << 10, "L2": 512 << 10, "L3": 16 << 20}
 
 
+def processor(path: str = "/proc/cpuinfo") -> tuple[str, str]:
+    """Its name with family and model, and which of the instructions it has, as far as the system tells."""
+    name, has = platform.processor() or platform.machine(), ""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return name, has
+    fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    if {"model name", "cpu family", "model"} <= fields.keys():
+        name = f"{fields['model name']} (family {fields['cpu family']}, model {fields['model']})"
+    flags = fields.get("flags", fields.get("Features", "")).split()
+    return name, " ".join(flag for flag in INSTRUCTIONS if flag in flags)
+
+
 def describe() -> dict[str, str]:
     """Processor, system and versions, in words."""
     from fastlstm.config import config
 
-    model = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        fields = dict(line.split("\t: ", 1) for line in (raw.replace("\t\t", "\t") for raw in lines) if "\t: " in line)
-        model = f"{fields['model name']} (family {fields['cpu family']}, model {fields['model']})"
-    except (OSError, KeyError, ValueError):
-        pass
+    name, instructions = processor()
     sizes = ", ".join(f"{level} {size >> 10} KiB" for level, size in caches().items())
     found = {
-        "processor": f"{model}, {os.cpu_count()} cores; {sizes}",
+        "processor": f"{name}, {os.cpu_count()} cores; {sizes}" + (f"; {instructions}" if instructions else ""),
         "system": f"{platform.system()}, Python {platform.python_version()}",
         "fastlstm": f"{config()['fastlstm']}, kernels {config()['kernels']}",
     }

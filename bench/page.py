@@ -1,4 +1,4 @@
-"""docs/benchmarks.md from runs: python -m bench docs run.json [more.json ...]"""
+"""docs/benchmarks.md from runs: python -m bench docs [--keep] run.json [more.json ...]"""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from bench import pictures, report
 
 DOCS = Path(__file__).parent.parent / "docs"
+MACHINE = "## The machine"
 
 HEAD = """# Benchmarks
 
@@ -15,6 +16,7 @@ This page is made by `python -m bench docs` from the runs that are described in 
 
     pip install '.[bench]'
     python -m bench --suite inference --threads 1 2 --json run.json --pictures pictures
+    python -m bench --suite calls --threads 1 2 --json calls.json
     python -m bench compare before.json after.json
 
 Every contender runs in fresh processes of its own, several of each, taken in turn; of each the best of the processes'
@@ -25,11 +27,27 @@ of the machine's multiply-adds ("FMA"), or of its bandwidth for reading the recu
 of memory that holds them ("L2", "L3", "memory"), whichever takes longer. A share above 100 % means that part of the
 weights stayed in a nearer cache from one step to the next. T is the number of steps, N the batch, I the features, H the
 units; "x2" two layers, "bi" both directions.
+
+Every contender is called as its own users call it: `model.predict(x)` of fastlstm, a module of PyTorch under
+`inference_mode`, `session.run` of ONNX Runtime, a compiled model of OpenVINO, a `jit` of JAX, `predict_on_batch` of
+Keras. "fastlstm, prepared" is `model.forward` over a tape, which writes its output where the last one was; it does not
+count as a peer. "beyond" is what `predict` takes beyond that, the two measured in turn in one process.
+
+In square brackets stands the CPU time of a call, that of all threads of the process: what they do while they wait
+counts. The load is that of fastlstm over threads × time, where calls come back to back; at 1 all threads are busy all
+the time. Runs of earlier versions have no CPU time.
 """
 
 WHAT = {
     "quick": "Three shapes of inference, for a first look.",
     "inference": "A pass from zero states, without whatever training needs.",
+    "calls": "Small shapes, where a call is more than its kernels. Calls come back to back, or after a pause: then the "
+    "time is that of the call alone, the CPU time that of the pause as well, in which threads may sleep or spin. "
+    "fastlstm by itself is measured with a head, which is `Last` and `Dense`, and with lengths, drawn evenly from 1 to "
+    "T, that change from call to call: five arrays in turn, the same lengths of other sequences, so that all have as "
+    "many steps; its prepared pass has the first of them in every call. The small model is a training step: "
+    '"fastlstm" puts it together from its parts, "fastlstm, Trainer" is `Trainer.fit` over an epoch of some hundred, '
+    "and beyond is what that takes beyond its kernels, which tell how long they take.",
     "streaming": "One step from the states of the one before: fastlstm is a step from Python, "
     '"fastlstm, block" a step of `Stream.run` on a block of 1,000.',
     "training": "A pass forward, and one backward of the sum of the outputs, to the weights and to x.",
@@ -46,37 +64,45 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench docs", description=__doc__)
     parser.add_argument("runs", type=report.load, nargs="+")
     parser.add_argument("--folder", type=Path, default=DOCS, help="where to write (default: docs)")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the sections of the page that these runs do not renew"
+    )
     options = parser.parse_args(argv)
+    page = options.folder / "benchmarks.md"
     parts = [HEAD]
     described = None
     for result in options.runs:
         if result["machine"] != described:
             described = result["machine"]
-            parts.append(
-                "## The machine\n\n" + "\n".join(f"- {name}: {text}" for name, text in described.items()) + "\n"
-            )
+            parts.append(f"{MACHINE}\n\n" + "\n".join(f"- {name}: {text}" for name, text in described.items()) + "\n")
         parts.append(section(result, options.folder))
-    (options.folder / "benchmarks.md").write_text("\n".join(parts), encoding="utf-8")
+    if options.keep:
+        parts += kept(page.read_text(encoding="utf-8"), {title_of(result) for result in options.runs})
+    page.write_text("\n".join(parts), encoding="utf-8")
     return 0
 
 
+def title_of(result: report.Result) -> str:
+    return f"{result['suite'].capitalize()}, {result['dtype']}"
+
+
+def kept(page: str, renewed: set[str]) -> list[str]:
+    """The sections of a page without those that are renewed, and without machines that nothing is left of."""
+    sections = ["## " + text.rstrip("\n") + "\n" for text in page.split("\n## ")[1:]]
+    sections = [text for text in sections if text[3:].partition("\n")[0] not in renewed]
+    of_machine = [text.startswith(MACHINE) for text in sections]
+    return [text for k, text in enumerate(sections) if not all(of_machine[k : k + 2])]
+
+
 def section(result: report.Result, folder: Path) -> str:
-    lines = [f"## {result['suite'].capitalize()}, {result['dtype']}", "", WHAT[result["suite"]], ""]
+    lines = [f"## {title_of(result)}", "", WHAT[result["suite"]], ""]
     for path in pictures.draw(result, folder / "pictures"):
         lines += [f"![{path.stem}](pictures/{path.name})", ""]
-    for threads, part in result["threads"].items():
+    for threads in result["threads"]:
         found = report.rows(result, threads)
-        names = list(part["figures"])
+        heads, *cells = report.columns(result, threads, found)
         lines += [f"### Threads: {threads}", "", *(line + "  " for line in report.header(result, threads)), ""]
-        lines.append("| case | " + " | ".join(names) + " | GFLOP/s | share | ratio |")
-        lines.append("|---|" + "---:|" * (len(names) + 3))
-        for row in found:
-            times = [f"{row.best[n]:.4g} (+{row.spread[n] - 1:.0%})" if n in row.best else "–" for n in names]
-            ratio = f"{row.ratio:.2f}" if row.ratio else "–"
-            lines.append(
-                f"| {row.case} | "
-                + " | ".join(times)
-                + f" | {row.gflops:.1f} | {row.share:.0%} {row.bound} | {ratio} |"
-            )
+        lines += [f"| {' | '.join(heads)} |", "|---|" + "---:|" * (len(heads) - 1)]
+        lines += [f"| {' | '.join(row)} |" for row in cells]
         lines += ["", *(line + "  " for line in report.footer(result, threads, found)), ""]
     return "\n".join(lines)

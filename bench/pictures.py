@@ -19,7 +19,7 @@ def draw(result: report.Result, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{result['suite']}-{result['dtype']}"
     drawn = [(f"{stem}-ratios.png", ratios(result))]
-    if result["suite"] not in ("streaming", "steps"):
+    if result["suite"] not in ("streaming", "steps", "calls"):
         drawn += [(f"{stem}-roofline-{threads}.png", roofline(result, threads)) for threads in result["threads"]]
     paths = []
     for name, figure in drawn:
@@ -30,7 +30,11 @@ def draw(result: report.Result, folder: Path) -> list[Path]:
 
 
 def ratios(result: report.Result) -> Any:
+    """Of the cases that a peer has been measured on, or of all if there is none."""
     found = {threads: report.rows(result, threads) for threads in result["threads"]}
+    measured = {str(row.case) for rows in found.values() for row in rows if row.ratio}
+    if measured:
+        found = {threads: [row for row in rows if str(row.case) in measured] for threads, rows in found.items()}
     cases = [row.case for row in next(iter(found.values()))]
     figure, axes = plt.subplots(figsize=(8, 1.2 + 0.3 * len(cases)), layout="constrained")
     height = 0.8 / len(found)

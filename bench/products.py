@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bench import THREAD_VARIABLES
-from bench.worker import measure
+from bench.timing import measure
 
 # m, n, k of a product, and whether each side lies transposed: squares, and what the layers of bench/cases.py need
 SHAPES = {
@@ -50,7 +50,7 @@ def side(name: str, dtype: str, threads: int) -> list[float]:
             left, right = (b if b_turned else b.T), (a if a_turned else a.T)
             options = {"trans_a": b_turned, "trans_b": a_turned, "overwrite_c": 1}
             call = lambda x=left, y=right, c=c.T, o=options, gemm=gemm: gemm(1.0, x, y, c=c, **o)  # noqa: E731
-        found.append(float(np.median(measure(call, 0.1))))
+        found.append(measure(call, 0.1).median)
         assert np.allclose(c, a @ b, rtol=0, atol=1e-3 * k**0.5)
     return found
 

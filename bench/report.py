@@ -10,20 +10,28 @@ from typing import Any
 
 import numpy as np
 
-from bench.cases import BACKWARD, MODES, RTNEURAL, SUITES, Case, StepCase
+from bench.cases import BACKWARD, RTNEURAL, SUITES, Case, StepCase, cases_of
 from bench.contenders import OURS
 
 Result = dict[str, Any]
+NONE = "–"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One case: the best median of each contender in microseconds, and its spread, the worst median over the best."""
+    """One case: of each contender the best median in microseconds, and its spread, the worst median over the best.
+
+    Older runs lack the CPU time of the process that was the best, its load, which is that over threads × time where
+    calls come back to back, and what a call takes beyond its core.
+    """
 
     case: Case | StepCase
     flops: float
     best: dict[str, float]
     spread: dict[str, float]
+    cpu: dict[str, float]
+    load: dict[str, float]
+    beyond: dict[str, float]
     floor: float
     bound: str
 
@@ -67,18 +75,26 @@ def load(path: str) -> Result:
 def rows(result: Result, threads: str) -> list[Row]:
     found = []
     part = result["threads"][threads]
-    for case in SUITES[result["suite"]]:
-        medians = {
-            name: [figure["median"] for figure in figures[str(case)]]
-            for name, figures in part["figures"].items()
-            if str(case) in figures
+    for mode, case in cases_of(result["suite"]):
+        figures = {name: some[str(case)] for name, some in part["figures"].items() if str(case) in some}
+        best = {name: min(some, key=median_of) for name, some in figures.items()}
+        medians = {name: median_of(figure) for name, figure in best.items()}
+        spread = {name: max(map(median_of, some)) / medians[name] for name, some in figures.items()}
+        cpu = {name: figure["cpu"] for name, figure in best.items() if "cpu" in figure}
+        load = {name: time / (int(threads) * medians[name]) for name, time in cpu.items() if not case.pause}
+        beyond = {
+            name: float(np.median([figure["beyond"] for figure in some]))
+            for name, some in figures.items()
+            if "beyond" in some[0]
         }
-        best = {name: min(values) for name, values in medians.items()}
-        spread = {name: max(values) / min(values) for name, values in medians.items()}
-        flops = case.forward_flops * (3 if MODES[result["suite"]] in BACKWARD else 1)
+        flops = case.forward_flops * (3 if mode in BACKWARD else 1)
         floor, bound = floor_of(case, flops, result["dtype"], int(threads), part["machine"])
-        found.append(Row(case, flops, best, spread, floor, bound))
+        found.append(Row(case, flops, medians, spread, cpu, load, beyond, floor, bound))
     return found
+
+
+def median_of(figure: dict[str, float]) -> float:
+    return figure["median"]
 
 
 def floor_of(
@@ -96,6 +112,10 @@ def floor_of(
     return (arithmetic, "FMA") if arithmetic >= reading else (reading, level)
 
 
+def has_prepared(result: Result, threads: str) -> bool:
+    return "fastlstm, prepared" in result["threads"][threads]["figures"]
+
+
 def mean_ratio(found: list[Row]) -> float | None:
     ratios = [row.ratio for row in found if row.ratio]
     return float(np.exp(np.mean(np.log(ratios)))) if ratios else None
@@ -104,11 +124,39 @@ def mean_ratio(found: list[Row]) -> float | None:
 def header(result: Result, threads: str) -> list[str]:
     part = result["threads"][threads]
     read = ", ".join(f"{level} {value:.0f}" for level, value in part["machine"]["read"].items())
+    older = "inference" in SUITES[result["suite"]] and not has_prepared(result, threads)
     return [
-        f"suite {result['suite']}, {result['dtype']}, {threads} thread{'s' if threads != '1' else ''}; "
-        f"best median of {result['processes']} processes each, in microseconds (spread of the medians)",
+        f"suite {result['suite']}, {result['dtype']}, {in_words(threads)}; "
+        f"best median of {result['processes']} processes each, in microseconds (spread of the medians) [CPU time]",
+        f"processor: {result['machine']['processor']}",
         f"this machine on as many: {part['machine']['flops']:.0f} GFLOP/s of multiply-adds; reads, GB/s: {read}",
+        *(["a run of an earlier version: fastlstm's time is that of its prepared pass"] if older else []),
     ]
+
+
+def in_words(threads: str) -> str:
+    return f"{threads} thread{'s' if threads != '1' else ''}"
+
+
+def columns(result: Result, threads: str, found: list[Row]) -> list[list[str]]:
+    """The table: its heads, then the cells of each row, the case first."""
+    names = list(result["threads"][threads]["figures"])
+    more = ["load", "beyond"] if any(row.cpu for row in found) else []
+    lines = [["case", *names, "GFLOP/s", "share", *more, "ratio"]]
+    for row in found:
+        cells = [str(row.case)]
+        for name in names:
+            time = f"{row.best.get(name, 0):.4g} (+{row.spread.get(name, 1) - 1:.0%}) [{number(row.cpu.get(name))}]"
+            cells.append(time if name in row.best else NONE)
+        cells += [f"{row.gflops:.1f}", f"{row.share:.0%} {row.bound}"]
+        if more:
+            cells += [number(row.load.get("fastlstm"), ".2f"), number(next(iter(row.beyond.values()), None), ".1f")]
+        lines.append([*cells, number(row.ratio, ".2f")])
+    return lines
+
+
+def number(value: float | None, form: str = ".4g") -> str:
+    return NONE if value is None else f"{value:{form}}"
 
 
 def footer(result: Result, threads: str, found: list[Row]) -> list[str]:
@@ -117,29 +165,59 @@ def footer(result: Result, threads: str, found: list[Row]) -> list[str]:
     if mean:
         least = min((row for row in found if row.ratio), key=lambda row: row.ratio or 0)
         lines.append(f"geometric mean of the ratios: {mean:.2f}; the least is {least.ratio:.2f}, at {least.case}")
-        largest = max(result["threads"][threads]["differences"].values())
-        lines.append(f"largest difference between results: {largest:.1e}")
-    for row in found:
-        if row.of_full and isinstance(row.case, Case):
-            real = row.case.steps / (row.case.n * row.case.t)
-            lines.append(
-                f"{row.case}: ragged batches take {row.of_full:.2f} of full ones; {real:.2f} of the steps are real"
-            )
+    differences = result["threads"][threads]["differences"]
+    if differences:
+        lines.append(f"largest difference between results: {max(differences.values()):.1e}")
+    loads = [(value, name, row.case) for row in found for name, value in row.load.items() if name in OURS]
+    if loads:
+        most, name, case = max(loads, key=lambda load: load[0])
+        lines.append(f"largest load of ours, CPU time over threads × time: {most:.2f}, {name} at {case}")
+    lines += [*about_calls(result, threads, found), *about_lengths(found)]
     if result["suite"] == "streaming":
         steps = ", ".join(f"{name} {value}" for name, value in RTNEURAL.items())
         lines.append(f"for comparison, RTNeural in C++, measured apart: {steps}")
     return lines
 
 
+def about_calls(result: Result, threads: str, found: list[Row]) -> list[str]:
+    """What a call takes beyond its core, at most; and what a second thread is to one that comes now and then."""
+    lines, largest = [], dict[str, tuple[float, str]]()
+    for row in found:
+        for name, value in row.beyond.items():
+            kind = f"{name}, beyond {core_of(row.case)}"
+            largest[kind] = max(largest.get(kind, (-np.inf, "")), (value, str(row.case)))
+    lines += [f"{kind}: at most {value:.1f} microseconds, at {case}" for kind, (value, case) in largest.items()]
+    if threads != "1" and "1" in result["threads"]:
+        for row, one in zip(found, rows(result, "1"), strict=True):
+            if row.case.pause:
+                share = row.best["fastlstm"] / one.best["fastlstm"]
+                lines.append(f"{row.case}: on {in_words(threads)} fastlstm takes {share:.2f} of the time on one")
+    return lines
+
+
+def core_of(case: Case | StepCase) -> str:
+    if isinstance(case, StepCase):
+        return "the kernels"
+    return "the prepared pass" + (", lengths that change" if case.orders > 1 else ", with a head" if case.head else "")
+
+
+def about_lengths(found: list[Row]) -> list[str]:
+    lines = []
+    for row in found:
+        if row.of_full and isinstance(row.case, Case):
+            real = row.case.steps / (row.case.n * row.case.t)
+            lines.append(
+                f"{row.case}: ragged batches take {row.of_full:.2f} of full ones; {real:.2f} of the steps are real"
+            )
+    return lines
+
+
 def table(result: Result, threads: str) -> str:
     found = rows(result, threads)
-    names = list(result["threads"][threads]["figures"])
+    cells = columns(result, threads, found)
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["", *header(result, threads), ""]
-    lines.append(f"{'':29}" + "".join(f"{name:>18}" for name in names) + f"{'GFLOP/s':>9}{'share of':>14}{'ratio':>7}")
-    for row in found:
-        line = f"{row.case!s:29}"
-        for name in names:
-            line += f"{row.best[name]:>11.4g} +{row.spread[name] - 1:4.0%} " if name in row.best else f"{'-':>18}"
-        ratio = f"{row.ratio:>7.2f}" if row.ratio else ""
-        lines.append(line + f"{row.gflops:>9.1f}{row.share:>7.0%} {row.bound:6}" + ratio)
+    for first, *others in cells:
+        right = (f"{text:>{width}}" for text, width in zip(others, widths[1:], strict=True))
+        lines.append("  ".join([f"{first:{widths[0]}}", *right]))
     return "\n".join([*lines, *footer(result, threads, found)])

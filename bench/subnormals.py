@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import fastlstm as fl
-from bench.worker import measure
+from bench.timing import measure
 
 LIMIT = 1.5
 
@@ -20,7 +20,7 @@ def main() -> int:
     for name, x, start in (("usual", usual, 1.0), ("decaying", np.zeros_like(usual), 1e-30)):
         state = (np.full((1, 32, 128), start, np.float32), np.full((1, 32, 128), start, np.float32))
         call = lambda x=x, state=state: layer.forward_with_state(x, state, tape, training=False, lengths=None)  # noqa: E731
-        times[name] = float(np.median(measure(call, 1)))
+        times[name] = measure(call, 1).median
     ratio = times["decaying"] / times["usual"]
     print(f"usual numbers {times['usual']:.0f} us, a decaying state {times['decaying']:.0f} us: {ratio:.2f} times")
     return int(ratio > LIMIT)

@@ -11,43 +11,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench import machine
-from bench.cases import MODES, SUITES
-from bench.contenders import prepare
-
-SLOW = 1.0
-"""Seconds; a call that takes longer is timed three times and no more."""
-
-
-def measure(call: Callable[[], Any], seconds: float) -> list[float]:
-    """Times in microseconds of calls after a warm-up, for so many seconds and at least five times, three if slow."""
-    call()  # compiles, allocates
-    first = timed(call)
-    if first > SLOW:
-        return [1e6 * first, *(1e6 * timed(call) for _ in range(2))]
-    together = max(1, int(2e-5 / max(first, 1e-9)))  # calls of a microsecond are timed some at once
-    until = time.perf_counter() + seconds / 3
-    while time.perf_counter() < until:
-        call()
-    times: list[float] = []
-    until = time.perf_counter() + seconds
-    while len(times) < 5 or time.perf_counter() < until:
-        times.append(1e6 * timed(call, together) / together)
-    return times
-
-
-def timed(call: Callable[[], Any], together: int = 1) -> float:
-    start = time.perf_counter()
-    for _ in range(together):
-        call()
-    return time.perf_counter() - start
+from bench.cases import Case, StepCase, cases_of
+from bench.contenders import Call, prepare
+from bench.timing import beyond, measure
 
 
 def main(contender: str, suite: str, dtype: str, threads: int, seconds: float, results_path: str) -> dict[str, Any]:
@@ -57,17 +29,30 @@ def main(contender: str, suite: str, dtype: str, threads: int, seconds: float, r
         return machine.speed(threads, dtype)
     figures: dict[str, Any] = {}
     results: dict[str, Any] = {}
-    for case in SUITES[suite]:
+    for mode, case in cases_of(suite):
         try:
-            made = prepare(contender, case, dtype, MODES[suite], threads)
+            made = prepare(contender, case, dtype, mode, threads)
         except LookupError as reason:
             print(f"{contender}, {case}: {reason}", file=sys.stderr)
             continue
-        times = np.array(measure(made.call, seconds)) / made.steps
-        figures[str(case)] = {"median": float(np.median(times)), "least": times.min(), "calls": len(times)}
+        figures[str(case)] = figure(made, case, seconds)
         results.update({f"{case}/{k}": np.array(array) for k, array in enumerate(made.results())})
     np.savez(results_path, **results)
     return figures
+
+
+def figure(made: Call, case: Case | StepCase, seconds: float) -> dict[str, Any]:
+    """Microseconds of a step: median and least, CPU time, and what it takes beyond its core if it says what that is."""
+    times = measure(made.call, seconds, case.pause / 1000)
+    found = {
+        "median": times.median / made.steps,
+        "least": min(times.calls) / made.steps,
+        "cpu": times.cpu / made.steps,
+        "calls": len(times.calls),
+    }
+    if made.core is not None and not case.pause:
+        found["beyond"] = beyond(made.call, made.core, seconds) / made.steps
+    return found
 
 
 if __name__ == "__main__":

@@ -40,12 +40,16 @@ def python(*words, check=True):
 SMALL = """
 import sys
 from bench import cases, worker
-cases.SUITES["ragged"] = [cases.Case(7, 5, 3, 4, directions=d, ragged=True) for d in (1, 2)]
-cases.SUITES["steps"] = [
+cases.SUITES["ragged"]["ragged"] = [cases.Case(7, 5, 3, 4, directions=d, ragged=True) for d in (1, 2)]
+small = cases.Case(7, 5, 3, 4)
+own = [cases.replace(small, head=True, directions=2), cases.replace(small, ragged=True, orders=3)]
+cases.SUITES["calls"] = {"inference": [small, cases.replace(small, pause=1)], "own calls": own}
+cases.SUITES["steps"]["steps"] = [
     cases.StepCase("tokens", 6, 5, 9, 3, 4, 2, 9, True, "softmax_cross_entropy"),
     cases.StepCase("numbers", 6, 5, None, 3, 4, 1, 1, False, "mse"),
     cases.StepCase("choice", 6, 5, 9, 3, 4, 1, 1, False, "sigmoid_cross_entropy"),
 ]
+cases.SUITES["fit"] = {"fit": cases.SUITES["steps"]["steps"]}
 suite, dtype, folder, *names = sys.argv[1:]
 for name in names:
     figures = worker.main(name, suite, dtype, 1, 0.001, f"{folder}/{name}.npz")
@@ -67,11 +71,12 @@ def differences(found, ours):
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bench")
     found = {}
-    for suite, processes in {"quick": 2, "streaming": 2, "ragged": 1, "steps": 1}.items():
+    for suite, processes in {"quick": 2, "calls": 1, "streaming": 2, "ragged": 1, "steps": 1}.items():
         found[suite] = folder / f"{suite}.json"
         options = ["--peers", "--processes", processes, "--seconds", 0.001, "--threads", 1]
         printed = bench("--suite", suite, *options, "--json", found[suite]).stdout
         assert "GFLOP/s of multiply-adds" in printed
+        assert f"\nprocessor: {json.loads(found[suite].read_text())['machine']['processor']}\n" in printed
         found[suite + " printed"] = printed
     return found
 
@@ -86,10 +91,28 @@ def test_every_case_is_measured_in_every_process(runs):
     assert "RTNeural" in runs["streaming printed"]
     for suite, count in (("ragged", 4), ("steps", 4)):
         figures = json.loads(runs[suite].read_text())["threads"]["1"]["figures"]
-        assert {name: len(cases) for name, cases in figures.items()} == dict.fromkeys(figures, count)
+        assert {name: len(found) for name, found in figures.items()} == dict.fromkeys(figures, count)
     assert "T500 N32 I32 H100: ragged batches take " in runs["ragged printed"]
     assert "; 0.53 of the steps are real" in runs["ragged printed"]
     assert "word model T20 N20 " in runs["steps printed"]
+
+
+def test_calls_are_measured_beside_what_they_are_beyond(runs):
+    figures = json.loads(runs["calls"].read_text())["threads"]["1"]["figures"]
+    steps = ["small model T10 N32"]
+    assert list(figures["fastlstm, Trainer"]) == list(figures["fastlstm"])[-1:] == steps
+    assert list(figures["fastlstm, prepared"]) == list(figures["fastlstm"])[:-1]
+    for case, [figure] in [*list(figures["fastlstm"].items())[:-1], *figures["fastlstm, Trainer"].items()]:
+        assert figure["cpu"] > 0
+        assert ("beyond" in figure) == (" after " not in case)
+    for words in (
+        "fastlstm, beyond the prepared pass: at most ",
+        "fastlstm, beyond the prepared pass, with a head: at most ",
+        "fastlstm, beyond the prepared pass, lengths that change: at most ",
+        "fastlstm, Trainer, beyond the kernels: at most ",
+        "largest load of ours, CPU time over threads × time: ",
+    ):
+        assert words in runs["calls printed"]
 
 
 def test_two_runs_are_compared(runs):
@@ -102,14 +125,28 @@ def test_two_runs_are_compared(runs):
 
 def test_the_page_is_made_from_runs(runs, tmp_path):
     pytest.importorskip("matplotlib")
-    bench("docs", *(runs[suite] for suite in ("quick", "streaming", "ragged", "steps")), "--folder", tmp_path)
+    bench("docs", *(runs[suite] for suite in ("quick", "calls", "streaming", "ragged", "steps")), "--folder", tmp_path)
     page = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
     assert "| T100 N32 I64 H128 | " in page
+    assert "\n## Calls, float32\n\nSmall shapes, where a call is more than its kernels" in page
     assert "\n## Ragged, float32\n\nAs in training, over sequences of different lengths" in page
     assert "\n## Steps, float32\n\nWhole training steps of models" in page
     for line in page.splitlines():
         if line.startswith("!["):
             assert (tmp_path / line.partition("(")[2].rstrip(")")).stat().st_size > 5000
+
+
+def test_sections_that_are_not_renewed_are_kept(runs, tmp_path):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "benchmarks.md"
+    bench("docs", runs["quick"], runs["ragged"], "--folder", tmp_path)
+    before = path.read_text(encoding="utf-8")
+    bench("docs", "--keep", runs["quick"], "--folder", tmp_path)
+    after = path.read_text(encoding="utf-8")
+    # the machine of the section that is kept, which is the same one here, stands above it
+    assert after[: after.rindex("## The machine")] + after[after.index("## Ragged") :] == before
+    bench("docs", "--keep", runs["quick"], runs["ragged"], "--folder", tmp_path)
+    assert path.read_text(encoding="utf-8") == before
 
 
 @pytest.mark.parametrize("peer", ["torch", "onnxruntime"])
@@ -147,8 +184,20 @@ def test_training_steps_agree(peer, dtype, limit, tmp_path):
     assert all(np.isfinite(array).all() for array in ours.values())
 
 
+def test_what_calls_give_is_the_prepared_pass(tmp_path):
+    ours, prepared = small("calls", "float32", tmp_path, "fastlstm", "fastlstm, prepared")
+    assert len(prepared) == 4
+    assert all((ours[key] == prepared[key]).all() for key in prepared)
+
+
+def test_a_trainer_takes_the_steps_that_its_parts_take(tmp_path):
+    ours, trainer = small("fit", "float64", tmp_path, "fastlstm", "fastlstm, Trainer")
+    assert ours.keys() == trainer.keys()
+    assert max(differences(trainer, ours).values()) < 1e-12
+
+
 def test_who_cannot_be_measured_is_named():
     code = "from bench.__main__ import taking_part; print(taking_part('ragged', ['jax']))"
     done = python("-c", code)
-    assert "jax is not measured in mode ragged" in done.stderr
+    assert "jax is not measured in suite ragged" in done.stderr
     assert done.stdout == "['fastlstm', 'fastlstm, full']\n"

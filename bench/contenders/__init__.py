@@ -3,11 +3,15 @@
 A contender is a module with `prepare(problem, mode, threads)`, which imports its framework and returns a `Call`, or
 raises LookupError where it cannot do what is asked. The modes:
 
-- inference: a pass from zero states, without whatever training needs
+- inference: a pass from zero states, without whatever training needs, by the call that the framework's users write
+- own calls: the same of models and lengths that only ours are measured on
 - streaming: one step from the states of the one before
 - training: forward, and backward of the sum of the outputs, to the weights and to x
 - ragged: the same over sequences of different lengths; what stands beyond them is padding
 - steps: whole training steps of a model, see `bench.steps`, where the modules for it are
+- fit: the same, by `Trainer.fit` too
+
+A suite (`bench.cases`) has cases of one mode or of several.
 """
 
 from __future__ import annotations
@@ -37,16 +41,20 @@ class Contender:
 
 
 CONTENDERS = {
-    "fastlstm": Contender("ours", "fastlstm", ("inference", "streaming", "training", "ragged", "steps")),
+    "fastlstm": Contender(
+        "ours", "fastlstm", ("inference", "own calls", "streaming", "training", "ragged", "steps", "fit")
+    ),
+    "fastlstm, prepared": Contender("ours_prepared", "fastlstm", ("inference", "own calls")),
+    "fastlstm, Trainer": Contender("ours_trainer", "fastlstm", ("fit",)),
     "fastlstm, block": Contender("ours_block", "fastlstm", ("streaming",)),
     "fastlstm, full": Contender("ours_full", "fastlstm", ("ragged",)),
-    "torch": Contender("pytorch", "torch", ("inference", "streaming", "training", "ragged", "steps")),
+    "torch": Contender("pytorch", "torch", ("inference", "streaming", "training", "ragged", "steps", "fit")),
     "torch, masked": Contender("pytorch_masked", "torch", ("ragged",)),
     "torch.compile": Contender("pytorch_compiled", "torch", ("inference", "streaming")),
     "onnxruntime": Contender("onnx_runtime", "onnxruntime", ("inference", "streaming")),
     "openvino": Contender("open_vino", "openvino", ("inference", "streaming")),
     "jax": Contender("jax_scan", "jax", ("inference", "streaming", "training")),
-    "keras": Contender("keras_tensorflow", "keras", ("inference", "streaming", "training", "steps")),
+    "keras": Contender("keras_tensorflow", "keras", ("inference", "streaming", "training", "steps", "fit")),
 }
 OURS = [name for name, contender in CONTENDERS.items() if contender.package == "fastlstm"]
 
@@ -71,11 +79,15 @@ class Problem:
 
 @dataclass(frozen=True)
 class Call:
-    """`call()` is timed, and counts as so many steps; `results()` gives what it computes, y (N, T, ·) first."""
+    """`call()` is timed, and counts as so many steps; `results()` gives what it computes, y (N, T, ·) first.
+
+    `core(count)`, asked after so many calls, gives the microseconds that what they do takes by itself.
+    """
 
     call: Callable[[], Any]
     results: Callable[[], list[Array]]
     steps: int = 1
+    core: Callable[[int], float] | None = None
 
 
 STREAMED = 4

@@ -1,4 +1,4 @@
-"""Keras on TensorFlow: its layers inside a tf.function."""
+"""Keras on TensorFlow: `predict_on_batch`, which is faster than a call of the model; else layers in a tf.function."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def prepare(problem: Problem, mode: str, threads: int) -> Call:
         return x
 
     if mode == "inference":
-        infer = tf.function(forward)
-        return Call(lambda: infer(x), lambda: [infer(x).numpy()])
+        model = keras.Sequential(layers)
+        return Call(lambda: model.predict_on_batch(problem.x), lambda: [model.predict_on_batch(problem.x)])
     if mode == "streaming":
         stepper = tf.function(lambda x, h, c: layers[0](x, initial_state=[h, c]))
         zeros = tf.zeros((case.n, case.hidden), problem.dtype)

@@ -1,0 +1,171 @@
+"""What the benchmark makes of times: its clock, its cases, its tables. All of it by a clock of its own."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+pytestmark = pytest.mark.skipif(not (ROOT / "bench").exists(), reason="the benchmark is not part of the package")
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    """Its modules, imported from the repository."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    from bench import cases, compare, machine, report, timing
+
+    return type(
+        "Bench", (), {"cases": cases, "compare": compare, "machine": machine, "report": report, "timing": timing}
+    )
+
+
+def test_cases_of_a_suite_have_different_names(bench):
+    for suite in bench.cases.SUITES:
+        names = [str(case) for _, case in bench.cases.cases_of(suite)]
+        assert len(set(names)) == len(names)
+
+
+def test_lengths_that_change_are_the_same_work(bench):
+    case = bench.cases.Case(9, 6, 3, 4, ragged=True, orders=5)
+    orders = case.ordered_lengths
+    assert len(orders) == 5
+    assert all(sorted(lengths) == sorted(case.lengths) for lengths in orders)
+    assert len({tuple(lengths) for lengths in orders}) == 5
+
+
+class Clock:
+    """A clock whose time passes in calls and pauses only, while so many threads are busy."""
+
+    def __init__(self, busy_in_calls, busy_in_pauses):
+        self.busy, self.now, self.cpu = (busy_in_calls, busy_in_pauses), 0.0, 0.0
+
+    def perf_counter(self):
+        return self.now
+
+    def process_time(self):
+        return self.cpu
+
+    def call(self, seconds=1e-4):
+        self.now += seconds
+        self.cpu += seconds * self.busy[0]
+
+    def sleep(self, seconds):
+        self.now += seconds
+        self.cpu += seconds * self.busy[1]
+
+
+@pytest.fixture
+def clock(bench, monkeypatch):
+    clock = Clock(busy_in_calls=2, busy_in_pauses=1)
+    monkeypatch.setattr(bench.timing, "time", clock)
+    return clock
+
+
+@pytest.mark.parametrize(("pause", "cpu"), [(0, 200), (0.005, 200 + 5000)])
+def test_cpu_time_is_that_of_all_threads_and_of_the_pauses(bench, clock, pause, cpu):
+    times = bench.timing.measure(clock.call, 0.1, pause)
+    assert times.median == pytest.approx(100)
+    assert times.cpu == pytest.approx(cpu)
+    assert len(times.calls) == pytest.approx(0.1 / (1e-4 + pause), abs=2)
+
+
+def test_short_calls_are_timed_together_and_slow_ones_three_times(bench, clock):
+    timing = bench.timing
+    short = timing.measure(lambda: clock.call(1e-6), 0.01)
+    assert short.median == pytest.approx(1)
+    assert short.cpu == pytest.approx(2)
+    assert len(short.calls) == pytest.approx(0.01 / timing.TOGETHER, abs=10)
+    assert len(timing.measure(lambda: clock.call(2), 0.01).calls) == 3
+
+
+def test_a_call_is_measured_in_turn_with_its_core(bench, clock):
+    timing = bench.timing
+    assert timing.beyond(clock.call, lambda count: 60.0 * count, 0.01) == pytest.approx(40)
+    assert timing.beyond(lambda: clock.call(1e-6), lambda count: 0.25 * count, 0.01) == pytest.approx(0.75)
+
+
+def run_of(bench, suite):
+    """A run on one thread and on two: calls take 100 and 60 microseconds, 90 of CPU time."""
+    figure = {"median": 100.0, "least": 99.0, "cpu": 90.0, "calls": 5, "beyond": 2.0}
+    figures = {
+        name: {str(case): [dict(figure)] for _, case in bench.cases.cases_of(suite)}
+        for name in ("fastlstm", "fastlstm, prepared")
+    }
+    speed = {"flops": 100.0, "read": {"L1": 90.0, "memory": 9.0}, "sizes": {"L1": 1 << 15}}
+    one = {"figures": figures, "differences": {}, "machine": speed}
+    two = copy.deepcopy(one)
+    for found in two["figures"].values():
+        for [one_figure] in found.values():
+            one_figure["median"] = 60.0
+    about = {"suite": suite, "dtype": "float32", "processes": 1, "machine": {"processor": "an abacus; two rods"}}
+    return {**about, "threads": {"1": one, "2": two}}
+
+
+def test_load_and_second_threads_are_told(bench):
+    result = run_of(bench, "calls")
+    one, two = (result["threads"][threads]["figures"] for threads in ("1", "2"))
+    one["fastlstm, prepared"]["T1 N1 I64 H64"][0]["cpu"] = 120.0
+    one["fastlstm"]["T200 N4 I6 H48 head"][0]["beyond"] = 3.5
+    two["fastlstm"]["T20 N4 I32 H64 after 5 ms"][0]["cpu"] = 5000.0  # what threads do in a pause is no load
+    first, second = (bench.report.table(result, threads) for threads in ("1", "2"))
+    assert "processor: an abacus; two rods\n" in first
+    assert "CPU time over threads × time: 1.20, fastlstm, prepared at T1 N1 I64 H64" in first
+    assert "fastlstm, beyond the prepared pass, with a head: at most 3.5 microseconds, at T200 N4 I6 H48 head" in first
+    assert "CPU time over threads × time: 0.75, fastlstm at T10 N2 I3 H8" in second
+    assert "60 (+0%) [5000]" in second
+    assert "T20 N4 I32 H64 after 5 ms: on 2 threads fastlstm takes 0.60 of the time on one" in second
+    assert " takes " not in first
+
+
+def test_the_cpu_time_is_that_of_the_best_process(bench):
+    result = run_of(bench, "quick")
+    figures = result["threads"]["1"]["figures"]["fastlstm"]["T100 N1 I64 H64"]
+    figures.append({**figures[0], "median": 50.0, "cpu": 55.0, "beyond": 4.0})
+    row = bench.report.rows(result, "1")[0]
+    assert (row.best["fastlstm"], row.spread["fastlstm"], row.cpu["fastlstm"]) == (50.0, 2.0, 55.0)
+    assert row.load["fastlstm"] == pytest.approx(1.1)
+    assert row.beyond["fastlstm"] == 3.0
+
+
+def test_runs_of_earlier_versions_are_read(bench, tmp_path, capsys):
+    result = run_of(bench, "quick")
+    new, old = tmp_path / "new.json", tmp_path / "old.json"
+    new.write_text(json.dumps(result))
+    for part in result["threads"].values():
+        del part["figures"]["fastlstm, prepared"]
+        for [figure] in part["figures"]["fastlstm"].values():
+            del figure["cpu"], figure["beyond"]
+    old.write_text(json.dumps(result))
+    table = bench.report.table(bench.report.load(str(old)), "1")
+    assert "a run of an earlier version: fastlstm's time is that of its prepared pass" in table
+    assert "100 (+0%) [–]" in table
+    assert "load" not in table
+    assert bench.compare.main([str(old), str(new)]) == 0
+    printed = capsys.readouterr().out
+    assert "fastlstm is the prepared pass in the older run, and predict in the newer one" in printed
+    assert "T100 N1 I64 H64                       100       [–]         100      [90]    1.00" in printed
+
+
+ZEN = """processor	: 0
+model name	: AMD EPYC
+cpu family	: {family}
+model		: {model}
+flags		: fpu fma avx2 avx512f avx512_bf16 avx512_vnni{more}
+"""
+
+
+def test_processors_of_one_name_are_told_apart(bench, tmp_path):
+    found = []
+    for family, model, more in ((25, 17, ""), (26, 2, " avx_vnni avx512_vp2intersect")):
+        path = tmp_path / f"{family}"
+        path.write_text(ZEN.format(family=family, model=model, more=more))
+        found.append(bench.machine.processor(path))
+    assert found[0] == ("AMD EPYC (family 25, model 17)", "avx2 fma avx512f avx512_vnni avx512_bf16")
+    assert found[1][0] == "AMD EPYC (family 26, model 2)"
+    assert found[1][1] == "avx2 fma avx_vnni avx512f avx512_vnni avx512_bf16 avx512_vp2intersect"
+    name, instructions = bench.machine.processor(tmp_path / "none")
+    assert name
+    assert not instructions
