@@ -104,6 +104,9 @@ def test_a_state_of_an_earlier_version_knows_no_settings(tmp_path):
     del state["settings"]
     fl.snapshot.write(path, state)
     fit(tmp_path, optimizer=fl.Adam(0.5), epochs=2)
+    fl.snapshot.write(path, {**state, "settings": [1]})
+    with pytest.raises(ValueError, match=r"resume: expected the settings of a training in its state, got \[1\]"):
+        fit(tmp_path)
 
 
 class Nested(Callback):
