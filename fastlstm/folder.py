@@ -7,11 +7,12 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 NAME = ".lock"
-"""Of the file that is locked. It stays: if it were removed, two could lock two files of this name."""
+"""Of the file that is locked. Whoever has it removes it at the end; that of a killed process is locked again."""
 
 HELD = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}
 """What a system answers if another process has the lock. Some file systems know no locks: those trainings go on."""
@@ -60,15 +61,34 @@ def _lock(folder: Path) -> Iterator[None]:
             raise _taken(folder, os.getpid())
         _own.add(folder)
     try:
-        with open(folder / NAME, "a+b") as file:
-            _lock_file(folder, file.fileno())
+        with _locked_file(folder) as file:
             file.truncate(0)
             file.write(str(os.getpid()).encode())
             file.flush()
-            yield
+            try:
+                yield
+            finally:
+                with suppress(OSError):  # Windows removes no file that is open
+                    (folder / NAME).unlink()
     finally:
         with _changing:
             _own.discard(folder)
+
+
+def _locked_file(folder: Path) -> BinaryIO:
+    """The file, open and locked, and not one that its last owner has removed in between."""
+    while True:
+        file = open(folder / NAME, "a+b")
+        try:
+            _lock_file(folder, file.fileno())
+            if os.path.samestat(os.fstat(file.fileno()), os.stat(folder / NAME)):
+                return file
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            file.close()
+            raise
+        file.close()
 
 
 def _lock_file(folder: Path, file: int) -> None:
@@ -85,7 +105,8 @@ def _lock_file(folder: Path, file: int) -> None:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in HELD:
-            raise _taken(folder, (folder / NAME).read_text("ascii", "replace")) from error
+            os.lseek(file, 0, os.SEEK_SET)
+            raise _taken(folder, os.read(file, 20).decode("ascii", "replace")) from error
 
 
 def _taken(folder: Path, process: int | str) -> BlockingIOError:

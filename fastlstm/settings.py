@@ -28,8 +28,10 @@ def settings_of(objective: Objective, optimizer: Optimizer, **passed: Any) -> St
     return given | {name: value if isinstance(value, PLAIN) else repr(value) for name, value in passed.items()}
 
 
-def require_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def require_same(before: Any, now: Mapping[str, Any]) -> None:
     """Refuse what differs; what only one of the two knows was written by another version."""
+    if not isinstance(before, dict):
+        raise ValueError(f"resume: expected the settings of a training in its state, got {before!r:.80}")
     for name, value in now.items():
         if name in before and before[name] != value:
             raise ValueError(

@@ -104,6 +104,9 @@ def test_a_state_of_an_earlier_version_knows_no_settings(tmp_path):
     del state["settings"]
     fl.snapshot.write(path, state)
     fit(tmp_path, optimizer=fl.Adam(0.5), epochs=2)
+    fl.snapshot.write(path, {**state, "settings": [1]})
+    with pytest.raises(ValueError, match=r"resume: expected the settings of a training in its state, got \[1\]"):
+        fit(tmp_path)
 
 
 class Nested(Callback):
@@ -125,6 +128,7 @@ def test_a_second_training_in_the_folder_is_refused(tmp_path, options):
     with pytest.raises(BlockingIOError, match=r"using the folder .*run \(process \d+\): wait .* folder of its own"):
         fit(folder, **options)
     fit(folder)  # the first one has ended
+    assert [path.name for path in folder.iterdir() if path.suffix != ".safetensors"] == []
     fit(folder, callbacks=[Nested(other)], epochs=3)
 
 
@@ -171,6 +175,26 @@ def test_the_folder_is_free_when_the_process_is_killed(way, tmp_path):
         with contextlib.suppress(ProcessLookupError):  # where it had no child
             os.killpg(first.pid, signal.SIGKILL)
     assert len(checkpoints(tmp_path)) == 1
+
+
+def test_many_that_want_a_folder_have_it_one_after_the_other(tmp_path):
+    """Though each removes the file that the next one may have opened already."""
+    code = """
+import contextlib, sys
+from pathlib import Path
+from fastlstm.folder import held
+folder, done = Path(sys.argv[1]), 0
+while done < 150:
+    with contextlib.suppress(BlockingIOError), held([folder]):
+        (folder / "mine").open("x").close()
+        (folder / "mine").unlink()
+        done += 1
+"""
+    several = [subprocess.Popen([sys.executable, "-c", code, tmp_path], stderr=subprocess.PIPE) for _ in range(3)]
+    for one in several:
+        assert one.communicate()[1] == b""
+        assert one.returncode == 0
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
