@@ -368,14 +368,9 @@ class Trainer:
             passed,
         )
         self._loop = loop
-<<<<<<< HEAD
         with run.alone(callbacks):
             loop.run(run.state)
-        if loop.progress.interrupted:
-=======
-        loop.run(run.state)
         if loop.progress.interrupted and not loop.progress.told:
->>>>>>> hd
             print(run.word(loop.progress, callbacks), file=sys.stderr)
         return loop.history
 

@@ -12,13 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import datasets, plot
-<<<<<<< HEAD
-from fastlstm.cli.options import Commands, add_max_megabytes, add_output, count
-=======
-from fastlstm.cli.options import MODEL, Commands, UsageError, add_output, add_resume, count, source
+from fastlstm.cli.options import MODEL, Commands, UsageError, add_max_megabytes, add_output, add_resume, count, source
 from fastlstm.cli.output import Output
 from fastlstm.cli.report import Report
->>>>>>> hd
 from fastlstm.files import write_atomically
 from fastlstm.forecasting import report
 from fastlstm.forecasting.backtest import Backtest, Forecast
@@ -80,11 +76,7 @@ def add(commands: Commands) -> None:
     )
     parser.set_defaults(run=forecast)
     add = parser.add_argument
-<<<<<<< HEAD
-    add("file", metavar="FILE", help="a CSV file; may be packed as .gz, .bz2 or .xz")
-=======
-    add("file", type=source, metavar="FILE", help="a CSV file")
->>>>>>> hd
+    add("file", type=source, metavar="FILE", help="a CSV file; may be packed as .gz, .bz2 or .xz")
     add(
         "--target",
         required=True,
@@ -175,14 +167,10 @@ def forecast(options: argparse.Namespace) -> int:
     if options.window and options.window % options.patch:
         raise UsageError(f"window: expected a multiple of patch={options.patch}, got {options.window}")
     targets = list(dict.fromkeys(options.target))
-<<<<<<< HEAD
+    output = Output(options, [MODEL, *pictures(len(targets)), TABLE])
     series = read_series(
         options.file, targets[0], options.date, [*targets[1:], *options.inputs], max_bytes=options.max_bytes
     )
-=======
-    output = Output(options, [MODEL, *pictures(len(targets)), TABLE])
-    series = read_series(options.file, targets[0], options.date, [*targets[1:], *options.inputs])
->>>>>>> hd
     columns = Columns.of(series, len(targets))
     length = len(series.values)
     print(f"{options.file}: {', '.join(columns.names)}, {length} values, {series.span(0, length)}.")

@@ -11,12 +11,9 @@ from typing import TypeAlias
 MODEL = "model.safetensors"
 """What a folder that was written to holds."""
 
-<<<<<<< HEAD
 MEGABYTE = 1_000_000
-=======
 LARGEST = 10**9
 """Of a number of anything: what is larger fits no machine, and not every number of C."""
->>>>>>> hd
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 

@@ -11,13 +11,20 @@ from pathlib import Path
 
 import numpy as np
 
-<<<<<<< HEAD
-from fastlstm.cli.options import Commands, add_max_megabytes, add_seed, count
-=======
-from fastlstm.cli.options import Commands, UsageError, add_force, add_resume, add_seed, at_most, count, path, source
+from fastlstm.cli.options import (
+    Commands,
+    UsageError,
+    add_force,
+    add_max_megabytes,
+    add_resume,
+    add_seed,
+    at_most,
+    count,
+    path,
+    source,
+)
 from fastlstm.cli.output import Output
 from fastlstm.cli.report import Report
->>>>>>> hd
 from fastlstm.metrics import error_rate
 from fastlstm.speech import LogMel, Recording, StringReader, Strings, read_recordings, read_wav
 from fastlstm.speech.wav import LONGEST
@@ -40,13 +47,9 @@ examples:
   fastlstm speech read --model my-model a.wav b.wav
 """
 
-<<<<<<< HEAD
 USAGE = """fastlstm speech [read] [--model DIR] [--beam N] [--max-seconds N] FILE [FILE ...]
        fastlstm speech train [--output DIR] [--epochs N] [--hidden N] [--centred] [--max-megabytes N] [--seed N]
-=======
-USAGE = """fastlstm speech [read] [--model DIR] [--beam N] FILE [FILE ...]
-       fastlstm speech train [--output DIR] [--epochs N] [--hidden N] [--centred] [--seed N] [--force] [--resume]
->>>>>>> hd
+                             [--force] [--resume]
                              RECORDINGS"""
 
 DEFAULT = Path("fastlstm-speech")
@@ -80,7 +83,6 @@ def add(commands: Commands) -> None:
         metavar="DIR",
         help="folder that the model is read from (or a file) or written to (default: %(default)s)",
     )
-<<<<<<< HEAD
     add(
         "--max-seconds",
         type=count,
@@ -88,10 +90,7 @@ def add(commands: Commands) -> None:
         metavar="N",
         help="how long a file to read may be (default: %(default)s)",
     )
-    add("--beam", type=count, default=8, metavar="N", help="strings to follow at a time (default: %(default)s)")
-=======
     add("--beam", type=at_most(1000), default=8, metavar="N", help="strings to follow at a time (default: %(default)s)")
->>>>>>> hd
     training = parser.add_argument_group("training")
     training.add_argument("--epochs", type=count, default=20, metavar="N", help="how many (default: %(default)s)")
     training.add_argument(
@@ -145,12 +144,8 @@ def train(folder: Path, options: argparse.Namespace) -> int:
     """Learn from recordings, say how well it went, and write the model."""
     output = Output(options, [FILE])
     began = time.perf_counter()
-<<<<<<< HEAD
-    recordings = read_recordings(source, max_bytes=options.max_bytes)
-=======
-    recordings = read_recordings(folder)
+    recordings = read_recordings(folder, max_bytes=options.max_bytes)
     check_words(recordings, folder)
->>>>>>> hd
     rng = np.random.default_rng(options.seed)
     learned, held_out = split(recordings, rng)
     labels, speakers = {one.label for one in recordings}, {one.speaker for one in recordings}

@@ -12,11 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
-<<<<<<< HEAD
-from fastlstm.files import reading
-=======
 from fastlstm.callbacks import Callback, ProgressBar
->>>>>>> hd
+from fastlstm.files import reading
 from fastlstm.history import History
 from fastlstm.io import native
 from fastlstm.layers import Layer
