@@ -178,9 +178,10 @@ class Batches:
         weights = self._data.weights
         if not self._even:
             return self._take("weights", weights, chosen, steps if self._per_step else None)
+        whole = weights.shape[1:]
+        shape = (len(chosen), *((steps,) if self._per_step and steps < self._steps else whole))
         ones = self._ones
-        if len(ones) != len(chosen) or (self._per_step and ones.shape[1] != steps):
-            shape = (len(chosen), steps) if self._per_step else (len(chosen),)
+        if ones.shape != shape:
             ones = self._ones = np.ones(shape, weights.dtype)
         return ones
 

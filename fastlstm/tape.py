@@ -43,6 +43,7 @@ class Tape:
         self.workspaces = [Workspace(child, carries) for child in seeds.spawn(len(model.layers))]
         self.loss = Workspace()
         self.recorded: Recorded | None = None
+        self._told_more = any(layer.told_more for layer in model.layers)
         self._replays: list[Replay] = []
         self._seen: tuple[int, tuple[int, ...]] | None = None  # where the last batch lay
         self.program: Program | None = None
@@ -50,6 +51,8 @@ class Tape:
 
     def repeat(self, x: NDArray[Any]) -> Replay | None:
         """A forward pass in training over full sequences, by what an earlier one took if a batch has lain there."""
+        if self._told_more:
+            return None
         for replay in self._replays:
             if replay.serves(x):
                 replay.forward()

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from call_cases import Twice, numbers
 
 import fastlstm as fl
 from fastlstm._kernels import cpu
@@ -22,30 +23,6 @@ def default_threads():
     fl.set_num_threads(None)
 
 
-def numbers(*shape, seed=0, dtype="f4"):
-    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
-
-
-class Doubled(fl.Layer):
-    """A user's layer, which has no stages; it counts its passes."""
-
-    input_shape = ("N", "T", "F")
-    passes = 0
-
-    def output_shape(self, shape):
-        return shape
-
-    def forward(self, x, tape, *, training, lengths):
-        self.passes += 1
-        return x * 2
-
-    def backward(self, dy, tape, *, input_gradient=True):
-        return dy * 2
-
-    def config(self):
-        return {}
-
-
 MODELS = {
     "LSTM": lambda: [fl.LSTM(3, 17)],
     "LSTM, Last, Dense": lambda: [fl.LSTM(3, 17), fl.Last(), fl.Dense(17, 2)],
@@ -53,8 +30,8 @@ MODELS = {
     "pooling": lambda: [fl.LSTM(3, 8), fl.MeanPool(), fl.Dense(8, 1)],
     "normalisation first": lambda: [fl.BatchNorm(3), fl.LSTM(3, 8), fl.MaxPool()],
     "simple network": lambda: [fl.SimpleRNN(3, 8), fl.LSTM(8, 5), fl.Dropout(0.5), fl.AttentionPool(5, 4)],
-    "user's layer first": lambda: [Doubled(), fl.LSTM(3, 8), fl.Last()],
-    "user's layer last": lambda: [fl.Dropout(0.1), fl.LSTM(3, 8), Doubled()],
+    "user's layer first": lambda: [Twice(), fl.LSTM(3, 8), fl.Last()],
+    "user's layer last": lambda: [fl.Dropout(0.1), fl.LSTM(3, 8), Twice()],
     "nothing but a view": lambda: [fl.Dropout(0.5)],
 }
 
@@ -137,19 +114,19 @@ def test_new_weights_threads_and_instruction_sets_are_noticed():
 
 
 def test_a_layer_without_stages_is_called_once_a_pass():
-    doubled = Doubled()
-    model = fl.Model([fl.LSTM(3, 8), doubled], seed=0)
+    twice = Twice()
+    model = fl.Model([fl.LSTM(3, 8), twice], seed=0)
     for passes in range(1, 5):
         model.predict(numbers(2, 5, 3))
-        assert doubled.passes == passes
+        assert twice.passes == passes
     stream = model.stream()
     for passes in range(5, 9):
         stream.step(numbers(1, 3))
-        assert doubled.passes == passes
+        assert twice.passes == passes
 
 
 def test_a_layer_that_breaks_its_word_is_named():
-    class Fickle(Doubled):
+    class Fickle(Twice):
         def forward(self, x, tape, *, training, lengths):
             self.passes += 1
             return x[:, : self.passes]
@@ -164,7 +141,7 @@ def test_a_layer_that_breaks_its_word_is_named():
 
 
 def test_an_error_in_a_layer_leaves_the_program_free():
-    class Broken(Doubled):
+    class Broken(Twice):
         def forward(self, x, tape, *, training, lengths):
             if self.passes == 1:
                 self.passes += 1

@@ -16,6 +16,7 @@ import fastlstm as fl
 from fastlstm import cli, memory
 from fastlstm.classification import Classifier
 from fastlstm.cli.report import Report
+from fastlstm.folder import held
 from fastlstm.loop import Loop
 from fastlstm.speech import StringReader
 from fastlstm.text import LanguageModel
@@ -309,16 +310,11 @@ def test_a_training_that_fails_leaves_nothing_behind(name, line, tmp_path, capsy
     assert not (tmp_path / "out").exists()
 
 
-def test_what_another_training_is_writing_is_left_alone(line, tmp_path, capsys, monkeypatch):
-    def run(self, state=None):
-        raise BlockingIOError("resume: another training is using the folder")
-
-    monkeypatch.setattr(Loop, "run", run)
-    lock = tmp_path / "out/unfinished/.lock"
-    lock.parent.mkdir(parents=True)
-    lock.write_bytes(b"1")
-    assert "another training is using the folder" in error_of(capsys, *line("speech"), "--output", tmp_path / "out")
-    assert lock.exists()
+def test_what_another_training_is_writing_is_left_alone(line, tmp_path, capsys):
+    folder = tmp_path / "out/unfinished"
+    with held([folder]):
+        assert "another training is using the folder" in error_of(capsys, *line("speech"), "--output", tmp_path / "out")
+        assert (folder / ".lock").exists()
 
 
 def test_a_horizon_beyond_all_measure_is_answered_at_once(data, capsys):

@@ -102,7 +102,7 @@ def soon(call):
 @pytest.mark.parametrize("name", READERS)
 def test_what_is_no_file_is_not_read(name, kind, tmp_path):
     with strange(kind, tmp_path) as path:
-        with pytest.raises(OSError, match=f"strange: expected a file, got {kind}"):
+        with pytest.raises(OSError, match=f"strange: expected a (file|folder or a CSV file), got {kind}"):
             soon(lambda: READERS[name](path))
 
 

@@ -395,6 +395,7 @@ def test_a_pass_runs_only_on_what_it_was_prepared_for():
             ready.bind(wrong_x, wrong_y)
     with pytest.raises((ValueError, BufferError)):
         ready.bind(x[:, :, ::-1], y)
-    y.flags.writeable = False
+    fixed = y.copy()
+    fixed.flags.writeable = False
     with pytest.raises((ValueError, BufferError)):
-        ready.bind(x, y)
+        ready.bind(x, fixed)

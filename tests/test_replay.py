@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_calls import Doubled, numbers
+from call_cases import Twice, numbers
 
 import fastlstm as fl
 from fastlstm.layers.replay import Replay
@@ -23,7 +23,7 @@ MODELS = {
     "checkpoints": lambda: [fl.LSTM(3, 8, checkpoint_every=2), fl.Dense(8, 1)],
     "normalisation": lambda: [fl.BatchNorm(3), fl.LSTM(3, 8), fl.MaxPool()],
     "simple network": lambda: [fl.SimpleRNN(3, 8), fl.LSTM(8, 5), fl.AttentionPool(5, 4)],
-    "user's layer": lambda: [Doubled(), fl.LSTM(3, 8), Doubled(), fl.Last(), Doubled()],
+    "user's layer": lambda: [Twice(), fl.LSTM(3, 8), Twice(), fl.Last(), Twice()],
 }
 
 
@@ -115,6 +115,16 @@ def test_backward_comes_once_and_for_these_parameters():
         with pytest.raises(ValueError, match="dy: expected finite numbers, got nan"):
             model.backward(dy * np.nan, tape)
     assert len(tape._replays) == 1
+
+
+def test_a_layer_that_is_told_more_than_x_is_not_replayed():
+    """Here the number of steps of a decoder, which differs from batch to batch."""
+    model = fl.Model([fl.LSTM(3, 8), fl.Decoder(8, 8, num_tokens=3, max_steps=4, end_token=2)], seed=0)
+    tape, x = model.tape(), numbers(2, 5, 3)
+    for steps in (4, 4, 2, 3, 2):
+        model.layers[1].teach(np.zeros((2, steps), np.intp), tape.workspaces[1])
+        assert model.forward(x, tape, training=True).shape == (2, steps, 3)
+    assert not tape._replays
 
 
 def test_few_replays_are_kept():

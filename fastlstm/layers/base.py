@@ -42,6 +42,8 @@ class Layer:
 
     registry: ClassVar[dict[str, type[Layer]]] = {}
     takes_tokens: ClassVar[bool] = False
+    told_more: ClassVar[bool] = False
+    """Whether a pass depends on more than x, its lengths and the parameters, so that the shape of y may differ."""
     input_shape: Shape
 
     def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:

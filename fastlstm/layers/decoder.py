@@ -83,6 +83,8 @@ class Decoder(Layer):
     (1, 5, 11)
     """
 
+    told_more = True  # what to read, and for how many steps; see `teach`
+
     def __init__(
         self,
         input_size: int,

@@ -124,5 +124,7 @@ def again(function: Callable[[], Array | None], before: Array) -> None:
     """What the function returns, to where it lay before."""
     found = function()
     assert found is not None
+    if found.shape != before.shape:
+        raise ValueError(f"a layer's pass gave an array {before.shape}, and for a batch as large {found.shape}")
     if found is not before and (place(found) != place(before) or found.strides != before.strides):
         np.copyto(before, found)

@@ -10,7 +10,6 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <time.h>
 
 #if defined(__x86_64__) || defined(__i386__)
@@ -229,21 +228,4 @@ void fl_run_side_by_side(void *arguments, int thread, struct fl_team *team) {
     struct fl_team alone = {1, 0, 0};
     if (thread == 0)
         for (int k = 0; k < all->count; k++) all->job(all->arguments[k], 0, &alone);
-}
-
-static pthread_key_t scratch_key;
-static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
-static _Thread_local size_t scratch_size;
-static void make_scratch_key(void) {
-    if (pthread_key_create(&scratch_key, free)) abort();
-}
-
-void *fl_scratch(size_t bytes) {
-    pthread_once(&scratch_once, make_scratch_key);
-    void *held = pthread_getspecific(scratch_key);
-    if (bytes <= scratch_size) return held;
-    free(held);
-    if (posix_memalign(&held, 64, bytes) || pthread_setspecific(scratch_key, held)) abort(); /* a few MiB: no memory */
-    scratch_size = bytes;
-    return held;
 }

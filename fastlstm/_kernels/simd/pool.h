@@ -28,9 +28,6 @@ void fl_run(fl_job job, void *argument, int threads, double work);
 /* Of a clock that only goes forwards. */
 double fl_microseconds(void);
 
-/* Memory of this thread's own, at a cache line, that lasts until the thread ends or asks for more. Never NULL. */
-void *fl_scratch(size_t bytes);
-
 /* A job with many arguments: each on a team of its own, of so many threads, all at once; one after the other, in their
    order, where there are fewer threads than that. */
 struct fl_side_by_side {
