@@ -340,5 +340,5 @@ print(seldom, len(os.listdir("/proc/self/task")) - before)
 @pytest.mark.skipif(cpu.isa() == "plain", reason="the plain path runs on BLAS's threads")
 def test_small_calls_that_come_now_and_then_start_no_thread():
     """They are done by the caller alone; those that follow each other closely are shared."""
-    done = subprocess.run([sys.executable, "-c", THREADS_STARTED], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-P", "-c", THREADS_STARTED], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["0", "3"]

@@ -366,7 +366,7 @@ def test_options_of_an_interrupted_training_that_are_damaged_are_named(line, tmp
 def test_a_full_disk_behind_stdout_is_one_line_too(line, tmp_path):
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "fastlstm", *line("forecast"), "--output", tmp_path / "out"],
+            [sys.executable, "-P", "-m", "fastlstm", *line("forecast"), "--output", tmp_path / "out"],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,

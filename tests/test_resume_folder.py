@@ -161,7 +161,7 @@ fl.Trainer(model, "mse", callbacks=[Wait()]).fit(x, x.sum(1), epochs=1, resume=s
 @pytest.mark.parametrize("way", ["alone", "fork"])
 def test_the_folder_is_free_when_the_process_is_killed(way, tmp_path):
     """Though a child of its own lives on."""
-    command = [sys.executable, "-c", textwrap.dedent(CHILD), str(tmp_path), way]
+    command = [sys.executable, "-P", "-c", textwrap.dedent(CHILD), str(tmp_path), way]
     first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         assert first.stdout.readline() == "learns\n"
@@ -190,7 +190,7 @@ while done < 150:
         (folder / "mine").unlink()
         done += 1
 """
-    several = [subprocess.Popen([sys.executable, "-c", code, tmp_path], stderr=subprocess.PIPE) for _ in range(3)]
+    several = [subprocess.Popen([sys.executable, "-P", "-c", code, tmp_path], stderr=subprocess.PIPE) for _ in range(3)]
     for one in several:
         assert one.communicate()[1] == b""
         assert one.returncode == 0

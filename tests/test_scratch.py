@@ -44,7 +44,7 @@ print((y == 300).all())
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the address space as Linux does")
 def test_no_memory_for_scratch_is_a_memory_error_and_the_next_call_works(packed_isa):
     code = f"from fastlstm._kernels import cpu; cpu.choose({packed_isa!r})\n{CHILD}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     for name, line in zip(("multiply", "affine", "affine_backward"), lines, strict=False):
