@@ -81,7 +81,7 @@ def _assemble(table: Table, columns: list[int]) -> Dates:
             found[k, i] = int(cell)
     year, month, day, hour, minute = found
     months = np.asarray((year - 1970) * 12 + month - 1).astype("M8[M]")
-    last = ((months + 1).astype("M8[D]") - months.astype("M8[D]")).astype(np.int64)
+    last = ((months + np.timedelta64(1, "M")).astype("M8[D]") - months.astype("M8[D]")).astype(np.int64)
     for i in np.flatnonzero(day > last)[:1]:
         written = f"{year[i]:04}-{month[i]:02}-{day[i]:02}"
         raise ValueError(f"{table.path}, line {table.lines[i]}: expected a date, got {written}, which does not exist")
