@@ -182,7 +182,8 @@ class Batches:
         shape = (len(chosen), *((steps,) if self._per_step and steps < self._steps else whole))
         ones = self._ones
         if ones.shape != shape:
-            ones = self._ones = np.ones(shape, weights.dtype)
+            ones = self._ones = np.empty(shape, weights.dtype)
+        ones.fill(1)  # a loss of one's own may have written there
         return ones
 
     def _take(self, name: str, source: Array | Source, chosen: Index, steps: int | None) -> Array:

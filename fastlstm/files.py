@@ -62,6 +62,8 @@ def require_replaceable(path: PathLike) -> int | None:
     int or None
         The mode of the file that is there, None where there is none.
     """
+    if not os.fspath(path):
+        raise FileNotFoundError("path: expected a file, got an empty path")
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:

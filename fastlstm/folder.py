@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
@@ -78,7 +79,7 @@ def _lock(folder: Path) -> Iterator[None]:
 def _locked_file(folder: Path) -> BinaryIO:
     """The file, open and locked, and not one that its last owner has removed in between."""
     while True:
-        file = open(folder / NAME, "a+b")
+        file = open(folder / NAME, "a+b", opener=_open_beside)
         try:
             _lock_file(folder, file.fileno())
             if os.path.samestat(os.fstat(file.fileno()), os.stat(folder / NAME)):
@@ -89,6 +90,25 @@ def _locked_file(folder: Path) -> BinaryIO:
             file.close()
             raise
         file.close()
+
+
+def _open_beside(path: str, flags: int) -> int:
+    """A file of the folder itself: a link is not followed, and a FIFO or a device is none.
+
+    Raises
+    ------
+    FileExistsError
+    """
+    try:
+        found = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise FileExistsError(f"resume: expected a file or nothing at {path}, got something else") from None
+        raise
+    if not stat.S_ISREG(os.fstat(found).st_mode):
+        os.close(found)
+        raise FileExistsError(f"resume: expected a file or nothing at {path}, got something else")
+    return found
 
 
 def _lock_file(folder: Path, file: int) -> None:

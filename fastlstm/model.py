@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from fastlstm import _check
 from fastlstm._check import Shape, describe
 from fastlstm._kernels.program import Kept
+from fastlstm._kernels.stage import ShapeChanged
 from fastlstm.layers import Layer
 from fastlstm.layers.base import run_kept
 from fastlstm.layers.preparing import prepare
@@ -51,7 +53,7 @@ class Model:
     """
 
     def __init__(self, layers: Iterable[Layer], dtype: Any = "float32", seed: int | None = None) -> None:
-        self.layers = _check.items(layers, "layers", "layers")
+        self.layers = tuple(_check.items(layers, "layers", "layers"))
         self.dtype = _check.dtype_of(dtype)
         self.seed = np.random.SeedSequence(_check.seed_of(seed)).entropy
         if not self.layers:
@@ -226,9 +228,12 @@ class Model:
         """
         self._check_tape(tape)
         if tape.program is not None and not training:
-            y: Array | None = tape.program.run(x, lengths)
-            if y is not None:
+            with tape.turn:
                 tape.recorded = None
+                y: Array | None = None
+                with suppress(ShapeChanged):
+                    y = tape.program.run(x, lengths)
+            if y is not None:
                 return y
         x, lengths = self.as_input(x, lengths)
         return self.pass_forward(x, tape, training=training, lengths=lengths)
@@ -301,7 +306,7 @@ class Model:
         >>> fl.Model([fl.LSTM(1, 4)], seed=0).predict(np.ones((2, 3, 1)), lengths=[3, 1])[1, :, 0].round(3).tolist()[1:]
         [0.0, 0.0]
         """
-        if type(batch_size) is int:
+        if type(batch_size) is int and 0 < batch_size < 1 << 62:
             y: Array | None = self._kept.run(x, lengths, batch_size)
             if y is not None:
                 return y

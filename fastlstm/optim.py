@@ -53,7 +53,7 @@ class Optimizer:
 
         The same parameters, in the same order, at every step.
         """
-        if parameters is not self._seen:
+        if parameters is not self._seen or not self.state:
             self._take(parameters)
         self.steps += 1
         if type(self).update is not Optimizer.update:

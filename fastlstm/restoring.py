@@ -86,7 +86,8 @@ def _tape(state: State, model: Model) -> None:
             running = workspace["lasting"]["running"]
             if len(running) != len(layer.parts):
                 raise ValueError(f"{name}: expected a state of {len(layer.parts)} parts, got {len(running)}")
-            _check.arrays_like(running, [np.empty(shape, model.dtype)] * len(running), name)
+            like = np.broadcast_to(np.zeros((), model.dtype), shape)  # of no size: the rows are the file's word
+            _check.arrays_like(running, [like] * len(running), name)
 
 
 def _workspace(state: Any, name: str) -> None:

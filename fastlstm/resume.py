@@ -26,6 +26,8 @@ class Run:
     def __init__(self, folder: PathLike | None) -> None:
         if folder is not None and not isinstance(folder, str | os.PathLike):
             raise TypeError(f"resume: expected a folder, got {folder!r}")
+        if folder is not None and not os.fspath(folder):
+            raise ValueError("resume: expected a folder, got an empty path")
         self.folder = None if folder is None else Path(folder)
         if self.folder is not None:
             require_writable(self.folder)

@@ -36,7 +36,7 @@ class Stream:
         self._layers = layers
         self._workspaces = [Workspace(0) for _ in layers]
         self._turn = Turn("this stream", "give each thread a stream of its own, or let them take turns with a lock")
-        self._steps, self._blocks = Kept(), Kept()
+        self._steps, self._blocks = Kept(drops=False), Kept(drops=False)  # a step is not undone
         self._step_shape: Shape = (batch, *input_shape[2:])
         self._kinds = ("iu", "whole numbers") if layers[0].takes_tokens else ("fiub", "real numbers")
         for i, (layer, workspace) in enumerate(zip(layers, self._workspaces, strict=True)):
@@ -73,7 +73,7 @@ class Stream:
         with self._turn:
             program = prepare(self._layers, self._workspaces, x, streaming=True, turn=self._turn, step=step)
             y = (program.y[:, 0] if step else program.y).copy()
-            kept.add(program, sum(workspace.nbytes for workspace in self._workspaces))
+            kept.add(program, sum(workspace.nbytes for workspace in self._workspaces) + program.nbytes)
         return y
 
     def reset(self, rows: Any = None) -> None:

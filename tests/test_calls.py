@@ -78,7 +78,7 @@ def test_what_a_call_gives_is_the_callers():
 def test_nothing_of_the_callers_is_kept():
     model = fl.Model([fl.LSTM(3, 8), fl.Last()], seed=0)
     layer = fl.LSTM(3, 8, seed=0)
-    stream = model.stream()
+    stream, first = model.stream(), fl.Model([fl.Last()])
     x, x_t = numbers(1, 5, 3), numbers(1, 3)
     seen = [weakref.ref(x), weakref.ref(x_t)]
     for _ in range(2):
@@ -87,6 +87,7 @@ def test_nothing_of_the_callers_is_kept():
         layer(x)
         stream.step(x_t)
         stream.run(x)
+        first.predict(x, lengths=[3])
     del x, x_t
     assert [ref() for ref in seen] == [None, None]
 
@@ -125,19 +126,75 @@ def test_a_layer_without_stages_is_called_once_a_pass():
         assert twice.passes == passes
 
 
-def test_a_layer_that_breaks_its_word_is_named():
+def test_a_layer_whose_output_changes_its_shape_is_run_anew_and_named_in_a_stream():
     class Fickle(Twice):
         def forward(self, x, tape, *, training, lengths):
             self.passes += 1
-            return x[:, : self.passes]
+            return np.repeat(x, self.passes, axis=2)
 
     try:
-        model = fl.Model([fl.LSTM(3, 8), Fickle()], seed=0)
-        model.predict(numbers(2, 5, 3))
-        with pytest.raises(ValueError, match=r"Fickle: expected an output \(2, 1, 8\) of float32"):
-            model.predict(numbers(2, 5, 3))
+        model, x = fl.Model([fl.LSTM(3, 8), Fickle()], seed=0), numbers(2, 5, 3)
+        tape = model.tape()
+        for passes in (1, 3, 5):  # the second of each two finds out
+            assert model.predict(x).shape == (2, 5, 8 * passes)
+        assert model.forward(x, tape).shape == (2, 5, 8 * 6)
+        assert model.forward(x, tape).shape == (2, 5, 8 * 8)
+        stream = model.stream(batch=2)
+        stream.step(x[:, 0])
+        with pytest.raises(ValueError, match=r"Fickle: expected an output \(2, 1, 72\) of float32"):
+            stream.step(x[:, 0])
     finally:
         fl.Layer.registry.pop("Fickle")
+
+
+@pytest.mark.skipif(cpu.isa() == "plain", reason="the layer alone has no program here")
+def test_weights_that_change_during_a_first_call_make_no_outdated_program():
+    class Meddler(Twice):
+        def forward(self, x, tape, *, training, lengths):
+            if self.passes == 0:
+                lstm.parameter("weight_hh_l0").value = np.zeros((32, 8))
+            return super().forward(x, tape, training=training, lengths=lengths)
+
+    try:
+        lstm = fl.LSTM(3, 8)
+        model, x = fl.Model([lstm, Meddler()], seed=0), numbers(2, 5, 3)
+        model.predict(x)
+        np.testing.assert_array_equal(model.predict(x), one_by_one(model, x))
+    finally:
+        fl.Layer.registry.pop("Meddler")
+
+
+def test_tokens_that_another_thread_changes_lead_nowhere():
+    model = fl.Model([fl.Embedding(50, 64), fl.Last()], seed=0)
+    x, stop = np.ones((64, 200), np.intp), threading.Event()
+
+    def meddle():
+        while not stop.is_set():
+            x[-1, -1] = 10**9
+            x[-1, -1] = 0
+
+    thread = threading.Thread(target=meddle)
+    thread.start()
+    for _ in range(300):
+        try:
+            model.predict(x)
+        except ValueError as error:
+            assert "x: expected 0 to 49, got 1000000000" in str(error)
+    stop.set()
+    thread.join()
+
+
+def test_a_layer_cannot_write_the_lengths_of_a_walk():
+    class Greedy(Twice):
+        def forward(self, x, tape, *, training, lengths):
+            lengths[...] = 10**6
+            return x
+
+    try:
+        with pytest.raises(ValueError, match="read-only"):
+            fl.Model([Greedy(), fl.LSTM(3, 8)], seed=0).predict(numbers(2, 5, 3), lengths=[5, 2])
+    finally:
+        fl.Layer.registry.pop("Greedy")
 
 
 def test_an_error_in_a_layer_leaves_the_program_free():
@@ -166,6 +223,7 @@ def test_an_error_in_a_layer_leaves_the_program_free():
         ({"lengths": [5]}, "lengths: expected shape"),
         ({"lengths": [[5, 5], [5]]}, "lengths: expected a regular array"),
         ({"batch_size": 0}, "batch_size: expected at least 1, got 0"),
+        ({"batch_size": -1}, "batch_size: expected at least 1, got -1"),
     ],
 )
 def test_a_call_that_has_a_program_is_checked_all_the_same(arguments, message):

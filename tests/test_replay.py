@@ -14,6 +14,13 @@ def default_threads():
     fl.set_num_threads(None)
 
 
+class Turned(Twice):
+    """Its gradients lie by columns."""
+
+    def backward(self, dy, tape, *, input_gradient=True):
+        return np.asfortranarray(dy * 2)
+
+
 MODELS = {
     "LSTM": lambda: [fl.LSTM(3, 17)],
     "LSTM, Last, Dense": lambda: [fl.LSTM(3, 17), fl.Last(), fl.Dense(17, 2)],
@@ -23,6 +30,7 @@ MODELS = {
     "checkpoints": lambda: [fl.LSTM(3, 8, checkpoint_every=2), fl.Dense(8, 1)],
     "normalisation": lambda: [fl.BatchNorm(3), fl.LSTM(3, 8), fl.MaxPool()],
     "simple network": lambda: [fl.SimpleRNN(3, 8), fl.LSTM(8, 5), fl.AttentionPool(5, 4)],
+    "gradients by columns": lambda: [fl.LSTM(3, 8), Turned(), fl.Dense(8, 4), Turned()],
     "user's layer": lambda: [Twice(), fl.LSTM(3, 8), Twice(), fl.Last(), Twice()],
 }
 

@@ -78,16 +78,6 @@ cdef class Blocks:
         free(self.blocks)
         free(self.sums)
 
-    def holds(self, list arrays):
-        """Whether these are the arrays that it was made of."""
-        cdef Py_ssize_t k
-        if len(arrays) != len(self.arrays):
-            return False
-        for k in range(len(arrays)):
-            if arrays[k] is not self.arrays[k]:
-                return False
-        return True
-
     cdef void go(self, fl_job job, fl_update* p, double per_microsecond) noexcept:
         p.blocks, p.count, p.sums = self.blocks, self.count, self.sums
         with nogil:

@@ -8,8 +8,17 @@ cdef class Turn:
     cdef int take(self) except -1
 
 
+cdef class Seen:
+    cdef list versions
+    cdef int threads
+    cdef const void* isa
+
+    cdef bint current(self) except -1
+
+
 cdef class Program:
-    cdef list stages, parts, heads, tails, versions
+    cdef list stages, parts, heads, tails
+    cdef Seen seen
     cdef readonly object y
     cdef object own
     cdef Py_ssize_t own_address
@@ -19,11 +28,9 @@ cdef class Program:
     cdef bytes format
     cdef Py_ssize_t bytes, ndim, least_ndim, kept_bytes
     cdef Py_ssize_t[8] shape
-    cdef int threads, state_parts
-    cdef const void* isa
+    cdef int state_parts
 
     cdef list find_tails(self)
-    cdef bint current(self) except -1
     cdef bint fits(self, Py_buffer* x) noexcept
     cdef bint load(self, Py_buffer* x) except -1
     cdef int follow(self, const Py_ssize_t* lengths) except -1
@@ -32,4 +39,5 @@ cdef class Program:
 
 cdef class Kept:
     cdef Py_ssize_t most, most_bytes
+    cdef bint drops
     cdef tuple programs

@@ -15,13 +15,17 @@ class Turn:
     def __exit__(self, *error: object) -> None: ...
 
 @disjoint_base
+class Seen:
+    def __init__(self, parameters: Iterable[Parameter]) -> None: ...
+
+@disjoint_base
 class Program:
     def __init__(
         self,
         stages: list[Stage],
         x: NDArray[Any],
         y: NDArray[Any],
-        parameters: Iterable[Parameter],
+        seen: Seen,
         turn: Turn,
         shape: tuple[int, ...],
         least_ndim: int,
@@ -31,6 +35,8 @@ class Program:
         parts: int = 0,
         copy: bool = False,
     ) -> None: ...
+    @property
+    def nbytes(self) -> int: ...
     @property
     def y(self) -> NDArray[Any]: ...
     def run(
@@ -42,12 +48,12 @@ class Program:
     ) -> Any: ...
 
 @disjoint_base
-class Call:
+class Arguments:
     pass
 
 @disjoint_base
 class Kept:
-    def __init__(self, most: int = 8, most_bytes: int = 67108864) -> None: ...
+    def __init__(self, most: int = 8, most_bytes: int = 67108864, drops: bool = True) -> None: ...
     def __len__(self) -> int: ...
     def run(
         self,

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from fastlstm._kernels.stage import ShapeChanged
+
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS,
     PyBUF_FORMAT,
@@ -15,7 +17,7 @@ from libc.string cimport memcmp, memcpy, strcmp
 from fastlstm._kernels.cpu cimport allowed, table
 from fastlstm._kernels.layout cimport Walk
 from fastlstm._kernels.rows cimport all_finite
-from fastlstm._kernels.stage cimport Stage
+from fastlstm._kernels.stage cimport Call, Stage
 
 cdef bytes INDEX = memoryview(np.empty(0, np.intp)).format.encode()
 
@@ -45,6 +47,23 @@ cdef class Turn:
         self.taken = False
 
 
+cdef class Seen:
+    """What a program depends on, as it is now: to be made before the program's stages are."""
+
+    def __init__(self, parameters):
+        self.versions = [(parameter, parameter.version) for parameter in parameters]
+        self.isa, self.threads = table(), allowed()
+
+    cdef bint current(self) except -1:
+        """Whether all is still as it was."""
+        if self.threads != allowed() or self.isa != table():
+            return False
+        for parameter, version in self.versions:
+            if parameter.version != version:
+                return False
+        return True
+
+
 cdef class Program:
     """Stages in a row, from an input x to y, which lies in an array of their own.
 
@@ -56,7 +75,8 @@ cdef class Program:
     stages : list of Stage
     x, y : arrays
         What they were made with; y is contiguous, or a part of an array that they write.
-    parameters : list of Parameter
+    seen : Seen
+        From before the stages were made.
     turn : Turn
         Of all that share the stages' arrays.
     shape : tuple of int
@@ -75,15 +95,14 @@ cdef class Program:
     """
 
     def __init__(
-        self, list stages, x, y, parameters, Turn turn, tuple shape, Py_ssize_t least_ndim, tuple given,
+        self, list stages, x, y, Seen seen, Turn turn, tuple shape, Py_ssize_t least_ndim, tuple given,
         Walk walk=None, tuple state=None, int parts=0, bint copy=False,
     ):
         cdef Stage stage
         cdef Py_ssize_t begin = x.ctypes.data, offset
         self.stages, self.y, self.turn, self.least_ndim, self.given = stages, y, turn, least_ndim, given
         self.walk, self.state, self.state_parts = walk, state, parts
-        self.versions = [(parameter, parameter.version) for parameter in parameters]
-        self.isa, self.threads = table(), allowed()
+        self.seen = seen
         self.format = memoryview(x).format.encode()
         self.bytes, self.ndim = x.nbytes, len(shape)
         if len(shape) > 8 or np.prod(shape) != x.size:
@@ -118,15 +137,6 @@ cdef class Program:
                 elif offset < bytes and offset + stage.output_bytes > 0:
                     return []
         return tails
-
-    cdef bint current(self) except -1:
-        """Whether all is as it was when the program was made."""
-        if self.threads != allowed() or self.isa != table():
-            return False
-        for parameter, version in self.versions:
-            if parameter.version != version:
-                return False
-        return True
 
     cdef bint fits(self, Py_buffer* x) noexcept:
         """Whether it is the program for arrays like x."""
@@ -165,8 +175,12 @@ cdef class Program:
             return 0
         memcpy(&walk.given_[0], lengths, walk.N * sizeof(Py_ssize_t))
         walk.sort()
-        for stage in self.stages:
-            stage.follow()
+        try:
+            for stage in self.stages:
+                stage.follow()
+        except BaseException:
+            walk.given_[0] = 0                          # no length: the next ones are followed in any case
+            raise
         return 0
 
     cdef object go(self, out, tuple start):
@@ -200,23 +214,27 @@ cdef class Program:
         y = self.y if out is None else out
         return y if final is None else (y, final)
 
+    @property
+    def nbytes(self):
+        """Bytes of its own arrays, without those in workspaces."""
+        return sum([stage.y.nbytes for stage in self.parts if type(stage) is Call], 0 if self.own is None else self.bytes)
+
     def run(self, x, lengths=None, out=None, tuple start=None):
         """y for x, or None, and nothing done, where this program is not ready for it. See `Kept.run`.
 
-        y lies in an array of the program's own unless there is an `out`, contiguous and of its shape.
+        It is the caller's turn already. y lies in an array of the program's own unless there is an `out`, contiguous
+        and of its shape.
         """
-        cdef Call call = Call()
-        self.turn.take()
+        cdef Arguments given = Arguments()
         try:
-            if not call.open(x, lengths) or not call.may_go(self):
+            if not given.open(x, lengths) or not given.may_go(self):
                 return None
-            return call.go(self, out, False, start)
+            return given.go(self, out, False, start)
         finally:
-            call.close()
-            self.turn.taken = False
+            given.close()
 
 
-cdef class Call:
+cdef class Arguments:
     """An input and its lengths, as long as they are looked at."""
 
     cdef Py_buffer x, lengths
@@ -265,7 +283,7 @@ cdef class Call:
         self.has_lengths = self.opened = False
 
     cdef bint may_go(self, Program program) except -1:
-        return program.fits(&self.x) and (program.walk is not None) == self.has_lengths and program.current()
+        return program.fits(&self.x) and (program.walk is not None) == self.has_lengths and program.seen.current()
 
     cdef object go(self, Program program, out, bint new, tuple start):
         if not program.load(&self.x):
@@ -288,14 +306,15 @@ cdef bint get_buffer(array, Py_buffer* view) noexcept:
 cdef class Kept:
     """Programs that are ready to run, the last used first: of several shapes, or several of one for as many callers.
 
-    At most `most` are kept, with at most most_bytes of arrays together.
+    At most `most` are kept, with at most most_bytes of arrays together. One with a layer whose output has another shape
+    than before is dropped, if `drops`: what it has run until then must not count.
     """
 
-    def __init__(self, Py_ssize_t most=8, Py_ssize_t most_bytes=1 << 26):
-        self.most, self.most_bytes, self.programs = most, most_bytes, ()
+    def __init__(self, Py_ssize_t most=8, Py_ssize_t most_bytes=1 << 26, bint drops=True):
+        self.most, self.most_bytes, self.drops, self.programs = most, most_bytes, drops, ()
 
     def __reduce__(self):
-        return Kept, (self.most, self.most_bytes)       # a copy, or a pickled one, begins with none
+        return Kept, (self.most, self.most_bytes, self.drops)       # a copy, or a pickled one, begins with none
 
     def __len__(self):
         return len(self.programs)
@@ -321,24 +340,29 @@ cdef class Kept:
         """
         cdef Program program
         cdef tuple programs = self.programs
-        cdef Call call = Call()
+        cdef Arguments given = Arguments()
         if not programs:
             return None
         try:
-            if not call.open(x, lengths) or (most >= 0 and (call.x.ndim < 1 or call.x.shape[0] > most)):
+            if not given.open(x, lengths) or (most >= 0 and (given.x.ndim < 1 or given.x.shape[0] > most)):
                 return None
             for program in programs:
-                if not program.turn.taken and call.may_go(program):
+                if not program.turn.taken and given.may_go(program):
                     program.turn.take()
                     try:
                         if program is not programs[0]:
                             self.programs = (program, *[other for other in self.programs if other is not program])
-                        return call.go(program, out, out is None, start)
+                        return given.go(program, out, out is None, start)
+                    except ShapeChanged:
+                        if not self.drops:
+                            raise
+                        self.programs = tuple([other for other in self.programs if other is not program])
+                        return None
                     finally:
                         program.turn.taken = False
             return None
         finally:
-            call.close()
+            given.close()
 
     def add(self, Program program, Py_ssize_t bytes):
         """Keep this one, too, with so many bytes of arrays, in place of those used longest ago and of outdated ones."""
@@ -349,7 +373,7 @@ cdef class Kept:
         program.kept_bytes = bytes
         kept = [program]
         for other in self.programs:
-            if other.current() and len(kept) < self.most and total + other.kept_bytes <= self.most_bytes:
+            if other.seen.current() and len(kept) < self.most and total + other.kept_bytes <= self.most_bytes:
                 kept.append(other)
                 total += other.kept_bytes
         self.programs = tuple(kept)

@@ -21,7 +21,7 @@ cdef struct fl_gather:
     const Py_ssize_t* index
     const char* source
     char* out
-    Py_ssize_t count, bytes, source_row, out_row
+    Py_ssize_t count, bytes, source_row, out_row, rows
 
 
 cdef void gather_rows(void* argument, int thread, fl_team* team) noexcept nogil:
@@ -29,7 +29,7 @@ cdef void gather_rows(void* argument, int thread, fl_team* team) noexcept nogil:
     cdef Py_ssize_t k, row
     for k in range(g.count * thread // team.size, g.count * (thread + 1) // team.size):
         row = g.index[k]
-        if row < 0:
+        if not 0 <= row < g.rows:                       # -1, or what somebody has written after it was checked
             memset(g.out + k * g.out_row, 0, g.bytes)
         else:
             memcpy(g.out + k * g.out_row, g.source + row * g.source_row, g.bytes)
@@ -47,7 +47,7 @@ def gather(const real[:, :] source, const Py_ssize_t[::1] index, real[:, :] out)
     if count == 0 or width == 0:
         return
     g.index, g.source, g.out = &index[0], <const char*>&source[0, 0], <char*>&out[0, 0]
-    g.count, g.bytes = count, width * <Py_ssize_t>sizeof(real)
+    g.count, g.bytes, g.rows = count, width * <Py_ssize_t>sizeof(real), source.shape[0]
     g.source_row, g.out_row = source.strides[0], out.strides[0]
     with nogil:
         run_for(gather_rows, &g, count * width * <Py_ssize_t>sizeof(real) / 3e4)
@@ -104,12 +104,11 @@ cdef class Gather(Stage):
     """Rows of a table, for any index that lies within it. Made by `gather_stage`."""
 
     cdef fl_gather g
-    cdef Py_ssize_t rows
 
     cdef bint accepts(self) noexcept:
         cdef Py_ssize_t k
         for k in range(self.g.count):
-            if not 0 <= self.g.index[k] < self.rows:
+            if not 0 <= self.g.index[k] < self.g.rows:
                 return False
         return True
 
@@ -120,7 +119,7 @@ def gather_stage(const real[:, ::1] source, const Py_ssize_t[::1] index, real[:,
         raise ValueError("gather_stage: sizes do not agree")
     check_index(index, 0, source.shape[0])
     cdef Gather made = Gather()
-    made.rows = source.shape[0]
+    made.g.rows = source.shape[0]
     made.g.index, made.g.source, made.g.out = &index[0], <const char*>&source[0, 0], <char*>&out[0, 0]
     made.g.count, made.g.bytes = index.shape[0], source.shape[1] * <Py_ssize_t>sizeof(real)
     made.g.source_row = made.g.out_row = made.g.bytes
@@ -137,7 +136,6 @@ cdef class LastSteps(Stage):
     cdef fl_gather g
     cdef Walk walk
     cdef Py_ssize_t[::1] index
-    cdef object held
 
     cdef int follow(self) except -1:
         cdef Py_ssize_t k
@@ -153,12 +151,12 @@ def last_steps(Walk walk, const real[:, :, ::1] x, real[:, ::1] y):
     cdef LastSteps made = LastSteps()
     made.walk, made.index = walk, np.empty(walk.N, np.intp)
     made.g.index, made.g.source, made.g.out = &made.index[0], <const char*>&x[0, 0, 0], <char*>&y[0, 0]
-    made.g.count, made.g.bytes = walk.N, y.shape[1] * <Py_ssize_t>sizeof(real)
+    made.g.count, made.g.bytes, made.g.rows = walk.N, y.shape[1] * <Py_ssize_t>sizeof(real), walk.N * walk.T
     made.g.source_row = made.g.out_row = made.g.bytes
     made.job, made.argument, made.threads = gather_rows, &made.g, 1
     made.input, made.output = <const void**>&made.g.source, <void**>&made.g.out
     made.output_bytes = walk.N * made.g.bytes
-    made.held = (x, y)
+    made.x, made.y = x, y
     made.follow()
     return made
 

@@ -24,6 +24,11 @@ cdef class Stage:
 cdef const void* address(object array, str format, Py_ssize_t bytes, bint writable) except NULL
 
 
+cdef class Call(Stage):
+    cdef object function
+    cdef str name
+
+
 cdef class SideBySide(Stage):
     cdef fl_side_by_side all
     cdef list stages

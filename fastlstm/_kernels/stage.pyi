@@ -22,6 +22,8 @@ class Stage:
 class SideBySide(Stage):
     def __new__(cls, stages: list[Any], threads: int) -> Self: ...
 
+class ShapeChanged(ValueError): ...
+
 @disjoint_base
 class Call(Stage):
     def __init__(

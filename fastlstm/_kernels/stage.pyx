@@ -113,14 +113,15 @@ cdef class SideBySide(Stage):
         return self.stages
 
 
+class ShapeChanged(ValueError):
+    """A layer has given an output of another shape for an input of the same."""
+
+
 cdef class Call(Stage):
     """A layer that has no kernel stages: function(x) is called, and what it returns is copied to y.
 
     `name` is the layer's, for messages.
     """
-
-    cdef object function
-    cdef str name
 
     def __init__(self, function, x, y, str name):
         self.function, self.x, self.y, self.name = function, x, y, name
@@ -128,7 +129,7 @@ cdef class Call(Stage):
     cpdef go(self):
         found = self.function(self.x)
         if found.shape != self.y.shape or found.dtype != self.y.dtype:
-            raise ValueError(
+            raise ShapeChanged(
                 f"{self.name}: expected an output {self.y.shape} of {self.y.dtype}, as for the same input before, "
                 f"got {found.shape} of {found.dtype}"
             )

@@ -99,7 +99,7 @@ class Output:
             raise FileExistsError(
                 f"{self.state}: holds an interrupted training; --resume goes on with it, --force begins anew"
             )
-        reserve(self.folder, names, force=options.force)
+        reserve(self.folder, names, force=options.force or options.resume)  # its own, if that was being written
 
     @property
     def resumable(self) -> bool:
@@ -155,7 +155,9 @@ class Output:
     def again(self) -> str:
         """The command that goes on with what was interrupted."""
         line = list(self._options.line)
-        return shlex.join(["fastlstm", *line] + ([] if self._options.resume else ["--resume"]))
+        if not self._options.resume:
+            line.insert(line.index("--") if "--" in line else len(line), "--resume")
+        return shlex.join(["fastlstm", *line])
 
 
 def read_settings(path: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from fastlstm.forecasting.table import DATE, NUMBER, Table, is_missing
 Floats = NDArray[np.float64]
 
 DATE_NAME = re.compile(r"ds|dt|day|week|month|quarter|year|period|.*(date|time).*", re.IGNORECASE)
+YEAR_FIRST = re.compile(r"\s*\d{4}\D")
 DAY_NUMBER = re.compile(r"[12]\d{3}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 PARTS = ("year", "month", "day", "hour", "minute")
 
@@ -98,7 +99,10 @@ def _parse(cells: list[str]) -> Dates | int:
     best: Dates | int = 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pandas warns where it has to guess
-        for options in ({}, {"dayfirst": True}, {"format": "ISO8601"}):
+        ways: list[dict[str, Any]] = [{}, {"dayfirst": True}, {"format": "ISO8601"}]
+        if any(map(YEAR_FIRST.match, cells)):  # no day stands before the month there
+            ways.pop(1)
+        for options in ways:
             parsed: Any = pandas.to_datetime(cells, errors="coerce", utc=True, **options)
             bad = np.flatnonzero(parsed.isna())
             if len(bad):

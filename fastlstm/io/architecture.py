@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -99,7 +99,7 @@ def _check_number(value: Any, name: str, most: int) -> None:
         raise ValueError(f"{name}: expected at most {most} for the arrays that are there, got {value}")
 
 
-def _by_place(config: dict[str, Any], layers: list[Layer]) -> dict[str, Any]:
+def _by_place(config: dict[str, Any], layers: Sequence[Layer]) -> dict[str, Any]:
     """The config of a layer as JSON can say it: another layer by its place in the model."""
     places = {id(layer): {"layer": place} for place, layer in enumerate(layers)}
     return {key: places[id(value)] if isinstance(value, Layer) else value for key, value in config.items()}

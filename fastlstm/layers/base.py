@@ -225,7 +225,7 @@ def run_kept(
         program = prepare(layers, workspaces, x, lengths=lengths)
         y = np.empty(program.y.shape, program.y.dtype) if out is None else out
         y[...] = program.y
-        kept.add(program, sum(workspace.nbytes for workspace in workspaces))
+        kept.add(program, sum(workspace.nbytes for workspace in workspaces) + program.nbytes)
     return y
 
 

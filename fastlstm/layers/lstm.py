@@ -10,7 +10,7 @@ import numpy as np
 from fastlstm import _check, init
 from fastlstm._kernels import cpu
 from fastlstm._kernels.layout import Walk
-from fastlstm._kernels.program import Program, Turn
+from fastlstm._kernels.program import Program, Seen, Turn
 from fastlstm._kernels.stage import Stage
 from fastlstm.layers.base import Array, Index
 from fastlstm.layers.direction import Direction, Parts
@@ -138,14 +138,15 @@ class LSTM(Recurrent):
     def _run_anew(self, x: Array, start: Parts | None, lengths: Index | None) -> tuple[Array, Parts]:
         """A call by a program that is then kept."""
         n, t, _ = x.shape
-        tape = Workspace(0)
+        tape, seen, turn = Workspace(0), Seen(self.parameters()), Turn("this program", "run another one")
         walk = None if lengths is None else Walk(n, t, lengths)
         stages, _, y = self._packed.prepare(x, walk, tape)
         shape = (self.num_layers * self.directions, n, self.hidden_size)
-        turn = Turn("this program", "run another one")
-        program = Program(stages, x, y, self.parameters(), turn, x.shape, 3, y.shape, walk, shape, len(self.parts))
-        found: tuple[Array, Parts] = program.run(x, lengths, np.empty(y.shape, y.dtype), start)
-        self._kept.add(program, tape.nbytes)
+        program = Program(stages, x, y, seen, turn, x.shape, 3, y.shape, walk, shape, len(self.parts))
+        found: tuple[Array, Parts] | None = program.run(x, lengths, np.empty(y.shape, y.dtype), start)
+        if found is None:  # the weights, or x, have changed meanwhile
+            return self(x, start, lengths)
+        self._kept.add(program, tape.nbytes + program.nbytes)
         return found
 
     def gates(self, x: Any, state: Any = None, lengths: Any = None, *, layer: int = 0, reverse: bool = False) -> Gates:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm._kernels.layout import Walk
-from fastlstm._kernels.program import Program, Turn
+from fastlstm._kernels.program import Program, Seen, Turn
 from fastlstm._kernels.stage import Call, Stage
 from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace
@@ -51,6 +51,7 @@ def prepare(
     walk = None
     if lengths is not None and (lengths != x.shape[1]).any():
         walk = Walk(x.shape[0], x.shape[1], lengths)
+    seen = Seen(trained(layers))
     stages: list[Stage] = []
     y = x
     for layer, workspace in zip(layers, workspaces, strict=True):
@@ -67,7 +68,7 @@ def prepare(
     shape, given = (x.shape[:1] + x.shape[2:], y.shape[:1] + y.shape[2:]) if step else (x.shape, y.shape)
     least = len(shape) - (step and len(x) == 1)
     turn = turn or Turn("this program", "run another one")
-    return Program(stages, x, y, trained(layers), turn, shape, least, given, walk, copy=copied)
+    return Program(stages, x, y, seen, turn, shape, least, given, walk, copy=copied)
 
 
 def call(
@@ -75,11 +76,16 @@ def call(
 ) -> tuple[list[Stage], Array]:
     """A layer that has no stages of its own: a stage that calls it, which is done here, and the array of its output."""
 
+    given = None
+    if walk is not None:
+        given = walk.given.view()
+        given.flags.writeable = False  # the kernels read it, too
+
     def function(x: Array) -> Array:
         x = np.ascontiguousarray(x)
         if streaming:
             return layer.step(x, workspace)
-        return layer.forward(x, workspace, training=False, lengths=None if walk is None else walk.given)
+        return layer.forward(x, workspace, training=False, lengths=given)
 
     y = np.array(function(x), order="C")
     return [Call(function, x, y, type(layer).__name__)], y

@@ -58,7 +58,7 @@ class Replay:
         self.y.flags.writeable = False  # the backward pass reads it
 
     def serves(self, x: Array) -> bool:
-        """Whether a pass over x would be the same."""
+        """Whether a pass over x, a contiguous array, would be the same."""
         if x is not self._x:
             if x.shape != self._x.shape or x.dtype != self._x.dtype or place(x) != place(self._x):
                 return False
@@ -110,12 +110,15 @@ def place(array: Array) -> int:
 def called(layer: Layer, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward]:
     """A layer that has no replay: its `forward`, which is done here, and `backward` are called again and again."""
     forward = partial(layer.forward, x, tape, training=True, lengths=None)
-    y = np.ascontiguousarray(forward())
+    y = np.require(forward(), None, ["C"])
 
     def backward(dy: Array, wanted: bool) -> Turned:
         turn = partial(layer.backward, dy, tape, input_gradient=wanted)
         dx = turn()
-        return [turn if dx is None else partial(again, turn, dx)], dx
+        if dx is None:
+            return [turn], None
+        dx = np.require(dx, None, ["C", "W"])
+        return [partial(again, turn, dx)], dx
 
     return [partial(again, forward, y)], y, backward
 

@@ -208,8 +208,8 @@ class TrainedDirection:
         w_ih, w_hh = self._w_ih.read(), self._w_hh.read()
         bias = tape.notes["no bias"] if self._bias is None else self._bias.read()
         stage: kernel.Pack | None = tape.notes["pack"]
-        if stage is None or not stage.reads(w_ih, w_hh, bias):
-            team = 1 if panels.size < LARGE else kind.team
+        team = 1 if panels.size < LARGE else kind.team
+        if stage is None or stage.threads != team or not stage.reads(w_ih, w_hh, bias):
             stage = tape.notes["pack"] = kernel.pack_stage(panels, packed_bias, w_ih, w_hh, bias, team)
         return stage
 

@@ -48,9 +48,6 @@ static void restore(fl_fp_state before) { (void)before; }
 
 static pthread_mutex_t busy = PTHREAD_MUTEX_INITIALIZER; /* held while a job runs */
 static pthread_mutex_t sleeping = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
-static _Atomic int sleepers;
-static _Atomic int calls; /* how often the workers were called without a job */
 static int workers, fork_handled;
 
 /* Of jobs that were too small to wake the workers: when the last one ended, and the work of those that followed each other
@@ -63,11 +60,12 @@ double fl_microseconds(void) {
     return 1e6 * (double)now.tv_sec + 1e-3 * (double)now.tv_nsec;
 }
 
-/* Each worker has a place of its own to look at: 1 asks it to work, it answers with 0. */
+/* Each worker has a place of its own to look at: `go` asks it to work, it answers with 0; `called`, to be awake. */
 static struct {
-    _Atomic int go;
-    char apart[60];
+    _Atomic int go, called, asleep;
+    char apart[52];
 } places[MAX_WORKERS + 1];
+static pthread_cond_t bells[MAX_WORKERS + 1];
 
 static fl_job current;
 static void *current_argument;
@@ -121,10 +119,11 @@ static void *work_on(void *number) {
     for (;;) {
         if (!spin_for(&places[thread].go, spin)) {
             pthread_mutex_lock(&sleeping);
-            atomic_fetch_add(&sleepers, 1); /* before the last look, so that either sees the other */
-            const int heard = atomic_load(&calls);
-            while (!atomic_load(&places[thread].go) && atomic_load(&calls) == heard) pthread_cond_wait(&wake, &sleeping);
-            atomic_fetch_sub(&sleepers, 1);
+            atomic_store(&places[thread].asleep, 1); /* before the last look, so that either sees the other */
+            while (!atomic_load(&places[thread].go) && !atomic_load(&places[thread].called))
+                pthread_cond_wait(&bells[thread], &sleeping);
+            atomic_store(&places[thread].called, 0);
+            atomic_store(&places[thread].asleep, 0);
             pthread_mutex_unlock(&sleeping);
             spin = SPIN_CALLED;
             continue;
@@ -141,10 +140,12 @@ static void after_fork_parent(void) { pthread_mutex_unlock(&busy); }
 static void after_fork_child(void) {
     pthread_mutex_init(&busy, NULL);
     pthread_mutex_init(&sleeping, NULL);
-    pthread_cond_init(&wake, NULL);
     workers = 0;
-    atomic_store(&sleepers, 0);
-    for (int thread = 0; thread <= MAX_WORKERS; thread++) atomic_store(&places[thread].go, 0);
+    for (int thread = 0; thread <= MAX_WORKERS; thread++) {
+        atomic_store(&places[thread].go, 0);
+        atomic_store(&places[thread].called, 0);
+        atomic_store(&places[thread].asleep, 0);
+    }
 }
 
 /* Start workers until there are so many; fewer if the system gives no more. */
@@ -153,6 +154,7 @@ static int have_workers(int wanted) {
     while (workers < wanted) {
         pthread_t id;
         pthread_attr_t detached;
+        pthread_cond_init(&bells[workers + 1], NULL);
         pthread_attr_init(&detached);
         pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
         int failed = pthread_create(&id, &detached, work_on, (void *)(ptrdiff_t)(workers + 1));
@@ -163,22 +165,30 @@ static int have_workers(int wanted) {
     return workers < wanted ? workers : wanted;
 }
 
-static void wake_all(void) {
+static int are_awake(int helpers) {
+    if (workers < helpers) return 0;
+    for (int thread = 1; thread <= helpers; thread++)
+        if (atomic_load(&places[thread].asleep)) return 0;
+    return 1;
+}
+
+static void ring(int helpers) {
     pthread_mutex_lock(&sleeping);
-    pthread_cond_broadcast(&wake);
+    for (int thread = 1; thread <= helpers; thread++)
+        if (atomic_load(&places[thread].asleep)) pthread_cond_signal(&bells[thread]);
     pthread_mutex_unlock(&sleeping);
 }
 
 /* Whether `helpers` workers are to share a job of so much work: if they are awake, or if it is worth waking or starting them.
    Where that is not so of one small job, but of the many that come one after the other, they are called for the next. */
 static int worth_sharing(int helpers, double work) {
-    if (work >= FL_WORTH_WAKING || workers - atomic_load(&sleepers) >= helpers) return 1;
+    if (work >= FL_WORTH_WAKING || are_awake(helpers)) return 1;
     missed = fl_microseconds() - last_end < SPIN ? missed + work : work;
     if (missed >= FL_WORTH_WAKING) {
         missed = 0;
-        have_workers(helpers);
-        atomic_fetch_add(&calls, 1);
-        wake_all();
+        helpers = have_workers(helpers);
+        for (int thread = 1; thread <= helpers; thread++) atomic_store(&places[thread].called, 1);
+        ring(helpers);
     }
     return 0;
 }
@@ -190,7 +200,7 @@ static void run_together(fl_job job, void *argument, int wanted) {
     current_team.size = helpers + 1;
     atomic_store(&current_team.arrived, 0);
     for (int thread = 1; thread <= helpers; thread++) atomic_store(&places[thread].go, 1);
-    if (atomic_load(&sleepers)) wake_all();
+    if (!are_awake(helpers)) ring(helpers);
     run_part(0);
     for (int thread = 1; thread <= helpers; thread++)
         for (int spins = 0; atomic_load_explicit(&places[thread].go, memory_order_acquire); spins++) {
