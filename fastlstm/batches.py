@@ -21,7 +21,7 @@ POOL = 50
 """Batches whose sequences are sorted by length together: few enough that an order at random stays one."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Batch:
     """Sequences and their targets; or all of them.
 

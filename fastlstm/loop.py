@@ -19,7 +19,7 @@ from fastlstm.files import reading
 from fastlstm.history import History
 from fastlstm.model import Tape
 from fastlstm.objective import Objective
-from fastlstm.optim import GradNorm, Optimizer, clip_grad_value
+from fastlstm.optim import Optimizer, clip_grad_value
 from fastlstm.parameter import Parameter
 from fastlstm.settings import require_same, settings_of
 from fastlstm.snapshot import State
@@ -107,7 +107,6 @@ class Loop:
             "accumulate": limits.accumulate,
         }
         self._parameters = tuple(self.progress.parameters)
-        self._norm = GradNorm(self._parameters)
         clips = {"clip_norm": limits.clip_norm, "clip_value": limits.clip_value, "accumulate": limits.accumulate}
         self.settings = settings_of(objective, optimizer, **clips, **passed, validation=held_out is not None)
         self._figures = objective.figures()
@@ -211,13 +210,13 @@ class Loop:
             progress.step += 1
             return
         scale, self._added = 1 / self._added, 0.0
-        norm = scale * self._norm()
+        norm = scale * self.optimizer.norm(self._parameters)
         if not math.isfinite(norm):
             self._fail(f"the norm of the gradient is {norm} {self._where}: {diagnosis.of_gradient(self.model)}")
         progress.norm = norm
         if limits.clip_value is not None:
             clip_grad_value(self._parameters, limits.clip_value / scale)
-            norm = scale * self._norm()
+            norm = scale * self.optimizer.norm(self._parameters)
         largest = math.inf if limits.clip_norm is None else limits.clip_norm
         self.optimizer.step(self._parameters, scale * largest / norm if norm > largest else scale)
         progress.step += 1

@@ -288,10 +288,14 @@ class Model:
                 raise RuntimeError("backward needs a forward pass with training=True on the same tape just before it")
             if recorded.versions != self._versions():
                 raise RuntimeError("a parameter has changed since the forward pass: run it again before backward")
+            replay = recorded.replay
+            if replay is not None and replay.knows(dy):
+                _check.finite(dy, "dy")
+                return replay.backward(dy, wanted=input_gradient)
             dx: Array | None = _check.real_array(dy, "dy", self.dtype, recorded.output_shape)
             assert dx is not None
-            if recorded.replay is not None:
-                return recorded.replay.backward(dx, wanted=input_gradient)
+            if replay is not None:
+                return replay.backward(dx, wanted=input_gradient)
             for i in reversed(range(len(self.layers))):
                 assert dx is not None
                 dx = self.layers[i].backward(dx, tape.workspaces[i], input_gradient=i > 0 or input_gradient)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import operator
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
@@ -42,11 +41,16 @@ class Optimizer:
         self.state: list[dict[str, Array]] = []
         self._parameters: list[Parameter] = []
         self._blocks: kernels.Blocks | None = None
-        self._held: list[Array] = []  # what the blocks are made of
         self._seen: Sequence[Parameter] | None = None  # the list that the parameters came in, known to be right
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_blocks": None, "_held": [], "_seen": None}  # addresses mean nothing to a copy
+        return {
+            **self.__dict__,
+            "_blocks": None,
+            "_slots": [],
+            "_arrays": [],
+            "_seen": None,
+        }  # addresses mean nothing to a copy
 
     def step(self, parameters: Sequence[Parameter], scale: float = 1.0) -> None:
         """Move every parameter against its gradient times scale.
@@ -102,15 +106,21 @@ class Optimizer:
             )
 
     def _update_all(self, scale: float) -> None:
-        grads = [parameter.grad for parameter in self._parameters]
-        values = [parameter.read() for parameter in self._parameters]
-        slots = [array for arrays in self.state for array in arrays.values()]
-        if self._blocks is None or not same(grads + values + slots, self._held):
-            self._held = grads + values + slots
-            each = zip(grads, values, self.state, strict=True)
-            arrays = [array for grad, value, own in each for array in (grad, value, *own.values())]
+        self._block().update(*self.rule(), scale)
+
+    def norm(self, parameters: Sequence[Parameter]) -> float:
+        """`grad_norm` of the parameters that the steps are taken with."""
+        if parameters is self._seen and self.state and type(self).update is Optimizer.update and self._parameters:
+            return self._block().norm()
+        return grad_norm(parameters)
+
+    def _block(self) -> kernels.Blocks:
+        """All arrays of all parameters, one after the other; made anew where one is another than before."""
+        if self._blocks is None or not self._blocks.holds(self._parameters, self.state):
+            each = zip(self._parameters, self.state, strict=True)
+            arrays = [array for p, own in each for array in (p.grad, p.read(), *own.values())]
             self._blocks = kernels.Blocks(arrays, 2 + len(self.slots))
-        self._blocks.update(*self.rule(), scale)
+        return self._blocks
 
     def update(self, value: Array, grad: Array, slots: dict[str, Array]) -> None:
         """One step of one parameter, all arrays flat, in place."""
@@ -201,29 +211,9 @@ class AdamW(Adam):
         self.weight_decay = _check.number(weight_decay, "weight_decay", 0)
 
 
-class GradNorm:
-    """`grad_norm` of the same parameters again and again: what it takes is made once."""
-
-    def __init__(self, parameters: Iterable[Parameter]) -> None:
-        self._parameters = list(parameters)
-        self._grads: list[Array] = []
-        self._blocks: list[kernels.Blocks] = []
-
-    def __call__(self) -> float:
-        grads = [parameter.grad for parameter in self._parameters]
-        if not same(grads, self._grads):
-            self._grads, self._blocks = grads, _grads(self._parameters)
-        return math.hypot(*[blocks.norm() for blocks in self._blocks])
-
-
-def same(new: Sequence[Array], old: Sequence[Array]) -> bool:
-    """Whether these are the very same arrays."""
-    return len(new) == len(old) and all(map(operator.is_, new, old))
-
-
 def grad_norm(parameters: Iterable[Parameter]) -> float:
     """The Euclidean norm of all gradients together."""
-    return GradNorm(parameters)()
+    return math.hypot(*[blocks.norm() for blocks in _grads(parameters)])
 
 
 def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:

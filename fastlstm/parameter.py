@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,14 @@ from numpy.typing import NDArray
 from fastlstm import _check
 
 Initializer = Callable[[np.random.Generator, tuple[int, ...]], NDArray[np.float64]]
+
+
+def unmoved(places: Iterable[tuple[Parameter, NDArray[Any]]]) -> bool:
+    """Whether the value of each of these parameters is still this very array."""
+    for parameter, value in places:
+        if parameter._value is not value:
+            return False
+    return True
 
 
 class Parameter:

@@ -94,7 +94,7 @@ class Seq2SeqTrainer(Trainer):
         return Pairs(data, batch_size, seed=order, bucket=bucket, forcing=forcing, coins=seed or 0)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Pair(Batch):
     """Sequences and what they should become; the decoder is taught that.
 

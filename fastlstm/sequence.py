@@ -19,7 +19,7 @@ from fastlstm.workspace import Workspace
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Window(Batch):
     """Some steps of B streams side by side; targets and weights are (B, W, ...).
 

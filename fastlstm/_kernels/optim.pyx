@@ -78,6 +78,25 @@ cdef class Blocks:
         free(self.blocks)
         free(self.sums)
 
+    def holds(self, list parameters, list state):
+        """Whether it is made of these parameters' arrays, as they are, and of those of the optimizer's state."""
+        cdef Py_ssize_t k = 0
+        cdef dict own
+        if len(parameters) * self.each != len(self.arrays) or len(state) != len(parameters):
+            return False
+        for parameter, own in zip(parameters, state):
+            if (
+                parameter._cleared or parameter._grad is not self.arrays[k] or parameter._value is not self.arrays[k + 1]
+                or len(own) != self.each - 2
+            ):
+                return False
+            k += 2
+            for array in own.values():
+                if array is not self.arrays[k]:
+                    return False
+                k += 1
+        return True
+
     cdef void go(self, fl_job job, fl_update* p, double per_microsecond) noexcept:
         p.blocks, p.count, p.sums = self.blocks, self.count, self.sums
         with nogil:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastlstm._kernels import cpu
 from fastlstm.layers.preparing import trained
+from fastlstm.parameter import unmoved
 from fastlstm.threads import get_num_threads
 from fastlstm.workspace import Workspace
 
@@ -39,8 +39,7 @@ class Replay:
         self._x = x
         self._calls: Calls = []
         self._backwards: list[Backward] = []
-        self._parameters = trained(layers)
-        self._values = [parameter.read() for parameter in self._parameters]
+        self._values = [(parameter, parameter.read()) for parameter in trained(layers)]
         self._machine = (get_num_threads(), cpu.isa())
         self._turned: dict[bool, tuple[Array, Calls, Array | None]] = {}
         y = x
@@ -63,12 +62,14 @@ class Replay:
             if x.shape != self._x.shape or x.dtype != self._x.dtype or place(x) != place(self._x):
                 return False
             self._x = x
-        return self._machine == (get_num_threads(), cpu.isa()) and all(
-            map(operator.is_, [parameter.read() for parameter in self._parameters], self._values)
-        )
+        return self._machine == (get_num_threads(), cpu.isa()) and unmoved(self._values)
 
     def forward(self) -> None:
         run(self._calls)
+
+    def knows(self, dy: Any) -> bool:
+        """Whether it is the array of an earlier gradient."""
+        return any(dy is turned[0] for turned in self._turned.values())
 
     def backward(self, dy: Array, *, wanted: bool) -> Array | None:
         """The gradient of x, if wanted; those of the parameters are added to."""
