@@ -220,6 +220,11 @@ def test_scheduled_sampling_has_the_same_bits_for_the_same_seed(tmp_path):
     assert any((a != b).any() for a, b in zip(first, forced, strict=True))
 
 
+def test_steps_beyond_all_measure_are_refused():
+    with pytest.raises(ValueError, match="max_steps: expected at most 1000000, got 2147483647"):
+        fl.Decoder(8, 8, num_tokens=3, max_steps=2**31 - 1, end_token=2)
+
+
 def test_what_stands_behind_the_end_does_not_count():
     model = model_of(max_steps=5)
     trainer = fl.Seq2SeqTrainer(model)

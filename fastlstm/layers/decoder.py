@@ -43,6 +43,10 @@ class Decoding:
         return Decoding(self.memory[index], self.keys[index], beyond, (h[:, index], c[:, index]))
 
 
+MOST_STEPS = 1_000_000
+"""Of a sequence that is decoded step by step; a file that asks for more is damaged."""
+
+
 class Decoder(Layer):
     """Encoded sequences (N, T, F) to scores (N, S, V) of the tokens of other sequences: the last layer of a model.
 
@@ -66,7 +70,7 @@ class Decoder(Layer):
     num_tokens : int
         V, size of the vocabulary, with the token that ends a sequence.
     max_steps : int
-        S, tokens of the longest sequence.
+        S, tokens of the longest sequence; at most 1,000,000.
     end_token : int
         The token that ends a sequence. (The one that starts it is the decoder's own, beyond the vocabulary.)
     embedding_size : int, optional
@@ -103,7 +107,7 @@ class Decoder(Layer):
         self.input_size = _check.positive_int(input_size, "input_size")
         self.hidden_size = _check.positive_int(hidden_size, "hidden_size")
         self.num_tokens = _check.positive_int(num_tokens, "num_tokens")
-        self.max_steps = _check.positive_int(max_steps, "max_steps")
+        self.max_steps = _check.positive_int(max_steps, "max_steps", MOST_STEPS)
         self.end_token = int(_check.number(end_token, "end_token", 0, self.num_tokens - 1))
         if self.end_token != end_token:
             raise TypeError(f"end_token: expected a whole number, got {end_token!r}")
