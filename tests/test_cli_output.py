@@ -1,5 +1,6 @@
 """What every command promises of the files that it writes, of Ctrl-C, and of whatever is typed."""
 
+import argparse
 import errno
 import os
 import shlex
@@ -15,6 +16,7 @@ import pytest
 import fastlstm as fl
 from fastlstm import cli, memory
 from fastlstm.classification import Classifier
+from fastlstm.cli.output import Output
 from fastlstm.cli.report import Report
 from fastlstm.folder import held
 from fastlstm.loop import Loop
@@ -373,3 +375,15 @@ def test_a_full_disk_behind_stdout_is_one_line_too(line, tmp_path):
         )
     assert done.returncode == 1
     assert done.stderr.splitlines() == ["fastlstm: error: [Errno 28] No space left on device"]
+
+
+@pytest.mark.parametrize(
+    ("line", "again"),
+    [
+        (["forecast", "a.csv"], "fastlstm forecast a.csv --resume"),
+        (["forecast", "--epochs", "3", "--", "-a.csv"], "fastlstm forecast --epochs 3 --resume -- -a.csv"),
+    ],
+)
+def test_the_command_that_goes_on_has_its_option_before_the_names(line, again, tmp_path):
+    options = argparse.Namespace(output=tmp_path / "out", resume=False, force=False, line=line)
+    assert Output(options, ["model.safetensors"]).again == again

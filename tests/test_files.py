@@ -241,3 +241,11 @@ def test_what_goes_wrong_with_the_content_of_a_file_names_it():
 
 class LookupWarning(Exception):
     """Of a library that a reader uses."""
+
+
+def test_an_empty_path_is_told_before_anything_is_written(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(FileNotFoundError, match="path: expected a file, got an empty path"):
+        fl.save(model(), "")
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "here"]

@@ -241,3 +241,21 @@ def test_a_folder_that_cannot_be_written_is_noticed_at_the_start(way, tmp_path, 
 def test_a_folder_that_cannot_be_made_is_noticed_at_the_start():
     with pytest.raises(PermissionError, match="resume: cannot write into the folder /proc/self/run"):
         fit("/proc/self/run")
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo", "folder"])
+def test_a_lock_that_is_no_file_is_refused_and_a_link_not_followed(kind, tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    lock = tmp_path / "run/.lock"
+    lock.parent.mkdir()
+    make = {"link": lambda: lock.symlink_to(victim), "fifo": lambda: os.mkfifo(lock), "folder": lock.mkdir}
+    make[kind]()
+    with pytest.raises(FileExistsError, match=r"resume: expected a file or nothing at .*\.lock"):
+        fit(tmp_path / "run")
+    assert victim.read_text() == "precious"
+
+
+def test_an_empty_path_is_no_folder():
+    with pytest.raises(ValueError, match="resume: expected a folder, got an empty path"):
+        fit("")

@@ -50,6 +50,10 @@ def with_header(rows):
             "a.csv, line 4, column 'date': expected a date, got '20240231'",
         ),
         (["date,x", "2024-02-29,1", "2024-02-31,2"], "a.csv, line 3, column 'date': expected a date, got '2024-02-31'"),
+        (
+            ["date,x", *(f"2005-{month:02}-01,{month}" for month in (1, 2, 3, 13))],
+            "a.csv, line 5, column 'date': expected a date, got '2005-13-01'",
+        ),
         (["date,x", "31/11/2024,1", "01/12/2024,2"], "a.csv, line 2, column 'date': expected a date, got '31/11/2024'"),
     ],
 )
