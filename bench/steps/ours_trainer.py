@@ -10,8 +10,8 @@ from bench.steps import BATCHES, BETAS, COMPARED, EPSILON, LARGEST_NORM, LEARNIN
 from bench.steps.ours import model_of
 from fastlstm._kernels import cpu
 
-ROUNDS = 100
-"""Through the batches in an epoch: what it begins and ends with is little beside so many steps."""
+ROUNDS = 1000
+"""Through the batches in an epoch: what `fit` begins and ends with is nothing beside so many steps."""
 
 
 class Losses(fl.Callback):

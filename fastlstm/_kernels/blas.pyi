@@ -1,6 +1,10 @@
 from typing import Any
 
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
+
+from fastlstm._kernels.stage import Stage
+from fastlstm.parameter import Parameter
 
 def affine(x: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any], y: NDArray[Any]) -> None: ...
 def affine_backward(
@@ -13,3 +17,13 @@ def affine_backward(
     add_weight: bool = True,
     add_bias: bool = True,
 ) -> None: ...
+def affine_stage(x: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any] | None, y: NDArray[Any]) -> Affine: ...
+def affine_backward_stage(
+    dy: NDArray[Any], x: NDArray[Any], weight: Parameter, bias: Parameter | None, dx: NDArray[Any] | None
+) -> AffineBackward: ...
+
+@disjoint_base
+class Affine(Stage): ...
+
+@disjoint_base
+class AffineBackward(Stage): ...

@@ -15,6 +15,7 @@ from fastlstm._kernels.cpu cimport (
     allowed, fl_columns, fl_matmul, functions, run, run_for, scratch, table, training
 )
 from fastlstm._kernels.real cimport real
+from fastlstm._kernels.stage cimport Stage, address
 
 
 cdef Routines routines = [NULL, NULL, NULL, NULL]
@@ -117,22 +118,30 @@ cdef void add_column_sums(
 
 def affine(const real[:, ::1] x, const real[:, ::1] weight, const real[::1] bias, real[:, ::1] y):
     """y = x·weightᵀ + bias; x (M, K), weight (N, K), bias (N) or empty, y (M, N)."""
-    cdef Py_ssize_t m = x.shape[0], k = x.shape[1], n = weight.shape[0], i, j
+    cdef Py_ssize_t m = x.shape[0], k = x.shape[1], n = weight.shape[0]
     if weight.shape[1] != k or y.shape[0] != m or y.shape[1] != n or bias.shape[0] not in (0, n):
         raise ValueError("affine: sizes do not agree")
     if m == 0 or n == 0:
         return
-    cdef real beta = 0
     with nogil:
-        if bias.shape[0] and table() != NULL and m > 1 and n > 1 and k > 0:
-            multiply(m, n, k, &x[0, 0], k, 1, &weight[0, 0], 1, k, False, &y[0, 0], n, &bias[0])
-        else:
-            if bias.shape[0]:
-                beta = 1
-                for i in range(m):
-                    for j in range(n):
-                        y[i, j] = bias[j]
-            gemm(NO_TRANS, TRANS, m, n, k, &x[0, 0], k, &weight[0, 0], k, beta, &y[0, 0], n)
+        affine_on(
+            m, n, k, &x[0, 0] if k else NULL, &weight[0, 0] if k else NULL,
+            &bias[0] if bias.shape[0] else NULL, &y[0, 0],
+        )
+
+
+cdef int affine_on(
+    Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real* x, const real* weight, const real* bias, real* y
+) except -1 nogil:
+    cdef Py_ssize_t i, j
+    if bias != NULL and table() != NULL and m > 1 and n > 1 and k > 0:
+        multiply(m, n, k, x, k, 1, weight, 1, k, False, y, n, bias)
+        return 0
+    if bias != NULL:
+        for i in range(m):
+            for j in range(n):
+                y[i * n + j] = bias[j]
+    return gemm(NO_TRANS, TRANS, m, n, k, x, k, weight, k, <real>(bias != NULL), y, n)
 
 
 def affine_backward(
@@ -152,8 +161,113 @@ def affine_backward(
     if m == 0 or n == 0 or k == 0:
         raise ValueError("affine_backward: expected no empty arrays")
     with nogil:
-        gemm(TRANS, NO_TRANS, n, k, m, &dy[0, 0], n, &x[0, 0], k, <real>add_weight, &dweight[0, 0], k)
-        if dbias.shape[0]:
-            column_sums(m, n, &dy[0, 0], n, add_bias, &dbias[0])
-        if dx.shape[0]:
-            gemm(NO_TRANS, NO_TRANS, m, k, n, &dy[0, 0], n, &weight[0, 0], k, <real>0, &dx[0, 0], k)
+        affine_backward_on(
+            m, n, k, &dy[0, 0], &x[0, 0], &weight[0, 0], &dweight[0, 0], add_weight,
+            &dbias[0] if dbias.shape[0] else NULL, add_bias, &dx[0, 0] if dx.shape[0] else NULL,
+        )
+
+
+cdef int affine_backward_on(
+    Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real* dy, const real* x, const real* weight,
+    real* dweight, bint add_weight, real* dbias, bint add_bias, real* dx,
+) except -1 nogil:
+    gemm(TRANS, NO_TRANS, n, k, m, dy, n, x, k, <real>add_weight, dweight, k)
+    if dbias != NULL:
+        column_sums(m, n, dy, n, add_bias, dbias)
+    if dx != NULL:
+        gemm(NO_TRANS, NO_TRANS, m, k, n, dy, n, weight, k, <real>0, dx, k)
+    return 0
+
+
+cdef class Affine(Stage):
+    """`affine` on arrays that it holds. Made by `affine_stage`."""
+
+    cdef Py_ssize_t m, n, k
+    cdef bint single
+    cdef const void* from_
+    cdef const void* weight
+    cdef const void* bias
+    cdef void* to
+    cdef tuple held
+
+    cpdef go(self):
+        with nogil:
+            if self.single:
+                affine_on[float](
+                    self.m, self.n, self.k, <float*>self.from_, <float*>self.weight, <float*>self.bias, <float*>self.to
+                )
+            else:
+                affine_on[double](
+                    self.m, self.n, self.k, <double*>self.from_, <double*>self.weight, <double*>self.bias,
+                    <double*>self.to,
+                )
+
+
+def affine_stage(x, weight, bias, y):
+    """`affine` of contiguous arrays of a dtype: x (M, K), weight (N, K), bias (N) or None, y (M, N)."""
+    cdef Affine made = Affine()
+    (made.m, made.k), (made.n, _) = x.shape, weight.shape
+    made.single = x.dtype.itemsize == 4
+    cdef Py_ssize_t size = 4 if made.single else 8
+    form = "f" if made.single else "d"
+    if min(made.m, made.n, made.k) < 1:
+        raise ValueError("affine: expected no empty arrays")
+    made.from_ = address(x, form, made.m * made.k * size, False)
+    made.weight = address(weight, form, made.n * made.k * size, False)
+    made.bias = NULL if bias is None else address(bias, form, made.n * size, False)
+    made.to = <void*>address(y, form, made.m * made.n * size, True)
+    made.held = (x, weight, bias, y)
+    return made
+
+
+cdef class AffineBackward(Stage):
+    """`affine_backward` on arrays that it holds, to its parameters' gradients. Made by `affine_backward_stage`."""
+
+    cdef Py_ssize_t m, n, k
+    cdef bint single
+    cdef const void* dy
+    cdef const void* from_
+    cdef const void* value
+    cdef void* dx
+    cdef object weight, bias
+    cdef tuple held
+
+    cpdef go(self):
+        cdef Py_ssize_t size = 4 if self.single else 8
+        cdef bint add_weight, add_bias = False
+        cdef void* dbias = NULL
+        form = "f" if self.single else "d"
+        grad, add_weight = self.weight.accumulator()
+        cdef void* dweight = <void*>address(grad, form, self.n * self.k * size, True)
+        if self.bias is not None:
+            grad, add_bias = self.bias.accumulator()
+            dbias = <void*>address(grad, form, self.n * size, True)
+        with nogil:
+            if self.single:
+                affine_backward_on[float](
+                    self.m, self.n, self.k, <float*>self.dy, <float*>self.from_, <float*>self.value, <float*>dweight,
+                    add_weight, <float*>dbias, add_bias, <float*>self.dx,
+                )
+            else:
+                affine_backward_on[double](
+                    self.m, self.n, self.k, <double*>self.dy, <double*>self.from_, <double*>self.value,
+                    <double*>dweight, add_weight, <double*>dbias, add_bias, <double*>self.dx,
+                )
+
+
+def affine_backward_stage(dy, x, weight, bias, dx):
+    """`affine_backward` to the gradients of the parameters weight and bias (or None); dx None: not wanted."""
+    cdef AffineBackward made = AffineBackward()
+    value = weight.read()
+    (made.m, made.k), (made.n, _) = x.shape, value.shape
+    made.single = x.dtype.itemsize == 4
+    cdef Py_ssize_t size = 4 if made.single else 8
+    form = "f" if made.single else "d"
+    if min(made.m, made.n, made.k) < 1:
+        raise ValueError("affine_backward: expected no empty arrays")
+    made.dy = address(dy, form, made.m * made.n * size, False)
+    made.from_ = address(x, form, made.m * made.k * size, False)
+    made.value = address(value, form, made.n * made.k * size, False)
+    made.dx = NULL if dx is None else <void*>address(dx, form, made.m * made.k * size, True)
+    made.weight, made.bias, made.held = weight, bias, (dy, x, value, dx)
+    return made

@@ -86,8 +86,8 @@ cdef class Blocks:
             return False
         for parameter, own in zip(parameters, state):
             if (
-                parameter._cleared or parameter._grad is not self.arrays[k] or parameter._value is not self.arrays[k + 1]
-                or len(own) != self.each - 2
+                parameter._cleared or parameter._grad is not self.arrays[k]
+                or parameter._value is not self.arrays[k + 1] or len(own) != self.each - 2
             ):
                 return False
             k += 2

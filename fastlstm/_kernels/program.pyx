@@ -2,6 +2,8 @@
 
 import numpy as np
 
+cimport cython
+
 from fastlstm._kernels.stage import ShapeChanged
 
 from cpython.buffer cimport (
@@ -64,6 +66,7 @@ cdef class Seen:
         return True
 
 
+@cython.auto_pickle(False)
 cdef class Program:
     """Stages in a row, from an input x to y, which lies in an array of their own.
 
@@ -217,7 +220,8 @@ cdef class Program:
     @property
     def nbytes(self):
         """Bytes of its own arrays, without those in workspaces."""
-        return sum([stage.y.nbytes for stage in self.parts if type(stage) is Call], 0 if self.own is None else self.bytes)
+        own = 0 if self.own is None else self.bytes
+        return own + sum([stage.y.nbytes for stage in self.parts if type(stage) is Call])
 
     def run(self, x, lengths=None, out=None, tuple start=None):
         """y for x, or None, and nothing done, where this program is not ready for it. See `Kept.run`.

@@ -161,6 +161,38 @@ def last_steps(Walk walk, const real[:, :, ::1] x, real[:, ::1] y):
     return made
 
 
+cdef struct fl_spread:
+    const char* dy
+    char* dx
+    Py_ssize_t N, T, bytes
+
+
+cdef void to_last_steps(void* argument, int thread, fl_team* team) noexcept nogil:
+    cdef fl_spread* p = <fl_spread*>argument
+    cdef Py_ssize_t k
+    for k in range(p.N * thread // team.size, p.N * (thread + 1) // team.size):
+        memset(p.dx + k * p.T * p.bytes, 0, (p.T - 1) * p.bytes)
+        memcpy(p.dx + ((k + 1) * p.T - 1) * p.bytes, p.dy + k * p.bytes, p.bytes)
+
+
+cdef class ToLastSteps(Stage):
+    """The backward pass of the last steps of full sequences. Made by `to_last`."""
+
+    cdef fl_spread p
+    cdef tuple held
+
+
+def to_last(const real[:, ::1] dy, real[:, :, ::1] dx):
+    """A stage to dx (N, T, F): dy (N, F) at the last step, and zeros before."""
+    if 0 in (dx.shape[0], dx.shape[1], dx.shape[2]) or dy.shape[0] != dx.shape[0] or dy.shape[1] != dx.shape[2]:
+        raise ValueError("to_last: sizes do not agree")
+    cdef ToLastSteps made = ToLastSteps()
+    made.p.dy, made.p.dx = <const char*>&dy[0, 0], <char*>&dx[0, 0, 0]
+    made.p.N, made.p.T, made.p.bytes = dx.shape[0], dx.shape[1], dx.shape[2] * <Py_ssize_t>sizeof(real)
+    made.job, made.argument, made.threads, made.held = to_last_steps, &made.p, 1, (dy, dx)
+    return made
+
+
 cdef struct fl_clear:
     const Py_ssize_t* lengths
     char* y

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -83,11 +82,12 @@ class Dense(Layer):
         weight, bias = self._weight_and_bias()
 
         def backward(dy: Array, wanted: bool) -> Turned:
-            dx = tape.array("dx", x.shape if wanted else (0, self.input_size), x.dtype)
-            return [partial(turn, as_rows(dy), rows, as_rows(dx), weight, bias)], dx if wanted else None
+            dx = tape.array("dx", x.shape, x.dtype) if wanted else None
+            stage = blas.affine_backward_stage(as_rows(dy), rows, weight, bias, None if dx is None else as_rows(dx))
+            return [stage.go], dx
 
-        values = weight.read(), np.empty(0, x.dtype) if bias is None else bias.read()
-        return [partial(blas.affine, rows, *values, as_rows(y))], y, backward
+        values = weight.read(), None if bias is None else bias.read()
+        return [blas.affine_stage(rows, *values, as_rows(y)).go], y, backward
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
         x = tape.notes["x"]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from fastlstm._check import Shape, describe
 from fastlstm._kernels.layout import Walk
-from fastlstm._kernels.rows import last_steps
+from fastlstm._kernels.rows import last_steps, to_last
 from fastlstm._kernels.stage import Stage
 from fastlstm.layers.base import Array, Index, Layer
 from fastlstm.layers.replay import Backward, Calls
@@ -59,9 +58,9 @@ class Last(Layer):
 
         def backward(dy: Array, wanted: bool) -> tuple[Calls, Array]:
             dx = tape.array("dx", x.shape, dy.dtype)
-            return [partial(dx.fill, 0), partial(np.copyto, dx[:, -1], dy)], dx
+            return [to_last(dy, dx).go], dx
 
-        return [partial(np.copyto, y, x[:, -1])], y, backward
+        return [last_steps(Walk(x.shape[0], x.shape[1]), x, y).go], y, backward
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array:
         dx = tape.zeros("dx", tape.notes["shape"], dy.dtype)
