@@ -362,9 +362,10 @@ def test_the_benchmark_trains_the_same_in_pytorch(data_file, tmp_path):
     assert {path.name for path in (tmp_path / "pictures").iterdir()} == {"text-same.png", "text-best.png"}
 
 
-def test_several_seeds_tell_chance_from_a_difference():
+def test_several_seeds_tell_chance_from_a_difference(monkeypatch):
     if not (ROOT / "bench").exists():
         pytest.skip("the benchmark is not part of the package")
+    monkeypatch.syspath_prepend(ROOT)
     from bench.text import seeds
 
     runs = {"fastlstm": [{"final": 1.5}, {"final": 1.7}], "torch": [{"final": 1.4}, {"final": 1.2}]}
