@@ -266,7 +266,8 @@ def edit_cells(content, others, rng):
         elif way == 3:
             del cells[rng.integers(len(cells))]
         elif way == 4:
-            cells.insert(rng.integers(len(cells) + 1), cells[rng.integers(len(cells))] * int(rng.choice([1, 2, 1000])))
+            cell = cells[rng.integers(len(cells))][:1000]  # one that is long already does not grow beyond all measure
+            cells.insert(rng.integers(len(cells) + 1), cell * int(rng.choice([1, 2, 1000])))
         lines[row] = (b";" if way == 5 else b",").join(cells)
     text = b"\n".join(lines)
     if rng.random() < 0.1:
