@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#define FL_MADD(a, b, c) ((a) * (b) + (c))
 #include "real_float.h"
 #include "activations_template.h"
 #include "real_end.h"
@@ -14,5 +15,6 @@
 #include "real_double.h"
 #include "activations_template.h"
 #include "real_end.h"
+#undef FL_MADD
 
 #endif

@@ -85,6 +85,10 @@ void fl_barrier(struct fl_team *team) {
     }
 }
 
+void fl_reach(_Atomic ptrdiff_t *count, ptrdiff_t reached) {
+    atomic_store_explicit(count, reached, memory_order_release);
+}
+
 ptrdiff_t fl_wait(const _Atomic ptrdiff_t *count, ptrdiff_t wanted) {
     ptrdiff_t now;
     for (int spins = 0; (now = atomic_load_explicit(count, memory_order_acquire)) < wanted; spins++) {

@@ -4,9 +4,16 @@
 
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#define FL_ATOMIC(type) type /* only C, in pool.c, looks at it */
+#else
+#define FL_ATOMIC(type) _Atomic type
+#endif
+
 struct fl_team {
     int size;
-    _Atomic int arrived, phase; /* of the barrier */
+    FL_ATOMIC(int) arrived, phase; /* of the barrier */
 };
 
 /* One thread's part of a job. */
@@ -15,8 +22,11 @@ typedef void (*fl_job)(void *argument, int thread, struct fl_team *team);
 /* Wait until every thread of the team is here. */
 void fl_barrier(struct fl_team *team);
 
-/* Wait until count has come to what is wanted, and say how far it is. */
-ptrdiff_t fl_wait(const _Atomic ptrdiff_t *count, ptrdiff_t wanted);
+/* Let a count be seen by who waits for it; what was written before it is seen, too. */
+void fl_reach(FL_ATOMIC(ptrdiff_t) *count, ptrdiff_t reached);
+
+/* Wait until a count has come to what is wanted, and return how far it is. */
+ptrdiff_t fl_wait(const FL_ATOMIC(ptrdiff_t) *count, ptrdiff_t wanted);
 
 /* Microseconds of one thread's work from which on waking a sleeping thread pays for itself. */
 #define FL_WORTH_WAKING 200
@@ -37,5 +47,9 @@ struct fl_side_by_side {
     struct fl_team *teams;
 };
 void fl_run_side_by_side(void *arguments, int thread, struct fl_team *team);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -18,7 +18,8 @@
 #define FL_COPYSIGN copysignf
 /* exp(r) = 1 + r + r^2 q(r) on |r| <= ln(2)/2; near-minimax q by Chebyshev interpolation, relative error 8e-9 */
 #define FL_Q(r) \
-    (0.5f + r * (0.16666577f + r * (0.041666554617204574f + r * (0.0083631790527225774f + r * 0.0013926183587713495f))))
+    FL_MADD(FL_MADD(FL_MADD(FL_MADD(0.0013926183587713495f, r, 0.0083631790527225774f), r, \
+    0.041666554617204574f), r, 0.16666577f), r, 0.5f)
 /* atanh(s) = s + s^3 times this of z = s^2, for s up to 1/3; near-minimax, relative error 4e-10 */
 #define FL_ATANH(z) \
     (0.3333333366f + (z) * (0.1999985317f + (z) * (0.1429617900f + (z) * (0.1085328790f + (z) * 0.1161216461f))))

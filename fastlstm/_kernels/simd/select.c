@@ -21,3 +21,10 @@ const struct fl_kernels *fl_select(const char *name) {
         if (!*name || !strcmp(name, best_first[k]->name)) return best_first[k];
     return NULL;
 }
+
+const struct fl_cell *fl_cell_of(const struct fl_functions *functions, const char *name, ptrdiff_t vectors) {
+    const struct fl_cell *best = NULL;
+    for (const struct fl_cell *cell = functions->cells; cell->name; cell++)
+        if (!strcmp(cell->name, name) && vectors % cell->units == 0 && (!best || cell->units > best->units)) best = cell;
+    return best;
+}

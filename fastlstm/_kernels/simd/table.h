@@ -1,19 +1,24 @@
 /* The kernels on packed weights: one interface, one table of functions for each instruction set.
 
-   A vector holds LANES numbers. The weights of an LSTM stand gate-interleaved: a block of LANES units has its four gates
-   side by side, so that one register tile holds the pre-activations of i, f, g and o of the same units and rows, and the
-   gates are computed on the accumulators:
+   A vector holds LANES numbers. The weights of a recurrent layer stand gate-interleaved: a block of units has the weights
+   of all its gates side by side, so that one register tile holds the sums of all gates of the same units and rows, and the
+   cell is computed on the accumulators. A cell with G gates and S sums, whose blocks have UNITS vectors of units, has
 
-       panels [blocks][I + H][4][LANES]    bias [blocks][4][LANES]    blocks = width / LANES, width = H rounded up
+       panels [blocks][I + H][G UNITS][LANES]    bias [blocks][S UNITS][LANES]    blocks = width / (UNITS LANES)
+
+   where width is H rounded up to whole vectors, whose number UNITS divides.
 */
 #ifndef FASTLSTM_TABLE_H
 #define FASTLSTM_TABLE_H
 
-#include <stdatomic.h>
 #include <stddef.h>
 
 #include "pool.h"
 #include "training.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* Everything is all float or all double. */
 
@@ -23,7 +28,7 @@ struct fl_segment {
     ptrdiff_t by_units;    /* whether threads share the units of each step, or each has rows of its own */
 };
 
-/* A forward pass. */
+/* A forward pass. Threads only read it. */
 struct fl_pass {
     ptrdiff_t T, N, I, H, width;
     const ptrdiff_t *alive; /* rows still running at each step, never more than at the step before */
@@ -31,54 +36,63 @@ struct fl_pass {
     const ptrdiff_t *x_row;
     ptrdiff_t x_step;
     const void *panels, *bias;
-    void *c, *h;            /* [N][width], [2][N][width]; the initial states first, c the final one last */
+    void *c, *h;            /* [N][width], if the cell has c, and [2][N][width]; the initial states first, the final c last */
     void *y;                /* row n at step t is at y + y_row[n] + t * y_step, H numbers */
     const ptrdiff_t *y_row;
     ptrdiff_t y_step;
-    void *projected;        /* [chunk][N][blocks][4][LANES], or none: then x is projected step by step */
+    void *projected;        /* [chunk][N][blocks][S UNITS][LANES], or none: then x is projected step by step */
     ptrdiff_t chunk;
     ptrdiff_t segment_count;
     const struct fl_segment *segments;
     int *phase;             /* which of the two h holds the initial states */
+    int option;             /* of the cell */
     int fresh;              /* whether the initial states are zero, whatever c and h hold */
-    ptrdiff_t first, count; /* each thread's own: the rows that it projects */
-    void *partial;          /* and the sums of rows from `first` on, [row][4][LANES], by the weights up to part_end */
-    ptrdiff_t part, part_end;
-    /* what a backward pass needs, or none: the activated gates [blocks][S][4][LANES] and c [blocks][S][LANES], where S is
-       the number of rows of all steps, and step t begins with row before[t] of them */
-    void *gates, *cells;
-    const ptrdiff_t *before;
-    ptrdiff_t S;
-    const void *w, *u, *b;  /* for a single step: the weights (4H, I) and (4H, H) and the bias (4H) or none */
+    /* What a backward pass needs, or none: what the cell keeps [blocks][rows][S UNITS][LANES], and its c
+       [blocks][rows][UNITS][LANES], where step t begins with row offset[t] of the `rows` rows of all steps. */
+    void *kept, *kept_c;
+    const ptrdiff_t *offset;
+    ptrdiff_t rows;
+    const void *w, *u, *b;  /* for a single step: the weights (G H, I) and (G H, H) and the bias (S H) or none */
     struct fl_pass *below;  /* the layer that writes x while this one reads it, if they run side by side */
-    _Atomic ptrdiff_t done; /* steps whose outputs are there */
+    FL_ATOMIC(ptrdiff_t) done; /* steps whose outputs are there */
 };
 
-/* Back-propagation through time of a pass that has kept its gates and cells. */
+/* Back-propagation through time of a pass that has kept what it needs. */
 struct fl_backward {
-    ptrdiff_t T, N, S, I, H, width;
-    const ptrdiff_t *alive, *before; /* as in fl_pass; before[T] is S */
+    ptrdiff_t T, N, rows, I, H, width;
+    const ptrdiff_t *alive, *offset; /* as in fl_pass; offset[T] is rows */
     ptrdiff_t segment_count;
     const struct fl_segment *segments; /* after each, the gradients of the weights by its rows are added up */
-    ptrdiff_t strip;                 /* vectors of units in a strip of `turned`; the last may have fewer */
+    ptrdiff_t strip;                 /* vectors of units in a strip of `transposed`; the last may have fewer */
     const void *x, *y, *dy;          /* y is the output of the forward pass, that is h; dy lies as y does, dx as x does */
     const ptrdiff_t *x_row, *y_row;
     ptrdiff_t x_step, y_step;
     const void *h, *c;               /* initial states [N][width], or none for zeros */
-    void *gates;                     /* become their gradients */
-    const void *cells;
-    void *dh, *dc;                   /* [N][width] gradients of the final states in, of the initial ones out */
+    void *kept;                      /* becomes the gradients of the sums */
+    const void *kept_c;
+    void *dh, *carried;              /* [N][width] gradients of the final h and c in, of the initial ones out */
+    int option;                      /* of the cell */
     int initial;                     /* whether dh is wanted */
-    const void *w, *u;               /* the weights (4H, I) and (4H, H) */
-    void *turned;                    /* room for the weights: strips of columns, [strip][4 width][vectors][LANES] */
+    const void *w, *u;               /* the weights (G H, I) and (G H, H) */
+    void *transposed;                /* room for the weights: strips of columns, [strip][G width][vectors][LANES] */
     void *dx;                        /* or none */
     int add_dx;
     void *columns;                   /* room for x, 1 and h of a segment's rows: FL_COLUMNS numbers */
-    void *panels;                    /* room for [blocks][I + 1 + H][4][LANES], the gradients of weights and bias */
+    void *panels;                    /* room for the gradients of weights and bias: FL_GRADIENTS numbers */
     int later;                       /* whether the parts of later steps are in there, from a pass without dw */
     void *dw, *du, *db;              /* their gradients, or none: they stay in panels; db alone may be none, too */
     int add_dw, add_du, add_db;      /* whether to add to what is there */
 };
+
+/* The columns whose products with the gradients of the sums are those of the weights: x and a 1 for the bias, then h, and
+   another 1 where a cell has sums that x does not feed. `tile` of them are a strip. */
+#define FL_STATE_COLUMNS(H, G, S) ((H) + ((S) > (G)))
+#define FL_STRIPS(count, strip) (((count) + (strip) - 1) / (strip))
+#define FL_COLUMNS(I, H, G, S, tile, rows)                                                                              \
+    ((FL_STRIPS((I) + 1, tile) + FL_STRIPS(FL_STATE_COLUMNS(H, G, S), tile)) * ((tile) * (rows) + 8))
+#define FL_GRADIENTS(I, H, G, S, width) ((width) * (G) * ((I) + 1 + FL_STATE_COLUMNS(H, G, S)))
+
+#define FL_SINGLE 4 /* rows of a single step up to which the weights are used where they lie */
 
 /* y = x w^T + bias: x is m rows of k, y is m rows of n; panels and bias by pack_matrix */
 struct fl_affine {
@@ -104,16 +118,22 @@ struct fl_probe {
     void *out; /* room for 64 bytes a thread */
 };
 
-/* panels and bias, as above, from the weights (4H, I) and (4H, H) and the bias (4H) */
+/* panels and bias, as above, from the weights (G H, I) and (G H, H) and the bias (S H) */
 struct fl_packing {
     ptrdiff_t I, H;
     const void *w, *u, *b;
     void *panels, *bias;
 };
 
-struct fl_functions {
+struct fl_cell {
+    const char *name;
+    int gates, sums, units, keeps_c;
     fl_job pack, forward, backward; /* of a struct fl_packing, fl_pass, fl_backward */
-    fl_job forward_single, backward_single; /* of one step of up to 4 rows that keeps its gates */
+    fl_job forward_single, backward_single; /* of one step of up to FL_SINGLE rows that keeps what backward needs */
+};
+
+struct fl_functions {
+    const struct fl_cell *cells; /* those of one name stand one after the other, by their units; the last has no name */
     /* panels and bias from the weights (n, k) and the bias (n) or NULL; both as long as n rounded up to LANES wants */
     void (*pack_matrix)(void *panels, void *bias, const void *w, const void *b, ptrdiff_t n, ptrdiff_t k);
     fl_job affine, matmul;
@@ -130,5 +150,12 @@ struct fl_kernels {
 
 /* The table of this name, or of the best instruction set of this processor for "", or NULL. */
 const struct fl_kernels *fl_select(const char *name);
+
+/* The cell of this name for so many vectors of units: of its kernels, those with the largest blocks that divide them. */
+const struct fl_cell *fl_cell_of(const struct fl_functions *functions, const char *name, ptrdiff_t vectors);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

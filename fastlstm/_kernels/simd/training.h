@@ -4,7 +4,6 @@
 #ifndef FASTLSTM_TRAINING_H
 #define FASTLSTM_TRAINING_H
 
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -56,7 +55,7 @@ struct fl_ctc {
     double *losses;               /* (N), weighted */
     double *room;                 /* so much for each thread: FL_CTC_ROOM(T, S) */
     ptrdiff_t room_each;
-    _Atomic ptrdiff_t next;       /* sequence that nobody has taken yet */
+    FL_ATOMIC(ptrdiff_t) next;   /* sequence that nobody has taken yet */
 };
 #define FL_CTC_ROOM(T, S) ((T) + ((T) + 6) * (2 * (S) + 5))
 
@@ -93,6 +92,6 @@ struct fl_training {
 };
 
 /* Those for any processor, for float and double. */
-extern const struct fl_training fl_plain_f, fl_plain_d;
+extern const struct fl_training fl_training_plain_f, fl_training_plain_d;
 
 #endif

@@ -1,6 +1,7 @@
-/* The loops of training for any processor and compiler: what is left where no instruction set has been chosen. */
+/* Compiles the loops of training for one instruction set, FL_ISA, for float and double. */
 #include <float.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -10,13 +11,16 @@
 #include "philox.h"
 #include "training.h"
 
+#define FL_TABLE_(isa, type) fl_training_##isa##_##type
+#define FL_TABLE(isa, type) FL_TABLE_(isa, type)
+
 #include "real_float.h"
 #include "update_template.h"
 #include "density_template.h"
 #include "loss_template.h"
 #include "ctc_template.h"
 #include "rows_template.h"
-const struct fl_training fl_plain_f = FL_TRAINING;
+const struct fl_training FL_TABLE(FL_ISA, f) = FL_TRAINING;
 #include "real_end.h"
 
 #include "real_double.h"
@@ -25,5 +29,5 @@ const struct fl_training fl_plain_f = FL_TRAINING;
 #include "loss_template.h"
 #include "ctc_template.h"
 #include "rows_template.h"
-const struct fl_training fl_plain_d = FL_TRAINING;
+const struct fl_training FL_TABLE(FL_ISA, d) = FL_TRAINING;
 #include "real_end.h"

@@ -1,0 +1,382 @@
+/* Back-propagation through time. The products of the sums' gradients with the transposed weights come from the register
+   tile, and the cell's derivatives follow on its sums. */
+#ifndef FASTLSTM_BACKWARD_HPP
+#define FASTLSTM_BACKWARD_HPP
+
+#include "gradient.hpp"
+
+namespace {
+
+constexpr ptrdiff_t few_inputs = 4; /* up to which dx comes from inner products */
+constexpr ptrdiff_t strip_vectors = 4;
+
+/* Rows of gradients of the sums, [block][row][S][LANES]. */
+template <class Real> struct Gradients {
+    const Real *first;
+    ptrdiff_t next_block; /* numbers from a block to the next */
+};
+
+/* R rows' products with some blocks of a strip of the transposed weights, W vectors wide, or those added to `sums`
+   [R][W]. */
+template <class Real, int S, class Feed, int R, int W>
+__attribute__((noinline)) void multiply_rows(Gradients<Real> a, ptrdiff_t blocks, const Real *w, Vec<Real> *sums, bool add) {
+    constexpr ptrdiff_t L = lanes<Real>;
+    Vec<Real> sum[R][W];
+    EACH(r, R) EACH(v, W) sum[r][v] = add ? sums[r * W + v] : Vec<Real>{};
+    for (ptrdiff_t block = 0; block < blocks; block++, a.first += a.next_block) {
+        /* the next block lies so far on that no processor fetches it by itself */
+        EACH(r, R) EACH(l, S * FL_BYTES / 64)
+            __builtin_prefetch((const char *)(a.first + r * S * L + a.next_block) + l * 64);
+        for (int g = 0, run; g < Feed::width; g += run, w += run * L * W * L) {
+            const Real *row[R];
+            run = run_of<Feed>(g);
+            EACH(r, R) row[r] = a.first + r * S * L + Feed::at(g) * L;
+            tile<R, 1, InOrder<W>, false, Real>(sum, run * L, row, w, 0, W * L);
+        }
+    }
+    EACH(r, R) EACH(v, W) sums[r * W + v] = sum[r][v];
+}
+
+/* The same where few units leave a tile too few independent sums: CHAINS of them for each, one for each block, or if there
+   is but one block, for each of its gates. */
+template <class Real, int S, class Feed, int R, int W, int CHAINS>
+__attribute__((noinline)) void multiply_few(Gradients<Real> a, const Real *w, Vec<Real> *sums) {
+    constexpr bool by_gate = CHAINS == Feed::width;
+    constexpr int gates = by_gate ? 1 : Feed::width;
+    constexpr ptrdiff_t L = lanes<Real>;
+    Vec<Real> sum[CHAINS][R][W] = {};
+    for (int g = 0; g < gates; g++)
+        for (ptrdiff_t k = 0; k < L; k++)
+            EACH(chain, CHAINS) {
+                const int gate = by_gate ? chain : g;
+                const Real *from = a.first + (by_gate ? 0 : chain * a.next_block) + Feed::at(gate) * L + k;
+                const Real *weights = w + ((chain * gates + g) * L + k) * W * L;
+                EACH(r, R) EACH(v, W) sum[chain][r][v] =
+                    multiply_add(set<Real>(from[r * S * L]), load_weights<Real>(weights + v * L), sum[chain][r][v]);
+            }
+    for (int n = 1; n < CHAINS; n *= 2)
+        for (int chain = 0; chain + n < CHAINS; chain += 2 * n) EACH(r, R) EACH(v, W) sum[chain][r][v] += sum[chain + n][r][v];
+    EACH(r, R) EACH(v, W) sums[r * W + v] = sum[0][r][v];
+}
+
+/* Call f with the number of vectors of a strip as a constant. */
+template <class F> FL_INLINE void with_vectors(ptrdiff_t vectors, F f) {
+    switch (vectors) {
+    case 1: return f(Int<1>());
+    case 2: return f(Int<2>());
+    case 3: return f(Int<3>());
+    case 4: return f(Int<4>());
+    }
+}
+
+/* One thread's part of a pass. */
+template <class Cell> struct Backward {
+    using Real = typename Cell::Real;
+    using V = Vec<Real>;
+    static constexpr ptrdiff_t L = lanes<Real>;
+    static constexpr int G = panel_width<Cell>, S = block_sums<Cell>, U = Cell::units;
+
+    const fl_backward &p;
+    ptrdiff_t blocks() const { return p.width / (U * L); }
+    ptrdiff_t vectors() const { return p.width / L; } /* of units */
+    ptrdiff_t depth() const { return p.width * Cell::gates; } /* numbers that a product adds up */
+    ptrdiff_t slot(ptrdiff_t block, ptrdiff_t t, ptrdiff_t row) const { return block * p.rows + p.offset[t] + row; }
+    Real *kept(ptrdiff_t slot) const { return (Real *)p.kept + slot * S * L; }
+    Gradients<Real> gradients(ptrdiff_t row) const { return {kept(row), p.rows * S * L}; }
+    const Real *strip(ptrdiff_t vector) const { return (const Real *)p.transposed + vector * L * depth(); }
+};
+
+/* How many of the rows first..last are summed up at a time: a group of them, if a strip of the weights stays near. */
+template <class Cell> ptrdiff_t rows_at_once(const Backward<Cell> &b, ptrdiff_t vectors, ptrdiff_t first, ptrdiff_t last) {
+    if (b.depth() * vectors * FL_BYTES <= near_bytes * 3 / 2) return group_of(first, last);
+    return least(last - first, held_rows);
+}
+
+/* The products of some rows, from `row` of all steps on, with a strip; as many weights at a time as stay near, which does
+   not change the order of additions. */
+template <class Feed, class Cell>
+void multiply_strip(const Backward<Cell> &b, ptrdiff_t row, ptrdiff_t rows, const typename Cell::Real *strip,
+                    ptrdiff_t vectors, Vec<typename Cell::Real> *sums) {
+    const ptrdiff_t blocks = b.blocks(), near = near_bytes / (b.G * b.L * vectors * FL_BYTES);
+    const ptrdiff_t parts = rows > rows_of_tile && near ? whole(blocks, near) : 1;
+    for (ptrdiff_t part = 0; part < parts; part++) {
+        const ptrdiff_t block = blocks * part / parts, count = blocks * (part + 1) / parts - block;
+        for (ptrdiff_t n = 0, some; n < rows; n += some) {
+            some = group_of(n, rows);
+            Gradients<typename Cell::Real> a = b.gradients(row + n);
+            a.first += block * a.next_block;
+            with_rows(some, [&](auto r) {
+                with_vectors(vectors, [&](auto v) {
+                    multiply_rows<typename Cell::Real, block_sums<Cell>, Feed, decltype(r)::value, decltype(v)::value>(
+                        a, count, strip + block * b.G * b.L * vectors * b.L, sums + n * vectors, part > 0);
+                });
+            });
+        }
+    }
+}
+
+/* Those of h by way of the state's weights; the order of additions depends on the number of units alone. */
+template <class Cell>
+void multiply_state(const Backward<Cell> &b, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t vector, ptrdiff_t vectors,
+                    Vec<typename Cell::Real> *sums) {
+    using Real = typename Cell::Real;
+    using Feed = FromState<Cell>;
+    constexpr int S = block_sums<Cell>;
+    const Real *strip = b.strip(vector);
+    if (Cell::units > 1 || b.blocks() > 2) {
+        multiply_strip<Feed>(b, row, rows, strip, vectors, sums);
+        return;
+    }
+    for (ptrdiff_t n = 0, some; n < rows; n += some) {
+        some = group_of(n, rows);
+        const Gradients<Real> a = b.gradients(row + n);
+        with_rows(some, [&](auto r) {
+            constexpr int R = decltype(r)::value;
+            if (b.blocks() == 1) multiply_few<Real, S, Feed, R, 1, b.G>(a, strip, sums + n);
+            else if (vectors == 1) multiply_few<Real, S, Feed, R, 1, 2>(a, strip, sums + n);
+            else multiply_few<Real, S, Feed, R, 2, 2>(a, strip, sums + n * 2);
+        });
+    }
+}
+
+/* A strip of a weight's columns: row k of it is the weight's row of the k-th number of a row of gradients. */
+template <class Cell>
+void transpose_strip(const Backward<Cell> &b, typename Cell::Real *to, const typename Cell::Real *weight, ptrdiff_t columns,
+                     ptrdiff_t first, ptrdiff_t vectors) {
+    using Real = typename Cell::Real;
+    constexpr ptrdiff_t L = lanes<Real>;
+    const ptrdiff_t row = vectors * L, count = least(columns - first, row);
+    for (ptrdiff_t block = 0; block < b.blocks(); block++)
+        for (int v = 0; v < b.G; v++) {
+            const Rows rows = rows_of<Cell>(block, v, b.p.H);
+            const Real *from = weight + rows.row * columns + first;
+            for (ptrdiff_t k = 0; k < L; k++, to += row, from += columns) {
+                if (k >= rows.units) memset(to, 0, (size_t)row * sizeof(Real));
+                else if (count == row)
+                    for (ptrdiff_t n = 0; n < vectors; n++) store<Real>(to + n * L, load<Real>(from + n * L));
+                else {
+                    memcpy(to, from, (size_t)count * sizeof(Real));
+                    memset(to + count, 0, (size_t)(row - count) * sizeof(Real));
+                }
+            }
+        }
+}
+
+/* The gate's weight for column j and a vector of units, where it lies. */
+template <class Cell>
+__attribute__((noinline)) Vec<typename Cell::Real> weights_of(const Backward<Cell> &b, ptrdiff_t block, int v, ptrdiff_t j) {
+    const Rows rows = rows_of<Cell>(block, v, b.p.H);
+    Vec<typename Cell::Real> found = {};
+    for (ptrdiff_t k = 0; k < rows.units; k++) found[k] = ((const typename Cell::Real *)b.p.w)[(rows.row + k) * b.p.I + j];
+    return found;
+}
+
+/* All strips: those of u, then those of w, of which there are none but columns where they are few. */
+template <class Cell> void transpose_weights(const Backward<Cell> &b, int thread, const fl_team *team) {
+    using Real = typename Cell::Real;
+    const fl_backward &p = b.p;
+    const ptrdiff_t units = b.vectors(), inputs = whole(p.I, b.L);
+    const ptrdiff_t strips = whole(units, p.strip), more = p.dx ? whole(inputs, strip_vectors) : 0;
+    const Range mine = share_of(strips + more, thread, team);
+    for (ptrdiff_t k = mine.first; k < mine.last; k++) {
+        if (k < strips) {
+            const ptrdiff_t first = k * p.strip;
+            transpose_strip(b, (Real *)b.strip(first), (const Real *)p.u, p.H, first * b.L, least(units - first, p.strip));
+        } else if (p.I > few_inputs) {
+            const ptrdiff_t first = (k - strips) * strip_vectors;
+            transpose_strip(b, (Real *)b.strip(units + first), (const Real *)p.w, p.I, first * b.L,
+                            least(inputs - first, strip_vectors));
+        } else {
+            Real *to = (Real *)b.strip(units);
+            for (ptrdiff_t j = 0; j < p.I; j++)
+                for (ptrdiff_t block = 0; block < b.blocks(); block++)
+                    for (int v = 0; v < b.G; v++, to += b.L) store<Real>(to, weights_of(b, block, v, j));
+        }
+    }
+}
+
+/* The states around step t of one row, for one vector of units. */
+template <class Cell> struct States {
+    using V = Vec<typename Cell::Real>;
+    using Real = typename Cell::Real;
+    const Backward<Cell> &b;
+    ptrdiff_t t, row, vector;
+    V kept_c(ptrdiff_t step) const {
+        constexpr ptrdiff_t U = Cell::units;
+        return load<Real>((const Real *)b.p.kept_c + (b.slot(vector / U, step, row) * U + vector % U) * b.L);
+    }
+    V c() const { return kept_c(t); }
+    V c_prev() const {
+        return t ? kept_c(t - 1) : b.p.c ? load<Real>((const Real *)b.p.c + row * b.p.width + vector * b.L) : V{};
+    }
+    V h_prev() const {
+        const ptrdiff_t unit = vector * b.L;
+        if (t) return load_at_most<Real>((const Real *)b.p.y + b.p.y_row[row] + (t - 1) * b.p.y_step + unit, b.p.H - unit);
+        return b.p.h ? load<Real>((const Real *)b.p.h + row * b.p.width + unit) : V{};
+    }
+};
+
+/* The cell at step t: from the gradients of h by way of the next step (none: those of the final state), for some rows and
+   vectors of units, to the gradients of the sums and what is carried past them. */
+template <class Cell>
+void cell_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t vector,
+                   ptrdiff_t vectors, const Vec<typename Cell::Real> *products) {
+    using Real = typename Cell::Real;
+    using V = Vec<Real>;
+    constexpr ptrdiff_t L = lanes<Real>, U = Cell::units;
+    const fl_backward &p = b.p;
+    for (ptrdiff_t r = row; r < row + rows; r++) {
+        const Real *dy = (const Real *)p.dy + p.y_row[r] + t * p.y_step;
+        for (ptrdiff_t v = vector; v < vector + vectors; v++) {
+            Real *sums = b.kept(b.slot(v / U, t, r)) + v % U * L, *carrying = (Real *)p.carried + r * p.width + v * L;
+            V sum[Cell::sums], carried = {}, dh;
+            EACH(s, Cell::sums) sum[s] = load<Real>(sums + s * U * L);
+            dh = products ? *products++ : load<Real>((const Real *)p.dh + r * p.width + v * L);
+            dh += load_at_most<Real>(dy + v * L, p.H - v * L);
+            if constexpr (Cell::keeps_c || Cell::carries_h) carried = load<Real>(carrying);
+            if constexpr (Cell::carries_h) dh += carried;
+            Cell::backward(sum, dh, carried, States<Cell>{b, t, r, v}, p.option);
+            EACH(s, Cell::sums) store<Real>(sums + s * U * L, sum[s]);
+            if constexpr (Cell::keeps_c || Cell::carries_h) store<Real>(carrying, carried);
+        }
+    }
+}
+
+/* Step t of the rows first..last and a strip of units. */
+template <class Cell>
+void step_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t first, ptrdiff_t last, ptrdiff_t vector,
+                   ptrdiff_t vectors) {
+    const ptrdiff_t going = t + 1 < b.p.T ? b.p.alive[t + 1] : 0, continued = least(going, last);
+    Vec<typename Cell::Real> products[held_rows * strip_vectors];
+    while (first < continued) {
+        const ptrdiff_t rows = rows_at_once(b, vectors, first, continued);
+        multiply_state(b, b.p.offset[t + 1] + first, rows, vector, vectors, products);
+        cell_backward(b, t, first, rows, vector, vectors, products);
+        first += rows;
+    }
+    if (first < last) cell_backward<Cell>(b, t, first, last - first, vector, vectors, nullptr);
+}
+
+/* Where dx of a row of all steps lies; t goes on from a step that is not after it. */
+template <class Cell> typename Cell::Real *dx_of(const Backward<Cell> &b, ptrdiff_t &t, ptrdiff_t row) {
+    while (b.p.offset[t + 1] <= row) t++;
+    return (typename Cell::Real *)b.p.dx + b.p.x_row[row - b.p.offset[t]] + t * b.p.x_step;
+}
+
+template <class Real>
+FL_INLINE void write_dx(Real *dx, ptrdiff_t count, ptrdiff_t vectors, const Vec<Real> *sum, bool add) {
+    for (ptrdiff_t v = 0; v < vectors; v++, count -= lanes<Real>, dx += lanes<Real>)
+        store_at_most<Real>(dx, count, add ? sum[v] + load_at_most<Real>(dx, count) : sum[v]);
+}
+
+/* dx of the rows from..to of all steps, from step t on: one strip of its columns. */
+template <class Cell>
+void inputs_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t from, ptrdiff_t to, ptrdiff_t strip) {
+    const ptrdiff_t first = strip * strip_vectors * b.L;
+    const ptrdiff_t vectors = least(whole(b.p.I, b.L) - strip * strip_vectors, strip_vectors);
+    Vec<typename Cell::Real> sums[held_rows * strip_vectors];
+    for (ptrdiff_t row = from, rows; row < to; row += rows) {
+        rows = rows_at_once(b, vectors, row, to);
+        multiply_strip<FromInputs<Cell>>(b, row, rows, b.strip(b.vectors() + strip * strip_vectors), vectors, sums);
+        for (ptrdiff_t r = 0; r < rows; r++)
+            write_dx<typename Cell::Real>(dx_of(b, t, row + r) + first, b.p.I - first, vectors, sums + r * vectors, b.p.add_dx);
+    }
+}
+
+/* The same for one of few inputs, by an inner product with the weights that `weights`(block, vector) gives. */
+template <class Cell, class Weights>
+typename Cell::Real few_backward(const Backward<Cell> &b, ptrdiff_t row, Weights weights) {
+    using Real = typename Cell::Real;
+    constexpr int G = panel_width<Cell>;
+    Vec<Real> sum[G] = {};
+    Real total = 0;
+    for (ptrdiff_t block = 0; block < b.blocks(); block++)
+        EACH(v, G) sum[v] = multiply_add(load<Real>(b.kept(block * b.p.rows + row) + FromInputs<Cell>::at(v) * b.L),
+                                         weights(block, v), sum[v]);
+    for (int n = 1; n < G; n *= 2)
+        for (int v = 0; v + n < G; v += 2 * n) sum[v] += sum[v + n];
+    for (int lane = 0; lane < (int)b.L; lane++) total += sum[0][lane];
+    return total;
+}
+
+template <class Cell> void few_inputs_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t from, ptrdiff_t to) {
+    using Real = typename Cell::Real;
+    for (ptrdiff_t row = from; row < to; row++) {
+        Real *dx = dx_of(b, t, row);
+        for (ptrdiff_t j = 0; j < b.p.I; j++) {
+            const Real *w = b.strip(b.vectors()) + j * b.depth();
+            const Real found = few_backward(b, row, [&](ptrdiff_t block, int v) {
+                return load<Real>(w + (block * b.G + v) * b.L);
+            });
+            dx[j] = b.p.add_dx ? dx[j] + found : found;
+        }
+    }
+}
+
+/* A thread's part of dx of a segment: of the rows where they are many, else of the strips. */
+template <class Cell>
+void share_inputs(const Backward<Cell> &b, const fl_segment &segment, int thread, const fl_team *team) {
+    const ptrdiff_t t = segment.first, first = b.p.offset[t], rows = b.p.offset[segment.last] - first;
+    const bool by_rows = b.p.I <= few_inputs || rows >= 2 * rows_of_tile * team->size;
+    const Range all = {0, whole(b.p.I, strip_vectors * b.L)};
+    const Range mine = by_rows ? share_of(rows, thread, team) : Range{0, rows};
+    const Range strips = by_rows ? all : share_of(all.last, thread, team);
+    if (b.p.I <= few_inputs) few_inputs_backward(b, t, first + mine.first, first + mine.last);
+    else
+        for (ptrdiff_t n = strips.first; n < strips.last; n++)
+            inputs_backward(b, t, first + mine.first, first + mine.last, n);
+}
+
+/* dh of the initial states. */
+template <class Cell> void initial_backward(const Backward<Cell> &b, Range strips) {
+    using Real = typename Cell::Real;
+    const fl_backward &p = b.p;
+    for (ptrdiff_t n = strips.first; n < strips.last; n++) {
+        const ptrdiff_t vector = n * p.strip, vectors = least(b.vectors() - vector, p.strip);
+        for (ptrdiff_t row = 0, rows; row < p.alive[0]; row += rows) {
+            Vec<Real> products[rows_of_tile * strip_vectors], *product = products;
+            rows = group_of(row, p.alive[0]);
+            multiply_state(b, row, rows, vector, vectors, products);
+            for (ptrdiff_t r = row; r < row + rows; r++)
+                for (ptrdiff_t v = vector; v < vector + vectors; v++, product++) {
+                    const ptrdiff_t at = r * p.width + v * b.L;
+                    if (Cell::carries_h) *product += load<Real>((const Real *)p.carried + at);
+                    store<Real>((Real *)p.dh + at, *product);
+                }
+        }
+    }
+}
+
+template <class Cell> void backward(void *argument, int thread, fl_team *team) {
+    const fl_backward &p = *(const fl_backward *)argument;
+    const Backward<Cell> b{p};
+    const ptrdiff_t vectors = b.vectors(), strips = whole(vectors, p.strip);
+    transpose_weights(b, thread, team);
+    fl_barrier(team);
+    for (const fl_segment *segment = p.segments + p.segment_count; segment-- > p.segments;) {
+        const Share share = share_segment(p.alive, *segment, p.N, strips, thread, team);
+        const Range units = share.units;
+        for (ptrdiff_t t = segment->last - 1; t >= segment->first; t--) {
+            const ptrdiff_t last = least(p.alive[t], share.rows.last);
+            /* back and forth, so that each step begins with the weights that the last one left in the caches */
+            for (ptrdiff_t n = units.first; n < units.last; n++) {
+                const ptrdiff_t vector = (t & 1 ? units.first + units.last - 1 - n : n) * p.strip;
+                step_backward(b, t, share.rows.first, last, vector, least(vectors - vector, p.strip));
+            }
+            if (segment->by_units) fl_barrier(team);
+        }
+        if (!segment->by_units) fl_barrier(team);
+        gather_columns<Cell>(p, *segment, thread, team);
+        if (p.dx) share_inputs(b, *segment, thread, team);
+        fl_barrier(team);
+        add_gradients<Cell>(p, *segment, p.later || segment + 1 < p.segments + p.segment_count, thread, team);
+    }
+    if (p.initial) initial_backward(b, share_of(strips, thread, team));
+    if (!p.dw) return;
+    fl_barrier(team);
+    deliver_gradients<Cell>(p, thread, team);
+}
+
+}
+
+#endif

@@ -1,0 +1,61 @@
+/* What a cell is. A step adds up its sums, W x + U h + b, and the cell makes the new state of them. Everything else, the
+   products, the order of rows and steps, the threads and the gradients of the weights, is written for any cell. */
+#ifndef FASTLSTM_CELL_HPP
+#define FASTLSTM_CELL_HPP
+
+#include "../activations.hpp"
+
+namespace {
+
+/* A cell names, or takes over from here:
+
+   gates        matrices that stand one below the other in W and in U; W's product for gate g is added to sum g
+   sums         sums of a unit: the gates' own, and more where a gate keeps the product of U apart
+   state_feeds  the sum that U's product for a gate is added to
+   units        vectors of units that are a block, which a tile adds up at a time
+   keeps_all    whether `forward` does the same with KEEP and without
+   keeps_c      whether its state has a part c beside h
+   reads_h      whether `forward` reads h_prev, in h
+   carries_h    whether what `backward` carries to the step before belongs to the gradient of h, not to that of c
+
+   forward<KEEP, N>(sum, c, h, option)      N rows of sums to h, and c_prev to c; with KEEP, to what `backward` reads in sum, too
+   backward(sum, dh, carried, at, option)   what was kept to the gradients of the sums, for one row and vector of units; at.c(),
+                                      at.c_prev() and at.h_prev() are the states after and before the step
+
+   Several rows go forwards together so that their chains of operations overlap. */
+template <class T> struct Cell {
+    using Real = T;
+    static constexpr int units = 1;
+    static constexpr bool keeps_all = true, keeps_c = false, reads_h = false, carries_h = false;
+};
+
+/* The vectors of weights that stand side by side for each input in a panel, those of one gate after those of another,
+   and the vectors of sums of a block. */
+template <class Cell> constexpr int panel_width = Cell::gates * Cell::units;
+template <class Cell> constexpr int block_sums = Cell::sums * Cell::units;
+
+/* Which sum of a block each vector of weights feeds. Cells for which that is alike share their code. */
+template <int G> struct InOrder {
+    static constexpr int width = G;
+    static constexpr int at(int v) { return v; }
+};
+template <class Cell> struct Apart {
+    static constexpr int width = panel_width<Cell>;
+    static constexpr int at(int v) { return Cell::state_feeds(v / Cell::units) * Cell::units + v % Cell::units; }
+};
+template <class A, class B, bool FIRST> struct Choose { using Type = A; };
+template <class A, class B> struct Choose<A, B, false> { using Type = B; };
+template <class Cell> using FromInputs = InOrder<panel_width<Cell>>;
+template <class Cell>
+using FromState = typename Choose<FromInputs<Cell>, Apart<Cell>, Cell::state_feeds(Cell::gates - 1) == Cell::gates - 1>::Type;
+
+/* How many vectors from v on feed sums that lie side by side. */
+template <class Feed> constexpr int run_of(int v) {
+    int n = 1;
+    while (v + n < Feed::width && Feed::at(v + n) == Feed::at(v) + n) n++;
+    return n;
+}
+
+}
+
+#endif

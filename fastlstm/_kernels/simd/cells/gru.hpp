@@ -1,0 +1,49 @@
+/* The gated recurrent unit (Cho et al. 2014) with the reset gate after the product, as cuDNN has it:
+
+       r = sigmoid(W x + U h_prev + b)     z = sigmoid(W x + U h_prev + b)
+       n = tanh(W x + b + r (U h_prev + b'))
+       h = (1 - z) n + z h_prev
+
+   The two products of n are added up apart: W x + b is its third sum, and U h_prev + b' its fourth.
+*/
+#include "cell.hpp"
+
+namespace {
+
+template <class T> struct Gru : Cell<T> {
+    using V = Vec<T>;
+    static constexpr int gates = 3, sums = 4;
+    static constexpr bool reads_h = true, carries_h = true;
+    static constexpr int state_feeds(int gate) { return gate == 2 ? 3 : gate; }
+
+    template <bool KEEP, int N> FL_INLINE static void forward(V (&sum)[N][4], V (&)[N], V (&h)[N], int) {
+        EACH(n, N) {
+            const Quotient<T> r = sigmoid<T>(sum[n][0]);
+            sum[n][0] = r.above / r.below;
+            sum[n][2] = multiply_add(sum[n][0], sum[n][3], sum[n][2]);
+        }
+        EACH(n, N) {
+            const Quotient<T> z = sigmoid<T>(sum[n][1]), g = tanh<T>(sum[n][2]);
+            const V one = 1 / (z.below * g.below);
+            sum[n][1] = z.above * g.below * one;
+            sum[n][2] = g.above * z.below * one;
+            h[n] = multiply_add(sum[n][1], h[n] - sum[n][2], sum[n][2]);
+        }
+    }
+
+    /* With the gradient of h in dh; `carried` becomes its part in that of h_prev that goes past the products:
+
+           dn = dh (1 - z) (1 - n^2)       dz = dh (h_prev - n) z (1 - z)       dr = dn (U h_prev + b') r (1 - r)
+           d(W x + b) = dn                 d(U h_prev + b') = dn r              carried = dh z
+    */
+    template <class At> FL_INLINE static void backward(V (&sum)[4], V dh, V &carried, const At &at, int) {
+        const V r = sum[0], z = sum[1], n = sum[2], dn = dh * (1 - z) * multiply_subtract(n, n, set<T>(1));
+        sum[0] = dn * sum[3] * (r * (1 - r));
+        sum[1] = dh * (at.h_prev() - n) * (z * (1 - z));
+        sum[2] = dn;
+        sum[3] = dn * r;
+        carried = dh * z;
+    }
+};
+
+}

@@ -1,0 +1,58 @@
+/* The long short-term memory (Hochreiter and Schmidhuber 1997; forget gate by Gers, Schmidhuber and Cummins 2000):
+
+       i, f, o = sigmoid(W x + U h + b)     g = tanh(W x + U h + b)
+       c = f c_prev + i g                   h = o tanh(c)
+*/
+#include "cell.hpp"
+
+namespace {
+
+template <class T> struct Lstm : Cell<T> {
+    using V = Vec<T>;
+    static constexpr int gates = 4, sums = 4;
+    static constexpr bool keeps_all = false, keeps_c = true;
+    static constexpr int state_feeds(int gate) { return gate; }
+
+    template <bool KEEP, int N> FL_INLINE static void forward(V (&sum)[N][4], V (&c)[N], V (&h)[N], int) {
+        Quotient<T> o[N];
+        EACH(n, N) {
+            const Quotient<T> i = sigmoid<T>(sum[n][0]), f = sigmoid<T>(sum[n][1]), g = tanh<T>(sum[n][2]);
+            const V forget = f.above / f.below, one = 1 / (i.below * g.below);
+            c[n] = multiply_add(forget, c[n], i.above * g.above * one);
+            if constexpr (KEEP) {
+                sum[n][0] = i.above * g.below * one;
+                sum[n][1] = forget;
+                sum[n][2] = g.above * i.below * one;
+            }
+        }
+        EACH(n, N) o[n] = sigmoid<T>(sum[n][3]);
+        EACH(n, N) {
+            const Quotient<T> s = tanh<T>(c[n]);
+            const V one = 1 / (o[n].below * s.below);
+            h[n] = o[n].above * s.above * one;
+            if constexpr (KEEP) sum[n][3] = o[n].above * s.below * one;
+        }
+    }
+
+    /* With the gradient of h in dh, and in `carried` that of c by way of the later steps:
+
+           dc = carried + dh o (1 - tanh(c)^2)
+           di = dc g i (1 - i)       df = dc c_prev f (1 - f)
+           dg = dc i (1 - g^2)       do = dh tanh(c) o (1 - o)       carried = dc f
+    */
+    template <class At> FL_INLINE static void backward(V (&sum)[4], V dh, V &carried, const At &at, int) {
+        const V i = sum[0], f = sum[1], g = sum[2], o = sum[3];
+        const Quotient<T> s = tanh<T>(at.c());
+        const V tanh_c = s.above / s.below;
+        const V dc = multiply_add(dh * o, one_minus(tanh_c, tanh_c), carried);
+        sum[0] = dc * g * (i * (1 - i));
+        sum[1] = dc * (f * (1 - f)) * at.c_prev(); /* c may be so large that dc c is infinite */
+        sum[2] = dc * i * one_minus(g, g);
+        sum[3] = dh * tanh_c * (o * (1 - o));
+        carried = dc * f;
+    }
+
+    static FL_INLINE V one_minus(V a, V b) { return multiply_subtract(a, b, set<T>(1)); }
+};
+
+}

@@ -1,0 +1,268 @@
+/* The forward pass of a cell on packed weights, for inference and for training. */
+#ifndef FASTLSTM_FORWARD_HPP
+#define FASTLSTM_FORWARD_HPP
+
+#include "cells/cell.hpp"
+#include "tile.hpp"
+
+namespace {
+
+template <int N> struct Int {
+    static constexpr int value = N;
+};
+
+/* Call f with the number of rows of a tile as a constant. */
+template <class F> FL_INLINE void with_rows(ptrdiff_t rows, F f) {
+    switch (rows) {
+    case 1: return f(Int<1>());
+    case 2: return f(Int<2>());
+    case 3: return f(Int<3>());
+#if FL_ROWS == 6
+    case 4: return f(Int<4>());
+    case 5: return f(Int<5>());
+    case 6: return f(Int<6>());
+#endif
+    }
+}
+
+constexpr ptrdiff_t large_bytes = 3 << 19; /* of a thread's weights, from which on they do not stay in its caches */
+
+/* One thread's part of a pass, with G vectors of weights and S vectors of sums in a block. */
+template <class T, int G_, int S_> struct Forward {
+    using Real = T;
+    static constexpr ptrdiff_t L = lanes<T>;
+    static constexpr int G = G_, S = S_;
+
+    const fl_pass &p;
+    ptrdiff_t blocks;
+    Range projecting = {0, 0}; /* the rows that it projects */
+    /* The sums of rows from partial_row on, [row][S][LANES], by the weights up to partial_end. */
+    Real *partial = nullptr;
+    ptrdiff_t partial_row = 0, partial_begin = 0, partial_end = 0;
+
+    const Real *panel(ptrdiff_t block) const { return (const Real *)p.panels + block * (p.I + p.H) * G * L; }
+    const Real *bias(ptrdiff_t block) const { return (const Real *)p.bias + block * S * L; }
+    const Real *x(ptrdiff_t row, ptrdiff_t t) const { return (const Real *)p.x + p.x_row[row] + t * p.x_step; }
+    Real *h(ptrdiff_t row, ptrdiff_t t) const { return (Real *)p.h + (((t + *p.phase) & 1) * p.N + row) * p.width; }
+    Real *c(ptrdiff_t row) const { return (Real *)p.c + row * p.width; }
+    Real *projected(ptrdiff_t row, ptrdiff_t block) const {
+        return (Real *)p.projected + (row * blocks + block) * S * L;
+    }
+    bool resumed(ptrdiff_t t) const { return t || !p.fresh; }
+};
+template <class Cell> using ForwardOf = Forward<typename Cell::Real, panel_width<Cell>, block_sums<Cell>>;
+template <class Cell> ForwardOf<Cell> forward_of(const fl_pass &p) {
+    return {p, p.width / (Cell::units * lanes<typename Cell::Real>)};
+}
+
+/* R rows of the inputs of a chunk of steps, with the bias: the q-th is row first + q % count at step t0 + q / count. */
+template <int R, bool AHEAD, class F>
+__attribute__((noinline)) void project(const F &f, ptrdiff_t t0, ptrdiff_t block, ptrdiff_t q) {
+    using Real = typename F::Real;
+    constexpr int S = F::S;
+    const ptrdiff_t first = f.projecting.first, count = f.projecting.last - first;
+    const Real *x[R];
+    Vec<Real> sum[R][S];
+    EACH(r, R) x[r] = f.x(first + (q + r) % count, t0 + (q + r) / count);
+    EACH(r, R) EACH(s, S) sum[r][s] = load<Real>(f.bias(block) + s * lanes<Real>);
+    tile<R, 1, InOrder<F::G>, AHEAD, Real>(sum, f.p.I, x, f.panel(block), 0, f.G * f.L);
+    EACH(r, R) {
+        Real *out = f.projected((q + r) / count * f.p.N + first + (q + r) % count, block);
+        EACH(s, S) store<Real>(out + s * lanes<Real>, sum[r][s]);
+    }
+}
+
+/* The sums of R rows by a part of the weights: a part that stays near for all the rows. */
+template <class FromState, int R, bool AHEAD, class F>
+__attribute__((noinline)) void add_part(const F &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t row) {
+    using Real = typename F::Real;
+    constexpr int S = F::S;
+    const ptrdiff_t I = f.p.I, k = f.partial_begin, count = f.partial_end - k;
+    const Real *w = f.panel(block) + k * f.G * f.L, *a[R];
+    Real *out = f.partial + (row - f.partial_row) * S * f.L;
+    Vec<Real> sum[R][S];
+    EACH(r, R) a[r] = k < I ? f.x(row + r, t) + k : f.h(row + r, t) + k - I;
+    EACH(r, R) EACH(s, S) sum[r][s] = load<Real>(k ? out + (r * S + s) * f.L : f.bias(block) + s * f.L);
+    if (k < I) tile<R, 1, InOrder<F::G>, AHEAD, Real>(sum, count, a, w, 0, f.G * f.L);
+    else tile<R, 1, FromState, AHEAD, Real>(sum, count, a, w, 0, f.G * f.L);
+    EACH(r, R) EACH(s, S) store<Real>(out + (r * S + s) * f.L, sum[r][s]);
+}
+
+/* The sums of R rows and B blocks by the inputs. They are added up in one order, whether the inputs have been projected
+   ahead, or in parts, or not. */
+template <int R, int B, bool AHEAD, class F, int N, int S>
+FL_INLINE void sum_inputs(const F &f, Vec<typename F::Real> (&sum)[N][S], ptrdiff_t t, ptrdiff_t block, ptrdiff_t row) {
+    using Real = typename F::Real;
+    constexpr ptrdiff_t L = lanes<Real>;
+    if (f.partial) {
+        const Real *from = f.partial + (row - f.partial_row) * S * L;
+        EACH(r, R) EACH(s, S) sum[r][s] = load<Real>(from + (r * S + s) * L);
+    } else if (f.p.projected) {
+        EACH(b, B) EACH(r, R) EACH(s, S)
+            sum[b * R + r][s] = load<Real>(f.projected(t % f.p.chunk * f.p.N + row + r, block + b) + s * L);
+    } else {
+        const Real *x[R];
+        EACH(r, R) x[r] = f.x(row + r, t);
+        EACH(b, B) EACH(r, R) EACH(s, S) sum[b * R + r][s] = load<Real>(f.bias(block + b) + s * L);
+        tile<R, B, InOrder<F::G>, AHEAD, Real>(sum, f.p.I, x, f.panel(block), f.panel(1) - f.panel(0), f.G * L);
+    }
+}
+
+/* One step of R rows and B blocks of units: the tiles, and the cell on their sums. */
+template <class Cell, int R, int B, bool KEEP, bool AHEAD>
+__attribute__((noinline)) void step(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t row) {
+    using Real = typename Cell::Real;
+    constexpr int S = block_sums<Cell>, U = Cell::units;
+    constexpr ptrdiff_t L = lanes<Real>;
+    const fl_pass &p = f.p;
+    const ptrdiff_t H = p.H, unit = block * U * L;
+    const bool resumed = f.resumed(t);
+    Vec<Real> sum[B * R][S], c[B * R * U], h[B * R * U];
+    sum_inputs<R, B, AHEAD>(f, sum, t, block, row);
+    if (resumed) {
+        const ptrdiff_t done = f.partial ? f.partial_end - p.I : 0;
+        const Real *a[R];
+        EACH(r, R) a[r] = f.h(row + r, t) + done;
+        tile<R, B, FromState<Cell>, AHEAD, Real>(sum, H - done, a, f.panel(block) + (p.I + done) * f.G * L,
+                                                 f.panel(1) - f.panel(0), f.G * L);
+    }
+    EACH(b, B) EACH(r, R) EACH(u, U) {
+        const int n = (b * R + r) * U + u;
+        const ptrdiff_t at = unit + (b * U + u) * L;
+        if constexpr (Cell::keeps_c) c[n] = resumed ? load<Real>(f.c(row + r) + at) : Vec<Real>{};
+        if constexpr (Cell::reads_h) h[n] = resumed ? load<Real>(f.h(row + r, t) + at) : Vec<Real>{};
+    }
+    Cell::template forward<KEEP>(sum, c, h, p.option);
+    EACH(b, B) EACH(r, R) {
+        if (KEEP && p.kept) {
+            const ptrdiff_t slot = (block + b) * p.rows + p.offset[t] + row + r;
+            EACH(s, S) store<Real>((Real *)p.kept + (slot * S + s) * L, sum[b * R + r][s]);
+            if constexpr (Cell::keeps_c)
+                EACH(u, U) store<Real>((Real *)p.kept_c + (slot * U + u) * L, c[(b * R + r) * U + u]);
+        }
+        EACH(u, U) {
+            const int n = (b * R + r) * U + u;
+            const ptrdiff_t at = unit + (b * U + u) * L, left = H - at;
+            Real *y = (Real *)p.y + p.y_row[row + r] + t * p.y_step + at, *next = f.h(row + r, t + 1) + at;
+            if constexpr (Cell::keeps_c) store<Real>(f.c(row + r) + at, c[n]);
+            store<Real>(next, h[n]);
+            if (left >= L) store<Real>(y, h[n]);
+            else memcpy(y, next, (size_t)left * sizeof(Real));
+        }
+    }
+}
+
+/* The rows first..last in groups, by `routine`(rows as a constant, whether the weights come from afar, the first row): the
+   first group of rows fetches the weights for the others. */
+template <class Routine> FL_INLINE void in_groups(ptrdiff_t first, ptrdiff_t last, bool afar, Routine routine) {
+    for (ptrdiff_t rows; first < last; first += rows, afar = false) {
+        rows = group_of(first, last);
+        with_rows(rows, [&](auto r) { routine(r, afar && rows > 2, first); });
+    }
+}
+
+template <class Cell, bool KEEP>
+void step_block(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t first, ptrdiff_t last, bool afar) {
+    in_groups(first, last, afar, [&](auto r, bool ahead, ptrdiff_t row) {
+        constexpr int R = decltype(r)::value;
+        if (R > 2 && ahead) step<Cell, R, 1, KEEP, (R > 2)>(f, t, block, row);
+        else step<Cell, R, 1, KEEP, false>(f, t, block, row);
+    });
+}
+
+/* One step of a block of units for many rows: the weights in parts that stay near, all but the last one ahead of the
+   cell. */
+template <class Cell, bool KEEP>
+void step_in_parts(ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t first, ptrdiff_t last, bool afar) {
+    const ptrdiff_t near = near_bytes / (f.G * FL_BYTES), I = f.p.I, all = I + (f.resumed(t) ? f.p.H : 0);
+    typename Cell::Real sums[held_rows * f.S * f.L] __attribute__((aligned(64)));
+    f.partial = sums;
+    for (ptrdiff_t end; first < last; first = end) {
+        end = least(last, first + held_rows);
+        f.partial_row = first;
+        f.partial_end = 0;
+        while (f.partial_end < I || all - f.partial_end > near) {
+            f.partial_begin = f.partial_end;
+            f.partial_end = least(f.partial_begin + near, f.partial_begin < I ? I : all);
+            in_groups(first, end, afar, [&](auto r, bool ahead, ptrdiff_t row) {
+                constexpr int R = decltype(r)::value;
+                if (R > 2 && ahead) add_part<FromState<Cell>, R, (R > 2)>(f, t, block, row);
+                else add_part<FromState<Cell>, R, false>(f, t, block, row);
+            });
+        }
+        step_block<Cell, KEEP>(f, t, block, first, end, afar);
+    }
+    f.partial = nullptr;
+}
+
+/* One step of some blocks for one row or two: so many blocks at once that there are enough independent sums. */
+template <class Cell, bool KEEP>
+ptrdiff_t step_blocks(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t blocks, Range rows) {
+    if (rows.last - rows.first == 2) {
+        step<Cell, 2, 2, KEEP, false>(f, t, block, rows.first);
+        return 2;
+    }
+    if (blocks >= 4) step<Cell, 1, 4, KEEP, false>(f, t, block, rows.first);
+    else step<Cell, 1, 2, KEEP, false>(f, t, block, rows.first);
+    return blocks >= 4 ? 4 : 2;
+}
+
+/* One step of a thread's blocks and rows; back and forth, so that each step begins with the weights that the last one left
+   in the caches. */
+template <class Cell, bool KEEP>
+void step_units(ForwardOf<Cell> &f, ptrdiff_t t, Range blocks, Range rows, bool afar, bool parts) {
+    const ptrdiff_t count = rows.last - rows.first;
+    const int most = count == 1 ? 4 : count == 2 ? 2 : 1;
+    for (ptrdiff_t b = blocks.first, some; b < blocks.last; b += some) {
+        some = blocks.last - b >= most ? most : blocks.last - b >= 2 && most > 1 ? 2 : 1;
+        const ptrdiff_t block = t & 1 ? blocks.first + blocks.last - b - some : b;
+        if (some > 1) step_blocks<Cell, KEEP>(f, t, block, some, rows);
+        else if (parts) step_in_parts<Cell, KEEP>(f, t, block, rows.first, rows.last, afar);
+        else step_block<Cell, KEEP>(f, t, block, rows.first, rows.last, afar);
+    }
+}
+
+template <class F> void project_chunk(const F &f, ptrdiff_t t, ptrdiff_t steps, Range blocks, bool afar) {
+    const ptrdiff_t rows = steps * (f.projecting.last - f.projecting.first);
+    for (ptrdiff_t block = blocks.first; block < blocks.last; block++)
+        in_groups(0, rows, afar, [&](auto r, bool ahead, ptrdiff_t row) {
+            constexpr int R = decltype(r)::value;
+            if (R > 2 && ahead) project<R, (R > 2)>(f, t, block, row);
+            else project<R, false>(f, t, block, row);
+        });
+}
+
+template <class Cell, bool KEEP> void walk(fl_pass *pass, int thread, fl_team *team) {
+    const fl_pass &p = *pass;
+    ForwardOf<Cell> f = forward_of<Cell>(p);
+    const ptrdiff_t panel_row = f.G * FL_BYTES; /* bytes */
+    ptrdiff_t known = 0;
+    for (const fl_segment *segment = p.segments; segment < p.segments + p.segment_count; segment++) {
+        const Share share = share_segment(p.alive, *segment, p.N, f.blocks, thread, team);
+        const Range blocks = share.units;
+        const ptrdiff_t count = share.rows.last - share.rows.first;
+        const bool afar = (blocks.last - blocks.first) * (p.projected ? p.H : p.I + p.H) * panel_row > large_bytes;
+        const bool parts = !p.projected && count > 2 * rows_of_tile && (p.I + p.H) * panel_row > near_bytes;
+        f.projecting = share.rows;
+        for (ptrdiff_t t = segment->first; t < segment->last; t++) {
+            ptrdiff_t steps = 1;
+            if (p.projected) steps = t % p.chunk ? 0 : least(p.T - t, p.chunk);
+            if (p.below && known < t + steps) known = fl_wait(&p.below->done, t + steps);
+            if (p.projected && steps && count) project_chunk(f, t, steps, blocks, afar);
+            step_units<Cell, KEEP>(f, t, blocks, {share.rows.first, least(p.alive[t], share.rows.last)}, afar, parts);
+            if (segment->by_units) fl_barrier(team);
+            if (team->size == 1) fl_reach(&pass->done, t + 1);
+        }
+        if (!segment->by_units && segment + 1 < p.segments + p.segment_count) fl_barrier(team);
+    }
+}
+
+template <class Cell> void forward(void *pass, int thread, fl_team *team) {
+    fl_pass *p = (fl_pass *)pass;
+    if (Cell::keeps_all || p->kept) walk<Cell, true>(p, thread, team);
+    else walk<Cell, Cell::keeps_all>(p, thread, team);
+}
+
+}
+
+#endif

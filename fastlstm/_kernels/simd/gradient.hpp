@@ -1,0 +1,151 @@
+/* The gradients of a cell's weights: one product over all the rows of a segment, whose right side, the gradients of the
+   sums, lies packed already. */
+#ifndef FASTLSTM_GRADIENT_HPP
+#define FASTLSTM_GRADIENT_HPP
+
+#include "forward.hpp"
+#include "pack.hpp"
+
+namespace {
+
+constexpr ptrdiff_t copied = FL_ROWS == 6 ? 8 : 4; /* numbers that are copied for at most FL_ROWS of them: whole vectors */
+constexpr ptrdiff_t some_rows = 32;                /* rows whose addresses are held */
+
+/* R columns of the gradients: c (R, G LANES) = a' b or that added to c, for a [k][R] and b [k][S][LANES]. The last k come
+   first, as the steps do: then no bit depends on where a segment or a pass ends. */
+template <class Real, int S, class Feed, int R>
+__attribute__((noinline)) void gradient(const Real *a, const Real *b, Real *c, ptrdiff_t K, bool add) {
+    constexpr int G = Feed::width;
+    constexpr ptrdiff_t L = lanes<Real>;
+    Vec<Real> sum[R][G];
+    EACH(r, R) EACH(g, G) sum[r][g] = add ? load<Real>(c + (r * G + g) * L) : Vec<Real>{};
+    for (ptrdiff_t k = K; k-- > 0;) {
+        Vec<Real> v[G];
+        EACH(g, G) v[g] = load<Real>(b + (k * S + Feed::at(g)) * L);
+        __builtin_prefetch(a + k * R - 512); /* across pages, too */
+        EACH(r, R) {
+            const Vec<Real> x = set<Real>(a[k * R + r]);
+            EACH(g, G) sum[r][g] = multiply_add(x, v[g], sum[r][g]);
+        }
+    }
+    EACH(r, R) EACH(g, G) store<Real>(c + (r * G + g) * L, sum[r][g]);
+}
+
+/* The columns of x and of h, see FL_COLUMNS, in strips of FL_ROWS; those of h begin anew. */
+template <class Cell> struct Columns {
+    static constexpr bool own_bias = Cell::sums > Cell::gates; /* of sums that x does not feed */
+    ptrdiff_t of_x, of_h, x_strips, h_strips;
+    explicit Columns(const fl_backward &p)
+        : of_x(p.I + 1), of_h(p.H + own_bias), x_strips(whole(of_x, rows_of_tile)), h_strips(whole(of_h, rows_of_tile)) {}
+    ptrdiff_t strips() const { return x_strips + h_strips; }
+    bool is_x(ptrdiff_t strip) const { return strip < x_strips; }
+    ptrdiff_t first(ptrdiff_t strip) const { return (is_x(strip) ? strip : strip - x_strips) * rows_of_tile; }
+    ptrdiff_t count(ptrdiff_t strip) const { return least((is_x(strip) ? of_x : of_h) - first(strip), rows_of_tile); }
+    /* the place of its first column among all */
+    ptrdiff_t place(ptrdiff_t strip) const { return (is_x(strip) ? 0 : of_x) + first(strip); }
+};
+
+/* Some columns of one row: `length` numbers `from` somewhere, zeros if nowhere, and a 1 after them. */
+template <class Real>
+FL_INLINE void copy_columns(Real *to, const Real *from, ptrdiff_t length, ptrdiff_t first, ptrdiff_t count) {
+    if (from && first + copied <= length) memcpy(to, from + first, copied * sizeof(Real));
+    else
+        for (ptrdiff_t j = 0; j < count; j++) to[j] = first + j < length ? from ? from[first + j] : 0 : 1;
+}
+
+/* x, 1 and the h before, of a segment's rows, into strips of columns [k][columns]. */
+template <class Cell>
+void gather_columns(const fl_backward &p, const fl_segment &segment, int thread, const fl_team *team) {
+    using Real = typename Cell::Real;
+    const Columns<Cell> columns(p);
+    const ptrdiff_t K = p.offset[segment.last] - p.offset[segment.first], room = K * rows_of_tile + copied;
+    const Range strips = share_of(columns.strips(), thread, team);
+    ptrdiff_t t = segment.first, row = 0;
+    for (ptrdiff_t k0 = 0, count; k0 < K; k0 += count) {
+        const Real *x[some_rows], *h[some_rows];
+        count = least(K - k0, some_rows);
+        for (ptrdiff_t k = 0; k < count; k++, row++) {
+            if (row == p.alive[t]) t++, row = 0;
+            x[k] = (const Real *)p.x + p.x_row[row] + t * p.x_step;
+            h[k] = t     ? (const Real *)p.y + p.y_row[row] + (t - 1) * p.y_step
+                   : p.h ? (const Real *)p.h + row * p.width
+                         : nullptr;
+        }
+        for (ptrdiff_t strip = strips.first; strip < strips.last; strip++) {
+            const bool is_x = columns.is_x(strip);
+            const ptrdiff_t some = columns.count(strip);
+            Real *to = (Real *)p.columns + strip * room + k0 * some;
+            for (ptrdiff_t k = 0; k < count; k++, to += some)
+                copy_columns(to, is_x ? x[k] : h[k], is_x ? p.I : p.H, columns.first(strip), some);
+        }
+    }
+}
+
+/* The part of a segment's rows in the gradients of the weights. */
+template <class Cell>
+void add_gradients(const fl_backward &p, const fl_segment &segment, bool add, int thread, const fl_team *team) {
+    using Real = typename Cell::Real;
+    constexpr ptrdiff_t L = lanes<Real>;
+    const Columns<Cell> columns(p);
+    const ptrdiff_t start = p.offset[segment.first], K = p.offset[segment.last] - start;
+    const ptrdiff_t all = columns.strips(), room = K * rows_of_tile + copied;
+    const Range mine = share_of(p.width / (L * Cell::units) * all, thread, team);
+    for (ptrdiff_t n = mine.first; n < mine.last; n++) {
+        const ptrdiff_t block = n / all, strip = n % all;
+        const Real *a = (const Real *)p.columns + strip * room;
+        const Real *b = (const Real *)p.kept + (block * p.rows + start) * block_sums<Cell> * L;
+        Real *c = (Real *)p.panels + (block * (columns.of_x + columns.of_h) + columns.place(strip)) * panel_width<Cell> * L;
+        with_rows(columns.count(strip), [&](auto r) {
+            constexpr int R = decltype(r)::value;
+            if (columns.is_x(strip)) gradient<Real, block_sums<Cell>, FromInputs<Cell>, R>(a, b, c, K, add);
+            else gradient<Real, block_sums<Cell>, FromState<Cell>, R>(a, b, c, K, add);
+        });
+    }
+}
+
+/* to (units, columns) becomes, or has added, the transpose of a panel's vectors: from is [columns], `row` numbers apart. */
+template <class Real>
+void take_gradients(Real *to, const Real *from, ptrdiff_t row, ptrdiff_t columns, ptrdiff_t units, bool add) {
+    constexpr ptrdiff_t at_once = 64;
+    if (!add) {
+        transpose<Real>(to, columns, from, row, columns, units);
+        return;
+    }
+    Real transposed[lanes<Real> * at_once];
+    for (ptrdiff_t j = 0; j < columns; j += at_once) {
+        const ptrdiff_t some = least(columns - j, at_once);
+        transpose<Real>(transposed, at_once, from + j * row, row, some, units);
+        for (ptrdiff_t unit = 0; unit < units; unit++)
+            for (ptrdiff_t k = 0; k < some; k++) to[unit * columns + j + k] += transposed[unit * at_once + k];
+    }
+}
+
+template <class Real> void take_bias(Real *to, const Real *from, ptrdiff_t units, bool add) {
+    for (ptrdiff_t unit = 0; unit < units; unit++) to[unit] = from[unit] + (add ? to[unit] : 0);
+}
+
+/* The gradients from the panels to where they are wanted. */
+template <class Cell> void deliver_gradients(const fl_backward &p, int thread, const fl_team *team) {
+    using Real = typename Cell::Real;
+    constexpr int G = panel_width<Cell>, U = Cell::units;
+    constexpr ptrdiff_t L = lanes<Real>, row = G * L;
+    const Columns<Cell> columns(p);
+    const ptrdiff_t I = p.I, H = p.H;
+    const Range mine = share_of(G * (p.width / (L * U)), thread, team);
+    for (ptrdiff_t n = mine.first; n < mine.last; n++) {
+        const ptrdiff_t block = n / G;
+        const int v = (int)(n % G), sum = FromState<Cell>::at(v);
+        const Rows to = rows_of<Cell>(block, v, H);
+        const Real *of_x = (const Real *)p.panels + block * (columns.of_x + columns.of_h) * row + v * L;
+        const Real *of_h = of_x + columns.of_x * row;
+        take_gradients((Real *)p.dw + to.row * I, of_x, row, I, to.units, p.add_dw);
+        take_gradients((Real *)p.du + to.row * H, of_h, row, H, to.units, p.add_du);
+        if (p.db) take_bias((Real *)p.db + to.row, of_x + I * row, to.units, p.add_db);
+        if (p.db && sum >= G)
+            take_bias((Real *)p.db + rows_of<Cell>(block, sum, H).row, of_h + H * row, to.units, p.add_db);
+    }
+}
+
+}
+
+#endif

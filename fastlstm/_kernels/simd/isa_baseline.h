@@ -1,0 +1,35 @@
+/* What every processor of this kind has: SSE2 on x86-64 (without fused multiply-adds), NEON with its 32 registers on
+   64-bit ARM. */
+#define FL_ISA baseline
+#define FL_BYTES 16
+#if defined(__x86_64__)
+#define FL_ROWS 3
+#include <immintrin.h>
+#define FL_MIN_f(a, b) ((__typeof__(a))_mm_min_ps((__m128)(a), (__m128)(b)))
+#define FL_MIN_d(a, b) ((__typeof__(a))_mm_min_pd((__m128d)(a), (__m128d)(b)))
+#define FL_MAX_f(a, b) ((__typeof__(a))_mm_max_ps((__m128)(a), (__m128)(b)))
+#define FL_MAX_d(a, b) ((__typeof__(a))_mm_max_pd((__m128d)(a), (__m128d)(b)))
+#define FL_MULTIPLY_ADD_f(a, b, c) ((a) * (b) + (c))
+#define FL_MULTIPLY_ADD_d(a, b, c) ((a) * (b) + (c))
+#define FL_MULTIPLY(a, b) ((fl_counters)_mm_mul_epu32((__m128i)(a), (__m128i)(b)))
+#elif defined(__aarch64__)
+#define FL_ROWS 6
+#include <arm_neon.h>
+#define FL_MIN_f(a, b) ((__typeof__(a))vminq_f32((float32x4_t)(a), (float32x4_t)(b)))
+#define FL_MAX_f(a, b) ((__typeof__(a))vmaxq_f32((float32x4_t)(a), (float32x4_t)(b)))
+#define FL_MIN_d(a, b) ((__typeof__(a))vminq_f64((float64x2_t)(a), (float64x2_t)(b)))
+#define FL_MAX_d(a, b) ((__typeof__(a))vmaxq_f64((float64x2_t)(a), (float64x2_t)(b)))
+#define FL_MULTIPLY_ADD_f(a, b, c) ((__typeof__(a))vfmaq_f32((float32x4_t)(c), (float32x4_t)(a), (float32x4_t)(b)))
+#define FL_MULTIPLY_ADD_d(a, b, c) ((__typeof__(a))vfmaq_f64((float64x2_t)(c), (float64x2_t)(a), (float64x2_t)(b)))
+#define FL_MULTIPLY(a, b) ((fl_counters)vmull_u32(vmovn_u64((uint64x2_t)(a)), vmovn_u64((uint64x2_t)(b))))
+#else
+#define FL_ROWS 3
+/* lane by lane, by a comparison: where b is NaN it is not above a, and passes */
+#define FL_PICK(mask, a, b) ((__typeof__(a))(((mask) & (__typeof__(mask))(a)) | (~(mask) & (__typeof__(mask))(b))))
+#define FL_MIN_f(a, b) FL_PICK((a) < (b), a, b)
+#define FL_MAX_f(a, b) FL_PICK((a) > (b), a, b)
+#define FL_MIN_d(a, b) FL_PICK((a) < (b), a, b)
+#define FL_MAX_d(a, b) FL_PICK((a) > (b), a, b)
+#define FL_MULTIPLY_ADD_f(a, b, c) ((a) * (b) + (c))
+#define FL_MULTIPLY_ADD_d(a, b, c) ((a) * (b) + (c))
+#endif

@@ -1,0 +1,7 @@
+#if defined(__x86_64__) && defined(__GNUC__)
+#include "isa_avx2.h"
+#include "kernels.hpp"
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+#endif

@@ -1,0 +1,4 @@
+#if defined(__GNUC__)
+#include "isa_baseline.h"
+#include "kernels.hpp"
+#endif

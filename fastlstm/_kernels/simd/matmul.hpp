@@ -1,0 +1,279 @@
+/* Matrix products from the same tile. The right-hand matrix stands in strips of G = 4, 2 or 1 vectors of columns,
+   [strip][k][G][LANES], the columns beyond the last zero; the rows of the left-hand one are read where they lie. */
+
+#ifndef FASTLSTM_MATMUL_HPP
+#define FASTLSTM_MATMUL_HPP
+
+#include "forward.hpp"
+
+namespace {
+
+/* vectors of the next strip if so many columns are left */
+template <class Real> FL_INLINE ptrdiff_t strip_width(ptrdiff_t left) {
+    return left > 3 * lanes<Real> ? 4 : left > lanes<Real> ? 2 : 1;
+}
+
+/* What is packed at a time: blocks of depth x breadth of b, a strip of which stays in L1 and L2, and of height x depth of
+   a, which stays in L2; its rows are a little apart from a power of two. */
+template <class Real> constexpr ptrdiff_t depth_of = 2048 / sizeof(Real);
+template <class Real> constexpr ptrdiff_t breadth_of = 32 * lanes<Real>;
+constexpr ptrdiff_t height_of = FL_ROWS * 21, narrow = 256;
+template <class Real> constexpr ptrdiff_t packed_row = depth_of<Real> + lanes<Real>;
+/* numbers: of b, then of a */
+template <class Real> constexpr ptrdiff_t packed_size = depth_of<Real> * breadth_of<Real> + height_of * packed_row<Real>;
+
+/* Rows times one strip: c[i] = a[i] w, or that added to c, or to the bias. */
+template <class Real> struct Strip {
+    ptrdiff_t k, a_row, c_row, columns;
+    const Real *a, *w, *bias;
+    Real *c;
+    bool add;
+};
+
+template <class Real, int R, int G> __attribute__((noinline)) void multiply_strip(const Strip<Real> &s, ptrdiff_t row) {
+    constexpr ptrdiff_t L = lanes<Real>;
+    const Real *a[R];
+    Real *c = s.c + row * s.c_row;
+    Vec<Real> sum[R][G];
+    EACH(r, R) a[r] = s.a + (row + r) * s.a_row;
+    if (s.add) EACH(r, R) EACH(g, G) sum[r][g] = load_at_most<Real>(c + r * s.c_row + g * L, s.columns - g * L);
+    else EACH(r, R) EACH(g, G) sum[r][g] = s.bias ? load<Real>(s.bias + g * L) : Vec<Real>{};
+    tile<R, 1, InOrder<G>, false, Real>(sum, s.k, a, s.w, 0, G * L);
+    EACH(r, R) EACH(g, G) store_at_most<Real>(c + r * s.c_row + g * L, s.columns - g * L, sum[r][g]);
+}
+
+template <class Real> void run_strip(const Strip<Real> &s, ptrdiff_t width, ptrdiff_t first, ptrdiff_t last) {
+    for (ptrdiff_t rows; first < last; first += rows) {
+        rows = group_of(first, last);
+        with_rows(rows, [&](auto r) {
+            constexpr int R = decltype(r)::value;
+            if (width == 1) multiply_strip<Real, R, 1>(s, first);
+            else if (width == 2) multiply_strip<Real, R, 2>(s, first);
+            else multiply_strip<Real, R, 4>(s, first);
+        });
+    }
+}
+
+/* One strip, `width` vectors wide, of the matrix whose element (k, j) lies at b + k * b_k + j * b_col. */
+template <class Real>
+void pack_strip(Real *to, ptrdiff_t width, const Real *b, ptrdiff_t b_k, ptrdiff_t b_col, ptrdiff_t K, ptrdiff_t columns) {
+    constexpr ptrdiff_t L = lanes<Real>;
+    const ptrdiff_t row = width * L;
+    columns = least(columns, row);
+    if (b_col == 1 && columns == row) {
+        for (ptrdiff_t k = 0; k < K; k++)
+            for (ptrdiff_t g = 0; g < width; g++) {
+                store<Real>(to + k * row + g * L, load<Real>(b + k * b_k + g * L));
+                __builtin_prefetch(b + (k + 8) * b_k + g * L);
+            }
+        return;
+    }
+    if (columns < row) memset(to, 0, (size_t)(K * row) * sizeof(Real));
+    if (b_col == 1)
+        for (ptrdiff_t k = 0; k < K; k++) memcpy(to + k * row, b + k * b_k, (size_t)columns * sizeof(Real));
+    else transpose<Real>(to, row, b, b_col, columns, K);
+}
+
+/* c[i] = a[i] b + start (or + c[i]) for vectors b: the inner products that a single column takes. The order of additions
+   does not depend on how many rows there are. */
+template <class Real>
+void inner(const Real *a, ptrdiff_t a_row, const Real *b, ptrdiff_t k, Real start, bool add, Real *c, ptrdiff_t c_row,
+           ptrdiff_t rows) {
+    constexpr ptrdiff_t L = lanes<Real>;
+    for (ptrdiff_t i = 0; i < rows; i += 4) {
+        const int some = (int)least(rows - i, 4);
+        Vec<Real> sum[4] = {};
+        const Real *row[4];
+        EACH(r, 4) row[r] = a + (i + (r < some ? r : 0)) * a_row;
+        ptrdiff_t l = 0;
+        for (; l + L <= k; l += L) {
+            const Vec<Real> v = load<Real>(b + l);
+            EACH(r, 4) sum[r] = multiply_add(load<Real>(row[r] + l), v, sum[r]);
+        }
+        if (l < k) {
+            const Vec<Real> v = load_part<Real>(b + l, k - l);
+            EACH(r, 4) sum[r] = multiply_add(load_part<Real>(row[r] + l, k - l), v, sum[r]);
+        }
+        for (int r = 0; r < some; r++) {
+            Real *out = c + (i + r) * c_row, total = 0;
+            for (int lane = 0; lane < (int)L; lane++) total += sum[r][lane];
+            *out = total + (add ? *out : start);
+        }
+    }
+}
+
+/* c = a b or c += a b for a single row a, whose numbers lie a_k apart, and columns of b that lie side by side. */
+template <class Real> void outer(const fl_matmul &p, Range columns) {
+    constexpr ptrdiff_t L = lanes<Real>;
+    for (ptrdiff_t j = columns.first; j < columns.last; j += 4 * L) {
+        const Real *a = (const Real *)p.a, *b = (const Real *)p.b + j;
+        Real *c = (Real *)p.c + j;
+        const ptrdiff_t left = columns.last - j;
+        Vec<Real> sum[4] = {};
+        if (p.add) EACH(g, 4) sum[g] = load_at_most<Real>(c + g * L, left - g * L);
+        for (ptrdiff_t k = 0; k < p.k; k++) {
+            const Vec<Real> x = set<Real>(a[k * p.a_k]);
+            if (left >= 4 * L) EACH(g, 4) sum[g] = multiply_add(x, load<Real>(b + k * p.b_k + g * L), sum[g]);
+            else EACH(g, 4) sum[g] = multiply_add(x, load_at_most<Real>(b + k * p.b_k + g * L, left - g * L), sum[g]);
+        }
+        EACH(g, 4) store_at_most<Real>(c + g * L, left - g * L, sum[g]);
+    }
+}
+
+/* The same for columns of b that each lie in one piece, with the bias or none: b is packed as it is used, for it is used
+   once. A row has the same bits as among others. */
+template <class Real> void one_row(const fl_matmul &p, Range columns) {
+    constexpr ptrdiff_t L = lanes<Real>, at_once = 64;
+    Real packed[at_once * 4 * L] __attribute__((aligned(64)));
+    for (ptrdiff_t j = columns.first; j < columns.last; j += 4 * L) {
+        Real *c = (Real *)p.c + j;
+        const ptrdiff_t left = columns.last - j;
+        Vec<Real> sum[1][4] = {};
+        EACH(g, 4) {
+            if (p.add) sum[0][g] = load_at_most<Real>(c + g * L, left - g * L);
+            else if (p.bias) sum[0][g] = load_at_most<Real>((const Real *)p.bias + j + g * L, left - g * L);
+        }
+        for (ptrdiff_t k = 0, count; k < p.k; k += count) {
+            const Real *a = (const Real *)p.a + k;
+            count = least(p.k - k, at_once);
+            pack_strip<Real>(packed, 4, (const Real *)p.b + j * p.b_col + k, 1, p.b_col, count, left);
+            tile<1, 1, InOrder<4>, false, Real>(sum, count, &a, packed, 0, 4 * L);
+        }
+        EACH(g, 4) store_at_most<Real>(c + g * L, left - g * L, sum[0][g]);
+    }
+}
+
+/* All strips of the weights (n, k) and of the bias (n) or NULL of an affine map. */
+template <class Real>
+void pack_matrix(void *panels, void *bias, const void *w, const void *b, ptrdiff_t n, ptrdiff_t k) {
+    Real *to = (Real *)panels, *start = (Real *)bias;
+    const Real *weight = (const Real *)w, *from = (const Real *)b;
+    if (n == 1) { /* for inner products */
+        memcpy(to, weight, (size_t)k * sizeof(Real));
+        *start = from ? *from : 0;
+        return;
+    }
+    for (ptrdiff_t j = 0, width; j < n; j += width * lanes<Real>) {
+        width = strip_width<Real>(n - j);
+        pack_strip<Real>(to + j * k, width, weight + j * k, 1, k, k, n - j);
+        for (ptrdiff_t l = j; l < j + width * lanes<Real>; l++) start[l] = from && l < n ? from[l] : 0;
+    }
+}
+
+/* A thread's part of a product: of the rows where they are many, else of the columns, in whole strips. */
+struct Part {
+    Range rows, columns;
+};
+template <class Real> Part part_of(ptrdiff_t m, ptrdiff_t n, int thread, const fl_team *team) {
+    constexpr ptrdiff_t strip = 4 * lanes<Real>;
+    if (m >= 4 * rows_of_tile * team->size || m >= n) return {share_of(m, thread, team), {0, n}};
+    const Range strips = share_of(whole(n, strip), thread, team);
+    return {{0, m}, {strips.first * strip, least(strips.last * strip, n)}};
+}
+
+template <class Real> void affine(void *argument, int thread, fl_team *team) {
+    const fl_affine &p = *(const fl_affine *)argument;
+    const Part part = part_of<Real>(p.m, p.n, thread, team);
+    const Range rows = part.rows;
+    const Real *x = (const Real *)p.x, *panels = (const Real *)p.panels, *bias = (const Real *)p.bias;
+    Real *y = (Real *)p.y;
+    if (p.n == 1) {
+        inner<Real>(x + rows.first * p.x_row, p.x_row, panels, p.k, *bias, false, y + rows.first * p.y_row, p.y_row,
+                    rows.last - rows.first);
+        return;
+    }
+    for (ptrdiff_t j = part.columns.first, width; j < part.columns.last; j += width * lanes<Real>) {
+        width = strip_width<Real>(p.n - j);
+        const Strip<Real> s = {p.k, p.x_row, p.y_row, p.n - j, x, panels + j * p.k, bias + j, y + j, false};
+        run_strip(s, width, rows.first, rows.last);
+    }
+}
+
+/* Rows times a packed block of b, `breadth` columns from j on and `depth` of the k from k on. */
+template <class Real>
+void multiply_block(const fl_matmul &p, Range rows, ptrdiff_t j, ptrdiff_t k, ptrdiff_t breadth, ptrdiff_t depth,
+                    const Real *packed_b, Real *packed_a) {
+    constexpr ptrdiff_t L = lanes<Real>;
+    Real last_bias[4 * L] = {};
+    for (ptrdiff_t i = rows.first, height; i < rows.last; i += height) {
+        const Real *a = (const Real *)p.a + i * p.a_row + k * p.a_k;
+        height = least(rows.last - i, height_of);
+        if (p.a_k != 1) transpose<Real>(packed_a, packed_row<Real>, a, p.a_k, depth, height);
+        Strip<Real> s = {depth, p.a_row, p.c_row, 0, a, nullptr, nullptr, nullptr, p.add || k};
+        if (p.a_k != 1) s.a = packed_a, s.a_row = packed_row<Real>;
+        for (ptrdiff_t l = 0, width; l < breadth; l += width * L) {
+            width = strip_width<Real>(breadth - l);
+            s.w = packed_b + l * depth;
+            s.c = (Real *)p.c + i * p.c_row + j + l;
+            s.columns = breadth - l;
+            s.bias = p.bias && !k ? (const Real *)p.bias + j + l : nullptr;
+            if (s.bias && s.columns < width * L)
+                s.bias = (const Real *)memcpy(last_bias, s.bias, (size_t)s.columns * sizeof(Real));
+            run_strip(s, width, 0, height);
+        }
+    }
+}
+
+/* A part of the product. */
+template <class Real> void multiply(const fl_matmul &p, Part part, Real *scratch) {
+    constexpr ptrdiff_t L = lanes<Real>;
+    Real *packed_b = scratch, *packed_a = packed_b + depth_of<Real> * breadth_of<Real>;
+    for (ptrdiff_t j = part.columns.first, breadth; j < part.columns.last && part.rows.first < part.rows.last; j += breadth) {
+        breadth = least(part.columns.last - j, breadth_of<Real>);
+        for (ptrdiff_t k = 0, depth; k < p.k; k += depth) {
+            depth = least(p.k - k, depth_of<Real>);
+            for (ptrdiff_t l = 0, width; l < breadth; l += width * L) {
+                width = strip_width<Real>(breadth - l);
+                pack_strip<Real>(packed_b + l * depth, width, (const Real *)p.b + k * p.b_k + (j + l) * p.b_col, p.b_k,
+                                 p.b_col, depth, breadth - l);
+            }
+            multiply_block<Real>(p, part.rows, j, k, breadth, depth, packed_b, packed_a);
+        }
+    }
+}
+
+/* Where a must be transposed and has many more rows than b has columns, the product is formed transposed, so that it is
+   b that is transposed: c' = b' a', in parts of breadth_of rows of c. */
+template <class Real> void multiply_transposed(const fl_matmul &p, Range rows, Real *scratch) {
+    constexpr ptrdiff_t L = lanes<Real>, breadth = breadth_of<Real>;
+    Real *product = scratch + packed_size<Real>;
+    for (ptrdiff_t i = rows.first; i < rows.last; i += breadth) {
+        const ptrdiff_t count = least(rows.last - i, breadth);
+        Real *c = (Real *)p.c + i * p.c_row;
+        const fl_matmul q = {p.n, count, p.k, p.b_col, p.b_k, p.a_k, p.a_row, breadth,
+                             p.b, (const Real *)p.a + i * p.a_row, product, 0, nullptr, nullptr};
+        multiply<Real>(q, {{0, p.n}, {0, count}}, scratch);
+        if (!p.add) transpose<Real>(c, p.c_row, product, breadth, p.n, count);
+        else
+            for (ptrdiff_t r = 0; r < count; r += L) {
+                Real some[L * narrow];
+                const ptrdiff_t rest = least(count - r, L);
+                transpose<Real>(some, narrow, product + r, breadth, p.n, rest);
+                for (ptrdiff_t l = 0; l < rest; l++) {
+                    Real *__restrict to = c + (r + l) * p.c_row;
+                    for (ptrdiff_t j = 0; j < p.n; j++) to[j] += some[l * narrow + j];
+                }
+            }
+    }
+}
+
+/* Each thread's part of the room, in whole cache lines: what is packed, and a transposed product. */
+template <class Real>
+constexpr ptrdiff_t matmul_room = whole((packed_size<Real> + narrow * breadth_of<Real>) * sizeof(Real), 64) * 64;
+
+template <class Real> void matmul(void *argument, int thread, fl_team *team) {
+    const fl_matmul &p = *(const fl_matmul *)argument;
+    Real *scratch = (Real *)((char *)p.room + thread * matmul_room<Real>);
+    if (p.n == 1 && p.a_k == 1 && p.b_k == 1) {
+        const Range rows = share_of(p.m, thread, team);
+        inner<Real>((const Real *)p.a + rows.first * p.a_row, p.a_row, (const Real *)p.b, p.k, 0, p.add,
+                    (Real *)p.c + rows.first * p.c_row, p.c_row, rows.last - rows.first);
+    } else if (p.m == 1 && p.b_col == 1) outer<Real>(p, share_of(p.n, thread, team));
+    else if (p.m == 1 && p.a_k == 1) one_row<Real>(p, share_of(p.n, thread, team));
+    else if (p.a_k != 1 && p.n <= narrow && 2 * p.n <= p.m) multiply_transposed<Real>(p, share_of(p.m, thread, team), scratch);
+    else multiply<Real>(p, part_of<Real>(p.m, p.n, thread, team), scratch);
+}
+
+}
+
+#endif

@@ -1,0 +1,104 @@
+/* Vectors of FL_BYTES bytes, and the few operations that all kernels are written in. A product and a sum are one rounding
+   where the processor has fused multiply-adds, and only where `multiply_add` says so: the compiler is told not to fuse by
+   itself, so that the bits do not depend on what it sees. */
+#ifndef FASTLSTM_VECTOR_HPP
+#define FASTLSTM_VECTOR_HPP
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define FL_INLINE inline __attribute__((always_inline))
+#define EACH(r, R) _Pragma("GCC unroll 16") for (int r = 0; r < (R); r++)
+
+/* Nothing in here is seen from outside: the linker must not take the code of one instruction set for another's. */
+namespace {
+
+template <class Real> struct Number; /* what a kernel needs to know of float and of double */
+
+#define FL_MADD(a, b, c) multiply_add(a, b, c)
+#include "real_float.h"
+#include "number.hpp"
+#include "real_end.h"
+#include "real_double.h"
+#include "number.hpp"
+#include "real_end.h"
+#undef FL_MADD
+
+template <class Real> using Vec = typename Number<Real>::Vec;
+
+/* numbers in a vector */
+template <class Real> constexpr ptrdiff_t lanes = FL_BYTES / sizeof(Real);
+
+template <class Real> FL_INLINE Vec<Real> set(Real x) { return x - Vec<Real>{}; }
+template <class Real> FL_INLINE Vec<Real> load(const Real *p) { return *reinterpret_cast<const Vec<Real> *>(p); }
+template <class Real> FL_INLINE void store(Real *p, Vec<Real> v) { *reinterpret_cast<Vec<Real> *>(p) = v; }
+
+/* The first `count` numbers, fewer than a vector holds, and zeros beyond them; none if count is below 0. */
+template <class Real> FL_INLINE Vec<Real> load_part(const Real *p, ptrdiff_t count) {
+    return Number<Real>::load_part(p, count > 0 ? (int)count : 0);
+}
+template <class Real> FL_INLINE void store_part(Real *p, ptrdiff_t count, Vec<Real> v) {
+    Number<Real>::store_part(p, count > 0 ? (int)count : 0, v);
+}
+
+/* The same where count may be as many or more. */
+template <class Real> FL_INLINE Vec<Real> load_at_most(const Real *p, ptrdiff_t count) {
+    return count < lanes<Real> ? load_part<Real>(p, count) : load<Real>(p);
+}
+
+template <class Real> FL_INLINE void store_at_most(Real *p, ptrdiff_t count, Vec<Real> v) {
+    if (count < lanes<Real>) store_part<Real>(p, count, v);
+    else store<Real>(p, v);
+}
+
+constexpr ptrdiff_t whole(ptrdiff_t n, ptrdiff_t of) { return (n + of - 1) / of; } /* n / of, rounded up */
+FL_INLINE ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+
+#if !defined(__clang__)
+/* A square of as many vectors as a vector has numbers, in registers: in each pass, halves of rows r and r + d change
+   places. */
+template <class Real> FL_INLINE void transpose_square(Real *to, ptrdiff_t to_row, const Real *from, ptrdiff_t from_row) {
+    constexpr int L = (int)lanes<Real>;
+    typename Number<Real>::Bits low, high;
+    Vec<Real> v[L];
+    EACH(r, L) {
+        v[r] = load<Real>(from + r * from_row);
+        __builtin_prefetch(from + (r + L) * from_row);
+    }
+    _Pragma("GCC unroll 4") for (int d = 1; d < L; d *= 2) {
+        EACH(l, L) {
+            low[l] = (typename Number<Real>::Unsigned)(l & d ? l - d + L : l);
+            high[l] = (typename Number<Real>::Unsigned)(l & d ? l + L : l + d);
+        }
+        EACH(r, L) if (!(r & d)) {
+            const Vec<Real> a = v[r], b = v[r + d];
+            v[r] = __builtin_shuffle(a, b, low);
+            v[r + d] = __builtin_shuffle(a, b, high);
+        }
+    }
+    EACH(r, L) store<Real>(to + r * to_row, v[r]);
+}
+#endif
+
+/* to[j * to_row + i] = from[i * from_row + j] for i < rows, j < columns */
+template <class Real>
+void transpose(Real *to, ptrdiff_t to_row, const Real *from, ptrdiff_t from_row, ptrdiff_t rows, ptrdiff_t columns) {
+    ptrdiff_t i = 0;
+#if !defined(__clang__)
+    constexpr ptrdiff_t L = lanes<Real>;
+    for (; i + L <= rows; i += L) {
+        ptrdiff_t j = 0;
+        for (; j + L <= columns; j += L)
+            transpose_square<Real>(to + j * to_row + i, to_row, from + i * from_row + j, from_row);
+        for (; j < columns; j++)
+            for (ptrdiff_t r = i; r < i + L; r++) to[j * to_row + r] = from[r * from_row + j];
+    }
+#endif
+    for (; i < rows; i++)
+        for (ptrdiff_t j = 0; j < columns; j++) to[j * to_row + i] = from[i * from_row + j];
+}
+
+}
+
+#endif
