@@ -14,7 +14,7 @@ from fastlstm.layers import LSTM, Dense, Last
 from fastlstm.losses import mse
 from fastlstm.model import Model
 from fastlstm.optim import Adam
-from fastlstm.train import Trainer
+from fastlstm.training import Trainer
 
 Floats = NDArray[np.float64]
 

@@ -35,33 +35,13 @@ MAY_IMPORT = {
     "files": set(),
     "unpack": {"files"},
     "separated": set(),
-    "folder": set(),
-    "settings": {"losses", "objective", "optim", "snapshot"},
     "tensors": {"files"},
     "snapshot": {"files", "tensors"},
     "callbacks": {"_check", "parameter", "optim", "files", "snapshot", "callbacks"},
     "schedules": {"_check", "callbacks"},
-    "stream": LEAVES | {"layers", "threads"},
-    "tape": {"_kernels", "layers", "workspace", "model"},  # its model by name only
-    "model": LEAVES | {"layers", "stream", "threads", "tape"},
-    "memory": {"_check", "layers"},
-    "history": set(),
-    "batches": LEAVES | {"model", "losses"},
-    "sequence": LEAVES | {"model", "losses", "batches"},
-    "feed": {"_check", "batches", "model"},
-    "objective": {"batches", "losses", "metrics", "model"},
-    "diagnosis": {"_kernels", "batches", "model"},
-    "restoring": {"_check", "history", "layers", "model", "optim", "snapshot"},
-    "loop": {
-        *("batches", "callbacks", "diagnosis", "files", "history", "model"),
-        *("objective", "optim", "parameter", "restoring", "settings", "snapshot"),
-    },
-    "resume": {"callbacks", "folder"},
-    "train": {
-        *("_check", "losses", "metrics", "optim", "history", "model", "snapshot"),
-        *("batches", "sequence", "feed", "callbacks", "objective", "loop", "resume"),
-    },
-    "seq2seq": {"_check", "batches", "history", "layers", "model", "resume", "train", "workspace"},
+    "model": LEAVES | {"layers", "model", "threads"},
+    "training": LEAVES
+    | {"callbacks", "files", "layers", "losses", "metrics", "model", "optim", "snapshot", "training"},
     "io": LEAVES | {"layers", "model", "io", "files", "tensors"},
 }
 ON_TOP = {"__init__", "__main__", "forecasting", "text", "classification", "speech", "plot", "cli"}

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
-from fastlstm.batches import Batch, Batches, as_data
 from fastlstm.layers import Decoder
 from fastlstm.layers.decoder import Decoding
 from fastlstm.model import Model, Tape
-from fastlstm.train import Trainer
+from fastlstm.training.batches import Batch, Batches, as_data
+from fastlstm.training.train import Trainer
 from fastlstm.workspace import Workspace
 
 Array = NDArray[Any]

@@ -35,7 +35,7 @@ def check_memory(layers: Sequence[Layer], sequences: int = 1, steps: int = 1) ->
     Examples
     --------
     >>> import fastlstm as fl
-    >>> from fastlstm.memory import check_memory
+    >>> from fastlstm.model.memory import check_memory
     >>> check_memory([fl.LSTM(1, 8), fl.Dense(8, 1)], sequences=32, steps=100)
     >>> check_memory([fl.LSTM(1, 10_000_000)])  # doctest: +ELLIPSIS
     Traceback (most recent call last):

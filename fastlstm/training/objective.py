@@ -7,10 +7,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fastlstm.batches import Batch
 from fastlstm.losses import Loss
 from fastlstm.metrics import Accumulator
 from fastlstm.model import Model, Tape
+from fastlstm.training.batches import Batch
 
 Array = NDArray[Any]
 

@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 
 from fastlstm import _check, losses
-from fastlstm.batches import Batch, Batches, as_data
 from fastlstm.callbacks import Callback, ProgressBar
-from fastlstm.feed import Feed
-from fastlstm.history import History as History
-from fastlstm.loop import Limits, Loop, Source
 from fastlstm.losses import Loss
 from fastlstm.model import Model
-from fastlstm.objective import Objective
 from fastlstm.optim import Adam, Optimizer
-from fastlstm.resume import PathLike, Run
-from fastlstm.sequence import as_windows
 from fastlstm.snapshot import State
+from fastlstm.training.batches import Batch, Batches, as_data
+from fastlstm.training.feed import Feed
+from fastlstm.training.history import History as History
+from fastlstm.training.loop import Limits, Loop, Source
+from fastlstm.training.objective import Objective
+from fastlstm.training.resume import PathLike, Run
+from fastlstm.training.sequence import as_windows
 
 
 class Trainer:

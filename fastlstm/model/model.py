@@ -16,10 +16,9 @@ from fastlstm._kernels.stage import ShapeChanged
 from fastlstm.layers import Layer
 from fastlstm.layers.base import run_kept
 from fastlstm.layers.preparing import prepare
+from fastlstm.model.stream import Stream
+from fastlstm.model.tape import Recorded, Tape
 from fastlstm.parameter import Parameter
-from fastlstm.stream import Stream
-from fastlstm.tape import Recorded
-from fastlstm.tape import Tape as Tape
 
 Array = NDArray[Any]
 

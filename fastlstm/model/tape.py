@@ -16,7 +16,7 @@ MOST_REPLAYS = 4
 """Batches of different sizes whose passes are kept: the last one of an epoch is often smaller."""
 
 if TYPE_CHECKING:
-    from fastlstm.model import Model
+    from fastlstm.model.model import Model
 
 
 class Tape:

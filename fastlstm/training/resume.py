@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fastlstm.callbacks import Callback, Checkpoint, Progress
 from fastlstm.callbacks.checkpoint import checkpoints, newest
-from fastlstm.folder import held, require_writable
+from fastlstm.training.folder import held, require_writable
 
 PathLike = str | os.PathLike[str]
 

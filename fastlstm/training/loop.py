@@ -12,17 +12,17 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from fastlstm import diagnosis, restoring
-from fastlstm.batches import Batch
 from fastlstm.callbacks import Callback, Progress
 from fastlstm.files import reading
-from fastlstm.history import History
 from fastlstm.model import Tape
-from fastlstm.objective import Objective
 from fastlstm.optim import Optimizer, clip_grad_value
 from fastlstm.parameter import Parameter
-from fastlstm.settings import require_same, settings_of
 from fastlstm.snapshot import State
+from fastlstm.training import diagnosis, restoring
+from fastlstm.training.batches import Batch
+from fastlstm.training.history import History
+from fastlstm.training.objective import Objective
+from fastlstm.training.settings import require_same, settings_of
 
 HINT = "try a smaller learning rate (it was {lr:.3g}), clip_norm, or inputs and targets of about 1"
 BACKWARDS = ("on_validation_end", "on_fit_end")

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from fastlstm import _check
 from fastlstm._check import describe
-from fastlstm.batches import Batch, Index, buffer
 from fastlstm.losses import Loss, step_weights
 from fastlstm.model import Model, Tape
+from fastlstm.training.batches import Batch, Index, buffer
 from fastlstm.workspace import Workspace
 
 Array = NDArray[Any]

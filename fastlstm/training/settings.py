@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastlstm.losses import Loss
-from fastlstm.objective import Objective
 from fastlstm.optim import Optimizer
 from fastlstm.snapshot import State
+from fastlstm.training.objective import Objective
 
 PLAIN = bool | int | float | str | None
 

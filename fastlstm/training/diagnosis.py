@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from fastlstm._kernels import rows
-from fastlstm.batches import Batch
 from fastlstm.model import Model
+from fastlstm.training.batches import Batch
 
 
 def of_loss(model: Model, batch: Batch) -> str:

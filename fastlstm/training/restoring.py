@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
-from fastlstm.history import History
 from fastlstm.layers.recurrent import Recurrent
 from fastlstm.model import Model
 from fastlstm.optim import Optimizer
 from fastlstm.snapshot import MOST, State
+from fastlstm.training.history import History
 
 Array = NDArray[Any]
 

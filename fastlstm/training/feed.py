@@ -7,8 +7,8 @@ from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
 from fastlstm import _check
-from fastlstm.batches import Batch, as_data
 from fastlstm.model import Model
+from fastlstm.training.batches import Batch, as_data
 
 
 @runtime_checkable
