@@ -101,7 +101,8 @@ def cython_imports(text):
     """Full names of all that a .pyx or .pxd file imports and cimports."""
     found = set()
     for module, names, modules in CIMPORT.findall(text):
-        parts = [part.split()[0] for part in (names or modules).split("#")[0].strip("() \n").split(",") if part.strip()]
+        listed = re.sub("#.*", "", names or modules).strip("() \n").split(",")
+        parts = [part.split()[0] for part in listed if part.strip()]
         found.update(f"{module}.{part}" if module else part for part in parts)
     return found
 
@@ -158,7 +159,7 @@ def test_imports_of_every_kind_are_found():
     )
     assert python_imports(python) == ({"fastlstm.a", "..e", ".f.g"}, {"fastlstm.b.C", "fastlstm.b.D"})
     cython = (
-        "from fastlstm.a cimport (\n    B,\n    C as D,  # why\n)\ncimport fastlstm.e as e, fastlstm.f\n"
+        "from fastlstm.a cimport (\n    B,  # why\n    C as D,\n)\ncimport fastlstm.e as e, fastlstm.f\n"
         "from fastlstm cimport g\ncdef f():\n    import fastlstm.h\n"
     )
     expected = {"fastlstm.a.B", "fastlstm.a.C", "fastlstm.e", "fastlstm.f", "fastlstm.g", "fastlstm.h"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import signal
 import threading
@@ -15,11 +14,12 @@ from numpy.typing import NDArray
 from fastlstm.callbacks import Callback, Progress
 from fastlstm.files import reading
 from fastlstm.model import Tape
-from fastlstm.optim import Optimizer, clip_grad_value
+from fastlstm.optim import Optimizer
 from fastlstm.parameter import Parameter
 from fastlstm.snapshot import State
 from fastlstm.training import diagnosis, restoring
 from fastlstm.training.batches import Batch
+from fastlstm.training.gradients import Gradients, Limits
 from fastlstm.training.history import History
 from fastlstm.training.objective import Objective
 from fastlstm.training.settings import require_same, settings_of
@@ -43,15 +43,6 @@ class Source(Protocol):
 
     def at(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch, from 1 on, without the first `start` of them."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Limits:
-    """What is done to a gradient before the step."""
-
-    clip_norm: float | None = None
-    clip_value: float | None = None
-    accumulate: int = 1
 
 
 class Loop:
@@ -106,13 +97,12 @@ class Loop:
             "batches": batches.count,
             "accumulate": limits.accumulate,
         }
-        self._parameters = tuple(self.progress.parameters)
+        self.gradients = Gradients(objective, optimizer, limits)
         clips = {"clip_norm": limits.clip_norm, "clip_value": limits.clip_value, "accumulate": limits.accumulate}
         self.settings = settings_of(objective, optimizer, **clips, **passed, validation=held_out is not None)
         self._figures = objective.figures()
         self._complete = True  # the epoch, so that the next one is to begin
         self._good: list[NDArray[Any]] = []  # what the model was at the beginning of the epoch
-        self._added = 0.0  # sizes of the batches whose gradients have been added up since the last step
 
     def run(self, state: State | None = None) -> None:
         """Walk through the epochs; from a snapshot, if there is one."""
@@ -183,42 +173,27 @@ class Loop:
 
     def _step(self, batch: Batch) -> None:
         """A batch, with a step of the optimizer if gradients are not added up over more."""
-        progress = self.progress
-        pred = self.objective.forward(batch, self.tapes[0], training=True)
-        value = 0.0
+        progress, tape = self.progress, self.tapes[0]
+        pred = self.objective.forward(batch, tape, training=True)
+        value, dpred = 0.0, None
         if pred is not None:
-            value, dpred = self.objective.value(pred, batch, self.tapes[0])
+            value, dpred = self.objective.value(pred, batch, tape)
             if not math.isfinite(value):
                 self._fail(f"the loss is {value} {self._where}: {diagnosis.of_loss(self.model, batch)}")
-            if not self._added:
-                self.model.zero_grad()
-            share = 1.0
-            if self.limits.accumulate > 1:  # the sum of losses, which is divided at the step: as if all were one batch
-                share = self.objective.size(batch)
-                dpred = dpred * share
-            self.model.backward(batch.gradient(dpred), self.tapes[0], input_gradient=False)
-            self._added += share
+        self.gradients.add(batch, dpred, tape)
         progress.loss = value
         if progress.stepped:
             self._update()
         self.objective.count(self._figures, value, batch, pred)
 
     def _update(self) -> None:
-        """A step of the optimizer, as far as the limits allow."""
-        progress, limits = self.progress, self.limits
-        if not self._added:  # nothing counted
-            progress.step += 1
-            return
-        scale, self._added = 1 / self._added, 0.0
-        norm = scale * self.optimizer.norm(self._parameters)
-        if not math.isfinite(norm):
-            self._fail(f"the norm of the gradient is {norm} {self._where}: {diagnosis.of_gradient(self.model)}")
-        progress.norm = norm
-        if limits.clip_value is not None:
-            clip_grad_value(self._parameters, limits.clip_value / scale)
-            norm = scale * self.optimizer.norm(self._parameters)
-        largest = math.inf if limits.clip_norm is None else limits.clip_norm
-        self.optimizer.step(self._parameters, scale * largest / norm if norm > largest else scale)
+        """A step of the optimizer; none where nothing counted."""
+        progress = self.progress
+        norm = self.gradients.step()
+        if norm is not None:
+            if not math.isfinite(norm):
+                self._fail(f"the norm of the gradient is {norm} {self._where}: {diagnosis.of_gradient(self.model)}")
+            progress.norm = norm
         progress.step += 1
 
     @property

@@ -16,8 +16,9 @@ from fastlstm.optim import Adam, Optimizer
 from fastlstm.snapshot import State
 from fastlstm.training.batches import Batch, Batches, as_data
 from fastlstm.training.feed import Feed
+from fastlstm.training.gradients import Limits
 from fastlstm.training.history import History as History
-from fastlstm.training.loop import Limits, Loop, Source
+from fastlstm.training.loop import Loop, Source
 from fastlstm.training.objective import Objective
 from fastlstm.training.resume import PathLike, Run
 from fastlstm.training.sequence import as_windows
