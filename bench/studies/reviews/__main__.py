@@ -1,8 +1,8 @@
 """Measures the classification of film reviews, beside Keras and beside a bag of words.
 
-    python -m bench.imdb --json imdb.json
-    python -m bench.imdb docs imdb.json           writes docs/classification.md and its picture
-    python -m bench.imdb try hidden_size=128      what other numbers in the recipe do on the validation part, no test
+    python -m bench.studies.reviews --json imdb.json
+    python -m bench.studies.reviews docs imdb.json         writes docs/classification.md and its picture
+    python -m bench.studies.reviews try hidden_size=128    what other numbers do on the validation part, without a test
 
 The reviews are found in the folder that FASTLSTM_DATA names. Each net is trained in a fresh process of its own, on as
 many processors as it has threads; contenders take turns.
@@ -22,8 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from bench import THREAD_VARIABLES, imdb_page, machine, reviews
-from bench.imdb_worker import LENGTH, WORDS
+from bench import THREAD_VARIABLES, machine
+from bench.studies.reviews import archives, page
+from bench.studies.reviews.worker import LENGTH, WORDS
 
 TEXTBOOK = ("ours", "keras", "ours_lengths")
 PARTS = ("textbook", "words", "better", "polarity")
@@ -33,7 +34,9 @@ Result = dict[str, Any]
 
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m bench.imdb", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m bench.studies.reviews",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--seeds", type=int, default=3, help="nets of each kind (default 3)")
@@ -49,7 +52,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 def main(argv: list[str]) -> int:
     if argv[:1] == ["docs"]:
-        return imdb_page.main(argv[1:])
+        return page.main(argv[1:])
     if argv[:1] == ["try"]:
         return attempt(argv[1:])
     options = parse(argv)
@@ -72,7 +75,7 @@ def attempt(argv: list[str]) -> int:
     from fastlstm.classification import Classifier, Recipe
 
     changes = {name: json.loads(value) for name, _, value in (word.partition("=") for word in argv)}
-    parts = reviews.imdb()
+    parts = archives.imdb()
     train, val = parts["train"], parts["val"]
     classifier, began = Classifier(Recipe(**changes)), time.perf_counter()
     history = classifier.fit(train.texts, train.labels, (val.texts, val.labels))
@@ -85,25 +88,25 @@ def prepare(options: argparse.Namespace, folder: Path) -> dict[str, float]:
     """Read what the parts need, and leave it to the processes in this folder; seconds of each kind of reading."""
     took, began = {}, time.perf_counter()
     if {"textbook", "words", "better"} & set(options.parts):
-        parts = reviews.imdb(most=options.reviews)
+        parts = archives.imdb(most=options.reviews)
         took["archive"] = time.perf_counter() - began
         for name, some in parts.items():
             write(folder / f"{name}.json", some)
         began = time.perf_counter()
         if "textbook" in options.parts:
             arrays = {}
-            for name, (x, lengths) in reviews.textbook_arrays(parts, WORDS, LENGTH).items():
+            for name, (x, lengths) in archives.textbook_arrays(parts, WORDS, LENGTH).items():
                 arrays |= {f"{name}_x": x, f"{name}_lengths": lengths, f"{name}_y": parts[name].positive}
             np.savez(folder / "textbook.npz", **arrays)
             took["textbook"] = time.perf_counter() - began
     if "polarity" in options.parts:
-        small, fold = reviews.polarity()
+        small, fold = archives.polarity()
         write(folder / "polarity.json", small)
         np.save(folder / "folds.npy", fold)
     return took
 
 
-def write(path: Path, some: reviews.Reviews) -> None:
+def write(path: Path, some: archives.Reviews) -> None:
     path.write_text(json.dumps({"texts": some.texts, "positive": some.positive.tolist()}), encoding="utf-8")
 
 
@@ -114,7 +117,7 @@ def run(task: str, seed: int, options: argparse.Namespace, folder: Path) -> dict
     path = folder / "figures.json"
     path.unlink(missing_ok=True)
     done = subprocess.run(
-        [sys.executable, "-m", "bench.imdb_worker", task, str(seed), threads, str(folder), str(path)],
+        [sys.executable, "-m", "bench.studies.reviews.worker", task, str(seed), threads, str(folder), str(path)],
         env=environment,
         stderr=subprocess.PIPE,
         text=True,
@@ -157,7 +160,7 @@ def explained(path: Path) -> Result:
     from fastlstm.classification import Classifier
 
     classifier = Classifier.load(path)
-    text = imdb_page.REVIEW
+    text = page.REVIEW
     words, effects = classifier.explain(text)
     _, gates = classifier.gates(text)
     row = classifier.probabilities([text])[0]

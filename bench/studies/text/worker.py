@@ -1,4 +1,4 @@
-"""One process of one training: python -m bench.text.worker NAME RECIPE THREADS CHARACTERS RESULT.json
+"""One process of one training: python -m bench.studies.text.worker NAME RECIPE THREADS CHARACTERS RESULT.json
 
 The process sees as many processors as it may use threads. CHARACTERS is how many of the text are used, 0 for all.
 """
@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from bench.text.task import Task
+from bench.studies.text.task import Task
 from fastlstm.text import Recipe
 
 
@@ -20,7 +20,7 @@ def main(name: str, recipe: str, threads: int, characters: int, path: str) -> No
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     task = Task.of(Recipe(**json.loads(recipe)), characters or None)
-    found = importlib.import_module(f"bench.text.{name}").run(task, threads)
+    found = importlib.import_module(f"bench.studies.text.{name}").run(task, threads)
     found["recipe"] = dataclasses.asdict(task.model.recipe)
     Path(path).write_text(json.dumps(found), encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""docs/stocks.md and its picture, from the results of bench.stocks."""
+"""docs/stocks.md and its picture, from the results of bench.studies.prices."""
 
 from __future__ import annotations
 
@@ -9,22 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.ett_page import machine_list
+from bench.machine import machine_list
 from fastlstm.plot.figure import finish, new_figure, save_figure
 from fastlstm.plot.forecast import FORECAST, NAIVE, TRUTH
-
-DOCS = Path(__file__).parent.parent / "docs"
 
 HEAD = """# Stock prices, and how to know that a forecast is one
 
 A network that is given prices will draw a line that lies on the true one, and know nothing. This page shows where an
 LSTM learns something, where it cannot, and how to tell. It is made by
 
-    FASTLSTM_DATA=data python -m bench.stocks
+    FASTLSTM_DATA=data python -m bench.studies.prices
 
 and the same test runs on a column of your own, beside what `fastlstm forecast` prints:
 
-    python -m bench.stocks prices.csv --column Close
+    python -m bench.studies.prices prices.csv --column Close
     fastlstm forecast prices.csv --target Close --horizon 5 --log
 
 ## The measure

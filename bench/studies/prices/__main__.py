@@ -1,8 +1,8 @@
 """Series like stock prices: how hard it is to beat the last value, and how to know that one does.
 
-    FASTLSTM_DATA=data python -m bench.stocks              writes docs/stocks.md, its picture and docs/stocks.json
-    python -m bench.stocks --quick                         a simulated price, for a first look; writes nothing
-    python -m bench.stocks prices.csv --column Close       the same test of a column of your own
+    FASTLSTM_DATA=data python -m bench.studies.prices            writes docs/stocks.md, its picture and docs/stocks.json
+    python -m bench.studies.prices --quick                       a simulated price, for a first look; writes nothing
+    python -m bench.studies.prices prices.csv --column Close     the same test of a column of your own
 
 Each series is forecast one step ahead over its last part, in folds: the network learns from all that came before a
 fold, and is given the true values up to each moment (rolling origin). Skill is 1 - MSE / MSE of the last value.
@@ -22,8 +22,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import machine, stocks_mistakes, stocks_page
-from bench.data import find
+from bench import machine
+from bench.studies import DOCS
+from bench.studies.data import find
+from bench.studies.prices import page
+from bench.studies.prices.mistakes import all_of_them
 from fastlstm.forecasting import Forecaster, read_series
 from fastlstm.forecasting.skill import Skill
 
@@ -105,7 +108,7 @@ def main(argv: list[str] | None = None) -> int:
         print(line(rows[-1]), flush=True)
     if options.quick:
         return 0
-    mistakes, shown = stocks_mistakes.all_of_them(price, options.seed)
+    mistakes, shown = all_of_them(price, options.seed)
     for name, figures in mistakes.items():
         print(name, figures)
     result = {
@@ -121,12 +124,12 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        "python -m bench.stocks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "python -m bench.studies.prices", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("file", nargs="?", metavar="FILE", help="a CSV file of your own")
     parser.add_argument("--column", default="Close", help="of that file (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="one simulated series, few epochs")
-    parser.add_argument("--folder", type=Path, default=stocks_page.DOCS, help="where to write (default: docs)")
+    parser.add_argument("--folder", type=Path, default=DOCS, help="where to write (default: docs)")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(argv)
 
@@ -185,9 +188,9 @@ def line(row: dict[str, Any]) -> str:
 
 def write(result: dict[str, Any], shown: dict[str, Floats], folder: Path) -> None:
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
-    stocks_page.draw(shown, folder / "pictures" / "stocks.png")
+    page.draw(shown, folder / "pictures" / "stocks.png")
     (folder / "stocks.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    (folder / "stocks.md").write_text(stocks_page.page(result), encoding="utf-8")
+    (folder / "stocks.md").write_text(page.page(result), encoding="utf-8")
 
 
 if __name__ == "__main__":

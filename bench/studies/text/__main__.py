@@ -1,9 +1,9 @@
 """Text, character by character: the same training by fastlstm and by PyTorch, and the best recipe that was found.
 
-    python -m bench.text                 both trainings, in fresh processes in turn
-    python -m bench.text --best          the best recipe
-    python -m bench.text --seeds 5       both trainings with five seeds: are their losses apart by more than chance?
-    python -m bench.text --page          only writes the page, from what was measured before
+    python -m bench.studies.text               both trainings, in fresh processes in turn
+    python -m bench.studies.text --best        the best recipe
+    python -m bench.studies.text --seeds 5     five seeds each: do the losses differ by more than chance?
+    python -m bench.studies.text --page        only writes the page, from what was measured before
 
 Figures go to the file of --json, which keeps those of the other command; the page docs/text.md is made from it. The
 environment variable FASTLSTM_DATA names the folder of tinyshakespeare.txt.
@@ -22,9 +22,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import THREAD_VARIABLES, data, machine
-from bench.text import page, seeds
-from bench.text.task import BEST, SAME
+from bench import THREAD_VARIABLES, machine
+from bench.studies import DOCS, data
+from bench.studies.text import page, seeds
+from bench.studies.text.task import BEST, SAME
 from fastlstm.text import Recipe
 
 CONTENDERS = {"fastlstm": "ours", "torch": "pytorch"}
@@ -32,7 +33,7 @@ CONTENDERS = {"fastlstm": "ours", "torch": "pytorch"}
 
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m bench.text", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m bench.studies.text", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--best", action="store_true", help="train by the best recipe instead")
     parser.add_argument("--page", action="store_true", help="measure nothing, and write the page")
@@ -47,7 +48,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="of the recipe: hidden_size=384 ...")
     parser.add_argument("--characters", type=int, default=0, help="of the text, to try it out (default: all)")
     parser.add_argument("--json", type=Path, default=Path("text.json"), help="default: text.json")
-    parser.add_argument("--folder", type=Path, default=page.DOCS, help="of the page (default: docs)")
+    parser.add_argument("--folder", type=Path, default=DOCS, help="of the page (default: docs)")
     return parser.parse_args(argv)
 
 
@@ -65,7 +66,7 @@ def run_process(module: str, recipe: Recipe, options: argparse.Namespace) -> dic
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "found.json"
         words = [module, json.dumps(recipe.config()), str(options.threads), str(options.characters), str(path)]
-        subprocess.run([sys.executable, "-m", "bench.text.worker", *words], env=environment, check=True)
+        subprocess.run([sys.executable, "-m", "bench.studies.text.worker", *words], env=environment, check=True)
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
@@ -78,7 +79,7 @@ def measure(options: argparse.Namespace, keep: Callable[[dict[str, Any]], None])
         "machine": machine.describe(),
         "threads": options.threads,
         "characters": options.characters,
-        "command": " ".join(["python -m bench.text", *sys.argv[1:]]),
+        "command": " ".join(["python -m bench.studies.text", *sys.argv[1:]]),
         "runs": {name: [] for name in names},
     }
     for seed in range(options.seeds) if options.seeds else [recipe.seed] * options.rounds:

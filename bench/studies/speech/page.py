@@ -1,4 +1,4 @@
-"""docs/speech.md and its pictures, from the results of bench.speech."""
+"""docs/speech.md and its pictures, from the results of bench.studies.speech."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from fastlstm.plot import confusion_figure, new_figure, save_figure
 
-DOCS = Path(__file__).parent.parent / "docs"
-TEMPLATE = Path(__file__).parent / "speech.md"
+TEMPLATE = Path(__file__).parent / "page.md"
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def write(result: dict[str, Any], shown: Example, folder: Path) -> None:
 
 
 def page(result: dict[str, Any]) -> str:
-    """The text around the figures stands in bench/speech.md."""
+    """The text around the figures stands in page.md."""
     words, both = result["words"], result["strings"]["bidirectional"]
     accuracy = np.array(words["accuracy"])
     strings = both["errors"]["strings"]

@@ -1,4 +1,4 @@
-"""docs/long-memory.md and its pictures: python -m bench.memory [--quick] [--folder docs]"""
+"""docs/long-memory.md and its pictures: python -m bench.studies.memory [--quick] [--folder docs]"""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 
 import fastlstm as fl
 from bench import machine
-from bench import memory_runs as runs
-from bench.memory_runs import CHRONO, HELD_OUT, NETWORKS, PLAIN, SIMPLE, Fit, Settings
+from bench.studies import DOCS
+from bench.studies.memory import runs
+from bench.studies.memory.runs import CHRONO, HELD_OUT, NETWORKS, PLAIN, SIMPLE, Fit, Settings
 from fastlstm import plot
 
 Array = NDArray[Any]
 Fits = dict[str, dict[str, Fit]]
-DOCS = Path(__file__).parent.parent / "docs"
 REACH = 0.01
 """Share of the gradient one step back at which it counts as gone."""
 
 HEAD = """# Long memory
 
-This page is made by `python -m bench.memory{quick}`: {seconds:.0f} seconds on {processor}, with
+This page is made by `python -m bench.studies.memory{quick}`: {seconds:.0f} seconds on {processor}, with
 {threads}. All numbers and pictures come from that run.
 
 A simple recurrent network (Elman 1990, `fastlstm.SimpleRNN`) passes what it knows through a matrix and a squashing
@@ -101,7 +101,7 @@ to add over {length} steps reads a sequence:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.memory", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.studies.memory", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it runs")
     parser.add_argument("--folder", type=Path, default=DOCS, help="where to write (default: docs)")
     options = parser.parse_args(argv)

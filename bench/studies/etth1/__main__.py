@@ -1,7 +1,7 @@
 """Oil temperature and load of a transformer (ETTh1), forecast by an LSTM.
 
-    FASTLSTM_DATA=data python -m bench.ett              all of it; writes docs/forecasting.md and docs/forecasting.json
-    FASTLSTM_DATA=data python -m bench.ett --quick      a small part, for a first look; writes nothing
+    FASTLSTM_DATA=data python -m bench.studies.etth1             writes docs/forecasting.md and docs/forecasting.json
+    FASTLSTM_DATA=data python -m bench.studies.etth1 --quick     a small part, for a first look; writes nothing
 
 The protocol is that of Zhou et al., Informer, AAAI 2021: twelve months to train on, four to validate on, four to test
 on; columns standardised by the training part; mean squared and absolute errors on that scale, over all windows of the
@@ -22,8 +22,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import ett_page, machine
-from bench.data import find
+from bench import machine
+from bench.studies import DOCS
+from bench.studies.data import find
+from bench.studies.etth1 import page
 from fastlstm.data import windows
 from fastlstm.forecasting import Forecaster
 from fastlstm.forecasting.naive import last_season, last_value
@@ -86,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
     print(f"{sum(entry['seconds'] for entry in entries):.0f} s of training in {result['seconds']:.0f} s.")
     if options.quick:
         return 0
-    beaten = all(ett_page.beats(entry) for entry in entries)
+    beaten = all(page.beats(entry) for entry in entries)
     print("Every entry is beaten." if beaten else "Not every entry is beaten.")
     write(result, options.folder)
     return 0 if beaten else 1
@@ -94,11 +96,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        "python -m bench.ett", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "python -m bench.studies.etth1", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="the shortest horizon, few windows, one network; no page")
     parser.add_argument("--horizons", type=int, nargs="+", choices=HORIZONS, help="default: all five")
-    parser.add_argument("--folder", type=Path, default=ett_page.DOCS, help="where to write (default: docs)")
+    parser.add_argument("--folder", type=Path, default=DOCS, help="where to write (default: docs)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(argv)
     options.horizons = options.horizons or (HORIZONS[:1] if options.quick else HORIZONS)
@@ -199,7 +201,7 @@ def errors(forecasts: Floats, truth: Floats) -> dict[str, float]:
 
 def line(entry: dict[str, Any]) -> str:
     parts = [f"{name} {score['mse']:.3f} {score['mae']:.3f}" for name, score in entry["scores"].items()]
-    published = ett_page.published(entry)
+    published = page.published(entry)
     parts.append(f"LSTMa {published['mse']:.3f} {published['mae']:.3f}")
     return f"{entry['task']} {entry['horizon']}, {entry['seconds']:.0f} s (MSE MAE): " + ", ".join(parts)
 
@@ -207,7 +209,7 @@ def line(entry: dict[str, Any]) -> str:
 def write(result: dict[str, Any], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "forecasting.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    (folder / "forecasting.md").write_text(ett_page.page(result), encoding="utf-8")
+    (folder / "forecasting.md").write_text(page.page(result), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """One process of the benchmark on reviews: trains and measures one net, and writes its figures as JSON.
 
-    python -m bench.imdb_worker TASK SEED THREADS FOLDER FIGURES.json
+    python -m bench.studies.reviews.worker TASK SEED THREADS FOLDER FIGURES.json
 
-The folder holds what `bench.imdb` has read: arrays for the nets of the textbooks, texts for the others.
+The folder holds what `bench.studies.reviews` has read: arrays for the nets of the textbooks, texts for the others.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.reviews import FOLDS, Reviews
+from bench.studies.reviews.archives import FOLDS, Reviews
 
 Array = NDArray[Any]
 Figures = dict[str, Any]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import data
+from bench.studies import data
 from fastlstm.text import LanguageModel, Recipe, Vocabulary, read_text, split
 
 SAME = Recipe(hidden_size=256, num_layers=2, dropout=0.2, weight_decay=0.0, epochs=10)

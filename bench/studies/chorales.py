@@ -1,4 +1,4 @@
-"""docs/music.md and its picture: an LSTM on Bach's chorales. python -m bench.chorales [--folder docs]"""
+"""docs/music.md and its picture: an LSTM on Bach's chorales. python -m bench.studies.chorales [--folder docs]"""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastlstm as fl
-from bench import data, machine
+from bench import machine
+from bench.studies import DOCS, data
 from fastlstm import plot
 from fastlstm.callbacks import EarlyStopping
 from fastlstm.schedules import Cosine
 
 Array = NDArray[Any]
 Chorale = list[list[int]]
-DOCS = Path(__file__).parent.parent / "docs"
 FILE = "jsb-chorales-quarter.json"
 KEYS, LOWEST = 88, 21
 """Keys of a piano, and MIDI's number of the first."""
@@ -155,7 +155,7 @@ def rolls_figure(truth: Array, probabilities: Array, sampled: Array, start: int)
 
 PAGE = """# Music
 
-This page is made by `python -m bench.chorales`: {seconds:.0f} seconds on {processor}, with {threads}. All
+This page is made by `python -m bench.studies.chorales`: {seconds:.0f} seconds on {processor}, with {threads}. All
 numbers and the picture come from that run.
 
 J. S. Bach's chorales in quarter notes (Boulanger-Lewandowski et al. 2012), with the usual split into {counts}
@@ -189,7 +189,7 @@ import numpy as np
 
 import fastlstm as fl
 
-model = fl.Model([fl.LSTM(88, 16), fl.Dense(16, 88)], seed=0)  # train it as bench/chorales.py does
+model = fl.Model([fl.LSTM(88, 16), fl.Dense(16, 88)], seed=0)  # train it as bench/studies/chorales.py does
 rng, stream, keys = np.random.default_rng(0), model.stream(), np.zeros(88)
 played = []
 for _ in range(32):
@@ -214,7 +214,7 @@ file.save("chorale.mid")
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.chorales", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.studies.chorales", description=__doc__)
     parser.add_argument("--folder", type=Path, default=DOCS, help="where to write (default: docs)")
     options = parser.parse_args(argv)
     write(json.loads(data.find(FILE).read_text(encoding="utf-8")), Settings(), options.folder)

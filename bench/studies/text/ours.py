@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import fastlstm as fl
-from bench.text.task import Task
+from bench.studies.text.task import Task
 from fastlstm.callbacks import Callback, Progress
 
 

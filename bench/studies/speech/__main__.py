@@ -1,4 +1,4 @@
-"""Spoken digits, alone and in strings: python -m bench.speech [--output docs] [--quick]
+"""Spoken digits, alone and in strings: python -m bench.studies.speech [--output docs] [--quick]
 
 Reads the recordings of the Free Spoken Digit Dataset from the folder that FASTLSTM_DATA names, trains and tests, and
 writes speech.json, speech.md and the pictures of that page."""
@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 
 import fastlstm as fl
-from bench import data, machine, speech_page
+from bench import machine
+from bench.studies import DOCS, data
+from bench.studies.speech import page
 from fastlstm.metrics import error_rate
 from fastlstm.speech import LogMel, Recording, StringReader, Strings, WordClassifier, read_recordings
 
@@ -41,8 +43,8 @@ TESTS = {
 
 
 def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.speech", description=__doc__)
-    parser.add_argument("--output", type=Path, default=speech_page.DOCS, help="folder to write to (default: docs)")
+    parser = argparse.ArgumentParser(prog="python -m bench.studies.speech", description=__doc__)
+    parser.add_argument("--output", type=Path, default=DOCS, help="folder to write to (default: docs)")
     parser.add_argument("--quick", action="store_true", help="a little of everything, to see that it runs")
     options = parser.parse_args(argv)
     began = time.perf_counter()
@@ -61,7 +63,7 @@ def main(argv: Sequence[str]) -> int:
     result["strings"] = {"bidirectional": both, "unidirectional": forward}
     result["seconds"] = time.perf_counter() - began
     shown = example(reader, [one for one in recordings if one.index < TEST])
-    speech_page.write(result, shown, options.output)
+    page.write(result, shown, options.output)
     print(f"All in {result['seconds']:.0f} s; wrote {options.output / 'speech.md'}.")
     return 0
 
@@ -166,11 +168,11 @@ def network(recogniser: WordClassifier | StringReader) -> dict[str, Any]:
     return {"hidden": recogniser.hidden_size, "parameters": recogniser.model.num_parameters}
 
 
-def example(reader: StringReader, recordings: Sequence[Recording]) -> speech_page.Example:
+def example(reader: StringReader, recordings: Sequence[Recording]) -> page.Example:
     """One string: its sound as the network hears it, and what the network says at each step."""
     signals, truths = joined(recordings, TESTS["strings"], 1)
     scores = fl.softmax(reader.scores(signals[0]))
-    return speech_page.Example(
+    return page.Example(
         reader.features.frames(signals[0]).T,
         reader.features.shift / 1000,
         scores.T,

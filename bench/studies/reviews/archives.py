@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data import find
+from bench.studies.data import find
 from fastlstm.unpack import tar_files
 
 IMDB = "imdb.tar.xz"

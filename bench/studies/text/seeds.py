@@ -6,7 +6,7 @@ import math
 import statistics
 from typing import Any
 
-from bench.text.page import NAMES
+from bench.studies.text.page import NAMES
 
 
 def table(runs: dict[str, list[dict[str, Any]]]) -> str:

@@ -1,4 +1,4 @@
-"""docs/classification.md from the figures of `bench.imdb`: python -m bench.imdb docs imdb.json"""
+"""docs/classification.md from the figures of `bench.studies.reviews`: python -m bench.studies.reviews docs imdb.json"""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-DOCS = Path(__file__).parent.parent / "docs"
+from bench.studies import DOCS
+
 PICTURE, GATES = "classification-words.png", "classification-gates.png"
 
 REVIEW = (
@@ -52,8 +53,8 @@ classifier.save("model.safetensors")
 The figures of this page are made by
 
     pip install '.[bench]'
-    python -m bench.imdb --json imdb.json
-    python -m bench.imdb docs imdb.json
+    python -m bench.studies.reviews --json imdb.json
+    python -m bench.studies.reviews docs imdb.json
 
 from two public sets of film reviews, which the variable `FASTLSTM_DATA` has to lead to. No epoch is chosen for them as
 the command does: every network is that of its last epoch. They were measured on $threads threads of this machine:
@@ -124,7 +125,7 @@ learning rate was chosen by the first of these folds, fold 0, among others; the 
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.imdb docs", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.studies.reviews docs", description=__doc__)
     parser.add_argument("figures", type=Path)
     parser.add_argument("--folder", type=Path, default=DOCS, help="where to write (default: docs)")
     options = parser.parse_args(argv)

@@ -1,4 +1,4 @@
-"""docs/text.md and its picture, from what `python -m bench.text` has measured."""
+"""docs/text.md and its picture, from what `python -m bench.studies.text` has measured."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import math
 import textwrap
 from pathlib import Path
 from typing import Any
-
-DOCS = Path(__file__).parent.parent.parent / "docs"
 
 COLORS = {"fastlstm": "#c8382c", "torch": "#8a8f98"}
 NAMES = {"fastlstm": "fastlstm", "torch": "PyTorch"}

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from bench.text.task import Task
+from bench.studies.text.task import Task
 from fastlstm.text import Recipe
 
 

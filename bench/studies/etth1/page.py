@@ -1,12 +1,11 @@
-"""docs/forecasting.md from the results of bench.ett."""
+"""docs/forecasting.md from the results of bench.studies.etth1."""
 
 from __future__ import annotations
 
 import textwrap
-from pathlib import Path
 from typing import Any
 
-DOCS = Path(__file__).parent.parent / "docs"
+from bench.machine import machine_list
 
 LSTMA = {
     "univariate": {
@@ -48,7 +47,7 @@ hours = np.arange(600)
 load = np.stack([np.sin(hours * np.pi / 12), np.cos(hours * np.pi / 12) + hours / 300], axis=1)
 forecaster = Forecaster(horizon=24, window=72, patch=24, hidden_size=16, epochs=20)
 forecaster.fit(load[:500])
-forecaster.forecast(load).mean.shape            # (24, 2)
+forecaster.forecast(load).mean.shape  # (24, 2)
 forecaster.backtest(load, holdout=96).column(0).scores
 ```
 
@@ -67,7 +66,7 @@ where the windows of a part may look back into the one before it; columns standa
 training part; errors on that scale, over every window of the test part (one hour apart), every hour of the horizon
 and, if multivariate, all seven columns. Univariate is OT from OT alone. No calendar is read.
 
-    FASTLSTM_DATA=data python -m bench.ett
+    FASTLSTM_DATA=data python -m bench.studies.etth1
 """
 
 READ = """**LSTMa**, an LSTM with attention (Bahdanau et al. 2015), is the LSTM among the baselines of that paper, which
@@ -170,12 +169,6 @@ def ratio(entry: dict[str, Any], kind: str) -> float:
 
 def listed(found: dict[str, float]) -> str:
     return ", ".join(f"{name} ({value:+.1%})" for name, value in found.items()) if found else "none"
-
-
-def machine_list(described: dict[str, str]) -> str:
-    """What mattered to a run without peers."""
-    shown = ("processor", "system", "fastlstm", "numpy")
-    return "\n".join(f"- {name}: {described[name]}" for name in shown if name in described)
 
 
 def settings(result: dict[str, Any]) -> str:
