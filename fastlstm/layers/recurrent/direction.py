@@ -7,7 +7,7 @@ import numpy as np
 from fastlstm._kernels import lstm as kernel
 from fastlstm._kernels import rows
 from fastlstm.layers.base import Array
-from fastlstm.layers.packing import Packing
+from fastlstm.layers.recurrent.packing import Packing
 from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace
 

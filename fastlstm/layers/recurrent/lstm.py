@@ -13,14 +13,14 @@ from fastlstm._kernels.layout import Walk
 from fastlstm._kernels.program import Program, Seen, Turn
 from fastlstm._kernels.stage import Stage
 from fastlstm.layers.base import Array, Index
-from fastlstm.layers.direction import Direction, Parts
-from fastlstm.layers.gates import Gates, read_gates
-from fastlstm.layers.inference import PackedDirection, PackedStack
-from fastlstm.layers.packing import Packing
-from fastlstm.layers.recurrent import Recurrent
+from fastlstm.layers.recurrent.base import Recurrent
+from fastlstm.layers.recurrent.direction import Direction, Parts
+from fastlstm.layers.recurrent.gates import Gates, read_gates
+from fastlstm.layers.recurrent.inference import PackedDirection, PackedStack
+from fastlstm.layers.recurrent.packing import Packing
+from fastlstm.layers.recurrent.stack import PlainStack, TrainedStack
+from fastlstm.layers.recurrent.training import SINGLE, TrainedDirection
 from fastlstm.layers.replay import Backward, Calls
-from fastlstm.layers.stack import PlainStack, TrainedStack
-from fastlstm.layers.training import SINGLE, TrainedDirection
 from fastlstm.workspace import Workspace
 
 

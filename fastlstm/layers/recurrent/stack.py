@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 
 from fastlstm.layers.base import Array
-from fastlstm.layers.direction import Direction, Parts
 from fastlstm.layers.dropout import drop, drop_backward
-from fastlstm.layers.inference import State
-from fastlstm.layers.packing import Packing
+from fastlstm.layers.recurrent.direction import Direction, Parts
+from fastlstm.layers.recurrent.inference import State
+from fastlstm.layers.recurrent.packing import Packing
+from fastlstm.layers.recurrent.training import TrainedDirection
 from fastlstm.layers.replay import Backward, Calls, Turned
-from fastlstm.layers.training import TrainedDirection
 from fastlstm.workspace import Workspace
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fastlstm.layers.base import Array
-from fastlstm.layers.direction import Direction
-from fastlstm.layers.packing import Packing
+from fastlstm.layers.recurrent.direction import Direction
+from fastlstm.layers.recurrent.packing import Packing
 from fastlstm.workspace import Workspace
 
 

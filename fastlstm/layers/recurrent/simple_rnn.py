@@ -9,10 +9,10 @@ import numpy as np
 from fastlstm import _check, init
 from fastlstm._kernels import simple_rnn as kernel
 from fastlstm.layers.base import Array, Index
-from fastlstm.layers.direction import Direction, Parts
-from fastlstm.layers.packing import Packing
-from fastlstm.layers.recurrent import Recurrent
-from fastlstm.layers.stack import PlainStack
+from fastlstm.layers.recurrent.base import Recurrent
+from fastlstm.layers.recurrent.direction import Direction, Parts
+from fastlstm.layers.recurrent.packing import Packing
+from fastlstm.layers.recurrent.stack import PlainStack
 from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace
 

@@ -14,9 +14,9 @@ from fastlstm._kernels import bptt, cpu
 from fastlstm._kernels import packed as kernel
 from fastlstm._kernels.layout import Layout
 from fastlstm.layers.base import Array
-from fastlstm.layers.inference import State, running_state
-from fastlstm.layers.packing import Packing
-from fastlstm.layers.plan import layout, projection
+from fastlstm.layers.recurrent.inference import State, running_state
+from fastlstm.layers.recurrent.packing import Packing
+from fastlstm.layers.recurrent.plan import layout, projection
 from fastlstm.layers.replay import Calls
 from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace, aligned_empty

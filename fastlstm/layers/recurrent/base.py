@@ -11,7 +11,7 @@ import numpy as np
 from fastlstm import _check
 from fastlstm._check import Shape
 from fastlstm.layers.base import Array, Index, Layer, check_features
-from fastlstm.layers.direction import Parts
+from fastlstm.layers.recurrent.direction import Parts
 from fastlstm.workspace import Workspace
 
 
