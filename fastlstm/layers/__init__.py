@@ -12,6 +12,7 @@ from fastlstm.layers.norm import LayerNorm as LayerNorm
 from fastlstm.layers.pooling import MaxPool as MaxPool
 from fastlstm.layers.pooling import MeanPool as MeanPool
 from fastlstm.layers.recurrent.gates import Gates as Gates
+from fastlstm.layers.recurrent.gru import GRU as GRU
 from fastlstm.layers.recurrent.lstm import LSTM as LSTM
 from fastlstm.layers.recurrent.simple_rnn import SimpleRNN as SimpleRNN
 from fastlstm.layers.tied import TiedDense as TiedDense
