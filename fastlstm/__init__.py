@@ -15,6 +15,7 @@ from fastlstm.callbacks import EarlyStopping as EarlyStopping
 from fastlstm.config import show_config as show_config
 from fastlstm.io.native import load as load
 from fastlstm.io.native import save as save
+from fastlstm.layers import GRU as GRU
 from fastlstm.layers import LSTM as LSTM
 from fastlstm.layers import AttentionPool as AttentionPool
 from fastlstm.layers import BatchNorm as BatchNorm

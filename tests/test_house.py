@@ -215,7 +215,9 @@ def test_no_pickle_and_no_global_randomness(path):
 HELPERS = sorted(path.stem for path in Path(__file__).parent.glob("*.py"))
 
 
-@pytest.mark.parametrize("module", ["fastlstm", "fastlstm.layers.lstm", "bench.worker", "tests.test_cli", *HELPERS])
+@pytest.mark.parametrize(
+    "module", ["fastlstm", "fastlstm.layers.recurrent.lstm", "bench.worker", "tests.test_cli", *HELPERS]
+)
 @pytest.mark.parametrize("kind", [DeprecationWarning, RuntimeWarning, UserWarning, ResourceWarning])
 def test_a_warning_that_our_code_gives_rise_to_fails_a_test(module, kind):
     with pytest.raises(kind):

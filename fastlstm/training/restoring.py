@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
-from fastlstm.layers.recurrent import Recurrent
+from fastlstm.layers.recurrent.base import Recurrent
 from fastlstm.model import Model
 from fastlstm.optim import Optimizer
 from fastlstm.snapshot import MOST, State

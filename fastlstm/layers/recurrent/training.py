@@ -14,9 +14,10 @@ from fastlstm._kernels import bptt, cpu
 from fastlstm._kernels import packed as kernel
 from fastlstm._kernels.layout import Layout
 from fastlstm.layers.base import Array
-from fastlstm.layers.inference import State, running_state
-from fastlstm.layers.packing import Packing
-from fastlstm.layers.plan import layout, projection
+from fastlstm.layers.recurrent.direction import Parts
+from fastlstm.layers.recurrent.inference import State, running_state
+from fastlstm.layers.recurrent.packing import Packing
+from fastlstm.layers.recurrent.plan import layout, projection
 from fastlstm.layers.replay import Calls
 from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace, aligned_empty
@@ -85,7 +86,7 @@ class TrainedDirection:
         self._inputs, self._hidden = w_ih.shape[1], w_hh.shape[1]
 
     def forward(
-        self, x: Array, y: Array, column: int, start: State | None, packing: Packing, block: int, tape: Workspace
+        self, x: Array, y: Array, column: int, start: Parts | None, packing: Packing, block: int, tape: Workspace
     ) -> None:
         """From x (N, T, I) to columns of y (N, T, ·), from `column` on, keeping the gates of `block` steps."""
         kind = Kind(self, packing, column, y.shape[2], block, threads.get_num_threads(), cpu.isa(), x.dtype)
@@ -107,7 +108,7 @@ class TrainedDirection:
                 passes.starts[k][0][...], passes.starts[k][1][...] = h[phase[0]], c
             passes.go(k)
 
-    def final_state(self, y: Array, column: int, end: State, packing: Packing, tape: Workspace) -> None:
+    def final_state(self, y: Array, column: int, end: Parts, packing: Packing, tape: Workspace) -> None:
         """The state that the forward pass to columns of y has left, into h and c (N, H)."""
         order = np.arange(packing.n) if packing.order is None else packing.order
         last = np.zeros(packing.n, np.intp) if self._reverse else packing.lengths - 1
@@ -119,8 +120,8 @@ class TrainedDirection:
         dy: Array,
         dx: Array | None,
         add_dx: bool,
-        end: State | None,
-        start: State | None,
+        end: Parts | None,
+        start: Parts | None,
         packing: Packing,
         tape: Workspace,
     ) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fastlstm.layers.base import Array
-from fastlstm.layers.direction import Direction
-from fastlstm.layers.packing import Packing
+from fastlstm.layers.recurrent.direction import Direction
+from fastlstm.layers.recurrent.packing import Packing
 from fastlstm.workspace import Workspace
 
 
@@ -42,13 +42,11 @@ class Gates:
 
 def read_gates(direction: Direction, packing: Packing, tape: Workspace) -> Gates:
     """From what the plain path's training pass of one direction has left in its tape."""
-    n, size, hidden = packing.n, packing.size, direction.hidden
-    dtype = tape.notes["x"].dtype
-    gates = tape.array("gates", (size, 4 * hidden), dtype)
-    blocks = [gates[:, k * hidden : (k + 1) * hidden] for k in range(4)]
-    blocks += [tape.array(name, (n + size, hidden), dtype)[n:] for name in ("c", "h")]
+    n, hidden, dtype = packing.n, direction.hidden, tape.notes["x"].dtype
+    h, c = direction.state(packing, tape, dtype, training=True)
+    sums = direction.sums(packing, tape, dtype)
     found = []
-    for block in blocks:
+    for block in (*(sums[:, k * hidden : (k + 1) * hidden] for k in range(4)), c[n:], h[n:]):
         own = Workspace()
         walked = direction.turned(direction.dense(block, own), packing, own, "turned")
         found.append(packing.unpack(walked, own.array("out", (n, packing.t, hidden), dtype)))

@@ -1,4 +1,4 @@
-"""Inference on packed weights, which needs no copies of batch-first arrays: the layers of an LSTM, and Dense."""
+"""Inference on packed weights, which needs no copies of batch-first arrays: the layers of an LSTM."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 
 from fastlstm import threads
-from fastlstm._kernels import cpu, matmul
+from fastlstm._kernels import cpu
 from fastlstm._kernels import packed as kernel
 from fastlstm._kernels.layout import Walk
 from fastlstm._kernels.rows import clear_stage
 from fastlstm._kernels.stage import MOST_SIDE_BY_SIDE, SideBySide, Stage
 from fastlstm.layers.base import Array
-from fastlstm.layers.packing import Packing
-from fastlstm.layers.plan import SMALL, layout, projection, ragged, work
+from fastlstm.layers.packed import Packed
+from fastlstm.layers.recurrent.packing import Packing
+from fastlstm.layers.recurrent.plan import layout, projection, ragged, work
 from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace, aligned_empty, aligned_zeros
 
@@ -22,47 +23,6 @@ State = tuple[Array, Array]
 
 WAVE = 8
 """Steps that a layer of a wavefront is behind the one below, if it projects them at once."""
-
-
-class Packed:
-    """What is packed from some parameters, made anew when one of them has changed."""
-
-    def __init__(self, *parameters: Parameter | None) -> None:
-        self.parameters = [parameter for parameter in parameters if parameter is not None]
-        self._cached: tuple[Any, tuple[Array, Array]] | None = None
-
-    def get(self) -> tuple[Array, Array]:
-        """Panels and bias. Two threads may both pack them; either result will do."""
-        version = (cpu.isa(), *(parameter.version for parameter in self.parameters))
-        cached = self._cached
-        if cached is None or cached[0] != version:
-            cached = self._cached = (version, self.pack())
-        return cached[1]
-
-    def pack(self) -> tuple[Array, Array]:
-        raise NotImplementedError(f"{type(self).__name__} must write pack")
-
-
-class PackedMatrix(Packed):
-    """An affine map."""
-
-    def __init__(self, weight: Parameter, bias: Parameter | None) -> None:
-        super().__init__(weight, bias)
-        self._weight, self._bias = weight, bias
-
-    def pack(self) -> tuple[Array, Array]:
-        weight = self._weight.value
-        n, k = weight.shape
-        width = -(-n // cpu.lanes(weight.dtype)) * cpu.lanes(weight.dtype)
-        panels, bias = aligned_empty((width * k,), weight.dtype), aligned_empty((width,), weight.dtype)
-        matmul.pack(panels, bias, weight, np.empty(0, weight.dtype) if self._bias is None else self._bias.value)
-        return panels, bias
-
-    def prepare(self, x: Array, y: Array) -> Stage:
-        """A stage from x (M, K) to y (M, N)."""
-        panels, bias = self.get()
-        small = 2 * x.shape[0] * len(panels) < SMALL * 1e5
-        return matmul.affine(x, panels, bias, y, 1 if small else threads.get_num_threads())
 
 
 class PackedDirection(Packed):
@@ -125,10 +85,10 @@ class PackedStack:
         n, t, _ = x.shape
         team = threads.get_num_threads()
         steps = work(n, self._hidden, self._hidden, t)
-        pair = self._directions == 2 and team % 2 == 0 and steps >= SMALL
+        pair = self._directions == 2 and team % 2 == 0 and steps >= threads.SMALL
         together = 1  # layers
         # rows of their own need no waiting, so that layers are better one after the other where there are enough rows
-        if self._directions == 1 and team > 1 and n < 6 * team and t >= 4 * WAVE and steps >= SMALL:
+        if self._directions == 1 and team > 1 and n < 6 * team and t >= 4 * WAVE and steps >= threads.SMALL:
             together = min(team, len(self._layers), MOST_SIDE_BY_SIDE)
         stages: list[Stage] = []
         passes: list[kernel.Pass] = []

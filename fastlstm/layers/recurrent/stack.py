@@ -1,6 +1,6 @@
-"""All layers and directions of an LSTM in training: on packed weights, or on the plain path (there in inference, too).
+"""All layers and directions in training: on packed weights, or on the plain path (there in inference, too).
 
-States are h and c, each (layers·D, N, H): layer 0, layer 0 reverse, layer 1, ... A simple network has h alone.
+Each part of a state is (layers·D, N, H): layer 0, layer 0 reverse, layer 1, ...
 """
 
 from __future__ import annotations
@@ -8,22 +8,16 @@ from __future__ import annotations
 import numpy as np
 
 from fastlstm.layers.base import Array
-from fastlstm.layers.direction import Direction, Parts
 from fastlstm.layers.dropout import drop, drop_backward
-from fastlstm.layers.inference import State
-from fastlstm.layers.packing import Packing
+from fastlstm.layers.recurrent.direction import Direction, Parts
+from fastlstm.layers.recurrent.packing import Packing
+from fastlstm.layers.recurrent.training import TrainedDirection
 from fastlstm.layers.replay import Backward, Calls, Turned
-from fastlstm.layers.training import TrainedDirection
 from fastlstm.workspace import Workspace
 
 
-def at(state: Parts | None, place: int) -> State | None:
-    """The state of one direction, (N, H)."""
-    return None if state is None else (state[0][place], state[1][place])
-
-
-def parts(state: Parts | None, place: int) -> Parts | None:
-    """`at` for a state of any number of parts."""
+def at(state: Parts | None, place: int) -> Parts | None:
+    """The state of one direction, (N, H) for each part."""
     return None if state is None else tuple(part[place] for part in state)
 
 
@@ -120,7 +114,7 @@ class PlainStack:
             for d, direction in enumerate(directions):
                 place, part = k * len(directions) + d, tape.child(direction.suffix)
                 end = tuple(array[place] for array in final)
-                outputs.append(direction.forward(packed, parts(state, place), end, packing, part, training=training))
+                outputs.append(direction.forward(packed, at(state, place), end, packing, part, training=training))
             packed = outputs[0]
             if len(outputs) == 2:
                 both = tape.array(f"y_l{k}", (packing.size, self._width), x.dtype)
@@ -138,7 +132,7 @@ class PlainStack:
                 place = k * len(directions) + d
                 start, part = tuple(array[place] for array in initial), tape.child(direction.suffix)
                 own = packed[:, d * self._hidden : (d + 1) * self._hidden]
-                end = parts(dstate, place)
+                end = at(dstate, place)
                 inputs.append(direction.backward(own, end, start, packing, part, wanted=k > 0 or wanted))
             packed = inputs[0]
             if len(inputs) == 2:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastlstm import threads
 from fastlstm._kernels import cpu
 from fastlstm._kernels.layout import Layout, Ragged, Walk
 from fastlstm.layers.base import Array, Index
-from fastlstm.layers.packing import Packing
+from fastlstm.layers.recurrent.packing import Packing
 from fastlstm.workspace import Workspace
-
-SMALL = 20
-"""Microseconds of work below which a second thread is not worth waking."""
 
 PROJECTION_BUFFER = 1 << 17
 """Bytes of projected inputs held at a time: they should stay in a core's L2 cache beside the weights."""
@@ -98,7 +96,7 @@ def plan(available: int, n: int, t: int, inputs: int, hidden: int) -> tuple[int,
     step. Measured on two threads: units win with few rows, and up to some 64 rows where each has many blocks of units.
     """
     step = work(n, inputs, hidden)
-    if available == 1 or step * t < SMALL:
+    if available == 1 or step * t < threads.SMALL:
         return 1, False
     blocks = -(-hidden // cpu.lanes("float32"))
     few_rows = n < 6 * available
