@@ -11,6 +11,9 @@ from fastlstm._kernels import cpu
 MOST = 256
 """Threads that the pool has room for: its workers (MAX_WORKERS in simd/pool.c) and the caller."""
 
+SMALL = 20
+"""Microseconds of work below which a second thread is not worth waking."""
+
 
 def set_num_threads(n: int | None) -> None:
     """Let the kernels use up to n threads, 1 to 256; None goes back to the default.
