@@ -7,15 +7,24 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 KERNELS = Path("fastlstm/_kernels")
 
 # sqrt and comparisons may not set errno or trap, so that loops over them become vector code; results stay IEEE's
-FLAGS = ["/O2"] if sys.platform == "win32" else ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math"]
+MATHS = ["-g0", "-fno-math-errno", "-fno-trapping-math"]
+FLAGS = ["/O2"] if sys.platform == "win32" else ["-O3", *MATHS]
+
+# The kernels in C++ say themselves what is fused and what is unrolled, and need nothing of C++'s library.
+KERNEL_FLAGS = ["-O2", *MATHS, "-std=c++17", "-ffp-contract=off", "-fno-exceptions", "-fno-rtti"]
+if sys.platform == "win32":
+    KERNEL_FLAGS = ["/O2", "/std:c++17"]
 
 ADVICE = """
 fastlstm compiles C and needs Python's headers, but {header} is not there{why}.
@@ -88,18 +97,42 @@ directives = {
 }
 check_compiler()
 headers = python_headers()
-extra_sources = {"cpu": [str(source) for source in sorted(KERNELS.glob("simd/*.c"))]}
+
+
+class BuildKernels(build_ext):
+    """Compiles the kernels of all instruction sets at the same time, with flags of their own."""
+
+    def build_extension(self, ext: Extension) -> None:
+        with ThreadPoolExecutor() as pool:
+            kernels = [path for path in ext.depends if path.endswith(".cpp")]
+            ext.extra_objects = list(pool.map(partial(self.kernel_object, ext), kernels))
+        super().build_extension(ext)
+
+    def kernel_object(self, ext: Extension, source: str) -> str:
+        """The compiled file, which is made anew if one of the files that it comes from is newer."""
+        made = Path(self.build_temp, source).with_suffix(self.compiler.obj_extension)
+        times = [Path(path).stat().st_mtime for path in ext.depends]
+        if self.force or not made.exists() or made.stat().st_mtime < max(times):
+            self.compiler.compile([source], str(self.build_temp), extra_postargs=KERNEL_FLAGS)
+        return str(made)
+
+
+c_sources, kernel_files = (
+    sorted(str(path) for pattern in patterns for path in KERNELS.glob(pattern))
+    for patterns in (["simd/*.c"], ["simd/*.cpp", "simd/**/*.h", "simd/**/*.hpp"])
+)
 extensions = [
     Extension(
         f"fastlstm._kernels.{source.stem}",
-        [str(source), *extra_sources.get(source.stem, ())],
+        [str(source), *(c_sources if source.stem == "cpu" else ())],
         include_dirs=[str(KERNELS), *headers],
-        depends=[str(header) for header in KERNELS.glob("simd/*.h")],
+        depends=[path for path in kernel_files if source.stem == "cpu" or path.endswith(".h")],
         extra_compile_args=FLAGS,
     )
     for source in sorted(KERNELS.glob("*.pyx"))
 ]
 setup(
     ext_modules=cythonize(extensions, compiler_directives=directives),
+    cmdclass={"build_ext": BuildKernels},
     options={"build_ext": {"parallel": os.cpu_count()}},
 )

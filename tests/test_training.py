@@ -148,7 +148,7 @@ def test_sequences_of_a_ragged_batch_are_as_each_alone(packed_isa, case, every):
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-12)
     if every is None:  # nothing is kept of padding
         width = -(-case.hidden // cpu.lanes("float64")) * cpu.lanes("float64")
-        assert tape.child("l0_0")._buffers["gates"].size == problem.lengths.sum() * 4 * width
+        assert tape.child("l0_0")._buffers["kept"].size == problem.lengths.sum() * 4 * width
 
 
 @pytest.mark.parametrize("given", [False, True])

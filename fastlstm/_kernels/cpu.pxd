@@ -87,6 +87,9 @@ cdef extern from "simd/training.h" nogil:
 
 
 cdef extern from "simd/table.h" nogil:
+    enum:
+        FL_SINGLE
+
     struct fl_segment:
         Py_ssize_t first, last, by_units
 
@@ -116,12 +119,12 @@ cdef extern from "simd/table.h" nogil:
         Py_ssize_t segment_count
         const fl_segment* segments
         int* phase
+        int option
         int fresh
-        void* partial
-        void* gates
-        void* cells
-        const Py_ssize_t* before
-        Py_ssize_t S
+        void* kept
+        void* kept_c
+        const Py_ssize_t* offset
+        Py_ssize_t rows
         const void* w
         const void* u
         const void* b
@@ -129,9 +132,9 @@ cdef extern from "simd/table.h" nogil:
         Py_ssize_t done
 
     struct fl_backward:
-        Py_ssize_t T, N, S, I, H, width
+        Py_ssize_t T, N, rows, I, H, width
         const Py_ssize_t* alive
-        const Py_ssize_t* before
+        const Py_ssize_t* offset
         Py_ssize_t segment_count
         const fl_segment* segments
         Py_ssize_t strip
@@ -143,14 +146,15 @@ cdef extern from "simd/table.h" nogil:
         Py_ssize_t x_step, y_step
         const void* h
         const void* c
-        void* gates
-        const void* cells
+        void* kept
+        const void* kept_c
         void* dh
-        void* dc
+        void* carried
+        int option
         int initial
         const void* w
         const void* u
-        void* turned
+        void* transposed
         void* dx
         int add_dx
         void* columns
@@ -160,6 +164,11 @@ cdef extern from "simd/table.h" nogil:
         void* du
         void* db
         int add_dw, add_du, add_db
+
+    Py_ssize_t FL_COLUMNS(
+        Py_ssize_t I, Py_ssize_t H, int gates, int sums, Py_ssize_t tile, Py_ssize_t rows
+    ) noexcept
+    Py_ssize_t FL_GRADIENTS(Py_ssize_t I, Py_ssize_t H, int gates, int sums, Py_ssize_t width) noexcept
 
     struct fl_affine:
         Py_ssize_t m, n, k, x_row, y_row
@@ -186,8 +195,12 @@ cdef extern from "simd/table.h" nogil:
     ctypedef void (*fl_pack_matrix)(
         void* panels, void* bias, const void* w, const void* b, Py_ssize_t n, Py_ssize_t k
     ) noexcept
-    struct fl_functions:
+    struct fl_cell:
+        const char* name
+        int gates, sums, units, keeps_c, option
         fl_job pack, forward, backward, forward_single, backward_single
+
+    struct fl_functions:
         fl_pack_matrix pack_matrix
         fl_job affine, matmul, fma, read, activate
         const fl_training* training
@@ -200,6 +213,7 @@ cdef extern from "simd/table.h" nogil:
 
 
 cdef const fl_kernels* table() noexcept nogil
+cdef const fl_cell* cell_of(str name, Py_ssize_t H, bint single) except NULL
 cdef int allowed() noexcept nogil
 cdef const fl_functions* functions(bint single) noexcept nogil
 cdef const fl_training* training(bint single) noexcept nogil

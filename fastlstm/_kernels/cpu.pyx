@@ -18,7 +18,7 @@ cdef extern from "simd/pool.h" nogil:
 
 
 cdef extern from "simd/training.h" nogil:
-    const fl_training fl_plain_f, fl_plain_d
+    const fl_training fl_training_plain_f, fl_training_plain_d
 
 
 cdef extern from "simd/scratch.h" nogil:
@@ -27,7 +27,11 @@ cdef extern from "simd/scratch.h" nogil:
 
 cdef extern from "simd/table.h" nogil:
     const fl_kernels* fl_select(const char* name) noexcept
+    const fl_cell* fl_cell_of(const fl_functions* functions, const char* name, Py_ssize_t vectors) noexcept
 
+
+SINGLE = FL_SINGLE
+"""Rows of a single step up to which training uses the weights where they lie."""
 
 cdef const fl_kernels* kernels = NULL
 cdef int most_threads = 1
@@ -43,18 +47,34 @@ cdef const fl_functions* functions(bint single) noexcept nogil:
     return &kernels.f if single else &kernels.d
 
 
+cdef const fl_cell* cell_of(str name, Py_ssize_t H, bint single) except NULL:
+    """The kernels of a cell with H units."""
+    cdef bytes known = name.encode()
+    cdef const fl_cell* found = NULL
+    if kernels != NULL and H > 0:
+        found = fl_cell_of(functions(single), known, vectors_of(H, single))
+    if found == NULL:
+        raise ValueError(f"expected the name of a cell and a number of units, got {name!r} and {H}")
+    return found
+
+
+cdef Py_ssize_t vectors_of(Py_ssize_t H, bint single) noexcept:
+    cdef Py_ssize_t lanes = kernels.bytes // (4 if single else 8)
+    return (H + lanes - 1) // lanes
+
+
 cdef int allowed() noexcept nogil:
     return most_threads
 
 
 cdef const fl_training* training(bint single) noexcept nogil:
     if kernels == NULL:
-        return &fl_plain_f if single else &fl_plain_d
+        return &fl_training_plain_f if single else &fl_training_plain_d
     return functions(single).training
 
 
 cdef int team_for(double microseconds) noexcept nogil:
-    """Threads for work that takes one of them about so long."""
+    """How many threads to use for work that takes one thread so many microseconds."""
     return 1 if microseconds < 20 else most_threads
 
 
@@ -68,7 +88,7 @@ cdef void* scratch(Py_ssize_t bytes) except NULL nogil:
 
 
 cdef void run(fl_job job, void* argument, int threads, double work) noexcept nogil:
-    """`work` is what it takes one thread, in microseconds, about: what is small does not wake a thread that sleeps."""
+    """Run a job. `work` is about how many microseconds it takes one thread: a small job does not wake a sleeping one."""
     global spent
     cdef double begin
     if not watched:
@@ -125,6 +145,14 @@ cdef const fl_kernels* packed_kernels() except NULL:
 def lanes(dtype):
     """Numbers of this dtype in a vector."""
     return packed_kernels().bytes // np.dtype(dtype).itemsize
+
+
+def panel_shapes(str cell, Py_ssize_t inputs, Py_ssize_t hidden, dtype):
+    """Shapes of a cell's packed weights and bias: (blocks, I + H, vectors, lanes) and (blocks, sums, lanes)."""
+    cdef bint single = np.dtype(dtype) == np.float32
+    cdef const fl_cell* known = cell_of(cell, hidden, single)
+    cdef Py_ssize_t blocks = vectors_of(hidden, single) // known.units, width = lanes(dtype)
+    return (blocks, inputs + hidden, known.gates * known.units, width), (blocks, known.sums * known.units, width)
 
 
 def multiply_add(dtype, Py_ssize_t rounds, int threads):

@@ -17,7 +17,7 @@ cdef class Layout:
     cdef readonly bint full, by_units
     cdef Py_ssize_t x_step, y_step, segment_count
     cdef const Py_ssize_t* alive
-    cdef const Py_ssize_t* before
+    cdef const Py_ssize_t* offset
     cdef const Py_ssize_t* x_row
     cdef const Py_ssize_t* y_row
     cdef const fl_segment* segments
@@ -25,6 +25,6 @@ cdef class Layout:
 
     cdef int settle(
         self, const Py_ssize_t[::1] alive, const Py_ssize_t[:, ::1] segments, const Py_ssize_t[::1] x_row,
-        const Py_ssize_t[::1] y_row, Py_ssize_t[::1] before,
+        const Py_ssize_t[::1] y_row, Py_ssize_t[::1] offset,
     ) except -1
     cdef int follow(self) except -1

@@ -83,19 +83,19 @@ cdef class Layout:
     ):
         self.N, self.I, self.H, self.threads = N, I, H, threads
         self.x_size, self.y_size, self.x_step, self.y_step = x_size, y_size, x_step, y_step
-        cdef Py_ssize_t[::1] before = np.empty(alive.shape[0] + 1, np.intp)
-        self.settle(alive, segments, x_row, y_row, before)
-        self.held = (alive, before, x_row, y_row, segments)  # keeps their memory
+        cdef Py_ssize_t[::1] offset = np.empty(alive.shape[0] + 1, np.intp)
+        self.settle(alive, segments, x_row, y_row, offset)
+        self.held = (alive, offset, x_row, y_row, segments)  # keeps their memory
 
     cdef int settle(
         self, const Py_ssize_t[::1] alive, const Py_ssize_t[:, ::1] segments, const Py_ssize_t[::1] x_row,
-        const Py_ssize_t[::1] y_row, Py_ssize_t[::1] before,
+        const Py_ssize_t[::1] y_row, Py_ssize_t[::1] offset,
     ) except -1:
-        """Check that all lies inside, and set the pointers; `before` (T + 1) is written."""
+        """Check that all lies inside, and set the pointers; `offset` (T + 1) is written."""
         cdef Py_ssize_t N = self.N, I = self.I, H = self.H, T = alive.shape[0], t, k
         cdef bint fits = (
             N >= 1 and T >= 1 and I >= 1 and H >= 1 and self.threads >= 1 and x_row.shape[0] == N
-            and y_row.shape[0] == N and before.shape[0] == T + 1 and segments.shape[0] >= 1 and segments.shape[1] == 3
+            and y_row.shape[0] == N and offset.shape[0] == T + 1 and segments.shape[0] >= 1 and segments.shape[1] == 3
         )
         for t in range(T):
             fits = fits and 1 <= alive[t] <= (alive[t - 1] if t else N)
@@ -110,15 +110,15 @@ cdef class Layout:
             or not inside(y_row, self.y_step, H, self.y_size, alive)
         ):
             raise ValueError("Layout: rows lie outside their array")
-        before[0] = 0
+        offset[0] = 0
         for t in range(T):
-            before[t + 1] = before[t] + alive[t]
+            offset[t + 1] = offset[t] + alive[t]
         self.longest, self.by_units = 0, False
         for k in range(segments.shape[0]):
-            self.longest = max(self.longest, before[segments[k, 1]] - before[segments[k, 0]])
+            self.longest = max(self.longest, offset[segments[k, 1]] - offset[segments[k, 0]])
             self.by_units = self.by_units or segments[k, 2] != 0
-        self.T, self.S, self.full = T, before[T], alive[T - 1] == N
-        self.alive, self.before, self.x_row, self.y_row = &alive[0], &before[0], &x_row[0], &y_row[0]
+        self.T, self.S, self.full = T, offset[T], alive[T - 1] == N
+        self.alive, self.offset, self.x_row, self.y_row = &alive[0], &offset[0], &x_row[0], &y_row[0]
         self.segments, self.segment_count = <const fl_segment*>&segments[0, 0], segments.shape[0]
         return 0
 
@@ -139,7 +139,7 @@ cdef class Ragged(Layout):
     cdef Py_ssize_t column, every
     cdef const Py_ssize_t[:, ::1] plans
     cdef Py_ssize_t[:, ::1] segments_
-    cdef Py_ssize_t[::1] x_rows, y_rows, before_
+    cdef Py_ssize_t[::1] x_rows, y_rows, offset_
 
     def __init__(
         self, Walk walk, Py_ssize_t I, Py_ssize_t H, Py_ssize_t width, Py_ssize_t column, bint reverse,
@@ -154,7 +154,7 @@ cdef class Ragged(Layout):
         self.x_size, self.y_size = N * T * I, N * T * width
         self.plans, self.every = plans, every
         self.segments_ = np.empty(((T + every - 1) // every, 3), np.intp)
-        self.x_rows, self.y_rows, self.before_ = (np.empty(size, np.intp) for size in (N, N, T + 1))
+        self.x_rows, self.y_rows, self.offset_ = (np.empty(size, np.intp) for size in (N, N, T + 1))
         self.follow()
 
     cdef int follow(self) except -1:
@@ -172,7 +172,7 @@ cdef class Ragged(Layout):
             self.threads = max(self.threads, <int>self.plans[rows, 0])
             count += 1
         return self.settle(
-            self.walk.alive_[:T], self.segments_[:count], self.x_rows, self.y_rows, self.before_[:T + 1]
+            self.walk.alive_[:T], self.segments_[:count], self.x_rows, self.y_rows, self.offset_[:T + 1]
         )
 
 

@@ -340,7 +340,10 @@ template <class Cell> void initial_backward(const Backward<Cell> &b, Range strip
             for (ptrdiff_t r = row; r < row + rows; r++)
                 for (ptrdiff_t v = vector; v < vector + vectors; v++, product++) {
                     const ptrdiff_t at = r * p.width + v * b.L;
-                    if (Cell::carries_h) *product += load<Real>((const Real *)p.carried + at);
+                    if (Cell::carries_h) {
+                        *product += load<Real>((const Real *)p.carried + at);
+                        store<Real>((Real *)p.carried + at, Vec<Real>{});
+                    }
                     store<Real>((Real *)p.dh + at, *product);
                 }
         }

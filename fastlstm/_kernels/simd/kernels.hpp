@@ -17,16 +17,18 @@
 
 namespace {
 
-template <class Cell> constexpr fl_cell cell_of(const char *name) {
-    return {name, Cell::gates, Cell::sums, Cell::units, Cell::keeps_c, pack<Cell>, forward<Cell>, backward<Cell>,
+template <class Cell> constexpr fl_cell cell_of(const char *name, int option = 0) {
+    return {name, Cell::gates, Cell::sums, Cell::units, Cell::keeps_c, option, pack<Cell>, forward<Cell>, backward<Cell>,
             forward_single<Cell>, backward_single<Cell>};
 }
 
 template <class T> constexpr fl_cell cells[] = {
     cell_of<Lstm<T>>("lstm"),
     cell_of<Gru<T>>("gru"),
-    cell_of<Simple<T, 1>>("simple"),
-    cell_of<Simple<T, 4>>("simple"),
+    cell_of<Simple<T, 1>>("tanh"),
+    cell_of<Simple<T, 4>>("tanh"),
+    cell_of<Simple<T, 1>>("relu", 1),
+    cell_of<Simple<T, 4>>("relu", 1),
     {},
 };
 

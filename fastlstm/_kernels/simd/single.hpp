@@ -172,8 +172,11 @@ void back_single(const Backward<Cell> &b, typename Cell::Real *const *dx, typena
     multiply_back<FromState<Cell>, R>(b, (const Real *)p.u, p.H, vectors, chains, dh, false);
     if (Cell::carries_h)
         EACH(r, R)
-            for (ptrdiff_t j = vectors.first * b.L; j < vectors.last * b.L; j++)
-                dh[r][j] += ((const Real *)p.carried)[r * p.width + j];
+            for (ptrdiff_t j = vectors.first * b.L; j < vectors.last * b.L; j++) {
+                Real &carried = ((Real *)p.carried)[r * p.width + j];
+                dh[r][j] += carried;
+                carried = 0;
+            }
 }
 
 template <class Cell> void backward_single(void *argument, int thread, fl_team *team) {

@@ -127,7 +127,7 @@ struct fl_packing {
 
 struct fl_cell {
     const char *name;
-    int gates, sums, units, keeps_c;
+    int gates, sums, units, keeps_c, option;
     fl_job pack, forward, backward; /* of a struct fl_packing, fl_pass, fl_backward */
     fl_job forward_single, backward_single; /* of one step of up to FL_SINGLE rows that keeps what backward needs */
 };

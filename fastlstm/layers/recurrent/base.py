@@ -21,7 +21,7 @@ from fastlstm.layers.recurrent.direction import Direction, Parts
 from fastlstm.layers.recurrent.inference import PackedDirection, PackedStack
 from fastlstm.layers.recurrent.packing import Packing
 from fastlstm.layers.recurrent.stack import PlainStack, TrainedStack
-from fastlstm.layers.recurrent.training import SINGLE, TrainedDirection
+from fastlstm.layers.recurrent.training import TrainedDirection
 from fastlstm.layers.replay import Backward, Calls
 from fastlstm.parameter import Initializer
 from fastlstm.workspace import Workspace
@@ -33,8 +33,7 @@ State = TypeVar("State")
 class Recurrent(Layer, Generic[State], abstract=True):
     """Base of the layers that walk (N, T, I) step by step, in layers on top of each other and perhaps both directions.
 
-    A subclass names its cell. Where there are kernels on packed weights for it, they serve it, and otherwise the plain
-    path, as it does on FASTLSTM_ISA=plain.
+    A subclass names its cell.
     """
 
     checkpoint_every: int | None = None
@@ -91,9 +90,9 @@ class Recurrent(Layer, Generic[State], abstract=True):
             [Direction(self.cell, self._parameters, suffix) for suffix in suffixes]
             for _, suffixes in self._each_layer()
         ]
-        packed = [[PackedDirection(*d.parameters, d.reverse) for d in layer] for layer in stack]
-        trained = [[TrainedDirection(*d.parameters, d.reverse) for d in layer] for layer in stack]
-        self._packed = PackedStack(packed, self.hidden_size)
+        packed = [[PackedDirection(self.cell, *d.parameters, d.reverse) for d in layer] for layer in stack]
+        trained = [[TrainedDirection(self.cell, *d.parameters, d.reverse) for d in layer] for layer in stack]
+        self._packed = PackedStack(self.cell, packed, self.hidden_size)
         self._trained = TrainedStack(trained, self.input_size, self.hidden_size, self.dropout)
         self._plain = PlainStack(stack, self.input_size, self.hidden_size, self.dropout)
 
@@ -262,7 +261,7 @@ class Recurrent(Layer, Generic[State], abstract=True):
     def replay(self, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward] | None:
         n, t, _ = x.shape
         masked = self.dropout > 0 and self.num_layers > 1
-        if self._is_plain() or self.checkpoint_every is not None or masked or n * t <= SINGLE:
+        if self._is_plain() or self.checkpoint_every is not None or masked or n * t <= cpu.SINGLE:
             return None
         return self._trained.replay(x, self._full_packing(n, t, tape), tape)
 
@@ -303,7 +302,7 @@ class Recurrent(Layer, Generic[State], abstract=True):
         return self.cell.parts
 
     def _is_plain(self) -> bool:
-        return not self.cell.packed or cpu.isa() == "plain"
+        return cpu.isa() == "plain"
 
     def _state_shape(self, n: int) -> tuple[int, int, int]:
         """Of each part of a state."""

@@ -49,9 +49,9 @@ class Cell:
     recurrent: Callable[..., NDArray[np.float64]] = init.orthogonal
 
     @property
-    def packed(self) -> bool:
-        """Whether there are kernels for it on packed weights; otherwise the plain path serves it."""
-        return self.name == "lstm"
+    def keeps_c(self) -> bool:
+        """Whether its state has a part c beside h."""
+        return "c" in self.parts
 
     def shapes(self, inputs: int, hidden: int) -> dict[str, Shape]:
         """Of the parameters of one direction of one layer."""

@@ -1,4 +1,4 @@
-"""Inference on packed weights, which needs no copies of batch-first arrays: the layers of an LSTM."""
+"""Inference on packed weights, which needs no copies of batch-first arrays: the layers of any cell."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import numpy as np
 
 from fastlstm import threads
 from fastlstm._kernels import cpu
-from fastlstm._kernels import packed as kernel
+from fastlstm._kernels import forward as kernel
 from fastlstm._kernels.layout import Walk
 from fastlstm._kernels.rows import clear_stage
 from fastlstm._kernels.stage import MOST_SIDE_BY_SIDE, SideBySide, Stage
 from fastlstm.layers.base import Array
 from fastlstm.layers.packed import Packed
+from fastlstm.layers.recurrent.cells import Cell
 from fastlstm.layers.recurrent.packing import Packing
-from fastlstm.layers.recurrent.plan import layout, projection, ragged, work
+from fastlstm.layers.recurrent.plan import layout, projection, ragged, sizes_of, work
 from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace, aligned_empty, aligned_zeros
 
@@ -26,30 +27,29 @@ WAVE = 8
 
 
 class PackedDirection(Packed):
-    """Weights of one direction of an LSTM layer."""
+    """Weights of one direction of a recurrent layer."""
 
-    def __init__(self, w_ih: Parameter, w_hh: Parameter, bias: Parameter | None, reverse: bool) -> None:
+    def __init__(self, cell: Cell, w_ih: Parameter, w_hh: Parameter, bias: Parameter | None, reverse: bool) -> None:
         super().__init__(w_ih, w_hh, bias)
-        self._w_ih, self._w_hh, self._bias, self._reverse = w_ih, w_hh, bias, reverse
-        self._hidden = w_hh.shape[1]
+        self._cell, self._w_ih, self._w_hh, self._bias, self._reverse = cell, w_ih, w_hh, bias, reverse
+        self._inputs, self._hidden = w_ih.shape[1], w_hh.shape[1]
 
     def pack(self) -> tuple[Array, Array]:
         w_ih, w_hh = self._w_ih.value, self._w_hh.value
-        hidden, inputs, lanes = w_hh.shape[1], w_ih.shape[1], cpu.lanes(w_ih.dtype)
-        bias = np.zeros(4 * hidden, w_ih.dtype) if self._bias is None else self._bias.value
-        blocks = -(-hidden // lanes)
-        panels = aligned_empty((blocks, inputs + hidden, 4, lanes), w_ih.dtype)
-        packed_bias = aligned_empty((blocks, 4, lanes), w_ih.dtype)
-        kernel.pack(panels, packed_bias, w_ih, w_hh, bias)
+        none = np.zeros(self._cell.sums * self._hidden, w_ih.dtype)
+        panels, packed_bias = panel_room(self._cell, self._inputs, self._hidden, w_ih.dtype)
+        bias = none if self._bias is None else self._bias.value
+        kernel.pack(self._cell.name, panels, packed_bias, w_ih, w_hh, bias)
         return panels, packed_bias
 
     def _state(self, n: int, tape: Workspace) -> tuple[Array, Array, Array]:
-        return running_state(n, self._hidden, self._w_hh.value.dtype, tape)
+        return running_state(self._cell, n, self._hidden, self._w_hh.value.dtype, tape)
 
     def reset(self, rows: Any, tape: Workspace) -> None:
         """Set the state of these rows of a stream to zero."""
         for part in tape.notes.get("state", ())[:2]:
-            part[..., rows, :] = 0
+            if part.size:
+                part[..., rows, :] = 0
 
     def prepare(
         self, x: Array, y: Array, column: int, walk: Walk | None, tape: Workspace, team: int, *, wave: bool
@@ -57,24 +57,24 @@ class PackedDirection(Packed):
         """A pass from x (N, T, I) to columns of y (N, T, D·H), from `column` on, with `team` threads to take."""
         panels, bias = self.get()
         n, t, _ = x.shape
-        sizes = (x.shape, y.shape, column, self._hidden)
+        sizes = (x.shape, y.shape, column, sizes_of(self._cell, self._inputs, self._hidden))
         if walk is None:
             rows = layout(Packing(n, t, None), *sizes, reverse=self._reverse, team=team)
         else:
             rows = ragged(walk, *sizes, reverse=self._reverse, team=team)
-        projected, chunk = (np.empty(0, x.dtype), 1) if walk is not None else projection(rows, panels, tape)
+        projected, chunk = (np.empty(0, x.dtype), 1) if walk is not None else projection(rows, panels, bias.size, tape)
         if wave and len(projected):
             chunk = min(chunk, WAVE)
-        prepared = kernel.prepare(rows, panels, bias, *self._state(n, tape), projected, chunk)
+        prepared = kernel.prepare(self._cell.name, rows, panels, bias, *self._state(n, tape), projected, chunk)
         prepared.bind(x, y)
         return prepared
 
 
 class PackedStack:
-    """All layers of an LSTM: which of its passes run one after the other, and which side by side."""
+    """All layers and directions: which of its passes run one after the other, and which side by side."""
 
-    def __init__(self, layers: list[list[PackedDirection]], hidden: int) -> None:
-        self._layers, self._hidden = layers, hidden
+    def __init__(self, cell: Cell, layers: list[list[PackedDirection]], hidden: int) -> None:
+        self._cell, self._layers, self._hidden = cell, layers, hidden
         self._directions = len(layers[0])
 
     def prepare(self, x: Array, walk: Walk | None, tape: Workspace) -> tuple[list[Stage], list[kernel.Pass], Array]:
@@ -84,7 +84,7 @@ class PackedStack:
         """
         n, t, _ = x.shape
         team = threads.get_num_threads()
-        steps = work(n, self._hidden, self._hidden, t)
+        steps = work(n, 2 * self._cell.gates * self._hidden**2, t)
         pair = self._directions == 2 and team % 2 == 0 and steps >= threads.SMALL
         together = 1  # layers
         # rows of their own need no waiting, so that layers are better one after the other where there are enough rows
@@ -123,14 +123,20 @@ class PackedStack:
         ]
 
 
-def running_state(n: int, hidden: int, dtype: Any, tape: Workspace) -> tuple[Array, Array, Array]:
-    """c (N, width), h (2, N, width) and which of the two h is the current one (1), in the workspace.
+def panel_room(cell: Cell, inputs: int, hidden: int, dtype: Any) -> tuple[Array, Array]:
+    """Room for a cell's packed weights and bias."""
+    panels, bias = (aligned_empty(shape, dtype) for shape in cpu.panel_shapes(cell.name, inputs, hidden, dtype))
+    return panels, bias
+
+
+def running_state(cell: Cell, n: int, hidden: int, dtype: Any, tape: Workspace) -> tuple[Array, Array, Array]:
+    """c (N, width), or no rows of it, h (2, N, width) and which of the two h is the current one (1), in the workspace.
 
     All are zeros at first, and padded with zeros.
     """
     width = -(-hidden // cpu.lanes(dtype)) * cpu.lanes(dtype)
     held: tuple[Array, Array, Array] | None = tape.notes.get("state")
-    if held is None or held[0].shape != (n, width):
-        c, h = aligned_zeros((n, width), dtype), aligned_zeros((2, n, width), dtype)
-        held = tape.notes["state"] = (c, h, np.zeros(1, np.intc))
+    if held is None or held[1].shape != (2, n, width):
+        c = aligned_zeros((n if cell.keeps_c else 0, width), dtype)
+        held = tape.notes["state"] = (c, aligned_zeros((2, n, width), dtype), np.zeros(1, np.intc))
     return held

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from fastlstm import threads
 from fastlstm._kernels import cpu
 from fastlstm._kernels.layout import Layout, Ragged, Walk
 from fastlstm.layers.base import Array, Index
+from fastlstm.layers.recurrent.cells import Cell
 from fastlstm.layers.recurrent.packing import Packing
 from fastlstm.workspace import Workspace
 
@@ -18,12 +21,26 @@ LARGE_WEIGHTS = 1 << 20
 """Bytes from which on weights are dear to read: those of the inputs then are read once for many steps."""
 
 
+class Sizes(NamedTuple):
+    """What decides how the work of a cell is shared: the weights of one step, and the blocks that its units form."""
+
+    hidden: int
+    weights: int
+    blocks: int
+
+
+def sizes_of(cell: Cell, inputs: int, hidden: int) -> Sizes:
+    """Those of one direction; the blocks are those in float32, so that both dtypes are shared alike."""
+    panels, _ = cpu.panel_shapes(cell.name, inputs, hidden, np.float32)
+    return Sizes(hidden, cell.gates * hidden * (inputs + hidden), panels[0])
+
+
 def layout(
     packing: Packing,
     x_shape: tuple[int, ...],
     y_shape: tuple[int, ...],
     column: int,
-    hidden: int,
+    sizes: Sizes,
     *,
     reverse: bool,
     team: int,
@@ -45,9 +62,9 @@ def layout(
     if first:
         x_row, y_row = x_row + first * x_step, y_row + first * y_step
     alive = packing.alive[first:last]
-    segments, threads = share(alive, rows, team, inputs, hidden, full=packing.full)
-    sizes = (n * t * inputs, x_row, x_step, n * t * y_shape[2], y_row, y_step)
-    return Layout(n, inputs, hidden, alive, segments, *sizes, threads)
+    segments, used = share(alive, rows, team, sizes, full=packing.full)
+    places = (n * t * inputs, x_row, x_step, n * t * y_shape[2], y_row, y_step)
+    return Layout(n, inputs, sizes.hidden, alive, segments, *places, used)
 
 
 def ragged(
@@ -55,15 +72,15 @@ def ragged(
     x_shape: tuple[int, ...],
     y_shape: tuple[int, ...],
     column: int,
-    hidden: int,
+    sizes: Sizes,
     *,
     reverse: bool,
     team: int,
 ) -> Ragged:
     """`layout` of all steps, which follows the walk when its lengths change."""
     n, t, inputs = x_shape
-    plans = np.array([plan(team, rows, t, inputs, hidden) for rows in range(n + 1)], np.intp)
-    return Ragged(walk, inputs, hidden, y_shape[2], column, reverse, plans, t if team == 1 else anew(t))
+    plans = np.array([plan(team, rows, t, sizes) for rows in range(n + 1)], np.intp)
+    return Ragged(walk, inputs, sizes.hidden, y_shape[2], column, reverse, plans, t if team == 1 else anew(t))
 
 
 def anew(t: int) -> int:
@@ -71,7 +88,7 @@ def anew(t: int) -> int:
     return max(8, t // 32)
 
 
-def share(alive: Index, rows: int, team: int, inputs: int, hidden: int, *, full: bool) -> tuple[Index, int]:
+def share(alive: Index, rows: int, team: int, sizes: Sizes, *, full: bool) -> tuple[Index, int]:
     """Segments (first step, one beyond the last, by units) and the number of threads."""
     t = len(alive)
     if rows:
@@ -82,40 +99,39 @@ def share(alive: Index, rows: int, team: int, inputs: int, hidden: int, *, full:
         edges = np.array([0, t])
     else:
         edges = np.unique(np.append(np.arange(0, t, anew(t)), t))
-    plans = [plan(team, int(alive[edge]), t, inputs, hidden) for edge in (edges[:1] if full else edges[:-1])]
+    plans = [plan(team, int(alive[edge]), t, sizes) for edge in (edges[:1] if full else edges[:-1])]
     by_units = plans[0][1] if full else [units for _, units in plans]
     segments = np.empty((len(edges) - 1, 3), np.intp)
     segments[:, 0], segments[:, 1], segments[:, 2] = edges[:-1], edges[1:], by_units
     return segments, max(used for used, _ in plans)
 
 
-def plan(available: int, n: int, t: int, inputs: int, hidden: int) -> tuple[int, bool]:
+def plan(available: int, n: int, t: int, sizes: Sizes) -> tuple[int, bool]:
     """How many of the available threads, and whether they share the units of each step or each has rows of its own.
 
     Rows need no barrier, but every thread reads all the weights; units read them once, but wait for each other at every
     step. Measured on two threads: units win with few rows, and up to some 64 rows where each has many blocks of units.
     """
-    step = work(n, inputs, hidden)
+    step = work(n, sizes.weights)
     if available == 1 or step * t < threads.SMALL:
         return 1, False
-    blocks = -(-hidden // cpu.lanes("float32"))
     few_rows = n < 6 * available
-    if step > 4 and blocks >= available and (few_rows or (n <= 64 and blocks >= 8 * available)):
+    if step > 4 and sizes.blocks >= available and (few_rows or (n <= 64 and sizes.blocks >= 8 * available)):
         return available, True
     if n <= 2:
         return 1, False
     return min(available, n), False
 
 
-def work(n: int, inputs: int, hidden: int, t: int = 1) -> float:
-    """Microseconds that t steps of n rows take one thread, about."""
-    return t * n * 8 * hidden * (inputs + hidden) / (1e5 if n > 2 else 5e4)
+def work(n: int, weights: int, t: int = 1) -> float:
+    """About how many microseconds one thread takes for t steps of n rows with so many weights."""
+    return t * n * 2 * weights / (1e5 if n > 2 else 5e4)
 
 
-def projection(rows: Layout, panels: Array, tape: Workspace) -> tuple[Array, int]:
+def projection(rows: Layout, panels: Array, bias_size: int, tape: Workspace) -> tuple[Array, int]:
     """Scratch for the inputs of some steps, and of how many; none where they are better projected step by step."""
     n, t, dtype = rows.N, rows.T, panels.dtype
-    step = 4 * len(panels) * panels.shape[3]
+    step = bias_size
     if t == 1 or not rows.full or not (n < 6 or (n < 48 and panels.nbytes > LARGE_WEIGHTS)):
         return np.empty(0, dtype), 1
     chunk = chunk_of(t, n, step * n * dtype.itemsize, rows.I * step * dtype.itemsize)

@@ -1,4 +1,4 @@
-"""Training on packed weights, which needs no copies of batch-first arrays: one direction of one layer of an LSTM."""
+"""Training on packed weights, which needs no copies of batch-first arrays: one direction of one layer."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastlstm import threads
-from fastlstm._kernels import bptt, cpu
-from fastlstm._kernels import packed as kernel
+from fastlstm._kernels import backward as back
+from fastlstm._kernels import cpu
+from fastlstm._kernels import forward as kernel
 from fastlstm._kernels.layout import Layout
 from fastlstm.layers.base import Array
+from fastlstm.layers.recurrent.cells import Cell
 from fastlstm.layers.recurrent.direction import Parts
-from fastlstm.layers.recurrent.inference import State, running_state
+from fastlstm.layers.recurrent.inference import panel_room, running_state
 from fastlstm.layers.recurrent.packing import Packing
-from fastlstm.layers.recurrent.plan import layout, projection
+from fastlstm.layers.recurrent.plan import layout, projection, sizes_of
 from fastlstm.layers.replay import Calls
 from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace, aligned_empty
@@ -27,9 +29,6 @@ SEGMENT = 1024
 
 LARGE = 1 << 15
 """Numbers of weights from which on several threads pack them."""
-
-SINGLE = 4
-"""Rows of a single step up to which the weights are used as they are."""
 
 LARGE_SINGLE = 1 << 20
 """Numbers of weights from which on several threads read them for a single step."""
@@ -52,21 +51,26 @@ class Kind(NamedTuple):
 class Passes:
     """The passes over a batch, ready to run, in blocks of steps: a single one, unless checkpoints are kept.
 
-    All blocks use the same gates and cells; those of block `kept` are there. starts[k] is the state h, c (N, width) at
-    the beginning of block k.
+    All blocks keep what their backward pass reads in the same arrays; that of block `kept` is there. starts[k] is the
+    state, each part (N, width), at the beginning of block k.
     """
 
     kind: Kind
-    alone: bool
+    single: bool
     state: tuple[Array, Array, Array]
-    gradients: State
-    starts: list[State]
+    gradients: tuple[Array, Array]
+    starts: list[Parts]
     forwards: list[kernel.Pass]
-    backwards: list[bptt.Backward]
+    backwards: list[back.Backward]
     x: Array
     y: Array
     fresh: bool = True
     kept: int = 0
+
+    def running(self) -> Parts:
+        """The parts of the running state, each (N, width)."""
+        c, h, phase = self.state
+        return (h[phase[0]], c) if len(c) else (h[phase[0]],)
 
     def go(self, k: int) -> None:
         """The forward pass of block k, from the running state."""
@@ -80,7 +84,10 @@ class Passes:
 class TrainedDirection:
     """One direction of one layer. What it packs and keeps lies in the workspace that it is given."""
 
-    def __init__(self, w_ih: Parameter, w_hh: Parameter, bias: Parameter | None, reverse: bool) -> None:
+    def __init__(
+        self, cell: Cell, w_ih: Parameter, w_hh: Parameter, bias: Parameter | None, reverse: bool
+    ) -> None:
+        self._cell = cell
         self._w_ih, self._w_hh, self._bias, self._reverse = w_ih, w_hh, bias, reverse
         self._parameters = [parameter for parameter in (w_ih, w_hh, bias) if parameter is not None]
         self._inputs, self._hidden = w_ih.shape[1], w_hh.shape[1]
@@ -93,19 +100,19 @@ class TrainedDirection:
         passes: Passes | None = tape.notes.get("passes")
         if passes is None or passes.kind != kind:
             passes = tape.notes["passes"] = self._prepare(kind, x, y, tape)
-        if passes.alone:
+        if passes.single:
             bias = None if self._bias is None else self._bias.read()
-            passes.forwards[0].alone(self._w_ih.read(), self._w_hh.read(), bias)
+            passes.forwards[0].single(self._w_ih.read(), self._w_hh.read(), bias)
         else:
             self._pack(kind, tape)
         passes.x, passes.y, passes.fresh = x, y, start is None
-        c, h, phase = passes.state
         if start is not None:
-            h[phase[0], :, : self._hidden] = packing.pack_batch(start[0])
-            c[:, : self._hidden] = packing.pack_batch(start[1])
+            for running, part in zip(passes.running(), start, strict=True):
+                running[:, : self._hidden] = packing.pack_batch(part)
         for k in range(len(passes.forwards)):
             if k or start is not None:
-                passes.starts[k][0][...], passes.starts[k][1][...] = h[phase[0]], c
+                for held, running in zip(passes.starts[k], passes.running(), strict=True):
+                    held[...] = running
             passes.go(k)
 
     def final_state(self, y: Array, column: int, end: Parts, packing: Packing, tape: Workspace) -> None:
@@ -113,7 +120,8 @@ class TrainedDirection:
         order = np.arange(packing.n) if packing.order is None else packing.order
         last = np.zeros(packing.n, np.intp) if self._reverse else packing.lengths - 1
         end[0][order] = y[order, last, column : column + self._hidden]
-        packing.unpack_batch(tape.notes["passes"].state[0][:, : self._hidden], end[1])
+        if self._cell.keeps_c:
+            packing.unpack_batch(tape.notes["passes"].state[0][:, : self._hidden], end[1])
 
     def backward(
         self,
@@ -130,20 +138,19 @@ class TrainedDirection:
         end and start are the gradients of the final state, None for zeros, and of the initial one, to be written.
         """
         passes: Passes = tape.notes["passes"]
-        dh, dc = passes.gradients
-        dh.fill(0)
-        dc.fill(0)
+        for array in passes.gradients:
+            array.fill(0)
+        parts = passes.gradients[: len(self._cell.parts)]
         if end is not None:
-            dh[:, : self._hidden] = packing.pack_batch(end[0])
-            dc[:, : self._hidden] = packing.pack_batch(end[1])
+            for array, part in zip(parts, end, strict=True):
+                array[:, : self._hidden] = packing.pack_batch(part)
         weights = (self._w_ih.read(), self._w_hh.read())
         last = len(passes.backwards) - 1
         for k in range(last, -1, -1):
             before = None if passes.fresh and k == 0 else passes.starts[k]
             if k != passes.kept:
-                c, h, phase = passes.state
-                if before is not None:
-                    h[phase[0]], c[...] = before
+                for running, held in zip(passes.running(), before or (), strict=False):
+                    running[...] = held
                 passes.go(k)
             backward = passes.backwards[k]
             backward.bind(passes.x, passes.y, dy, dx, add_dx, before, weights)
@@ -151,25 +158,22 @@ class TrainedDirection:
                 self._bind_gradients(backward)
             backward.go_on(k > 0 or start is not None, later=k < last)
         if start is not None:
-            packing.unpack_batch(dh[:, : self._hidden], start[0])
-            packing.unpack_batch(dc[:, : self._hidden], start[1])
+            for array, part in zip(parts, start, strict=True):
+                packing.unpack_batch(array[:, : self._hidden], part)
 
-    def _bind_gradients(self, backward: bptt.Backward) -> None:
+    def _bind_gradients(self, backward: back.Backward) -> None:
         (dw, add_dw), (du, add_du) = self._w_ih.accumulator(), self._w_hh.accumulator()
         db, add_db = (None, False) if self._bias is None else self._bias.accumulator()
         backward.bind_gradients(dw, add_dw, du, add_du, db, add_db)
 
-    def _panels(self, dtype: np.dtype[Any], tape: Workspace) -> State:
+    def _panels(self, dtype: np.dtype[Any], tape: Workspace) -> tuple[Array, Array]:
         """Room for the packed weights, and the bias, in the workspace."""
-        lanes = cpu.lanes(dtype)
-        kind = (self, lanes, dtype)
+        kind = (self, cpu.lanes(dtype), dtype)
         if tape.notes.get("panels", (None,))[0] != kind:
-            blocks = -(-self._hidden // lanes)
-            panels = aligned_empty((blocks, self._inputs + self._hidden, 4, lanes), dtype)
-            tape.notes["panels"] = (kind, panels, aligned_empty((blocks, 4, lanes), dtype))
+            tape.notes["panels"] = (kind, *panel_room(self._cell, self._inputs, self._hidden, dtype))
             tape.notes["packed"] = tape.notes["pack"] = None
-            tape.notes["no bias"] = np.zeros(4 * self._hidden, dtype)
-        found: State = tape.notes["panels"][1:]
+            tape.notes["no bias"] = np.zeros(self._cell.sums * self._hidden, dtype)
+        found: tuple[Array, Array] = tape.notes["panels"][1:]
         return found
 
     def replay(
@@ -178,16 +182,16 @@ class TrainedDirection:
         """The calls of `forward` from zero states, and what gives that of `backward` for dy, dx, add_dx."""
         kind = Kind(self, packing, column, y.shape[2], packing.t, threads.get_num_threads(), cpu.isa(), x.dtype)
         passes = self._prepare(kind, x, y, tape)
-        (forward,), (turned,), weights = passes.forwards, passes.backwards, (self._w_ih.read(), self._w_hh.read())
+        (forward,), (turning,), weights = passes.forwards, passes.backwards, (self._w_ih.read(), self._w_hh.read())
         forward.fresh = True
         forward.bind(x, y)
 
         def backward(dy: Array, dx: Array | None, add_dx: bool) -> Callable[[], None]:
-            return partial(self._turn, turned, passes.gradients, (x, y, dy, dx, add_dx, None, weights))
+            return partial(self._turn, turning, passes.gradients, (x, y, dy, dx, add_dx, None, weights))
 
         return [self._packing(kind, tape).go, forward.go], backward
 
-    def _turn(self, backward: bptt.Backward, gradients: State, arrays: tuple[Any, ...]) -> None:
+    def _turn(self, backward: back.Backward, gradients: tuple[Array, Array], arrays: tuple[Any, ...]) -> None:
         """A backward pass from zero gradients of the final state."""
         backward.bind(*arrays)
         for part in gradients:
@@ -211,36 +215,31 @@ class TrainedDirection:
         stage: kernel.Pack | None = tape.notes["pack"]
         team = 1 if panels.size < LARGE else kind.team
         if stage is None or stage.threads != team or not stage.reads(w_ih, w_hh, bias):
-            stage = tape.notes["pack"] = kernel.pack_stage(panels, packed_bias, w_ih, w_hh, bias, team)
+            stage = tape.notes["pack"] = kernel.pack_stage(
+                self._cell.name, panels, packed_bias, w_ih, w_hh, bias, team
+            )
         return stage
 
     def _prepare(self, kind: Kind, x: Array, y: Array, tape: Workspace) -> Passes:
         packing, block, dtype = kind.packing, kind.block, kind.dtype
         n, t = packing.n, len(packing.alive)
         panels, bias = self._panels(dtype, tape)
-        state = running_state(n, self._hidden, dtype, tape)
-        width = state[0].shape[1]
+        state = running_state(self._cell, n, self._hidden, dtype, tape)
+        width = state[1].shape[2]
         edges = [(first, min(first + block, t)) for first in range(0, t, block)]
         rows = max(int(packing.before[last] - packing.before[first]) for first, last in edges)
-        gates, cells = tape.array("gates", (rows * 4 * width,), dtype), tape.array("cells", (rows * width,), dtype)
-        gradients = tape.array("dh", (n, width), dtype), tape.array("dc", (n, width), dtype)
-        starts = tape.array("starts", (len(edges), 2, n, width), dtype)
-        passes = Passes(
-            kind,
-            packing.size == n <= SINGLE,
-            state,
-            gradients,
-            [(start[0], start[1]) for start in starts],
-            [],
-            [],
-            x,
-            y,
-        )
-        team = 1 if passes.alone and panels.size < LARGE_SINGLE else kind.team
+        kept = tape.array("kept", (rows * self._cell.sums * width,), dtype)
+        kept_c = tape.array("kept_c", (rows * width if self._cell.keeps_c else 0,), dtype)
+        gradients = tape.array("dh", (n, width), dtype), tape.array("carried", (n, width), dtype)
+        starts = tape.array("starts", (len(edges), len(self._cell.parts), n, width), dtype)
+        single = packing.size == n <= cpu.SINGLE
+        passes = Passes(kind, single, state, gradients, [tuple(start) for start in starts], [], [], x, y)
+        team = 1 if single and panels.size < LARGE_SINGLE else kind.team
+        sizes = sizes_of(self._cell, self._inputs, self._hidden)
         for steps in edges:
             forward_rows, backward_rows = (
                 layout(
-                    *(packing, x.shape, y.shape, kind.column, self._hidden),
+                    *(packing, x.shape, y.shape, kind.column, sizes),
                     reverse=self._reverse,
                     team=team,
                     steps=steps,
@@ -248,21 +247,23 @@ class TrainedDirection:
                 )
                 for rows in (0, SEGMENT)
             )
-            kept = gates[: forward_rows.S * 4 * width], cells[: forward_rows.S * width]
-            forward = kernel.prepare(forward_rows, panels, bias, *state, *projection(forward_rows, panels, tape))
-            forward.keep(*kept)
+            own = kept[: forward_rows.S * self._cell.sums * width], kept_c[: forward_rows.S * width]
+            projected = projection(forward_rows, panels, bias.size, tape)
+            forward = kernel.prepare(self._cell.name, forward_rows, panels, bias, *state, *projected)
+            forward.keep(*own)
             passes.forwards.append(forward)
-            passes.backwards.append(self._prepare_backward(backward_rows, kept, gradients, tape))
-        if passes.alone:
-            passes.backwards[0].alone()
+            passes.backwards.append(self._prepare_backward(backward_rows, own, gradients, tape))
+        if single:
+            passes.backwards[0].single()
         return passes
 
-    def _prepare_backward(self, rows: Layout, kept: State, gradients: State, tape: Workspace) -> bptt.Backward:
+    def _prepare_backward(
+        self, rows: Layout, kept: tuple[Array, Array], gradients: tuple[Array, Array], tape: Workspace
+    ) -> back.Backward:
         dtype = kept[0].dtype
         lanes, width = cpu.lanes(dtype), gradients[0].shape[1]
-        scratch = [
-            tape.array(name, (size,), dtype)
-            for name, size in zip(("turned", "columns", "gradient panels"), bptt.rooms(rows, lanes), strict=True)
-        ]
+        sizes = back.rooms(self._cell.name, rows, dtype == np.float32)
+        names = ("transposed", "columns", "gradient panels")
+        scratch = [tape.array(name, (size,), dtype) for name, size in zip(names, sizes, strict=True)]
         strip = min(4, max(1, width // lanes // rows.threads)) if rows.by_units else 4
-        return bptt.prepare(rows, strip, *kept, *gradients, *scratch)
+        return back.prepare(self._cell.name, rows, strip, *kept, *gradients, *scratch)

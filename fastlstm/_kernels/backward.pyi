@@ -6,15 +6,16 @@ from typing_extensions import disjoint_base
 from fastlstm._kernels.layout import Layout
 from fastlstm._kernels.stage import Stage
 
-def rooms(rows: Layout, lanes: int) -> tuple[int, int, int]: ...
+def rooms(cell: str, rows: Layout, single: bool) -> tuple[int, int, int]: ...
 def prepare(
+    cell: str,
     rows: Layout,
     strip: int,
-    gates: NDArray[Any],
-    cells: NDArray[Any],
+    kept: NDArray[Any],
+    kept_c: NDArray[Any],
     dh: NDArray[Any],
-    dc: NDArray[Any],
-    turned: NDArray[Any],
+    carried: NDArray[Any],
+    transposed: NDArray[Any],
     columns: NDArray[Any],
     panels: NDArray[Any],
 ) -> Backward: ...
@@ -28,7 +29,7 @@ class Backward(Stage):
         dy: NDArray[Any],
         dx: NDArray[Any] | None,
         add_dx: bool,
-        start: tuple[NDArray[Any], NDArray[Any]] | None,
+        start: tuple[NDArray[Any], ...] | None,
         weights: tuple[NDArray[Any], NDArray[Any]],
     ) -> None: ...
     def bind_gradients(
@@ -40,5 +41,5 @@ class Backward(Stage):
         db: NDArray[Any] | None,
         add_db: bool,
     ) -> None: ...
-    def alone(self) -> None: ...
+    def single(self) -> None: ...
     def go_on(self, initial: bool, later: bool) -> None: ...

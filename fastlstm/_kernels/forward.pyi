@@ -8,6 +8,7 @@ from fastlstm._kernels.layout import Layout, Walk
 from fastlstm._kernels.stage import Stage
 
 def pack(
+    cell: str,
     panels: NDArray[Any],
     bias: NDArray[Any],
     w_ih: NDArray[Any],
@@ -16,6 +17,7 @@ def pack(
     threads: int = 1,
 ) -> None: ...
 def pack_stage(
+    cell: str,
     panels: NDArray[Any],
     bias: NDArray[Any],
     w_ih: NDArray[Any],
@@ -24,6 +26,7 @@ def pack_stage(
     threads: int,
 ) -> Pack: ...
 def prepare(
+    cell: str,
     rows: Layout,
     panels: NDArray[Any],
     bias: NDArray[Any],
@@ -43,6 +46,6 @@ class Pass(Stage):
     fresh: bool
     def stands(self, place: int, walk: Walk | None = None) -> None: ...
     def bind(self, x: NDArray[Any], y: NDArray[Any]) -> None: ...
-    def keep(self, gates: NDArray[Any], cells: NDArray[Any]) -> None: ...
-    def alone(self, w_ih: NDArray[Any], w_hh: NDArray[Any], b: NDArray[Any] | None) -> None: ...
+    def keep(self, kept: NDArray[Any], kept_c: NDArray[Any]) -> None: ...
+    def single(self, w_ih: NDArray[Any], w_hh: NDArray[Any], b: NDArray[Any] | None) -> None: ...
     def after_each(self, below: Pass) -> None: ...

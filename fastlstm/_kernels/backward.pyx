@@ -1,0 +1,129 @@
+"""Back-propagation through time on packed weights."""
+
+from fastlstm._kernels.cpu cimport FL_COLUMNS, FL_GRADIENTS, FL_SINGLE, cell_of, fl_backward, fl_cell, table
+from fastlstm._kernels.layout cimport Layout
+from fastlstm._kernels.real cimport real
+from fastlstm._kernels.stage cimport Stage, address
+
+
+cdef Py_ssize_t up(Py_ssize_t n, Py_ssize_t to) noexcept:
+    return (n + to - 1) // to * to
+
+
+cdef bint same(tuple old, tuple new):
+    """Whether these are the very same arrays."""
+    cdef Py_ssize_t k
+    if old is None:
+        return False
+    for k in range(len(new)):
+        if old[k] is not new[k]:
+            return False
+    return True
+
+
+def rooms(str cell, Layout rows, bint single):
+    """How many numbers of scratch `prepare` wants, in float32 if single: transposed, columns, panels."""
+    cdef const fl_cell* known = cell_of(cell, rows.H, single)
+    cdef Py_ssize_t lanes = table().bytes // (4 if single else 8), width = up(rows.H, lanes)
+    return (
+        (width + up(rows.I, lanes)) * known.gates * width,
+        FL_COLUMNS(rows.I, rows.H, known.gates, known.sums, table().sums // 4, rows.longest),
+        FL_GRADIENTS(rows.I, rows.H, known.gates, known.sums, width),
+    )
+
+
+cdef class Backward(Stage):
+    """A backward pass that is ready to run. Made by `prepare`."""
+
+    cdef fl_backward p
+    cdef const fl_cell* cell
+    cdef str format
+    cdef Py_ssize_t size, x_size, y_size
+    cdef tuple held, bound, bound_gradients
+
+    def bind(self, x, y, dy, dx, bint add_dx, start, weights):
+        """Where all lies, in contiguous arrays.
+
+        x and y of the forward pass, dy and dx as y and x (dx None: not wanted), and whether to add to dx; start, None
+        for zeros or the parts (N, width) of the state that it began with; weights (G·H, I) and (G·H, H).
+        """
+        cdef Py_ssize_t I = self.p.I, H = self.p.H, state = self.p.N * self.p.width, rows = self.cell.gates * H
+        self.p.add_dx = add_dx
+        if same(self.bound, (x, y, dy, dx, weights[0], weights[1], start)):
+            return
+        self.p.x = self.at(x, self.x_size, False)
+        self.p.y = self.at(y, self.y_size, False)
+        self.p.dy = self.at(dy, self.y_size, False)
+        self.p.dx = NULL if dx is None else self.at(dx, self.x_size, True)
+        self.p.h = NULL if start is None else self.at(start[0], state, False)
+        self.p.c = self.at(start[1], state, False) if self.cell.keeps_c and start is not None else NULL
+        self.p.w, self.p.u = self.at(weights[0], rows * I, False), self.at(weights[1], rows * H, False)
+        self.bound = (x, y, dy, dx, weights[0], weights[1], start)
+
+    def bind_gradients(self, dw, bint add_dw, du, bint add_du, db, bint add_db):
+        """Where the gradients of the weights and of the bias (or None) go, and whether to add to what is there.
+
+        A pass without them leaves its part in the panels, for one over earlier steps with the same panels to add to.
+        """
+        cdef Py_ssize_t I = self.p.I, H = self.p.H, rows = self.cell.gates * H
+        self.p.add_dw, self.p.add_du, self.p.add_db = add_dw, add_du, add_db
+        if same(self.bound_gradients, (dw, du, db)):
+            return
+        self.p.dw, self.p.du = self.at(dw, rows * I, True), self.at(du, rows * H, True)
+        self.p.db = NULL if db is None else self.at(db, self.cell.sums * H, True)
+        self.bound_gradients = (dw, du, db)
+
+    cdef void* at(self, array, Py_ssize_t count, bint writable) except NULL:
+        return <void*>address(array, self.format, count * self.size, writable)
+
+    def single(self):
+        """Serve a single step of a few rows; the scratch is not needed then."""
+        if self.p.T != 1 or self.p.N > FL_SINGLE:
+            raise ValueError("Backward.single: expected one step of a few rows")
+        self.job = self.cell.backward_single
+
+    def go_on(self, bint initial, bint later):
+        """`go`; then dh holds the gradient of the initial h, if asked for, and `carried` always that of c.
+
+        later: the part of the steps after these is in the panels.
+        """
+        self.p.initial, self.p.later = initial, later
+        self.go()
+
+
+def prepare(
+    str cell, Layout rows, Py_ssize_t strip, real[::1] kept, const real[::1] kept_c, real[:, ::1] dh,
+    real[:, ::1] carried, real[::1] transposed, real[::1] columns, real[::1] panels,
+):
+    """A `Backward` of a pass over these rows that has left kept and kept_c; `bind` it before it runs.
+
+    kept becomes the gradients of the sums. dh and carried (N, width), padded with zeros, hold the gradients of the
+    final h and c before, and those of the initial ones after; a cell without c starts with zeros in carried. A strip of
+    `strip` vectors, 1 to 4, is what a thread takes of a step. The rest is scratch, see `rooms`.
+    """
+    cdef Py_ssize_t N = dh.shape[0], width = dh.shape[1]
+    cdef const fl_cell* known = cell_of(cell, rows.H, real is float)
+    cdef Py_ssize_t lanes = table().bytes // <Py_ssize_t>sizeof(real)
+    wanted = rooms(cell, rows, real is float)
+    if (
+        rows.N != N or width != up(rows.H, lanes) or carried.shape[0] != N or carried.shape[1] != width
+        or not 1 <= strip <= 4 or kept.shape[0] != rows.S * known.sums * width
+        or kept_c.shape[0] != (rows.S * width if known.keeps_c else 0)
+        or transposed.shape[0] < wanted[0] or columns.shape[0] < wanted[1] or panels.shape[0] < wanted[2]
+    ):
+        raise ValueError("backward.prepare: sizes do not agree")
+    cdef Backward made = Backward()
+    made.cell, made.p.option = known, known.option
+    made.p.T, made.p.N, made.p.rows, made.p.I, made.p.H, made.p.width = rows.T, N, rows.S, rows.I, rows.H, width
+    made.p.alive, made.p.offset, made.p.strip = rows.alive, rows.offset, strip
+    made.p.segments, made.p.segment_count = rows.segments, rows.segment_count
+    made.p.x_row, made.p.x_step, made.p.y_row, made.p.y_step = rows.x_row, rows.x_step, rows.y_row, rows.y_step
+    made.p.kept, made.p.kept_c = &kept[0], &kept_c[0] if known.keeps_c else NULL
+    made.p.dh, made.p.carried = &dh[0, 0], &carried[0, 0]
+    made.p.transposed, made.p.columns, made.p.panels = &transposed[0], &columns[0], &panels[0]
+    made.job, made.argument, made.threads = known.backward, &made.p, rows.threads
+    made.work = rows.S * 4 * known.gates * rows.H * (rows.I + rows.H) / 1e5
+    made.format, made.size = "f" if real is float else "d", sizeof(real)
+    made.x_size, made.y_size = rows.x_size, rows.y_size
+    made.held = (rows, kept, kept_c, dh, carried, transposed, columns, panels)  # keeps their memory
+    return made

@@ -1,0 +1,243 @@
+"""Forward passes of a cell on packed weights: register tiles with the cell on their sums, for each instruction set."""
+
+from libc.string cimport memcpy
+
+from fastlstm._kernels.cpu cimport FL_SINGLE, cell_of, fl_cell, fl_packing, fl_pass, table
+from fastlstm._kernels.layout cimport Layout, Walk
+from fastlstm._kernels.stage cimport Stage, address
+from fastlstm._kernels.real cimport real
+
+
+cdef class Pack(Stage):
+    """Packs weights as they now are. Made by `pack_stage`."""
+
+    cdef fl_packing p
+    cdef tuple held
+
+    def reads(self, w_ih, w_hh, b):
+        """Whether it is these arrays that it packs."""
+        return w_ih is self.held[0] and w_hh is self.held[1] and b is self.held[2]
+
+
+def pack_stage(
+    str cell, real[:, :, :, ::1] panels, real[:, :, ::1] bias,
+    const real[:, ::1] w_ih, const real[:, ::1] w_hh, const real[::1] b, int threads,
+):
+    """A stage that packs a cell's weights (G·H, I), (G·H, H) and bias (S·H) into arrays of `cpu.panel_shapes`.
+
+    G and S are the numbers of the cell's gates and sums.
+    """
+    cdef Py_ssize_t I = w_ih.shape[1], H = w_hh.shape[1]
+    cdef const fl_cell* known = cell_of(cell, H, real is float)
+    if (
+        threads < 1 or I < 1 or w_ih.shape[0] != known.gates * H or w_hh.shape[0] != known.gates * H
+        or b.shape[0] != known.sums * H or not fits(known, panels.shape, bias.shape, I, H, sizeof(real))
+    ):
+        raise ValueError("forward.pack: sizes do not agree")
+    cdef Pack made = Pack()
+    made.p.I, made.p.H, made.p.w, made.p.u, made.p.b = I, H, &w_ih[0, 0], &w_hh[0, 0], &b[0]
+    made.p.panels, made.p.bias = &panels[0, 0, 0, 0], &bias[0, 0, 0]
+    made.job, made.argument, made.threads = known.pack, &made.p, threads
+    made.work = known.gates * H * (I + H) / 1e3
+    made.held = (w_ih.base, w_hh.base, b.base, panels, bias)
+    return made
+
+
+cdef bint fits(
+    const fl_cell* cell, const Py_ssize_t* panels, const Py_ssize_t* bias, Py_ssize_t I, Py_ssize_t H, Py_ssize_t size
+) noexcept:
+    """Whether packed weights and bias have the shapes of `cpu.panel_shapes`."""
+    cdef Py_ssize_t lanes = table().bytes // size, units = cell.units * lanes, blocks = (H + units - 1) // units
+    return (
+        panels[0] == blocks and panels[1] == I + H and panels[2] == cell.gates * cell.units and panels[3] == lanes
+        and bias[0] == blocks and bias[1] == cell.sums * cell.units and bias[2] == lanes
+    )
+
+
+def pack(str cell, panels, bias, w_ih, w_hh, b, int threads=1):
+    """What a stage of `pack_stage` does, once."""
+    pack_stage(cell, panels, bias, w_ih, w_hh, b, threads).go()
+
+
+cdef class Pass(Stage):
+    """A forward pass that is ready to run: sizes are checked, pointers set. Made by `prepare`.
+
+    With fresh, it begins with zeros; else with the state in c (N, width), if the cell has c, and h[phase[0]] (N, width),
+    padded with zeros. It leaves its own state there and in phase. The state h of a row that ends early lies in either h.
+    """
+
+    cdef fl_pass p
+    cdef const fl_cell* cell
+    cdef str format
+    cdef Py_ssize_t x_bytes, y_bytes, place
+    cdef Layout rows
+    cdef Walk walk
+    cdef double each  # microseconds of a row of a step
+    cdef tuple held, weights
+
+    def stands(self, Py_ssize_t place, Walk walk=None):
+        """Say which of the layers' directions it is, and the walk of its rows if not all of them are full."""
+        self.place, self.walk = place, walk
+
+    @property
+    def fresh(self):
+        return bool(self.p.fresh)
+
+    @fresh.setter
+    def fresh(self, bint value):
+        self.p.fresh = value
+
+    def bind(self, x, y):
+        """Read x and write y: contiguous arrays of the sizes and the dtype that were prepared for."""
+        if x is self.x and y is self.y:
+            return
+        self.p.x = address(x, self.format, self.x_bytes, False)
+        self.p.y = <void*>address(y, self.format, self.y_bytes, True)
+        self.x, self.y = x, y
+
+    def keep(self, kept, kept_c):
+        """Leave here what the backward pass reads of every row of every step: kept (rows·S·width), kept_c (rows·width).
+
+        kept_c is empty for a cell without c.
+        """
+        cdef Py_ssize_t bytes = self.p.rows * self.p.width * (4 if self.format == "f" else 8)
+        self.p.kept = <void*>address(kept, self.format, self.cell.sums * bytes, True)
+        if self.cell.keeps_c:
+            self.p.kept_c = <void*>address(kept_c, self.format, bytes, True)
+        self.held = (*self.held, kept, kept_c)
+
+    def single(self, w_ih, w_hh, b):
+        """Serve a single step of a few rows, on weights (G·H, I), (G·H, H) and bias (S·H) or None as they are."""
+        cdef Py_ssize_t H = self.p.H, size = 4 if self.format == "f" else 8, rows = self.cell.gates * H
+        if self.p.T != 1 or self.p.N > FL_SINGLE or self.p.kept == NULL:
+            raise ValueError("Pass.single: expected one step of a few rows that is kept")
+        self.p.w = address(w_ih, self.format, rows * self.p.I * size, False)
+        self.p.u = address(w_hh, self.format, rows * H * size, False)
+        self.p.b = NULL if b is None else address(b, self.format, self.cell.sums * H * size, False)
+        self.job = self.cell.forward_single
+        self.weights = (w_ih, w_hh, b)
+
+    def after_each(self, Pass below):
+        """Run no step before the same step of the pass below, which writes what this one reads."""
+        self.p.below = &below.p
+        self.held = (*self.held, below)
+
+    cpdef int begin(self, tuple start) except -1:
+        self.p.fresh = start is None
+        if start is not None:
+            self.check(start)
+            if self.format == "f":
+                take_state[float](self, start[0], start[1] if self.cell.keeps_c else start[0])
+            else:
+                take_state[double](self, start[0], start[1] if self.cell.keeps_c else start[0])
+        return 0
+
+    cpdef int end(self, tuple final) except -1:
+        self.check(final)
+        if self.format == "f":
+            give_state[float](self, final[0], final[1] if self.cell.keeps_c else final[0])
+        else:
+            give_state[double](self, final[0], final[1] if self.cell.keeps_c else final[0])
+        return 0
+
+    cdef int check(self, tuple state) except -1:
+        if len(state) != 1 + self.cell.keeps_c:
+            raise ValueError("Pass: a state has other parts than the cell")
+        return 0
+
+    cdef int follow(self) except -1:
+        self.rows.follow()
+        self.laid()
+        return 0
+
+    cdef void laid(self) noexcept:
+        """Take over from the rows whatever may change."""
+        cdef Layout rows = self.rows
+        self.p.T, self.p.rows, self.threads, self.work = rows.T, rows.S, rows.threads, rows.S * self.each
+        self.p.alive, self.p.offset, self.p.x_row, self.p.y_row = rows.alive, rows.offset, rows.x_row, rows.y_row
+        self.p.segments, self.p.segment_count = rows.segments, rows.segment_count
+
+    cdef void before(self) noexcept:
+        self.p.done = 0
+
+    cdef void after(self) noexcept:
+        self.p.phase[0] = (self.p.phase[0] + self.p.T) & 1
+
+
+cdef int take_state(Pass self, const real[:, :, ::1] h, const real[:, :, ::1] c) except -1:
+    """The pass begins with the states h and c of its place, each (layers·D, N, H); c is not read if the cell has none."""
+    cdef fl_pass* p = &self.p
+    cdef Py_ssize_t n, row
+    cdef real* own_h = <real*>p.h + p.phase[0] * p.N * p.width
+    check_state(self, h.shape, c.shape)
+    for n in range(p.N):
+        row = n if self.walk is None else self.walk.order_[n]
+        memcpy(own_h + n * p.width, &h[self.place, row, 0], p.H * sizeof(real))
+        if self.cell.keeps_c:
+            memcpy(<real*>p.c + n * p.width, &c[self.place, row, 0], p.H * sizeof(real))
+    return 0
+
+
+cdef int give_state(Pass self, real[:, :, ::1] h, real[:, :, ::1] c) except -1:
+    """The states after each row's own last step, h from the outputs; into the same places."""
+    cdef fl_pass* p = &self.p
+    cdef Py_ssize_t n, row, last
+    check_state(self, h.shape, c.shape)
+    for n in range(p.N):
+        row = n if self.walk is None else self.walk.order_[n]
+        last = (p.T if self.walk is None else self.walk.lengths_[n]) - 1
+        memcpy(&h[self.place, row, 0], <real*>p.y + p.y_row[n] + last * p.y_step, p.H * sizeof(real))
+        if self.cell.keeps_c:
+            memcpy(&c[self.place, row, 0], <real*>p.c + n * p.width, p.H * sizeof(real))
+    return 0
+
+
+cdef int check_state(Pass self, const Py_ssize_t* h, const Py_ssize_t* c) except -1:
+    for k in range(3):
+        if h[k] != c[k]:
+            raise ValueError("Pass: sizes do not agree")
+    if not 0 <= self.place < h[0] or h[1] != self.p.N or h[2] != self.p.H:
+        raise ValueError("Pass: sizes do not agree")
+    return 0
+
+
+def prepare(
+    str cell, Layout rows, const real[:, :, :, ::1] panels, const real[:, :, ::1] bias, real[:, ::1] c,
+    real[:, :, ::1] h, int[::1] phase, real[::1] projected, Py_ssize_t chunk,
+):
+    """A `Pass` over the rows of a layout; `bind` it before it runs.
+
+    c (N, width), without rows for a cell without c, h (2, N, width) and phase (1) hold the state, padded with zeros.
+    projected, if not empty, is scratch for the inputs of `chunk` steps.
+    """
+    cdef Py_ssize_t N = h.shape[1], width = h.shape[2]
+    cdef const fl_cell* known = cell_of(cell, rows.H, real is float)
+    if (
+        rows.N != N or not fits(known, panels.shape, bias.shape, rows.I, rows.H, sizeof(real))
+        or width != panels.shape[0] * panels.shape[3] * known.units or h.shape[0] != 2
+        or c.shape[0] != (N if known.keeps_c else 0) or c.shape[1] != width
+        or phase.shape[0] != 1 or not 0 <= phase[0] <= 1
+        or (projected.shape[0] and (chunk < 1 or projected.shape[0] < chunk * N * known.sums * width or not rows.full))
+    ):
+        raise ValueError("forward.prepare: sizes do not agree")
+    cdef Pass made = Pass()
+    made.cell, made.p.option = known, known.option
+    made.p.N, made.p.I, made.p.H, made.p.width, made.p.chunk, made.p.phase = N, rows.I, rows.H, width, chunk, &phase[0]
+    made.p.x_step, made.p.y_step = rows.x_step, rows.y_step
+    made.p.panels, made.p.bias, made.p.h = &panels[0, 0, 0, 0], &bias[0, 0, 0], &h[0, 0, 0]
+    made.p.c = &c[0, 0] if known.keeps_c else NULL
+    made.p.projected = &projected[0] if projected.shape[0] else NULL
+    made.job, made.argument = known.forward, &made.p
+    made.input, made.output = &made.p.x, &made.p.y
+    made.format, made.rows = "f" if real is float else "d", rows
+    made.each = row_of_a_step(known.gates, N, rows.I, rows.H)
+    made.laid()
+    made.x_bytes, made.y_bytes = rows.x_size * <Py_ssize_t>sizeof(real), rows.y_size * <Py_ssize_t>sizeof(real)
+    made.output_bytes = made.y_bytes
+    made.held = (panels, bias, c, h, phase, projected)  # keeps their memory
+    return made
+
+
+cdef double row_of_a_step(int gates, Py_ssize_t N, Py_ssize_t I, Py_ssize_t H) noexcept:
+    """About how many microseconds it takes one thread."""
+    return 2 * gates * H * (I + H) / (1e5 if N > 2 else 5e4)
