@@ -1,6 +1,4 @@
-"""A plain LSTM in float64 NumPy, one sequence and one step at a time, written from the equations: the oracle.
-
-    i, f, o = sigmoid(W x + U h + b)   g = tanh(W x + U h + b)   c' = f c + i g   h' = o tanh(c')
+"""Recurrent cells in float64 NumPy, one sequence and one step at a time, written from the equations: the oracle.
 
 It shares nothing with the package. Its own gradients are checked against central differences in test_reference.py.
 """
@@ -12,89 +10,161 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def forward_sequence(x, h, c, w, u, b):
-    """Outputs (T, H), final h and c, and what backward needs, of one sequence x (T, I) in one direction."""
-    outputs, tape = [], []
-    for x_t in x:
-        i, f, g, o = np.split(w @ x_t + u @ h + b, 4)
+class LSTM:
+    """i, f, o = sigmoid(W x + U h + b)   g = tanh(W x + U h + b)   c' = f c + i g   h' = o tanh(c')"""
+
+    parts = ("h", "c")
+    gates, biases = 4, 4
+
+    def forward(self, x, state, w, u, b):
+        """The state after a step from the one before it, and what backward needs."""
+        h, c = state
+        i, f, g, o = np.split(w @ x + u @ h + b, 4)
         i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
         c_next = f * c + i * g
-        tape.append((x_t, h, c, i, f, g, o, c_next))
-        h, c = o * np.tanh(c_next), c_next
-        outputs.append(h)
-    return np.array(outputs), h, c, tape
+        return (o * np.tanh(c_next), c_next), (x, h, c, i, f, g, o, c_next)
 
-
-def backward_sequence(dy, dh, dc, tape, w, u):
-    """Gradients (dx, dh0, dc0, dw, du, db) from those of the outputs and of the final state."""
-    dw, du, db = np.zeros_like(w), np.zeros_like(u), np.zeros(len(w))
-    dx = []
-    for dy_t, (x_t, h, c, i, f, g, o, c_next) in zip(dy[::-1], tape[::-1], strict=True):
-        dh = dh + dy_t
+    def backward(self, dstate, tape, w, u):
+        """Gradients by x, the state before the step, w, u and b, from those by the state after it."""
+        (dh, dc), (x, h, c, i, f, g, o, c_next) = dstate, tape
         tanh_c = np.tanh(c_next)
         dc = dc + dh * o * (1 - tanh_c**2)
         da = np.concatenate(
             [dc * g * i * (1 - i), dc * c * f * (1 - f), dc * i * (1 - g**2), dh * tanh_c * o * (1 - o)]
         )
-        dw += np.outer(da, x_t)
-        du += np.outer(da, h)
-        db += da
-        dx.append(w.T @ da)
-        dh, dc = u.T @ da, dc * f
-    return np.array(dx[::-1]), dh, dc, dw, du, db
+        return w.T @ da, (u.T @ da, dc * f), np.outer(da, x), np.outer(da, h), da
 
 
-class ReferenceLSTM:
-    """Any number of layers, both directions, lengths, states. parameters: arrays under the names of fastlstm.LSTM."""
+class GRU:
+    """r, z = sigmoid(W x + U h + b)   n = tanh(W x + b + r (U h + b'))   h' = (1 - z) n + z h"""
 
-    def __init__(self, parameters, num_layers, bidirectional):
+    parts = ("h",)
+    gates, biases = 3, 4
+
+    def forward(self, x, state, w, u, b):
+        (h,) = state
+        (w_r, w_z, w_n), (u_r, u_z, u_n) = np.split(w @ x, 3), np.split(u @ h, 3)
+        b_r, b_z, b_n, b_m = np.split(b, 4)
+        r, z, m = sigmoid(w_r + u_r + b_r), sigmoid(w_z + u_z + b_z), u_n + b_m
+        n = np.tanh(w_n + b_n + r * m)
+        return ((1 - z) * n + z * h,), (x, h, r, z, n, m)
+
+    def backward(self, dstate, tape, w, u):
+        (dh,), (x, h, r, z, n, m) = dstate, tape
+        dn = dh * (1 - z) * (1 - n**2)
+        dr, dz, dm = dn * m * r * (1 - r), dh * (h - n) * z * (1 - z), dn * r
+        by_x, by_h = np.concatenate([dr, dz, dn]), np.concatenate([dr, dz, dm])
+        db = np.concatenate([dr, dz, dn, dm])
+        return w.T @ by_x, (u.T @ by_h + dh * z,), np.outer(by_x, x), np.outer(by_h, h), db
+
+
+class Simple:
+    """h' = phi(W x + U h + b)"""
+
+    parts = ("h",)
+    gates, biases = 1, 1
+
+    def __init__(self, phi, slope):
+        self.phi, self.slope = phi, slope  # the slope from the value of phi
+
+    def forward(self, x, state, w, u, b):
+        (h,) = state
+        h_next = self.phi(w @ x + u @ h + b)
+        return (h_next,), (x, h, h_next)
+
+    def backward(self, dstate, tape, w, u):
+        (dh,), (x, h, h_next) = dstate, tape
+        da = dh * self.slope(h_next)
+        return w.T @ da, (u.T @ da,), np.outer(da, x), np.outer(da, h), da
+
+
+CELLS = {
+    "lstm": LSTM(),
+    "gru": GRU(),
+    "tanh": Simple(np.tanh, lambda h: 1 - h**2),
+    "relu": Simple(lambda a: np.maximum(a, 0), lambda h: h > 0),
+}
+
+
+def forward_sequence(cell, x, state, w, u, b):
+    """Outputs (T, H), the final state, and what backward needs, of one sequence x (T, I) in one direction."""
+    outputs, tape = [], []
+    for x_t in x:
+        state, kept = cell.forward(x_t, state, w, u, b)
+        outputs.append(state[0])
+        tape.append(kept)
+    return np.array(outputs), state, tape
+
+
+def backward_sequence(cell, dy, dstate, tape, w, u):
+    """Gradients (dx, initial state, dw, du, db) from those of the outputs and of the final state."""
+    dx, sums = [], None
+    for dy_t, kept in zip(dy[::-1], tape[::-1], strict=True):
+        dx_t, dstate, *own = cell.backward((dstate[0] + dy_t, *dstate[1:]), kept, w, u)
+        sums = own if sums is None else [a + b for a, b in zip(sums, own, strict=True)]
+        dx.append(dx_t)
+    return np.array(dx[::-1]), dstate, *sums
+
+
+class Reference:
+    """Any number of layers, both directions, lengths, states; parameters are arrays under the names of fastlstm's."""
+
+    def __init__(self, cell, parameters, num_layers, bidirectional):
+        self.cell = CELLS[cell]
         self.parameters = {name: np.asarray(value, np.float64) for name, value in parameters.items()}
         self.num_layers, self.directions = num_layers, 2 if bidirectional else 1
         self.hidden = self.parameters["weight_hh_l0"].shape[1]
 
     def _weights(self, layer, direction):
         suffix = f"_l{layer}" + ("_reverse" if direction else "")
-        u = self.parameters["weight_hh" + suffix]
-        return suffix, self.parameters["weight_ih" + suffix], u, self.parameters.get("bias" + suffix, np.zeros(len(u)))
+        names = ("weight_ih" + suffix, "weight_hh" + suffix, "bias" + suffix)
+        no_bias = np.zeros(self.cell.biases * self.hidden)
+        return names, [self.parameters.get(name, no_bias) for name in names]
+
+    def zeros(self, n):
+        shape = (self.num_layers * self.directions, n, self.hidden)
+        return tuple(np.zeros(shape) for _ in self.cell.parts)
 
     def forward(self, x, state=None, lengths=None):
+        """Outputs and the final state."""
         n, t, _ = x.shape
         self.lengths = [t] * n if lengths is None else list(lengths)
-        places = self.num_layers * self.directions
-        h0, c0 = state if state is not None else np.zeros((2, places, n, self.hidden))
-        h_n, c_n = np.zeros_like(h0), np.zeros_like(c0)
+        state, final = state or self.zeros(n), self.zeros(n)
         self.tape, inputs = {}, x
         for layer in range(self.num_layers):
             outputs = np.zeros((n, t, self.directions * self.hidden))
             for d in range(self.directions):
-                _, w, u, b = self._weights(layer, d)
+                _, weights = self._weights(layer, d)
                 place = layer * self.directions + d
                 for s, length in enumerate(self.lengths):
                     own = inputs[s, :length][:: -1 if d else 1]
-                    y, h, c, tape = forward_sequence(own, h0[place, s], c0[place, s], w, u, b)
+                    start = tuple(part[place, s] for part in state)
+                    y, end, self.tape[layer, d, s] = forward_sequence(self.cell, own, start, *weights)
                     outputs[s, :length, d * self.hidden : (d + 1) * self.hidden] = y[:: -1 if d else 1]
-                    h_n[place, s], c_n[place, s], self.tape[layer, d, s] = h, c, tape
+                    for part, value in zip(final, end, strict=True):
+                        part[place, s] = value
             inputs = outputs
-        return inputs, (h_n, c_n)
+        return inputs, final
 
-    def backward(self, dy, dh_n, dc_n):
-        """dx, dh0, dc0 and a dict of the parameters' gradients."""
+    def backward(self, dy, dfinal):
+        """dx, the gradient of the initial state, and a dict of the parameters' gradients."""
         grads = {name: np.zeros_like(value) for name, value in self.parameters.items()}
-        dh0, dc0 = np.zeros_like(dh_n), np.zeros_like(dc_n)
+        dstate = self.zeros(len(dy))
         for layer in reversed(range(self.num_layers)):
             width = self.parameters[f"weight_ih_l{layer}"].shape[1]
             dx = np.zeros((*dy.shape[:2], width))
             for d in range(self.directions):
-                suffix, w, u, _ = self._weights(layer, d)
+                names, (w, u, _) = self._weights(layer, d)
                 place = layer * self.directions + d
                 for s, length in enumerate(self.lengths):
                     own = dy[s, :length, d * self.hidden : (d + 1) * self.hidden][:: -1 if d else 1]
-                    found = backward_sequence(own, dh_n[place, s], dc_n[place, s], self.tape[layer, d, s], w, u)
+                    end = tuple(part[place, s] for part in dfinal)
+                    found = backward_sequence(self.cell, own, end, self.tape[layer, d, s], w, u)
                     dx[s, :length] += found[0][:: -1 if d else 1]
-                    dh0[place, s], dc0[place, s] = found[1:3]
-                    grads["weight_ih" + suffix] += found[3]
-                    grads["weight_hh" + suffix] += found[4]
-                    if "bias" + suffix in grads:
-                        grads["bias" + suffix] += found[5]
+                    for part, value in zip(dstate, found[1], strict=True):
+                        part[place, s] = value
+                    for name, value in zip(names, found[2:], strict=True):
+                        if name in grads:
+                            grads[name] += value
             dy = dx
-        return dy, dh0, dc0, grads
+        return dy, dstate, grads

@@ -29,6 +29,7 @@ MODELS = {
     "two directions": lambda: [fl.LSTM(3, 9, num_layers=2, bidirectional=True), fl.LayerNorm(18), fl.Dense(18, 4)],
     "pooling": lambda: [fl.LSTM(3, 8), fl.MeanPool(), fl.Dense(8, 1)],
     "normalisation first": lambda: [fl.BatchNorm(3), fl.LSTM(3, 8), fl.MaxPool()],
+    "gated units": lambda: [fl.GRU(3, 8, num_layers=2, bidirectional=True), fl.Dense(16, 2)],
     "simple network": lambda: [fl.SimpleRNN(3, 8), fl.LSTM(8, 5), fl.Dropout(0.5), fl.AttentionPool(5, 4)],
     "user's layer first": lambda: [Twice(), fl.LSTM(3, 8), fl.Last()],
     "user's layer last": lambda: [fl.Dropout(0.1), fl.LSTM(3, 8), Twice()],

@@ -2,14 +2,17 @@
 
 import numpy as np
 import pytest
-from reference import ReferenceLSTM
+from reference import Reference
 
 import fastlstm as fl
 
+CELLS = {"lstm": fl.LSTM, "gru": fl.GRU, "tanh": fl.SimpleRNN}
+kinds = pytest.mark.parametrize("kind", CELLS.values())
 
-def model(dtype="float64", num_layers=2, **options):
-    lstm = fl.LSTM(3, 5, num_layers=num_layers, **options)
-    return fl.Model([fl.Dense(3, 3), lstm, fl.LSTM(5, 4), fl.Dense(4, 2)], dtype=dtype, seed=0)
+
+def model(kind=fl.LSTM, dtype="float64"):
+    layers = [fl.Dense(3, 3), kind(3, 5, num_layers=2), kind(5, 4), fl.Dense(4, 2)]
+    return fl.Model(layers, dtype=dtype, seed=0)
 
 
 def numbers(*shape, seed=0):
@@ -18,8 +21,9 @@ def numbers(*shape, seed=0):
 
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_blocks_are_what_the_whole_is(training, dtype):
-    m, x = model(dtype), numbers(3, 11, 3)
+@kinds
+def test_blocks_are_what_the_whole_is(kind, training, dtype):
+    m, x = model(kind, dtype), numbers(3, 11, 3)
     tape = m.tape(carry=True)
     blocks = [m.forward(x[:, a:b], tape, training=training).copy() for a, b in ((0, 4), (4, 5), (5, 11))]
     rounding = {"float32": 1e-5, "float64": 1e-12}[dtype]
@@ -27,8 +31,9 @@ def test_blocks_are_what_the_whole_is(training, dtype):
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_the_state_is_that_after_each_sequences_own_last_step(training):
-    m, x, lengths = model(), numbers(3, 6, 3), [6, 1, 4]
+@kinds
+def test_the_state_is_that_after_each_sequences_own_last_step(kind, training):
+    m, x, lengths = model(kind), numbers(3, 6, 3), [6, 1, 4]
     tape = m.tape(carry=True)
     m.forward(x, tape, training=training, lengths=lengths)
     more = numbers(3, 2, 3, seed=1)
@@ -38,8 +43,9 @@ def test_the_state_is_that_after_each_sequences_own_last_step(training):
         np.testing.assert_allclose(found[k], whole[0, length:], atol=1e-12)
 
 
-def test_rows_go_on_as_they_are_told():
-    m, x, more = model(), numbers(3, 4, 3), numbers(5, 2, 3, seed=1)
+@kinds
+def test_rows_go_on_as_they_are_told(kind):
+    m, x, more = model(kind), numbers(3, 4, 3), numbers(5, 2, 3, seed=1)
     tape = m.tape(carry=True)
     m.forward(x, tape)
     m.carry([2, -1, 0, 2, -1], tape)
@@ -59,16 +65,16 @@ def test_rows_may_be_told_before_the_first_pass():
     np.testing.assert_allclose(m.forward(x, tape), m.predict(x), atol=1e-12)
 
 
-def test_gradients_are_those_of_the_block_alone():
+@pytest.mark.parametrize(("cell", "kind"), CELLS.items())
+def test_gradients_are_those_of_the_block_alone(cell, kind):
     """Against the plain reference, from the state that two other steps have left."""
-    lstm = fl.LSTM(3, 4, num_layers=2, dtype="float64", seed=0)
-    m, x, dy = fl.Model([lstm], dtype="float64"), numbers(2, 6, 3), numbers(2, 4, 4, seed=1)
-    names = list(lstm.parameter_shapes())
-    reference = ReferenceLSTM({name: lstm.parameter(name).value for name in names}, 2, False)
+    layer = kind(3, 4, num_layers=2, dtype="float64", seed=0)
+    m, x, dy = fl.Model([layer], dtype="float64"), numbers(2, 6, 3), numbers(2, 4, 4, seed=1)
+    names = list(layer.parameter_shapes())
+    reference = Reference(cell, {name: layer.parameter(name).value for name in names}, 2, False)
     _, state = reference.forward(x[:, :2])
     expected_y, _ = reference.forward(x[:, 2:], state)
-    zeros = np.zeros_like(state[0])
-    expected_dx, _, _, expected = reference.backward(dy, zeros, zeros)
+    expected_dx, _, expected = reference.backward(dy, reference.zeros(2))
     tape = m.tape(carry=True)
     m.forward(x[:, :2], tape, training=True)
     y = m.forward(x[:, 2:], tape, training=True).copy()
@@ -77,11 +83,11 @@ def test_gradients_are_those_of_the_block_alone():
     np.testing.assert_allclose(y, expected_y, atol=1e-12)
     np.testing.assert_allclose(dx, expected_dx, atol=1e-12)
     for name in names:
-        np.testing.assert_allclose(lstm.parameter(name).grad, expected[name], atol=1e-12)
+        np.testing.assert_allclose(layer.parameter(name).grad, expected[name], atol=1e-12)
 
 
 def test_the_running_state_stays_in_its_place():
-    m, x = model("float32"), numbers(3, 4, 3).astype("f4")
+    m, x = model(dtype="float32"), numbers(3, 4, 3).astype("f4")
     tape = m.tape(carry=True)
     m.forward(x, tape, training=True)
     before = [part.ctypes.data for part in tape.workspaces[1].lasting["running"]]

@@ -57,6 +57,7 @@ def saved(whole, tmp_path):
     "layer",
     [
         lambda: fl.LSTM(2, 3, num_layers=2, bidirectional=True),
+        lambda: fl.GRU(2, 3),
         lambda: fl.SimpleRNN(2, 3),
         lambda: fl.Decoder(2, 3, num_tokens=4, max_steps=3, end_token=3),
     ],

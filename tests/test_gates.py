@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from lstm_cases import Case, random_case
+from recurrent_cases import Case, random_case
 
 import fastlstm as fl
 from fastlstm.layers.recurrent.gates import Gates

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from damaging import edit_json, overwrite, rewrite
-from lstm_cases import Case, random_case, run
+from recurrent_cases import CELLS, Case, each_cell, parts_of, random_case, run
 
 import fastlstm as fl
 from fastlstm.io.native import FORMAT_VERSION, read_metadata
@@ -214,30 +214,35 @@ def test_save_names_what_it_cannot_take(tmp_path):
 
 def torch_names(problem, rng):
     """Its parameters as PyTorch would hold them, the bias in two parts."""
-    state = {}
+    state, hidden = {}, problem.case.hidden
     for name, value in problem.parameters.items():
-        if "bias" in name:
-            part = rng.normal(size=value.shape)
-            state[name.replace("bias", "bias_ih")], state[name.replace("bias", "bias_hh")] = part, value - part
-        else:
+        if "bias" not in name:
             state[name] = value
+            continue
+        part = rng.normal(size=len(problem.parameters[name.replace("bias", "weight_hh")]))
+        state[name.replace("bias", "bias_ih")] = part
+        other = value[: len(part)] - part
+        if problem.case.cell == "gru":  # the candidate's cannot be added
+            part[2 * hidden :], other[2 * hidden :] = value[2 * hidden : 3 * hidden], value[3 * hidden :]
+        state[name.replace("bias", "bias_hh")] = other
     return state
 
 
-def test_from_a_state_dict_of_arrays():
-    problem = random_case(Case(4, 2, 3, 5, 2, True))
-    layer = fl.io.from_torch(torch_names(problem, np.random.default_rng(1)))
+@pytest.mark.parametrize("cell", CELLS)
+def test_from_a_state_dict_of_arrays(cell):
+    problem = random_case(Case(4, 2, 3, 5, 2, True, cell=cell))
+    activation = cell if cell in ("tanh", "relu") else None
+    layer = fl.io.from_torch(torch_names(problem, np.random.default_rng(1)), activation=activation)
+    assert type(layer) is type(problem.layer())
     assert layer.config() == {**problem.layer().config(), "dropout": 0.0}
-    np.testing.assert_allclose(layer(problem.x)[0], problem.layer()(problem.x)[0], rtol=1e-12)
+    np.testing.assert_allclose(layer(problem.x)[0], problem.layer()(problem.x)[0], rtol=1e-10, atol=1e-12)
     assert layer.dtype == np.float64
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("case", [Case(4, 2, 3, 5, 2, True), Case(4, 2, 1, 3), Case(3, 2, 2, 4, bias=False)], ids=str)
-def test_there_and_back_with_pytorch(case, dtype):
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    torch.manual_seed(0)
-    module = torch.nn.LSTM(
+def module_of(torch, case, dtype):
+    options = {"nonlinearity": case.cell} if case.cell in ("tanh", "relu") else {}
+    kind = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}.get(case.cell, torch.nn.RNN)
+    return kind(
         case.inputs,
         case.hidden,
         case.layers,
@@ -246,20 +251,38 @@ def test_there_and_back_with_pytorch(case, dtype):
         bidirectional=case.bidirectional,
         dropout=0.25 if case.layers > 1 else 0.0,
         dtype=getattr(torch, dtype),
+        **options,
     )
+
+
+THERE_AND_BACK = each_cell([Case(4, 2, 3, 5, 2, True), Case(4, 2, 1, 3), Case(3, 2, 2, 4, bias=False)])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", THERE_AND_BACK, ids=str)
+def test_there_and_back_with_pytorch(case, dtype):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    torch.manual_seed(0)
+    module = module_of(torch, case, dtype)
     layer = fl.io.from_torch(module)
+    assert type(layer) is type(case.layer())
     assert layer.dropout == module.dropout
     problem = random_case(case)
-    x, (h0, c0), _, _ = problem.arrays(dtype)
+    x, given = problem.arrays(dtype)[0], problem.given(dtype)
+    tensors = tuple(torch.tensor(part) for part in parts_of(given))
+    state = tensors if len(tensors) > 1 else tensors[0]
     module.eval()
+    back = fl.io.to_torch(layer).eval()
+    assert type(back) is type(module)
     with torch.no_grad():
-        y, (h, c) = module(torch.tensor(x), (torch.tensor(h0), torch.tensor(c0)))
-        again, _ = fl.io.to_torch(layer).eval()(torch.tensor(x), (torch.tensor(h0), torch.tensor(c0)))
-    found, (h_found, c_found) = layer(x, (h0, c0))
+        (y, final), (again, _) = module(torch.tensor(x), state), back(torch.tensor(x), state)
+    found, found_final = layer(x, given)
     tolerance = 1e-5 if dtype == "float32" else 1e-12
-    for ours, theirs in ((found, y), (h_found, h), (c_found, c), (found, again)):
+    pairs = [(found, y), (found, again), *zip(parts_of(found_final), parts_of(final), strict=True)]
+    for ours, theirs in pairs:
         np.testing.assert_allclose(ours, theirs.numpy(), rtol=tolerance, atol=tolerance)
-    assert (fl.io.from_torch(module.state_dict()).num_parameters) == layer.num_parameters
+    activation = case.cell if case.cell in ("tanh", "relu") else None
+    assert fl.io.from_torch(module.state_dict(), activation=activation).num_parameters == layer.num_parameters
 
 
 BAD_STATES = [
@@ -377,8 +400,8 @@ def test_onnxruntime_computes_the_same():
         "R": np.stack([rows("weight_hh" + s) for s in suffixes]),
         "B": np.stack([np.concatenate([rows("bias" + s)[:, 0], np.zeros(4 * case.hidden, "f4")]) for s in suffixes]),
         "lengths": problem.lengths.astype("i4"),
-        "h0": problem.h0.astype("f4"),
-        "c0": problem.c0.astype("f4"),
+        "h0": problem.state[0].astype("f4"),
+        "c0": problem.state[1].astype("f4"),
     }
     helper, kind = onnx.helper, onnx.TensorProto.FLOAT
     node = helper.make_node(

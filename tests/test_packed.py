@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from lstm_cases import Case, random_case, run, run_reference
+from recurrent_cases import Case, random_case, run, run_reference
 
 import fastlstm as fl
 from fastlstm._kernels import bptt, cpu, packed

@@ -8,7 +8,7 @@ import pytest
 
 import fastlstm as fl
 
-KINDS = [fl.LSTM, fl.SimpleRNN]
+KINDS = [fl.LSTM, fl.GRU, fl.SimpleRNN]
 LARGEST = {"float32": 3.4e38, "float64": 1.7e308}
 
 
@@ -25,27 +25,33 @@ def layers(dtype):
 def passes(layer, x, state):
     """In inference, and while training, where the layer takes what it has checked."""
     yield layer(x, state)[0]
-    checked = layer.as_state(state, len(x)) if isinstance(layer, fl.LSTM) else None
-    if checked:
-        tape = fl.Workspace(0)
-        y, _ = layer.forward_with_state(x, checked, tape, training=True, lengths=None)
-        yield y.copy()
-        yield layer.backward_with_state(np.ones_like(y), None, tape)[0]
-        for parameter in layer.parameters():
-            yield parameter.grad
-            parameter.zero_grad()
+    tape = fl.Workspace(0)
+    y, _ = layer.forward_with_state(x, layer.as_state(state, len(x)), tape, training=True, lengths=None)
+    yield y.copy()
+    yield layer.backward_with_state(np.ones_like(y), None, tape)[0]
+    for parameter in layer.parameters():
+        yield parameter.grad
+        parameter.zero_grad()
+
+
+def large_state(layer, n, dtype, seed):
+    parts = [(LARGEST[dtype] * signs((1, n, layer.hidden_size), seed + 50 * k)) for k in range(len(layer.parts))]
+    parts = [part.astype(dtype) for part in parts]
+    return tuple(parts) if len(parts) > 1 else parts[0]
 
 
 @pytest.mark.parametrize("dtype", LARGEST)
 @pytest.mark.parametrize("n", [1, 2, 3, 7])
 def test_states_near_the_largest_number_saturate(isa, n, dtype):
-    """The sums of products overflow, to both sides of zero; the outputs are still within -1 and 1."""
+    """The sums of products overflow, to both sides of zero; the outputs are still within -1 and 1, or finite.
+
+    A GRU keeps what its update gate lets through of the state itself.
+    """
     for seed, layer in enumerate(layers(dtype)):
-        parts = [(LARGEST[dtype] * signs((1, n, layer.hidden_size), seed + k)).astype(dtype) for k in (0, 50)]
-        state = tuple(parts) if isinstance(layer, fl.LSTM) else parts[0]
         x = np.ones((n, 3, layer.input_size), dtype)
-        y, *gradients = passes(layer, x, state)
-        assert (np.abs(y) <= 1).all()
+        y, again, *gradients = passes(layer, x, large_state(layer, n, dtype, seed))
+        for outputs in (y, again):
+            assert np.isfinite(outputs).all() if isinstance(layer, fl.GRU) else (np.abs(outputs) <= 1).all()
         for gradient in gradients:
             assert np.isfinite(gradient).all()
 
@@ -54,9 +60,10 @@ def test_states_near_the_largest_number_saturate(isa, n, dtype):
 @pytest.mark.parametrize("n", [1, 2, 3, 7])
 def test_inputs_near_the_largest_number_saturate(isa, n, dtype):
     for seed, layer in enumerate(layers(dtype)):
-        if isinstance(layer, fl.LSTM):
-            x = (LARGEST[dtype] * signs((n, 3, layer.input_size), seed)).astype(dtype)
-            assert (np.abs(layer(x)[0]) <= 1).all()
+        x = (LARGEST[dtype] * signs((n, 3, layer.input_size), seed)).astype(dtype)
+        y, again, *gradients = passes(layer, x, None)
+        assert (np.abs(y) <= 1).all() and (np.abs(again) <= 1).all()
+        assert all(np.isfinite(gradient).all() for gradient in gradients)
 
 
 def test_one_large_number_of_a_state_decides(isa):
@@ -95,3 +102,45 @@ def test_frameworks_are_not_a_reason_to_warn():
         theirs, ours = torch.nn.LSTM(3, 8, dropout=0.5), fl.LSTM(3, 8, dropout=0.5)
     assert fl.io.from_torch(theirs).dropout == 0
     assert fl.io.to_torch(ours).dropout == 0
+
+
+WRONG = {
+    "input size": (lambda kind: kind(0, 4), "input_size: expected at least 1, got 0"),
+    "layers": (lambda kind: kind(3, 4, num_layers=0), "num_layers: expected at least 1, got 0"),
+    "features": (lambda kind: kind(3, 4)(np.ones((2, 5, 2))), r"x: expected shape \(N, T, 3\), got \(2, 5, 2\)"),
+    "lengths": (
+        lambda kind: kind(3, 4)(np.ones((2, 5, 3)), lengths=[6, 1]),
+        r"lengths: expected 1 to 5, got 6 at \[0\]",
+    ),
+    "stream": (
+        lambda kind: fl.Model([kind(3, 4, bidirectional=True)]).stream(),
+        r"layer 0 \((\w+)\): a bidirectional \1 cannot stream",
+    ),
+    "carry": (
+        lambda kind: fl.Model([kind(3, 4, bidirectional=True)]).tape(carry=True),
+        r"layer 0 \((\w+)\): a bidirectional \1 cannot carry its state",
+    ),
+    "rows": (lambda kind: fl.Model([fl.Last(), kind(3, 4)]), r"layer 1 \((\w+)\): \1 takes sequences"),
+}
+
+
+@pytest.mark.parametrize(("act", "message"), WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_wrong_is_named(kind, act, message):
+    with pytest.raises(ValueError, match=message):
+        act(kind)
+
+
+@pytest.mark.parametrize("kind", [fl.GRU, fl.SimpleRNN])
+@pytest.mark.parametrize("state", [np.ones((1, 2, 3)), (np.ones((1, 2, 4)),), np.full((1, 2, 4), np.nan)])
+def test_a_state_of_h_alone_that_is_wrong_is_named(kind, state):
+    with pytest.raises(ValueError, match=r"state: expected (shape \(1, 2, 4\)|finite numbers), got"):
+        kind(3, 4)(np.ones((2, 5, 3)), state)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_state_may_be_integers_or_lists(kind):
+    layer, x = kind(3, 4, seed=0), np.ones((2, 5, 3))
+    zeros = np.zeros((1, 2, 4), int).tolist()
+    y, _ = layer(x, (zeros, zeros) if kind is fl.LSTM else zeros)
+    np.testing.assert_array_equal(y, layer(x)[0])

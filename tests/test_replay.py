@@ -29,6 +29,7 @@ MODELS = {
     "dropout": lambda: [fl.Dropout(0.3), fl.LSTM(3, 8, num_layers=2, dropout=0.5), fl.Dropout(0.5), fl.MeanPool()],
     "checkpoints": lambda: [fl.LSTM(3, 8, checkpoint_every=2), fl.Dense(8, 1)],
     "normalisation": lambda: [fl.BatchNorm(3), fl.LSTM(3, 8), fl.MaxPool()],
+    "gated units": lambda: [fl.GRU(3, 8, num_layers=2, dropout=0.5), fl.Dropout(0.3), fl.Dense(8, 1)],
     "simple network": lambda: [fl.SimpleRNN(3, 8), fl.LSTM(8, 5), fl.AttentionPool(5, 4)],
     "gradients by columns": lambda: [fl.LSTM(3, 8), Turned(), fl.Dense(8, 4), Turned()],
     "user's layer": lambda: [Twice(), fl.LSTM(3, 8), Twice(), fl.Last(), Twice()],

@@ -120,9 +120,10 @@ def test_a_training_goes_on_to_the_same_bits(way, setup, tmp_path):
             assert a.norms == b.norms
 
 
-def test_every_layer_with_a_running_state_goes_on_with_it(tmp_path):
+@pytest.mark.parametrize("kind", [fl.GRU, fl.SimpleRNN])
+def test_every_layer_with_a_running_state_goes_on_with_it(tmp_path, kind):
     def trainer(*more):
-        return trainer_of("sequence", "plain", more, lambda: fl.SimpleRNN(1, 5))
+        return trainer_of("sequence", "plain", more, lambda: kind(1, 5))
 
     whole = trainer()
     expected = fit_sequence(whole)

@@ -182,12 +182,12 @@ def digits(n, rng):
     return x, y, lengths
 
 
-@pytest.mark.parametrize("attention", [True, False])
-def test_it_learns_to_say_strings_backwards(attention):
+@pytest.mark.parametrize(("attention", "encoder"), [(True, fl.LSTM), (False, fl.LSTM), (True, fl.GRU)])
+def test_it_learns_to_say_strings_backwards(attention, encoder):
     rng = np.random.default_rng(0)
     x, y, lengths = digits(512, rng)
     decoder = fl.Decoder(24, 24, 4, max_steps=5, end_token=END, attention=attention)
-    model = fl.Model([fl.Embedding(3, 8), fl.LSTM(8, 24), decoder], seed=0)
+    model = fl.Model([fl.Embedding(3, 8), encoder(8, 24), decoder], seed=0)
     trainer = fl.Seq2SeqTrainer(model, optimizer=fl.Adam(lr=0.02), clip_norm=1.0, metrics=["accuracy"])
     history = trainer.fit(x, y, lengths=lengths, epochs=12, validation=(x, y, lengths), seed=0, progress=False)
     assert history["val_accuracy"][-1] > 0.99

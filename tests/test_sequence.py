@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from reference import ReferenceLSTM
+from reference import Reference
 
 import fastlstm as fl
 from fastlstm.callbacks import Callback
@@ -69,23 +69,24 @@ def test_streams_side_by_side_are_sequences_of_their_own(window):
     assert found == pytest.approx(np.mean([one["loss"] for one in alone]), rel=1e-12)  # two steps are left out
 
 
-def test_a_step_from_a_carried_state_is_that_of_the_plain_reference():
+@pytest.mark.parametrize(("cell", "kind"), [("lstm", fl.LSTM), ("gru", fl.GRU), ("tanh", fl.SimpleRNN)])
+def test_a_step_from_a_carried_state_is_that_of_the_plain_reference(cell, kind):
     """The second window: its gradient stops at its first step, and its state is that which the first has left."""
     x, y = series(10)
-    lstm = fl.LSTM(3, 2, seed=0)
-    m = fl.Model([lstm], dtype="float64", seed=0)
-    names = list(lstm.parameter_shapes())
-    values = {name: lstm.parameter(name).value.copy() for name in names}
+    layer = kind(3, 2, seed=0)
+    m = fl.Model([layer], dtype="float64", seed=0)
+    names = list(layer.parameter_shapes())
+    values = {name: layer.parameter(name).value.copy() for name in names}
     state = None
     for part in (slice(0, 6), slice(6, 10)):
-        reference = ReferenceLSTM(values, 1, False)
+        reference = Reference(cell, values, 1, False)
         pred, state = reference.forward(x[None, part], state)
         _, dpred = fl.mse(pred, y[None, part])
-        grads = reference.backward(dpred, np.zeros_like(state[0]), np.zeros_like(state[0]))[3]
+        _, _, grads = reference.backward(dpred, reference.zeros(1))
         values = {name: value - 0.3 * grads[name] for name, value in values.items()}
     fl.Trainer(m, fl.mse, fl.SGD(0.3)).fit_sequence(x, y, window=6)
     for name in names:
-        np.testing.assert_allclose(lstm.parameter(name).value, values[name], atol=1e-13)
+        np.testing.assert_allclose(layer.parameter(name).value, values[name], atol=1e-13)
 
 
 @pytest.mark.parametrize("tokens", [False, True])

@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from lstm_cases import Case, random_case, run, run_reference
+from recurrent_cases import Case, random_case, run, run_reference
 
 import fastlstm as fl
 from fastlstm._kernels import cpu
@@ -157,7 +157,7 @@ def test_sequences_of_a_ragged_batch_are_as_each_alone(packed_isa, case, every):
 def test_a_single_step_equals_the_reference(packed_isa, n, given, hidden, inputs):
     problem = random_case(Case(1, n, inputs, hidden, 2, bias=n % 2 == 0), seed=n)
     if not given:
-        for part in (problem.h0, problem.c0):
+        for part in problem.state:
             part.fill(0)
     expected = run_reference(problem)
     x, state, dy, dstate = problem.arrays()
