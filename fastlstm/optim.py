@@ -65,7 +65,7 @@ class Optimizer:
         elif self._parameters:
             self._update_all(scale)
         for parameter in parameters:
-            parameter.touch()
+            parameter.version += 1
 
     def _take(self, parameters: Sequence[Parameter]) -> None:
         """Check that they are those of the first step, or make the arrays for them."""
