@@ -11,7 +11,7 @@ import pytest
 from recurrent_cases import Case, random_case, run, run_reference
 
 import fastlstm as fl
-from fastlstm._kernels import bptt, cpu, packed
+from fastlstm._kernels import backward, cpu, forward
 from fastlstm._kernels.layout import Layout
 from fastlstm.layers.recurrent import plan
 
@@ -305,7 +305,7 @@ def prepared(**changes):
     n, _, i, h = SIZES.values()
     blocks = -(-h // lanes)
     options = {
-        "rows": rows(),
+        **{"cell": "lstm", "rows": rows()},
         "panels": np.zeros((blocks, i + h, 4, lanes)),
         "bias": np.zeros((blocks, 4, lanes)),
         "c": np.zeros((n, blocks * lanes)),
@@ -313,21 +313,21 @@ def prepared(**changes):
         "phase": np.zeros(1, np.intc),
         **{"projected": np.zeros(0), "chunk": 1},
     }
-    return packed.prepare(**{**options, **changes})
+    return forward.prepare(**{**options, **changes})
 
 
 def prepared_backward(**changes):
     lanes = cpu.lanes("float64")
     n, t, _, h = SIZES.values()
     width = -(-h // lanes) * lanes
-    turned, columns, panels = bptt.rooms(rows(), lanes)
+    transposed, columns, panels = backward.rooms("lstm", rows(), False)
     options = {
-        **{"rows": rows(), "strip": 4},
-        **{"gates": np.zeros(n * t * 4 * width), "cells": np.zeros(n * t * width)},
-        **{"dh": np.zeros((n, width)), "dc": np.zeros((n, width))},
-        **{"turned": np.zeros(turned), "columns": np.zeros(columns), "panels": np.zeros(panels)},
+        **{"cell": "lstm", "rows": rows(), "strip": 4},
+        **{"kept": np.zeros(n * t * 4 * width), "kept_c": np.zeros(n * t * width)},
+        **{"dh": np.zeros((n, width)), "carried": np.zeros((n, width))},
+        **{"transposed": np.zeros(transposed), "columns": np.zeros(columns), "panels": np.zeros(panels)},
     }
-    return bptt.prepare(**{**options, **changes})
+    return backward.prepare(**{**options, **changes})
 
 
 BAD_LAYOUTS = {
@@ -348,6 +348,7 @@ BAD_LAYOUTS = {
     "threads": 0,
 }
 BAD_PASSES = {
+    "cell": ["gru", "tanh", "lstmp", ""],
     "rows": [rows(N=1, alive=np.ones(3, np.intp), x_row=np.zeros(1, np.intp), y_row=np.zeros(1, np.intp)), rows(H=4)],
     "panels": np.zeros((1, 9, 4, 1)),
     "bias": np.zeros((1, 4, 1)),
@@ -357,13 +358,14 @@ BAD_PASSES = {
     "projected": np.zeros(3),
 }
 BAD_BACKWARDS = {
+    "cell": ["tanh", "gru", ""],
     "rows": [
         rows(N=1, alive=np.ones(3, np.intp), x_row=np.zeros(1, np.intp), y_row=np.zeros(1, np.intp)),
         rows(alive=np.array([2, 2, 1])),
     ],
     "strip": [0, 5],
-    **dict.fromkeys(["gates", "cells", "turned", "columns", "panels"], np.zeros(7)),
-    **dict.fromkeys(["dh", "dc"], np.zeros((1, 8))),
+    **dict.fromkeys(["kept", "kept_c", "transposed", "columns", "panels"], np.zeros(7)),
+    **dict.fromkeys(["dh", "carried"], np.zeros((1, 8))),
 }
 
 
@@ -379,7 +381,7 @@ BAD_BACKWARDS = {
 )
 def test_no_size_leads_out_of_an_array(make, name, value):
     make()
-    with pytest.raises(ValueError, match=r"Layout|packed\.prepare|bptt\.prepare"):
+    with pytest.raises(ValueError, match=r"Layout|forward\.prepare|backward\.prepare|name of a cell"):
         make(**{name: value})
 
 
