@@ -94,17 +94,31 @@ template <int R, int B, bool AHEAD, class F, int N, int S>
 FL_INLINE void sum_inputs(const F &f, Vec<typename F::Real> (&sum)[N][S], ptrdiff_t t, ptrdiff_t block, ptrdiff_t row) {
     using Real = typename F::Real;
     constexpr ptrdiff_t L = lanes<Real>;
-    if (f.partial) {
-        const Real *from = f.partial + (row - f.partial_row) * S * L;
-        EACH(r, R) EACH(s, S) sum[r][s] = load<Real>(from + (r * S + s) * L);
-    } else if (f.p.projected) {
-        EACH(b, B) EACH(r, R) EACH(s, S)
-            sum[b * R + r][s] = load<Real>(f.projected(t % f.p.chunk * f.p.N + row + r, block + b) + s * L);
-    } else {
-        const Real *x[R];
-        EACH(r, R) x[r] = f.x(row + r, t);
-        EACH(b, B) EACH(r, R) EACH(s, S) sum[b * R + r][s] = load<Real>(f.bias(block + b) + s * L);
-        tile<R, B, InOrder<F::G>, AHEAD, Real>(sum, f.p.I, x, f.panel(block), f.panel(1) - f.panel(0), f.G * L);
+    const bool begun = f.partial || f.p.projected;
+    const Real *from = f.partial       ? f.partial + (row - f.partial_row) * S * L
+                       : f.p.projected ? f.projected(t % f.p.chunk * f.p.N + row, block)
+                                       : f.bias(block);
+    ptrdiff_t next_row = f.partial ? S * L : f.p.projected ? f.blocks * S * L : 0;
+    hide(next_row);
+    EACH(b, B) EACH(r, R) EACH(s, S) sum[b * R + r][s] = load<Real>(from + b * S * L + r * next_row + s * L);
+    if (begun) return;
+    const Real *x[R];
+    EACH(r, R) x[r] = f.x(row + r, t);
+    tile<R, B, InOrder<F::G>, AHEAD, Real>(sum, f.p.I, x, f.panel(block), f.panel(1) - f.panel(0), f.G * L);
+}
+
+/* What the backward pass reads of one step. */
+template <class Cell, int R, int B, int N, int S, int M>
+FL_INLINE void keep(const ForwardOf<Cell> &f, const Vec<typename Cell::Real> (&sum)[N][S],
+                    const Vec<typename Cell::Real> (&c)[M], ptrdiff_t t, ptrdiff_t block, ptrdiff_t row) {
+    using Real = typename Cell::Real;
+    constexpr int U = Cell::units;
+    EACH(b, B) {
+        const ptrdiff_t slot = (block + b) * f.p.rows + f.p.offset[t] + row;
+        Real *kept = (Real *)f.p.kept + slot * S * f.L, *kept_c = (Real *)f.p.kept_c + slot * U * f.L;
+        EACH(r, R) EACH(s, S) store<Real>(kept + (r * S + s) * f.L, sum[b * R + r][s]);
+        if constexpr (Cell::keeps_c)
+            EACH(r, R) EACH(u, U) store<Real>(kept_c + (r * U + u) * f.L, c[(b * R + r) * U + u]);
     }
 }
 
@@ -115,39 +129,34 @@ __attribute__((noinline)) void step(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdi
     constexpr int S = block_sums<Cell>, U = Cell::units;
     constexpr ptrdiff_t L = lanes<Real>;
     const fl_pass &p = f.p;
-    const ptrdiff_t H = p.H, unit = block * U * L;
+    const ptrdiff_t width = p.width, unit = block * U * L;
     const bool resumed = f.resumed(t);
+    const Real *h_prev = f.h(row, t);
     Vec<Real> sum[B * R][S], c[B * R * U], h[B * R * U];
     sum_inputs<R, B, AHEAD>(f, sum, t, block, row);
     if (resumed) {
         const ptrdiff_t done = f.partial ? f.partial_end - p.I : 0;
-        const Real *a[R];
-        EACH(r, R) a[r] = f.h(row + r, t) + done;
-        tile<R, B, FromState<Cell>, AHEAD, Real>(sum, H - done, a, f.panel(block) + (p.I + done) * f.G * L,
-                                                 f.panel(1) - f.panel(0), f.G * L);
+        const Real *a[R], *w = f.panel(block) + (p.I + done) * f.G * L;
+        EACH(r, R) a[r] = h_prev + r * width + done;
+        tile<R, B, FromState<Cell>, AHEAD, Real>(sum, p.H - done, a, w, f.panel(1) - f.panel(0), f.G * L);
     }
     EACH(b, B) EACH(r, R) EACH(u, U) {
         const int n = (b * R + r) * U + u;
-        const ptrdiff_t at = unit + (b * U + u) * L;
-        if constexpr (Cell::keeps_c) c[n] = resumed ? load<Real>(f.c(row + r) + at) : Vec<Real>{};
-        if constexpr (Cell::reads_h) h[n] = resumed ? load<Real>(f.h(row + r, t) + at) : Vec<Real>{};
+        const ptrdiff_t at = r * width + unit + (b * U + u) * L;
+        if constexpr (Cell::keeps_c) c[n] = resumed ? load<Real>(f.c(row) + at) : Vec<Real>{};
+        if constexpr (Cell::reads_h) h[n] = resumed ? load<Real>(h_prev + at) : Vec<Real>{};
     }
     Cell::template forward<KEEP>(sum, c, h, p.option);
+    if (KEEP && p.kept) keep<Cell, R, B>(f, sum, c, t, block, row);
+    Real *h_next = f.h(row, t + 1);
     EACH(b, B) EACH(r, R) {
-        if (KEEP && p.kept) {
-            const ptrdiff_t slot = (block + b) * p.rows + p.offset[t] + row + r;
-            EACH(s, S) store<Real>((Real *)p.kept + (slot * S + s) * L, sum[b * R + r][s]);
-            if constexpr (Cell::keeps_c)
-                EACH(u, U) store<Real>((Real *)p.kept_c + (slot * U + u) * L, c[(b * R + r) * U + u]);
-        }
+        Real *y = (Real *)p.y + p.y_row[row + r] + t * p.y_step;
         EACH(u, U) {
             const int n = (b * R + r) * U + u;
-            const ptrdiff_t at = unit + (b * U + u) * L, left = H - at;
-            Real *y = (Real *)p.y + p.y_row[row + r] + t * p.y_step + at, *next = f.h(row + r, t + 1) + at;
-            if constexpr (Cell::keeps_c) store<Real>(f.c(row + r) + at, c[n]);
-            store<Real>(next, h[n]);
-            if (left >= L) store<Real>(y, h[n]);
-            else memcpy(y, next, (size_t)left * sizeof(Real));
+            const ptrdiff_t at = unit + (b * U + u) * L;
+            if constexpr (Cell::keeps_c) store<Real>(f.c(row) + r * width + at, c[n]);
+            store<Real>(h_next + r * width + at, h[n]);
+            store_at_most<Real>(y + at, p.H - at, h[n]);
         }
     }
 }
@@ -195,16 +204,11 @@ void step_in_parts(ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t f
     f.partial = nullptr;
 }
 
-/* One step of some blocks for one row or two: so many blocks at once that there are enough independent sums. */
+/* One step of a pair of blocks for one row or two, which alone have too few independent sums. */
 template <class Cell, bool KEEP>
-ptrdiff_t step_blocks(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t blocks, Range rows) {
-    if (rows.last - rows.first == 2) {
-        step<Cell, 2, 2, KEEP, false>(f, t, block, rows.first);
-        return 2;
-    }
-    if (blocks >= 4) step<Cell, 1, 4, KEEP, false>(f, t, block, rows.first);
-    else step<Cell, 1, 2, KEEP, false>(f, t, block, rows.first);
-    return blocks >= 4 ? 4 : 2;
+void step_pair(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t row, ptrdiff_t rows) {
+    if (rows == 1) step<Cell, 1, 2, KEEP, false>(f, t, block, row);
+    else step<Cell, 2, 2, KEEP, false>(f, t, block, row);
 }
 
 /* One step of a thread's blocks and rows; back and forth, so that each step begins with the weights that the last one left
@@ -212,11 +216,11 @@ ptrdiff_t step_blocks(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, pt
 template <class Cell, bool KEEP>
 void step_units(ForwardOf<Cell> &f, ptrdiff_t t, Range blocks, Range rows, bool afar, bool parts) {
     const ptrdiff_t count = rows.last - rows.first;
-    const int most = count == 1 ? 4 : count == 2 ? 2 : 1;
     for (ptrdiff_t b = blocks.first, some; b < blocks.last; b += some) {
-        some = blocks.last - b >= most ? most : blocks.last - b >= 2 && most > 1 ? 2 : 1;
+        some = count <= 2 && blocks.last - b >= 2 ? 2 : 1;
         const ptrdiff_t block = t & 1 ? blocks.first + blocks.last - b - some : b;
-        if (some > 1) step_blocks<Cell, KEEP>(f, t, block, some, rows);
+        if (count <= 0) continue;
+        if (some == 2) step_pair<Cell, KEEP>(f, t, block, rows.first, count);
         else if (parts) step_in_parts<Cell, KEEP>(f, t, block, rows.first, rows.last, afar);
         else step_block<Cell, KEEP>(f, t, block, rows.first, rows.last, afar);
     }

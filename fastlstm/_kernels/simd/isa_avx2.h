@@ -14,6 +14,8 @@
 #define FL_MAX_d(a, b) ((__typeof__(a))_mm256_max_pd((__m256d)(a), (__m256d)(b)))
 #define FL_MULTIPLY_ADD_f(a, b, c) ((__typeof__(a))_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c)))
 #define FL_MULTIPLY_ADD_d(a, b, c) ((__typeof__(a))_mm256_fmadd_pd((__m256d)(a), (__m256d)(b), (__m256d)(c)))
+#define FL_MULTIPLY_SUBTRACT_f(a, b, c) ((__typeof__(a))_mm256_fnmadd_ps((__m256)(a), (__m256)(b), (__m256)(c)))
+#define FL_MULTIPLY_SUBTRACT_d(a, b, c) ((__typeof__(a))_mm256_fnmadd_pd((__m256d)(a), (__m256d)(b), (__m256d)(c)))
 #define FL_MULTIPLY(a, b) ((fl_counters)_mm256_mul_epu32((__m256i)(a), (__m256i)(b)))
 #define FL_FIRST_f(count) _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
 #define FL_FIRST_d(count) _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3))

@@ -15,6 +15,8 @@
 #define FL_MAX_d(a, b) ((__typeof__(a))_mm512_maskz_max_pd((__mmask8)-1, (__m512d)(a), (__m512d)(b)))
 #define FL_MULTIPLY_ADD_f(a, b, c) ((__typeof__(a))_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
 #define FL_MULTIPLY_ADD_d(a, b, c) ((__typeof__(a))_mm512_fmadd_pd((__m512d)(a), (__m512d)(b), (__m512d)(c)))
+#define FL_MULTIPLY_SUBTRACT_f(a, b, c) ((__typeof__(a))_mm512_fnmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
+#define FL_MULTIPLY_SUBTRACT_d(a, b, c) ((__typeof__(a))_mm512_fnmadd_pd((__m512d)(a), (__m512d)(b), (__m512d)(c)))
 #define FL_MULTIPLY(a, b) ((fl_counters)_mm512_mul_epu32((__m512i)(a), (__m512i)(b)))
 #define FL_LOAD_PART_f(V, p, count) ((V)_mm512_maskz_loadu_ps((__mmask16)((1u << (count)) - 1), p))
 #define FL_LOAD_PART_d(V, p, count) ((V)_mm512_maskz_loadu_pd((__mmask8)((1u << (count)) - 1), p))

@@ -11,6 +11,8 @@
 #define FL_MAX_d(a, b) ((__typeof__(a))_mm_max_pd((__m128d)(a), (__m128d)(b)))
 #define FL_MULTIPLY_ADD_f(a, b, c) ((a) * (b) + (c))
 #define FL_MULTIPLY_ADD_d(a, b, c) ((a) * (b) + (c))
+#define FL_MULTIPLY_SUBTRACT_f(a, b, c) ((c) - (a) * (b))
+#define FL_MULTIPLY_SUBTRACT_d(a, b, c) ((c) - (a) * (b))
 #define FL_MULTIPLY(a, b) ((fl_counters)_mm_mul_epu32((__m128i)(a), (__m128i)(b)))
 #elif defined(__aarch64__)
 #define FL_ROWS 6
@@ -21,6 +23,8 @@
 #define FL_MAX_d(a, b) ((__typeof__(a))vmaxq_f64((float64x2_t)(a), (float64x2_t)(b)))
 #define FL_MULTIPLY_ADD_f(a, b, c) ((__typeof__(a))vfmaq_f32((float32x4_t)(c), (float32x4_t)(a), (float32x4_t)(b)))
 #define FL_MULTIPLY_ADD_d(a, b, c) ((__typeof__(a))vfmaq_f64((float64x2_t)(c), (float64x2_t)(a), (float64x2_t)(b)))
+#define FL_MULTIPLY_SUBTRACT_f(a, b, c) ((__typeof__(a))vfmsq_f32((float32x4_t)(c), (float32x4_t)(a), (float32x4_t)(b)))
+#define FL_MULTIPLY_SUBTRACT_d(a, b, c) ((__typeof__(a))vfmsq_f64((float64x2_t)(c), (float64x2_t)(a), (float64x2_t)(b)))
 #define FL_MULTIPLY(a, b) ((fl_counters)vmull_u32(vmovn_u64((uint64x2_t)(a)), vmovn_u64((uint64x2_t)(b))))
 #else
 #define FL_ROWS 3
@@ -32,4 +36,6 @@
 #define FL_MAX_d(a, b) FL_PICK((a) > (b), a, b)
 #define FL_MULTIPLY_ADD_f(a, b, c) ((a) * (b) + (c))
 #define FL_MULTIPLY_ADD_d(a, b, c) ((a) * (b) + (c))
+#define FL_MULTIPLY_SUBTRACT_f(a, b, c) ((c) - (a) * (b))
+#define FL_MULTIPLY_SUBTRACT_d(a, b, c) ((c) - (a) * (b))
 #endif

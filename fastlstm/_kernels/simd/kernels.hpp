@@ -1,5 +1,8 @@
 /* Compiles the kernels for one instruction set, which the including file describes: FL_ISA is its name, FL_BYTES those of
    a vector, and FL_ROWS the rows of a register tile. */
+#if !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized" /* of arrays that are written in loops which GCC has unrolled */
+#endif
 #include "backward.hpp"
 #include "cells/gru.hpp"
 #include "cells/lstm.hpp"

@@ -36,7 +36,7 @@ FL_INLINE Number<FL_REAL>::Vec multiply_add(FL_REAL a, Number<FL_REAL>::Vec b, F
 }
 /* c - a b */
 FL_INLINE Number<FL_REAL>::Vec multiply_subtract(Number<FL_REAL>::Vec a, Number<FL_REAL>::Vec b, Number<FL_REAL>::Vec c) {
-    return multiply_add(-a, b, c);
+    return FL_X(FL_MULTIPLY_SUBTRACT)(a, b, c);
 }
 
 /* Where b is NaN, it is b. */

@@ -52,6 +52,9 @@ template <class Real> FL_INLINE void store_at_most(Real *p, ptrdiff_t count, Vec
     else store<Real>(p, v);
 }
 
+/* Keep the compiler from making code of its own for each of the values that a number may have. */
+FL_INLINE void hide(ptrdiff_t &number) { __asm__("" : "+r"(number)); }
+
 constexpr ptrdiff_t whole(ptrdiff_t n, ptrdiff_t of) { return (n + of - 1) / of; } /* n / of, rounded up */
 FL_INLINE ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
