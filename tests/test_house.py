@@ -63,6 +63,7 @@ MAY_IMPORT = {
     },
     "seq2seq": {"_check", "batches", "history", "layers", "model", "resume", "train", "workspace"},
     "io": LEAVES | {"layers", "model", "io", "files", "tensors"},
+    "application": {"_check", "files", "io", "layers", "model"},
 }
 ON_TOP = {"__init__", "__main__", "forecasting", "text", "classification", "speech", "plot", "cli"}
 """What sits on top may import anything below it, and nothing below imports it."""

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
 from fastlstm.activations import softmax
+from fastlstm.application import Application
 from fastlstm.batches import Batches, as_data
 from fastlstm.callbacks import Callback
 from fastlstm.classification.recipe import Recipe
 from fastlstm.classification.vectors import word_vectors
 from fastlstm.classification.vocabulary import UNKNOWN, Vocabulary, as_batch, split_words
-from fastlstm.files import reading
-from fastlstm.io import native
 from fastlstm.layers import LSTM, Gates
 from fastlstm.losses import softmax_cross_entropy
 from fastlstm.memory import check_memory
@@ -41,7 +39,7 @@ class Fitted:
     classes: list[str]
 
 
-class Classifier:
+class Classifier(Application):
     """Says which of some classes a text belongs to, learned from labelled texts.
 
     Parameters
@@ -64,17 +62,18 @@ class Classifier:
     ['good', 'bad']
     """
 
+    word: ClassVar[str] = "classifier"
+    noun: ClassVar[str] = "classifier"
+
     def __init__(self, recipe: Recipe | None = None) -> None:
+        super().__init__()
         self.recipe = recipe or Recipe()
-        self.interrupted = False
         self._fitted: Fitted | None = None
 
     @property
     def fitted(self) -> Fitted:
         """What `fit` left."""
-        if self._fitted is None:
-            raise RuntimeError("the classifier has not learned anything yet: call fit first")
-        return self._fitted
+        return self._learned(self._fitted)
 
     @property
     def classes(self) -> list[str]:
@@ -204,37 +203,21 @@ class Classifier:
     def _place_of_lstm(self) -> int:
         return next(k for k, layer in enumerate(self.fitted.model.layers) if isinstance(layer, LSTM))
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network, its words and its classes to one safetensors file."""
+    def _parts(self) -> tuple[Model, dict[str, Any]]:
         fitted = self.fitted
-        state = {
-            "recipe": dataclasses.asdict(self.recipe),
-            "words": fitted.vocabulary.words,
-            "classes": fitted.classes,
-        }
-        native.save(fitted.model, path, metadata={"classifier": json.dumps(state)})
+        words, classes = fitted.vocabulary.words, fitted.classes
+        return fitted.model, {"recipe": self.recipe.config(), "words": words, "classes": classes}
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Classifier:
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        OSError
-            If there is no such file, it is no file, or may not be read.
-        ValueError
-            If the file is damaged, or holds a model but no classifier.
-        """
-        model, state = native.load_with(path, "classifier", "classifier")
-        with reading(path):
-            classifier = cls(Recipe(**state["recipe"]))
-            fitted = Fitted(model, Vocabulary(state["words"]), as_words(state["classes"], "classes"))
-            if model.output_shape != ("N", len(set(fitted.classes))):
-                raise ValueError(f"classes: expected one for each output, got {len(set(fitted.classes))}")
-            if getattr(model.layers[0], "num_tokens", 0) != len(fitted.vocabulary):
-                raise ValueError(f"words: expected one for each token, got {len(fitted.vocabulary.words)}")
-            if not any(isinstance(layer, LSTM) for layer in model.layers):
-                raise ValueError(f"model: expected one with an LSTM, got {model!r}")
+    def _of_parts(cls, model: Model, beside: dict[str, Any]) -> Self:
+        classifier = cls(Recipe(**beside["recipe"]))
+        fitted = Fitted(model, Vocabulary(beside["words"]), as_words(beside["classes"], "classes"))
+        if model.output_shape != ("N", len(set(fitted.classes))):
+            raise ValueError(f"classes: expected one for each output, got {len(set(fitted.classes))}")
+        if getattr(model.layers[0], "num_tokens", 0) != len(fitted.vocabulary):
+            raise ValueError(f"words: expected one for each token, got {len(fitted.vocabulary.words)}")
+        if not any(isinstance(layer, LSTM) for layer in model.layers):
+            raise ValueError(f"model: expected one with an LSTM, got {model!r}")
         classifier._fitted = fitted
         return classifier
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from fastlstm import _check
+from fastlstm import _check, application
 from fastlstm.layers import LSTM, Dense, Dropout, Embedding, Layer, MaxPool
 from fastlstm.model import Model
 
 LEAST_STEPS = 300
 """Steps of the optimizer in a training whose length nobody has asked for; so many teach a few texts."""
 
-LARGEST = 2**31 - 1
-"""Of the sizes of a recipe."""
-
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(application.Recipe):
     """A network, and its training.
 
     The network reads a text in both directions and takes of each unit the largest output over all words, so that a
@@ -59,6 +57,10 @@ class Recipe:
     total                           38,338
     """
 
+    SIZES: ClassVar[tuple[str, ...]] = ("vocabulary", "length", "embedding_size", "hidden_size", "batch_size")
+    RATES: ClassVar[tuple[str, ...]] = ("dropout", "word_dropout")
+    NUMBERS: ClassVar[tuple[str, ...]] = ("learning_rate", "clip_norm")
+
     vocabulary: int = 20_000
     length: int = 1000
     embedding_size: int = 100
@@ -73,16 +75,8 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("vocabulary", "length", "embedding_size", "hidden_size", "batch_size"):
-            _check.positive_int(getattr(self, name), name, LARGEST)
-        if self.epochs is not None:
-            _check.positive_int(self.epochs, "epochs", LARGEST)
-        _check.seed_of(self.seed)
-        for name in ("dropout", "word_dropout"):
-            _check.number(getattr(self, name), name, 0, 1, open_high=True)
+        super().__post_init__()
         _check.number(self.warmup, "warmup", 0, 1)
-        for name in ("learning_rate", "clip_norm"):
-            _check.number(getattr(self, name), name, 0)
 
     def layers(self, tokens: int, classes: int) -> list[Layer]:
         """Of the network for so many tokens and classes, not built yet."""

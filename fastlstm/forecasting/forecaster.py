@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
+from fastlstm.application import Application, check_hidden_size, options_of
 from fastlstm.callbacks import Callback, EarlyStopping
 from fastlstm.data import windows
-from fastlstm.files import reading
 from fastlstm.forecasting.backtest import Backtest, Forecast, conformal_quantile
 from fastlstm.forecasting.naive import last_season, last_value
 from fastlstm.forecasting.scaling import Scaling
 from fastlstm.forecasting.split import Cut, Split
-from fastlstm.io import native
 from fastlstm.layers import LSTM, Dense, Dropout, Last, Layer
 from fastlstm.losses import huber, mae, mse
 from fastlstm.memory import check_memory
@@ -55,7 +53,7 @@ class Fitted:
             raise ValueError(f"model: expected one from {wanted[0]} features to (N, {wanted[1]}), got {model!r}")
 
 
-class Forecaster:
+class Forecaster(Application):
     """Forecasts the next `horizon` values of a series, or of several side by side, from their last `window` values.
 
     The network, ``Model([LSTM(1, hidden_size), Last(), Dense(hidden_size, horizon)])``, learns the correction to a
@@ -123,6 +121,9 @@ class Forecaster:
     True
     """
 
+    word: ClassVar[str] = "forecaster"
+    noun: ClassVar[str] = "forecaster"
+
     def __init__(
         self,
         horizon: int,
@@ -144,6 +145,7 @@ class Forecaster:
         max_windows: int = 4000,
         seed: int = 0,
     ) -> None:
+        super().__init__()
         self.horizon = _check.positive_int(horizon, "horizon")
         self.season = _check.positive_int(season, "season")
         self.window = None if window is None else _check.positive_int(window, "window")
@@ -164,16 +166,13 @@ class Forecaster:
         self.validation = _check.number(validation, "validation", 0, 1, open_high=True)
         self.log = bool(log)
         self.max_windows = _check.positive_int(max_windows, "max_windows")
-        self.seed = seed
-        self.interrupted = False
+        self.seed = _check.seed_of(seed)
         self._fitted: Fitted | None = None
 
     @property
     def fitted(self) -> Fitted:
         """What `fit` left."""
-        if self._fitted is None:
-            raise RuntimeError("the forecaster has not learned anything yet: call fit first")
-        return self._fitted
+        return self._learned(self._fitted)
 
     @property
     def context(self) -> int:
@@ -316,41 +315,22 @@ class Forecaster:
         known = {name: in_a_row(self._original(part)) for name, part in naive.items()}
         return Backtest(start, np.asarray(series, np.float64)[start:], mean, low, high, known)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network and all that a forecast needs to one safetensors file."""
+    def _parts(self) -> tuple[Model, dict[str, Any]]:
         fitted = self.fitted
-        state = {
-            "options": {name: getattr(self, name) for name in OPTIONS},
-            "scaling": fitted.scaling.as_dict(),
-            "band": fitted.band.tolist(),
-        }
-        native.save(fitted.model, path, metadata={"forecaster": json.dumps(state)})
+        scaling, band = fitted.scaling.as_dict(), fitted.band.tolist()
+        return fitted.model, {"options": options_of(self), "scaling": scaling, "band": band}
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Forecaster:
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        OSError
-            If there is no such file, it is no file, or may not be read.
-        ValueError
-            If the file is damaged, or holds a model but no forecaster.
-        """
-        model, state = native.load_with(path, "forecaster", "forecaster")
-        with reading(path):
-            forecaster = cls(**state["options"])
-            _check.flag(state["options"].get("log", False), "log")
-            _check.seed_of(forecaster.seed)
-            scaling = Scaling.from_dict(state["scaling"])
-            for name in ("horizon", "season", "patch", "window"):
-                asked, learned = getattr(forecaster, name), getattr(scaling, name)
-                if asked not in (None, learned):
-                    raise ValueError(f"{name}: expected {learned}, as it was learned with, got {asked}")
-            sizes = [layer.hidden_size for layer in model.layers if isinstance(layer, LSTM)]
-            if sizes != [forecaster.hidden_size]:
-                raise ValueError(f"hidden_size: expected that of the network, {sizes}, got {forecaster.hidden_size}")
-            forecaster._fitted = Fitted(model, scaling, np.array(state["band"], np.float64))
+    def _of_parts(cls, model: Model, beside: dict[str, Any]) -> Self:
+        forecaster = cls(**beside["options"])
+        _check.flag(beside["options"].get("log", False), "log")
+        scaling = Scaling.from_dict(beside["scaling"])
+        for name in ("horizon", "season", "patch", "window"):
+            asked, learned = getattr(forecaster, name), getattr(scaling, name)
+            if asked not in (None, learned):
+                raise ValueError(f"{name}: expected {learned}, as it was learned with, got {asked}")
+        check_hidden_size(model, forecaster.hidden_size)
+        forecaster._fitted = Fitted(model, scaling, np.array(beside["band"], np.float64))
         return forecaster
 
     def _known(self, series: Any, inputs: Any) -> Floats:
@@ -392,6 +372,3 @@ class Forecaster:
         fitted = self.fitted
         mean = fitted.scaling.outputs(past, fitted.model.predict(fitted.scaling.inputs(past)))
         return self._original(mean), self._original(mean - fitted.band), self._original(mean + fitted.band)
-
-
-OPTIONS = tuple(name for name in Forecaster.__init__.__annotations__ if name != "return")

@@ -32,7 +32,7 @@ class WordClassifier(Recogniser):
     ['low', 'high']
     """
 
-    kind: ClassVar[str] = "words"
+    kind: ClassVar[str | None] = "words"
     output_axes: ClassVar[tuple[str, ...]] = ("N",)
     loss: ClassVar[Loss] = softmax_cross_entropy
 

@@ -41,7 +41,8 @@ class StringReader(Recogniser):
     1600
     """
 
-    kind: ClassVar[str] = "strings"
+    kind: ClassVar[str | None] = "strings"
+    parts: ClassVar[dict[str, type]] = {**Recogniser.parts, "strings": Strings}
     output_axes: ClassVar[tuple[str, ...]] = ("N", "T")
     loss: ClassVar[Loss] = ctc
 

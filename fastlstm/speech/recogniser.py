@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
+from fastlstm.application import Application, check_hidden_size, options_of
 from fastlstm.callbacks import Callback, ProgressBar
-from fastlstm.files import reading
 from fastlstm.history import History
-from fastlstm.io import native
-from fastlstm.layers import Layer
+from fastlstm.layers import LSTM, Layer
 from fastlstm.losses import Loss
 from fastlstm.memory import check_memory
 from fastlstm.model import Model
@@ -50,7 +47,7 @@ def quiet(done: int) -> None:
     """Tell nobody."""
 
 
-class Recogniser:
+class Recogniser(Application):
     """Base of `WordClassifier` and `StringReader`.
 
     Parameters
@@ -76,7 +73,9 @@ class Recogniser:
         Whether Ctrl-C has ended the last `fit`.
     """
 
-    kind: ClassVar[str]
+    word: ClassVar[str] = "speech"
+    parts: ClassVar[dict[str, type]] = {"features": LogMel, "augment": Augment}
+    """Options that are dataclasses."""
     output_axes: ClassVar[tuple[str, ...]]
     loss: ClassVar[Loss]
 
@@ -94,6 +93,7 @@ class Recogniser:
         variants: int = 5,
         seed: int = 0,
     ) -> None:
+        super().__init__()
         self.hidden_size = _check.positive_int(hidden_size, "hidden_size")
         self.bidirectional = _check.flag(bidirectional, "bidirectional")
         self.dropout = _check.number(dropout, "dropout", 0, 1, open_high=True)
@@ -103,17 +103,15 @@ class Recogniser:
         self.variants = _check.positive_int(variants, "variants")
         self.features = features or LogMel()
         self.augment = augment or Augment()
+        _check.seed_of(seed)
         self.seed = seed
         self.words: list[str] = []
-        self.interrupted = False
         self._model: Model | None = None
 
     @property
     def model(self) -> Model:
         """The network that `fit` left."""
-        if self._model is None:
-            raise RuntimeError("nothing has been learned yet: call fit first")
-        return self._model
+        return self._learned(self._model)
 
     @property
     def outputs(self) -> int:
@@ -214,33 +212,31 @@ class Recogniser:
             x, lengths = padded([self.features(signal) for signal in signals[start : start + TOGETHER]])
             yield self.model.predict(x, lengths=lengths), lengths
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network, the words and the features to one safetensors file."""
-        state = {"kind": self.kind, "words": self.words, "features": asdict(self.features)}
-        native.save(self.model, path, metadata={"speech": json.dumps(state)})
+    def _parts(self) -> tuple[Model, dict[str, Any]]:
+        options = options_of(self)
+        return self.model, {"words": self.words, "features": options.pop("features"), "options": options}
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        OSError
-            If there is no such file, it is no file, or may not be read.
-        ValueError
-            If the file is damaged, or holds something else.
-        """
-        model, state = native.load_with(path, "speech", cls.__name__)
-        if state.get("kind") != cls.kind:
-            raise ValueError(f"{path}: holds a model, but no {cls.__name__}")
-        with reading(path):
-            recogniser = cls(features=LogMel(**state["features"]))
-            recogniser.words = words_of(state["words"])
-            recogniser._model = model
-            wanted = ("N", "T", recogniser.features.size), (*cls.output_axes, recogniser.outputs)
-            if (model.input_shape, model.output_shape) != wanted:
-                raise ValueError(f"model: expected one from {wanted[0]} to {wanted[1]}, got {model!r}")
+    def _of_parts(cls, model: Model, beside: dict[str, Any]) -> Self:
+        options = beside["options"] if "options" in beside else earlier_options(model)
+        options = {**options, "features": beside["features"]}
+        parts = {name: kind(**options[name]) for name, kind in cls.parts.items() if name in options}
+        recogniser = cls(**{**options, **parts})
+        recogniser.words = words_of(beside["words"])
+        recogniser._model = model
+        wanted = ("N", "T", recogniser.features.size), (*cls.output_axes, recogniser.outputs)
+        if (model.input_shape, model.output_shape) != wanted:
+            raise ValueError(f"model: expected one from {wanted[0]} to {wanted[1]}, got {model!r}")
+        check_hidden_size(model, recogniser.hidden_size)
         return recogniser
+
+
+def earlier_options(model: Model) -> dict[str, Any]:
+    """The options that a network itself shows: files of earlier versions have none."""
+    for layer in model.layers:
+        if isinstance(layer, LSTM):
+            return {"hidden_size": layer.hidden_size, "bidirectional": layer.bidirectional}
+    return {}
 
 
 def words_of(value: Any) -> list[str]:

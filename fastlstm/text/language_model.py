@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
+from fastlstm.application import Application
 from fastlstm.callbacks import Callback
-from fastlstm.files import reading
-from fastlstm.io import native
 from fastlstm.memory import check_memory
 from fastlstm.model import Model
 from fastlstm.text.recipe import Recipe
@@ -23,7 +22,7 @@ from fastlstm.train import History, Trainer
 Tokens = NDArray[np.intp]
 
 
-class LanguageModel:
+class LanguageModel(Application):
     """Probabilities of the next character, or word, of a text.
 
     Parameters
@@ -48,8 +47,12 @@ class LanguageModel:
     ' me, tell me, '
     """
 
+    word: ClassVar[str] = "text"
+    noun: ClassVar[str] = "vocabulary"
+
     def __init__(self, vocabulary: Vocabulary, recipe: Recipe | None = None, model: Model | None = None) -> None:
-        self.vocabulary, self.recipe, self.interrupted = vocabulary, recipe or Recipe(), False
+        super().__init__()
+        self.vocabulary, self.recipe = vocabulary, recipe or Recipe()
         self.model = model if model is not None else self.recipe.model(len(vocabulary))
         size = len(vocabulary)
         if self.model.output_shape != ("N", "T", size) or getattr(self.model.layers[0], "num_tokens", 0) != size:
@@ -179,25 +182,12 @@ class LanguageModel:
             if left > 1:
                 scores = stream.step(token)[0]
 
-    def save(self, path: str | os.PathLike[str], **words: str) -> None:
-        """Write the network, the vocabulary and the recipe to one safetensors file, and `words` of your own."""
-        config = {"vocabulary": self.vocabulary.config(), "recipe": self.recipe.config()}
-        native.save(self.model, path, metadata={**words, "text": json.dumps(config)})
+    def _parts(self) -> tuple[Model, dict[str, Any]]:
+        return self.model, {"vocabulary": self.vocabulary.config(), "recipe": self.recipe.config()}
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> LanguageModel:
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        OSError
-            If there is no such file, it is no file, or may not be read.
-        ValueError
-            If the file is damaged, or holds a model without a vocabulary.
-        """
-        model, config = native.load_with(path, "text", "vocabulary")
-        with reading(path):
-            return cls(Vocabulary(**config["vocabulary"]), Recipe(**config["recipe"]), model)
+    def _of_parts(cls, model: Model, beside: dict[str, Any]) -> Self:
+        return cls(Vocabulary(**beside["vocabulary"]), Recipe(**beside["recipe"]), model)
 
     def _pairs(self, text: str, name: str) -> tuple[Tokens, Tokens]:
         """Each token of a text but the last, and the one after it."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
-from fastlstm import _check
+from fastlstm import _check, application
 from fastlstm.layers import LSTM, Dense, Dropout, Embedding, Layer
 from fastlstm.memory import check_memory
 from fastlstm.model import Model
@@ -15,12 +15,12 @@ from fastlstm.schedules import Cosine
 LEAST_STEPS = 2000
 """Steps of the optimizer in a training whose length nobody has asked for; so many teach a small text."""
 
-LARGEST, MOST_LAYERS = 2**31 - 1, 1000
-"""Of the sizes of a recipe, and of its layers."""
+MOST_LAYERS = 1000
+"""The largest number of LSTM layers that a recipe may ask for."""
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(application.Recipe):
     """A network, and its training by truncated back-propagation through time.
 
     The learning rate rises within the warm-up, and then falls to 0 along half a cosine. Dropout lies on the output of
@@ -56,6 +56,10 @@ class Recipe:
     total                           18,721
     """
 
+    SIZES: ClassVar[tuple[str, ...]] = ("hidden_size", "embedding_size", "window", "batch_size")
+    RATES: ClassVar[tuple[str, ...]] = ("dropout", "warmup")
+    NUMBERS: ClassVar[tuple[str, ...]] = ("learning_rate", "weight_decay", "clip_norm")
+
     hidden_size: int = 256
     num_layers: int = 2
     embedding_size: int = 64
@@ -71,23 +75,13 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("hidden_size", "embedding_size", "window", "batch_size"):
-            _check.positive_int(getattr(self, name), name, LARGEST)
+        super().__post_init__()
         _check.positive_int(self.num_layers, "num_layers", MOST_LAYERS)
-        if self.epochs is not None:
-            _check.positive_int(self.epochs, "epochs", LARGEST)
-        _check.number(self.dropout, "dropout", 0, 1, open_high=True)
-        for name in ("learning_rate", "weight_decay", "clip_norm"):
-            _check.number(getattr(self, name), name, 0)
-        _check.number(self.warmup, "warmup", 0, 1, open_high=True)
-        for name in ("learning_rate", "weight_decay", "clip_norm"):
-            _check.number(getattr(self, name), name, 0)
         object.__setattr__(self, "betas", tuple(_check.items(self.betas, "betas", "two numbers")))  # a list, if read
         if len(self.betas) != 2:
             raise ValueError(f"betas: expected two numbers, got {len(self.betas)}")
         for beta in self.betas:
             _check.number(beta, "betas", 0, 1, open_high=True)
-        _check.seed_of(self.seed)
 
     def layers(self, num_tokens: int) -> list[Layer]:
         """Of the network, not built yet."""
@@ -123,7 +117,3 @@ class Recipe:
     def epochs_of(self, length: int) -> int:
         """Epochs over a text of so many tokens."""
         return self.epochs or max(10, -(-LEAST_STEPS // self.steps(length)))
-
-    def config(self) -> dict[str, Any]:
-        """The numbers, for a file."""
-        return asdict(self)
