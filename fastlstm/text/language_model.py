@@ -1,4 +1,4 @@
-"""A network that says how a text goes on, and the vocabulary that it speaks."""
+"""The language model: a network that predicts the next token of a text, with its vocabulary."""
 
 from __future__ import annotations
 
@@ -23,19 +23,30 @@ Tokens = NDArray[np.intp]
 
 
 class LanguageModel(Application):
-    """Probabilities of the next character, or word, of a text.
+    """Predicts the next character, or word, of a text, and writes text.
 
     Parameters
     ----------
     vocabulary : Vocabulary
+        The V tokens of the texts.
     recipe : Recipe, optional
+        The numbers by which the network is built and trained.
     model : Model, optional
-        From tokens (N, T) to a score for each token of the vocabulary, (N, T, V); by default the recipe's, untrained.
+        A network from tokens (N, T) to a score for each token of the vocabulary, (N, T, V). By default a new one by the
+        recipe.
 
     Attributes
     ----------
+    model : Model
     interrupted : bool
         Whether Ctrl-C has ended the last `fit`.
+
+    Raises
+    ------
+    ValueError
+        If the model does not fit to the vocabulary.
+    MemoryError
+        If there is not enough memory for a new network.
 
     Examples
     --------
@@ -75,17 +86,26 @@ class LanguageModel(Application):
         ----------
         text : str
         validation : str, optional
-            What the loss is measured on after each epoch, ``val_loss``.
-        callbacks : Callbacks
-        resume : folder, optional
-            Where the training writes its state, and goes on from if there is one; see `Trainer.fit`.
+            The text on which the loss is measured after each epoch, ``val_loss``.
+        callbacks : list of Callback, optional
+        resume : path, optional
+            A folder in which the training keeps its state, and from which it goes on; see `Trainer.fit`.
         progress : bool, optional
-            Whether a bar is shown; None shows one on a terminal.
+            Whether a bar is shown; by default on a terminal only.
 
         Returns
         -------
         History
-            Losses in nats a token.
+            Losses in nats per token.
+
+        Raises
+        ------
+        TypeError
+            If a text is not a str.
+        ValueError
+            If a text is too short, or has a character that the vocabulary does not have.
+        MemoryError
+            If there is not enough memory for the training.
         """
         x, y = self._pairs(text, "text")
         held_out = None if validation is None else self._pairs(validation, "validation")
@@ -116,16 +136,25 @@ class LanguageModel(Application):
         return history
 
     def loss(self, text: str) -> float:
-        """Nats a token of a text, each predicted from all that came before it: mean of -log p.
+        """The loss of a text in nats per token: the mean of -log p of each token, predicted from all tokens before it.
 
-        Divided by log 2 it is bits a token; its exponential is the perplexity.
+        Divided by log 2 it is in bits per token. Its exponential is the perplexity.
         """
         return Trainer(self.model, "softmax_cross_entropy").evaluate_sequence(*self._pairs(text, "text"))["loss"]
 
     def frequency_loss(self, text: str, held_out: str) -> float:
-        """Nats a token of held_out if each came as often as in a text, whatever came before: what a network must beat.
+        """The loss of a held-out text if each token is predicted by its frequency in another: a network must beat it.
 
-        Every token counts once more than it was seen (Laplace), so that none is impossible.
+        Parameters
+        ----------
+        text : str
+            The text whose tokens are counted. Each count is raised by one (Laplace), so that no token is impossible.
+        held_out : str
+
+        Returns
+        -------
+        float
+            Nats per token of held_out.
         """
         counts = 1 + np.bincount(self.vocabulary.encode(text), minlength=len(self.vocabulary))
         return 0.0 - float(np.log(counts / counts.sum())[self.vocabulary.encode(held_out, "held_out")].mean())
@@ -140,23 +169,32 @@ class LanguageModel(Application):
         top_p: float | None = None,
         seed: int | None = None,
     ) -> Iterator[str]:
-        """Go on after a prompt, a token at a time.
+        """Continue a prompt, one token at a time.
 
         Parameters
         ----------
         prompt : str, default ""
-            What has been written so far. If empty, the text goes on as after the end of a line.
+            The text so far. After an empty prompt the text continues as after the end of a line.
         length : int, default 500
-            Tokens to write.
-        temperature, top_k, top_p
-            See `probabilities`.
-        seed : int or None
-            The same seed, the same text.
+            Number of tokens to write.
+        temperature : float, default 1
+            See `probabilities`; so for the next two.
+        top_k : int, optional
+        top_p : float, optional
+        seed : int, optional
+            The same seed gives the same text. None takes a new one.
 
         Yields
         ------
         str
             The next character, or word.
+
+        Raises
+        ------
+        TypeError
+            If an argument is of the wrong type.
+        ValueError
+            If a number is outside its range, or the prompt has a character that the vocabulary does not have.
 
         Examples
         --------
@@ -176,7 +214,7 @@ class LanguageModel(Application):
         scores = stream.run(tokens[None])[0, -1]
         for left in range(length, 0, -1):
             if unknown is not None and len(scores) > 1:
-                scores[unknown] = -np.inf  # there is no such word to write
+                scores[unknown] = -np.inf  # it is no word that could be written
             token = sampler(scores)
             yield self.vocabulary.tokens[token]
             if left > 1:
@@ -190,7 +228,7 @@ class LanguageModel(Application):
         return cls(Vocabulary(**beside["vocabulary"]), Recipe(**beside["recipe"]), model)
 
     def _pairs(self, text: str, name: str) -> tuple[Tokens, Tokens]:
-        """Each token of a text but the last, and the one after it."""
+        """The tokens of a text without the last, and without the first: inputs and targets."""
         tokens = self.vocabulary.encode(text, name)
         if len(tokens) < 2:
             raise ValueError(f"{name}: expected at least 2 tokens, got {len(tokens)}")
