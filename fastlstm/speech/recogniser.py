@@ -1,4 +1,4 @@
-"""What all recognisers share: words, features, a network, how it is trained, and a file."""
+"""The base of the recognisers: words, features, a network, its training, and a file."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ from fastlstm.speech.wav import RATE, Signal
 from fastlstm.train import Trainer
 
 Version = tuple[list[Frames], NDArray[np.intp]]
-"""Features, not stacked yet, and targets of what is learned from in an epoch."""
+"""Features, not stacked yet, and targets of the sequences of an epoch."""
 
 Batch = tuple[Frames, NDArray[np.intp], NDArray[np.intp]]
 """Features (N, T, F), targets and lengths (N,)."""
 
 SHORTEST, LONGEST = 0.05, 10.0
-"""Seconds of a recording of one word."""
+"""Limits of the seconds of a recording of one word."""
 
 TOGETHER = 32
-"""Signals that are recognised at once."""
+"""Signals that are recognised in one batch."""
 
 MOST_STEPS = 400
-"""Of a string of words in training, or about so: 12 s."""
+"""Steps of a long string of words in training, to estimate the memory: 12 s."""
 
 Tell = Callable[[int], None]
 
 
 def quiet(done: int) -> None:
-    """Tell nobody."""
+    """Report nothing."""
 
 
 class Recogniser(Application):
@@ -53,29 +53,42 @@ class Recogniser(Application):
     Parameters
     ----------
     hidden_size : int, default 128
+        Units of the LSTM in each direction.
     bidirectional : bool, default True
-    dropout : float
-        Rate, on the outputs of the LSTM.
-    epochs, batch_size : int
-    learning_rate : float
-        Of AdamW at its highest: it rises at first, and falls along a cosine.
-    features : LogMel
-    augment : Augment
-        How recordings are changed in training.
-    variants : int
-        How many times what is learned from is made anew; then the epochs take these in turn, with other masks.
-    seed : int
-        Same seed, same bits.
+    dropout : float, default 0.2
+        Rate on the outputs of the LSTM, from 0 to below 1.
+    epochs : int, default 20
+    batch_size : int, default 16
+    learning_rate : float, default 0.003
+        The highest rate of AdamW: it rises during the first 5 % of all steps, and falls along a cosine.
+    features : LogMel, optional
+        By default ``LogMel()``.
+    augment : Augment, optional
+        How recordings are changed in training; by default ``Augment()``.
+    variants : int, default 5
+        Number of epochs for which new training data are made from the recordings. Later epochs use these data again,
+        with other masks.
+    seed : int, default 0
+        The same seed gives the same bits.
 
     Attributes
     ----------
+    words : list of str
+        The words that have been learned.
     interrupted : bool
         Whether Ctrl-C has ended the last `fit`.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong type.
+    ValueError
+        If a number is outside its range.
     """
 
     word: ClassVar[str] = "speech"
     parts: ClassVar[dict[str, type]] = {"features": LogMel, "augment": Augment}
-    """Options that are dataclasses."""
+    """The options that are dataclasses, and their classes."""
     output_axes: ClassVar[tuple[str, ...]]
     loss: ClassVar[Loss]
 
@@ -110,20 +123,20 @@ class Recogniser(Application):
 
     @property
     def model(self) -> Model:
-        """The network that `fit` left."""
+        """The network that `fit` has trained; RuntimeError before that."""
         return self._learned(self._model)
 
     @property
     def outputs(self) -> int:
-        """Of the network: one for each word."""
+        """Number of outputs of the network: one for each word."""
         return len(self.words)
 
     def layers(self) -> list[Layer]:
-        """Of a new network for the words."""
+        """The layers of a new network for the words."""
         raise NotImplementedError
 
     def version(self, recordings: Sequence[Recording], rng: np.random.Generator, tell: Tell = quiet) -> Version:
-        """What to learn from in an epoch, made from the recordings anew; `tell` is told how many of it there are."""
+        """New training data for an epoch, made from the recordings. `tell` is called with the number of those ready."""
         raise NotImplementedError
 
     def fit(
@@ -138,20 +151,26 @@ class Recogniser(Application):
 
         Parameters
         ----------
-        recordings : Recordings
-            Of at least two words.
-        callbacks : Callbacks
-        resume : folder, optional
-            Where the training writes its state, and goes on from if there is one; see `Trainer.fit`.
+        recordings : list of Recording
+            Recordings of at least two words.
+        callbacks : list of Callback, optional
+        resume : path, optional
+            A folder in which the training keeps its state, and from which it goes on; see `Trainer.fit`.
         progress : bool, optional
-            Whether a bar is shown; None shows one on a terminal.
+            Whether a bar is shown; by default on a terminal only.
+
+        Returns
+        -------
+        History
 
         Raises
         ------
-        MemoryError
-            If there is not enough for the network.
         ValueError
-            If there is nothing to learn from, or a recording is no word; the message says which.
+            If there are fewer than two words, or a recording is silent, too short or too long; the message says which.
+        MemoryError
+            If there is not enough memory for the network.
+        ImportError
+            If kaldi-native-fbank is not installed.
         """
         check_recordings(recordings)
         self.words = sorted({one.label for one in recordings})
@@ -191,11 +210,11 @@ class Recogniser(Application):
         return history
 
     def version_size(self, recordings: Sequence[Recording]) -> int:
-        """Sequences of a version."""
+        """Number of sequences of an epoch."""
         return len(recordings)
 
     def _batches(self, version: Version, rng: np.random.Generator) -> Iterator[Batch]:
-        """An epoch: masked anew, sequences of about the same length together, in a random order."""
+        """The batches of an epoch, with new masks. Sequences of similar lengths share a batch, in random order."""
         frames, targets = version
         lengths = np.array([len(one) for one in frames])
         order = np.argsort(lengths * rng.uniform(0.9, 1.1, len(lengths)))
@@ -207,7 +226,7 @@ class Recogniser(Application):
             yield x, targets[chosen], steps
 
     def predictions(self, signals: Sequence[Signal]) -> Iterator[tuple[NDArray[Any], NDArray[np.intp]]]:
-        """The network's outputs for some signals at a time, and how many steps each has."""
+        """The outputs of the network, batch by batch, and the number of steps of each signal."""
         for start in range(0, len(signals), TOGETHER):
             x, lengths = padded([self.features(signal) for signal in signals[start : start + TOGETHER]])
             yield self.model.predict(x, lengths=lengths), lengths
@@ -232,7 +251,7 @@ class Recogniser(Application):
 
 
 def earlier_options(model: Model) -> dict[str, Any]:
-    """The options that a network itself shows: files of earlier versions have none."""
+    """The options that the network itself shows, for files of earlier versions, which hold none."""
     for layer in model.layers:
         if isinstance(layer, LSTM):
             return {"hidden_size": layer.hidden_size, "bidirectional": layer.bidirectional}
@@ -240,7 +259,7 @@ def earlier_options(model: Model) -> dict[str, Any]:
 
 
 def words_of(value: Any) -> list[str]:
-    """The words of a file, each once."""
+    """The words from a file, checked: each once."""
     words = _check.items(value, "words", "str")
     if not all(isinstance(word, str) for word in words) or len(set(words)) < max(1, len(words)):
         raise ValueError(f"words: expected at least one, each once, got {words!r:.80}")
@@ -248,7 +267,7 @@ def words_of(value: Any) -> list[str]:
 
 
 def check_recordings(recordings: Sequence[Recording]) -> None:
-    """That there is something to learn from."""
+    """Require at least two words, and recordings that are neither silent nor too short or too long."""
     words = {one.label for one in recordings}
     if len(words) < 2:
         raise ValueError(f"recordings: expected at least two words, got {sorted(words)}")
