@@ -1,4 +1,4 @@
-"""The plain LSTM to and from PyTorch. Nothing here imports torch until a torch module is asked for."""
+"""The LSTM layer to and from PyTorch. Only `to_torch` imports torch."""
 
 from __future__ import annotations
 
@@ -18,24 +18,29 @@ if TYPE_CHECKING:
 NAME = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh|weight_hr)_l(\d+)(_reverse)?")
 
 BLOCKS = {1: "an RNN", 3: "a GRU"}
-"""Modules by how many blocks of hidden_size rows their weights have."""
+"""Other modules, by the number of blocks of hidden_size rows in their weights."""
 
 
 def from_torch(source: Any) -> LSTM:
-    """An LSTM layer with the weights of a ``torch.nn.LSTM``; torch's two biases are added into one.
+    """An LSTM layer with the weights of a ``torch.nn.LSTM``. The two biases of PyTorch are added into one.
 
     Parameters
     ----------
     source : torch.nn.LSTM, or its state_dict
-        A state_dict may hold tensors or NumPy arrays; float32 or float64. The layer has their dtype. A state_dict does
-        not tell the rate of dropout: it is then 0.
+        A state_dict may hold tensors or NumPy arrays, float32 or float64. The layer gets their dtype. A state_dict does
+        not hold the rate of dropout, which is then 0.
+
+    Returns
+    -------
+    LSTM
 
     Raises
     ------
     TypeError
-        For another module, such as a GRU.
+        If source is another module, such as a GRU, or its arrays have another dtype.
     ValueError
-        For the state_dict of one, a projection (proj_size), names that are not an LSTM's, or shapes that do not fit.
+        If source is the state_dict of another module, has a projection (proj_size), names that are not those of an
+        LSTM, or shapes that do not fit.
 
     Examples
     --------
@@ -84,7 +89,7 @@ def from_torch(source: Any) -> LSTM:
 
 
 def _other_kind(arrays: Mapping[str, NDArray[Any]]) -> str:
-    """What these weights are instead, if they are those of another recurrent module of PyTorch."""
+    """The name of another recurrent module of PyTorch that has these weights; "" if it is an LSTM."""
     for suffix, cell in (("_l0", ""), ("", "Cell")):
         names = f"weight_ih{suffix}", f"weight_hh{suffix}"
         if any(name not in arrays or arrays[name].ndim != 2 for name in names):
@@ -99,7 +104,7 @@ def _other_kind(arrays: Mapping[str, NDArray[Any]]) -> str:
 
 
 def _count_layers(arrays: Mapping[str, NDArray[Any]]) -> int:
-    """How many layers the names speak of, all of which are an LSTM's."""
+    """The number of layers in the names of the arrays; an error if a name is not that of an LSTM."""
     layers = 0
     for name, array in arrays.items():
         match = NAME.fullmatch(name)
@@ -118,10 +123,20 @@ def _count_layers(arrays: Mapping[str, NDArray[Any]]) -> int:
 
 
 def to_torch(layer: LSTM) -> torch.nn.LSTM:
-    """A ``torch.nn.LSTM`` (batch_first) with the weights of an LSTM layer; its bias_hh are zero.
+    """A ``torch.nn.LSTM`` (batch_first) with the weights of an LSTM layer. Its ``bias_hh`` are zero.
+
+    Parameters
+    ----------
+    layer : LSTM
+
+    Returns
+    -------
+    torch.nn.LSTM
 
     Raises
     ------
+    TypeError
+        If layer is no LSTM.
     ImportError
         If torch is not installed.
     """
