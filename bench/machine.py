@@ -99,6 +99,12 @@ def describe() -> dict[str, str]:
     return found
 
 
+def machine_list(described: dict[str, str]) -> str:
+    """What mattered to a run without peers."""
+    shown = ("processor", "system", "fastlstm", "numpy")
+    return "\n".join(f"- {name}: {described[name]}" for name in shown if name in described)
+
+
 def fastest(speeds: list[dict[str, Any]]) -> dict[str, Any]:
     """The best that several processes have seen."""
     return {

@@ -15,6 +15,7 @@ from fastlstm.callbacks import EarlyStopping as EarlyStopping
 from fastlstm.config import show_config as show_config
 from fastlstm.io.native import load as load
 from fastlstm.io.native import save as save
+from fastlstm.layers import GRU as GRU
 from fastlstm.layers import LSTM as LSTM
 from fastlstm.layers import AttentionPool as AttentionPool
 from fastlstm.layers import BatchNorm as BatchNorm
@@ -40,19 +41,19 @@ from fastlstm.losses import sigmoid_cross_entropy as sigmoid_cross_entropy
 from fastlstm.losses import softmax_cross_entropy as softmax_cross_entropy
 from fastlstm.losses import student_t_nll as student_t_nll
 from fastlstm.model import Model as Model
+from fastlstm.model import Stream as Stream
 from fastlstm.optim import SGD as SGD
 from fastlstm.optim import Adam as Adam
 from fastlstm.optim import AdamW as AdamW
 from fastlstm.optim import RMSprop as RMSprop
 from fastlstm.optim import clip_grad_norm as clip_grad_norm
 from fastlstm.parameter import Parameter as Parameter
-from fastlstm.seq2seq import Seq2SeqTrainer as Seq2SeqTrainer
-from fastlstm.seq2seq import generate as generate
-from fastlstm.stream import Stream as Stream
 from fastlstm.threads import get_num_threads as get_num_threads
 from fastlstm.threads import set_num_threads as set_num_threads
-from fastlstm.train import History as History
-from fastlstm.train import Trainer as Trainer
+from fastlstm.training import History as History
+from fastlstm.training import Seq2SeqTrainer as Seq2SeqTrainer
+from fastlstm.training import Trainer as Trainer
+from fastlstm.training import generate as generate
 from fastlstm.workspace import Workspace as Workspace
 
 if typing.TYPE_CHECKING:

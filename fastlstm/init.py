@@ -22,7 +22,7 @@ def uniform(rng: np.random.Generator, shape: tuple[int, ...], limit: float = 0.0
 def glorot_uniform(rng: np.random.Generator, shape: tuple[int, ...], blocks: int = 1) -> NDArray[np.float64]:
     """Uniform within ±sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010).
 
-    The shape is (blocks·outputs, inputs). Each block, such as a gate of an LSTM, counts as a matrix of its own.
+    The shape is (blocks·outputs, inputs). Each block, a gate of a recurrent layer, counts as a matrix of its own.
     """
     return uniform(rng, shape, np.sqrt(6 / (shape[0] // blocks + shape[1])))
 
@@ -34,9 +34,9 @@ def orthogonal(rng: np.random.Generator, shape: tuple[int, ...], blocks: int = 1
     return np.asarray(q.reshape(shape))
 
 
-def identity(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Ones on the diagonal (Le et al. 2015)."""
-    return np.eye(shape[0], shape[1])
+def identity(rng: np.random.Generator, shape: tuple[int, ...], blocks: int = 1) -> NDArray[np.float64]:
+    """Ones on the diagonal of each of the blocks stacked along the first axis (Le et al. 2015)."""
+    return np.tile(np.eye(shape[0] // blocks, shape[1]), (blocks, 1))
 
 
 def gate_bias(rng: np.random.Generator, shape: tuple[int, ...], forget_bias: float = 1.0) -> NDArray[np.float64]:

@@ -98,7 +98,7 @@ class Optimizer:
         elif self._parameters:
             self._update_all(scale)
         for parameter in parameters:
-            parameter.touch()
+            parameter.version += 1
 
     def _take(self, parameters: Sequence[Parameter]) -> None:
         """Check that these are the parameters of the first step; at the first step, make the slots for them."""

@@ -35,7 +35,7 @@ FIELDS: dict[str, Any] = {
     "good": list,
     "callbacks": list,
 }
-"""What a training writes down, at least; `fastlstm.restoring` looks into it."""
+"""What a training writes down, at least; `fastlstm.training.restoring` looks into it."""
 
 MOST = 10**12
 """Epochs, batches and steps of a training."""

@@ -11,6 +11,9 @@ from fastlstm._kernels import cpu
 MOST = 256
 """The largest number of threads: the workers of the pool (MAX_WORKERS in simd/pool.c) and the calling thread."""
 
+SMALL = 20
+"""Microseconds of work below which a second thread is not worth waking."""
+
 
 def set_num_threads(n: int | None) -> None:
     """Let the kernels use up to n threads.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastlstm as fl
-from fastlstm.batches import Batch, Batches
+from fastlstm.training.batches import Batch, Batches
 
 T = 40
 

@@ -1,5 +1,6 @@
 """The benchmark on reviews: what it reads, that its nets begin alike, and the page that it writes."""
 
+import importlib
 import io
 import json
 import os
@@ -22,9 +23,11 @@ pytestmark = pytest.mark.skipif(not (ROOT / "bench").exists(), reason="the bench
 def bench(monkeypatch):
     """Its modules, imported from the repository."""
     monkeypatch.syspath_prepend(str(ROOT))
-    from bench import imdb, imdb_page, imdb_worker, reviews
+    from bench.studies import reviews
 
-    return type("Bench", (), {"imdb": imdb, "page": imdb_page, "worker": imdb_worker, "reviews": reviews})
+    for name in ("archives", "page", "worker"):
+        importlib.import_module(f"{reviews.__name__}.{name}")
+    return reviews
 
 
 def archive(path, files):
@@ -54,21 +57,21 @@ def data(tmp_path):
 
 
 def test_reviews_are_read_in_the_order_of_their_names(bench, data):
-    parts = bench.reviews.imdb(data / "imdb.tar.xz", most=4)
+    parts = bench.archives.imdb(data / "imdb.tar.xz", most=4)
     assert {name: len(part) for name, part in parts.items()} == {"train": 8, "val": 8, "test": 8}
     assert parts["train"].labels == ["neg"] * 4 + ["pos"] * 4
     assert parts["train"].texts[1] == "an awful film, really awful 1<br /> the"
-    small, fold = bench.reviews.polarity(data / "review_polarity.tar.gz")
+    small, fold = bench.archives.polarity(data / "review_polarity.tar.gz")
     assert len(small) == 40 and np.bincount(fold).tolist() == [4] * 10
     assert small.texts[2].endswith(" 100") and fold[2] == 1 and not small.positive[2]
 
 
 def test_textbook_arrays_are_padded_before_and_keep_the_last_words(bench):
     def part(*texts):
-        return bench.reviews.Reviews(list(texts), np.zeros(len(texts), bool))
+        return bench.archives.Reviews(list(texts), np.zeros(len(texts), bool))
 
     parts = {"train": part("b a b", "A<br />b c"), "test": part("c d a a b", "?")}
-    arrays = bench.reviews.textbook_arrays(parts, words=4, length=4)
+    arrays = bench.archives.textbook_arrays(parts, words=4, length=4)
     assert arrays["train"][0].tolist() == [[0, 2, 3, 2], [0, 3, 2, 1]]
     assert arrays["test"][0].tolist() == [[1, 3, 3, 2], [0, 0, 0, 1]]
     assert arrays["test"][1].tolist() == [4, 1]
@@ -91,7 +94,19 @@ def test_all_contenders_begin_with_the_same_weights_and_see_the_same_orders(benc
 @pytest.mark.slow
 def test_a_quick_look_runs_from_the_archives_to_the_figures(data, tmp_path):
     pytest.importorskip("sklearn")
-    command = ["-m", "bench.imdb", "--parts", "words", "better", "--seeds", "1", "--threads", "1", "--reviews", "6"]
+    command = [
+        "-m",
+        "bench.studies.reviews",
+        "--parts",
+        "words",
+        "better",
+        "--seeds",
+        "1",
+        "--threads",
+        "1",
+        "--reviews",
+        "6",
+    ]
     environment = {**os.environ, "FASTLSTM_DATA": str(data)}
     command += ["--json", str(tmp_path / "figures.json")]
     subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, check=True, capture_output=True)

@@ -19,7 +19,7 @@ def chorales(monkeypatch):
     monkeypatch.syspath_prepend(ROOT)
     if importlib.util.find_spec("bench") is None:
         pytest.skip("the benchmark is not part of the package")
-    return importlib.import_module("bench.chorales")
+    return importlib.import_module("bench.studies.chorales")
 
 
 def scales(n, seed=0):

@@ -14,14 +14,15 @@ import numpy as np
 import pytest
 
 import fastlstm as fl
-from fastlstm import cli, memory
+from fastlstm import cli
 from fastlstm.classification import Classifier
 from fastlstm.cli.output import Output
 from fastlstm.cli.report import Report
-from fastlstm.folder import held
-from fastlstm.loop import Loop
+from fastlstm.model import memory
 from fastlstm.speech import StringReader
 from fastlstm.text import LanguageModel
+from fastlstm.training.folder import held
+from fastlstm.training.loop import Loop
 
 pytest.importorskip("pandas")
 pytest.importorskip("matplotlib")

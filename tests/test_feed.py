@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import fastlstm as fl
-from fastlstm.batches import Source, as_data
 from fastlstm.data import windows
-from fastlstm.feed import Feed
+from fastlstm.training.batches import Source, as_data
+from fastlstm.training.feed import Feed
 
 
 def sums(n=40, seed=0):

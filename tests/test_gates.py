@@ -5,7 +5,7 @@ import pytest
 from lstm_cases import Case, random_case
 
 import fastlstm as fl
-from fastlstm.layers.gates import Gates
+from fastlstm.layers.recurrent.gates import Gates
 
 NAMES = ["input", "forget", "candidate", "output", "cell", "hidden"]
 CASES = [Case(6, 3, 2, 5), Case(7, 4, 3, 17, 2, True, True), Case(1, 1, 2, 1), Case(5, 2, 3, 4, 2, bias=False)]

@@ -2,101 +2,202 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 import warnings
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 import fastlstm
 
-PACKAGE = Path(fastlstm.__file__).parent
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "fastlstm"
 
-LEAVES = {"_version", "_kernels", "_check", "parameter", "workspace", "init"}
-MAY_IMPORT = {
-    "_version": set(),
-    "_public": set(),
-    "_kernels": {"_kernels"},
-    "_check": {"_kernels"},
-    "parameter": {"_check"},
-    "workspace": set(),
-    "threads": {"_check", "_kernels"},
-    "config": {"_kernels", "_version", "threads"},
-    "init": set(),
-    "activations": {"_check", "_kernels"},
-    "layers": LEAVES | {"layers", "threads"},
-    "losses": LEAVES | {"losses"},
-    "decoding": {"_check"},
-    "optim": LEAVES,
-    "metrics": LEAVES | {"metrics"},
-    "data": LEAVES | {"data", "unpack"},
-    "datasets": set(),
-    "files": set(),
-    "unpack": {"files"},
-    "separated": set(),
-    "folder": set(),
-    "settings": {"losses", "objective", "optim", "snapshot"},
-    "tensors": {"files"},
-    "snapshot": {"files", "tensors"},
-    "callbacks": {"_check", "parameter", "optim", "files", "snapshot", "callbacks"},
-    "schedules": {"_check", "callbacks"},
-    "stream": LEAVES | {"layers", "threads"},
-    "tape": {"_kernels", "layers", "workspace", "model"},  # its model by name only
-    "model": LEAVES | {"layers", "stream", "threads", "tape"},
-    "memory": {"_check", "layers"},
-    "history": set(),
-    "batches": LEAVES | {"model", "losses"},
-    "sequence": LEAVES | {"model", "losses", "batches"},
-    "feed": {"_check", "batches", "model"},
-    "objective": {"batches", "losses", "metrics", "model"},
-    "diagnosis": {"_kernels", "batches", "model"},
-    "restoring": {"_check", "history", "layers", "model", "optim", "snapshot"},
-    "loop": {
-        *("batches", "callbacks", "diagnosis", "files", "history", "model"),
-        *("objective", "optim", "parameter", "restoring", "settings", "snapshot"),
-    },
-    "resume": {"callbacks", "folder"},
-    "train": {
-        *("_check", "losses", "metrics", "optim", "history", "model", "snapshot"),
-        *("batches", "sequence", "feed", "callbacks", "objective", "loop", "resume"),
-    },
-    "seq2seq": {"_check", "batches", "history", "layers", "model", "resume", "train", "workspace"},
-    "io": LEAVES | {"layers", "model", "io", "files", "tensors"},
-    "application": {"_check", "files", "io", "layers", "model"},
+LIBRARY = {
+    "_version": "",
+    "_public": "",
+    "_kernels": "",
+    "_check": "_kernels",
+    "parameter": "_check",
+    "workspace": "",
+    "init": "",
+    "threads": "_check _kernels",
+    "config": "_kernels _version threads",
+    "layers": "_check _kernels init parameter threads workspace",
+    "files": "",
+    "tensors": "files",
+    "snapshot": "files tensors",
+    "unpack": "files",
+    "separated": "",
+    "datasets": "",
+    "activations": "_check _kernels",
+    "losses": "_check _kernels workspace",
+    "decoding": "_check",
+    "optim": "_check _kernels parameter",
+    "metrics": "_check",
+    "data": "_check unpack",
+    "callbacks": "_check files optim parameter snapshot",
+    "schedules": "_check callbacks",
+    "model": "_check _kernels layers parameter workspace",
+    "training": "_check _kernels callbacks files layers losses metrics model optim parameter snapshot workspace",
+    "io": "_check files layers model tensors",
+    "application": "_check files io layers model",
 }
-ON_TOP = {"__init__", "__main__", "forecasting", "text", "classification", "speech", "plot", "cli"}
-"""What sits on top may import anything below it, and nothing below imports it."""
+"""The rooms of the library, a module or a package each, from the bottom up, and the rooms each may import from."""
+
+ANY = " ".join(LIBRARY)
+MAY_IMPORT = LIBRARY | {
+    "classification": ANY,
+    "forecasting": ANY,
+    "speech": ANY,
+    "text": ANY,
+    "plot": f"{ANY} forecasting",
+    "cli": f"{ANY} classification forecasting speech text plot",
+    "__main__": "cli",
+    "__init__": f"{ANY} classification forecasting speech text plot",
+}
+"""The same with the applications, which stand on top: they may use all of the library, and none of it uses them."""
+
+MAY_NAME = {"_kernels": "parameter"}
+"""Rooms whose types a stub, or code for type checkers only, may name as well. When it runs, nothing is imported."""
+
+CIMPORT = re.compile(
+    r"^[ \t]*from[ \t]+(\S+)[ \t]+c?import[ \t]+(\([^)]*\)|.*)|^[ \t]*c?import[ \t]+(.*)", re.MULTILINE
+)
 
 
-def imports(path):
-    """Names of our own modules that a file imports, by their first part: "layers" for fastlstm.layers.lstm."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def sources(*kinds):
+    """All files of the package of these kinds, such as ".py"."""
+    return [path for kind in kinds for path in sorted(PACKAGE.rglob(f"*{kind}")) if "__pycache__" not in path.parts]
+
+
+def name_of(path):
+    return str(path.relative_to(PACKAGE))
+
+
+def room_of(path):
+    """The module or package right below fastlstm that a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].partition(".")[0]
+
+
+def python_imports(text):
+    """Full names of all that a Python file or a stub imports; those for type checkers only come second."""
+    tree = ast.parse(text)
+    guards = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)]
+    guarded = {node for guard in guards for part in guard.body for node in ast.walk(part)}
+    found = set(), set()
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        else:
-            continue
-        found.update(name.split(".")[1] for name in names if name.startswith("fastlstm."))
+            found[node in guarded].update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            found[node in guarded].update(f"{module}.{alias.name}" for alias in node.names)
     return found
 
 
-def sources():
-    return [path for path in sorted(PACKAGE.rglob("*.py")) if "__pycache__" not in path.parts]
+def cython_imports(text):
+    """Full names of all that a .pyx or .pxd file imports and cimports."""
+    found = set()
+    for module, names, modules in CIMPORT.findall(text):
+        listed = re.sub("#.*", "", names or modules).strip("() \n").split(",")
+        parts = [part.split()[0] for part in listed if part.strip()]
+        found.update(f"{module}.{part}" if module else part for part in parts)
+    return found
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def imports(path):
+    """What a file imports when it runs, and what it imports for type checkers only."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix in (".pyx", ".pxd"):
+        return cython_imports(text), set()
+    runs, named = python_imports(text)
+    return (set(), runs | named) if path.suffix == ".pyi" else (runs, named)
+
+
+def rooms(names):
+    return {name.split(".")[1] for name in names if name.startswith("fastlstm.")}
+
+
+@pytest.mark.parametrize("path", sources(".py", ".pyi", ".pyx", ".pxd"), ids=name_of)
 def test_imports_run_one_way(path):
-    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    if room in ON_TOP:
-        return
-    assert room in MAY_IMPORT, f"{room} has no place in the house yet: say here whom it may import"
-    assert imports(path) <= MAY_IMPORT[room]
+    room, (runs, named) = room_of(path), imports(path)
+    assert room in MAY_IMPORT, f"{room} has no place in the house yet: say above what it may import from"
+    assert not [name for name in runs | named if name.startswith(".")], "imports are written with their full names"
+    allowed = {room, *MAY_IMPORT[room].split()}
+    assert rooms(runs) <= allowed
+    assert rooms(named) <= allowed | {*MAY_NAME.get(room, "").split()}
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_the_rules_let_nobody_import_from_above():
+    order = list(MAY_IMPORT)
+    for room, others in MAY_IMPORT.items():
+        assert [other for other in others.split() if other not in order[: order.index(room)]] == [], room
+
+
+def test_the_rules_are_about_rooms_that_are_there():
+    assert {*MAY_IMPORT} == {room_of(path) for path in sources(".py")}
+
+
+def test_no_imports_go_round_in_a_circle():
+    """Of single files, so that it holds within a room as well."""
+    files = sources(".py", ".pyx", ".pxd")
+    modules = {path: ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in files}
+    graph = {module: set() for module in modules.values()}
+    for path, module in modules.items():
+        for name in imports(path)[0]:
+            other = name if name in graph else name.rpartition(".")[0]
+            if other in graph and other != module:
+                graph[module].add(other)
+    TopologicalSorter(graph).prepare()  # a CycleError names those in the circle
+
+
+def test_imports_of_every_kind_are_found():
+    python = (
+        "import fastlstm.a\nif TYPE_CHECKING:\n    from fastlstm.b import C, D\nfrom . import e\nfrom .f import g\n"
+    )
+    assert python_imports(python) == ({"fastlstm.a", "..e", ".f.g"}, {"fastlstm.b.C", "fastlstm.b.D"})
+    cython = (
+        "from fastlstm.a cimport (\n    B,  # why\n    C as D,\n)\ncimport fastlstm.e as e, fastlstm.f\n"
+        "from fastlstm cimport g\ncdef f():\n    import fastlstm.h\n"
+    )
+    expected = {"fastlstm.a.B", "fastlstm.a.C", "fastlstm.e", "fastlstm.f", "fastlstm.g", "fastlstm.h"}
+    assert cython_imports(cython) == expected
+
+
+def house_map():
+    """The table of CONTRIBUTING.md: for each row what stands in backticks on its left and on its right."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## The house")[2].partition("\n## ")[0]
+    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| `")]
+    return [tuple(re.findall("`([^`]+)`", cell) for cell in row) for row in rows]
+
+
+def test_the_map_shows_every_room_in_the_order_of_imports():
+    rows = [{place.split("/")[0].removesuffix(".py") for place in left} for left, _ in house_map()]
+    row_of = {room: i for i, row in reversed([*enumerate(rows)]) for room in row}
+    assert {*row_of} == {*MAY_IMPORT}
+    for path in sources(".py", ".pyx", ".pxd"):
+        for other in rooms(imports(path)[0]):
+            assert row_of[other] <= row_of[room_of(path)], f"{room_of(path)} stands above {other}, which it imports"
+
+
+@pytest.mark.parametrize("room", ["model", "training"])
+def test_the_map_names_every_file_of_the_room(room):
+    named = {name for left, right in house_map() if left == [f"{room}/"] for name in right}
+    assert {path.name for path in sources(".py") if room_of(path) == room} - {"__init__.py"} <= named
+
+
+def test_the_map_names_only_files_that_are_there():
+    for left, right in house_map():
+        folders = [PACKAGE, ROOT, *(PACKAGE / place for place in left if place.endswith("/"))]
+        for place in [*left, *right]:
+            if re.search(r"(\.\w+|/)$", place):
+                assert any((folder / place).exists() for folder in folders), place
+
+
+@pytest.mark.parametrize("path", sources(".py"), ids=name_of)
 def test_no_pickle_and_no_global_randomness(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
@@ -115,7 +216,9 @@ def test_no_pickle_and_no_global_randomness(path):
 HELPERS = sorted(path.stem for path in Path(__file__).parent.glob("*.py"))
 
 
-@pytest.mark.parametrize("module", ["fastlstm", "fastlstm.layers.lstm", "bench.worker", "tests.test_cli", *HELPERS])
+@pytest.mark.parametrize(
+    "module", ["fastlstm", "fastlstm.layers.recurrent.lstm", "bench.worker", "tests.test_cli", *HELPERS]
+)
 @pytest.mark.parametrize("kind", [DeprecationWarning, RuntimeWarning, UserWarning, ResourceWarning])
 def test_a_warning_that_our_code_gives_rise_to_fails_a_test(module, kind):
     with pytest.raises(kind):
@@ -137,7 +240,7 @@ def test_public_names_are_documented():
 
 
 def test_sources_that_are_not_compiled_say_so(tmp_path):
-    for path in sources():
+    for path in sources(".py"):
         copy = tmp_path / "fastlstm" / path.relative_to(PACKAGE)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(path.read_bytes())

@@ -11,6 +11,8 @@ from lstm_cases import Case, random_case, run
 import fastlstm as fl
 from fastlstm.io.native import FORMAT_VERSION, read_metadata
 
+EXPECTED = "expected a torch.nn.LSTM, GRU or RNN, or its state_dict"
+
 
 @pytest.fixture
 def saved(tmp_path):
@@ -293,39 +295,60 @@ def test_a_state_dict_that_is_no_plain_lstm_is_named(damage, kind, message):
         fl.io.from_torch(state)
 
 
-@pytest.mark.parametrize(
-    ("gates", "suffix", "message"),
-    [
-        (3, "_l0", "got a GRU, which is no LSTM: 12 rows for 4 hidden units, not 16"),
-        (1, "_l0", "got an RNN, which is no LSTM: 4 rows for 4 hidden units, not 16"),
-        (3, "", "got a GRUCell, which is no LSTM"),
-        (1, "", "got an RNNCell, which is no LSTM"),
-        (4, "", "got an LSTMCell; its state_dict is one of an LSTM with a layer if _l0 is added to the names"),
-    ],
-)
-def test_the_weights_of_another_recurrent_network_are_called_what_they_are(gates, suffix, message):
-    state = {f"weight_{part}{suffix}": np.ones((gates * 4, size), "f4") for part, size in (("ih", 3), ("hh", 4))}
-    state |= {f"bias_{part}{suffix}": np.ones(gates * 4, "f4") for part in ("ih", "hh")}
-    with pytest.raises(ValueError, match=rf"source: expected a torch.nn.LSTM or its state_dict, {message}"):
+@pytest.mark.parametrize(("gates", "name"), [(4, "an LSTM"), (3, "a GRU"), (1, "an RNN")])
+def test_the_weights_of_a_single_cell_are_called_what_they_are(gates, name):
+    state = {f"weight_{part}": np.ones((gates * 4, size), "f4") for part, size in (("ih", 3), ("hh", 4))}
+    state |= {f"bias_{part}": np.ones(gates * 4, "f4") for part in ("ih", "hh")}
+    message = f"{EXPECTED}, got {name}Cell; its state_dict is one of {name} with a layer if _l0 is added to the names"
+    with pytest.raises(ValueError, match=message):
         fl.io.from_torch(state)
-    if gates == 4:
-        assert fl.io.from_torch({f"{name}_l0": array for name, array in state.items()}).hidden_size == 4
+    activation = {1: "tanh"}.get(gates)
+    state = {f"{part}_l0": array for part, array in state.items()}
+    assert fl.io.from_torch(state, activation=activation).hidden_size == 4
 
 
-@pytest.mark.parametrize("kind", ["GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"])
-def test_another_recurrent_module_of_pytorch_is_a_type_error(kind):
+@pytest.mark.parametrize("kind", ["LSTMCell", "GRUCell", "RNNCell", "Linear"])
+def test_another_module_of_pytorch_is_refused(kind):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     module = getattr(torch.nn, kind)(3, 4)
-    with pytest.raises(TypeError, match=f"source: expected a torch.nn.LSTM or its state_dict, got an? {kind}[,;]"):
+    error = (TypeError, f"{EXPECTED}, got an? {kind}; ") if "Cell" in kind else (ValueError, "expected names such as")
+    with pytest.raises(error[0], match=error[1]):
         fl.io.from_torch(module)
-    with pytest.raises(ValueError, match=f"got an? {kind}[,;]"):
+    with pytest.raises(ValueError, match=error[1]):
         fl.io.from_torch(module.state_dict())
 
 
+def test_weights_of_an_unknown_number_of_gates_are_named():
+    state = {"weight_ih_l0": np.ones((10, 3)), "weight_hh_l0": np.ones((10, 5))}
+    with pytest.raises(ValueError, match=r"weight_hh_l0 of 4, 3 or 1 times as many rows as columns .* got \(10, 5\)"):
+        fl.io.from_torch(state)
+
+
+def test_the_activation_of_an_rnn_is_asked_for_where_it_is_not_known():
+    state = {"weight_ih_l0": np.ones((5, 3)), "weight_hh_l0": np.ones((5, 5))}
+    with pytest.raises(ValueError, match="activation: expected 'tanh' or 'relu', as the state_dict of an RNN"):
+        fl.io.from_torch(state)
+    assert fl.io.from_torch(state, activation="relu").activation == "relu"
+    with pytest.raises(ValueError, match="activation: expected 'tanh' or 'relu', got 'elu'"):
+        fl.io.from_torch(state, activation="elu")
+    gru = {"weight_ih_l0": np.ones((15, 3)), "weight_hh_l0": np.ones((15, 5))}
+    with pytest.raises(ValueError, match="activation: expected none but for an RNN, got 'tanh' for a GRU"):
+        fl.io.from_torch(gru, activation="tanh")
+
+
+def test_a_module_knows_its_own_activation():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    module = torch.nn.RNN(3, 4, nonlinearity="relu")
+    assert fl.io.from_torch(module).activation == "relu"
+    assert fl.io.from_torch(module, activation="relu").activation == "relu"
+    with pytest.raises(ValueError, match="activation: expected 'relu', that of the module, got 'tanh'"):
+        fl.io.from_torch(module, activation="tanh")
+
+
 def test_neither_module_nor_dict():
-    with pytest.raises(TypeError, match=r"source: expected a torch.nn.LSTM or its state_dict, got int"):
+    with pytest.raises(TypeError, match=f"source: {EXPECTED}, got int"):
         fl.io.from_torch(3)
-    with pytest.raises(TypeError, match="layer: expected an LSTM, got Dense"):
+    with pytest.raises(TypeError, match="layer: expected an LSTM, GRU or SimpleRNN, got Dense"):
         fl.io.to_torch(fl.Dense(1, 1))
 
 

@@ -6,59 +6,99 @@ import time
 import numpy as np
 import pytest
 
-from fastlstm._kernels import activations, blas, dropout, losses, lstm, optim, rows
+from fastlstm._kernels import activations, blas, dropout, losses, optim, plain, rows
+from fastlstm.layers.recurrent import cells
 
 S, N, I, H = 6, 2, 3, 4  # noqa: E741
+CELLS = [cells.LSTM, cells.GRU, cells.TANH, cells.RELU]
+WRONG = "do not agree|alive"
 
 
-def arrays(**changes):
+def arrays(cell, **changes):
+    """What the plain kernels take, by name; changes are other shapes, those of a state's parts as h, c, dh, dc."""
+    rows, width = cell.gates * H, cell.sums * H
     shapes = {
-        **{"dw_ih": (4 * H, I), "dw_hh": (4 * H, H), "dbias": (4 * H,), "dx": (S, I), "dh": (N, H), "dc": (N, H)},
-        **{"gates": (S, 4 * H), "dy": (S, H), "x": (S, I), "h": (N + S, H), "c": (N + S, H)},
-        **{"w_ih": (4 * H, I), "w_hh": (4 * H, H), "bias": (4 * H,)},
+        **{"dw_ih": (rows, I), "dw_hh": (rows, H), "dbias": (width,), "dx": (S, I), "sums": (S, width)},
+        **{"dy": (S, H), "x": (S, I), "w_ih": (rows, I), "w_hh": (rows, H), "bias": (width,)},
+        **{part: (N + S, H) for part in cell.parts},
+        **{f"d{part}": (N, H) for part in cell.parts},
     }
     shapes.update(changes)
     made = {name: np.zeros(shape) for name, shape in shapes.items() if name != "alive"}
     made["alive"] = np.asarray(changes.get("alive", [2, 2, 1, 1]), np.intp)
+    made["state"] = tuple(made[part] for part in cell.parts)
+    made["dstate"] = tuple(made[f"d{part}"] for part in cell.parts)
     return made
 
 
-FORWARD = ("h", "c", "gates", "x", "w_ih", "w_hh", "bias", "alive")
-BACKWARD = ("dw_ih", "dw_hh", "dbias", "dx", "dh", "dc", "gates", "dy", "x", "h", "c", "w_ih", "w_hh", "alive")
+FORWARD = ("state", "sums", "x", "w_ih", "w_hh", "bias", "alive")
+BACKWARD = ("dw_ih", "dw_hh", "dbias", "dx", "dstate", "sums", "dy", "x", "state", "w_ih", "w_hh", "alive")
 
 
-def forward(**changes):
-    made = arrays(**changes)
-    lstm.forward(*(made[name] for name in FORWARD))
+def forward(cell, **changes):
+    made = arrays(cell, **changes)
+    plain.forward(cell.name, *(made[name] for name in FORWARD))
 
 
-def backward(**changes):
-    made = arrays(**changes)
-    lstm.backward(*(made[name] for name in BACKWARD))
+def backward(cell, **changes):
+    made = arrays(cell, **changes)
+    plain.backward(cell.name, *(made[name] for name in BACKWARD))
 
 
-def test_right_sizes_pass():
-    forward()
-    backward()
+def array_names(cell, names):
+    """Those of single arrays, among the names of arguments."""
+    for name in names:
+        if name.endswith("state"):
+            yield from (name.removesuffix("state") + part for part in cell.parts)
+        elif name != "alive":
+            yield name
 
 
-@pytest.mark.parametrize(
-    ("call", "name"),
-    [(call, name) for call, names in ((forward, FORWARD), (backward, BACKWARD)) for name in names if name != "alive"],
-)
-def test_a_wrong_size_is_refused(call, name):
-    shape = arrays()[name].shape
-    for axis in range(len(shape)):
-        wrong = tuple(size - (k == axis) for k, size in enumerate(shape))
-        with pytest.raises(ValueError, match="do not agree|alive"):
-            call(**{name: wrong})
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+def test_cells_are_what_their_kernels_take_them_for(cell):
+    assert plain.describe(cell.name) == (cell.gates, cell.sums, cell.state_feeds, len(cell.parts))
 
 
+def test_an_unknown_cell_is_named():
+    with pytest.raises(ValueError, match="cell: expected 'lstm', 'gru', 'tanh' or 'relu', got 'elman'"):
+        plain.describe("elman")
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+def test_right_sizes_pass(cell):
+    forward(cell)
+    backward(cell)
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+@pytest.mark.parametrize(("call", "names"), [(forward, FORWARD), (backward, BACKWARD)])
+def test_a_wrong_size_is_refused(cell, call, names):
+    for name in array_names(cell, names):
+        shape = arrays(cell)[name].shape
+        for axis in range(len(shape)):
+            wrong = tuple(size - (k == axis) for k, size in enumerate(shape))
+            if call is forward and name == "sums" and axis == 0 and len(cell.parts) == 1:
+                wrong = (N - 1, shape[1])  # fewer rows than S are scratch
+            with pytest.raises(ValueError, match=WRONG):
+                call(cell, **{name: wrong})
+
+
+def test_a_state_of_other_parts_is_refused():
+    made = arrays(cells.LSTM)
+    for parts in ((), ("h",), ("h", "c", "c")):
+        made["state"] = tuple(made[part] for part in parts)
+        with pytest.raises(ValueError, match=WRONG):
+            plain.forward("lstm", *(made[name] for name in FORWARD))
+        with pytest.raises(ValueError, match=WRONG):
+            plain.backward("lstm", *(made[name] for name in BACKWARD))
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
 @pytest.mark.parametrize("alive", [[2, 2, 1], [1, 2, 2, 1], [2, 2, 2, 0], [3, 1, 1, 1], [2, 2, 3, -1], [2, 1, 2, 1]])
-def test_alive_must_fit(alive):
+def test_alive_must_fit(cell, alive):
     for call in (forward, backward):
         with pytest.raises(ValueError, match="alive"):
-            call(alive=alive)
+            call(cell, alive=alive)
 
 
 def test_index_out_of_range():
@@ -136,8 +176,8 @@ def test_the_gil_is_released_for_the_whole_sequence():
     x, w_ih, w_hh = rng.normal(size=(t * n, h)), rng.normal(size=(4 * h, h)), rng.normal(size=(4 * h, h))
     state = np.zeros((n + t * n, h))
     job = threading.Thread(
-        target=lstm.forward,
-        args=(state, np.zeros((n, h)), np.zeros((n, 4 * h)), x, w_ih, w_hh, np.zeros(4 * h), np.full(t, n)),
+        target=plain.forward,
+        args=("lstm", (state, np.zeros((n, h))), np.zeros((n, 4 * h)), x, w_ih, w_hh, np.zeros(4 * h), np.full(t, n)),
     )
     job.start()
     turns = 0

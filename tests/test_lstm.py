@@ -101,8 +101,8 @@ def test_inference_gives_what_training_gives(case):
 def test_inference_over_several_chunks_of_time(monkeypatch):
     problem = random_case(Case(50, 3, 5, 17, 2, True, True))
     whole = problem.layer()(problem.x, (problem.h0, problem.c0), problem.lengths)
-    monkeypatch.setattr("fastlstm.layers.direction.GATE_BUFFER", 4 * 17 * 8 * 7)  # 7 rows at a time
-    monkeypatch.setattr("fastlstm.layers.plan.PROJECTION_BUFFER", 4 * 24 * 8 * 3 * 7)  # 7 steps at a time
+    monkeypatch.setattr("fastlstm.layers.recurrent.direction.SUMS_BUFFER", 4 * 17 * 8 * 7)  # 7 rows at a time
+    monkeypatch.setattr("fastlstm.layers.recurrent.plan.PROJECTION_BUFFER", 4 * 24 * 8 * 3 * 7)  # 7 steps at a time
     y, (h, c) = problem.layer()(problem.x, (problem.h0, problem.c0), problem.lengths)
     np.testing.assert_allclose(y, whole[0], rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(h, whole[1][0], rtol=1e-12, atol=1e-14)

@@ -23,7 +23,7 @@ def runs(monkeypatch):
     monkeypatch.syspath_prepend(ROOT)
     if importlib.util.find_spec("bench") is None:
         pytest.skip("the benchmark is not part of the package")
-    return importlib.import_module("bench.memory_runs")
+    return importlib.import_module("bench.studies.memory.runs")
 
 
 def test_the_sum_is_that_of_one_marked_number_of_each_half(runs):
@@ -95,14 +95,14 @@ def test_biases_for_long_times_open_and_close_together(runs):
 def test_the_page_comes_from_the_run(tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     subprocess.run(
-        [sys.executable, "-m", "bench.memory", "--quick", "--folder", str(tmp_path)],
+        [sys.executable, "-m", "bench.studies.memory", "--quick", "--folder", str(tmp_path)],
         cwd=ROOT,
         env={**os.environ, "MPLBACKEND": "Agg"},
         check=True,
         capture_output=True,
     )
     text = (tmp_path / "long-memory.md").read_text(encoding="utf-8")
-    assert "`python -m bench.memory --quick`:" in text
+    assert "`python -m bench.studies.memory --quick`:" in text
     row = re.search(
         r"^\| 20 \| 0\.16667 \| (\S+) \(lr 0\.01\) \| (\S+) \(lr 0\.01\) \| (\S+) \(lr 0\.01\) \|$", text, re.M
     )

@@ -13,7 +13,7 @@ from lstm_cases import Case, random_case, run, run_reference
 import fastlstm as fl
 from fastlstm._kernels import bptt, cpu, packed
 from fastlstm._kernels.layout import Layout
-from fastlstm.layers import plan
+from fastlstm.layers.recurrent import plan
 
 ISAS = ["avx512", "avx2", "baseline", "plain"]
 
@@ -139,11 +139,11 @@ def test_no_choice_of_plan_changes_a_bit(packed_isa, n, dtype, monkeypatch):
     for t in range(23):
         np.testing.assert_array_equal(stream.step(problem.x[:, t]), outputs[:, t], err_msg=f"step {t} of a stream")
     for segment in (1, 5, 40):
-        monkeypatch.setattr("fastlstm.layers.training.SEGMENT", segment)
+        monkeypatch.setattr("fastlstm.layers.recurrent.training.SEGMENT", segment)
         for name, value in run(problem, dtype).items():
             np.testing.assert_array_equal(value, expected[name], err_msg=f"{name}, segments of {segment}")
-    monkeypatch.setattr("fastlstm.layers.training.projection", lambda rows, *_: (np.empty(0, dtype), 1))
-    monkeypatch.setattr("fastlstm.layers.inference.projection", lambda rows, *_: (np.empty(0, dtype), 1))
+    monkeypatch.setattr("fastlstm.layers.recurrent.training.projection", lambda rows, *_: (np.empty(0, dtype), 1))
+    monkeypatch.setattr("fastlstm.layers.recurrent.inference.projection", lambda rows, *_: (np.empty(0, dtype), 1))
     for name, value in run(problem, dtype).items():
         np.testing.assert_array_equal(value, expected[name], err_msg=f"{name}, step by step")
     step_by_step, _ = problem.layer(dtype)(problem.x)

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 import fastlstm as fl
-from fastlstm import folder as folders
 from fastlstm.callbacks import Callback, Checkpoint
 from fastlstm.callbacks.checkpoint import checkpoints
 from fastlstm.schedules import Cosine
+from fastlstm.training import folder as folders
+from fastlstm.training.resume import Run
 
 X = np.random.default_rng(0).normal(size=(40, 6, 1))
 Y = X.sum(1)
@@ -133,7 +134,7 @@ def test_a_second_training_in_the_folder_is_refused(tmp_path, options):
 
 
 def test_what_another_training_has_just_written_is_not_overwritten(tmp_path):
-    run = fl.resume.Run(tmp_path)
+    run = Run(tmp_path)
     fit(tmp_path)
     with pytest.raises(BlockingIOError, match="has just written into the folder .*; call again"), run.alone([]):
         pytest.fail("it went on from an older state")
@@ -182,7 +183,7 @@ def test_many_that_want_a_folder_have_it_one_after_the_other(tmp_path):
     code = """
 import contextlib, sys
 from pathlib import Path
-from fastlstm.folder import held
+from fastlstm.training.folder import held
 folder, done = Path(sys.argv[1]), 0
 while done < 150:
     with contextlib.suppress(BlockingIOError), held([folder]):

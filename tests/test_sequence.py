@@ -8,7 +8,7 @@ from reference import ReferenceLSTM
 
 import fastlstm as fl
 from fastlstm.callbacks import Callback
-from fastlstm.sequence import Windows
+from fastlstm.training.sequence import Windows
 
 
 def series(length=60, seed=0):

@@ -73,7 +73,7 @@ def bench(monkeypatch):
         pytest.skip("the benchmark is not part of the package")
     monkeypatch.syspath_prepend(str(ROOT))
     path = list(sys.path)
-    yield lambda name: __import__(f"bench.{name}", fromlist=[name])
+    yield lambda name: importlib.import_module(f"bench.studies.{name}")
     sys.path[:] = path
 
 
@@ -82,7 +82,7 @@ def options(**given):
 
 
 def test_the_windows_of_the_protocol_end_with_the_last_value_and_look_back(bench):
-    ett = bench("ett")
+    ett = bench("etth1.__main__")
     series = np.arange(20.0 * ett.MONTH)[:, None]
     truth, last = ett.futures(series, 24, 16 * ett.MONTH), ett.naive(series, 24, 1)
     assert truth.shape == last.shape == (4 * ett.MONTH - 24 + 1, 24, 1)
@@ -92,7 +92,7 @@ def test_the_windows_of_the_protocol_end_with_the_last_value_and_look_back(bench
 
 
 def test_the_linear_map_finds_a_linear_series(bench):
-    ett = bench("ett")
+    ett = bench("etth1.__main__")
     t = np.arange(20.0 * ett.MONTH)
     series = np.sin(t * 2 * np.pi / 24)[:, None]
     forecast = ett.linear(series, 24, 48)
@@ -101,18 +101,18 @@ def test_the_linear_map_finds_a_linear_series(bench):
 
 @pytest.mark.skipif(importlib.util.find_spec("pandas") is None, reason="needs pandas")
 def test_a_small_part_of_etth1_beats_what_is_published(bench, data_file):
-    ett = bench("ett")
+    ett = bench("etth1.__main__")
     series = ett.load(data_file("ETTh1.csv"))
     assert series.shape == (14400, 7)
     np.testing.assert_allclose(series[: 12 * ett.MONTH].std(0), 1)
     entry = ett.run(series[:, 6:], "univariate", 24, options())
     assert entry["scores"]["last value"]["mse"] == pytest.approx(0.0343, abs=1e-4)
-    assert entry["scores"]["fastlstm"]["mse"] < bench("ett_page").published(entry)["mse"]
+    assert entry["scores"]["fastlstm"]["mse"] < bench("etth1.page").published(entry)["mse"]
     assert "univariate 24" in ett.line(entry)
 
 
 def test_the_page_of_etth1_says_which_entries_are_beaten(bench):
-    page = bench("ett_page")
+    page = bench("etth1.page")
     scores = {"fastlstm": 0.05, "linear map": 0.04, "last value": 0.06}
     entries = [
         {
@@ -136,7 +136,7 @@ def test_the_page_of_etth1_says_which_entries_are_beaten(bench):
 
 
 def test_simulated_returns_are_what_they_are_called(bench):
-    stocks = bench("stocks")
+    stocks = bench("prices.__main__")
     for kind, expected in (("independent", 0.0), ("garch", 0.0), ("momentum", stocks.MOMENTUM)):
         moves = stocks.returns(kind, days=20_000)
         assert np.corrcoef(moves[1:], moves[:-1])[0, 1] == pytest.approx(expected, abs=0.03)
@@ -146,7 +146,7 @@ def test_simulated_returns_are_what_they_are_called(bench):
 
 @pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="needs matplotlib")
 def test_a_random_walk_is_told_and_drawn(bench, tmp_path):
-    stocks, mistakes, page = bench("stocks"), bench("stocks_mistakes"), bench("stocks_page")
+    stocks, mistakes, page = (bench(f"prices.{name}") for name in ("__main__", "mistakes", "page"))
     row = stocks.measure(stocks.CASES[0], options())
     assert row["tested"] == 160 and -0.5 < row["value"] < 0.2
     assert "best possible 0.001" in stocks.line(row)
@@ -162,6 +162,8 @@ def test_a_random_walk_is_told_and_drawn(bench, tmp_path):
 
 def test_a_column_of_ones_own_is_tested(bench, tmp_path, capsys):
     path = tmp_path / "prices.csv"
-    path.write_text("Close\n" + "\n".join(f"{value:.4f}" for value in bench("stocks").price("independent")[:150]))
-    assert bench("stocks").main([str(path), "--quick"]) == 0
+    path.write_text(
+        "Close\n" + "\n".join(f"{value:.4f}" for value in bench("prices.__main__").price("independent")[:150])
+    )
+    assert bench("prices.__main__").main([str(path), "--quick"]) == 0
     assert capsys.readouterr().out.startswith("Close: skill over the last value ")

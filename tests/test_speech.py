@@ -439,7 +439,7 @@ def test_without_the_library_of_features_the_extra_is_named(monkeypatch):
 def test_the_page_of_the_benchmark_takes_its_figures_from_a_run(reader, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     monkeypatch.syspath_prepend(ROOT)
-    speech, speech_page = (importlib.import_module(name) for name in ("bench.speech", "bench.speech_page"))
+    speech, speech_page = (importlib.import_module(f"bench.studies.speech.{name}") for name in ("__main__", "page"))
     fresh = tones(5, seed=2)
     figures = {"greedy": 0.0123, "beam": 0.0101, "strings": 300, "digits": 1505, "sound": 900.0, "read": 3.0}
     way = {"seconds": 60.0, "network": {"hidden": 128, "parameters": 12345}, "epochs": 20, "per_epoch": 1600}

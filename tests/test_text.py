@@ -1,6 +1,5 @@
 """Language models: vocabularies, sampling, training on a small text, writing, files."""
 
-import importlib.util
 import json
 import signal
 import subprocess
@@ -330,8 +329,8 @@ def test_a_part_of_tinyshakespeare_is_learned(data_file):
 SMALL_BENCHMARK = """
 import dataclasses, json, sys
 from pathlib import Path
-from bench.text import ours, page, pytorch
-from bench.text.task import SAME, Task
+from bench.studies.text import ours, page, pytorch
+from bench.studies.text.task import SAME, Task
 recipe = dataclasses.replace(
     SAME, dropout=0.0, hidden_size=8, embedding_size=8, window=16, learning_rate=0.01, epochs=2
 )
@@ -366,7 +365,7 @@ def test_several_seeds_tell_chance_from_a_difference(monkeypatch):
     if not (ROOT / "bench").exists():
         pytest.skip("the benchmark is not part of the package")
     monkeypatch.syspath_prepend(ROOT)
-    from bench.text import seeds
+    from bench.studies.text import seeds
 
     runs = {"fastlstm": [{"final": 1.5}, {"final": 1.7}], "torch": [{"final": 1.4}, {"final": 1.2}]}
     said = seeds.report(runs)
@@ -375,11 +374,11 @@ def test_several_seeds_tell_chance_from_a_difference(monkeypatch):
     assert said.endswith("fastlstm less PyTorch: +0.3000, with a standard error of 0.2000 over 2 seeds.")
 
 
-def test_the_page_says_what_the_benchmark_would_write():
+def test_the_page_says_what_the_benchmark_would_write(monkeypatch):
     """Its prose is the template's; only what was measured comes after it."""
     if not (ROOT / "bench").exists():
         pytest.skip("the benchmark is not part of the package")
-    spec = importlib.util.spec_from_file_location("page", ROOT / "bench" / "text" / "page.py")
-    page = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(page)
+    monkeypatch.syspath_prepend(ROOT)
+    from bench.studies.text import page
+
     assert (ROOT / "docs" / "text.md").read_text(encoding="utf-8").startswith(page.PROSE)

@@ -8,7 +8,7 @@ from lstm_cases import Case, random_case, run, run_reference
 
 import fastlstm as fl
 from fastlstm._kernels import cpu
-from fastlstm.layers import plan, training
+from fastlstm.layers.recurrent import plan, training
 
 
 @pytest.fixture

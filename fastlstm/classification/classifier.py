@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 from fastlstm import _check
 from fastlstm.activations import softmax
 from fastlstm.application import Application
-from fastlstm.batches import Batches, as_data
 from fastlstm.callbacks import Callback
 from fastlstm.classification.recipe import Recipe
 from fastlstm.classification.vectors import word_vectors
 from fastlstm.classification.vocabulary import UNKNOWN, Vocabulary, as_batch, split_words
 from fastlstm.layers import LSTM, Gates
 from fastlstm.losses import softmax_cross_entropy
-from fastlstm.memory import check_memory
 from fastlstm.metrics import accuracy
 from fastlstm.model import Model
+from fastlstm.model.memory import check_memory
 from fastlstm.optim import Adam
 from fastlstm.schedules import Cosine
-from fastlstm.train import History, Trainer
+from fastlstm.training import History, Trainer
+from fastlstm.training.batches import Batches, as_data
 
 Array = NDArray[Any]
 

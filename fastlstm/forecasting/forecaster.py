@@ -20,11 +20,11 @@ from fastlstm.forecasting.scaling import Scaling
 from fastlstm.forecasting.split import Cut, Split
 from fastlstm.layers import LSTM, Dense, Dropout, Last, Layer
 from fastlstm.losses import huber, mae, mse
-from fastlstm.memory import check_memory
 from fastlstm.model import Model
+from fastlstm.model.memory import check_memory
 from fastlstm.optim import Adam
 from fastlstm.schedules import Exponential
-from fastlstm.train import History, Trainer
+from fastlstm.training import History, Trainer
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]

@@ -1,46 +1,59 @@
-"""The LSTM layer to and from PyTorch. Only `to_torch` imports torch."""
+"""LSTM, GRU and SimpleRNN to and from PyTorch. Nothing here imports torch until a torch module is asked for."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
-from fastlstm.layers import LSTM
+from fastlstm.layers import GRU, LSTM, SimpleRNN
+from fastlstm.layers.recurrent.cells import Cell
 
 if TYPE_CHECKING:
     import torch
 
+Array = NDArray[Any]
+
 NAME = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh|weight_hr)_l(\d+)(_reverse)?")
 
-BLOCKS = {1: "an RNN", 3: "a GRU"}
-"""Other modules, by the number of blocks of hidden_size rows in their weights."""
+BLOCKS = {4: "LSTM", 3: "GRU", 1: "RNN"}
+"""Modules of torch.nn by how many blocks of hidden_size rows their weights have."""
+
+EXPECTED = "expected a torch.nn.LSTM, GRU or RNN, or its state_dict"
 
 
-def from_torch(source: Any) -> LSTM:
-    """An LSTM layer with the weights of a ``torch.nn.LSTM``. The two biases of PyTorch are added into one.
+@overload
+def from_torch(source: torch.nn.LSTM, *, activation: None = None) -> LSTM: ...
+@overload
+def from_torch(source: torch.nn.GRU, *, activation: None = None) -> GRU: ...
+@overload
+def from_torch(source: torch.nn.RNN, *, activation: str | None = None) -> SimpleRNN: ...
+@overload
+def from_torch(source: Any, *, activation: str | None = None) -> LSTM | GRU | SimpleRNN: ...
+def from_torch(source: Any, *, activation: str | None = None) -> LSTM | GRU | SimpleRNN:
+    """A layer with the weights of a ``torch.nn.LSTM``, ``GRU`` or ``RNN``, which becomes a `SimpleRNN`.
+
+    Where PyTorch adds two biases, the layer has their sum.
 
     Parameters
     ----------
-    source : torch.nn.LSTM, or its state_dict
-        A state_dict may hold tensors or NumPy arrays, float32 or float64. The layer gets their dtype. A state_dict does
-        not hold the rate of dropout, which is then 0.
-
-    Returns
-    -------
-    LSTM
+    source : torch.nn.LSTM, GRU or RNN, or its state_dict
+        A state_dict may hold tensors or NumPy arrays; float32 or float64. The layer has their dtype. A state_dict does
+        not tell the rate of dropout: it is then 0.
+    activation : "tanh" or "relu", optional
+        That of an RNN, which its state_dict does not tell; a module does.
 
     Raises
     ------
     TypeError
-        If source is another module, such as a GRU, or its arrays have another dtype.
+        For another module, such as a GRUCell.
     ValueError
-        If source is the state_dict of another module, has a projection (proj_size), names that are not those of an
-        LSTM, or shapes that do not fit.
+        For the state_dict of one, a projection (proj_size), names that are not those of such a module, shapes that do
+        not fit, or an `activation` that is missing, another one than the module's, or not an RNN's.
 
     Examples
     --------
@@ -51,60 +64,54 @@ def from_torch(source: Any) -> LSTM:
     """
     state = source.state_dict() if hasattr(source, "state_dict") else source
     if not hasattr(state, "items"):
-        raise TypeError(f"source: expected a torch.nn.LSTM or its state_dict, got {type(source).__name__}")
+        raise TypeError(f"source: {EXPECTED}, got {type(source).__name__}")
     arrays = {name: _as_array(name, tensor) for name, tensor in state.items()}
-    other = _other_kind(arrays)
-    if other:
+    cell = _single_cell(arrays)
+    if cell:
         error = TypeError if hasattr(source, "state_dict") else ValueError
-        raise error(f"source: expected a torch.nn.LSTM or its state_dict, got {other}")
+        raise error(f"source: {EXPECTED}, got {cell}")
     layers = _count_layers(arrays)
+    kind = _kind(arrays)
     dtype = arrays["weight_ih_l0"].dtype
     for name, array in arrays.items():
         if array.dtype != dtype:
             raise TypeError(f"source: expected {name} in {dtype} as weight_ih_l0, got {array.dtype}")
         _check.finite(array, f"source {name}")
-    layer = LSTM(
-        input_size=arrays["weight_ih_l0"].shape[-1],
-        hidden_size=arrays["weight_hh_l0"].shape[-1],
-        num_layers=layers,
-        bidirectional="weight_ih_l0_reverse" in arrays,
-        dropout=float(getattr(source, "dropout", 0.0)) if layers > 1 else 0.0,
-        bias=any(name.startswith("bias") for name in arrays),
-        dtype=dtype,
-    )
-    ours: dict[str, NDArray[Any]] = {}
-    used = set()
-    for name, shape in layer.parameter_shapes().items():
-        parts = [name.replace("bias", "bias_ih"), name.replace("bias", "bias_hh")] if "bias" in name else [name]
-        for part in parts:
-            got = arrays[part].shape if part in arrays else None
-            if got != shape:
-                raise ValueError(f"source: expected {part} of shape {shape}, got {got or 'none'}")
-        used.update(parts)
-        ours[name] = sum((arrays[part] for part in parts[1:]), start=arrays[parts[0]])
-    if used != arrays.keys():
-        raise ValueError(f"source: does not know what to do with {sorted(arrays.keys() - used)[0]!r}")
-    layer.load_parameters(ours, layer.dtype)
+    options: dict[str, Any] = {
+        "input_size": arrays["weight_ih_l0"].shape[-1],
+        "hidden_size": arrays["weight_hh_l0"].shape[-1],
+        "num_layers": layers,
+        "bidirectional": "weight_ih_l0_reverse" in arrays,
+        "dropout": float(getattr(source, "dropout", 0.0)) if layers > 1 else 0.0,
+        "bias": any(name.startswith("bias") for name in arrays),
+        "dtype": dtype,
+    }
+    layer: LSTM | GRU | SimpleRNN
+    if kind == "RNN":
+        layer = SimpleRNN(**options, activation=_activation(activation, getattr(source, "nonlinearity", None)))
+    elif activation is not None:
+        raise ValueError(f"activation: expected none but for an RNN, got {activation!r} for {_article(kind)} {kind}")
+    else:
+        layer = GRU(**options) if kind == "GRU" else LSTM(**options)
+    layer.load_parameters(_from_names(layer, arrays), dtype)
     return layer
 
 
-def _other_kind(arrays: Mapping[str, NDArray[Any]]) -> str:
-    """The name of another recurrent module of PyTorch that has these weights; "" if it is an LSTM."""
-    for suffix, cell in (("_l0", ""), ("", "Cell")):
-        names = f"weight_ih{suffix}", f"weight_hh{suffix}"
-        if any(name not in arrays or arrays[name].ndim != 2 for name in names):
-            continue
-        rows, hidden = arrays[names[1]].shape
-        blocks = rows // hidden if hidden and rows % hidden == 0 and len(arrays[names[0]]) == rows else 0
-        if blocks == 4 and cell:
-            return "an LSTMCell; its state_dict is one of an LSTM with a layer if _l0 is added to the names"
-        if blocks in BLOCKS and "weight_hr_l0" not in arrays:
-            return f"{BLOCKS[blocks]}{cell}, which is no LSTM: {rows} rows for {hidden} hidden units, not {4 * hidden}"
-    return ""
+def _single_cell(arrays: Mapping[str, Array]) -> str:
+    """What these weights are, if they are those of a module of PyTorch that does a single step."""
+    names = "weight_ih", "weight_hh"
+    if any(name not in arrays or arrays[name].ndim != 2 for name in names):
+        return ""
+    rows, hidden = arrays["weight_hh"].shape
+    kind = BLOCKS.get(rows // hidden) if hidden and rows % hidden == 0 else None
+    if kind is None or len(arrays["weight_ih"]) != rows:
+        return ""
+    a = _article(kind)
+    return f"{a} {kind}Cell; its state_dict is one of {a} {kind} with a layer if _l0 is added to the names"
 
 
-def _count_layers(arrays: Mapping[str, NDArray[Any]]) -> int:
-    """The number of layers in the names of the arrays; an error if a name is not that of an LSTM."""
+def _count_layers(arrays: Mapping[str, Array]) -> int:
+    """How many layers the names speak of, all of which are those of a recurrent module."""
     layers = 0
     for name, array in arrays.items():
         match = NAME.fullmatch(name)
@@ -122,16 +129,79 @@ def _count_layers(arrays: Mapping[str, NDArray[Any]]) -> int:
     return layers
 
 
-def to_torch(layer: LSTM) -> torch.nn.LSTM:
-    """A ``torch.nn.LSTM`` (batch_first) with the weights of an LSTM layer. Its ``bias_hh`` are zero.
+def _kind(arrays: Mapping[str, Array]) -> str:
+    """The module that weight_hh_l0 is of: "LSTM", "GRU" or "RNN"."""
+    rows, hidden = arrays["weight_hh_l0"].shape
+    if not hidden or rows % hidden or rows // hidden not in BLOCKS:
+        raise ValueError(
+            "source: expected weight_hh_l0 of 4, 3 or 1 times as many rows as columns (of an LSTM, a GRU or an RNN), "
+            f"got ({rows}, {hidden})"
+        )
+    return BLOCKS[rows // hidden]
 
-    Parameters
-    ----------
-    layer : LSTM
 
-    Returns
-    -------
-    torch.nn.LSTM
+def _activation(given: str | None, known: str | None) -> str:
+    """Of an RNN; `known` is what a module says."""
+    if known is not None and given not in (None, known):
+        raise ValueError(f"activation: expected {known!r}, that of the module, got {given!r}")
+    found = given or known
+    if found is None:
+        raise ValueError(
+            "activation: expected 'tanh' or 'relu', as the state_dict of an RNN does not tell it, got None"
+        )
+    return found
+
+
+def _article(kind: str) -> str:
+    return "a" if kind == "GRU" else "an"
+
+
+def _from_names(layer: LSTM | GRU | SimpleRNN, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """The layer's parameters from those of a module, whose shapes are checked."""
+    ours: dict[str, Array] = {}
+    used = set()
+    rows = layer.cell.gates * layer.hidden_size
+    for name, shape in layer.parameter_shapes().items():
+        biases = [name.replace("bias", "bias_ih"), name.replace("bias", "bias_hh")]
+        parts, shape = (biases, (rows,)) if "bias" in name else ([name], shape)
+        for part in parts:
+            got = arrays[part].shape if part in arrays else None
+            if got != shape:
+                raise ValueError(f"source: expected {part} of shape {shape}, got {got or 'none'}")
+        used.update(parts)
+        found = [arrays[part] for part in parts]
+        ours[name] = found[0] if len(found) == 1 else _one_bias(layer.cell, *found)
+    if used != arrays.keys():
+        raise ValueError(f"source: does not know what to do with {sorted(arrays.keys() - used)[0]!r}")
+    return ours
+
+
+def _one_bias(cell: Cell, bias_ih: Array, bias_hh: Array) -> Array:
+    """Of each sum of the cell, what PyTorch's two biases of each gate add to it."""
+    bias = np.zeros((cell.sums, len(bias_ih) // cell.gates), bias_ih.dtype)
+    bias[: cell.gates] = bias_ih.reshape(cell.gates, -1)
+    for gate, block in zip(cell.state_feeds, bias_hh.reshape(cell.gates, -1), strict=True):
+        bias[gate] += block
+    return bias.reshape(-1)
+
+
+def _two_biases(cell: Cell, bias: Array) -> tuple[Array, Array]:
+    """PyTorch's: bias_hh is zero where bias_ih can say it all."""
+    blocks = bias.reshape(cell.sums, -1)
+    bias_hh = [blocks[k] if k >= cell.gates else np.zeros_like(blocks[k]) for k in cell.state_feeds]
+    return blocks[: cell.gates].reshape(-1).copy(), np.concatenate(bias_hh)
+
+
+@overload
+def to_torch(layer: LSTM) -> torch.nn.LSTM: ...
+@overload
+def to_torch(layer: GRU) -> torch.nn.GRU: ...
+@overload
+def to_torch(layer: SimpleRNN) -> torch.nn.RNN: ...
+def to_torch(layer: LSTM | GRU | SimpleRNN) -> torch.nn.LSTM | torch.nn.GRU | torch.nn.RNN:
+    """A ``torch.nn.LSTM``, ``GRU`` or ``RNN`` (batch_first) with the weights of a recurrent layer.
+
+    Its bias_hh are zero, but for those of a GRU's candidate.
 
     Raises
     ------
@@ -140,36 +210,41 @@ def to_torch(layer: LSTM) -> torch.nn.LSTM:
     ImportError
         If torch is not installed.
     """
-    if not isinstance(layer, LSTM):
-        raise TypeError(f"layer: expected an LSTM, got {type(layer).__name__}")
+    if not isinstance(layer, LSTM | GRU | SimpleRNN):
+        raise TypeError(f"layer: expected an LSTM, GRU or SimpleRNN, got {type(layer).__name__}")
     try:
         import torch
     except ImportError as error:
         raise ImportError("to_torch needs PyTorch: pip install torch") from error
     layer.build()
-    module = torch.nn.LSTM(
-        layer.input_size,
-        layer.hidden_size,
-        num_layers=layer.num_layers,
-        bias=layer.bias,
-        batch_first=True,
-        dropout=layer.dropout if layer.num_layers > 1 else 0.0,
-        bidirectional=layer.bidirectional,
-        dtype=getattr(torch, str(layer.dtype)),
-    )
+    options: dict[str, Any] = {
+        "input_size": layer.input_size,
+        "hidden_size": layer.hidden_size,
+        "num_layers": layer.num_layers,
+        "bias": layer.bias,
+        "batch_first": True,
+        "dropout": layer.dropout if layer.num_layers > 1 else 0.0,
+        "bidirectional": layer.bidirectional,
+        "dtype": getattr(torch, str(layer.dtype)),
+    }
+    module: torch.nn.LSTM | torch.nn.GRU | torch.nn.RNN
+    if isinstance(layer, SimpleRNN):
+        module = torch.nn.RNN(**options, nonlinearity=layer.activation)
+    else:
+        module = torch.nn.GRU(**options) if isinstance(layer, GRU) else torch.nn.LSTM(**options)
     state = {}
     for name in layer.parameter_shapes():
-        value = torch.from_numpy(layer.parameter(name).value.copy())
+        value = layer.parameter(name).value.copy()
         if "bias" in name:
-            state[name.replace("bias", "bias_ih")] = value
-            state[name.replace("bias", "bias_hh")] = torch.zeros_like(value)
+            for part, bias in zip(("bias_ih", "bias_hh"), _two_biases(layer.cell, value), strict=True):
+                state[name.replace("bias", part)] = torch.from_numpy(bias)
         else:
-            state[name] = value
+            state[name] = torch.from_numpy(value)
     module.load_state_dict(state)
     return module
 
 
-def _as_array(name: Any, tensor: Any) -> NDArray[Any]:
+def _as_array(name: Any, tensor: Any) -> Array:
     if not isinstance(name, str):
         raise TypeError(f"source: expected names, got {name!r}")
     if hasattr(tensor, "detach"):

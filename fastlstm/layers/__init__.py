@@ -6,12 +6,13 @@ from fastlstm.layers.decoder import Decoder as Decoder
 from fastlstm.layers.dense import Dense as Dense
 from fastlstm.layers.dropout import Dropout as Dropout
 from fastlstm.layers.embedding import Embedding as Embedding
-from fastlstm.layers.gates import Gates as Gates
 from fastlstm.layers.last import Last as Last
-from fastlstm.layers.lstm import LSTM as LSTM
 from fastlstm.layers.norm import BatchNorm as BatchNorm
 from fastlstm.layers.norm import LayerNorm as LayerNorm
 from fastlstm.layers.pooling import MaxPool as MaxPool
 from fastlstm.layers.pooling import MeanPool as MeanPool
-from fastlstm.layers.simple_rnn import SimpleRNN as SimpleRNN
+from fastlstm.layers.recurrent.gates import Gates as Gates
+from fastlstm.layers.recurrent.gru import GRU as GRU
+from fastlstm.layers.recurrent.lstm import LSTM as LSTM
+from fastlstm.layers.recurrent.simple_rnn import SimpleRNN as SimpleRNN
 from fastlstm.layers.tied import TiedDense as TiedDense

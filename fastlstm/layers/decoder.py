@@ -13,8 +13,8 @@ from fastlstm._kernels import activations
 from fastlstm.layers.base import Array, Index, Layer, as_rows, check_features
 from fastlstm.layers.dense import Dense
 from fastlstm.layers.embedding import Embedding
-from fastlstm.layers.inference import State
-from fastlstm.layers.lstm import LSTM
+from fastlstm.layers.recurrent.inference import State
+from fastlstm.layers.recurrent.lstm import LSTM
 from fastlstm.workspace import Workspace
 
 

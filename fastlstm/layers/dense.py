@@ -12,7 +12,7 @@ from fastlstm._kernels import blas, cpu
 from fastlstm._kernels.layout import Walk
 from fastlstm._kernels.stage import Stage
 from fastlstm.layers.base import Array, Index, Layer, as_rows, check_features
-from fastlstm.layers.inference import PackedMatrix
+from fastlstm.layers.packed import PackedMatrix
 from fastlstm.layers.replay import Backward, Calls, Turned
 from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace

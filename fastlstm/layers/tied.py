@@ -9,7 +9,7 @@ import numpy as np
 from fastlstm.layers.base import Layer
 from fastlstm.layers.dense import Dense
 from fastlstm.layers.embedding import Embedding
-from fastlstm.layers.inference import PackedMatrix
+from fastlstm.layers.packed import PackedMatrix
 from fastlstm.parameter import Parameter
 
 

@@ -12,18 +12,17 @@ from numpy.typing import NDArray
 from fastlstm import _check
 from fastlstm.application import Application, check_hidden_size, options_of
 from fastlstm.callbacks import Callback, ProgressBar
-from fastlstm.history import History
 from fastlstm.layers import LSTM, Layer
 from fastlstm.losses import Loss
-from fastlstm.memory import check_memory
 from fastlstm.model import Model
+from fastlstm.model.memory import check_memory
 from fastlstm.optim import AdamW
 from fastlstm.schedules import Cosine
 from fastlstm.speech.augment import Augment
 from fastlstm.speech.features import Frames, LogMel, padded
 from fastlstm.speech.recordings import Recording
 from fastlstm.speech.wav import RATE, Signal
-from fastlstm.train import Trainer
+from fastlstm.training import History, Trainer
 
 Version = tuple[list[Frames], NDArray[np.intp]]
 """Features, not stacked yet, and targets of the sequences of an epoch."""

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from fastlstm import _check
 from fastlstm.application import Application
 from fastlstm.callbacks import Callback
-from fastlstm.memory import check_memory
 from fastlstm.model import Model
+from fastlstm.model.memory import check_memory
 from fastlstm.text.recipe import Recipe
 from fastlstm.text.sampling import Sampler
 from fastlstm.text.vocabulary import Vocabulary
-from fastlstm.train import History, Trainer
+from fastlstm.training import History, Trainer
 
 Tokens = NDArray[np.intp]
 

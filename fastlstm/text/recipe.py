@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from fastlstm import _check, application
 from fastlstm.layers import LSTM, Dense, Dropout, Embedding, Layer
-from fastlstm.memory import check_memory
 from fastlstm.model import Model
+from fastlstm.model.memory import check_memory
 from fastlstm.optim import AdamW
 from fastlstm.schedules import Cosine
 

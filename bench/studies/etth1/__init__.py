@@ -1,0 +1,1 @@
+"""Transformer temperatures of ETTh1, beside published results: docs/forecasting.md."""

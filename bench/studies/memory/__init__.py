@@ -1,0 +1,1 @@
+"""How far an LSTM remembers, in tasks made for that: docs/long-memory.md."""

@@ -1,0 +1,1 @@
+"""Opinions on films, by networks and by counting words: docs/classification.md."""

@@ -1,0 +1,1 @@
+"""Spoken digits, alone and in strings: docs/speech.md."""

@@ -1,0 +1,238 @@
+"""One direction of one recurrent layer on the plain path, a whole batch in one call: forward, and back through time.
+
+Design: sequences lie step by step, the longest first, without padding. Step t has alive[t] rows (never more than the
+step before), S = sum(alive) in all; a shorter sequence simply has no row in the later steps. The kernel therefore knows
+neither padding nor direction: the layer lays the rows out (fastlstm/layers/recurrent/packing.py).
+
+    x      [S, I]       inputs, step after step
+    state  [N + S, H]   for each part, h first: N initial states (slot 0), then those after each step: no special first
+                        step
+    sums   [S, sums·H]  what a step starts from, W x and U h; then what its cell keeps of them; in backward each is
+                        overwritten by its gradient
+
+Weights are (gates·H, I) and (gates·H, H), the bias is (sums·H). Products are BLAS calls for all rows of a step, or of
+many steps; the cell (plain_cells.pxd) is called on each row, in loops that the compiler vectorises.
+"""
+
+from fastlstm._kernels.blas cimport NO_TRANS, TRANS, add_column_sums, gemm
+from fastlstm._kernels.plain_block cimport BLOCK
+from fastlstm._kernels.plain_cells cimport MOST_PARTS, Cell, cell_of, step_backward, step_forward
+from fastlstm._kernels.real cimport real
+
+
+def describe(str cell):
+    """Of the cell of this name: gates, sums, the sum that U h of each gate is added to, and parts of the state."""
+    cdef Cell found = cell_of(cell)
+    cdef Py_ssize_t f, k
+    feeds = []
+    for f in range(found.feed_count):
+        for k in range(found.feeds[f].count):
+            feeds.append(found.feeds[f].sum + k)
+    return found.gates, found.sums, tuple(feeds), found.parts
+
+
+cdef check_alive(const Py_ssize_t[::1] alive, Py_ssize_t S, Py_ssize_t N):
+    cdef Py_ssize_t t, total = 0
+    for t in range(alive.shape[0]):
+        if alive[t] < 1 or alive[t] > (alive[t - 1] if t else N) or (t == 0 and alive[t] != N):
+            raise ValueError("alive must begin with the number of sequences, never grow and never reach 0")
+        total += alive[t]
+    if total != S:
+        raise ValueError(f"alive adds up to {total} rows, but there are {S}")
+
+
+# The cell's step forward on rows that lie H and sums·H apart.
+cdef void rows_forward(
+    const Cell* cell, Py_ssize_t rows, real** state, real* sums, const real** before, const real* bias, Py_ssize_t H
+) noexcept nogil:
+    cdef (real*)[MOST_PARTS] to
+    cdef (const real*)[MOST_PARTS] from_
+    cdef Py_ssize_t r, k, p
+    for r in range(rows):
+        k = 0
+        while k < H:
+            for p in range(cell.parts):
+                to[p], from_[p] = state[p] + r * H + k, before[p] + r * H + k
+            step_forward(cell.kind, to, sums + r * cell.sums * H + k, from_, bias + k, H, min(BLOCK, H - k))
+            k += BLOCK
+
+
+cdef void rows_backward(
+    const Cell* cell, Py_ssize_t rows, real* sums, real** dstate, const real* dy, const real** state,
+    const real** before, Py_ssize_t H,
+) noexcept nogil:
+    cdef (real*)[MOST_PARTS] d
+    cdef (const real*)[MOST_PARTS] to
+    cdef (const real*)[MOST_PARTS] from_
+    cdef Py_ssize_t r, k, p, at
+    for r in range(rows):
+        k = 0
+        while k < H:
+            at = r * H + k
+            for p in range(cell.parts):
+                d[p], to[p], from_[p] = dstate[p] + at, state[p] + at, before[p] + at
+            step_backward(cell.kind, sums + r * cell.sums * H + k, d, dy + at, to, from_, H, min(BLOCK, H - k))
+            k += BLOCK
+
+
+# sums += h Uᵀ for m rows; sums that no input feeds are written.
+cdef int feed_sums(
+    const Cell* cell, Py_ssize_t m, const real* h, const real* w_hh, real* sums, Py_ssize_t H
+) except -1 nogil:
+    cdef Py_ssize_t f
+    for f in range(cell.feed_count):
+        gemm(
+            NO_TRANS, TRANS, m, cell.feeds[f].count * H, H, h, H, w_hh + cell.feeds[f].gate * H * H, H,
+            <real>(cell.feeds[f].sum < cell.gates), sums + cell.feeds[f].sum * H, cell.sums * H,
+        )
+    return 0
+
+
+# dh = da U for m rows, added to what the cell has left there if it is direct.
+cdef int feed_back(
+    const Cell* cell, Py_ssize_t m, const real* da, const real* w_hh, real* dh, Py_ssize_t H
+) except -1 nogil:
+    cdef Py_ssize_t f
+    for f in range(cell.feed_count):
+        gemm(
+            NO_TRANS, NO_TRANS, m, H, cell.feeds[f].count * H, da + cell.feeds[f].sum * H, cell.sums * H,
+            w_hh + cell.feeds[f].gate * H * H, H, <real>(f > 0 or cell.direct), dh, H,
+        )
+    return 0
+
+
+# dw_hh += sum over all steps of da[t]ᵀ·h[t - 1]; da (S, sums·H), h (N + S, H).
+# One product over each run of steps whose rows of h lie as far apart as their rows of da; a batch of equal lengths is a
+# single run.
+cdef int add_recurrent_gradient(
+    const Cell* cell, real* dw_hh, const real* da, const real* h, Py_ssize_t H, const Py_ssize_t[::1] alive
+) except -1 nogil:
+    cdef Py_ssize_t t = 0, start = 0, before = 0, T = alive.shape[0], width = cell.sums * H, row, rows, f
+    while t < T:
+        row, rows = before, alive[t]
+        before += alive[t - 1] if t else alive[0]
+        while t + 1 < T and (t == 0 or alive[t - 1] == alive[t]):
+            t += 1
+            rows += alive[t]
+            before += alive[t - 1]
+        for f in range(cell.feed_count):
+            gemm(
+                TRANS, NO_TRANS, cell.feeds[f].count * H, H, rows, da + start * width + cell.feeds[f].sum * H, width,
+                h + row * H, H, <real>1, dw_hh + cell.feeds[f].gate * H * H, H,
+            )
+        start += rows
+        t += 1
+    return 0
+
+
+def forward(
+    str cell, tuple state, real[:, ::1] sums, const real[:, ::1] x, const real[:, ::1] w_ih, const real[:, ::1] w_hh,
+    const real[::1] bias, const Py_ssize_t[::1] alive,
+):
+    """Fill the state, h (N + S, H) and the other parts, and the sums from x (S, I).
+
+    The first N rows of each part are the initial states. For training the other parts are (N + S, H) too and the sums
+    (S, sums·H), and all is what `backward` needs. Otherwise the other parts may be (N, H), updated in place (the row of
+    a sequence that has ended keeps its final state), and the sums are scratch of at least N rows: the inputs of as many
+    steps as fit in it are projected at a time.
+    """
+    cdef Cell of = cell_of(cell)
+    cdef Py_ssize_t S = x.shape[0], I = x.shape[1], H = w_hh.shape[1], T = alive.shape[0]
+    cdef Py_ssize_t width = of.sums * H, G = of.gates * H, capacity = sums.shape[0]
+    cdef real[:, ::1] part
+    cdef (real*)[MOST_PARTS] out
+    cdef (const real*)[MOST_PARTS] before
+    cdef Py_ssize_t[MOST_PARTS] held
+    cdef Py_ssize_t N = -1, p
+    cdef bint fits = len(state) == of.parts and H >= 1 and I >= 1 and T >= 1, keep = False
+    for p in range(of.parts if fits else 0):
+        part = state[p]
+        held[p] = part.shape[0]
+        N = held[0] - S
+        fits = fits and N >= 1 and part.shape[1] == H and held[p] in (N, N + S)
+        keep = p > 0 and held[p] > N
+        if fits:
+            out[p], before[p] = &part[held[p] - S if held[p] > N else 0, 0], &part[0, 0]
+    if (
+        not fits or sums.shape[1] != width or bias.shape[0] != width or w_ih.shape[0] != G or w_ih.shape[1] != I
+        or w_hh.shape[0] != G or capacity < (S if keep else N)
+    ):
+        raise ValueError("plain.forward: sizes do not agree")
+    check_alive(alive, S, N)
+    cdef Py_ssize_t t = 0, first, last, rows, m, start = 0          # row of x where step t begins
+    cdef real* step
+    with nogil:
+        while t < T:
+            first, last, rows = t, t, 0
+            while last < T and rows + alive[last] <= capacity:
+                rows += alive[last]
+                last += 1
+            step = &sums[0, 0]
+            gemm(NO_TRANS, TRANS, rows, G, I, &x[start, 0], I, &w_ih[0, 0], I, <real>0, step, width)
+            for t in range(first, last):
+                m = alive[t]
+                feed_sums(&of, m, before[0], &w_hh[0, 0], step, H)
+                rows_forward(&of, m, out, step, before, &bias[0], H)
+                for p in range(of.parts):
+                    if held[p] > N:
+                        before[p] = out[p]
+                        out[p] += m * H
+                step += m * width
+            t = last
+            start += rows
+
+
+def backward(
+    str cell, real[:, ::1] dw_ih, real[:, ::1] dw_hh, real[::1] dbias, real[:, ::1] dx, tuple dstate,
+    real[:, ::1] sums, const real[:, ::1] dy, const real[:, ::1] x, tuple state, const real[:, ::1] w_ih,
+    const real[:, ::1] w_hh, const Py_ssize_t[::1] alive,
+):
+    """Gradients of what `forward` computed, from dy (S, H), the gradient of every output.
+
+    dstate, (N, H) for each part, holds the gradients of the final states on entry and those of the initial states on
+    return. dw_ih, dw_hh and dbias (empty if there is no bias) are added to; dx is written, unless it has no rows; sums
+    is overwritten.
+    """
+    cdef Cell of = cell_of(cell)
+    cdef Py_ssize_t S = x.shape[0], I = x.shape[1], H = w_hh.shape[1], T = alive.shape[0]
+    cdef Py_ssize_t width = of.sums * H, G = of.gates * H
+    cdef real[:, ::1] d
+    cdef const real[:, ::1] part
+    cdef (real*)[MOST_PARTS] gradients
+    cdef (const real*)[MOST_PARTS] slots
+    cdef (const real*)[MOST_PARTS] after
+    cdef (const real*)[MOST_PARTS] before
+    cdef Py_ssize_t N = -1, p
+    cdef bint fits = len(state) == of.parts and len(dstate) == of.parts and H >= 1 and I >= 1 and T >= 1
+    for p in range(of.parts if fits else 0):
+        part, d = state[p], dstate[p]
+        N = part.shape[0] - S if p == 0 else N
+        fits = (
+            fits and N >= 1 and part.shape[0] == N + S and part.shape[1] == H and d.shape[0] == N and d.shape[1] == H
+        )
+        if fits:
+            slots[p], gradients[p] = &part[0, 0], &d[0, 0]
+    if (
+        not fits or sums.shape[0] != S or sums.shape[1] != width or dbias.shape[0] not in (0, width)
+        or w_ih.shape[0] != G or w_ih.shape[1] != I or w_hh.shape[0] != G or dw_ih.shape[0] != G or dw_ih.shape[1] != I
+        or dw_hh.shape[0] != G or dw_hh.shape[1] != H or dx.shape[0] not in (0, S) or dx.shape[1] != I
+        or dy.shape[0] != S or dy.shape[1] != H
+    ):
+        raise ValueError("plain.backward: sizes do not agree")
+    check_alive(alive, S, N)
+    cdef Py_ssize_t t, m, start = S                                 # row of x, sums and dy where step t begins
+    with nogil:
+        for t in range(T - 1, -1, -1):
+            m = alive[t]
+            start -= m
+            for p in range(of.parts):
+                after[p] = slots[p] + (N + start) * H
+                before[p] = slots[p] + ((start + N - alive[t - 1]) * H if t else 0)
+            rows_backward(&of, m, &sums[start, 0], gradients, &dy[start, 0], after, before, H)
+            feed_back(&of, m, &sums[start, 0], &w_hh[0, 0], gradients[0], H)
+        gemm(TRANS, NO_TRANS, G, I, S, &sums[0, 0], width, &x[0, 0], I, <real>1, &dw_ih[0, 0], I)
+        add_recurrent_gradient(&of, &dw_hh[0, 0], &sums[0, 0], slots[0], H, alive)
+        if dbias.shape[0]:
+            add_column_sums(S, width, &sums[0, 0], width, &dbias[0])
+        if dx.shape[0]:
+            gemm(NO_TRANS, NO_TRANS, S, I, G, &sums[0, 0], width, &w_ih[0, 0], I, <real>0, &dx[0, 0], I)

@@ -1,0 +1,47 @@
+"""The simple recurrent network on the plain path: one row of one step, up to BLOCK of its units.
+
+The equation (Elman 1990), phi being tanh or max(0, ·):
+    h' = phi(W x + U h + b)
+
+Back, dh being the gradient by h':
+    da = dh phi'       phi' is 1 - h'^2 for tanh, and 1 where h' is above 0 for max(0, ·)
+"""
+
+from fastlstm._kernels.plain_block cimport BLOCK, copy
+from fastlstm._kernels.real cimport real, tanh
+
+
+# sums: without bias in, h' out
+cdef inline void tanh_forward(real* h, real* sums, const real* bias, Py_ssize_t width) noexcept nogil:
+    cdef real[BLOCK] h_new
+    cdef Py_ssize_t k
+    for k in range(width):
+        h_new[k] = tanh(sums[k] + bias[k])
+    copy(sums, h_new, width)
+    copy(h, h_new, width)
+
+
+# sums: h' in, the gradient da out
+cdef inline void tanh_backward(real* sums, const real* dh, const real* dy, Py_ssize_t width) noexcept nogil:
+    cdef real[BLOCK] da
+    cdef Py_ssize_t k
+    for k in range(width):
+        da[k] = (dh[k] + dy[k]) * (1 - sums[k] * sums[k])
+    copy(sums, da, width)
+
+
+cdef inline void relu_forward(real* h, real* sums, const real* bias, Py_ssize_t width) noexcept nogil:
+    cdef real[BLOCK] h_new
+    cdef Py_ssize_t k
+    for k in range(width):
+        h_new[k] = max(<real>0, sums[k] + bias[k])
+    copy(sums, h_new, width)
+    copy(h, h_new, width)
+
+
+cdef inline void relu_backward(real* sums, const real* dh, const real* dy, Py_ssize_t width) noexcept nogil:
+    cdef real[BLOCK] da
+    cdef Py_ssize_t k
+    for k in range(width):
+        da[k] = dh[k] + dy[k] if sums[k] > 0 else 0
+    copy(sums, da, width)

@@ -1,0 +1,334 @@
+"""What recurrent layers share: all but the cell, and what their constructors say of it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, Generic, TypeVar, cast
+
+import numpy as np
+
+from fastlstm import _check, init
+from fastlstm._check import Shape
+from fastlstm._kernels import cpu
+from fastlstm._kernels.layout import Walk
+from fastlstm._kernels.program import Program, Seen, Turn
+from fastlstm._kernels.stage import Stage
+from fastlstm.layers.base import Array, Index, Layer, check_features
+from fastlstm.layers.recurrent.cells import Cell
+from fastlstm.layers.recurrent.direction import Direction, Parts
+from fastlstm.layers.recurrent.inference import PackedDirection, PackedStack
+from fastlstm.layers.recurrent.packing import Packing
+from fastlstm.layers.recurrent.stack import PlainStack, TrainedStack
+from fastlstm.layers.recurrent.training import SINGLE, TrainedDirection
+from fastlstm.layers.replay import Backward, Calls
+from fastlstm.parameter import Initializer
+from fastlstm.workspace import Workspace
+
+State = TypeVar("State")
+"""What a call takes and gives: an array for a cell whose state is h alone, otherwise a tuple of its parts."""
+
+
+class Recurrent(Layer, Generic[State], abstract=True):
+    """Base of the layers that walk (N, T, I) step by step, in layers on top of each other and perhaps both directions.
+
+    A subclass names its cell. Where there are kernels on packed weights for it, they serve it, and otherwise the plain
+    path, as it does on FASTLSTM_ISA=plain.
+    """
+
+    checkpoint_every: int | None = None
+
+    def __init__(
+        self,
+        cell: Cell,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        bidirectional: bool,
+        dropout: float,
+        bias: bool,
+        dtype: Any,
+        seed: int | None,
+        *,
+        bias_start: Initializer = init.zeros,
+    ) -> None:
+        super().__init__(dtype, seed)
+        self.cell = cell
+        self.input_size = _check.positive_int(input_size, "input_size")
+        self.hidden_size = _check.positive_int(hidden_size, "hidden_size")
+        self.num_layers = _check.positive_int(num_layers, "num_layers")
+        self.bidirectional = _check.flag(bidirectional, "bidirectional")
+        self.directions = 2 if bidirectional else 1
+        self.dropout = _check.number(dropout, "dropout", 0, 1, open_high=True)
+        if self.dropout and self.num_layers == 1:
+            name = type(self).__name__
+            message = (
+                f"dropout: {self.dropout:g} has no effect in {name} of one layer, since it lies between layers; put "
+                f"fl.Dropout({self.dropout:g}) after the {name}, or give it num_layers of at least 2"
+            )
+            warnings.warn(message, stacklevel=3)  # at who calls the subclass
+        self.bias = _check.flag(bias, "bias")
+        self.input_shape = ("N", "T", self.input_size)
+        self._add_parameters(bias_start)
+        self._make_stacks()
+
+    def _add_parameters(self, bias_start: Initializer) -> None:
+        cell = self.cell
+        starts: dict[str, Initializer] = {
+            "weight_ih": partial(init.glorot_uniform, blocks=cell.gates),
+            "weight_hh": partial(cell.recurrent, blocks=cell.gates),
+            "bias": bias_start,
+        }
+        for inputs, suffixes in self._each_layer():
+            for suffix in suffixes:
+                for name, shape in cell.shapes(inputs, self.hidden_size).items():
+                    if name != "bias" or self.bias:
+                        self.add(name + suffix, shape, starts[name])
+
+    def _make_stacks(self) -> None:
+        stack = [
+            [Direction(self.cell, self._parameters, suffix) for suffix in suffixes]
+            for _, suffixes in self._each_layer()
+        ]
+        packed = [[PackedDirection(*d.parameters, d.reverse) for d in layer] for layer in stack]
+        trained = [[TrainedDirection(*d.parameters, d.reverse) for d in layer] for layer in stack]
+        self._packed = PackedStack(packed, self.hidden_size)
+        self._trained = TrainedStack(trained, self.input_size, self.hidden_size, self.dropout)
+        self._plain = PlainStack(stack, self.input_size, self.hidden_size, self.dropout)
+
+    def _each_layer(self) -> Iterator[tuple[int, list[str]]]:
+        """Features that a layer reads, and the ends of its parameters' names, one for each direction."""
+        for k in range(self.num_layers):
+            inputs = self.input_size if k == 0 else self.directions * self.hidden_size
+            yield inputs, [f"_l{k}", f"_l{k}_reverse"][: self.directions]
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Recurrent[State]:
+        """Dropout of one layer is read as none: whoever made the layer has been warned."""
+        return cls(**{**config, "dropout": 0.0} if config.get("num_layers", 1) == 1 else config)
+
+    def config(self) -> dict[str, Any]:
+        names = ("input_size", "hidden_size", "num_layers", "bidirectional", "dropout", "bias")
+        return {name: getattr(self, name) for name in names}
+
+    def output_shape(self, shape: Shape) -> Shape:
+        if len(shape) != 3:
+            name = type(self).__name__
+            raise ValueError(f"{name} takes sequences (N, T, {self.input_size}), got {_check.describe(shape)}")
+        check_features(shape, self.input_size)
+        return (*shape[:2], self.directions * self.hidden_size)
+
+    def __call__(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Array, State]:
+        """Outputs at every step and the final state.
+
+        Parameters
+        ----------
+        x : (N, T, I)
+        state : optional
+            Before the first step: h (layers·D, N, H), for an LSTM the tuple of h and c; zeros if not given. Order:
+            layer 0, layer 0 reverse, layer 1, ... An h beyond a 2^32nd of the largest number counts as that, as the
+            sums over it must not overflow; a SimpleRNN with relu takes it as it is.
+        lengths : (N,) ints from 1 to T, optional
+            Real steps of each sequence; outputs beyond them are zero.
+
+        Returns
+        -------
+        y : (N, T, D·H)
+        h, or (h, c) : each (layers·D, N, H)
+            The state after each sequence's own last step (for the reverse direction: after its first).
+        """
+        found: tuple[Array, Parts] | None = self._kept.run(x, lengths) if state is None else None
+        y, final = found or self._call(x, state, lengths)
+        return y, self._given(final)
+
+    def _call(self, x: Any, state: Any, lengths: Any) -> tuple[Array, Parts]:
+        """A call for which no program without an initial state is kept."""
+        x = self.as_input(x)
+        start, lengths = self.as_state(state, len(x)), _check.lengths_of(lengths, *x.shape[:2])
+        if self._is_plain():
+            return self.forward_with_state(x, start, Workspace(0), training=False, lengths=lengths)
+        found: tuple[Array, Parts] | None = self._kept.run(x, lengths, start=start)
+        return found or self._run_anew(x, start, lengths)
+
+    def _run_anew(self, x: Array, start: Parts | None, lengths: Index | None) -> tuple[Array, Parts]:
+        """A call by a program that is then kept."""
+        n, t, _ = x.shape
+        tape, seen, turn = Workspace(0), Seen(self.parameters()), Turn("this program", "run another one")
+        walk = None if lengths is None else Walk(n, t, lengths)
+        stages, _, y = self._packed.prepare(x, walk, tape)
+        program = Program(stages, x, y, seen, turn, x.shape, 3, y.shape, walk, self._state_shape(n), len(self.parts))
+        found: tuple[Array, Parts] | None = program.run(x, lengths, np.empty(y.shape, y.dtype), start)
+        if found is None:  # the weights, or x, have changed meanwhile
+            return self._call(x, None if start is None else self._given(start), lengths)
+        self._kept.add(program, tape.nbytes + program.nbytes)
+        return found
+
+    def _given(self, state: Parts) -> State:
+        """A state as a caller has it: the tuple of its parts, or h alone."""
+        return cast(State, state if len(state) > 1 else state[0])
+
+    def as_state(self, state: Any, n: int) -> Parts | None:
+        """The parts of a state, checked and converted: from a tuple of them, or from h alone."""
+        if state is None:
+            return None
+        self.build()
+        assert self._dtype is not None
+        names = ", ".join(self.parts)
+        if len(self.parts) == 1:
+            state = (state,)
+        elif not isinstance(state, tuple | list) or len(state) != len(self.parts):
+            got = f"{type(state).__name__} of {len(state)}" if isinstance(state, tuple | list) else type(state).__name__
+            raise TypeError(f"state: expected a tuple ({names}), got {got}")
+        titles = ["state"] if len(self.parts) == 1 else [f"state {part}" for part in self.parts]
+        h, *others = (
+            _check.real_array(part, title, self._dtype, self._state_shape(n))
+            for part, title in zip(state, titles, strict=True)
+        )
+        return self.cell.saturated(h), *others
+
+    def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
+        if tape.carries:
+            return self._carry_on(x, tape, training=training, lengths=lengths)
+        return self._forward(x, None, None, tape, training=training, lengths=lengths)
+
+    def forward_with_state(
+        self, x: Array, state: Parts | None, tape: Workspace, *, training: bool, lengths: Index | None
+    ) -> tuple[Array, Parts]:
+        """`forward` from an initial state, None for zeros; also returns the final one."""
+        self.build()
+        final = self._room("final", len(x), tape, x.dtype)
+        return self._forward(x, state, final, tape, training=training, lengths=lengths), final
+
+    def _forward(
+        self,
+        x: Array,
+        state: Parts | None,
+        final: Parts | None,
+        tape: Workspace,
+        *,
+        training: bool,
+        lengths: Index | None,
+    ) -> Array:
+        """The final state is written if there is room for it."""
+        self.build()
+        x = np.ascontiguousarray(x)  # what another layer gives may be a view
+        n, t, _ = x.shape
+        plain = self._is_plain()
+        packing = self._full_packing(n, t, tape) if lengths is None else Packing(n, t, lengths)
+        tape.notes["packing"], tape.notes["plain"] = packing, plain
+        if plain:
+            final = final or self._room("final", n, tape, x.dtype)
+            return self._plain.forward(self.cell.saturated(x), state, final, packing, tape, training=training)
+        if training:
+            return self._trained.forward(x, state, final, packing, self.checkpoint_every or t, tape)
+        stages, passes, y = self._packed.prepare(x, None if lengths is None else Walk(n, t, lengths), tape)
+        for prepared in passes:
+            prepared.begin(state)
+        for stage in stages:
+            stage.go()
+        if final is not None:
+            for prepared in passes:
+                prepared.end(final)
+        return y
+
+    def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
+        if tape.notes["plain"]:
+            return self.backward_with_state(dy, None, tape, input_gradient=input_gradient)[0]
+        dy = np.ascontiguousarray(dy)
+        return self._trained.backward(dy, None, None, tape.notes["packing"], tape, wanted=input_gradient)
+
+    def backward_with_state(
+        self, dy: Array, dstate: Parts | None, tape: Workspace, *, input_gradient: bool = True
+    ) -> tuple[Array | None, Parts]:
+        """`backward` with the gradients of the final state, None for zeros; also returns those of the initial one."""
+        packing: Packing = tape.notes["packing"]
+        initial = self._room("initial", packing.n, tape, dy.dtype)
+        stack = self._plain if tape.notes["plain"] else self._trained
+        dy = np.ascontiguousarray(dy)
+        return stack.backward(dy, dstate, initial, packing, tape, wanted=input_gradient), initial
+
+    def prepare(
+        self, x: Array, tape: Workspace, *, streaming: bool = False, walk: Walk | None = None
+    ) -> tuple[list[Stage], Array] | None:
+        if self._is_plain():
+            return None
+        self.build()
+        stages, passes, y = self._packed.prepare(np.ascontiguousarray(x), walk, tape)
+        for prepared in passes:
+            prepared.fresh = not streaming
+        return stages, y
+
+    def replay(self, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward] | None:
+        n, t, _ = x.shape
+        masked = self.dropout > 0 and self.num_layers > 1
+        if self._is_plain() or self.checkpoint_every is not None or masked or n * t <= SINGLE:
+            return None
+        return self._trained.replay(x, self._full_packing(n, t, tape), tape)
+
+    def _carry_on(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
+        """`forward` from the state that the last pass left, to a new one."""
+        running = tape.lasting.get("running")
+        y, final = self.forward_with_state(x, running, tape, training=training, lengths=lengths)
+        tape.lasting["running"] = self._keep("running", final, tape)
+        return y
+
+    def carry(self, index: Index, tape: Workspace) -> None:
+        self._goes_forwards("carry its state")
+        running: Parts | None = tape.lasting.get("running")
+        if running is not None:
+            chosen = tuple(np.where((index < 0)[:, None], 0, part[:, index]) for part in running)
+            tape.lasting["running"] = self._keep("running", chosen, tape)
+
+    def start(self, batch: int, tape: Workspace) -> None:
+        self._goes_forwards("stream")
+        self.build()
+        tape.notes["stream"] = self._room("stream", batch, tape, self.dtype)
+        self.reset(slice(None), tape)
+
+    def step(self, x: Array, tape: Workspace) -> Array:
+        y, final = self.forward_with_state(x, tape.notes["stream"], tape, training=False, lengths=None)
+        self._keep("stream", final, tape)
+        return y
+
+    def reset(self, rows: Any, tape: Workspace) -> None:
+        for part in tape.notes["stream"]:
+            part[:, rows] = 0
+        for direction, own in self._packed.places(tape):  # the packed kernels keep the state of a stream themselves
+            direction.reset(rows, own)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Of the state."""
+        return self.cell.parts
+
+    def _is_plain(self) -> bool:
+        return not self.cell.packed or cpu.isa() == "plain"
+
+    def _state_shape(self, n: int) -> tuple[int, int, int]:
+        """Of each part of a state."""
+        return (self.num_layers * self.directions, n, self.hidden_size)
+
+    def _room(self, name: str, n: int, tape: Workspace, dtype: Any) -> Parts:
+        """Arrays of the tape for a state."""
+        return tuple(tape.array(f"{name}_{part}", self._state_shape(n), dtype) for part in self.parts)
+
+    def _keep(self, name: str, state: Parts, tape: Workspace) -> Parts:
+        """A copy in the tape."""
+        kept = self._room(name, state[0].shape[1], tape, state[0].dtype)
+        for old, new in zip(kept, state, strict=True):
+            old[...] = new
+        return kept
+
+    @staticmethod
+    def _full_packing(n: int, t: int, tape: Workspace) -> Packing:
+        """The packing of sequences of equal length, kept for the next batch of the same shape."""
+        packing: Packing | None = tape.notes.get("full packing")
+        if packing is None or (packing.n, packing.t) != (n, t):
+            packing = tape.notes["full packing"] = Packing(n, t, None)
+        return packing
+
+    def _goes_forwards(self, what: str) -> None:
+        if self.bidirectional:
+            name = type(self).__name__
+            raise ValueError(f"a bidirectional {name} cannot {what}: its reverse direction begins at the end")

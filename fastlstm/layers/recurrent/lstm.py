@@ -1,0 +1,132 @@
+"""The long short-term memory."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from fastlstm import _check, init
+from fastlstm.layers.base import Array
+from fastlstm.layers.recurrent import cells
+from fastlstm.layers.recurrent.base import Recurrent
+from fastlstm.layers.recurrent.gates import Gates, read_gates
+from fastlstm.layers.recurrent.packing import Packing
+from fastlstm.layers.recurrent.stack import PlainStack
+from fastlstm.workspace import Workspace
+
+
+class LSTM(Recurrent[tuple[Array, Array]]):
+    """Long short-term memory (Hochreiter and Schmidhuber 1997; forget gate by Gers et al. 2000).
+
+    At every step, from the input x and the state h, c that starts at zero::
+
+        i, f, o = sigmoid(W x + U h + b)     g = tanh(W x + U h + b)
+        c = f c + i g                        h = o tanh(c)
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+        I, features of the input, and H, units of the state.
+    num_layers : int, default 1
+        Layers on top of each other, each reading the outputs of the one below.
+    bidirectional : bool, default False
+        Each layer also walks the sequence from its end, and the outputs of both stand side by side: D = 2.
+    dropout : float, default 0
+        Rate of dropout on the output of each layer but the last, while training. One layer alone has none, and says so
+        (a UserWarning): put a `Dropout` after it.
+    bias : bool, default True
+        One bias for each gate and unit: 4·(H·(I + H) + H) parameters for a layer and direction.
+    forget_bias : float, default 1.0
+        Starting bias of the forget gate; the other biases start at zero, W as Glorot's uniform, U orthogonal.
+    checkpoint_every : int, optional
+        While training, keep the gates of no more than so many steps, k, and the state at every k-th; the backward pass
+        computes the gates anew from there. Memory for T/k states and k steps instead of T steps, for a second forward
+        pass, and the same bits of outputs and gradients. About the square root of T is best. (The plain path,
+        ``FASTLSTM_ISA=plain``, keeps all.)
+    dtype : "float32", "float64" or None
+    seed : int or None
+
+    Notes
+    -----
+    Layer k has the parameters ``weight_ih_l{k}`` (4H, I or D·H), ``weight_hh_l{k}`` (4H, H) and ``bias_l{k}`` (4H),
+    with ``_reverse`` appended for the other direction; their rows are the gates i, f, g, o.
+
+    Examples
+    --------
+    >>> import fastlstm as fl, numpy as np
+    >>> lstm = fl.LSTM(3, 4, num_layers=2, seed=0)
+    >>> y, (h, c) = lstm(np.ones((5, 7, 3)))
+    >>> y.shape, h.shape, c.shape
+    ((5, 7, 4), (2, 5, 4), (2, 5, 4))
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        bias: bool = True,
+        forget_bias: float = 1.0,
+        checkpoint_every: int | None = None,
+        dtype: Any = None,
+        seed: int | None = None,
+    ) -> None:
+        self.forget_bias = _check.number(forget_bias, "forget_bias", -np.inf)
+        if checkpoint_every is not None:
+            self.checkpoint_every = _check.positive_int(checkpoint_every, "checkpoint_every")
+        super().__init__(
+            *(cells.LSTM, input_size, hidden_size, num_layers, bidirectional, dropout, bias, dtype, seed),
+            bias_start=partial(init.gate_bias, forget_bias=self.forget_bias),
+        )
+
+    def gates(self, x: Any, state: Any = None, lengths: Any = None, *, layer: int = 0, reverse: bool = False) -> Gates:
+        """Gates, candidate and state of one layer at every step of a pass in inference.
+
+        Parameters
+        ----------
+        x, state, lengths
+            As in a call.
+        layer : int, default 0
+            Counted from the input; -1 is the top one.
+        reverse : bool, default False
+            Whether those of the direction that walks from the end; step t is still that of x[:, t].
+
+        Returns
+        -------
+        Gates
+            Arrays (N, T, H): ``input``, ``forget``, ``candidate``, ``output``, ``cell``, ``hidden``. They are computed
+            on the plain path, so that the last bits may differ from those of a call.
+
+        Examples
+        --------
+        >>> import fastlstm as fl, numpy as np
+        >>> gates = fl.LSTM(3, 4, seed=0).gates(np.ones((2, 5, 3)))
+        >>> gates.forget.shape
+        (2, 5, 4)
+        >>> kept = gates.forget[:, 1:] * gates.cell[:, :-1]
+        >>> np.allclose(gates.cell[:, 1:], kept + gates.input[:, 1:] * gates.candidate[:, 1:])
+        True
+        """
+        if not isinstance(layer, int | np.integer) or isinstance(layer, bool):
+            raise TypeError(f"layer: expected a whole number, got {layer!r}")
+        if not -self.num_layers <= layer < self.num_layers:
+            raise ValueError(f"layer: expected {-self.num_layers} to {self.num_layers - 1}, got {layer}")
+        if _check.flag(reverse, "reverse") and not self.bidirectional:
+            raise ValueError("reverse: expected False for an LSTM of one direction, got True")
+        x = self.as_input(x)
+        n, t, _ = x.shape
+        packing, tape = Packing(n, t, _check.lengths_of(lengths, n, t)), Workspace(0)
+        final = self._room("final", n, tape, x.dtype)
+        watched = PlainStack(self._plain.layers, self.input_size, self.hidden_size, 0.0)
+        watched.forward(self.cell.saturated(x), self.as_state(state, n), final, packing, tape, training=True)
+        direction = watched.layers[layer][int(reverse)]
+        return read_gates(direction, packing, tape.child(direction.suffix))
+
+    def config(self) -> dict[str, Any]:
+        config = {**super().config(), "forget_bias": self.forget_bias}
+        return config if self.checkpoint_every is None else {**config, "checkpoint_every": self.checkpoint_every}

@@ -1,0 +1,79 @@
+"""The simple recurrent network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastlstm.layers.base import Array
+from fastlstm.layers.recurrent import cells
+from fastlstm.layers.recurrent.base import Recurrent
+
+CELLS = {"tanh": cells.TANH, "relu": cells.RELU}
+"""By activation."""
+
+
+class SimpleRNN(Recurrent[Array]):
+    """The simple recurrent network (Elman 1990), whose state is its last output.
+
+    At every step, from the input x and the state h that starts at zero::
+
+        h = phi(W x + U h + b)
+
+    It has no gates: whatever it remembers goes through U and phi at every step, and so does the gradient on its way
+    back, which therefore vanishes or explodes over long times (Bengio et al. 1994). See docs/long-memory.md.
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+        I, features of the input, and H, units of the state.
+    num_layers : int, default 1
+        Layers on top of each other, each reading the outputs of the one below.
+    bidirectional : bool, default False
+        Each layer also walks the sequence from its end, and the outputs of both stand side by side: D = 2.
+    activation : "tanh" or "relu", default "tanh"
+        phi. U starts as a random orthogonal matrix; for relu, max(0, ·), as the identity, so that a new network adds up
+        what it sees (Le et al. 2015).
+    dropout : float, default 0
+        Rate of dropout on the output of each layer but the last, while training. One layer alone has none, and says so
+        (a UserWarning): put a `Dropout` after it.
+    bias : bool, default True
+        H·(I + H) + H parameters for a layer and direction. b starts at zero, W as Glorot's uniform.
+    dtype : "float32", "float64" or None
+    seed : int or None
+
+    Notes
+    -----
+    Layer k has the parameters ``weight_ih_l{k}`` (H, I or D·H), ``weight_hh_l{k}`` (H, H) and ``bias_l{k}`` (H), with
+    ``_reverse`` appended for the other direction.
+
+    Examples
+    --------
+    >>> import fastlstm as fl, numpy as np
+    >>> rnn = fl.SimpleRNN(3, 4, num_layers=2, seed=0)
+    >>> y, h = rnn(np.ones((5, 7, 3)))
+    >>> y.shape, h.shape
+    ((5, 7, 4), (2, 5, 4))
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        activation: str = "tanh",
+        dropout: float = 0.0,
+        bias: bool = True,
+        dtype: Any = None,
+        seed: int | None = None,
+    ) -> None:
+        if not isinstance(activation, str) or activation not in CELLS:
+            raise ValueError(f"activation: expected 'tanh' or 'relu', got {activation!r}")
+        self.activation = activation
+        super().__init__(
+            CELLS[activation], input_size, hidden_size, num_layers, bidirectional, dropout, bias, dtype, seed
+        )
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "activation": self.activation}

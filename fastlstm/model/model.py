@@ -1,0 +1,359 @@
+"""A chain of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm import _check
+from fastlstm._check import Shape, describe
+from fastlstm._kernels.program import Kept
+from fastlstm._kernels.stage import ShapeChanged
+from fastlstm.layers import Layer
+from fastlstm.layers.base import run_kept
+from fastlstm.layers.preparing import prepare
+from fastlstm.model.stream import Stream
+from fastlstm.model.tape import Recorded, Tape
+from fastlstm.parameter import Parameter
+
+Array = NDArray[Any]
+
+
+class Model:
+    """Layers in a row: sequences (N, T, F), or tokens (N, T) if an `Embedding` comes first, go in at the first.
+
+    Parameters
+    ----------
+    layers : list of Layer
+        Each must take what the one before it gives; a layer stands in a model once.
+    dtype : "float32" or "float64"
+        Of all parameters and of the arithmetic.
+    seed : int or None
+        Of the starting values: the same seed, the same bits. None draws one; it is then found in ``seed``.
+
+    Examples
+    --------
+    >>> import fastlstm as fl, numpy as np
+    >>> model = fl.Model([fl.LSTM(3, 8), fl.Last(), fl.Dense(8, 1)], seed=0)
+    >>> model.predict(np.zeros((5, 7, 3))).shape
+    (5, 1)
+    >>> print(model)
+    layer        output shape   parameters
+    --------------------------------------
+    0 LSTM       (N, T, 8)             384
+    1 Last       (N, 8)                  0
+    2 Dense      (N, 1)                  9
+    --------------------------------------
+    total                              393
+    """
+
+    def __init__(self, layers: Iterable[Layer], dtype: Any = "float32", seed: int | None = None) -> None:
+        self.layers = tuple(_check.items(layers, "layers", "layers"))
+        self.dtype = _check.dtype_of(dtype)
+        self.seed = np.random.SeedSequence(_check.seed_of(seed)).entropy
+        if not self.layers:
+            raise ValueError("layers: expected at least one, got none")
+        for i, layer in enumerate(self.layers):
+            if not isinstance(layer, Layer):
+                raise TypeError(f"layers: expected layers, got {layer!r} at {i}")
+            if any(layer is earlier for earlier in self.layers[:i]):
+                raise ValueError(f"layers: {type(layer).__name__} at {i} stands in the model twice")
+            if not all(any(shared is earlier for earlier in self.layers[:i]) for shared in layer.shares()):
+                raise ValueError(
+                    f"layers: {type(layer).__name__} at {i} uses the parameters of a layer that is not before it"
+                )
+            if layer.dtype is not None and layer.dtype != self.dtype:
+                raise ValueError(
+                    f"dtype: layer {i} ({type(layer).__name__}) is {layer.dtype}, but the model is {self.dtype}; "
+                    f"pass dtype={str(layer.dtype)!r} to the model"
+                )
+        self.input_shape = self._find_input_shape()
+        self._shapes = self._check_chain()
+        seeds = np.random.SeedSequence(self.seed).spawn(len(self.layers))
+        for i, (layer, child) in enumerate(zip(self.layers, seeds, strict=True)):
+            layer.build(self.dtype, np.random.default_rng(child))
+            for parameter in [*layer.parameters(), *layer.buffers()]:
+                if "." not in parameter.name:  # a layer that two models share keeps its first name
+                    parameter.name = f"{i}.{parameter.name}"
+        self._kept = Kept()
+        self._parameters = [parameter for layer in self.layers for parameter in layer.parameters()]
+
+    def _find_input_shape(self) -> Shape:
+        """Shape of the input; its features are those that the first layer asks for which does not take any number."""
+        shape: Shape = self.layers[0].input_shape
+        for layer in self.layers:
+            if shape[-1] != "F":
+                break
+            wanted = layer.input_shape[-1]
+            shape = (*shape[:-1], wanted)
+            if wanted == "F" and layer.output_shape(shape)[-1] != "F":
+                break
+        return shape
+
+    def _check_chain(self) -> list[Shape]:
+        """Shape after each layer, by name where it is open."""
+        shape = self.input_shape
+        shapes = []
+        for i, layer in enumerate(self.layers):
+            try:
+                shape = layer.output_shape(shape)
+            except ValueError as error:
+                raise ValueError(f"layer {i} ({type(layer).__name__}): {error}") from None
+            shapes.append(shape)
+        return shapes
+
+    @property
+    def output_shape(self) -> Shape:
+        """Such as ``("N", "T", 8)``, or ``("N", 1)`` where the time axis is gone."""
+        return self._shapes[-1]
+
+    def parameters(self) -> list[Parameter]:
+        """Every trained array, with ``name``, ``value`` and ``grad``."""
+        return list(self._parameters)
+
+    def named_parameters(self) -> dict[str, Parameter]:
+        """The parameters by place and name, such as ``"0.weight_ih_l0"``."""
+        return {
+            f"{i}.{name}": layer.parameter(name)
+            for i, layer in enumerate(self.layers)
+            for name in layer.parameter_shapes()
+        }
+
+    def buffers(self) -> list[Parameter]:
+        """Every array that is saved with the model but not trained, such as the running mean of a `BatchNorm`."""
+        return list(self.named_buffers().values())
+
+    def named_buffers(self) -> dict[str, Parameter]:
+        """The buffers by place and name, such as ``"1.running_mean"``."""
+        return {
+            f"{i}.{name}": layer.buffer(name) for i, layer in enumerate(self.layers) for name in layer.buffer_shapes()
+        }
+
+    @property
+    def num_parameters(self) -> int:
+        return sum(parameter.size for parameter in self.parameters())
+
+    def zero_grad(self) -> None:
+        """Set every gradient to zero."""
+        for parameter in self._parameters:
+            parameter.zero_grad()
+
+    def tape(self, seed: int | None = 0, carry: bool = False) -> Tape:
+        """A new tape for `forward` and `backward`.
+
+        Parameters
+        ----------
+        seed : int or None, default 0
+            The same seed gives the same dropout masks, None new ones.
+        carry : bool, default False
+            Whether each pass over the tape, in training or not, begins from the state that the last one left after each
+            sequence's own last step: zeros at first. It is only a number to the next pass: no gradient flows back
+            through it. All passes then have the same number of sequences, unless `carry` says how they go on.
+
+        Raises
+        ------
+        ValueError
+            If a layer cannot carry its state: a bidirectional LSTM.
+
+        Examples
+        --------
+        >>> import fastlstm as fl, numpy as np
+        >>> model, x = fl.Model([fl.LSTM(1, 4)], seed=0), np.ones((2, 6, 1))
+        >>> tape = model.tape(carry=True)
+        >>> first, second = model.forward(x[:, :4], tape).copy(), model.forward(x[:, 4:], tape)
+        >>> np.allclose(second, model.predict(x)[:, 4:])
+        True
+        """
+        tape = Tape(self, _check.seed_of(seed), _check.flag(carry, "carry"))
+        if tape.carries:
+            for i, (layer, workspace) in enumerate(zip(self.layers, tape.workspaces, strict=True)):
+                try:
+                    layer.carry(np.empty(0, np.intp), workspace)
+                except ValueError as error:
+                    raise ValueError(f"layer {i} ({type(layer).__name__}): {error}") from None
+        return tape
+
+    def carry(self, index: Any, tape: Tape) -> None:
+        """Say how the running state of a tape goes on: row k takes what row ``index[k]`` had, zeros for -1.
+
+        Parameters
+        ----------
+        index : (N,) ints from -1 to R - 1
+            R rows had a state before, none before the first pass; the next pass has N sequences.
+        tape : Tape
+            From ``tape(carry=True)``.
+
+        Examples
+        --------
+        >>> import fastlstm as fl, numpy as np
+        >>> model = fl.Model([fl.LSTM(1, 4)], seed=0)
+        >>> tape = model.tape(carry=True)
+        >>> first = model.forward(np.ones((2, 3, 1)), tape).copy()
+        >>> model.carry([1, -1, -1], tape)  # the second sequence goes on, two new ones begin
+        >>> model.forward(np.ones((3, 3, 1)), tape).shape
+        (3, 3, 4)
+        """
+        self._check_tape(tape)
+        if not tape.carries:
+            raise ValueError("tape: expected one from tape(carry=True), got one that carries no state")
+        index = _check.int_array(index, "index", ("N",), -1, tape.rows - 1)
+        with tape.turn:
+            for layer, workspace in zip(self.layers, tape.workspaces, strict=True):
+                layer.carry(index, workspace)
+            tape.rows = len(index)
+
+    def as_input(self, x: Any, lengths: Any = None) -> tuple[Array, NDArray[np.intp] | None]:
+        """x and lengths, checked and converted to the model's dtype."""
+        x = self.layers[0].as_input(x, shape=self.input_shape)
+        return x, _check.lengths_of(lengths, *x.shape[:2])
+
+    def forward(self, x: Any, tape: Tape, *, training: bool = False, lengths: Any = None) -> Array:
+        """Output for a batch. It lies in the tape, and the next pass over the tape overwrites it.
+
+        Parameters
+        ----------
+        x : (N, T, F) numbers, or (N, T) tokens
+            Leave it as it is until the backward pass.
+        tape : Tape
+            Of this model, from `tape`.
+        training : bool
+            Whether dropout is active and what backward needs is kept.
+        lengths : (N,) ints from 1 to T, optional
+            Real steps of each sequence.
+        """
+        self._check_tape(tape)
+        if tape.program is not None and not training:
+            with tape.turn:
+                tape.recorded = None
+                y: Array | None = None
+                with suppress(ShapeChanged):
+                    y = tape.program.run(x, lengths)
+            if y is not None:
+                return y
+        x, lengths = self.as_input(x, lengths)
+        return self.pass_forward(x, tape, training=training, lengths=lengths)
+
+    def pass_forward(self, x: Array, tape: Tape, *, training: bool, lengths: NDArray[np.intp] | None) -> Array:
+        """`forward` for arrays that `as_input` has seen."""
+        self._check_tape(tape)
+        with tape.turn:
+            tape.recorded = None
+            if tape.carries:
+                if tape.rows not in (0, len(x)):
+                    raise ValueError(f"x: expected {tape.rows} sequences, as many as the tape carries, got {len(x)}")
+                tape.rows = len(x)
+            elif not training:
+                tape.program = prepare(self.layers, tape.workspaces, x, lengths=lengths, turn=tape.turn)
+                y: Array = tape.program.y
+                return y
+            replay = tape.repeat(x) if training and lengths is None and not tape.carries else None
+            if replay is not None:
+                x = replay.y
+            else:
+                for layer, workspace in zip(self.layers, tape.workspaces, strict=True):
+                    x = layer.forward(x, workspace, training=training, lengths=lengths)
+            tape.recorded = Recorded(training, x.shape, self._versions(), replay)
+            return x
+
+    def _check_tape(self, tape: Tape) -> None:
+        if not isinstance(tape, Tape) or tape.model is not self:
+            raise ValueError(f"tape: expected one from this model's tape(), got {tape!r}")
+
+    def _versions(self) -> list[int]:
+        return [parameter.version for parameter in self._parameters]
+
+    def backward(self, dy: Any, tape: Tape, *, input_gradient: bool = True) -> Array | None:
+        """Add to every parameter's gradient, once after each `forward` with training=True on the same tape.
+
+        Parameters
+        ----------
+        dy : array of the output's shape
+            Gradient of the loss by the output.
+        input_gradient : bool
+            False spares the work for what is returned.
+
+        Returns
+        -------
+        dx : (N, T, F), or None for tokens or without input_gradient
+        """
+        self._check_tape(tape)
+        with tape.turn:
+            recorded, tape.recorded = tape.recorded, None
+            if recorded is None or not recorded.training:
+                raise RuntimeError("backward needs a forward pass with training=True on the same tape just before it")
+            if recorded.versions != self._versions():
+                raise RuntimeError("a parameter has changed since the forward pass: run it again before backward")
+            replay = recorded.replay
+            if replay is not None and replay.knows(dy):
+                _check.finite(dy, "dy")
+                return replay.backward(dy, wanted=input_gradient)
+            dx: Array | None = _check.real_array(dy, "dy", self.dtype, recorded.output_shape)
+            assert dx is not None
+            if replay is not None:
+                return replay.backward(dx, wanted=input_gradient)
+            for i in reversed(range(len(self.layers))):
+                assert dx is not None
+                dx = self.layers[i].backward(dx, tape.workspaces[i], input_gradient=i > 0 or input_gradient)
+            return dx
+
+    def predict(self, x: Any, batch_size: int = 256, lengths: Any = None) -> Array:
+        """Output for all of x, batch_size sequences at a time; any number of threads may call it at once.
+
+        Examples
+        --------
+        >>> import fastlstm as fl, numpy as np
+        >>> fl.Model([fl.LSTM(1, 4)], seed=0).predict(np.ones((2, 3, 1)), lengths=[3, 1])[1, :, 0].round(3).tolist()[1:]
+        [0.0, 0.0]
+        """
+        if type(batch_size) is int and 0 < batch_size < 1 << 62:
+            y: Array | None = self._kept.run(x, lengths, batch_size)
+            if y is not None:
+                return y
+        batch_size = _check.positive_int(batch_size, "batch_size")
+        x, lengths = self.as_input(x, lengths)
+        output: Array | None = None
+        for start in range(0, len(x), batch_size):
+            rows = slice(start, start + batch_size)
+            out = None if output is None else output[rows]
+            y = run_kept(self._kept, self.layers, x[rows], None if lengths is None else lengths[rows], out)
+            if len(x) <= batch_size:
+                return y
+            if output is None:
+                output = np.empty((len(x), *y.shape[1:]), y.dtype)
+                output[rows] = y
+        assert output is not None
+        return output
+
+    def __call__(self, x: Any, lengths: Any = None) -> Array:
+        """The same as `predict`."""
+        return self.predict(x, lengths=lengths)
+
+    def stream(self, batch: int = 1) -> Stream:
+        """A running state for `batch` sequences side by side, fed a step at a time."""
+        return Stream(self.layers, self.input_shape, _check.positive_int(batch, "batch"))
+
+    def summary(self) -> None:
+        """Print the layers with the shapes of their outputs and their numbers of parameters."""
+        print(self)
+
+    def __str__(self) -> str:
+        names = [f"{i} {type(layer).__name__}" for i, layer in enumerate(self.layers)]
+        shapes = [describe(shape) for shape in self._shapes]
+        counts = [f"{layer.num_parameters:,}" for layer in self.layers]
+        total = f"{self.num_parameters:,}"
+        name_width, shape_width = max(12, *map(len, names)), max(14, *map(len, shapes))
+        count_width = max(10, len(total))
+        lines = [f"{'layer':{name_width}} {'output shape':{shape_width}} {'parameters':>{count_width}}"]
+        rule = "-" * len(lines[0])
+        lines.append(rule)
+        for name, shape, count in zip(names, shapes, counts, strict=True):
+            lines.append(f"{name:{name_width}} {shape:{shape_width}} {count:>{count_width}}")
+        lines += [rule, f"{'total':{name_width}} {'':{shape_width}} {total:>{count_width}}"]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"Model([{', '.join(map(repr, self.layers))}], dtype={self.dtype.name!r})"

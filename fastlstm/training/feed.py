@@ -1,0 +1,89 @@
+"""Batches that come from elsewhere: a generator, files, a data set larger than memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sized
+from itertools import islice
+from typing import Any, Protocol, runtime_checkable
+
+from fastlstm import _check
+from fastlstm.model import Model
+from fastlstm.training.batches import Batch, as_data
+
+
+@runtime_checkable
+class Epochs(Protocol):
+    """A source that knows the batches of each epoch by its number, from 1 on."""
+
+    def at(self, epoch: int) -> Iterator[Any]: ...
+
+
+class Feed:
+    """Batches (x, y), (x, y, lengths) or (x, y, lengths, weight) of a source, each checked as it comes.
+
+    Parameters
+    ----------
+    source : iterable, or a function
+        With a method ``at(epoch)``, or a function of the epoch, or an iterable: what they give is an epoch. An iterator
+        goes on from epoch to epoch.
+    per_epoch : int, optional
+        Batches of an epoch; by default all that there are.
+    name : str
+        Of the argument, for messages.
+    """
+
+    unit = "sequences"
+    size = None
+
+    def __init__(
+        self,
+        model: Model,
+        loss: Any,
+        source: Iterable[Any] | Callable[[int], Iterable[Any]],
+        per_epoch: int | None = None,
+        name: str = "batches",
+    ) -> None:
+        if not isinstance(source, Epochs | Iterable) and not callable(source):
+            raise TypeError(f"{name}: expected an iterable of (x, y), or a function of the epoch, got {source!r}")
+        self._model, self._loss, self._source, self._name = model, loss, source, name
+        self._endless = isinstance(source, Iterator)
+        self._position = 0
+        if per_epoch is None and isinstance(source, Sized):
+            per_epoch = len(source)
+        self.count = None if per_epoch is None else _check.positive_int(per_epoch, "batches_per_epoch")
+
+    def at(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch, from 1 on; without the first `start` of them."""
+        count = None if self.count is None else self.count - start
+        found = 0
+        for item in islice(self._items(epoch, start), count):
+            found += 1
+            yield self._batch(item, start + found)
+        if start + found == 0:
+            hint = "; an iterator ends once: give a list, or a function of the epoch" if self._endless else ""
+            raise ValueError(f"{self._name}: expected at least one batch in epoch {epoch}, got none{hint}")
+
+    def _items(self, epoch: int, start: int) -> Iterator[Any]:
+        source: Any = self._source
+        if self._endless:
+            behind = start if self.count is None else (epoch - 1) * self.count + start - self._position
+            for _ in islice(self._count(source), max(0, behind)):
+                pass
+            return self._count(source)
+        items = iter(source.at(epoch) if isinstance(source, Epochs) else source(epoch) if callable(source) else source)
+        return islice(items, start, None)
+
+    def _count(self, items: Iterator[Any]) -> Iterator[Any]:
+        """The items, counted as they are taken."""
+        for item in items:
+            self._position += 1
+            yield item
+
+    def _batch(self, item: Any, number: int) -> Batch:
+        if not isinstance(item, tuple | list) or not 2 <= len(item) <= 4:
+            got = f"{type(item).__name__} of {len(item)}" if isinstance(item, tuple | list) else type(item).__name__
+            raise TypeError(f"{self._name}: expected (x, y[, lengths[, weight]]), got {got} at batch {number}")
+        try:
+            return as_data(self._model, self._loss, *item, *[None] * (4 - len(item)))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{self._name}: batch {number}: {error}") from error

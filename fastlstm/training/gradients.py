@@ -1,0 +1,119 @@
+"""The gradients of a training, from the backward passes to the step of the optimizer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fastlstm.model import Tape
+from fastlstm.optim import Optimizer, clip_grad_value
+from fastlstm.training.batches import Batch
+from fastlstm.training.objective import Objective
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is done to a gradient before the step.
+
+    Attributes
+    ----------
+    clip_norm : float, optional
+        Largest norm, all parameters together.
+    clip_value : float, optional
+        Largest number; numbers are cut before the norm is.
+    accumulate : int, default 1
+        Batches whose gradients are added up for one step.
+    """
+
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    accumulate: int = 1
+
+
+class Gradients:
+    """The gradients of a model's parameters: `add` those of each batch, take a `step`, and so on.
+
+    With ``accumulate`` above 1 each batch is weighted by what was counted in it, steps or sequences, and the step
+    divides by all that was counted, as if all were one batch. Parts that were counted elsewhere, such as on other
+    machines, join in before the step: add up the parameters' gradients, `counted` and `added`. A part in which nothing
+    counts has gradients of zero.
+
+    Parameters
+    ----------
+    objective : Objective
+    optimizer : Optimizer
+    limits : Limits
+
+    Attributes
+    ----------
+    counted : float
+        What the sum of the gradients is divided by; 1 where a step has one batch, whose gradient is a mean already.
+    added : int
+        Batches whose gradients have been added up since the last step, without those in which nothing counts.
+    """
+
+    def __init__(self, objective: Objective, optimizer: Optimizer, limits: Limits) -> None:
+        self._objective, self._model, self._optimizer = objective, objective.model, optimizer
+        self._parameters = tuple(self._model.parameters())
+        self._weighted = limits.accumulate > 1
+        self._clip_value = limits.clip_value
+        self._clip_norm = math.inf if limits.clip_norm is None else limits.clip_norm
+        self.counted, self.added = 0.0, 0
+        self._spent = True  # a step has been taken; the gradients stay for callbacks to look at, until the next `add`
+
+    def zero(self) -> None:
+        """Set the gradients to zero."""
+        self._model.zero_grad()
+        self.counted, self.added, self._spent = 0.0 if self._weighted else 1.0, 0, False
+
+    def add(self, batch: Batch, dpred: Array | None, tape: Tape) -> None:
+        """Add the gradients of a batch, by a backward pass.
+
+        Parameters
+        ----------
+        batch : Batch
+        dpred : array of the predictions' shape, or None
+            Gradient of the batch's loss by the predictions; None where nothing in the batch counts.
+        tape : Tape
+            That the predictions were made on.
+        """
+        if self._spent:
+            self.zero()
+        if self._weighted:
+            size = self._objective.size(batch)  # a mean over sequences counts them though their weights are all 0
+            self.counted += size
+            dpred = None if dpred is None else dpred * size
+        if dpred is not None:
+            self._model.backward(batch.gradient(dpred), tape, input_gradient=False)
+            self.added += 1
+
+    def norm(self) -> float:
+        """The Euclidean norm of the gradients, divided by what was counted."""
+        return 1 / self.counted * self._optimizer.norm(self._parameters)
+
+    def step(self) -> float | None:
+        """Clip the gradients, first their numbers and then their norm, and move the parameters against them.
+
+        Returns
+        -------
+        norm : float or None
+            That of the gradients before they were clipped. If it is not finite, no step is taken. None if nothing
+            counted, so that there is no step to take.
+        """
+        self._spent = True
+        if not self.added or not self.counted:
+            return None
+        norm = found = self.norm()
+        if not found < math.inf:  # nor a NaN
+            return found
+        scale = 1 / self.counted
+        if self._clip_value is not None:
+            clip_grad_value(self._parameters, self._clip_value / scale)
+            norm = self.norm()
+        self._optimizer.step(self._parameters, scale * self._clip_norm / norm if norm > self._clip_norm else scale)
+        return found

@@ -1,0 +1,300 @@
+"""The loop of a training."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from fastlstm.callbacks import Callback, Progress
+from fastlstm.files import reading
+from fastlstm.model import Tape
+from fastlstm.optim import Optimizer
+from fastlstm.parameter import Parameter
+from fastlstm.snapshot import State
+from fastlstm.training import diagnosis, restoring
+from fastlstm.training.batches import Batch
+from fastlstm.training.gradients import Gradients, Limits
+from fastlstm.training.history import History
+from fastlstm.training.objective import Objective
+from fastlstm.training.settings import require_same, settings_of
+
+HINT = "try a smaller learning rate (it was {lr:.3g}), clip_norm, or inputs and targets of about 1"
+BACKWARDS = ("on_validation_end", "on_fit_end")
+
+
+class Source(Protocol):
+    """What the loop goes through."""
+
+    unit: str
+
+    @property
+    def size(self) -> int | None:
+        """Sequences, or steps, of an epoch, where that is known."""
+
+    @property
+    def count(self) -> int | None:
+        """Batches of an epoch, where that is known."""
+
+    def at(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch, from 1 on, without the first `start` of them."""
+
+
+class Loop:
+    """A training from its first epoch, or from a snapshot, to its end.
+
+    Parameters
+    ----------
+    objective : Objective
+    optimizer : Optimizer
+    limits : Limits
+    callbacks : list of Callback
+    batches, held_out : Source
+        To train on, and to validate on after each epoch.
+    tapes : (Tape, Tape)
+        One to train over and one to validate over.
+    epochs, seed : int
+    passed : dict
+        What else the training was told, by the names of the arguments.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        optimizer: Optimizer,
+        limits: Limits,
+        callbacks: Iterable[Callback],
+        batches: Source,
+        held_out: Source | None,
+        tapes: tuple[Tape, Tape],
+        epochs: int,
+        seed: int,
+        passed: State,
+    ) -> None:
+        self.objective, self.model, self.optimizer, self.limits = objective, objective.model, optimizer, limits
+        self.callbacks = sorted(callbacks, key=lambda callback: callback.order)
+        self.batches, self.held_out, self.tapes = batches, held_out, tapes
+        self.history, self.seed = History(), seed
+        self.progress = Progress(
+            epochs,
+            batches.count,
+            batches.size,
+            self.model.parameters(),
+            batches.unit,
+            self.model.buffers(),
+            optimizer,
+            limits.accumulate,
+        )
+        self.progress.snapshot = self.snapshot
+        self.kind = {
+            "unit": batches.unit,
+            "size": batches.size,
+            "batches": batches.count,
+            "accumulate": limits.accumulate,
+        }
+        self.gradients = Gradients(objective, optimizer, limits)
+        clips = {"clip_norm": limits.clip_norm, "clip_value": limits.clip_value, "accumulate": limits.accumulate}
+        self.settings = settings_of(objective, optimizer, **clips, **passed, validation=held_out is not None)
+        self._figures = objective.figures()
+        self._complete = True  # the epoch, so that the next one is to begin
+        self._good: list[NDArray[Any]] = []  # what the model was at the beginning of the epoch
+
+    def run(self, state: State | None = None) -> None:
+        """Walk through the epochs; from a snapshot, if there is one."""
+        progress, begin = self.progress, 1
+        if state is not None:
+            self._restore(state)
+            begin = progress.epoch + self._complete
+        self._call("on_fit_begin")
+        if state is not None:
+            with reading(state["path"]):
+                for callback, (_, part) in zip(self._lasting, state["callbacks"], strict=True):
+                    callback.restore(part)
+        try:
+            with interrupts(progress):
+                for epoch in range(begin, 1 if progress.stop else progress.epochs + 1):
+                    progress.epoch = epoch
+                    self._epoch()
+                    if progress.stop:
+                        break
+        except BaseException:
+            progress.failed = True
+            raise
+        finally:
+            self._call("on_fit_end")
+
+    def _epoch(self) -> None:
+        """One epoch, or what is left of it; Ctrl-C leaves it unfinished."""
+        progress = self.progress
+        if self._complete:
+            self._figures, self._complete, progress.batch = self.objective.figures(), False, 0
+            self._good = [array.value.copy() for array in self._arrays.values()]
+            self._call("on_epoch_begin")
+        self._train()
+        if progress.interrupted:
+            return
+        spoilt = diagnosis.of_parameters(self.model)
+        if spoilt:
+            self._fail(f"{spoilt} is no longer finite after epoch {progress.epoch}")
+        progress.logs = self._figures.means()
+        if self.held_out is not None:
+            self._call("on_validation_begin")
+            found = self.objective.evaluate(self.held_out.at(1), self.tapes[1])
+            self._call("on_validation_end")
+            progress.logs.update({"val_" + name: value for name, value in found.items()})
+        progress.loss = progress.logs["loss"]
+        self.history.add(progress.logs)
+        self._complete = True
+        self._call("on_epoch_end")
+
+    def _train(self) -> None:
+        """The batches of an epoch that are still to come."""
+        progress = self.progress
+        before, after = self._written("on_batch_begin"), self._written("on_batch_end")
+        for batch in self.batches.at(progress.epoch, progress.batch):
+            progress.batch += 1
+            progress.sequences = batch.size
+            progress.stepped = progress.batch % self.limits.accumulate == 0 or progress.batch == progress.batches
+            for call in before:
+                call(progress)
+            self._step(batch)
+            for call in after:
+                call(progress)
+            if progress.stop and progress.stepped:
+                break
+        if not progress.stepped:  # an epoch that ended before anybody knew
+            progress.stepped = True
+            self._update()
+
+    def _step(self, batch: Batch) -> None:
+        """A batch, with a step of the optimizer if gradients are not added up over more."""
+        progress, tape = self.progress, self.tapes[0]
+        pred = self.objective.forward(batch, tape, training=True)
+        value, dpred = 0.0, None
+        if pred is not None:
+            value, dpred = self.objective.value(pred, batch, tape)
+            if not math.isfinite(value):
+                self._fail(f"the loss is {value} {self._where}: {diagnosis.of_loss(self.model, batch)}")
+        self.gradients.add(batch, dpred, tape)
+        progress.loss = value
+        if progress.stepped:
+            self._update()
+        self.objective.count(self._figures, value, batch, pred)
+
+    def _update(self) -> None:
+        """A step of the optimizer; none where nothing counted."""
+        progress = self.progress
+        norm = self.gradients.step()
+        if norm is not None:
+            if not math.isfinite(norm):
+                self._fail(f"the norm of the gradient is {norm} {self._where}: {diagnosis.of_gradient(self.model)}")
+            progress.norm = norm
+        progress.step += 1
+
+    @property
+    def _where(self) -> str:
+        progress = self.progress
+        return f"in epoch {progress.epoch}, batch {progress.batch} (step {progress.step + 1})"
+
+    def _fail(self, message: str) -> None:
+        """End with an error, and with the last parameters that were good."""
+        hint = HINT.format(lr=self.optimizer.lr)
+        kept = "the parameters are those before this step"
+        if diagnosis.of_parameters(self.model):
+            for array, value in zip(self._arrays.values(), self._good, strict=True):
+                array.value = value
+            kept = f"the parameters are those at the beginning of epoch {self.progress.epoch}"
+        raise FloatingPointError(f"{message}; {hint}; {kept}")
+
+    def _call(self, hook: str) -> None:
+        for callback in reversed(self.callbacks) if hook in BACKWARDS else self.callbacks:
+            getattr(callback, hook)(self.progress)
+
+    def _written(self, hook: str) -> list[Callable[[Progress], None]]:
+        """The callbacks' hooks of this name that do something, for those that are called at every batch."""
+        nothing = getattr(Callback, hook)
+        calls = [getattr(callback, hook) for callback in self.callbacks]
+        return [call for call in calls if getattr(call, "__func__", None) is not nothing]
+
+    @property
+    def _arrays(self) -> dict[str, Parameter]:
+        """All that the model is made of."""
+        return {**self.model.named_parameters(), **self.model.named_buffers()}
+
+    @property
+    def _lasting(self) -> list[Callback]:
+        """The callbacks that have something to go on from."""
+        return [callback for callback in self.callbacks if type(callback).state is not Callback.state]
+
+    def snapshot(self) -> State:
+        """All that is needed to go on from the last step to the same bits."""
+        progress = self.progress
+        return {
+            "kind": self.kind,
+            "settings": self.settings,
+            "seed": self.seed,
+            "epoch": progress.epoch,
+            "batch": progress.batch,
+            "step": progress.step,
+            "complete": self._complete,
+            "stop": progress.stop and not progress.interrupted,
+            "history": self.history.to_dict(),
+            "figures": self._figures.state(),
+            "parameters": {name: array.value for name, array in self._arrays.items()},
+            "optimizer": self.optimizer.snapshot(),
+            "tape": self.tapes[0].state(),
+            "good": self._good,
+            "callbacks": [[type(callback).__name__, callback.state()] for callback in self._lasting],
+        }
+
+    def _restore(self, state: State) -> None:
+        """Everything as it was; the callbacks go on after `on_fit_begin`."""
+        progress, arrays = self.progress, self._arrays
+        require_same(state.get("settings", {}), self.settings)
+        self._expect("data", state["kind"], self.kind)
+        names = [type(callback).__name__ for callback in self._lasting]
+        self._expect("callbacks", [name for name, _ in state["callbacks"]], names)
+        shapes = {name: list(value.shape) for name, value in state["parameters"].items()}
+        dtypes = sorted({array.dtype.name for array in state["parameters"].values()})
+        self._expect("dtype", dtypes, [self.model.dtype.name] if arrays else [])
+        self._expect("model", shapes, {name: list(array.shape) for name, array in arrays.items()})
+        with reading(state["path"]):
+            restoring.check(state, self.model, self.optimizer, self._figures.state())
+            self._figures.restore(state["figures"])
+        self.optimizer.restore(progress.parameters, state["optimizer"])
+        for name, array in arrays.items():
+            array.value = state["parameters"][name]
+        self.tapes[0].restore(state["tape"])
+        progress.epoch, progress.batch = state["epoch"], state["batch"]
+        progress.step, progress.stop = state["step"], state["stop"]
+        self._complete, self._good = state["complete"], state["good"]
+        self.history = History.from_dict(state["history"])
+
+    @staticmethod
+    def _expect(what: str, wanted: Any, got: Any) -> None:
+        if wanted != got:
+            raise ValueError(f"resume: expected the {what} of the interrupted training, {wanted}, got {got}")
+
+
+@contextmanager
+def interrupts(progress: Progress) -> Iterator[None]:
+    """Ctrl-C lets the current step be finished; a second one does not wait. Only where nobody else handles it."""
+
+    def stop(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        progress.stop = progress.interrupted = True
+
+    here = threading.current_thread() is threading.main_thread()
+    if not here or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,0 +1,68 @@
+"""Where a training that can be resumed lives."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fastlstm.callbacks import Callback, Checkpoint, Progress
+from fastlstm.callbacks.checkpoint import checkpoints, newest
+from fastlstm.training.folder import held, require_writable
+
+PathLike = str | os.PathLike[str]
+
+
+class Run:
+    """The folder that a training writes its state to and goes on from, or none.
+
+    Attributes
+    ----------
+    state : dict or None
+        That which was last written there.
+    """
+
+    def __init__(self, folder: PathLike | None) -> None:
+        if folder is not None and not isinstance(folder, str | os.PathLike):
+            raise TypeError(f"resume: expected a folder, got {folder!r}")
+        if folder is not None and not os.fspath(folder):
+            raise ValueError("resume: expected a folder, got an empty path")
+        self.folder = None if folder is None else Path(folder)
+        if self.folder is not None:
+            require_writable(self.folder)
+        self._found = [] if self.folder is None else checkpoints(self.folder)
+        self.state = None if self.folder is None else newest(self.folder)
+
+    def callbacks(self, given: Iterable[Callback]) -> list[Callback]:
+        """One that writes there, if there is none among those that are given."""
+        if self.folder is None or self.folder.resolve() in [folder.resolve() for folder in folders(given)]:
+            return []
+        return [Checkpoint(self.folder)]
+
+    @contextmanager
+    def alone(self, callbacks: Iterable[Callback]) -> Iterator[None]:
+        """No other training writes into this folder, or into those of the callbacks, while this one does."""
+        with held(folders(callbacks)):
+            if self.folder is not None and checkpoints(self.folder) != self._found:
+                raise BlockingIOError(
+                    f"resume: another training has just written into the folder {self.folder}; call again to go on "
+                    "from there"
+                )
+            yield
+
+    @staticmethod
+    def word(progress: Progress, callbacks: Iterable[Callback]) -> str:
+        """What to say after Ctrl-C."""
+        there = [str(folder) for folder in folders(callbacks)]
+        how = (
+            f"The same call with resume={there[0]!r} goes on from here."
+            if there
+            else "A training with resume='some/folder' could be gone on with from here."
+        )
+        return f"\nfastlstm: stopped {progress.where}; the model keeps what it has learned. {how}"
+
+
+def folders(callbacks: Iterable[Callback]) -> list[Path]:
+    """Where these callbacks write the state of the training."""
+    return [callback.folder for callback in callbacks if isinstance(callback, Checkpoint)]

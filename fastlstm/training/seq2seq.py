@@ -1,0 +1,266 @@
+"""From sequences to other sequences: training and decoding of a model whose last layer is a `Decoder`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm import _check
+from fastlstm.layers import Decoder
+from fastlstm.layers.decoder import Decoding
+from fastlstm.model import Model, Tape
+from fastlstm.training.batches import Batch, Batches, as_data
+from fastlstm.training.train import Trainer
+from fastlstm.workspace import Workspace
+
+Array = NDArray[Any]
+Index = NDArray[np.intp]
+
+
+class Seq2SeqTrainer(Trainer):
+    """A `Trainer` of models that end in a `Decoder`, with teacher forcing: it reads the tokens that should have come.
+
+    The targets of `fit` and `evaluate` are tokens (N, S), up to the decoder's max_steps. Each sequence ends at its
+    first end token, which is learned, too; what stands behind it does not count. Where there is none, one is put at the
+    end, if there is room. ``lengths`` are those of x. Evaluations, also those of ``validation``, force all tokens.
+
+    Parameters
+    ----------
+    model : Model
+        Its last layer is a `Decoder`.
+    loss : default "softmax_cross_entropy"
+    teacher_forcing : float, or a function of the epoch, default 1.0
+        Probability that a token is read from the target; else the decoder reads what it would have chosen itself, with
+        no gradient through that choice (scheduled sampling, Bengio et al. 2015). A function of the epoch, from 1 on,
+        lets it fall: ``lambda epoch: max(0.5, 1 - 0.05 * epoch)``.
+    **options
+        As those of `Trainer`: optimizer, clip_norm, metrics, callbacks, ...
+
+    Examples
+    --------
+    >>> import fastlstm as fl, numpy as np
+    >>> x = np.random.default_rng(0).integers(0, 4, (256, 3))
+    >>> decoder = fl.Decoder(32, 32, num_tokens=5, max_steps=4, end_token=4)
+    >>> model = fl.Model([fl.Embedding(4, 8), fl.LSTM(8, 32), decoder], seed=0)
+    >>> trainer = fl.Seq2SeqTrainer(model, optimizer=fl.Adam(lr=0.02))
+    >>> history = trainer.fit(x, x[:, ::-1], epochs=20, seed=0)  # to say it backwards
+    >>> fl.generate(model, [[0, 1, 3]]).tokens
+    array([[3, 1, 0, 4]])
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        loss: Any = "softmax_cross_entropy",
+        *args: Any,
+        teacher_forcing: float | Callable[[int], float] = 1.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(model, loss, *args, **options)
+        decoder_of(model)
+        if not callable(teacher_forcing):
+            _check.number(teacher_forcing, "teacher_forcing", 0, 1)
+        self.teacher_forcing = teacher_forcing
+
+    def _data(self, x: Any, y: Any, lengths: Any = None, weight: Any = None, class_weight: Any = None) -> Batch:
+        """All of the data, checked; targets are padded to max_steps, and steps behind their end weigh nothing."""
+        decoder = decoder_of(self.model)
+        y = _check.as_numbers(y, "y", "iu", "whole numbers")
+        _check.shape_of(y, "y", ("N", "S"))
+        n, s = y.shape
+        if s > decoder.max_steps:
+            raise ValueError(f"y: expected at most {decoder.max_steps} steps, the decoder's max_steps, got {s}")
+        padded = np.full((n, decoder.max_steps), decoder.end_token, np.intp)
+        padded[:, :s] = y
+        counts = np.arange(decoder.max_steps) < lengths_of(padded, decoder.end_token)[:, None]
+        data = as_data(self.model, self.loss, x, np.where(counts, padded, decoder.end_token), None, None, class_weight)
+        weights = data.weights * counts
+        if weight is not None:
+            weight = _check.real_array(weight, "sample_weight", self.model.dtype, (n,))
+            if (weight < 0).any() or not weight.any():
+                raise ValueError("sample_weight: expected no negative numbers, and at least one above 0")
+            weights *= weight[:, None]
+        return dataclasses.replace(data, lengths=_check.lengths_of(lengths, *data.x.shape[:2]), weights=weights)
+
+    def _batches(
+        self, data: Batch, batch_size: int, *, order: int | None = None, bucket: bool = False, seed: int | None = None
+    ) -> Batches:
+        """While training, that is with a seed, some tokens are the decoder's own."""
+        forcing = 1.0 if seed is None else self.teacher_forcing
+        return Pairs(data, batch_size, seed=order, bucket=bucket, forcing=forcing, coins=seed or 0)
+
+
+@dataclasses.dataclass
+class Pair(Batch):
+    """Sequences and what they should become; the decoder is taught that.
+
+    Attributes
+    ----------
+    own : (N, S) bools, or None
+        Where the decoder reads its own choice.
+    """
+
+    own: Array | None = None
+
+    def forward(self, model: Model, tape: Tape, *, training: bool) -> Array:
+        decoder_of(model).teach(self.y, tape.workspaces[-1], self.own)
+        return super().forward(model, tape, training=training)
+
+
+class Pairs(Batches):
+    """Batches of pairs; the targets of each end at their longest.
+
+    Parameters
+    ----------
+    data, batch_size, seed, bucket
+        As those of `Batches`.
+    forcing : float, or a function of the epoch
+        Probability that a token is read from the target.
+    coins : int
+        Seed of what is read from where.
+    """
+
+    def __init__(
+        self,
+        data: Batch,
+        batch_size: int,
+        *,
+        seed: int | None = None,
+        bucket: bool = False,
+        forcing: float | Callable[[int], float] = 1.0,
+        coins: int = 0,
+    ) -> None:
+        super().__init__(data, batch_size, seed=seed, bucket=bucket, trim=False)
+        self._forcing, self._coins = forcing, coins
+
+    def at(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch, from 1 on; without the first `start` of them."""
+        forcing = self._forcing(epoch) if callable(self._forcing) else self._forcing
+        forcing = _check.number(forcing, "teacher_forcing", 0, 1)
+        for number, batch in enumerate(super().at(epoch, start), start):
+            steps = 1 + int(np.flatnonzero(batch.weights.any(0))[-1:].sum())
+            y, weights = (np.ascontiguousarray(part[:, :steps]) for part in (batch.y, batch.weights))
+            own = None
+            if forcing < 1:
+                seeds = np.random.SeedSequence(self._coins, spawn_key=(3, epoch, number))
+                own = np.random.default_rng(seeds).random(y.shape) >= forcing
+            yield Pair(batch.x, y, batch.lengths, weights, own=own)
+
+
+class Generated(NamedTuple):
+    """What `generate` has found.
+
+    Attributes
+    ----------
+    tokens : (N, S) ints
+        The sequences, with their end tokens; behind these there are more end tokens.
+    lengths : (N,) ints
+        Steps up to the end token, with it.
+    log_probabilities : (N,)
+        Of each whole sequence, in nats.
+    """
+
+    tokens: Index
+    lengths: Index
+    log_probabilities: NDArray[np.float64]
+
+
+def generate(
+    model: Model,
+    x: Any,
+    lengths: Any = None,
+    *,
+    max_steps: int | None = None,
+    beam: int = 1,
+    batch_size: int = 256,
+) -> Generated:
+    """Decode sequences: greedily, or by beam search.
+
+    Parameters
+    ----------
+    model : Model
+        Its last layer is a `Decoder`.
+    x : (N, T, F) numbers, or (N, T) tokens
+    lengths : (N,) ints from 1 to T, optional
+        Real steps of each sequence.
+    max_steps : int, optional
+        Where a sequence ends at the latest; by default the decoder's max_steps.
+    beam : int, default 1
+        Number of beginnings that are followed at each step (Sutskever et al. 2014); 1 takes the best token each time.
+    batch_size : int, default 256
+        Sequences at a time.
+
+    Examples
+    --------
+    >>> import fastlstm as fl
+    >>> decoder = fl.Decoder(8, 8, num_tokens=3, max_steps=4, end_token=2)
+    >>> model = fl.Model([fl.LSTM(1, 8), decoder], dtype="float64", seed=0)
+    >>> greedy, best = (fl.generate(model, [[[1], [2]]], beam=beam) for beam in (1, 81))
+    >>> bool(best.log_probabilities[0] >= greedy.log_probabilities[0])
+    True
+    """
+    decoder = decoder_of(model)
+    steps = decoder.max_steps if max_steps is None else _check.positive_int(max_steps, "max_steps")
+    beam, batch_size = _check.positive_int(beam, "beam"), _check.positive_int(batch_size, "batch_size")
+    x, lengths = model.as_input(x, lengths)
+    tape, found = model.tape(), []
+    for start in range(0, len(x), batch_size):
+        part, own = x[start : start + batch_size], None if lengths is None else lengths[start : start + batch_size]
+        for layer, workspace in zip(model.layers[:-1], tape.workspaces[:-1], strict=True):
+            part = layer.forward(part, workspace, training=False, lengths=own)
+        found.append(search(decoder, decoder.begin(part, own, tape.workspaces[-1]), steps, beam))
+    tokens, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return Generated(tokens, lengths_of(tokens, decoder.end_token), scores)
+
+
+def search(decoder: Decoder, decoding: Decoding, steps: int, beam: int) -> tuple[Index, NDArray[np.float64]]:
+    """The best tokens (N, S) that a beam search finds, and their log-probabilities (N,)."""
+    n, tape, end = len(decoding.memory), Workspace(0), decoder.end_token
+    decoding = decoding.rows(np.repeat(np.arange(n), beam))
+    first = np.arange(n)[:, None] * beam
+    tokens = np.full((n, beam, steps), end, np.intp)
+    scores = np.full((n, beam), -np.inf)
+    scores[:, 0] = 0  # all beginnings are the same at first
+    last = np.full(n * beam, decoder.start_token, np.intp)
+    done = np.zeros((n, beam), bool)
+    for s in range(steps):
+        after = log_softmax(decoder.advance(last, decoding, tape)).reshape(n, beam, -1)
+        after[done] = np.where(np.arange(after.shape[2]) == end, 0.0, -np.inf)  # what has ended stays as it is
+        total = (scores[:, :, None] + after).reshape(n, -1)
+        best = np.argsort(-total, axis=1, kind="stable")[:, :beam]
+        scores = np.take_along_axis(total, best, 1)
+        before, chosen = np.divmod(best, after.shape[2])
+        tokens = np.take_along_axis(tokens, before[:, :, None], 1)
+        tokens[:, :, s] = chosen
+        done = np.take_along_axis(done, before, 1) | (chosen == end)
+        if done.all():
+            break
+        decoding = decoding.rows((first + before).reshape(-1))
+        last = chosen.reshape(-1)
+    return tokens[:, 0], scores[:, 0]
+
+
+def log_softmax(scores: Array) -> NDArray[np.float64]:
+    """log softmax over the last axis, in float64."""
+    apart = scores.astype(np.float64) - scores.max(-1, keepdims=True)
+    return np.asarray(apart - np.log(np.exp(apart).sum(-1, keepdims=True)))
+
+
+def lengths_of(tokens: Index, end: int) -> Index:
+    """Steps of each row up to its first end token, with it; all where there is none."""
+    ends = tokens == end
+    return np.asarray(np.where(ends.any(1), ends.argmax(1) + 1, tokens.shape[1]), np.intp)
+
+
+def decoder_of(model: Model) -> Decoder:
+    """The last layer of a model, which must be a decoder."""
+    if not isinstance(model, Model):
+        raise TypeError(f"model: expected a Model, got {type(model).__name__}")
+    decoder = model.layers[-1]
+    if not isinstance(decoder, Decoder):
+        raise ValueError(f"model: expected one whose last layer is a Decoder, got {type(decoder).__name__}")
+    return decoder
