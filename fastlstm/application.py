@@ -91,7 +91,7 @@ class Application:
 
     @classmethod
     def _of_parts(cls, model: Model, beside: dict[str, Any]) -> Self:
-        """The application of parts that come from a file: each has to be checked."""
+        """Make the application from the parts of a file. Each part has to be checked."""
         raise NotImplementedError
 
     def _learned(self, left: T | None) -> T:
@@ -104,7 +104,8 @@ class Application:
 class Recipe:
     """Base of the recipes: the numbers by which a network is built and trained, in a frozen dataclass.
 
-    A subclass says by name which of its fields are what. A field ``epochs`` may be None, and ``seed`` is a seed.
+    A subclass lists its fields by their ranges in `SIZES`, `RATES` and `NUMBERS`. It also has the fields ``epochs``, a
+    whole number from 1 or None, and ``seed``.
     """
 
     SIZES: ClassVar[tuple[str, ...]]
@@ -136,9 +137,9 @@ class Recipe:
 
 
 def options_of(thing: object) -> dict[str, Any]:
-    """The arguments that the constructor of an object was given, by name, as JSON can hold them.
+    """The arguments of the constructor of an object, by name, as JSON can hold them.
 
-    Each argument is an attribute of the same name. A dataclass becomes a dict.
+    Each argument must be an attribute of the same name. A dataclass becomes a dict.
 
     >>> from fastlstm.text import Vocabulary
     >>> options_of(Vocabulary(["a", "b"]))
