@@ -1,4 +1,4 @@
-"""Checks on what a user passes in. Every message names the argument, what was expected and what came."""
+"""Checks of what a user passes in. Every message names the argument, what was expected and what was given."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastlstm._kernels import rows
 
 Shape = tuple[int | str, ...]
-"""Sizes of an array; a name such as "N" stands for any size of at least 1."""
+"""Sizes of an array. A name such as "N" stands for any size from 1."""
 
 
 def dtype_of(dtype: Any) -> np.dtype[Any]:
@@ -36,7 +36,7 @@ def positive_int(value: Any, name: str, most: int | None = None) -> int:
 
 
 def number(value: Any, name: str, low: float, high: float = np.inf, *, open_high: bool = False) -> float:
-    """A real number from low to high (below high if open_high)."""
+    """A real number from low to high, or below high if open_high."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise TypeError(f"{name}: expected a number, got {value!r}")
     if not low <= value <= high or (open_high and value == high):
@@ -62,7 +62,7 @@ def seed_of(seed: Any, name: str = "seed") -> int | None:
 
 
 def items(value: Any, name: str, what: str) -> list[Any]:
-    """A list of the items of a list or another iterable, but not of a word."""
+    """The items of a list or another iterable as a list. A str is refused."""
     if isinstance(value, str) or not hasattr(value, "__iter__"):
         raise TypeError(f"{name}: expected a list of {what}, got {value!r}")
     return list(value)
@@ -94,13 +94,13 @@ def finite(array: NDArray[Any], name: str) -> None:
 
 
 def real_array(value: Any, name: str, dtype: np.dtype[Any], shape: Shape) -> NDArray[Any]:
-    """`value` as a contiguous, finite array of this dtype and shape; copied only where it has to be."""
+    """`value` as a contiguous, finite array of this dtype and shape. It is copied only if it has to be."""
     array = value if type(value) is np.ndarray else as_numbers(value, name, "fiub", "real numbers")
     if array.dtype != dtype:
         array = as_numbers(array, name, "fiub", "real numbers")
     shape_of(array, name, shape)
     if array.dtype != dtype or not (array.flags.c_contiguous and array.flags.aligned):
-        with np.errstate(over="ignore"):  # what overflows becomes infinite, and is reported as such
+        with np.errstate(over="ignore"):  # numbers that overflow become infinite, and `finite` reports them
             array = np.require(array, dtype, ["C", "A"])  # contiguous and aligned, as the kernels need it
     finite(array, name)
     return array
@@ -131,7 +131,7 @@ def as_numbers(value: Any, name: str, kinds: str, what: str) -> NDArray[Any]:
 
 
 def lengths_of(lengths: Any, n: int, t: int) -> NDArray[np.intp] | None:
-    """Number of real steps of each sequence: (N,), from 1 to T; None where every sequence is full."""
+    """Number of real steps of each sequence, (N,), from 1 to T; None if every sequence has T steps."""
     if lengths is None:
         return None
     array = int_array(lengths, "lengths", (n,), 1, t)
@@ -139,7 +139,7 @@ def lengths_of(lengths: Any, n: int, t: int) -> NDArray[np.intp] | None:
 
 
 def arrays_like(value: Any, like: Sequence[NDArray[Any]], name: str) -> list[NDArray[Any]]:
-    """A list of finite arrays, one for each of those in `like` and of its shape and dtype; or an empty list."""
+    """A list of finite arrays with the shapes and dtypes of those in `like`, or an empty list."""
     found = items(value, name, "arrays")
     if found and len(found) != len(like):
         raise ValueError(f"{name}: expected {len(like)} arrays or none, got {len(found)}")

@@ -1,4 +1,4 @@
-"""From the scores of connectionist temporal classification (`fastlstm.ctc`) to labels."""
+"""Decoding: from the scores of connectionist temporal classification (`fastlstm.ctc`) to labels."""
 
 from __future__ import annotations
 
@@ -15,14 +15,21 @@ Score = Callable[[tuple[int, ...], int], float]
 
 
 class Labelling(NamedTuple):
-    """Labels that a sequence may spell, and the log of their probability."""
+    """Possible labels of a sequence.
+
+    Attributes
+    ----------
+    labels : (L,) ints
+    log_probability : float
+        Natural logarithm of their probability.
+    """
 
     labels: NDArray[np.intp]
     log_probability: float
 
 
 def ctc_greedy(logits: Any, lengths: Any = None, blank: int = 0) -> list[NDArray[np.intp]]:
-    """What the most probable path spells: the best class at each step, equal ones in a row once, no blanks.
+    """The labels of the most probable path: the best class of each step, of equal ones in a row one, without blanks.
 
     Parameters
     ----------
@@ -36,6 +43,13 @@ def ctc_greedy(logits: Any, lengths: Any = None, blank: int = 0) -> list[NDArray
     Returns
     -------
     list of N arrays of labels
+
+    Raises
+    ------
+    TypeError
+        If blank is not a whole number, or the logits or lengths are not numbers.
+    ValueError
+        If a shape does not fit, a number is not finite, or blank or a length is outside its range.
 
     Examples
     --------
@@ -55,34 +69,41 @@ def ctc_greedy(logits: Any, lengths: Any = None, blank: int = 0) -> list[NDArray
 def ctc_beam_search(
     logits: Any, lengths: Any = None, blank: int = 0, beam: int = 16, best: int = 1, score: Score | None = None
 ) -> list[list[Labelling]]:
-    """The most probable labels of each sequence: sums over paths, for the best prefixes at every step.
+    """The most probable labels of each sequence, by the sum over all paths that spell them.
 
-    The most probable path need not spell the most probable labels, since many paths may share other ones. This is the
-    prefix search of Graves et al. 2006 with a beam (Hannun et al. 2014): exact for a beam that is wide enough; else a
-    log-probability lacks what was lost on the way.
+    The most probable path need not spell the most probable labels, because many paths may spell the same other labels.
+    This is the prefix search of Graves et al. 2006 with a beam (Hannun et al. 2014). It is exact if the beam is wide
+    enough; otherwise the paths that were dropped are missing in the log-probability.
 
     Parameters
     ----------
     logits, lengths, blank
         As in `ctc_greedy`.
     beam : int, default 16
-        Prefixes kept at each step.
+        Number of prefixes that are kept at each step.
     best : int, default 1
-        Labellings to return for each sequence, at most; not above beam.
+        How many labellings are returned for each sequence at most; up to beam.
     score : function, optional
-        Of a language model: ``score(prefix, label)``, a number added to the log-probability wherever this label, an
-        int, follows this prefix, a tuple of ints. It is called once for each prefix and label.
+        A language model: ``score(prefix, label)`` is added to the log-probability when this label, an int, follows this
+        prefix, a tuple of ints. It is called once for each prefix and label.
 
     Returns
     -------
-    list of N lists of (labels, log_probability)
-        The most probable first.
+    list of N lists of Labelling
+        The most probable one first.
+
+    Raises
+    ------
+    TypeError
+        As in `ctc_greedy`; also if beam or best is not a whole number, or score cannot be called.
+    ValueError
+        As in `ctc_greedy`; also if beam or best is below 1, or best is above beam.
 
     Examples
     --------
     >>> import numpy as np
     >>> from fastlstm.decoding import ctc_beam_search, ctc_greedy
-    >>> logits = np.log([[[0.6, 0.4], [0.6, 0.4]]])  # the best path is blank, blank: 0.36; but 1 has 0.64
+    >>> logits = np.log([[[0.6, 0.4], [0.6, 0.4]]])  # the path blank, blank has 0.36, label 1 has 0.64
     >>> ctc_greedy(logits)
     [array([], dtype=int64)]
     >>> [(labels, log_probability)] = ctc_beam_search(logits)[0]
@@ -101,7 +122,7 @@ def ctc_beam_search(
 
 
 class _Search:
-    """A tree of prefixes, each a number, and those of them that are in the beam."""
+    """The search in one sequence. The prefixes are numbered nodes of a tree."""
 
     def __init__(self, blank: int, beam: int, score: Score | None) -> None:
         self._blank, self._beam, self._score = blank, beam, score
@@ -111,9 +132,9 @@ class _Search:
         self._rows: dict[int, Array] = {}
 
     def run(self, log_p: Array) -> list[Labelling]:
-        """Walk through (T, C) logs of probabilities."""
+        """The labellings in the beam after all steps, from log-probabilities (T, C)."""
         nodes = [0]
-        idle, busy = np.zeros(1), np.full(1, -np.inf)  # log-probability of a prefix whose path ends in a blank, or not
+        idle, busy = np.zeros(1), np.full(1, -np.inf)  # log-probabilities of paths that end in a blank, or in a label
         for p in log_p:
             nodes, idle, busy = self._step(nodes, idle, busy, p)
         total = np.logaddexp(idle, busy)
@@ -125,14 +146,14 @@ class _Search:
         total = np.logaddexp(idle, busy)
         last = np.array([self._last[node] for node in nodes])
         longer = total[:, None] + p
-        longer[np.arange(count), last] = idle + p[last]  # a label again wants a blank between
+        longer[np.arange(count), last] = idle + p[last]  # the same label again needs a blank in between
         longer[:, self._blank] = -np.inf
         if self._score is not None:
             longer += [self._row(node, classes) for node in nodes]
         again = np.where(last == self._blank, -np.inf, busy + p[last])
         place = {node: k for k, node in enumerate(nodes)}
         parents = np.array([place.get(self._parents[node], -1) for node in nodes])
-        both = np.flatnonzero(parents >= 0)  # prefixes that come from their parents as well
+        both = np.flatnonzero(parents >= 0)  # prefixes that also grow from their parents
         again[both] = np.logaddexp(again[both], longer[parents[both], last[both]])
         longer[parents[both], last[both]] = -np.inf
         still = total + p[self._blank]
@@ -150,7 +171,7 @@ class _Search:
         return kept + grown, idle, busy
 
     def _child(self, node: int, label: int) -> int:
-        """The prefix that is one label longer: the same number whenever it comes."""
+        """The number of the prefix that is one label longer. It is the same each time."""
         child = self._children.setdefault((node, label), len(self._prefixes))
         if child == len(self._prefixes):
             self._prefixes.append((*self._prefixes[node], label))

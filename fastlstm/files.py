@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and readers that say which file is damaged, and how."""
+"""Writing files whole or not at all, and reading them with errors that name the file and the damage."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ KINDS = {
 }
 
 LONGEST_REASON = 500
-"""Characters of what is wrong with a file: a damaged number may have thousands of digits."""
+"""Characters of a reason in a message: a number in a damaged file may have thousands of digits."""
 
 
 def write_atomically(path: PathLike, content: bytes) -> None:
-    """Write beside and rename: at no moment is there half a file under this name. A link stays a link.
+    """Write a file under another name, then rename it, so that no reader ever sees half of it. A link stays a link.
 
     Raises
     ------
     FileExistsError, IsADirectoryError
-        If something is there that is no file, such as a device; see `require_replaceable`.
+        If the path is not a regular file, but a device or a folder; see `require_replaceable`.
     FileNotFoundError
-        If the folder is not there.
+        If the folder does not exist.
     """
     mode = require_replaceable(path)
     target = Path(os.path.realpath(path))
@@ -55,12 +55,12 @@ def write_atomically(path: PathLike, content: bytes) -> None:
 
 
 def require_replaceable(path: PathLike) -> int | None:
-    """Refuse to write where a folder, a device, a FIFO or a socket is, or a link to one.
+    """Raise an error if the path is a folder, a device, a FIFO or a socket, or a link to one.
 
     Returns
     -------
     int or None
-        The mode of the file that is there, None where there is none.
+        The mode of the file that exists there; None if there is none.
     """
     if not os.fspath(path):
         raise FileNotFoundError("path: expected a file, got an empty path")
@@ -73,7 +73,7 @@ def require_replaceable(path: PathLike) -> int | None:
 
 
 def open_file(path: PathLike, what: str = "a file") -> BufferedReader:
-    """Open a file to read, and nothing but a file: a FIFO would wait for its writer, a device might never end.
+    """Open a regular file for reading. Anything else is refused: a FIFO waits for a writer, a device may never end.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def open_file(path: PathLike, what: str = "a file") -> BufferedReader:
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such file") from None
     try:
-        _require_file(path, os.fstat(file.fileno()).st_mode, OSError, what)  # it may have been exchanged just now
+        _require_file(path, os.fstat(file.fileno()).st_mode, OSError, what)  # it may have been replaced since
     except OSError:
         file.close()
         raise
@@ -94,26 +94,27 @@ def open_file(path: PathLike, what: str = "a file") -> BufferedReader:
 
 
 def read_bytes(path: PathLike) -> bytes:
-    """The content of a file; errors as those of `open_file`."""
+    """The content of a file. It raises the errors of `open_file`."""
     with open_file(path) as file:
         return file.read()
 
 
 class Damaged(ValueError):
-    """A file that cannot be used; the message begins with its path and says what is wrong."""
+    """The error for a file that cannot be used. Its message begins with the path and says what is wrong."""
 
 
 @contextmanager
 def reading(path: PathLike, *more: type[Exception], what: str = "") -> Iterator[None]:
-    """Whatever goes wrong with the content of a file in here becomes a ValueError that names the file.
+    """Turn errors that a damaged file causes within this context into a ValueError that names the file.
 
-    Readers check what they read; this is the net under them.
+    Readers check what they read. This context catches what their checks miss.
 
     Parameters
     ----------
     path : path
     *more : exceptions
-        Others that count as damage, such as ``csv.Error``; of OSError those that are not the file system's.
+        More errors that count as damage, such as ``csv.Error``. Of OSError only those without an errno count, as the
+        others come from the file system.
     what : str, optional
         What was expected, for the message.
     """
@@ -132,17 +133,17 @@ def reading(path: PathLike, *more: type[Exception], what: str = "") -> Iterator[
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a process that was killed had written beside; no other may be writing into the folder."""
+    """Remove the unfinished files of a process that was killed. No other process may be writing into the folder."""
     for entry in os.scandir(folder):
         if PART.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
             Path(entry.path).unlink(missing_ok=True)
 
 
 _counter = itertools.count()
-"""Tells the files apart that threads of this process write at once."""
+"""Numbers the unfinished files, so that threads of this process do not write to the same one."""
 
 PART = re.compile(r"\..+\.\d+\.\d+\.part", re.DOTALL)
-"""What `write_atomically` calls a file that is not whole yet."""
+"""Names that `write_atomically` gives to unfinished files."""
 
 
 def _require_file(path: PathLike, mode: int, refusal: type[OSError], what: str = "a file") -> None:

@@ -1,4 +1,4 @@
-"""Starting values: functions of a NumPy generator and a shape, in float64."""
+"""Starting values of parameters: functions of a NumPy generator and a shape that return float64 arrays."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ def ones(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64
 
 
 def uniform(rng: np.random.Generator, shape: tuple[int, ...], limit: float = 0.05) -> NDArray[np.float64]:
-    """Evenly from -limit to limit."""
+    """Uniform from -limit to limit."""
     return rng.uniform(-limit, limit, shape)
 
 
 def glorot_uniform(rng: np.random.Generator, shape: tuple[int, ...], blocks: int = 1) -> NDArray[np.float64]:
-    """Evenly within sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010).
+    """Uniform within ±sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010).
 
-    Shape is (blocks·outputs, inputs): the blocks of a recurrent layer, its gates, each count as a matrix of their own.
+    The shape is (blocks·outputs, inputs). Each block, a gate of a recurrent layer, counts as a matrix of its own.
     """
     return uniform(rng, shape, np.sqrt(6 / (shape[0] // blocks + shape[1])))
 
 
 def orthogonal(rng: np.random.Generator, shape: tuple[int, ...], blocks: int = 1) -> NDArray[np.float64]:
-    """Each of the square blocks stacked along the first axis a random orthogonal matrix (Saxe et al. 2014)."""
+    """Square blocks, stacked along the first axis, each a random orthogonal matrix (Saxe et al. 2014)."""
     q, r = np.linalg.qr(rng.standard_normal((blocks, shape[0] // blocks, shape[1])))
     q *= np.sign(np.diagonal(r, axis1=1, axis2=2))[:, None, :]  # makes the distribution uniform (Mezzadri 2007)
     return np.asarray(q.reshape(shape))
@@ -40,7 +40,7 @@ def identity(rng: np.random.Generator, shape: tuple[int, ...], blocks: int = 1) 
 
 
 def gate_bias(rng: np.random.Generator, shape: tuple[int, ...], forget_bias: float = 1.0) -> NDArray[np.float64]:
-    """Zeros, but forget_bias for the forget gate, so that a new LSTM remembers (Jozefowicz et al. 2015)."""
+    """Zeros, and forget_bias for the forget gate, so that a new LSTM remembers (Jozefowicz et al. 2015)."""
     bias = np.zeros(shape)
     hidden = shape[0] // 4
     bias[hidden : 2 * hidden] = forget_bias

@@ -1,4 +1,4 @@
-"""Optimizers: what turns gradients into steps."""
+"""Optimizers: they turn gradients into steps of the parameters."""
 
 from __future__ import annotations
 
@@ -18,14 +18,35 @@ Array = NDArray[Any]
 
 
 class Optimizer:
-    """Base of all optimizers: remembers, for each parameter, arrays of its shape.
+    """Base of all optimizers.
 
-    A subclass names those arrays in `slots` and writes `update`.
+    An optimizer keeps arrays of its own for each parameter, of the parameter's shape. A subclass names these arrays in
+    `slots` and writes `update`.
 
     Parameters
     ----------
     lr : float
-        Learning rate; may be changed between steps.
+        Learning rate, from 0 to 1e30.
+
+    Attributes
+    ----------
+    lr : float
+        Learning rate of the next step. You may change it between steps; a schedule does so.
+    steps : int
+        Number of steps that have been taken.
+    slots : tuple of str
+        Names of the arrays that are kept for each parameter.
+    state : list of dict
+        The arrays by these names, a dict for each parameter; empty before the first step.
+    registry : dict
+        All classes of optimizers by name.
+
+    Raises
+    ------
+    TypeError
+        If lr is not a number.
+    ValueError
+        If lr is not from 0 to 1e30.
     """
 
     registry: ClassVar[dict[str, type[Optimizer]]] = {}
@@ -41,7 +62,7 @@ class Optimizer:
         self.state: list[dict[str, Array]] = []
         self._parameters: list[Parameter] = []
         self._blocks: kernels.Blocks | None = None
-        self._seen: Sequence[Parameter] | None = None  # the list that the parameters came in, known to be right
+        self._seen: Sequence[Parameter] | None = None  # the tuple of the last step, which needs no check again
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -53,9 +74,21 @@ class Optimizer:
         }  # addresses mean nothing to a copy
 
     def step(self, parameters: Sequence[Parameter], scale: float = 1.0) -> None:
-        """Move every parameter against its gradient times scale.
+        """Take one step: move every parameter against its gradient.
 
-        The same parameters, in the same order, at every step.
+        Parameters
+        ----------
+        parameters : sequence of Parameter
+            The same ones in the same order at every step.
+        scale : float, default 1
+            Every gradient is multiplied by this first, as clipping by the norm asks for.
+
+        Raises
+        ------
+        ValueError
+            If these are not the parameters of the first step.
+        NotImplementedError
+            If the optimizer is of a class that has not written `update`.
         """
         if parameters is not self._seen or not self.state:
             self._take(parameters)
@@ -68,7 +101,7 @@ class Optimizer:
             parameter.version += 1
 
     def _take(self, parameters: Sequence[Parameter]) -> None:
-        """Check that they are those of the first step, or make the arrays for them."""
+        """Check that these are the parameters of the first step; at the first step, make the slots for them."""
         if not self.state:
             self.state = [{name: np.zeros_like(p.value) for name in self.slots} for p in parameters]
             self._parameters = list(parameters)
@@ -79,16 +112,35 @@ class Optimizer:
         self._seen = parameters if isinstance(parameters, tuple) else None  # a list may change
 
     def settings(self) -> dict[str, Any]:
-        """The arguments of the constructor that are kept under their names, as they are now."""
+        """The arguments of the constructor by name, with the values that they have now."""
         names = inspect.signature(type(self)).parameters
         return {name: value for name, value in vars(self).items() if name in names}
 
     def snapshot(self) -> dict[str, Any]:
-        """All that the next step depends on but the parameters."""
+        """Everything but the parameters that the next step depends on.
+
+        Returns
+        -------
+        dict
+            Numbers, words, lists, and the arrays themselves: they are not copied.
+        """
         return {"type": type(self).__name__, "lr": self.lr, "steps": self.steps, "slots": self.state}
 
     def restore(self, parameters: Sequence[Parameter], snapshot: dict[str, Any]) -> None:
-        """Go on from what `snapshot` gave, with these parameters."""
+        """Go on from a snapshot.
+
+        Parameters
+        ----------
+        parameters : sequence of Parameter
+            Those that the next steps will move.
+        snapshot : dict
+            What `snapshot` has returned; its arrays are copied.
+
+        Raises
+        ------
+        ValueError
+            If the snapshot is of another class of optimizer.
+        """
         if snapshot["type"] != type(self).__name__:
             raise ValueError(f"optimizer: expected {snapshot['type']}, got {type(self).__name__}")
         self.lr, self.steps, self._blocks = snapshot["lr"], snapshot["steps"], None
@@ -109,13 +161,23 @@ class Optimizer:
         self._block().update(*self.rule(), scale)
 
     def norm(self, parameters: Sequence[Parameter]) -> float:
-        """`grad_norm` of the parameters that the steps are taken with."""
+        """The same as `grad_norm`, but faster for the parameters of the last step.
+
+        Parameters
+        ----------
+        parameters : sequence of Parameter
+
+        Returns
+        -------
+        float
+            The Euclidean norm of all gradients together.
+        """
         if parameters is self._seen and self.state and type(self).update is Optimizer.update and self._parameters:
             return self._block().norm()
         return grad_norm(parameters)
 
     def _block(self) -> kernels.Blocks:
-        """All arrays of all parameters, one after the other; made anew where one is another than before."""
+        """The kernel's table of all arrays of all parameters; made anew if an array has been replaced."""
         if self._blocks is None or not self._blocks.holds(self._parameters, self.state):
             each = zip(self._parameters, self.state, strict=True)
             arrays = [array for p, own in each for array in (p.grad, p.read(), *own.values())]
@@ -123,18 +185,49 @@ class Optimizer:
         return self._blocks
 
     def update(self, value: Array, grad: Array, slots: dict[str, Array]) -> None:
-        """One step of one parameter, all arrays flat, in place."""
+        """Take one step of one parameter, in place.
+
+        Parameters
+        ----------
+        value, grad : (n,)
+            The parameter and its gradient, flat.
+        slots : dict of (n,) arrays
+            The arrays that are kept for this parameter, by name, flat.
+
+        Raises
+        ------
+        NotImplementedError
+            If a subclass has written neither this method nor `rule`.
+        """
         kernels.Blocks([grad, value, *slots.values()], 2 + len(slots)).update(*self.rule(), 1.0)
 
     def rule(self) -> tuple[int, tuple[float, ...]]:
-        """The kernel's rule that does the same as `update` for all parameters at once, and its numbers."""
+        """The number of the kernel's rule for a step, and the numbers in its formula."""
         raise NotImplementedError(f"{type(self).__name__} must write update")
 
 
 class SGD(Optimizer):
-    """Gradient descent, with momentum (Polyak 1964), by Nesterov if asked (Sutskever et al. 2013).
+    """Gradient descent, with momentum (Polyak 1964) and Nesterov's variant of it (Sutskever et al. 2013).
 
-    v = momentum·v + g; value -= lr·v, or lr·(g + momentum·v) by Nesterov; g has weight_decay·value added.
+    g += weight_decay·value; v = momentum·v + g; value -= lr·v, or with Nesterov value -= lr·(g + momentum·v).
+
+    Parameters
+    ----------
+    lr : float, default 0.01
+        Learning rate, from 0 to 1e30.
+    momentum : float, default 0
+        From 0 to below 1. With 0 no velocity v is kept.
+    nesterov : bool, default False
+        Whether the step looks ahead along the velocity. It needs a momentum above 0.
+    weight_decay : float, default 0
+        Factor of the value that is added to the gradient (L2 penalty), from 0.
+
+    Raises
+    ------
+    TypeError
+        If nesterov is not True or False, or another argument is not a number.
+    ValueError
+        If a number is outside its range, or nesterov has no momentum.
     """
 
     def __init__(
@@ -159,6 +252,22 @@ class RMSprop(Optimizer):
     """Steps divided by a running root mean square of the gradient (Tieleman and Hinton 2012).
 
     s = rho·s + (1 - rho)·g²; value -= lr·g / (sqrt(s) + eps).
+
+    Parameters
+    ----------
+    lr : float, default 0.001
+        Learning rate, from 0 to 1e30.
+    rho : float, default 0.9
+        Share of the running mean that remains after a step, from 0 to below 1.
+    eps : float, default 1e-8
+        Keeps the divisor from 0; from 0.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not a number.
+    ValueError
+        If a number is outside its range.
     """
 
     slots = ("square",)
@@ -176,6 +285,22 @@ class Adam(Optimizer):
     """Running means of the gradient and of its square, corrected for their start (Kingma and Ba 2015).
 
     m = b1·m + (1 - b1)·g; s = b2·s + (1 - b2)·g²; value -= lr·m / (1 - b1^k) / (sqrt(s / (1 - b2^k)) + eps) at step k.
+
+    Parameters
+    ----------
+    lr : float, default 0.001
+        Learning rate, from 0 to 1e30.
+    betas : two floats, default (0.9, 0.999)
+        b1 and b2, the shares of the two running means that remain after a step; each from 0 to below 1.
+    eps : float, default 1e-8
+        Keeps the divisor from 0; from 0.
+
+    Raises
+    ------
+    TypeError
+        If betas is not a tuple or list of two numbers, or another argument is not a number.
+    ValueError
+        If a number is outside its range.
     """
 
     slots = ("mean", "square")
@@ -197,7 +322,26 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam after a decay of the value itself, value *= 1 - lr·weight_decay (Loshchilov and Hutter 2019)."""
+    """Adam after a decay of the value itself, value *= 1 - lr·weight_decay (Loshchilov and Hutter 2019).
+
+    Parameters
+    ----------
+    lr : float, default 0.001
+        Learning rate, from 0 to 1e30.
+    betas : two floats, default (0.9, 0.999)
+        As in `Adam`.
+    eps : float, default 1e-8
+        As in `Adam`.
+    weight_decay : float, default 0.01
+        Strength of the decay, from 0.
+
+    Raises
+    ------
+    TypeError
+        If betas is not a tuple or list of two numbers, or another argument is not a number.
+    ValueError
+        If a number is outside its range.
+    """
 
     def __init__(
         self,
@@ -212,14 +356,40 @@ class AdamW(Adam):
 
 
 def grad_norm(parameters: Iterable[Parameter]) -> float:
-    """The Euclidean norm of all gradients together."""
+    """The Euclidean norm of all gradients together.
+
+    Parameters
+    ----------
+    parameters : iterable of Parameter
+
+    Returns
+    -------
+    float
+        0 if there are none; infinite or NaN if a gradient is.
+    """
     return math.hypot(*[blocks.norm() for blocks in _grads(parameters)])
 
 
 def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
-    """Scale all gradients so that their common Euclidean norm is at most max_norm; returns the norm before that.
+    """Scale all gradients so that the Euclidean norm of all together is at most max_norm (Pascanu et al. 2013).
 
-    Pascanu et al. 2013. A norm that is not finite is returned as it is, and nothing is scaled.
+    Parameters
+    ----------
+    parameters : iterable of Parameter
+    max_norm : float
+        From 0.
+
+    Returns
+    -------
+    float
+        The norm before the scaling. If it is not finite, nothing is scaled.
+
+    Raises
+    ------
+    TypeError
+        If max_norm is not a number.
+    ValueError
+        If max_norm is negative or NaN.
     """
     max_norm = _check.number(max_norm, "max_norm", 0)
     parameters = list(parameters)
@@ -231,7 +401,21 @@ def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
 
 
 def clip_grad_value(parameters: Iterable[Parameter], max_value: float) -> None:
-    """Cut every number of all gradients to -max_value and max_value (Graves 2013)."""
+    """Limit every number of all gradients to the range from -max_value to max_value (Graves 2013).
+
+    Parameters
+    ----------
+    parameters : iterable of Parameter
+    max_value : float
+        From 0.
+
+    Raises
+    ------
+    TypeError
+        If max_value is not a number.
+    ValueError
+        If max_value is negative or NaN.
+    """
     max_value = _check.number(max_value, "max_value", 0)
     for parameter in parameters:
         grad = parameter.grad
@@ -239,7 +423,7 @@ def clip_grad_value(parameters: Iterable[Parameter], max_value: float) -> None:
 
 
 def _grads(parameters: Iterable[Parameter]) -> list[kernels.Blocks]:
-    """The gradients of each dtype."""
+    """The gradients, as one table of the kernel for each dtype."""
     by_dtype: dict[Any, list[Array]] = {}
     for parameter in parameters:
         grad = parameter.grad

@@ -1,4 +1,4 @@
-"""A trained array and its gradient."""
+"""Parameters: trained arrays with their gradients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Initializer = Callable[[np.random.Generator, tuple[int, ...]], NDArray[np.float6
 
 
 def unmoved(places: Iterable[tuple[Parameter, NDArray[Any]]]) -> bool:
-    """Whether the value of each of these parameters is still this very array."""
+    """Whether each parameter still has this array as its value."""
     for parameter, value in places:
         if parameter._value is not value:
             return False
@@ -27,10 +27,11 @@ class Parameter:
     Attributes
     ----------
     name : str
-        What the layer calls it, with the layer's place in the model before it: ``"0.weight_ih_l0"``.
+        The layer's name for it, after the layer's place in the model: ``"0.weight_ih_l0"``.
     shape : tuple of int
     version : int
-        Grows whenever the value changes, so that whatever is derived from it knows when to derive it anew.
+        A number that grows whenever the value changes. What is computed from the value is computed anew when it has
+        grown.
     """
 
     def __init__(self, name: str, shape: tuple[int, ...], initializer: Initializer) -> None:
@@ -47,19 +48,19 @@ class Parameter:
         return self._value is not None
 
     def initialize(self, rng: np.random.Generator, dtype: np.dtype[Any]) -> None:
-        """Fill with starting values."""
+        """Set the value to starting values."""
         self._value = np.ascontiguousarray(self._initializer(rng, self.shape), dtype)
         self.version += 1
 
     def assign(self, value: Any, dtype: np.dtype[Any]) -> None:
-        """Take the value, and the dtype, from an array of the parameter's shape."""
+        """Set the value, and its dtype, from an array of the parameter's shape."""
         self._value = _check.real_array(value, self.name, dtype, self.shape).copy()
         self._grad = None
         self.version += 1
 
     @property
     def value(self) -> NDArray[Any]:
-        """The array, read-only. Assign to ``value`` to change it: the new array is copied in."""
+        """The array, read-only. Assign to ``value`` to change it: the new numbers are copied into the array."""
         view = self._array().view()
         view.flags.writeable = False
         return view
@@ -71,21 +72,21 @@ class Parameter:
         self.version += 1
 
     def read(self) -> NDArray[Any]:
-        """The array itself, for a kernel that only reads it."""
+        """The array itself, for a kernel that only reads."""
         return self._array() if self._value is None else self._value
 
     def writable(self) -> NDArray[Any]:
-        """The array itself, to change in place. It counts as a change; say `touch` when you are done."""
+        """The array itself, to change in place. The version grows at once; call `touch` after the last change."""
         self.version += 1
         return self._array()
 
     def touch(self) -> None:
-        """Say that the array from `writable` has been changed."""
+        """Note that the array from `writable` has been changed."""
         self.version += 1
 
     @property
     def grad(self) -> NDArray[Any]:
-        """The gradient, which a backward pass adds to; zeros at first."""
+        """The gradient, zeros at first. A backward pass adds to it."""
         if self._grad is None or self._cleared:
             self.accumulator()[0].fill(0)
         assert self._grad is not None
@@ -97,13 +98,13 @@ class Parameter:
         array[...] = _check.real_array(value, f"{self.name} grad", array.dtype, self.shape)
 
     def zero_grad(self) -> None:
-        """Set the gradient to zero: the array itself when it is next looked at, or written."""
+        """Set the gradient to zero. The array itself is filled with zeros when it is next read."""
         self._cleared = True
 
     def accumulator(self) -> tuple[NDArray[Any], bool]:
-        """The gradient's array, for a kernel that writes all of it now, and whether it must add to what is there.
+        """The array of the gradient for a kernel that writes all of it now, and whether the kernel must add to it.
 
-        Where it must not, the array holds anything.
+        If not, the present content of the array means nothing.
         """
         if self._grad is None:
             self._grad, self._cleared = np.empty_like(self._array()), True

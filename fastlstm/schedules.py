@@ -1,6 +1,7 @@
 """Schedules of the learning rate: callbacks that set the optimizer's ``lr`` before each step.
 
-The rate that the optimizer was given is the peak; a schedule multiplies it. It is put back at the end.
+The peak is the rate that the optimizer has when the training begins. A schedule multiplies it by a factor at each step,
+and sets ``lr`` back to the peak at the end.
 """
 
 from __future__ import annotations
@@ -20,14 +21,33 @@ class Schedule(Callback):
     Parameters
     ----------
     warmup : int or float, default 0
-        Steps in which the rate rises in a line to its peak (Goyal et al. 2017); below 1, their share of all steps.
+        Number of steps in which the rate rises linearly to its peak (Goyal et al. 2017). A number below 1 is their
+        share of all steps.
+
+    Raises
+    ------
+    TypeError
+        If warmup is not a number.
+    ValueError
+        If warmup is negative; or in a training, if the schedule needs the number of all steps and it is not known, as
+        in `Trainer.fit_batches` without ``batches_per_epoch``.
     """
 
     def __init__(self, warmup: float = 0) -> None:
         self.warmup = _check.number(warmup, "warmup", 0)
 
     def factor(self, progress: Progress) -> float:
-        """What the rate is multiplied with at step ``progress.step``, from 0 on."""
+        """What the peak is multiplied by for the coming step, beside the warm-up.
+
+        Parameters
+        ----------
+        progress : Progress
+            ``progress.step`` is the number of steps before this one, so that it counts from 0.
+
+        Returns
+        -------
+        float
+        """
         return 1.0
 
     def on_fit_begin(self, progress: Progress) -> None:
@@ -55,18 +75,38 @@ class Schedule(Callback):
 
 
 class Constant(Schedule):
-    """The same rate after the warm-up."""
+    """The same rate at every step after the warm-up.
+
+    Parameters
+    ----------
+    warmup : int or float, default 0
+        As in `Schedule`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `Schedule`.
+    """
 
 
 class Step(Schedule):
-    """factor^k after k times `every` epochs.
+    """Multiplies the rate by a factor after every few epochs.
 
     Parameters
     ----------
     every : int
-        Epochs.
+        Number of epochs from one change to the next.
     factor : float, default 0.1
-    warmup : as in `Schedule`
+        From 0.
+    warmup : int or float, default 0
+        As in `Schedule`.
+
+    Raises
+    ------
+    TypeError
+        If every is not a whole number, or another argument is not a number.
+    ValueError
+        If every is below 1, or another argument is negative.
     """
 
     def __init__(self, every: int, factor: float = 0.1, *, warmup: float = 0) -> None:
@@ -78,15 +118,23 @@ class Step(Schedule):
 
 
 class Exponential(Schedule):
-    """factor^k in epoch k, from 0 on.
+    """Multiplies the rate by a factor after each epoch.
 
     Parameters
     ----------
     factor : float
-        Of each epoch to the one before.
+        From 0.
     start : int, default 1
-        The first epoch after which it falls.
-    warmup : as in `Schedule`
+        The first epoch, counted from 1, after which the rate changes.
+    warmup : int or float, default 0
+        As in `Schedule`.
+
+    Raises
+    ------
+    TypeError
+        If start is not a whole number, or another argument is not a number.
+    ValueError
+        If start is below 1, or another argument is negative.
     """
 
     def __init__(self, factor: float, *, start: int = 1, warmup: float = 0) -> None:
@@ -98,13 +146,21 @@ class Exponential(Schedule):
 
 
 class Cosine(Schedule):
-    """From 1 to `floor` along half a cosine, from the end of the warm-up to the last step (Loshchilov and Hutter 2017).
+    """Lowers the rate along half a cosine from the end of the warm-up to the last step (Loshchilov and Hutter 2017).
 
     Parameters
     ----------
-    warmup : as in `Schedule`
+    warmup : int or float, default 0
+        As in `Schedule`.
     floor : float, default 0
-        Share of the peak that is left at the end.
+        Share of the peak that is left at the end, from 0 to 1.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not a number.
+    ValueError
+        If a number is outside its range; or in a training, if the number of all steps is not known.
 
     Examples
     --------
@@ -127,14 +183,23 @@ class Cosine(Schedule):
 
 
 class OneCycle(Schedule):
-    """Up to the peak and down again along cosines, far below where it began (Smith and Topin 2018).
+    """Raises the rate to the peak along a cosine, and lowers it along another (Smith and Topin 2018).
 
     Parameters
     ----------
     rise : float, default 0.3
-        Share of the steps that it rises.
-    start, end : float, default 1/25 and 1e-4
-        Shares of the peak at the first step and at the last.
+        Share of all steps in which the rate rises, from 0 to 1.
+    start : float, default 0.04
+        Share of the peak at the first step, from 0 to 1.
+    end : float, default 1e-4
+        Share of the peak at the last step, from 0 to 1.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not a number.
+    ValueError
+        If an argument is not from 0 to 1; or in a training, if the number of all steps is not known.
     """
 
     def __init__(self, rise: float = 0.3, start: float = 1 / 25, end: float = 1e-4) -> None:
@@ -152,7 +217,27 @@ class OneCycle(Schedule):
 
 
 class Function(Schedule):
-    """A factor by a function of `Progress`."""
+    """Multiplies the peak by what a function of your own returns.
+
+    Parameters
+    ----------
+    function : function of a Progress
+        It is called before each step, and returns the factor; see `Schedule.factor`.
+    warmup : int or float, default 0
+        As in `Schedule`.
+
+    Raises
+    ------
+    TypeError
+        If function cannot be called, or warmup is not a number.
+    ValueError
+        If warmup is negative.
+
+    Examples
+    --------
+    >>> from fastlstm.schedules import Function
+    >>> inverse_root = Function(lambda progress: (1 + progress.step) ** -0.5, warmup=100)
+    """
 
     def __init__(self, function: Callable[[Progress], float], *, warmup: float = 0) -> None:
         super().__init__(warmup)
@@ -165,19 +250,30 @@ class Function(Schedule):
 
 
 class ReduceOnPlateau(Schedule):
-    """A smaller rate whenever a figure has not become better for some epochs.
+    """Lowers the rate whenever a figure has not improved for some epochs.
 
     Parameters
     ----------
     factor : float, default 0.5
-        Of the new rate to the old one.
+        What the rate is multiplied by, from 0 to 1.
     patience : int, default 3
-        Epochs without a new best before that.
-    monitor, mode
-        As in `EarlyStopping`.
+        Number of epochs without a new best after which the rate is lowered.
+    monitor : str, default "val_loss"
+        The figure to watch, by its name in `History`.
+    mode : "min", "max" or "auto", default "auto"
+        Whether the figure should fall or rise. "auto" lets accuracies, F1 and AUC rise, and all others fall.
     floor : float, default 0
-        Share of the peak that it does not fall below.
-    warmup : as in `Schedule`
+        Share of the peak below which the rate does not fall, from 0 to 1.
+    warmup : int or float, default 0
+        As in `Schedule`.
+
+    Raises
+    ------
+    TypeError
+        If patience is not a whole number, or factor, floor or warmup is not a number.
+    ValueError
+        If a number is outside its range, or mode is none of the three; or in a training, if there is no figure of this
+        name.
     """
 
     def __init__(
@@ -219,7 +315,7 @@ class ReduceOnPlateau(Schedule):
 
 
 def total(progress: Progress) -> int:
-    """All steps of the training."""
+    """The number of all steps of the training; ValueError if it is not known."""
     if progress.steps is None:
         raise ValueError("the schedule needs to know the number of steps: give batches_per_epoch, or warmup in steps")
     return progress.steps

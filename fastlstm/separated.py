@@ -1,4 +1,4 @@
-"""Rows of separated values, each with its line; what is too long or too much is named."""
+"""Rows of separated values with their line numbers. Errors name the line that is too long or too much."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 MOST = 128_000_000
-"""Bytes that a file of separated values may take, unpacked."""
+"""Bytes that a file of separated values may have when unpacked."""
 
 CELL = 20
-"""Bytes of `MOST` that a cell counts for, and the beginning of a row: short ones take more in memory than in a file."""
+"""Bytes of `MOST` that each cell and each row counts for: a short cell takes more room in memory than in a file."""
 
 LONGEST = 1 << 24
-"""Characters of a line, and of a cell."""
+"""Characters that a line or a cell may have."""
 
 CHUNK = 1 << 20
 
 
 def is_utf8(content: bytes) -> bool:
-    """Whether all of it is UTF-8; never decoded as a whole, which can take four times as much."""
+    """Whether the content is UTF-8. It is decoded in chunks, as the whole text can take four times as much memory."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         for start in range(0, len(content), CHUNK):
@@ -34,12 +34,12 @@ def is_utf8(content: bytes) -> bool:
 
 
 def lines_of(content: bytes, encoding: str, name: str) -> Iterator[str]:
-    """The lines of a file, with their ends.
+    """The lines of a file with their line ends.
 
     Raises
     ------
     ValueError
-        With the number of a line that is too long.
+        If a line is too long; the message has its number.
     """
     text = io.TextIOWrapper(io.BytesIO(content), encoding, errors="replace", newline="")
     number = 0
@@ -57,21 +57,26 @@ def rows_of(
 
     Parameters
     ----------
-    lines : strings
+    lines : iterable of str
     separator : str
     name : str
         What errors call the file.
-    before : int
-        Lines of the file that come before these.
-    max_bytes : int
-        Each cell, and each row, counts for 20 of them.
-    spaces : bool
-        Whether those after a separator belong to the cell.
+    before : int, default 0
+        Number of lines of the file before these.
+    max_bytes : int, default 128000000
+        Each cell and each row counts for 20 of them.
+    spaces : bool, default True
+        Whether spaces after a separator belong to the cell.
+
+    Yields
+    ------
+    line : int
+    row : list of str
 
     Raises
     ------
     ValueError
-        With the line, for a cell that is too long, or too many cells.
+        If a cell is too long or there are too many; the message has the line.
     """
     reader = csv.reader(lines, delimiter=separator, skipinitialspace=not spaces)
     left = max_bytes // CELL
@@ -95,7 +100,7 @@ def rows_of(
 
 @contextmanager
 def long_cells() -> Iterator[None]:
-    """Let cells be as long as lines; the limit belongs to the process, and one thread at a time changes it."""
+    """Allow cells that are as long as lines. The limit of `csv` is global, so one thread at a time changes it."""
     with _limit:
         before = csv.field_size_limit()
         csv.field_size_limit(max(before, LONGEST))

@@ -1,4 +1,4 @@
-"""Arrays and words in one file: safetensors, with a checksum of all that is in it. No pickle anywhere."""
+"""Arrays and words in one safetensors file, with a checksum of its whole content. There is no pickle in it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Words = dict[str, str]
 Arrays = dict[str, Array]
 
 CHECKSUM = "checksum"
-"""The word that holds it; files of earlier versions have none."""
+"""The word that holds the checksum. Files of earlier versions have none."""
 
 LONGEST_HEADER = 100_000_000
-"""Bytes, as safetensors has it."""
+"""Bytes; the same limit as in safetensors."""
 
 
 def write(path: PathLike, arrays: Mapping[str, Array], words: Mapping[str, str]) -> None:
@@ -34,14 +34,14 @@ def write(path: PathLike, arrays: Mapping[str, Array], words: Mapping[str, str])
 
 
 def read(path: PathLike) -> tuple[Words, Arrays]:
-    """The words and the arrays of a safetensors file. The arrays may be written to; see `verify` for the checksum.
+    """The words and the arrays of a safetensors file. The arrays are writable. `verify` checks the checksum.
 
     Raises
     ------
     OSError
-        If there is no such file, it is no file, or may not be read.
+        If the file does not exist, is no regular file, or may not be read.
     ValueError
-        If it is damaged or something else.
+        If the file is damaged, or is no safetensors file.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -65,19 +65,20 @@ def read(path: PathLike) -> tuple[Words, Arrays]:
 
 
 def verify(path: PathLike, words: Words, arrays: Arrays, known: Callable[[str], bool]) -> None:
-    """Refuse what is not as it was written.
+    """Check that the content of a file is what was written.
 
     Parameters
     ----------
     path : path
     words, arrays
-        As `read` has given them.
+        What `read` has returned.
     known : function of str
-        Whether such a word may be there. One that nobody knows is damage: it may have been the checksum.
+        Whether a word of this name may be in the file. Any other word is damage: its name may have been "checksum".
 
     Raises
     ------
     ValueError
+        If there is an unknown word, or the checksum is wrong.
     """
     rest = {key: value for key, value in words.items() if key != CHECKSUM}
     strange = sorted(key for key in rest if not known(key))
@@ -88,7 +89,7 @@ def verify(path: PathLike, words: Words, arrays: Arrays, known: Callable[[str], 
 
 
 def checksum(arrays: Mapping[str, Array], words: Mapping[str, str]) -> str:
-    """SHA-256 over names, dtypes, shapes and numbers of the arrays and over the words, whatever their order."""
+    """SHA-256 over names, dtypes, shapes and numbers of the arrays, and over the words. Their order does not count."""
     plain = {name: np.ascontiguousarray(array, array.dtype.newbyteorder("<")) for name, array in arrays.items()}
     names = sorted(plain)
     table = [sorted(words.items()), [[name, plain[name].dtype.name, plain[name].shape] for name in names]]
@@ -99,7 +100,7 @@ def checksum(arrays: Mapping[str, Array], words: Mapping[str, str]) -> str:
 
 
 def as_object(text: str) -> dict[str, Any]:
-    """A JSON object without a number that is not finite.
+    """The object that a JSON text holds. All its numbers must be finite.
 
     >>> from fastlstm.tensors import as_object
     >>> as_object('{"horizon": 12}')

@@ -1,4 +1,4 @@
-"""How many threads the kernels may use."""
+"""The number of threads that the kernels may use."""
 
 from __future__ import annotations
 
@@ -9,18 +9,30 @@ from fastlstm import _check
 from fastlstm._kernels import cpu
 
 MOST = 256
-"""Threads that the pool has room for: its workers (MAX_WORKERS in simd/pool.c) and the caller."""
+"""The largest number of threads: the workers of the pool (MAX_WORKERS in simd/pool.c) and the calling thread."""
 
 SMALL = 20
 """Microseconds of work below which a second thread is not worth waking."""
 
 
 def set_num_threads(n: int | None) -> None:
-    """Let the kernels use up to n threads, 1 to 256; None goes back to the default.
+    """Let the kernels use up to n threads.
 
-    Small work is never spread, and no number of threads changes a bit of a result. The default is FASTLSTM_NUM_THREADS,
-    or else the number of processors that this process may run on, by its affinity and its control group's quota. (On
-    the plain path, FASTLSTM_ISA=plain, all runs on SciPy's BLAS, and OPENBLAS_NUM_THREADS sets its threads.)
+    Small work runs on one thread. The number of threads changes no bit of a result. On the plain path
+    (FASTLSTM_ISA=plain) SciPy's BLAS does the work, and OPENBLAS_NUM_THREADS sets its threads.
+
+    Parameters
+    ----------
+    n : int or None
+        From 1 to 256. None sets the default: the environment variable FASTLSTM_NUM_THREADS, or else the number of
+        processors that this process may use by its affinity and the quota of its control group.
+
+    Raises
+    ------
+    TypeError
+        If n is not a whole number.
+    ValueError
+        If n is not from 1 to 256.
 
     Examples
     --------
@@ -58,7 +70,7 @@ def _default() -> int:
 
 
 def _quota(path: Path) -> int:
-    """Whole processors that a control group (version 2) allows, a large number where it sets no limit."""
+    """Number of whole processors that a control group (version 2) allows; a large number if it sets no limit."""
     try:
         allowed, period = path.read_text(encoding="ascii").split()
         return 1 << 16 if allowed == "max" else int(allowed) // int(period)

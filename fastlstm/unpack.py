@@ -1,4 +1,4 @@
-"""Files that people bring, packed or not: how much of one is read has a bound, and what is damaged is named."""
+"""Files of users, compressed or not, read up to a limit. Errors name a damaged file."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from typing import Any
 from fastlstm.files import Damaged, open_file, reading
 
 ARCHIVE = 256_000_000
-"""Bytes that an archive may take unpacked."""
+"""Bytes that an archive may have when unpacked."""
 
 UNPACK: tuple[tuple[re.Pattern[bytes], Callable[[BufferedReader], Any]], ...] = (
     (re.compile(rb"\x1f\x8b"), gzip.open),
     (re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"), bz2.open),
     (re.compile(rb"\xfd7zXZ\x00"), lzma.open),
 )
-"""How packed files begin, and what unpacks them."""
+"""How compressed files begin, and the functions that open them."""
 
 DAMAGE = (OSError, SyntaxError, zlib.error, lzma.LZMAError, tarfile.TarError, csv.Error, tokenize.TokenError)
-"""What comes of a file that is damaged, or made to do harm, beside what comes of any file."""
+"""Errors that damaged or hostile files of these kinds cause, beside those in `files.reading`."""
 
 
 class TooLarge(Damaged):
-    """A file goes beyond its bound."""
+    """The error for a file that is larger than its limit."""
 
     def __init__(self, name: str, max_bytes: int) -> None:
         super().__init__(
@@ -44,7 +44,7 @@ class TooLarge(Damaged):
 
 
 class Bounded:
-    """What is in a .gz, .bz2 or .xz, found out by how it begins, or in any other file: up to so many bytes."""
+    """The content of a file up to a limit of bytes. A .gz, .bz2 or .xz, known by its first bytes, is unpacked."""
 
     def __init__(self, file: BufferedReader, name: str, max_bytes: int) -> None:
         beginning = file.peek(10)[:10]
@@ -53,11 +53,12 @@ class Bounded:
         self._name, self._most, self._left = name, max_bytes, max_bytes
 
     def read(self, size: int = -1) -> bytes:
-        """So many bytes, or all that are left; fewer only at the end.
+        """The next `size` bytes, or fewer at the end of the file; by default all the rest.
 
         Raises
         ------
         TooLarge
+            If the content so far is larger than the limit.
         """
         most = self._left + 1
         content: bytes = self._file.read(most if size < 0 else min(size, most))
@@ -68,18 +69,19 @@ class Bounded:
 
 
 def whole(name: str, what: str) -> AbstractContextManager[None]:
-    """Whatever a damaged file leads to becomes a ValueError that names it; errors of the file system stay."""
+    """Turn errors that a damaged file causes into a ValueError that names it. Errors of the file system stay."""
     return reading(name, *DAMAGE, what=what)
 
 
 def read_bytes(path: str | os.PathLike[str], what: str, max_bytes: int) -> bytes:
-    """All of a file, unpacked.
+    """The whole content of a file, unpacked if it is compressed.
 
     Raises
     ------
     OSError
+        If the file does not exist, is no regular file, or may not be read.
     ValueError
-        If it is packed and damaged, or takes more than max_bytes.
+        If it is compressed and damaged, or has more than max_bytes.
     """
     with open_file(path, what) as file, whole(str(path), what):
         return Bounded(file, str(path), max_bytes).read()
@@ -88,19 +90,20 @@ def read_bytes(path: str | os.PathLike[str], what: str, max_bytes: int) -> bytes
 def tar_files(
     path: str | os.PathLike[str], wanted: Callable[[PurePosixPath], Any], what: str, max_bytes: int = ARCHIVE
 ) -> Iterator[tuple[PurePosixPath, bytes]]:
-    """Names and contents of those files of a tar archive, packed or not, that are wanted; nothing is written to disk.
+    """Names and contents of the wanted files of a tar archive, compressed or not. Nothing is written to disk.
 
     Raises
     ------
     OSError
+        If the file does not exist, is no regular file, or may not be read.
     ValueError
-        If it is no archive, or damaged, or takes more than max_bytes.
+        If it is no archive, is damaged, or has more than max_bytes.
     """
     name, left = str(path), max_bytes
     with open_file(path, what) as file:
         with whole(name, what):
             stream: Any = Bounded(file, name, max_bytes)
-            archive = tarfile.open(fileobj=stream, mode="r|")  # from the beginning on, so that every byte is counted
+            archive = tarfile.open(fileobj=stream, mode="r|")  # a stream: every byte is read and counted
         while True:
             with whole(name, what):
                 member = archive.next()
@@ -110,7 +113,7 @@ def tar_files(
                 part = archive.extractfile(member) if member.isfile() and wanted(place) else None
                 if part is None:
                     continue
-                left -= member.size  # of a sparse file more than is read
+                left -= member.size  # for a sparse file more than will be read
                 if left < 0:
                     raise TooLarge(name, max_bytes)
                 content = part.read()

@@ -1,4 +1,4 @@
-"""Named buffers that grow and are reused: what a forward pass leaves for the backward pass of one layer."""
+"""Named buffers that are reused. A forward pass leaves there what the backward pass of its layer needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CACHE_LINE = 64
 
 
 def aligned_empty(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    """An uninitialised array that begins at a cache line, so that no vector in it lies across two."""
+    """An uninitialised array that begins at a cache line, so that no vector register spans two lines."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     raw = np.empty(size + CACHE_LINE, np.uint8)
     start = -raw.ctypes.data % CACHE_LINE
@@ -28,22 +28,28 @@ def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
 
 
 class Workspace:
-    """Buffers and notes of one layer's place in a model.
+    """Buffers and notes of a layer at one place in a model.
 
-    A layer asks for the same names at every pass, so that after the first pass nothing is allocated. Arrays that a pass
-    returns lie in here too and are overwritten by the next one.
+    A layer asks for the same names at every pass, so that nothing is allocated after the first one. The arrays that a
+    pass returns are buffers too: the next pass overwrites them.
+
+    Parameters
+    ----------
+    seed : int or SeedSequence, optional
+        Seed of `rng`; by default a new one from the operating system.
+    carries : bool, default False
+        Whether each pass begins from the state that the pass before has left; the same for all children.
 
     Attributes
     ----------
     notes : dict
-        What forward wants backward to know.
+        What the forward pass leaves for the backward pass.
     lasting : dict
-        What a pass wants the next one to know: the key of the dropout masks, a running state. A training that goes on
-        after an interruption finds it as it was (`state`), so it holds only numbers, arrays and tuples of arrays.
+        What a pass leaves for the next pass: the key of the dropout masks, a running state. It holds only numbers,
+        arrays and tuples of arrays, because checkpoints keep it (`state`).
     rng : numpy.random.Generator
         Source of the dropout masks.
-    carries : bool, default False
-        Whether each pass begins from the state that the one before left; the same for all children.
+    carries : bool
     """
 
     def __init__(self, seed: int | np.random.SeedSequence | None = None, carries: bool = False) -> None:
@@ -56,7 +62,7 @@ class Workspace:
         self._children: dict[str, Workspace] = {}
 
     def array(self, name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-        """A contiguous array, aligned for vectors, whose contents are whatever was there before."""
+        """A contiguous array, aligned to cache lines. It still holds what it was last used for."""
         last = self._views.get(name)
         if last is not None and last.shape == shape and last.dtype == dtype:
             return last
@@ -73,25 +79,25 @@ class Workspace:
         return array
 
     def child(self, name: str) -> Workspace:
-        """A workspace of its own for a part of the layer."""
+        """The workspace of a part of the layer, made when it is first asked for."""
         if name not in self._children:
             self._children[name] = type(self)(self._seeds.spawn(1)[0], self.carries)
         return self._children[name]
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all buffers, here and in the children."""
+        """Bytes of all buffers, those of the children included."""
         return sum(buffer.nbytes for buffer in self._buffers.values()) + sum(
             child.nbytes for child in self._children.values()
         )
 
     def state(self) -> dict[str, Any]:
-        """What lasts, here and in the children."""
+        """`lasting` of this workspace and of its children."""
         children = {name: child.state() for name, child in self._children.items()}
         return {"lasting": dict(self.lasting), "children": {name: state for name, state in children.items() if state}}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` gave."""
+        """Go on from what `state` has returned."""
         self.lasting = {
             name: tuple(np.array(part) for part in value) if isinstance(value, list | tuple) else value
             for name, value in state["lasting"].items()

@@ -237,6 +237,11 @@ def test_norms_of_gradients_are_kept_before_they_are_clipped():
     assert min(norms[0].norms) > 0.01
 
 
+def test_the_steps_between_points_of_a_curve_are_checked(tmp_path):
+    with pytest.raises(ValueError, match="every: expected at least 1, got 0"):
+        TensorBoard(tmp_path, every=0)
+
+
 def test_tensorboard_gets_its_files_or_says_what_is_missing(tmp_path, monkeypatch):
     x, y = sums(8)
     trainer = fl.Trainer(regressor(), "mse", callbacks=[TensorBoard(tmp_path, every=1)])

@@ -44,6 +44,7 @@ LIBRARY = {
     "model": "_check _kernels layers parameter workspace",
     "training": "_check _kernels callbacks files layers losses metrics model optim parameter snapshot workspace",
     "io": "_check files layers model tensors",
+    "application": "_check files io layers model",
 }
 """The rooms of the library, a module or a package each, from the bottom up, and the rooms each may import from."""
 

@@ -1,4 +1,4 @@
-"""What runs beside a training: hooks of one's own, and the usual ones. Schedules of the learning rate: `schedules`."""
+"""Callbacks: hooks that run during a training. Schedules of the learning rate are in `fastlstm.schedules`."""
 
 from fastlstm.callbacks.averaging import EMA as EMA
 from fastlstm.callbacks.averaging import SWA as SWA

@@ -1,4 +1,4 @@
-"""Averages of the weights over the training, which often predict better than any of them."""
+"""Averages of the weights over a training. They often predict better than the weights of any step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastlstm.callbacks.base import Callback, Progress
 
 
 class Averaging(Callback):
-    """Base of the averages: they stand in the model's place at each validation, and at the end.
+    """Base of the averages. They replace the model's weights during each validation, and after the training.
 
     The training itself goes on from its own weights.
     """
@@ -26,7 +26,7 @@ class Averaging(Callback):
         self._own: list[NDArray[Any]] = []
 
     def add(self, progress: Progress, share: float) -> None:
-        """Move the averages this share of the way to the weights."""
+        """Move the averages towards the weights by this share of the distance."""
         self.count += 1
         if not self.averages:
             self.averages = [parameter.value.copy() for parameter in progress.parameters]
@@ -46,7 +46,7 @@ class Averaging(Callback):
         self._own = []
 
     def on_fit_end(self, progress: Progress) -> None:
-        if self._own:  # an error in the validation
+        if self._own:  # the validation has ended with an error
             self.on_validation_end(progress)
         if not progress.chosen:
             put(progress, self.averages)
@@ -62,15 +62,22 @@ class Averaging(Callback):
 
 
 class EMA(Averaging):
-    """Exponential moving average of the weights, over the steps (Polyak and Juditsky 1992 averaged all alike).
+    """Exponential moving average of the weights over the steps (Polyak and Juditsky 1992 weighted all steps alike).
 
-    At step k the average moves to the weights by 1 - d, with d = min(decay, (1 + k) / (10 + k)), so that the first
-    steps are soon forgotten.
+    At step k, average = d·average + (1 - d)·weights with d = min(decay, (1 + k) / (10 + k)), so that the first steps
+    are soon forgotten. During each validation and after the training the model has the averages.
 
     Parameters
     ----------
     decay : float, default 0.999
-        0.999 looks back about a thousand steps.
+        From 0 to below 1; 0.999 looks back about a thousand steps.
+
+    Raises
+    ------
+    TypeError
+        If decay is not a number.
+    ValueError
+        If decay is not from 0 to below 1.
     """
 
     def __init__(self, decay: float = 0.999) -> None:
@@ -85,17 +92,26 @@ class EMA(Averaging):
 class SWA(Averaging):
     """Mean of the weights at the ends of the last epochs (Izmailov et al. 2018).
 
+    During each validation and after the training the model has the mean.
+
     Parameters
     ----------
     start : float or int, default 0.75
-        The first epoch that counts: its number, or, below 1, the share of all epochs that comes before.
+        The first epoch that counts, from 1; or, if below 1, the share of all epochs that come before it.
+
+    Raises
+    ------
+    TypeError
+        If start is not a number.
+    ValueError
+        If start is negative; or at the beginning of a training, if the number of batches of an epoch is not known.
     """
 
     def __init__(self, start: float = 0.75) -> None:
         self.start = _check.number(start, "start", 0)
 
     def on_batch_end(self, progress: Progress) -> None:
-        """At the last batch of the epoch, since the validation looks at the mean."""
+        """Add the weights at the last batch of an epoch: the validation after it already uses the mean."""
         first = self.start if self.start >= 1 else self.start * progress.epochs + 1
         if progress.epoch >= first and progress.batch == progress.batches and progress.stepped:
             self.add(progress, 1 / (self.count + 1))
@@ -107,6 +123,6 @@ class SWA(Averaging):
 
 
 def put(progress: Progress, values: list[NDArray[Any]]) -> None:
-    """Set the parameters, if there is something to set them to."""
+    """Set the parameters to these values, if there are any."""
     for parameter, value in zip(progress.parameters, values, strict=bool(values)):
         parameter.value = value

@@ -1,4 +1,4 @@
-"""A bar on the terminal."""
+"""The progress bar on the terminal."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ if TYPE_CHECKING:
 
 
 class ProgressBar(Callback):
-    """A bar of tqdm with the loss and the speed; without a terminal only if `always`, without tqdm never.
+    """A progress bar with the loss and the speed, drawn by tqdm. Without tqdm there is none.
 
-    It counts sequences or steps where it is known how many an epoch has, else batches. Between the batches it says what
-    goes on: the validation, or what `note` is told.
+    The bar counts sequences or steps if their number in an epoch is known, otherwise batches. Between the batches it
+    shows what is going on: the validation, or the text given to `note`.
+
+    Parameters
+    ----------
+    always : bool, default False
+        Whether the bar is shown even if standard error is not a terminal.
     """
 
     def __init__(self, always: bool = False) -> None:
@@ -35,7 +40,7 @@ class ProgressBar(Callback):
         if self._in_batches:
             each, unit = progress.batches, "batches"
         total = None if each is None else progress.epochs * each
-        # where the training goes on after an interruption, the bar does
+        # a resumed training starts the bar where it was
         done = 0 if each is None else int(each * max(0, progress.epoch - 1 + progress.batch / (progress.batches or 1)))
         self._bar = tqdm(total=total, initial=done, unit=" " + unit, unit_scale=True, dynamic_ncols=True)
 
@@ -45,7 +50,7 @@ class ProgressBar(Callback):
     def on_batch_end(self, progress: Progress) -> None:
         if self._bar is None:
             return
-        self._epoch = f"epoch {progress.epoch}/{progress.epochs}"  # of one that is gone on with, too
+        self._epoch = f"epoch {progress.epoch}/{progress.epochs}"  # also in the epoch that a resumed training starts in
         self._bar.set_description(self._epoch, refresh=False)
         self._bar.set_postfix(self._figures(progress), refresh=False)
         self._bar.update(1 if self._in_batches else progress.sequences)
@@ -54,7 +59,13 @@ class ProgressBar(Callback):
         self.note("validation")
 
     def note(self, text: str) -> None:
-        """Say what goes on before the next batch, such as that the data of an epoch are made."""
+        """Show beside the bar what is going on before the next batch.
+
+        Parameters
+        ----------
+        text : str
+            Such as "validation".
+        """
         if self._bar is not None:
             self._bar.set_description(f"{self._epoch}, {text}" if self._epoch else text)
 

@@ -1,4 +1,4 @@
-"""What runs beside a training: a few hooks."""
+"""The base of the callbacks, and what they are told of a training."""
 
 from __future__ import annotations
 
@@ -17,46 +17,51 @@ if TYPE_CHECKING:
 
 @dataclass
 class Progress:
-    """Where a training stands; hooks read it, and may set ``stop``.
+    """The state of a training, as the hooks see it. Hooks may set ``stop``.
 
     Attributes
     ----------
     epoch, epochs : int
-        The current one, from 1, and how many there are to be.
+        The number of the current epoch, from 1, and of all epochs.
     batch : int
-        The current one of this epoch, from 1.
+        The number of the current batch in this epoch, from 1.
     batches : int or None
-        How many an epoch has; None where that is not known before its end.
+        Number of batches in an epoch; None if it is not known before the end of the epoch.
     step : int
-        Steps of the optimizer so far.
+        Number of steps that the optimizer has taken.
     steps : int or None
-        How many there are to be in all.
+        Number of all steps of the training; None if it is not known.
+    accumulate : int
+        Number of batches whose gradients are added up for one step.
     stepped : bool
-        Whether the current batch ended with a step: not all do where gradients are added up over several.
-    sequences, epoch_sequences : int, int or None
-        Number of sequences in the current batch, and in an epoch; of steps where a single sequence is learned from.
+        Whether the optimizer has taken a step at the end of the current batch.
+    sequences : int
+        Number of sequences in the current batch; of steps, if the training is on a single sequence.
+    epoch_sequences : int or None
+        The same in an epoch; None if it is not known.
     unit : str
-        What these are: "sequences" or "steps".
+        What is counted in these two: "sequences" or "steps".
     loss : float
-        Of the current batch; at the end of an epoch, of the epoch.
+        Loss of the current batch; at the end of an epoch, loss of the epoch.
     norm : float
-        Of the gradient at the last step, all parameters together, before it was clipped.
+        Norm of the gradient of all parameters at the last step, before clipping.
     logs : dict
         At the end of an epoch, its figures: ``loss``, ``val_loss``, the metrics.
     parameters, buffers : lists of Parameter
-        What is trained, and what belongs to the model but is not, such as the running mean of a `BatchNorm`.
+        What is trained, and what belongs to the model but is not trained, such as the running mean of a `BatchNorm`.
     optimizer : Optimizer
         Its ``lr`` may be changed.
     stop : bool
-        Set to end the training after this hook: within an epoch after its next step.
+        Set it to True to end the training: after this hook, or within an epoch after the next step.
     interrupted, failed : bool
-        At the end: whether Ctrl-C, or an error, has ended it.
+        At the end: whether Ctrl-C, or an error, has ended the training.
     chosen : bool
-        At the end: whether a callback has set the parameters to those that it takes for the best.
+        At the end: whether a callback has set the parameters to those that it considers the best.
     told : bool
-        At the end: whether a callback has said that Ctrl-C has ended the training; else the trainer says it.
+        At the end: whether a callback has already reported that Ctrl-C has ended the training. If not, the trainer
+        does.
     snapshot : function
-        Gives all that the training needs to go on from here to the same bits.
+        Returns everything that the training needs to go on from here to the same bits.
     """
 
     epochs: int
@@ -88,22 +93,22 @@ class Progress:
 
     @property
     def where(self) -> str:
-        """After which step, in words."""
+        """The last step in words, such as "after step 7 (epoch 1 of 2, batch 7 of 10)"."""
         of = "" if self.batches is None else f" of {self.batches}"
         return f"after step {self.step} (epoch {self.epoch} of {self.epochs}, batch {self.batch}{of})"
 
 
 class Callback:
-    """Base of all callbacks; each hook does nothing until it is written.
+    """Base of all callbacks. A subclass writes the hooks that it needs; the others do nothing.
 
-    Hooks are called in the order of the callbacks, but for `on_validation_end` and `on_fit_end`, where it is the
-    opposite one: what was exchanged first is put back last.
+    Each hook is called in the order of the callbacks. `on_validation_end` and `on_fit_end` are called in the opposite
+    order, so that the callback that replaced the weights first puts them back last.
 
     Attributes
     ----------
-    order : int
-        Callbacks of a lower one stand before the others: the averages of weights before what looks at the weights, and
-        what writes everything down after all others.
+    order : int, default 0
+        Callbacks with a lower number come first. The averages of the weights have -1, because others look at the
+        weights; `Checkpoint` has 1, because it writes the states of all others.
 
     Examples
     --------
@@ -114,7 +119,7 @@ class Callback:
     ...     def on_batch_end(self, progress):
     ...         self.largest = max(self.largest, progress.norm)
     ...
-    ...     def state(self):  # so that a training that is resumed goes on with it
+    ...     def state(self):  # for a training that is resumed
     ...         return {"largest": self.largest}
     ...
     ...     def restore(self, state):
@@ -135,29 +140,29 @@ class Callback:
         """Before the first batch of an epoch."""
 
     def on_batch_begin(self, progress: Progress) -> None:
-        """Before a batch: the place to set the learning rate."""
+        """Before a batch. Set the learning rate here."""
 
     def on_batch_end(self, progress: Progress) -> None:
-        """After the optimizer's step."""
+        """After a batch, and after the step of the optimizer if the batch ends with one."""
 
     def on_validation_begin(self, progress: Progress) -> None:
         """Before the validation, if there is one."""
 
     def on_validation_end(self, progress: Progress) -> None:
-        """After the validation, if there is one; its figures are not in ``logs`` yet."""
+        """After the validation, if there is one. Its figures are not in ``logs`` yet."""
 
     def on_epoch_end(self, progress: Progress) -> None:
-        """After the validation."""
+        """At the end of an epoch, after the validation. ``logs`` has all figures."""
 
     def on_fit_end(self, progress: Progress) -> None:
-        """At the end, also after an error or Ctrl-C."""
+        """At the end of the training, also after an error or Ctrl-C."""
 
     def state(self) -> dict[str, Any]:
-        """What must be known to go on after an interruption: numbers, words, arrays, in dicts and lists."""
+        """What the callback needs to go on after an interruption: numbers, words and arrays, in dicts and lists."""
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` gave; called after `on_fit_begin`."""
+        """Go on from what `state` has returned. It is called after `on_fit_begin`."""
 
 
 class Monitor:
@@ -166,11 +171,16 @@ class Monitor:
     Parameters
     ----------
     name : str
-        As `History` names it.
-    mode : "min", "max" or "auto"
-        Whether it should fall or rise; "auto" lets accuracies, F1 and AUC rise and all else fall.
-    least : float
-        By how much a new best must be better.
+        The name of the figure in `History`.
+    mode : "min", "max" or "auto", default "auto"
+        Whether the figure should fall or rise. "auto" lets accuracies, F1 and AUC rise, and all others fall.
+    least : float, default 0
+        By how much a new best must be better, in the units of the figure.
+
+    Raises
+    ------
+    ValueError
+        If mode is none of the three.
     """
 
     def __init__(self, name: str, mode: str = "auto", least: float = 0.0) -> None:
@@ -184,7 +194,7 @@ class Monitor:
         self.best, self.epoch = np.inf * self._sign, 0
 
     def improved(self, progress: Progress) -> bool:
-        """Whether this epoch is the best so far, by enough."""
+        """Whether this epoch is the best so far by at least `least`; ValueError if it has no such figure."""
         if self.name not in progress.logs:
             raise ValueError(f"monitor: expected one of {sorted(progress.logs)}, got {self.name!r}")
         value = progress.logs[self.name]

@@ -1,4 +1,4 @@
-"""A training that is interrupted goes on where it was."""
+"""Checkpoints: a training that is interrupted goes on where it was."""
 
 from __future__ import annotations
 
@@ -14,21 +14,32 @@ from fastlstm.files import sweep
 
 
 class Checkpoint(Callback):
-    """Writes the whole state of the training into a folder, for ``fit(..., resume=folder)`` to go on from.
+    """Writes the whole state of a training into a folder, from which ``fit(..., resume=folder)`` goes on.
 
-    A file is written beside its place, then renamed: whenever the process is killed, the newest file is whole. One is
-    written at the end and after Ctrl-C, too.
+    Each file is written under another name and then renamed, so that the newest file is whole whenever the process is
+    killed. The state is also written at the end of the training and after Ctrl-C.
 
     Parameters
     ----------
     folder : path
-        Made if it is not there; a training has one of its own.
+        It is made if it does not exist. Each training needs a folder of its own.
     every_steps : int, optional
-        Steps of the optimizer from one to the next.
+        Steps of the optimizer from one file to the next.
     every_minutes : float, optional
-        Minutes from one to the next; 1 if neither is given.
+        Minutes from one file to the next; 1 if neither is given.
     keep : int, default 2
-        How many are kept, the newest ones.
+        How many files are kept: the newest ones.
+
+    Raises
+    ------
+    TypeError
+        If folder is no path, every_steps or keep is not a whole number, or every_minutes is not a number.
+    ValueError
+        If every_steps or keep is below 1, or every_minutes is negative.
+    NotADirectoryError
+        At the beginning of a training, if there is a file in place of the folder.
+    OSError
+        In a training, if the folder cannot be made or written into.
 
     Examples
     --------
@@ -78,11 +89,21 @@ class Checkpoint(Callback):
             self.write(progress)
 
     def on_fit_end(self, progress: Progress) -> None:
-        if not progress.failed:  # what was last good is there already
+        if not progress.failed:  # the last good state has been written
             self.write(progress)
 
     def write(self, progress: Progress) -> None:
-        """Write the state as it is now, and remove what is older than the last ones."""
+        """Write the present state, and remove the files that are too old to be kept.
+
+        Parameters
+        ----------
+        progress : Progress
+
+        Raises
+        ------
+        OSError
+            If the folder cannot be written into.
+        """
         snapshot.write(self.folder / f"step-{progress.step:09d}.safetensors", progress.snapshot())
         for old in checkpoints(self.folder)[: -self.keep]:
             if old.is_file():
@@ -94,7 +115,7 @@ NAME = re.compile(r"step-\d+\.safetensors")
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """The files of a folder, from the oldest to the newest."""
+    """The checkpoints in a folder, from the oldest to the newest; none if there is no folder."""
     try:
         names = sorted(os.listdir(folder))
     except FileNotFoundError:
@@ -103,7 +124,7 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def newest(folder: Path) -> dict[str, Any] | None:
-    """The state that was last written there, None where there is none."""
+    """The newest state in a folder; None if there is none."""
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"resume: expected a folder, got the file {folder}")
     found = checkpoints(folder)

@@ -1,4 +1,4 @@
-"""Figures of a training for others to read."""
+"""Callbacks that record the figures of a training."""
 
 from __future__ import annotations
 
@@ -14,12 +14,21 @@ from fastlstm.files import require_replaceable, write_atomically
 
 
 class CSVLog(Callback):
-    """Writes the figures of all epochs to a CSV file: epoch, step, learning rate, loss, and what else there is.
+    """Writes the figures of all epochs to a CSV file: epoch, step, learning rate, loss, validation loss and metrics.
 
     Parameters
     ----------
     path : path
-        Written anew after each epoch, whole or not at all. What is no file, such as a device, is not replaced.
+        The file is written anew after each epoch, whole or not at all. Its folder must exist.
+
+    Raises
+    ------
+    TypeError
+        If path is no path.
+    IsADirectoryError, FileExistsError
+        At the beginning of a training, if the path is a folder, a device, a FIFO or a socket.
+    OSError
+        At the end of an epoch, if the file cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -51,23 +60,27 @@ class CSVLog(Callback):
 
 
 class TensorBoard(Callback):
-    """Writes the loss of each step, the norm of its gradient, and the figures of each epoch for TensorBoard.
+    """Writes figures for TensorBoard: loss, norm of the gradient and learning rate of steps, and figures of epochs.
 
     Parameters
     ----------
     folder : path
-        What ``tensorboard --logdir`` reads.
+        The folder that ``tensorboard --logdir`` reads.
     every : int, default 10
-        Steps from one point to the next.
+        Steps from one point of a curve to the next.
 
     Raises
     ------
+    TypeError
+        If folder is no path, or every is not a whole number.
+    ValueError
+        If every is below 1.
     ImportError
         At the beginning of a training, if tensorboardX is not installed.
     """
 
     def __init__(self, folder: str | os.PathLike[str], every: int = 10) -> None:
-        self.folder, self.every = Path(folder), every
+        self.folder, self.every = Path(folder), _check.positive_int(every, "every")
         self._writer: Any = None
 
     def on_fit_begin(self, progress: Progress) -> None:
@@ -95,7 +108,13 @@ class TensorBoard(Callback):
 
 
 class GradientNorms(Callback):
-    """Keeps the norm of the gradient of every step, before it was clipped, in ``norms``."""
+    """Keeps the norm of the gradient of every step.
+
+    Attributes
+    ----------
+    norms : list of float
+        Norm of the gradient of all parameters before clipping, one for each step. It exists once a training has begun.
+    """
 
     def on_fit_begin(self, progress: Progress) -> None:
         self.norms: list[float] = []

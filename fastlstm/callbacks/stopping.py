@@ -1,4 +1,4 @@
-"""Ending a training in time."""
+"""Early stopping."""
 
 from __future__ import annotations
 
@@ -11,23 +11,33 @@ from fastlstm.callbacks.base import Callback, Monitor, Progress
 
 
 class EarlyStopping(Callback):
-    """Ends a training that no longer gets better, and goes back to the best parameters.
+    """Ends a training that no longer improves. The model then has the parameters of the best epoch.
 
     Parameters
     ----------
-    patience : int
-        Epochs without a new best before the end.
-    monitor : str
-        The figure to watch, as `History` names it.
-    mode : "min", "max" or "auto"
-        Whether the figure should fall or rise; "auto" lets accuracies, F1 and AUC rise and all else fall.
-    least : float
-        By how much a new best must be better.
+    patience : int, default 5
+        Number of epochs without a new best after which the training ends.
+    monitor : str, default "val_loss"
+        The figure to watch, by its name in `History`.
+    mode : "min", "max" or "auto", default "auto"
+        Whether the figure should fall or rise. "auto" lets accuracies, F1 and AUC rise, and all others fall.
+    least : float, default 0
+        By how much a new best must be better, in the units of the figure.
 
     Attributes
     ----------
     best : float
+        The best figure.
     best_epoch : int
+        The number of its epoch, from 1; 0 before there is one.
+
+    Raises
+    ------
+    TypeError
+        If patience is not a whole number, or least is not a number.
+    ValueError
+        If patience is below 1, least is negative, or mode is none of the three; or at the end of the first epoch, if
+        there is no figure of this name.
     """
 
     def __init__(self, patience: int = 5, monitor: str = "val_loss", mode: str = "auto", *, least: float = 0.0) -> None:
@@ -49,7 +59,7 @@ class EarlyStopping(Callback):
         self._validated: list[NDArray[Any]] = []
 
     def on_validation_end(self, progress: Progress) -> None:
-        self._validated = values_of(progress)  # which may be averages that stand there only now
+        self._validated = values_of(progress)  # averages may have replaced the weights for the validation
 
     def on_epoch_end(self, progress: Progress) -> None:
         if self._monitor.improved(progress):

@@ -1,4 +1,4 @@
-"""Classification of texts: which of some classes, such as good and bad, a text belongs to."""
+"""Classification of texts: to which of some classes, such as good and bad, a text belongs."""
 
 from fastlstm.classification.classifier import Classifier as Classifier
 from fastlstm.classification.reading import Texts as Texts

@@ -1,24 +1,22 @@
-"""From a text to its class."""
+"""The classifier: from a text to its class."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
 from fastlstm.activations import softmax
+from fastlstm.application import Application
 from fastlstm.callbacks import Callback
 from fastlstm.classification.recipe import Recipe
 from fastlstm.classification.vectors import word_vectors
 from fastlstm.classification.vocabulary import UNKNOWN, Vocabulary, as_batch, split_words
-from fastlstm.files import reading
-from fastlstm.io import native
 from fastlstm.layers import LSTM, Gates
 from fastlstm.losses import softmax_cross_entropy
 from fastlstm.metrics import accuracy
@@ -34,20 +32,20 @@ Array = NDArray[Any]
 
 @dataclasses.dataclass(frozen=True)
 class Fitted:
-    """What a training leaves: the network, the words that it knows, and the names of its outputs."""
+    """The result of a training: the network, the words that it knows, and the names of its outputs."""
 
     model: Model
     vocabulary: Vocabulary
     classes: list[str]
 
 
-class Classifier:
-    """Says which of some classes a text belongs to, learned from labelled texts.
+class Classifier(Application):
+    """Learns from labelled texts to which of some classes a text belongs.
 
     Parameters
     ----------
     recipe : Recipe, optional
-        The network and its training, in numbers.
+        The numbers by which the network is built and trained.
 
     Attributes
     ----------
@@ -64,21 +62,22 @@ class Classifier:
     ['good', 'bad']
     """
 
+    word: ClassVar[str] = "classifier"
+    noun: ClassVar[str] = "classifier"
+
     def __init__(self, recipe: Recipe | None = None) -> None:
+        super().__init__()
         self.recipe = recipe or Recipe()
-        self.interrupted = False
         self._fitted: Fitted | None = None
 
     @property
     def fitted(self) -> Fitted:
-        """What `fit` left."""
-        if self._fitted is None:
-            raise RuntimeError("the classifier has not learned anything yet: call fit first")
-        return self._fitted
+        """What `fit` has learned; RuntimeError before that."""
+        return self._learned(self._fitted)
 
     @property
     def classes(self) -> list[str]:
-        """Names of the classes, in the order of the probabilities."""
+        """The names of the classes, in the order of the probabilities."""
         return self.fitted.classes
 
     def fit(
@@ -95,21 +94,30 @@ class Classifier:
 
         Parameters
         ----------
-        texts, labels : lists of str
+        texts : list of str
+        labels : list of str
+            The class of each text.
         validation : (texts, labels), optional
-            Evaluated after each epoch: ``val_loss`` and ``val_accuracy``. Not learned from.
-        callbacks : Callbacks
-        resume : folder, optional
-            Where the training writes its state, and goes on from if there is one; see `Trainer.fit`.
+            Texts that are not learned from. They are classified after each epoch: ``val_loss`` and ``val_accuracy``.
+        callbacks : list of Callback, optional
+        resume : path, optional
+            A folder in which the training keeps its state, and from which it goes on; see `Trainer.fit`.
         progress : bool, optional
-            Whether a bar is shown; None shows one on a terminal.
+            Whether a bar is shown; by default on a terminal only.
+
+        Returns
+        -------
+        History
 
         Raises
         ------
-        MemoryError
-            If there is not enough for the recipe's network.
+        TypeError
+            If the texts or labels are not lists of str.
         ValueError
-            If there are not as many labels as texts, fewer than two classes, or, in the validation, others.
+            If there are not as many labels as texts, there are fewer than two classes, or the validation has another
+            class.
+        MemoryError
+            If there is not enough memory for the network of the recipe.
         """
         recipe = self.recipe
         split = [split_words(text) for text in as_words(texts, "texts")]
@@ -148,26 +156,31 @@ class Classifier:
         return history
 
     def predict(self, texts: Sequence[str]) -> list[str]:
-        """The likeliest class of each text."""
+        """The most probable class of each text."""
         return [name for name, _ in self.best(texts)]
 
     def best(self, texts: Sequence[str]) -> list[tuple[str, float]]:
-        """The likeliest class of each text, and its probability."""
+        """The most probable class of each text, and its probability."""
         return [(self.classes[int(row.argmax())], float(row.max())) for row in self.probabilities(texts)]
 
     def probabilities(self, texts: Sequence[str]) -> Array:
-        """Probability of each class for each text, (N, C)."""
+        """The probability of each class for each text, (N, C)."""
         return softmax(self._scores(*self._encode(self.fitted.vocabulary, texts)))
 
     def explain(self, text: str) -> tuple[list[str], Array]:
-        """The words that are read of a text, and what each says for the likeliest class.
+        """How much each word of a text speaks for its most probable class.
 
-        Each word in turn is replaced by the unknown one: what the logarithm of the odds of that class loses by it is
-        what the word said (occlusion, Zeiler and Fergus 2014). Below 0 it spoke for another class.
+        Each word in turn is replaced by the unknown one. Its effect is what the logarithm of the odds of that class
+        loses by this (occlusion, Zeiler and Fergus 2014). A word with an effect below 0 speaks for another class.
+
+        Parameters
+        ----------
+        text : str
 
         Returns
         -------
         words : list of str
+            The T words that the network reads: the last ones of a long text.
         effects : (T,)
         """
         words = split_words(text)[-self.recipe.length :]
@@ -180,13 +193,23 @@ class Classifier:
         return words, (odds[-1] - odds[:-1])[: len(words)]
 
     def gates(self, text: str) -> tuple[list[str], Gates]:
-        """The words that are read of a text, and what the gates of the LSTM do at each, walking from the first on.
+        """The gates of the LSTM at each word of a text, in the direction from the first word to the last.
+
+        Parameters
+        ----------
+        text : str
 
         Returns
         -------
         words : list of str
+            The T words that the network reads: the last ones of a long text.
         gates : Gates
             Arrays (1, T, H); see `LSTM.gates`.
+
+        Raises
+        ------
+        ValueError
+            If the text has no word.
         """
         words = split_words(text)[-self.recipe.length :]
         if not words:
@@ -204,42 +227,26 @@ class Classifier:
     def _place_of_lstm(self) -> int:
         return next(k for k, layer in enumerate(self.fitted.model.layers) if isinstance(layer, LSTM))
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network, its words and its classes to one safetensors file."""
+    def _parts(self) -> tuple[Model, dict[str, Any]]:
         fitted = self.fitted
-        state = {
-            "recipe": dataclasses.asdict(self.recipe),
-            "words": fitted.vocabulary.words,
-            "classes": fitted.classes,
-        }
-        native.save(fitted.model, path, metadata={"classifier": json.dumps(state)})
+        words, classes = fitted.vocabulary.words, fitted.classes
+        return fitted.model, {"recipe": self.recipe.config(), "words": words, "classes": classes}
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Classifier:
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        OSError
-            If there is no such file, it is no file, or may not be read.
-        ValueError
-            If the file is damaged, or holds a model but no classifier.
-        """
-        model, state = native.load_with(path, "classifier", "classifier")
-        with reading(path):
-            classifier = cls(Recipe(**state["recipe"]))
-            fitted = Fitted(model, Vocabulary(state["words"]), as_words(state["classes"], "classes"))
-            if model.output_shape != ("N", len(set(fitted.classes))):
-                raise ValueError(f"classes: expected one for each output, got {len(set(fitted.classes))}")
-            if getattr(model.layers[0], "num_tokens", 0) != len(fitted.vocabulary):
-                raise ValueError(f"words: expected one for each token, got {len(fitted.vocabulary.words)}")
-            if not any(isinstance(layer, LSTM) for layer in model.layers):
-                raise ValueError(f"model: expected one with an LSTM, got {model!r}")
+    def _of_parts(cls, model: Model, beside: dict[str, Any]) -> Self:
+        classifier = cls(Recipe(**beside["recipe"]))
+        fitted = Fitted(model, Vocabulary(beside["words"]), as_words(beside["classes"], "classes"))
+        if model.output_shape != ("N", len(set(fitted.classes))):
+            raise ValueError(f"classes: expected one for each output, got {len(set(fitted.classes))}")
+        if getattr(model.layers[0], "num_tokens", 0) != len(fitted.vocabulary):
+            raise ValueError(f"words: expected one for each token, got {len(fitted.vocabulary.words)}")
+        if not any(isinstance(layer, LSTM) for layer in model.layers):
+            raise ValueError(f"model: expected one with an LSTM, got {model!r}")
         classifier._fitted = fitted
         return classifier
 
     def _untrained(self, encoded: list[Array], tokens: int, classes: int) -> Model:
-        """The recipe's network, each word's vector where the words beside it put it."""
+        """A new network by the recipe. The vectors of its words are those of `word_vectors`."""
         recipe = self.recipe
         model = recipe.model(tokens, classes)
         vectors = word_vectors(encoded, tokens, recipe.embedding_size, recipe.seed)
@@ -250,7 +257,7 @@ class Classifier:
         return as_batch([vocabulary.encode(split_words(text)) for text in as_words(texts, "texts")], self.recipe.length)
 
     def _scores(self, x: Array, lengths: Array) -> Array:
-        """What the network gives for encoded texts, (N, C); those of similar lengths go through it together."""
+        """The scores of encoded texts, (N, C). Texts of similar lengths share a batch."""
         order, found = np.argsort(lengths, kind="stable"), np.empty((len(x), len(self.classes)), np.float32)
         for start in range(0, len(x), 128):
             rows = order[start : start + 128]
@@ -260,9 +267,9 @@ class Classifier:
 
 
 class WithoutWords:
-    """Batches of texts of similar lengths, in which the recipe's share of the words is unknown.
+    """Batches of texts of similar lengths, in which a share of the words is replaced by the unknown one.
 
-    The order and the words follow from the recipe's seed and the number of the epoch.
+    The order and the replaced words depend only on the seed of the recipe and the number of the epoch.
     """
 
     def __init__(self, model: Model, texts: tuple[Array, Array], y: Array, recipe: Recipe) -> None:
@@ -282,7 +289,7 @@ class WithoutWords:
 
 
 def as_words(value: Any, name: str) -> list[str]:
-    """A list of str, of at least one."""
+    """A list of at least one str, checked."""
     found = _check.items(value, name, "str")
     if not found:
         raise ValueError(f"{name}: expected at least one, got none")
@@ -293,7 +300,7 @@ def as_words(value: Any, name: str) -> list[str]:
 
 
 def targets(labels: Sequence[str], classes: list[str], count: int) -> Array:
-    """The number of each label's class."""
+    """The number of the class of each label."""
     if len(labels) != count:
         raise ValueError(f"labels: expected {count}, one for each text, got {len(labels)}")
     numbers = {name: k for k, name in enumerate(classes)}

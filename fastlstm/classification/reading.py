@@ -21,13 +21,15 @@ SEPARATORS = (",", ";", "\t", "|")
 
 @dataclass(frozen=True)
 class Texts:
-    """Texts and what each is.
+    """Labelled texts.
 
     Attributes
     ----------
-    texts, labels : lists of str
+    texts : list of str
+    labels : list of str
+        The class of each text.
     notes : list of str
-        What was left out or read otherwise than meant, in words.
+        Sentences on what was left out, or read in another encoding.
     """
 
     texts: list[str]
@@ -39,17 +41,34 @@ class Texts:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many texts each class has, in the order of their names."""
+        """The number of texts of each class, in the order of the names of the classes."""
         return dict(sorted(Counter(self.labels).items()))
 
     def take(self, index: Iterable[int]) -> Texts:
-        """Some of the texts."""
+        """The texts with these places."""
         chosen = list(index)
         return Texts([self.texts[k] for k in chosen], [self.labels[k] for k in chosen], self.notes)
 
     def split(self, share: float, seed: int = 0) -> tuple[Texts, Texts]:
-        """The texts less a share of each class, drawn by the seed, and that share; both have some of each.
+        """Hold out a share of the texts of each class, drawn at random. Both parts have texts of each class.
 
+        Parameters
+        ----------
+        share : float
+            From 0 to 1; of each class at least one text is held out, and at least one stays.
+        seed : int, default 0
+
+        Returns
+        -------
+        rest, held_out : Texts
+
+        Raises
+        ------
+        ValueError
+            If a class has only one text.
+
+        Examples
+        --------
         >>> from fastlstm.classification import Texts
         >>> texts = Texts(list("abcdefgh"), ["x", "x", "x", "x", "y", "y", "y", "y"])
         >>> learned, held_out = texts.split(0.25)
@@ -69,23 +88,26 @@ class Texts:
 def read_texts(path: str | os.PathLike[str], *, max_bytes: int = MOST) -> Texts:
     """Read a folder with a subfolder of .txt files for each class, or a CSV file with the columns text and label.
 
-    Texts without a word, and rows without a label, are left out; a file that is not UTF-8 is read as Windows-1252. The
-    notes of what is returned say how many there were.
+    Texts without a word and rows without a label are left out. A file that is not UTF-8 is read as Windows-1252. The
+    notes say how many there were.
 
     Parameters
     ----------
     path : path
-        A CSV file may be packed as .gz, .bz2 or .xz.
+        A CSV file may be compressed as .gz, .bz2 or .xz.
     max_bytes : int, default 128000000
-        What a CSV file may take, unpacked; a twentieth as many cells and rows.
+        Bytes that a CSV file may have when unpacked. It may have a twentieth as many cells and rows.
+
+    Returns
+    -------
+    Texts
 
     Raises
     ------
     OSError
-        If there is no such file or folder, something in it is no file, or it may not be read.
+        If the path does not exist, something in the folder is no regular file, or may not be read.
     ValueError
-        If there are not at least two classes, or not the two columns, or a CSV file is damaged or takes more than
-        max_bytes; the message says what was found.
+        If there are fewer than two classes, a column is missing, or a CSV file is damaged or too large.
     """
     path = Path(path)
     try:
@@ -100,7 +122,7 @@ def read_texts(path: str | os.PathLike[str], *, max_bytes: int = MOST) -> Texts:
 
 
 def read_text(path: Path) -> tuple[str, bool]:
-    """A file, and whether it is UTF-8 as it should be."""
+    """The text of a file, and whether it is UTF-8; if not, it is read as Windows-1252."""
     return _decode(read_bytes(path))
 
 
@@ -147,7 +169,7 @@ def _csv(path: Path, max_bytes: int) -> Texts:
 
 
 def _columns(header: str, path: str) -> tuple[str, int, int]:
-    """The separator of a first line, and the places of the texts and of the labels."""
+    """The separator of the first line, and the places of the columns text and label."""
     for separator in SEPARATORS:
         _, row = next(rows_of([header], separator, path), (1, []))
         names = [name.strip().lower() for name in row]
@@ -158,7 +180,7 @@ def _columns(header: str, path: str) -> tuple[str, int, int]:
 
 
 def _real(texts: list[str], labels: list[str], notes: list[str]) -> Texts:
-    """Those with a text and a label."""
+    """The texts that have a word and a label."""
     kept = [k for k, text in enumerate(texts) if text.strip() and labels[k]]
     lost = len(texts) - len(kept)
     if lost:

@@ -1,47 +1,60 @@
-"""How a classifier is built and trained, in numbers."""
+"""The recipe of a classifier: how it is built and trained, in numbers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from fastlstm import _check
+from fastlstm import _check, application
 from fastlstm.layers import LSTM, Dense, Dropout, Embedding, Layer, MaxPool
 from fastlstm.model import Model
 
 LEAST_STEPS = 300
-"""Steps of the optimizer in a training whose length nobody has asked for; so many teach a few texts."""
-
-LARGEST = 2**31 - 1
-"""Of the sizes of a recipe."""
+"""Steps of the optimizer at least, if the number of epochs is not given: so many are enough for a few texts."""
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(application.Recipe):
     """A network, and its training.
 
-    The network reads a text in both directions and takes of each unit the largest output over all words, so that a
-    word that decides may stand anywhere. The vectors of the words begin where `word_vectors` puts them: words that
-    stand beside the same words are alike before anything is known of classes. Dropout keeps the network from learning
-    the texts by heart: of whole words, on their vectors, and before the last layer. The learning rate rises from 0
-    within the share `warmup` of all steps and falls by half a cosine to 0 (Loshchilov and Hutter 2017).
+    The network reads a text in both directions and takes the largest output of each unit over all words, so that a
+    decisive word may be anywhere. The vectors of the words start from `word_vectors`: words with the same neighbours
+    have similar vectors before the classes are learned. Dropout of whole words, on the vectors, and before the last
+    layer keeps the network from learning the texts by heart. The learning rate rises from 0 during the warm-up, and
+    falls by half a cosine to 0 (Loshchilov and Hutter 2017).
 
     Parameters
     ----------
-    vocabulary : int
-        Words to know at most: the most frequent ones.
-    length : int
-        Words of a text to read at most: its last ones, where a review says what it thinks.
-    embedding_size, hidden_size : int
-        Of the vector of a word, and of the LSTM in each direction.
-    dropout : float
-    word_dropout : float
-        Share of the words that are replaced by the unknown one in each epoch, others each time.
-    batch_size : int
-    learning_rate, clip_norm, warmup : float
+    vocabulary : int, default 20000
+        Number of words to know at most: the most frequent ones.
+    length : int, default 1000
+        Number of words of a text to read at most: its last ones, where a review gives its verdict.
+    embedding_size : int, default 100
+        Size of the vector of a word.
+    hidden_size : int, default 64
+        Units of the LSTM in each direction.
+    dropout : float, default 0.5
+        Rate from 0 to below 1.
+    word_dropout : float, default 0.2
+        Share of the words that are replaced by the unknown one, others in each epoch; from 0 to below 1.
+    batch_size : int, default 64
+    learning_rate : float, default 0.004
+        The highest rate of Adam.
+    clip_norm : float, default 1
+        Largest norm of the gradient.
+    warmup : float, default 0.1
+        Share of all steps in which the learning rate rises, from 0 to 1.
     epochs : int, optional
         By default 4, or more for a few texts.
-    seed : int
-        Same seed, same bits.
+    seed : int, default 0
+        The same seed gives the same bits.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong type.
+    ValueError
+        If a number is outside its range.
 
     Examples
     --------
@@ -59,6 +72,10 @@ class Recipe:
     total                           38,338
     """
 
+    SIZES: ClassVar[tuple[str, ...]] = ("vocabulary", "length", "embedding_size", "hidden_size", "batch_size")
+    RATES: ClassVar[tuple[str, ...]] = ("dropout", "word_dropout")
+    NUMBERS: ClassVar[tuple[str, ...]] = ("learning_rate", "clip_norm")
+
     vocabulary: int = 20_000
     length: int = 1000
     embedding_size: int = 100
@@ -73,19 +90,11 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("vocabulary", "length", "embedding_size", "hidden_size", "batch_size"):
-            _check.positive_int(getattr(self, name), name, LARGEST)
-        if self.epochs is not None:
-            _check.positive_int(self.epochs, "epochs", LARGEST)
-        _check.seed_of(self.seed)
-        for name in ("dropout", "word_dropout"):
-            _check.number(getattr(self, name), name, 0, 1, open_high=True)
+        super().__post_init__()
         _check.number(self.warmup, "warmup", 0, 1)
-        for name in ("learning_rate", "clip_norm"):
-            _check.number(getattr(self, name), name, 0)
 
     def layers(self, tokens: int, classes: int) -> list[Layer]:
-        """Of the network for so many tokens and classes, not built yet."""
+        """The layers of the network for so many tokens and classes, not built yet."""
         return [
             Embedding(tokens, self.embedding_size),
             Dropout(self.dropout),
@@ -96,9 +105,9 @@ class Recipe:
         ]
 
     def model(self, tokens: int, classes: int) -> Model:
-        """The network for so many tokens and classes, untrained."""
+        """A new network for so many tokens and classes."""
         return Model(self.layers(tokens, classes), seed=self.seed)
 
     def epochs_of(self, texts: int) -> int:
-        """Epochs of a training on so many texts."""
+        """Number of epochs of a training on so many texts."""
         return self.epochs or max(4, -(-LEAST_STEPS // -(-texts // self.batch_size)))

@@ -1,4 +1,4 @@
-"""What the command line says about a classifier: tables of text."""
+"""Text that the command line prints about a classifier."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def confusion(truth: Sequence[str], found: Sequence[str], classes: Sequence[str]) -> NDArray[np.intp]:
-    """How many texts of each class (rows) were taken for each class (columns).
+    """The number of texts of each true class (rows) that were taken for each class (columns).
 
     >>> from fastlstm.classification.report import confusion
     >>> confusion(["a", "a", "b"], ["a", "b", "b"], ["a", "b"]).tolist()
@@ -22,7 +22,7 @@ def confusion(truth: Sequence[str], found: Sequence[str], classes: Sequence[str]
 
 
 def confusion_table(table: NDArray[np.intp], classes: Sequence[str]) -> str:
-    """The same with names, a line for each class.
+    """The confusion matrix as text, with a line for each class.
 
     >>> import numpy as np
     >>> from fastlstm.classification.report import confusion_table
@@ -42,7 +42,7 @@ def confusion_table(table: NDArray[np.intp], classes: Sequence[str]) -> str:
 
 
 def summary(counts: dict[str, int]) -> str:
-    """How many texts of which classes.
+    """The numbers of texts and classes in words.
 
     >>> from fastlstm.classification.report import summary
     >>> summary({"bad": 10, "good": 12})

@@ -1,4 +1,4 @@
-"""Vectors for words from the words beside them."""
+"""Vectors of words, learned from their neighbours."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from fastlstm.classification.vocabulary import PADDING
 Array = NDArray[Any]
 
 WINDOW = 5
-"""Words on each side that count as beside."""
+"""Words on each side that count as neighbours."""
 
 SMOOTHING = 0.75
-"""Power of the frequencies of the words beside: rare ones do not make everything rare."""
+"""Exponent of the frequencies of the neighbours. It keeps rare neighbours from having too much weight."""
 
 
 def word_vectors(texts: Sequence[Array], tokens: int, size: int, seed: int = 0) -> Array:
-    """Vectors of words that stand beside the same words are alike.
+    """Vectors of words: words with the same neighbours have similar vectors.
 
-    How much more often than by chance two words stand within five words of each other, log(p(a, b) / (p(a) p(b))) where
-    that is positive, is a matrix; the vectors are its first singular directions, times the roots of the singular values
-    (Levy, Goldberg and Dagan 2015), found by random projections (Halko et al. 2011).
+    A matrix tells how much more often than by chance two words are within five words of each other: it has
+    log(p(a, b) / (p(a) p(b))) where that is positive, else 0. The vectors are its first singular vectors times the
+    square roots of the singular values (Levy, Goldberg and Dagan 2015), computed by random projections (Halko et al.
+    2011).
 
     Parameters
     ----------
@@ -33,15 +34,20 @@ def word_vectors(texts: Sequence[Array], tokens: int, size: int, seed: int = 0) 
     tokens : int
         Size of the vocabulary.
     size : int
-        Of a vector.
-    seed : int
-        Of the projections.
+        Size of a vector.
+    seed : int, default 0
+        Seed of the projections.
 
     Returns
     -------
     (tokens, size) float32
-        Scaled to a standard deviation of 0.1; zeros, but for rounding, for tokens that do not come, and for directions
-        that the matrix does not have.
+        Scaled to a standard deviation of 0.1. Tokens that do not occur, and dimensions beyond the rank of the matrix,
+        have zeros up to rounding.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If tokens or size is not a whole number from 1.
 
     Examples
     --------
@@ -66,7 +72,7 @@ def word_vectors(texts: Sequence[Array], tokens: int, size: int, seed: int = 0) 
 
 
 def _counts(texts: Sequence[Array], tokens: int) -> Any:
-    """How often two tokens stand beside each other, a sparse matrix (tokens, tokens)."""
+    """How often two tokens are neighbours, as a sparse matrix (tokens, tokens)."""
     from scipy import sparse
 
     flat = np.concatenate([*texts, np.empty(0, np.intp)])
@@ -80,7 +86,7 @@ def _counts(texts: Sequence[Array], tokens: int) -> Any:
 
 
 def _information(counts: Any) -> Any:
-    """Positive pointwise mutual information."""
+    """Positive pointwise mutual information of all pairs of tokens, as a sparse matrix."""
     from scipy import sparse
 
     pairs = counts.tocoo()

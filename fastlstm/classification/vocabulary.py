@@ -1,4 +1,4 @@
-"""Words as numbers."""
+"""The vocabulary of a classifier: words as numbers."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from fastlstm import _check
 Tokens = NDArray[np.intp]
 
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[!?]")
-"""A word, with the apostrophes inside it; or a sign that says how it is meant."""
+"""A word with the apostrophes inside it, or one of the signs ! and ?."""
 
 TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 
 PADDING, UNKNOWN = 0, 1
-"""What stands beyond the end of a text, and for every word that the vocabulary does not hold."""
+"""The tokens after the end of a text, and for every word that the vocabulary does not have."""
 
 
 def split_words(text: str) -> list[str]:
-    """The words of a text in small letters, and its ! and ?; tags of HTML are left out.
+    """The words of a text in lower case, and its ! and ?. Tags of HTML are left out.
 
     >>> from fastlstm.classification import split_words
     >>> split_words("Don't go!<br />It's 2 hours...")
@@ -34,12 +34,19 @@ def split_words(text: str) -> list[str]:
 
 
 class Vocabulary:
-    """Words, numbered from 2; 0 is padding, 1 every other word.
+    """Words that are numbered from 2; 0 is padding, 1 is every other word.
 
     Parameters
     ----------
     words : list of str
-        Each once.
+        The words, each once.
+
+    Raises
+    ------
+    TypeError
+        If words is no list of str.
+    ValueError
+        If a word comes twice.
 
     Examples
     --------
@@ -62,8 +69,21 @@ class Vocabulary:
 
     @classmethod
     def of(cls, texts: Iterable[list[str]], most: int = 20_000) -> Vocabulary:
-        """The most frequent words of some texts, at most so many; of equally frequent ones those first in the alphabet.
+        """The vocabulary of the most frequent words of some texts.
 
+        Parameters
+        ----------
+        texts : iterable of lists of words
+        most : int, default 20000
+            Number of words at most. Of equally frequent words those that come first in the alphabet are kept.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If most is not a whole number from 1.
+
+        Examples
+        --------
         >>> from fastlstm.classification import Vocabulary
         >>> Vocabulary.of([["so", "it", "goes"], ["so", "so"]], most=2).words
         ['so', 'goes']
@@ -75,21 +95,22 @@ class Vocabulary:
         return cls(sorted(counts, key=lambda word: (-counts[word], word))[:most])
 
     def __len__(self) -> int:
-        """Number of tokens: of words, and two."""
+        """The number of tokens: the words and two more."""
         return len(self.words) + 2
 
     def encode(self, words: Iterable[str]) -> Tokens:
-        """The numbers of the words of a text."""
+        """The numbers of the words of a text, (L,)."""
         return np.array([self._ids.get(word, UNKNOWN) for word in words], np.intp)
 
 
 def as_batch(texts: list[Any], length: int) -> tuple[Tokens, Tokens]:
-    """Encoded texts side by side, of longer ones the last `length` words.
+    """Encoded texts as one batch. Of a longer text the last `length` words are kept.
 
     Returns
     -------
     x : (N, T)
-        Padded behind; T is the longest text's, at most `length`. A text without a word has a single unknown one.
+        Padded at the end; T is the length of the longest text, at most `length`. A text without a word gets a single
+        unknown one.
     lengths : (N,)
     """
     cut = [text[-length:] if len(text) else np.full(1, UNKNOWN) for text in texts]

@@ -12,7 +12,7 @@ from fastlstm.cli import classify, forecast, speech, text
 from fastlstm.cli.options import UsageError
 
 APPLICATIONS = (forecast, text, classify, speech)
-"""Modules whose ``add`` gives the commands they know; a command sets ``run``, which returns the exit status."""
+"""Modules of commands. ``add`` of each adds its commands. A command sets ``run``, which returns the exit status."""
 
 EXAMPLES = """examples:
   fastlstm demo
@@ -30,10 +30,18 @@ exit status: 0 done, 1 an error or a demo that did not beat a naive forecast, 2 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns its status.
+    """Run a command.
 
-    0 is success, 1 an error, and a demo that did not beat a naive forecast; 2 what cannot be meant as it was typed, 130
-    Ctrl-C.
+    Parameters
+    ----------
+    argv : list of str, optional
+        The words after ``fastlstm``; by default those of the command line.
+
+    Returns
+    -------
+    int
+        The exit status: 0 for success, 1 for an error or a demo that did not beat a naive forecast, 2 for wrong usage,
+        130 for Ctrl-C.
     """
     line = list(sys.argv[1:] if argv is None else argv)
     options = parser().parse_args(line)
@@ -47,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         message, status, before = f"stopped{again and f'. To go on: {again}'}", 130, "\n"
     except (OSError, ValueError, ImportError, FloatingPointError, MemoryError) as error:
         message, status, before = f"error: {words_of(error)}", 2 if isinstance(error, UsageError) else 1, ""
-        if isinstance(error, BlockingIOError):  # what is there is another training's
+        if isinstance(error, BlockingIOError):  # the folder belongs to another training
             options.place = None
     if options.place is not None:
         options.place.tidy()
@@ -55,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def words_of(error: Exception) -> str:
-    """What an error says, in one line."""
+    """The message of an error in one line."""
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, MemoryError):
@@ -64,7 +72,7 @@ def words_of(error: Exception) -> str:
 
 
 def failed(message: str, status: int) -> int:
-    """Say a line on stderr; what stdout still holds goes nowhere if it cannot go out, or Python would complain."""
+    """Print a line to stderr. Output that stdout cannot take any more is dropped, or Python would report an error."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -74,7 +82,7 @@ def failed(message: str, status: int) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """What the command line understands."""
+    """The parser of the command line."""
     main = argparse.ArgumentParser(
         "fastlstm",
         description="LSTM networks on a CPU.",

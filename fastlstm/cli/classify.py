@@ -1,4 +1,4 @@
-"""``fastlstm classify``: learn from labelled texts, and say what another text is."""
+"""``fastlstm classify``: learn from labelled texts, and classify other texts."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ EXAMPLES = """examples:
 """
 
 SHOWN = 60
-"""Characters of a text that a line shows."""
+"""Characters of a text in a line of the output."""
 
 
 def add(commands: Commands) -> None:
-    """The commands ``classify train`` and ``classify predict``."""
+    """Add the commands ``classify train`` and ``classify predict``."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = commands.add_parser(
         "classify", help="learn from labelled texts, and classify others", epilog=EXAMPLES, formatter_class=raw
@@ -103,7 +103,7 @@ def add_predict(parser: argparse.ArgumentParser) -> None:
 
 
 def train(options: argparse.Namespace) -> int:
-    """Learn, measure on the held-out texts, and write the model."""
+    """Train a classifier, test it on the held-out texts, and write the model."""
     began = time.perf_counter()
     recipe = recipe_of(options)
     output = Output(options, [MODEL])
@@ -114,7 +114,9 @@ def train(options: argparse.Namespace) -> int:
     print(f"Training on {len(learned)} of them, {epochs} epochs, the best of which {len(validation)} others choose.")
     print(f"Held out to the end: {len(test)}.", flush=True)
     classifier = Classifier(recipe)
-    best = EarlyStopping(patience=epochs, monitor="val_accuracy")  # never stops, but goes back to the best
+    best = EarlyStopping(
+        patience=epochs, monitor="val_accuracy"
+    )  # never stops the training, but restores the best epoch
     callbacks = [Report(said), best, output.checkpoint()]
     output.begin()
     classifier.fit(
@@ -134,7 +136,7 @@ def train(options: argparse.Namespace) -> int:
 
 
 def recipe_of(options: argparse.Namespace) -> Recipe:
-    """The network and training that the options ask for."""
+    """The recipe that the options ask for."""
     check_parts(options)
     with usage():
         return Recipe(
@@ -149,7 +151,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
 
 
 def parts(texts: Texts, options: argparse.Namespace) -> tuple[Texts, Texts, Texts]:
-    """To learn from, to choose the epoch by, and to test on; each has some of each class."""
+    """The parts for training, validation and test. Each has texts of each class."""
     name, least = min(texts.counts.items(), key=lambda item: item[1])
     if least < 3:
         raise ValueError(
@@ -162,12 +164,12 @@ def parts(texts: Texts, options: argparse.Namespace) -> tuple[Texts, Texts, Text
 
 
 def said(logs: Mapping[str, float]) -> str:
-    """The figures of an epoch."""
+    """The figures of an epoch in words."""
     return f"loss {logs['loss']:.3f}, validation {logs['val_loss']:.3f}, right {logs['val_accuracy']:.1%}"
 
 
 def measured(classifier: Classifier, test: Texts) -> str:
-    """How well the test part was classified, beside always saying the most frequent class."""
+    """The result on the test part in words, compared with always choosing the most frequent class."""
     found = classifier.predict(test.texts)
     table = report.confusion(test.labels, found, classifier.classes)
     name, most = Counter(test.labels).most_common(1)[0]
@@ -179,9 +181,9 @@ def measured(classifier: Classifier, test: Texts) -> str:
 
 
 def predict(options: argparse.Namespace) -> int:
-    """A line for each text, and perhaps a picture."""
+    """Print a line for each text, and draw pictures if asked for."""
     if options.explain:
-        plot.new_figure()  # rather fail now
+        plot.new_figure()  # fail now if matplotlib is missing
         names = [name for k in range(1, len(options.texts) + 1) for name in (f"words-{k}.png", f"gates-{k}.png")]
         reserve(options.output, names, force=options.force)
     path = options.model / MODEL if options.model.is_dir() else options.model
@@ -196,7 +198,7 @@ def predict(options: argparse.Namespace) -> int:
 
 
 def explain(classifier: Classifier, texts: list[str], folder: Path) -> None:
-    """A picture of what each word of a text says, for those that have words."""
+    """Draw a picture of the effects of the words of each text that has words."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for k, text in enumerate(texts, start=1):
@@ -224,13 +226,13 @@ def explain(classifier: Classifier, texts: list[str], folder: Path) -> None:
 
 
 def text_of(argument: str) -> str:
-    """What a file holds, if the argument is one; else the argument."""
+    """The text of a file if the argument is the path of one; otherwise the argument itself."""
     if not argument.strip():
         raise UsageError(f"texts: expected a text or a file, got {argument!r}")
     path = Path(argument)
     try:
         there = path.exists()
-    except (OSError, ValueError):  # too long for a name, or no name at all
+    except (OSError, ValueError):  # too long for a path, or no path at all
         there = False
     if there and not (path.is_file() or path.is_fifo()):
         raise ValueError(f"{argument}: expected a text or a file, got a {'folder' if path.is_dir() else 'device'}")

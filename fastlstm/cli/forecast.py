@@ -1,4 +1,4 @@
-"""``fastlstm demo`` and ``fastlstm forecast``: learn from a series, and say how it goes on."""
+"""``fastlstm demo`` and ``fastlstm forecast``: learn from a series, and forecast the next values."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Whole = TypeVar("Whole", Backtest, Forecast)
 DEMO, TABLE = "fastlstm-demo", "forecast.csv"
 
 LOAD = "in Python, by fastlstm.forecasting.Forecaster.load"
-"""How what an interrupted training leaves is used."""
+"""How the file of an interrupted training can be used."""
 
 FORECAST = """Learn from a column of a CSV file, or from several, and forecast the next values.
 
@@ -59,7 +59,7 @@ examples:
 
 
 def add(commands: Commands) -> None:
-    """The commands ``demo`` and ``forecast``."""
+    """Add the commands ``demo`` and ``forecast``."""
     demo_parser = commands.add_parser(
         "demo",
         help="train on a series that comes with fastlstm, and forecast a held-out stretch",
@@ -104,9 +104,9 @@ def add(commands: Commands) -> None:
 
 
 def demo(options: argparse.Namespace) -> int:
-    """Train on the CO2 series; 0 if both naive forecasts are beaten."""
+    """Train on the CO2 series; the exit status is 0 if both naive forecasts are beaten."""
     options.force = options.force or options.output == Path(DEMO)
-    plot.new_figure()  # rather fail now than after the training
+    plot.new_figure()  # fail now, not after the training, if matplotlib is missing
     output = Output(options, [MODEL, *pictures(1)])
     began = time.perf_counter()
     months, ppm = datasets.co2()
@@ -138,7 +138,7 @@ def demo(options: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class Columns:
-    """What is forecast, (T,) or (T, C), with the names, and what else is read: (T, I)."""
+    """The columns of a file: the targets, (T,) or (T, C), with their names, and the other inputs, (T, I)."""
 
     names: tuple[str, ...]
     values: NDArray[np.float64]
@@ -146,7 +146,7 @@ class Columns:
 
     @classmethod
     def of(cls, series: Series, targets: int) -> Columns:
-        """The first columns of a file are the targets."""
+        """The columns of a series whose first columns are the targets."""
         if series.others is None:
             return cls((series.name,), series.values)
         more, inputs = series.others[:, : targets - 1], series.others[:, targets - 1 :]
@@ -154,14 +154,14 @@ class Columns:
         return cls((series.name, *series.other_names[: targets - 1]), values, inputs if inputs.size else None)
 
     def each(self, whole: Whole) -> dict[str, Whole]:
-        """A forecast or backtest of all as those of each."""
+        """The parts of a forecast or backtest by target."""
         if self.values.ndim == 1:
             return {self.names[0]: whole}
         return {name: whole.column(at) for at, name in enumerate(self.names)}
 
 
 def forecast(options: argparse.Namespace) -> int:
-    """Backtest on a file, then forecast what follows it."""
+    """Backtest on a file, then forecast the values after its end."""
     began = time.perf_counter()
     plot.new_figure()
     if options.window and options.window % options.patch:
@@ -244,7 +244,7 @@ def default_holdout(length: int, horizon: int) -> int:
 
 
 def axis(series: Series, coming: Forecast) -> NDArray[Any] | None:
-    """Dates of the series and of the coming steps."""
+    """The dates of the series and of the coming steps; None if they are not evenly spaced."""
     if series.step is None or series.dates is None:
         return None
     last = series.step.ordinals(series.dates[-1:])
@@ -252,13 +252,13 @@ def axis(series: Series, coming: Forecast) -> NDArray[Any] | None:
 
 
 def naive_names(series: Series, season: int) -> dict[str, str]:
-    """What to call the forecast that the last season repeats."""
+    """The name of the forecast that repeats the last season."""
     usual = series.step is not None and season == series.season
     return {"last season": series.step.season_name if usual and series.step else f"value {season} steps before"}
 
 
 def learn(series: Series, forecaster: Forecaster, columns: Columns, holdout: int, output: Output) -> Backtest | None:
-    """Train on all but the held-out values, and forecast those; None if Ctrl-C has ended the training."""
+    """Train without the held-out values, and forecast them; None if Ctrl-C has ended the training."""
     print(*series.notes, sep="\n")
     print(f"Season: {forecaster.season} steps." if forecaster.season > 1 else "Season: none.")
     train = columns.values[:-holdout]
@@ -293,12 +293,12 @@ def report_errors(series: Series, forecaster: Forecaster, backtest: Backtest, na
 
 
 def pictures(targets: int) -> list[str]:
-    """Names of the pictures, one for each target."""
+    """The names of the pictures, one for each target."""
     return ["forecast.png"] if targets == 1 else [f"forecast-{k}.png" for k in range(1, targets + 1)]
 
 
 def write(output: Output, forecaster: Forecaster, figures: list[Figure], table: str | None = None) -> None:
-    """Model, pictures and, if there is one, the table of coming steps, into the folder."""
+    """Write the model, the pictures and, if there is one, the table of the coming steps."""
     output.folder.mkdir(parents=True, exist_ok=True)
     paths = [output.model, *(output.folder / name for name in pictures(len(figures)))]
     forecaster.save(paths[0])

@@ -1,4 +1,4 @@
-"""Options that several commands have, and what their values may be."""
+"""Options that several commands share, and the types of their values."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from pathlib import Path
 from typing import TypeAlias
 
 MODEL = "model.safetensors"
-"""What a folder that was written to holds."""
+"""The name of the model in an output folder."""
 
 MEGABYTE = 1_000_000
 LARGEST = 10**9
-"""Of a number of anything: what is larger fits no machine, and not every number of C."""
+"""The largest number for an option: more fits on no machine, nor into every number of C."""
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 class UsageError(ValueError):
-    """What was typed cannot be meant so: exit status 2, like an option that does not exist."""
+    """The error for wrong usage. The exit status is 2, as for an option that does not exist."""
 
 
 @contextmanager
 def usage() -> Iterator[None]:
-    """Options that are checked within are at fault for a ValueError, not what they are used on."""
+    """Turn a ValueError within this context into a `UsageError`: the options are wrong, not the data."""
     try:
         yield
     except ValueError as error:
@@ -32,7 +32,7 @@ def usage() -> Iterator[None]:
 
 
 def add_output(parser: argparse.ArgumentParser, folder: str) -> None:
-    """--seed, --output with its default folder, and --force."""
+    """Add --seed, --output with its default folder, and --force."""
     add_seed(parser)
     parser.add_argument(
         "--output", type=path, default=Path(folder), metavar="DIR", help="folder to write to (default: %(default)s)"
@@ -41,7 +41,7 @@ def add_output(parser: argparse.ArgumentParser, folder: str) -> None:
 
 
 def add_parts(parser: argparse.ArgumentParser, test: float) -> None:
-    """--validation and --test: what is not learned from, because a figure by which an epoch was chosen flatters."""
+    """Add --validation and --test, two parts that are not learned from: one to choose the epoch by, one to test on."""
     for name, default, use in (
         ("validation", 0.1, "to choose the epoch by"),
         ("test", test, "to measure on at the end"),
@@ -52,7 +52,7 @@ def add_parts(parser: argparse.ArgumentParser, test: float) -> None:
 
 
 def check_parts(options: argparse.Namespace) -> None:
-    """That both parts and what is left are something."""
+    """Require that the training, validation and test parts are not empty."""
     for name in ("validation", "test"):
         if not 0 < getattr(options, name) < 1:
             raise UsageError(f"{name}: expected above 0 and below 1, got {getattr(options, name)}")
@@ -75,7 +75,7 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
 
 
 def add_max_megabytes(parser: argparse._ActionsContainer, what: str, default: int) -> None:
-    """--max-megabytes, kept in bytes."""
+    """Add --max-megabytes, whose value is kept in bytes."""
     parser.add_argument(
         "--max-megabytes",
         type=megabytes,
@@ -87,7 +87,7 @@ def add_max_megabytes(parser: argparse._ActionsContainer, what: str, default: in
 
 
 def megabytes(text: str) -> int:
-    """So many, in bytes."""
+    """A number of megabytes, in bytes."""
     return count(text) * MEGABYTE
 
 
@@ -97,7 +97,7 @@ def count(text: str) -> int:
 
 
 def at_most(largest: int) -> Callable[[str], int]:
-    """Reads a whole number from 1 to this one."""
+    """A function that reads a whole number from 1 to this one."""
 
     def read(text: str) -> int:
         if not text.isdecimal() or not 1 <= whole(text) <= largest:
@@ -117,26 +117,26 @@ def seed(text: str) -> int:
 
 
 def whole(text: str) -> int:
-    """The number that decimal digits say, or one that is too large for anything: Python reads no more than 4,300."""
+    """The number of some decimal digits; a huge one for 100 digits or more, as Python reads at most 4,300."""
     return int(text) if len(text) < 100 else 10**100
 
 
 def path(text: str) -> Path:
-    """A path: an empty one would be the current folder, and is what a shell's unset variable leaves."""
+    """A path. An empty one is refused: it may come from an unset variable, and would mean the current folder."""
     if not text:
         raise argparse.ArgumentTypeError("expected a path, got ''")
     return Path(text)
 
 
 def source(text: str) -> Path:
-    """A path to read from. A device may never end, or wait for ever; a pipe is as good as a file."""
+    """A path to read from. A device is refused: it may never end, or wait for ever. A pipe is allowed."""
     found = path(text)
-    with suppress(OSError, ValueError):  # whoever opens it says what is wrong with it
+    with suppress(OSError, ValueError):  # opening it will report what is wrong
         if found.is_char_device() or found.is_block_device() or found.is_socket():
             raise argparse.ArgumentTypeError(f"expected a file, got the device {text}")
     return found
 
 
 def shortened(text: str, most: int = 40) -> str:
-    """What was typed, in quotes, and not more of it than a line holds."""
+    """The text in quotes, shortened to fit into a line."""
     return repr(text if len(text) <= most else text[: most - 1] + "…")

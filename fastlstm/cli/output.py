@@ -1,4 +1,4 @@
-"""Where a command writes: nothing is replaced unasked, and what cannot be written is told at the start."""
+"""The output folder of a command. It is checked at the start, and nothing in it is replaced unless asked for."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from fastlstm.cli.options import MODEL, UsageError
 from fastlstm.files import write_atomically
 
 UNFINISHED = "unfinished"
-"""Folder in the output folder, of all that an interrupted training leaves."""
+"""The subfolder of the output folder for the files of an interrupted training."""
 
 STOPPED = "stopped.safetensors"
-"""What it had learned, there."""
+"""The file in it with what the interrupted training had learned."""
 
 SETTINGS = "settings.json"
-"""The options that it was begun with, there."""
+"""The file in it with the options of the training."""
 
 OWN = (MODEL, STOPPED, SETTINGS)
-"""What this program writes there besides its checkpoints; the model is the untrained one of a text."""
+"""The files that this program writes there beside the checkpoints. The model is the untrained one of ``text train``."""
 
 LOCK = ".lock"
-"""What a training may hold there while it runs; see `clear`."""
+"""The file in it that a training locks while it runs; see `clear`."""
 
 NO_SETTINGS = frozenset(
     {"run", "output", "force", "resume", "line", "place", "file", "texts", "words", "beam", "max_bytes", "max_seconds"}
 )
-"""Attributes of the parsed command line that say where and on what to train, not how."""
+"""Attributes of the parsed command line that do not say how to train, only where and on what."""
 
 
 def reserve(folder: Path, names: Sequence[str], *, force: bool) -> None:
-    """Refuse now what could not be written at the end, or would replace something that nobody said may be replaced.
+    """Check at the start that the files can be written at the end, and replace none without ``force``.
 
     Raises
     ------
     OSError
-        If the folder cannot be written to, or holds one of the names; the message says what to do.
+        If the folder cannot be written to, or one of the files exists; the message says what to do.
     """
     for path in (folder / name for name in names):
         if os.path.lexists(path) and not path.is_file():
@@ -56,7 +56,7 @@ def reserve(folder: Path, names: Sequence[str], *, force: bool) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Write a file that has no name, and leave nothing behind."""
+    """Check that a folder can be written to by a temporary file, and leave nothing behind."""
     made: list[Path] = []
     try:
         if folder.exists() and not folder.is_dir():
@@ -74,17 +74,17 @@ def check_writable(folder: Path) -> None:
 
 
 class Output:
-    """The folder of a training: checked before it, written to after it, and left as it was by one that is interrupted.
+    """The output folder of a training. It is checked before the training, and written to after it.
 
-    All that an interrupted training leaves lies in the subfolder ``unfinished``: the state to go on from, and the
-    network as it was.
+    An interrupted training leaves the files in it as they were. Its own files are in the subfolder ``unfinished``: the
+    state to go on from, and the network as it was.
 
     Parameters
     ----------
     options : Namespace
-        With the folder, ``force``, ``resume``, and as ``line`` the words of the command line.
+        The parsed command line: the folder ``output``, ``force``, ``resume``, and ``line``, the words themselves.
     names : list of str
-        What is written at the end, the model first.
+        The files that are written at the end, the model first.
     """
 
     def __init__(self, options: argparse.Namespace, names: Sequence[str]) -> None:
@@ -99,19 +99,21 @@ class Output:
             raise FileExistsError(
                 f"{self.state}: holds an interrupted training; --resume goes on with it, --force begins anew"
             )
-        reserve(self.folder, names, force=options.force or options.resume)  # its own, if that was being written
+        reserve(
+            self.folder, names, force=options.force or options.resume
+        )  # a resumed training may replace its own files
 
     @property
     def resumable(self) -> bool:
-        """Whether there is something to go on from."""
+        """Whether there is an interrupted training to go on with."""
         return self.state.is_dir() and bool(checkpoints(self.state))
 
     def checkpoint(self) -> Checkpoint:
-        """What writes down where the training stands."""
+        """The callback that keeps the state of the training."""
         return Checkpoint(self.state, keep=1)
 
     def begin(self) -> None:
-        """Remove what an earlier training has left, or see that the one to go on with was begun with these options."""
+        """Remove the files of an earlier training; to resume one, check that it was begun with the same options."""
         path = self.state / SETTINGS
         settings = {name: value for name, value in vars(self._options).items() if name not in NO_SETTINGS}
         if not self._options.resume:
@@ -124,24 +126,24 @@ class Output:
                 raise UsageError(f"{name}: expected {begun!r}, as the training was begun with, got {settings[name]!r}")
 
     def clear(self, *, over: bool = True) -> None:
-        """Remove what an interrupted training has left; but for a lock, as long as this one is not over."""
+        """Remove the files of an interrupted training. The lock stays until this training is over."""
         if not self.state.is_dir():
             return
         for path in (*checkpoints(self.state), *(self.state / name for name in (*OWN, *[LOCK] * over))):
             path.unlink(missing_ok=True)
-        with suppress(OSError):  # somebody keeps a file of his own there
+        with suppress(OSError):  # somebody keeps other files there
             self.state.rmdir()
 
     def tidy(self) -> None:
-        """After an error: leave nothing behind that nobody can go on from."""
-        with suppress(OSError):  # it is not there, or holds something
+        """After an error, remove the files of a training that cannot be resumed."""
+        with suppress(OSError):  # the folder does not exist, or is not empty
             if not self.resumable:
                 self.clear()
                 if self._new:
                     self.folder.rmdir()
 
     def stopped(self, save: Callable[[Path], None], use: str) -> int:
-        """Keep what an interrupted training has learned, beside what was there, and say how it is used and gone on."""
+        """Save what an interrupted training has learned, and print how to use it and how to go on."""
         path = self.state / STOPPED
         save(path)
         print(f"\nWhat it had learned by then: {path}")
@@ -153,7 +155,7 @@ class Output:
 
     @property
     def again(self) -> str:
-        """The command that goes on with what was interrupted."""
+        """The command that resumes the training."""
         line = list(self._options.line)
         if not self._options.resume:
             line.insert(line.index("--") if "--" in line else len(line), "--resume")
@@ -161,7 +163,7 @@ class Output:
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """The options that a training was begun with."""
+    """The options with which a training was begun; empty if there is no such file."""
     if not path.exists():
         return {}
     try:

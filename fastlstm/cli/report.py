@@ -1,4 +1,4 @@
-"""What a training says on the terminal."""
+"""The lines that a training prints."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from fastlstm.callbacks import Callback, Progress
 
 
 class Report(Callback):
-    """Prints a line after each epoch, above the bar where there is one, and where Ctrl-C has ended the training.
+    """Prints a line after each epoch, above the bar if there is one, and a line if Ctrl-C has ended the training.
 
     Parameters
     ----------
     say : function, optional
-        Of the figures of an epoch, what the line says of them; without one, epochs pass in silence.
+        Takes the figures of an epoch and returns the text of the line. Without it epochs print nothing.
     """
 
     def __init__(self, say: Callable[[Mapping[str, float]], str] | None = None) -> None:

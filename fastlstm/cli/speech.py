@@ -58,11 +58,11 @@ HELD_OUT = 0.1
 TEST_STRINGS = 100
 
 LEAST = 3
-"""Recordings of a word: two to learn from, and one that is held out."""
+"""Recordings of a word at least: two for the training, and one that is held out."""
 
 
 def add(commands: Commands) -> None:
-    """The command ``speech``."""
+    """Add the command ``speech``."""
     parser = commands.add_parser(
         "speech",
         help="read the words of WAV files, learned from your recordings",
@@ -106,7 +106,7 @@ def add(commands: Commands) -> None:
 
 
 def speech(options: argparse.Namespace) -> int:
-    """Read files, or learn to."""
+    """Read files, or learn from recordings."""
     verb, words = options.words[0], options.words[1:]
     if verb not in ("train", "read"):
         verb, words = "read", options.words
@@ -125,7 +125,7 @@ def speech(options: argparse.Namespace) -> int:
 
 
 def read(files: Sequence[Path], options: argparse.Namespace) -> None:
-    """Print the words of each file."""
+    """Print the words in each file."""
     model = options.output if options.output.is_file() else options.output / FILE
     if not model.exists():
         raise FileNotFoundError(
@@ -141,7 +141,7 @@ def read(files: Sequence[Path], options: argparse.Namespace) -> None:
 
 
 def train(folder: Path, options: argparse.Namespace) -> int:
-    """Learn from recordings, say how well it went, and write the model."""
+    """Train on recordings, print the errors on the held-out ones, and write the model."""
     output = Output(options, [FILE])
     began = time.perf_counter()
     recordings = read_recordings(folder, max_bytes=options.max_bytes)
@@ -171,12 +171,12 @@ def train(folder: Path, options: argparse.Namespace) -> int:
 
 
 def said(logs: Mapping[str, float]) -> str:
-    """The figures of an epoch."""
+    """The figures of an epoch in words."""
     return f"loss {logs['loss']:.3f}"
 
 
 def check_words(recordings: Sequence[Recording], folder: Path) -> None:
-    """That the names of the files look like words said again and again: a folder of other sounds is told at once."""
+    """Require names of files that look like repeated words, so that a folder of other sounds is refused at once."""
     counts = Counter(one.label for one in recordings)
     expected = f"{folder}: expected recordings of at least two words, {LEAST} or more of each, named label_anything.wav"
     if len(counts) < 2:
@@ -188,7 +188,7 @@ def check_words(recordings: Sequence[Recording], folder: Path) -> None:
 
 
 def split(recordings: Sequence[Recording], rng: np.random.Generator) -> tuple[list[Recording], list[Recording]]:
-    """To learn from, and held out: a tenth of the recordings of each word, and at least one."""
+    """The recordings for the training, and those held out: a tenth of each word, at least one."""
     learned, held_out = [], []
     for label in sorted({one.label for one in recordings}):
         same = [one for one in recordings if one.label == label]
@@ -199,7 +199,7 @@ def split(recordings: Sequence[Recording], rng: np.random.Generator) -> tuple[li
 
 
 def string_errors(reader: StringReader, recordings: Sequence[Recording], rng: np.random.Generator, beam: int) -> float:
-    """Rate of wrong words in strings that are joined from recordings."""
+    """The word error rate in strings that are joined from recordings."""
     strings, signals, truths = Strings(), [], []
     for _ in range(TEST_STRINGS):
         chosen = [recordings[k] for k in strings.choose(recordings, rng)]

@@ -1,4 +1,4 @@
-"""``fastlstm text``: learn how a text goes on, and write more of it."""
+"""``fastlstm text``: learn how a text continues, and write more of it."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ EXAMPLES = """examples:
 """
 
 MOST_MINUTES = 1_000_000
-"""Of a training: two years."""
+"""Minutes that a training may take: two years."""
 
 WRITTEN = 400
-"""Characters that a training shows at its end; a sixth as many words."""
+"""Characters of the sample at the end of a training; words are a sixth as many."""
 
 
 def add(commands: Commands) -> None:
-    """The commands ``text train`` and ``text generate``."""
+    """Add the commands ``text train`` and ``text generate``."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = commands.add_parser(
         "text", help="learn from a text, and write more of it", epilog=EXAMPLES, formatter_class=raw
@@ -106,8 +106,8 @@ def add_generate(parser: argparse.ArgumentParser) -> None:
 
 
 def train(options: argparse.Namespace) -> int:
-    """Learn from a file, and write the model and the picture of its learning."""
-    plot.new_figure()  # rather fail now than after the training
+    """Train on a file, and write the model and its learning curve."""
+    plot.new_figure()  # fail now, not after the training, if matplotlib is missing
     recipe = recipe_of(options)
     output = Output(options, [MODEL, CURVE])
     whole = text.read_text(options.file)
@@ -119,7 +119,7 @@ def train(options: argparse.Namespace) -> int:
     print(f"Training on the first {tokens} {unit}s, {recipe.epochs_of(tokens)} epochs of {recipe.steps(tokens)} steps.")
     if not options.resume:
         output.clear(over=False)
-    best = EarlyStopping(patience=recipe.epochs_of(tokens))  # never stops, but goes back to the best
+    best = EarlyStopping(patience=recipe.epochs_of(tokens))  # never stops the training, but restores the best epoch
     began = time.perf_counter()
     callbacks = [Start(writer, output.state), Report(partial(said, unit)), best, output.checkpoint()]
     history = writer.fit(learned, validation, callbacks=callbacks, resume=output.state)
@@ -139,7 +139,7 @@ def train(options: argparse.Namespace) -> int:
 
 
 def parts(whole: str, options: argparse.Namespace) -> tuple[str, str, str]:
-    """To learn from, to choose the epoch by, and to measure on, in the order of the text."""
+    """The parts for training, validation and test, in the order of the text."""
     rest, test = text.split(whole, options.test)
     learned, validation = text.split(rest, options.validation * len(whole) / len(rest))
     for name, part in (("validation", validation), ("test", test)):
@@ -149,14 +149,14 @@ def parts(whole: str, options: argparse.Namespace) -> tuple[str, str, str]:
 
 
 def started_model(state: Path) -> text.LanguageModel:
-    """The model of an interrupted training, as it was before its first step."""
+    """The untrained model of an interrupted training."""
     if not (state / MODEL).exists():
         raise FileNotFoundError(f"{state}: there is no interrupted training to resume")
     return text.LanguageModel.load(state / MODEL)
 
 
 def recipe_of(options: argparse.Namespace) -> Recipe:
-    """The network and training that the options ask for; minutes are not epochs yet."""
+    """The recipe that the options ask for. Minutes are converted to epochs later, by `new_model`."""
     check_parts(options)
     if options.vocabulary and not options.words:
         raise UsageError("vocabulary: expected with --words only, as all characters are known")
@@ -176,7 +176,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
 
 
 def new_model(options: argparse.Namespace, recipe: Recipe, whole: str, learned: str) -> text.LanguageModel:
-    """The untrained model that the options ask for, its epochs found out if they are given in minutes."""
+    """The untrained model that the options ask for. If minutes are given, they are converted to epochs."""
     if options.words:
         vocabulary = text.Vocabulary.of(learned, words=True, most=options.vocabulary or 10_000)
     else:
@@ -188,7 +188,7 @@ def new_model(options: argparse.Namespace, recipe: Recipe, whole: str, learned: 
 
 
 def epoch_seconds(writer: text.LanguageModel, learned: str) -> float:
-    """What an epoch and its validation will take, by the first steps of one."""
+    """Seconds that an epoch and its validation will take, estimated from some steps."""
     watch = Stopwatch()
     writer.fit(learned, callbacks=[watch], progress=False)
     if writer.interrupted:
@@ -197,7 +197,7 @@ def epoch_seconds(writer: text.LanguageModel, learned: str) -> float:
 
 
 def generate(options: argparse.Namespace) -> int:
-    """Write to the terminal, each character as it is drawn."""
+    """Print a text, each token as it is drawn."""
     path = options.model / MODEL if options.model.is_dir() else options.model
     writer = text.LanguageModel.load(path)
     with usage():
@@ -215,25 +215,25 @@ def generate(options: argparse.Namespace) -> int:
             sys.stdout.write(piece)
             sys.stdout.flush()
         print()
-    except BrokenPipeError:  # who reads has seen enough: | head
+    except BrokenPipeError:  # the reader has closed the pipe, as head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
 def said(unit: str, logs: Mapping[str, float]) -> str:
-    """The figures of an epoch."""
+    """The figures of an epoch in words."""
     return f"training {logs['loss']:.3f}, validation {figures(logs['val_loss'], unit)}"
 
 
 def figures(loss: float, unit: str) -> str:
-    """A loss in the units that people use."""
+    """A loss in the usual units: bits for characters, perplexity for words."""
     if unit == "word":
         return f"{loss:.3f} nats a word (perplexity {math.exp(loss):.1f})"
     return f"{loss:.3f} nats a character ({loss / math.log(2):.3f} bits)"
 
 
 class Start(Callback):
-    """Keeps the untrained model with its vocabulary and recipe: whoever resumes need not give the options again."""
+    """Saves the untrained model with its vocabulary and recipe, so that a resumed training needs no options."""
 
     def __init__(self, writer: text.LanguageModel, state: Path) -> None:
         self._writer, self._state = writer, state
@@ -247,16 +247,17 @@ class Start(Callback):
 class Stopwatch(Callback):
     """Measures some steps and ends the training.
 
-    Attributes
+    Parameters
     ----------
-    step : float, seconds
+    steps : int, default 10
+        Number of steps to measure.
     """
 
     def __init__(self, steps: int = 10) -> None:
         self._steps, self._times = steps, [time.perf_counter()]
 
     def on_fit_end(self, progress: Progress) -> None:
-        progress.told = True  # after Ctrl-C the command ends, and says so
+        progress.told = True  # after Ctrl-C the command reports it itself
 
     def on_batch_end(self, progress: Progress) -> None:
         self._times.append(time.perf_counter())
@@ -264,6 +265,6 @@ class Stopwatch(Callback):
 
     @property
     def step(self) -> float:
-        """Of the steps measured but the first, which also allocates."""
+        """Seconds of a step: the mean without the first step, which also allocates."""
         times = self._times[1:] if len(self._times) > 2 else self._times
         return (times[-1] - times[0]) / (len(times) - 1)

@@ -1,4 +1,4 @@
-"""Getting data to a training: windows of series, splits in order of time, batches of what does not fit in memory."""
+"""Data for a training: windows of series, splits in order of time, and batches of data larger than memory."""
 
 from fastlstm.data.arrays import Arrays as Arrays
 from fastlstm.data.epochs import Epochs as Epochs

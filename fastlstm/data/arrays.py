@@ -1,4 +1,4 @@
-"""Batches out of arrays that need not fit in memory."""
+"""Batches of arrays that may be larger than memory."""
 
 from __future__ import annotations
 
@@ -17,35 +17,46 @@ Array = NDArray[Any]
 
 
 class Arrays(Epochs):
-    """Batches of sequences, in a new order in each epoch; of arrays on disk only what a batch holds is read.
+    """Batches of sequences, in a new order in each epoch. Of arrays on disk each batch reads only its own part.
 
     Parameters
     ----------
     x, y : (N, ...) arrays, or paths of .npy files
-        Files are mapped, not loaded. So are views of them: ``windows(np.load(path, mmap_mode="r"), ...)``. Anything
-        with a shape that takes a rising array of indices will do, datasets of h5py for one.
+        Files are mapped into memory, not loaded; so are views of them, such as
+        ``windows(np.load(path, mmap_mode="r"), ...)``. Any object with a shape that takes a rising array of indices
+        will do, such as a dataset of h5py.
     batch_size : int, default 32
         The last batch of an epoch may be smaller.
-    lengths : (N,) ints, optional
-        Real steps of each sequence.
+    lengths : (N,) ints from 1 to T, optional
+        Number of real steps of each sequence.
     weight : (N,) or (N, T), optional
         What each sequence or step counts.
     shuffle : bool, default True
-        Whether each epoch has an order of its own. Within a batch the sequences always stand as in the data.
+        Whether each epoch has an order of its own. Within a batch the sequences keep the order of the data.
     block : int, optional
-        Sequences that lie side by side and stay together: the blocks come in random order, and sequences are shuffled
-        within their block only. For data on disks that are slow at reading here and there; some ten batches are a good
-        block. By default all are shuffled among each other.
+        Number of neighbouring sequences that stay together: the blocks come in random order, and sequences are shuffled
+        within their block only. This helps on disks that are slow at scattered reads; about ten batches are a good
+        block. By default all sequences are shuffled together.
     trim : bool, default False
-        Whether a batch is read to the end of its longest sequence only: x, and whatever of y and weight has T as its
-        second axis.
+        Whether a batch is read only to the end of its longest sequence. This cuts x, and y and weight if their second
+        axis is T.
     seed : int or None, default 0
-        Of the order; None draws one.
+        Seed of the order; None draws one.
 
     Yields
     ------
-    (x, y), with lengths (x, y, lengths), and with weight (x, y, lengths or None, weight)
-        Arrays of their own, safe to keep.
+    (x, y), with lengths (x, y, lengths), or with weight (x, y, lengths or None, weight)
+        The arrays are copies and may be kept.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong type.
+    ValueError
+        If there is no sequence, y, lengths or weight do not fit to x, a number is outside its range, or a file is no
+        .npy file.
+    OSError
+        If a file cannot be read.
 
     Examples
     --------
@@ -116,14 +127,14 @@ class Arrays(Epochs):
         return (x, y) if lengths is None else (x, y, lengths)
 
     def _read(self, source: Any, chosen: NDArray[np.intp], lengths: NDArray[np.intp] | None) -> Array:
-        """The chosen rows in an array of their own, whatever the source is."""
+        """A copy of the chosen rows."""
         if self._trim and lengths is not None and source.shape[1:2] == self._x.shape[1:2]:
             return np.asarray(source[chosen, : int(lengths.max())])
         return np.asarray(source[chosen])
 
 
 def _opened(source: Any, name: str) -> Any:
-    """An array, mapped if it is a file."""
+    """An array; a file is mapped into memory."""
     if isinstance(source, str | os.PathLike):
         if os.fspath(source).endswith(".npz"):
             raise ValueError(f"{name}: expected a .npy file, which can be mapped, got {os.fspath(source)!r}")

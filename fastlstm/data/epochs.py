@@ -1,4 +1,4 @@
-"""Batches that can be walked through again and again."""
+"""Batches that can be iterated many times."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from fastlstm import _check
 
 
 class Epochs(ABC):
-    """Base of the iterables of batches: each walk is an epoch, in an order of its own.
+    """Base of the iterables of batches. Each iteration is an epoch in an order of its own.
 
-    The order depends on the seed and on the number of the epoch alone, so that ``at(3)`` gives the same batches at any
+    The order depends only on the seed and the number of the epoch, so that ``at(3)`` gives the same batches at any
     time, and a training can go on where it was interrupted.
 
     Attributes
     ----------
     epoch : int
-        Number of the last epoch that was begun by ``iter``, 0 before the first; may be set.
+        Number of the last epoch that ``iter`` has begun, 0 before the first. It may be set.
     """
 
     epoch: int = 0
 
     @abstractmethod
     def at(self, epoch: int) -> Iterator[Any]:
-        """The batches of an epoch, the first of which is number 1."""
+        """The batches of an epoch. Epochs are numbered from 1."""
 
     def __iter__(self) -> Iterator[Any]:
         self.epoch += 1
         return self.at(self.epoch)
 
     def map(self, function: Callable[..., Any]) -> Mapped:
-        """The same with a function of (x, y, ...) applied to every batch as it comes.
+        """The same batches, each after a function of (x, y, ...) that returns a new batch.
 
         >>> from fastlstm.data import Arrays
         >>> batches = Arrays([[1], [2]], [3, 4], batch_size=2).map(lambda x, y: (x * 0.5, y))
@@ -56,19 +56,25 @@ class Mapped(Epochs):
 
 
 class SizedMapped(Mapped):
-    """See `Epochs.map`; of a source that knows its length."""
+    """See `Epochs.map`, for a source with a length."""
 
     def __len__(self) -> int:
         return len(self._source)  # type: ignore[arg-type] # see Epochs.map
 
 
 class FromGenerator(Epochs):
-    """Batches from a function of the number of the epoch, which starts at 1.
+    """Batches from a function of the number of the epoch.
 
     Parameters
     ----------
     function : function of an int
-        Gives an iterable of batches: (x, y), (x, y, lengths) or (x, y, lengths, weight).
+        Takes the number of the epoch, from 1, and returns an iterable of batches: (x, y), (x, y, lengths) or
+        (x, y, lengths, weight).
+
+    Raises
+    ------
+    TypeError
+        If function cannot be called.
 
     Examples
     --------
@@ -94,13 +100,13 @@ class FromGenerator(Epochs):
 
 
 def rng_of(seed: int, epoch: int) -> np.random.Generator:
-    """Randomness of one epoch."""
+    """The generator of one epoch; it depends only on the seed and the number of the epoch."""
     if isinstance(epoch, bool) or not isinstance(epoch, int | np.integer) or epoch < 0:
         raise ValueError(f"epoch: expected a whole number of at least 0, got {epoch!r}")
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(int(epoch),)))
 
 
 def seed_of(seed: int | None) -> int:
-    """A seed that is fixed once for all epochs; one that nobody has chosen is drawn by the system."""
+    """The seed for all epochs. None draws one from the operating system."""
     checked = _check.seed_of(seed)
     return int(np.random.SeedSequence().generate_state(1)[0]) if checked is None else checked

@@ -1,4 +1,4 @@
-"""Windows out of tables that need not fit in memory."""
+"""Windows of tables that may be larger than memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Array = NDArray[Any]
 
 
 class Frames(Epochs):
-    """Batches of windows out of DataFrames or CSV files, which pandas reads a chunk at a time.
+    """Batches of windows of DataFrames or CSV files, which pandas reads in chunks.
 
     A window may begin in one chunk and end in the next: the windows are the same for any size of chunk.
 
@@ -28,30 +28,32 @@ class Frames(Epochs):
         Rows in order of time. Each frame or file is a series of its own.
     length, horizon : int
         Steps in a window, and steps that follow it.
-    inputs, targets : column or list of columns
-        By their names.
+    inputs, targets : str or list of str
+        Names of the columns.
     batch_size : int, default 32
         The last batch of an epoch may be smaller.
     stride : int, default 1
         Steps from the start of one window to the start of the next.
-    group : column, optional
-        Whose value says which series a row belongs to. Rows of several series may be mixed, each in order of time.
+    group : str, optional
+        The column whose value says which series a row belongs to. Rows of several series may be mixed, if those of each
+        series are in order of time.
     continued : bool, default False
-        Whether each frame or file goes on where the one before has ended.
+        Whether each frame or file continues the series of the one before.
     prepare : function of a DataFrame, optional
-        Called with every chunk, gives the one to use: scaled columns, new ones, fewer rows.
+        Takes each chunk and returns the one to use: with scaled columns, new ones, or fewer rows.
     shuffle : bool, default True
-        Whether each epoch has an order of its own: the files come in random order (unless continued), and windows are
-        shuffled among those of a pool.
+        Whether each epoch has an order of its own: the files come in random order (unless continued), and the windows
+        are shuffled within a pool.
     pool : int, default 2048
-        Windows in the pool, which lies in memory.
+        Number of windows in the pool, which is in memory.
     seed : int or None, default 0
-        Of the order; None draws one.
+        Seed of the order; None draws one.
     chunksize : int, default 10000
         Rows that are read at a time.
     dtype : str, default "float32"
+        Or "float64".
     **read_csv
-        More for ``pandas.read_csv``: sep, decimal, names, ...
+        More arguments of ``pandas.read_csv``: sep, decimal, names, ...
 
     Yields
     ------
@@ -59,11 +61,13 @@ class Frames(Epochs):
 
     Raises
     ------
+    TypeError
+        If an argument is of the wrong type.
     ImportError
         If there is a file to read and pandas is not installed.
     ValueError
-        If a column is missing, or a value of one: that of a row is named. If a file is damaged, or cannot be read as a
-        table.
+        If a number is outside its range; when it is read, if a column is missing or not of numbers, a value is missing
+        (the message has the row), or a file is damaged or no table.
 
     Examples
     --------
@@ -109,7 +113,9 @@ class Frames(Epochs):
         self._continued, self._shuffle = _check.flag(continued, "continued"), _check.flag(shuffle, "shuffle")
         self._batch_size, self._seed = _check.positive_int(batch_size, "batch_size"), seed_of(seed)
         wanted = _check.positive_int(pool, "pool") if shuffle else 1
-        self._pool = -(-wanted // self._batch_size) * self._batch_size  # so that only an epoch's last batch is smaller
+        self._pool = (
+            -(-wanted // self._batch_size) * self._batch_size
+        )  # whole batches, so that only the last of an epoch is smaller
         self._dtype = _check.dtype_of(dtype)
 
     def at(self, epoch: int) -> Iterator[tuple[Array, Array]]:
@@ -137,7 +143,7 @@ class Frames(Epochs):
             yield x[chosen], y[chosen]
 
     def _windows(self, rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:
-        """Views of all windows, as far as they are read."""
+        """Views of all windows, as the chunks come."""
         mixed = self._shuffle and not self._continued
         runs: dict[Any, _Run] = {}
         for k in rng.permutation(len(self._sources)) if mixed else range(len(self._sources)):
@@ -155,7 +161,7 @@ class Frames(Epochs):
                 yield x, y
 
     def _series(self, k: int) -> Iterator[tuple[Any, Array]]:
-        """Name and new rows of one series after the other, chunk after chunk."""
+        """For each chunk and each series in it: the name of the series, and its new rows."""
         source, before = self._sources[k], 0
         name = f"frame {k + 1}" if hasattr(source, "iloc") else os.fspath(source)
         for chunk in self._chunks(source):
@@ -181,7 +187,7 @@ class Frames(Epochs):
             yield from chunks
 
     def _values(self, frame: Any, name: str, before: int) -> Array:
-        """The columns as numbers, (rows, columns)."""
+        """The columns of a frame as numbers, (rows, columns)."""
         wanted = [*self._columns] if self._group is None else [*self._columns, self._group]
         for column in wanted:
             if column not in frame.columns:
@@ -198,21 +204,21 @@ class Frames(Epochs):
 
 
 class _Run:
-    """The end of a series as far as it was read: rows from the start of the next window on."""
+    """The part of a series that is still needed: the rows from the start of the next window on."""
 
     def __init__(self) -> None:
         self._rows: Array | None = None
-        self._skip = 0  # rows to come that lie before the next window
+        self._skip = 0  # rows before the next window that have not been read yet
 
     def extended(self, values: Array) -> Array:
-        """What was kept, with new rows."""
+        """The kept rows and the new ones after them."""
         rows = values if self._rows is None else np.concatenate([self._rows, values])
         dropped = min(self._skip, len(rows))
         self._rows, self._skip = rows[dropped:], self._skip - dropped
         return self._rows
 
     def begin(self, start: int) -> None:
-        """The next window begins at this row."""
+        """Drop the rows before this one, where the next window begins."""
         assert self._rows is not None
         self._skip = max(0, start - len(self._rows))
         self._rows = self._rows[start:].copy()

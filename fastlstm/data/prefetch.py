@@ -1,4 +1,4 @@
-"""Reading ahead while a model computes."""
+"""Reading batches ahead in a thread."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Sized(Prefetched):
 
 class _Numbered(Prefetched):
     def __iter__(self) -> Iterator[Any]:
-        epoch = iter(self._source)  # at once, so that the source counts it
+        epoch = iter(self._source)  # now, and not in the thread: it counts the epoch
         return _read(lambda: epoch, self._ahead)
 
     def at(self, epoch: int) -> Iterator[Any]:
@@ -42,21 +42,29 @@ class _SizedNumbered(_Sized, _Numbered):
 
 
 def prefetch(iterable: Iterable[Any], ahead: int = 2) -> Any:
-    """Let a thread read batches while those before are computed on.
+    """Read the next batches in a thread while the model computes on the present one.
 
-    The batches and their order stay the same. What an iterable raises is raised where its batch would have come.
-    Leaving a loop early ends the thread, after the batch that it is reading.
+    The batches and their order stay the same. An error of the iterable is raised in place of its batch. If a loop is
+    left early, the thread ends after the batch that it is reading.
 
     Parameters
     ----------
     iterable : iterable of batches
-        It must not write to a batch that it has given.
+        It must not change a batch that it has given.
     ahead : int, default 2
-        Batches that lie ready at most.
+        Number of batches that are kept ready at most.
 
     Returns
     -------
-    An iterable with ``at(epoch)`` if the first one has it, and a length if it has one
+    iterable of the same batches
+        It has ``at(epoch)`` and a length if the first one has them.
+
+    Raises
+    ------
+    TypeError
+        If iterable is none, or ahead is not a whole number.
+    ValueError
+        If ahead is below 1.
 
     Examples
     --------
@@ -74,7 +82,7 @@ def prefetch(iterable: Iterable[Any], ahead: int = 2) -> Any:
 
 
 def _read(begin: Callable[[], Iterator[Any]], ahead: int) -> Iterator[Any]:
-    """What an iterator gives, read by a thread that lives as long as this generator."""
+    """The items of an iterator, read by a thread that ends with this generator."""
     channel = _Channel(ahead)
     thread = threading.Thread(target=_fill, args=(begin, channel), name="fastlstm-prefetch", daemon=True)
     thread.start()
@@ -87,9 +95,9 @@ def _read(begin: Callable[[], Iterator[Any]], ahead: int) -> Iterator[Any]:
                 return
             yield item
     finally:
-        if not sys.is_finalizing():  # when threads no longer run, and locks are not let go
+        if not sys.is_finalizing():  # then threads no longer run, and a lock may never be released
             channel.close()
-            if thread is not threading.current_thread():  # a garbage collection may come in any thread
+            if thread is not threading.current_thread():  # a garbage collection may run this in any thread
                 thread.join()
 
 
@@ -101,7 +109,7 @@ def _fill(begin: Callable[[], Iterator[Any]], channel: _Channel) -> None:
             if not channel.put((item, None, False)):
                 break
         channel.put((None, None, True))
-    except BaseException as error:  # whatever it is, the consumer gets it
+    except BaseException as error:  # the consumer gets any error
         channel.put((None, error, False))
     finally:
         close = getattr(source, "close", None)
@@ -110,7 +118,7 @@ def _fill(begin: Callable[[], Iterator[Any]], channel: _Channel) -> None:
 
 
 class _Channel:
-    """A queue of limited size that either side can leave without the other waiting for ever."""
+    """A queue of limited size. Either side can leave it, and the other does not wait for ever."""
 
     def __init__(self, limit: int) -> None:
         self._items: deque[Any] = deque()
@@ -118,7 +126,7 @@ class _Channel:
         self._changed = threading.Condition()
 
     def put(self, item: Any) -> bool:
-        """Wait for room, and add; False once it is closed."""
+        """Wait for room and add an item; False if the queue is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or len(self._items) < self._limit)
             if not self._closed:
@@ -127,14 +135,14 @@ class _Channel:
             return not self._closed
 
     def get(self) -> Any:
-        """Wait for an item, and take it."""
+        """Wait for an item and take it."""
         with self._changed:
             self._changed.wait_for(lambda: bool(self._items))
             self._changed.notify_all()
             return self._items.popleft()
 
     def close(self) -> None:
-        """No more items."""
+        """Take no more items, and drop those that are there."""
         with self._changed:
             self._closed = True
             self._items.clear()

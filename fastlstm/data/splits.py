@@ -1,4 +1,4 @@
-"""Parts of a series to learn from, to choose by and to judge by, in order of time."""
+"""Training, validation and test part of a series, in order of time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastlstm import _check
 
 
 class Split(NamedTuple):
-    """Three parts of a series, in order of time: slices, or the pieces themselves."""
+    """Three parts of a series in order of time: slices, or the pieces themselves."""
 
     train: Any
     validation: Any
@@ -26,33 +26,39 @@ def split(
     gap: int = 0,
     overlap: int = 0,
 ) -> Split:
-    """Cut a series into a part to learn from, one to choose by and one to judge by, the oldest first.
+    """Cut a series into training, validation and test part, the oldest steps first.
 
-    Windows that are cut from each part by itself share no step. For sequences that have no order among themselves use
-    ``sklearn.model_selection.train_test_split``, and for several cuts of one series its ``TimeSeriesSplit``.
+    Windows that are cut from each part by itself share no step. For sequences without an order among themselves use
+    ``sklearn.model_selection.train_test_split``, for several cuts of one series its ``TimeSeriesSplit``.
 
     Parameters
     ----------
     series : (T, ...) array, list or DataFrame, or int
-        Or only its number of steps.
-    train, validation, test : int or float
-        Steps, or, below 1, a share of those that no gap takes. One of train and test may be left out and has the rest.
-        Where all are given and do not take all, the oldest steps are left out.
+        An int is only the number of steps.
+    train, test : int or float, optional
+        Number of steps, or a share if below 1, of all steps that no gap takes. One of the two may be left out and gets
+        the rest. If the parts together take less than all, the oldest steps are left out.
+    validation : int or float, default 0
+        The same for the validation part.
     gap : int, default 0
-        Steps left out before validation and before test, for series whose values tell of those just before.
+        Steps left out before validation and before test, for series whose neighbouring values are alike.
     overlap : int, default 0
-        Steps that validation and test reach back to. With the ``length`` of the windows, their first window forecasts
-        the part's first steps: its inputs lie before the part, its targets within.
+        Steps by which validation and test reach back. With the ``length`` of the windows, the first window forecasts
+        the first steps of the part: its inputs lie before the part, its targets within.
 
     Returns
     -------
-    Split of three slices where a number of steps was given, else of three pieces (views where slicing gives views); an
-    empty one where a part is not asked for
+    Split
+        Of three slices if series is an int, else of three pieces, which are views if slicing gives views. A part that
+        is not asked for is empty.
 
     Raises
     ------
+    TypeError
+        If series has no length, or another argument is not a number.
     ValueError
-        If the parts take more than there is, or one that was asked for would be empty.
+        If neither train nor test is given, the parts take more steps than there are, or one that is asked for would be
+        empty.
 
     Examples
     --------
@@ -96,12 +102,12 @@ def split(
 
 
 def _counts(parts: dict[str, float | None], usable: int) -> dict[str, int]:
-    """Steps of each part; the one that is None, or else the last share of a whole, has the rest."""
+    """Number of steps of each part. A part that is None gets the rest; so does train, if three shares add up to 1."""
     counts: dict[str, int] = {}
     shares = [value for value in parts.values() if value is not None and value < 1]
     rest = next((name for name, value in parts.items() if value is None), None)
     if len(shares) == len(parts) and abs(sum(shares) - 1) < 1e-9:
-        rest = "train"  # rounding must not lose or find a step
+        rest = "train"  # rounding must not lose or add a step
     for name, value in parts.items():
         if name == rest:
             continue

@@ -1,4 +1,4 @@
-"""Cutting a long series into windows to learn from."""
+"""Windows of a long series."""
 
 from __future__ import annotations
 
@@ -24,32 +24,34 @@ def windows(
     inputs: Columns | None = None,
     targets: Columns | Array | None = None,
 ) -> tuple[Array, Array]:
-    """Windows of a series, and the values that follow each of them.
+    """Windows of a series, and the values that follow each window.
 
     Parameters
     ----------
     series : (T,) or (T, F) numbers
-        In order of time. One feature (F = 1) where there is a single axis.
+        In order of time. A single axis is one feature (F = 1).
     length : int
         Steps in a window.
     horizon : int
         Steps that follow it.
     stride : int, default 1
         Steps from the start of one window to the start of the next.
-    inputs : column, slice or list of columns, optional
-        Which of the F features the windows hold; all of them by default.
-    targets : column, slice or list of columns, or a second series, optional
-        Which features follow. Or, as an array of shape (T,) or (T, G), what follows in their place: its step t belongs
-        to step t of the series. By default all features of the series.
+    inputs : int, slice or list of ints, optional
+        Columns that the windows hold; by default all F.
+    targets : int, slice or list of ints, or a second series, optional
+        Columns that follow; by default all F. A second series is an array (T,) or (T, G), whose step t belongs to step
+        t of the series: its values follow instead.
 
     Returns
     -------
     x : (M, length, F), y : (M, horizon, G)
-        Read-only views of the series, M = (T - length - horizon) // stride + 1; nothing is copied but the columns that
-        a list names, and they once, as a series.
+        Read-only views, M = (T - length - horizon) // stride + 1. Only columns that are given as a list are copied, and
+        only once, not for each window.
 
     Raises
     ------
+    TypeError
+        If the series is not of real numbers, or a column is not a whole number.
     ValueError
         If the series is shorter than length + horizon, or has no such column.
 
@@ -100,7 +102,7 @@ def _as_series(value: Any, name: str) -> Array:
 
 
 def _columns(array: Array, chosen: Any, name: str) -> Array:
-    """Some columns of (T, F), two-dimensional still; a view but where they are listed."""
+    """Some columns of an array (T, F), with two axes: a view, but a copy for a list of columns."""
     if chosen is None:
         return array
     features = array.shape[1]

@@ -1,4 +1,4 @@
-"""Forecasting series, from a file to an error band."""
+"""Forecasts of series, from a file to forecasts with an error band."""
 
 from fastlstm.forecasting.backtest import Backtest as Backtest
 from fastlstm.forecasting.backtest import Forecast as Forecast

@@ -1,4 +1,4 @@
-"""Forecasts, and how they are judged: by their errors on values that are already known."""
+"""Forecasts, and their errors on values that are already known."""
 
 from __future__ import annotations
 
@@ -15,14 +15,21 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Forecast:
-    """The coming values: ``mean``, and the band from ``low`` to ``high``, each (horizon,) or (horizon, C)."""
+    """Forecast values.
+
+    Attributes
+    ----------
+    mean : (horizon,), or (horizon, C) for several series
+    low, high : arrays of the same shape
+        The error band.
+    """
 
     mean: Floats
     low: Floats
     high: Floats
 
     def column(self, at: int) -> Forecast:
-        """Of one of several series."""
+        """The forecast of one of several series."""
         return Forecast(self.mean[:, at], self.low[:, at], self.high[:, at])
 
 
@@ -46,10 +53,10 @@ class Backtest:
     Attributes
     ----------
     start : int
-        Index of the first of them in the series.
+        Index of the first of these values in the series.
     truth, forecast, low, high : (holdout,), or (holdout, C) for several series
-    naive : dict of str to such arrays
-        ``"last value"`` and, where there is a season, ``"last season"``, made at the same moments.
+    naive : dict of arrays of the same shape
+        Naive forecasts made at the same moments: ``"last value"`` and, if there is a season, ``"last season"``.
     """
 
     start: int
@@ -60,19 +67,19 @@ class Backtest:
     naive: dict[str, Floats]
 
     def column(self, at: int) -> Backtest:
-        """Of one of several series."""
+        """The backtest of one of several series."""
         naive = {name: values[:, at] for name, values in self.naive.items()}
         truth, forecast, low, high = (part[:, at] for part in (self.truth, self.forecast, self.low, self.high))
         return Backtest(self.start, truth, forecast, low, high, naive)
 
     @property
     def scores(self) -> dict[str, Score]:
-        """Errors of ``"fastlstm"``, first, and of each naive forecast."""
+        """Errors by name: ``"fastlstm"`` first, then each naive forecast."""
         forecasts = {"fastlstm": self.forecast, **self.naive}
         return {name: Score.of(values, self.truth) for name, values in forecasts.items()}
 
     def skill(self, horizon: int, over: str = "last value") -> Skill:
-        """By how much the mean squared error is below a naive one's; blocks of `horizon` steps count as one each."""
+        """Skill over one of the naive forecasts. Each block of `horizon` steps counts as one observation."""
         blocks = max(1, len(self.truth) // horizon)
         horizon = min(horizon, len(self.truth))
         errors = (
@@ -83,25 +90,31 @@ class Backtest:
 
     @property
     def coverage(self) -> float:
-        """Share of the true values that lie within the band."""
+        """Share of the true values that are within the band."""
         return float(np.mean((self.low <= self.truth) & (self.truth <= self.high)))
 
     @property
     def beats_naive(self) -> bool:
-        """Whether both errors are below those of every naive forecast."""
+        """Whether both errors, MAE and RMSE, are below those of every naive forecast."""
         own, *others = self.scores.values()
         return all(own.mae < other.mae and own.rmse < other.rmse for other in others)
 
 
 def conformal_quantile(errors: Floats, coverage: float, observations: int) -> Floats:
-    """The error, in each column, that a new one stays below with this chance, if errors come in no particular order.
+    """The error in each column that a new one does not exceed with this probability, if their order means nothing.
 
     Parameters
     ----------
-    errors : (M, ...), not negative
+    errors : (M, ...)
+        Absolute errors.
     coverage : float
+        The probability, from 0 to below 1.
     observations : int
         How many of the M errors are independent of each other.
+
+    Returns
+    -------
+    (...) float64
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Columns of a table of text as numbers and as dates."""
+"""Columns of a table of text as numbers or dates."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PARTS = ("year", "month", "day", "hour", "minute")
 
 
 def numbers(table: Table, column: int) -> Floats:
-    """A column as numbers, NaN where a value is missing."""
+    """A column as numbers. A missing value is NaN."""
     cells = table.column(column)
     decimal_comma = table.separator != "," and any("," in cell for cell in cells) and not any("." in c for c in cells)
     values = np.empty(len(cells))
@@ -41,7 +41,7 @@ def _place(table: Table, column: int, row: int) -> str:
 
 
 def dates_of(table: Table, target: int, wanted: str | None, notes: list[str]) -> Dates | None:
-    """Dates of the rows, from the column that is wanted, or from one that looks like dates."""
+    """Dates of the rows, from the wanted column or else from one that looks like dates; None if there is none."""
     if wanted is not None:
         column = table.find(wanted, "date")
         if column == target:
@@ -64,14 +64,14 @@ def dates_of(table: Table, target: int, wanted: str | None, notes: list[str]) ->
             if not isinstance(dates, int):
                 notes.append(f"The dates are taken from the column {name!r}.")
                 return dates
-            if looks or all(map(DAY_NUMBER.fullmatch, cells)):  # rather than to go on without dates, and miss a gap
+            if looks or all(map(DAY_NUMBER.fullmatch, cells)):  # without dates, a gap would be missed
                 raise ValueError(f"{_place(table, column, dates)}: expected a date, got {cells[dates]!r:.80}")
     notes.append("No column of dates was found: the rows are taken as steps of equal length, in the order of the file.")
     return None
 
 
 def _assemble(table: Table, columns: list[int]) -> Dates:
-    """Dates from columns of years, months and, if there are any, days, hours and minutes."""
+    """Dates from columns of years and months, and of days, hours and minutes if there are any."""
     limits = ((1, 9999), (1, 12), (1, 31), (0, 23), (0, 59))
     found = np.zeros((len(limits), len(table.rows)), np.int64)
     found[2] = 1
@@ -91,16 +91,16 @@ def _assemble(table: Table, columns: list[int]) -> Dates:
 
 
 def _parse(cells: list[str]) -> Dates | int:
-    """Dates, or the row of the first cell that is none."""
+    """The dates, or the row of the first cell that is no date."""
     numeric = [i for i, cell in enumerate(cells) if NUMBER.fullmatch(cell)]
     if len(numeric) == len(cells):
         return _parse_numbers(cells)
     pandas = import_pandas()
     best: Dates | int = 0
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pandas warns where it has to guess
+        warnings.simplefilter("ignore")  # pandas warns if it has to guess
         ways: list[dict[str, Any]] = [{}, {"dayfirst": True}, {"format": "ISO8601"}]
-        if any(map(YEAR_FIRST.match, cells)):  # no day stands before the month there
+        if any(map(YEAR_FIRST.match, cells)):  # then the month comes before the day
             ways.pop(1)
         for options in ways:
             parsed: Any = pandas.to_datetime(cells, errors="coerce", utc=True, **options)
@@ -116,7 +116,7 @@ def _parse(cells: list[str]) -> Dates | int:
 
 
 def _parse_numbers(cells: list[str]) -> Dates | int:
-    """Dates written as one number: 2024, 202401, 20240131, or seconds since 1970."""
+    """Dates that are written as one number: 2024, 202401, 20240131, or seconds since 1970."""
     patterns = (
         (r"[12]\d{3}", lambda cell: cell),
         (r"[12]\d{3}(0[1-9]|1[0-2])", lambda cell: f"{cell[:4]}-{cell[4:]}"),

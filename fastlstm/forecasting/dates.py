@@ -1,4 +1,4 @@
-"""Evenly spaced dates: which step lies between them, and how they go on."""
+"""Evenly spaced dates: the step between them, and the dates that follow."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Step:
     seconds : int
         Number of seconds, or 0.
     business : bool
-        Days from Monday to Friday.
+        Whether the dates are days from Monday to Friday only.
     origin : datetime64[s]
-        A date of ordinal 0.
+        The date with the ordinal 0.
     at_end : bool
-        Whether dates are last days of their months.
+        Whether the dates are the last days of their months.
     """
 
     months: int = 0
@@ -55,7 +55,7 @@ class Step:
 
     @property
     def season(self) -> int:
-        """Steps of the usual season: of a year, a week or a day; 1 where there is none."""
+        """Number of steps in the usual season: a year, a week or a day; 1 if there is none."""
         if self.months:
             return 12 // self.months if 12 % self.months == 0 else 1
         if self.business:
@@ -67,13 +67,13 @@ class Step:
 
     @property
     def season_name(self) -> str:
-        """The seasonal naive forecast in words."""
+        """The seasonal naive forecast in words, such as "same day last week"."""
         if self.months or self.seconds == 7 * DAY:
             return "same season last year"
         return "same day last week" if self.business or self.seconds == DAY else "same time yesterday"
 
     def ordinals(self, dates: Dates) -> Ordinals:
-        """Number of steps from the origin, rounded down."""
+        """Number of steps from the origin to each date, rounded down."""
         if self.months:
             return np.asarray((dates.astype("M8[M]") - self.origin.astype("M8[M]")).astype(np.int64) // self.months)
         if self.business:
@@ -81,7 +81,7 @@ class Step:
         return np.asarray((dates - self.origin).astype(np.int64) // self.seconds)
 
     def dates(self, ordinals: Ordinals) -> Dates:
-        """Inverse of `ordinals`."""
+        """The dates with these ordinals: the inverse of `ordinals`."""
         if self.business:
             return np.busday_offset(self.origin.astype("M8[D]"), ordinals).astype("M8[s]")
         if not self.months:
@@ -95,12 +95,12 @@ class Step:
 
 
 def find_step(dates: Dates) -> Step | None:
-    """The step of dates in rising order, some of which may be left out; None if they are not evenly spaced.
+    """The step between dates, some of which may be missing; None if they are not evenly spaced.
 
     Parameters
     ----------
     dates : (T,) datetime64[s]
-        Each once, in order.
+        In rising order, each once.
 
     Examples
     --------
@@ -132,6 +132,6 @@ def find_step(dates: Dates) -> Step | None:
 
 
 def _fits(step: Step, dates: Dates) -> bool:
-    """Whether no two dates fall into one step, and at least half of the steps have a date."""
+    """Whether each step has at most one date, and at least half of the steps have one."""
     ordinals = step.ordinals(dates)
     return bool((np.diff(ordinals) > 0).all() and ordinals[-1] - ordinals[0] + 1 <= 2 * len(dates))

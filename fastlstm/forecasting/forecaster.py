@@ -1,25 +1,23 @@
-"""Forecasting series: a network that corrects a naive forecast, with an error band measured on later data."""
+"""The forecaster: a network that corrects a naive forecast, with an error band measured on later data."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
+from fastlstm.application import Application, check_hidden_size, options_of
 from fastlstm.callbacks import Callback, EarlyStopping
 from fastlstm.data import windows
-from fastlstm.files import reading
 from fastlstm.forecasting.backtest import Backtest, Forecast, conformal_quantile
 from fastlstm.forecasting.naive import last_season, last_value
 from fastlstm.forecasting.scaling import Scaling
 from fastlstm.forecasting.split import Cut, Split
-from fastlstm.io import native
 from fastlstm.layers import LSTM, Dense, Dropout, Last, Layer
 from fastlstm.losses import huber, mae, mse
 from fastlstm.model import Model
@@ -34,12 +32,21 @@ Floats = NDArray[np.float64]
 LOSSES = {"mse": mse, "mae": mae, "huber": huber}
 
 LARGEST = 1e100
-"""Of a series: the squares of larger numbers might overflow."""
+"""The largest number of a series: the squares of larger ones might overflow."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a training leaves: the network, the way into and out of its units, and the half width of the band."""
+    """The result of a training.
+
+    Attributes
+    ----------
+    model : Model
+    scaling : Scaling
+        Converts between the units of the series and those of the network.
+    band : (C, horizon)
+        Half the width of the error band, in the units of the series, or of its logarithm.
+    """
 
     model: Model
     scaling: Scaling
@@ -55,59 +62,71 @@ class Fitted:
             raise ValueError(f"model: expected one from {wanted[0]} features to (N, {wanted[1]}), got {model!r}")
 
 
-class Forecaster:
+class Forecaster(Application):
     """Forecasts the next `horizon` values of a series, or of several side by side, from their last `window` values.
 
-    The network, ``Model([LSTM(1, hidden_size), Last(), Dense(hidden_size, horizon)])``, learns the correction to a
-    naive forecast: that the last season repeats, or that the last value stays, whichever errs less on the training
-    part. It sees each window less its last value, so that a trend does not carry it out of what it has learned.
+    The network, ``Model([LSTM(1, hidden_size), Last(), Dense(hidden_size, horizon)])``, learns to correct a naive
+    forecast: the last season again, or the last value again, whichever has the smaller error on the training part. It
+    reads each window minus its last value, so that a trend does not lead it to values that it has never seen.
 
-    With a `patch` each step of the LSTM reads so many values at once, such as a day of hours (segments of Lin et al.
-    2023): the way through the past is shorter, and daily shapes stand side by side. Several series go through the same
-    network, each by itself and with a sign of which one it is (channel independence, Nie et al. 2023). Other columns
-    that help, `inputs`, are read beside the series, up to the moment of the forecast.
+    With a `patch` each step of the LSTM reads several values at once, such as the 24 hours of a day (segments of Lin et
+    al. 2023): there are fewer steps, and a step holds the shape of a whole day. Several series go through the same
+    network, each by itself and with a sign of which one it is (channel independence, Nie et al. 2023). Other columns,
+    `inputs`, are read beside the series, up to the moment of the forecast.
 
     The band holds, at each step of the horizon, the share `coverage` of the absolute errors on the validation part
-    (split conformal prediction, Lei et al. 2018). Windows that overlap err alike, so that only each `horizon` of steps
-    counts as one observation: the fewer there are, the more careful the band. `Backtest.coverage` measures it on values
-    never seen.
+    (split conformal prediction, Lei et al. 2018). Windows that overlap have similar errors, so that each `horizon` of
+    steps counts as only one observation. The fewer observations there are, the wider the band. `Backtest.coverage`
+    measures it on new values.
 
     Parameters
     ----------
     horizon : int
-        Steps to forecast.
+        Number of steps to forecast.
     season : int, default 1
-        Steps after which the series resembles itself, such as 12 for months; 1 for none.
+        Number of steps after which the series resembles itself, such as 12 for months; 1 for none.
     window : int, optional
-        Steps that the network sees; by default two seasons, from 24 to 168, or 14 patches; fewer for a short series.
+        Number of steps that the network reads. By default two seasons, but from 24 to 168, or 14 patches; fewer for a
+        short series.
     patch : int, default 1
-        Values that one step of the LSTM reads; the window is a whole number of patches.
+        Number of values that one step of the LSTM reads. The window must be a multiple of it.
     hidden_size : int, default 32
+        Units of the LSTM.
     dropout : float, default 0
-        Rate of dropout before the last layer.
+        Rate of dropout before the last layer, from 0 to below 1.
     epochs : int, default 100
-        At most; training ends when `patience` epochs brought nothing on the validation part.
-    patience, batch_size : int
-    learning_rate : float
+        Number of epochs at most. The training ends earlier if the validation loss has not improved for `patience`
+        epochs.
+    patience : int, default 20
+    batch_size : int, default 32
+    learning_rate : float, default 0.01
+        Learning rate of Adam.
     decay : float, default 1
-        What the learning rate is multiplied by after each epoch.
-    loss : "mse", "mae" or "huber"
-        What is made small; the latter two mind outliers less.
+        Factor of the learning rate after each epoch, from 0 to 1.
+    loss : "mse", "mae" or "huber", default "mse"
+        The loss of the training. The latter two are less sensitive to outliers.
     coverage : float, default 0.9
-        From 0 to below 1.
+        Probability that the band holds a new value, from 0 to below 1.
     validation : float, default 0.2
-        Share of the series, at its end, that is not trained on but ends the training and gives the band.
+        Share of the series, at its end, that is not trained on. It ends the training and gives the band.
     log : bool, default False
-        Work on the logarithm: for positive series whose swings grow with their level.
+        Whether the forecaster works on the logarithm: for positive series whose swings grow with their level.
     max_windows : int, default 4000
-        Beyond this number the training windows start some steps apart, so that a long series does not take hours.
-    seed : int
-        Same seed, same bits.
+        If there are more windows, the training takes only one of every few, so that a long series does not take hours.
+    seed : int, default 0
+        The same seed gives the same bits.
 
     Attributes
     ----------
     interrupted : bool
         Whether Ctrl-C has ended the last `fit`.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong type.
+    ValueError
+        If a number is outside its range, the window is no multiple of the patch, or there is no such loss.
 
     Examples
     --------
@@ -122,6 +141,9 @@ class Forecaster:
     >>> forecaster.backtest(series, holdout=20).beats_naive
     True
     """
+
+    word: ClassVar[str] = "forecaster"
+    noun: ClassVar[str] = "forecaster"
 
     def __init__(
         self,
@@ -144,6 +166,7 @@ class Forecaster:
         max_windows: int = 4000,
         seed: int = 0,
     ) -> None:
+        super().__init__()
         self.horizon = _check.positive_int(horizon, "horizon")
         self.season = _check.positive_int(season, "season")
         self.window = None if window is None else _check.positive_int(window, "window")
@@ -164,29 +187,26 @@ class Forecaster:
         self.validation = _check.number(validation, "validation", 0, 1, open_high=True)
         self.log = bool(log)
         self.max_windows = _check.positive_int(max_windows, "max_windows")
-        self.seed = seed
-        self.interrupted = False
+        self.seed = _check.seed_of(seed)
         self._fitted: Fitted | None = None
 
     @property
     def fitted(self) -> Fitted:
-        """What `fit` left."""
-        if self._fitted is None:
-            raise RuntimeError("the forecaster has not learned anything yet: call fit first")
-        return self._fitted
+        """What `fit` has learned; RuntimeError before that."""
+        return self._learned(self._fitted)
 
     @property
     def context(self) -> int:
-        """Number of past values that `forecast` looks at."""
+        """Number of past values that `forecast` needs."""
         return max(self.fitted.scaling.window, self.season)
 
     def split(self, length: int) -> Split:
-        """How a series of this length would be cut by `fit`.
+        """How `fit` would cut a series of this length.
 
         Raises
         ------
         ValueError
-            If it is too short; the message says how long it would have to be.
+            If it is too short; the message has the length that is needed.
         """
         cut = Cut(self.horizon, self.season, self.window, self.patch, self.validation, self.max_windows)
         return cut.split(length)
@@ -204,22 +224,28 @@ class Forecaster:
 
         Parameters
         ----------
-        series : (T,), or (T, C) for several side by side; finite numbers
-            In order of time, evenly spaced.
-        inputs : (T, I) finite numbers, optional
-            Other columns to read, of which nothing is known beyond the moment of a forecast.
-        callbacks : Callbacks
-        resume : folder, optional
-            Where the training writes its state, and goes on from if there is one; see `Trainer.fit`.
+        series : (T,), or (T, C) for several side by side
+            Finite numbers in order of time, evenly spaced.
+        inputs : (T, I), optional
+            Other columns to read: finite numbers that are known up to the moment of a forecast.
+        callbacks : list of Callback, optional
+        resume : path, optional
+            A folder in which the training keeps its state, and from which it goes on; see `Trainer.fit`.
         progress : bool, optional
-            Whether a bar is shown; None shows one on a terminal.
+            Whether a bar is shown; by default on a terminal only.
+
+        Returns
+        -------
+        History
 
         Raises
         ------
-        MemoryError
-            If there is not enough for the network.
+        TypeError
+            If the series or the inputs are not real numbers.
         ValueError
-            If the series is too short, or not positive for a logarithm; the message has the numbers.
+            If the series is too short, has a number that is not finite or too large, or is not positive with ``log``.
+        MemoryError
+            If there is not enough memory for the network.
         """
         values, columns = self._values(series, inputs)
         split = self.split(len(values))
@@ -254,12 +280,23 @@ class Forecaster:
         return [LSTM(features, self.hidden_size), Last(), *dropout, Dense(self.hidden_size, self.horizon)]
 
     def forecast(self, series: Any, inputs: Any = None) -> Forecast:
-        """The values that follow a series, of which the last `context` count.
+        """Forecast the values that follow a series.
 
         Parameters
         ----------
         series, inputs
-            As in `fit`.
+            As in `fit`. Only the last `context` steps count.
+
+        Returns
+        -------
+        Forecast
+
+        Raises
+        ------
+        RuntimeError
+            If nothing has been learned yet.
+        ValueError
+            If the series is too short, or does not fit to that of `fit`.
         """
         values = self._known(series, inputs)
         if len(values) < self.context:
@@ -268,7 +305,7 @@ class Forecaster:
         return Forecast(*(part.T if np.ndim(series) == 2 else part[0] for part in (mean, low, high)))
 
     def predict(self, series: Any, inputs: Any = None) -> Floats:
-        """Forecasts from every moment of a series that `context` values lead up to.
+        """Forecast from every moment of a series that has `context` values before it.
 
         Parameters
         ----------
@@ -278,7 +315,14 @@ class Forecaster:
         Returns
         -------
         (T - context + 1, horizon), or (T - context + 1, horizon, C) for several series
-            The last row is what `forecast` gives.
+            The last row is that of `forecast`.
+
+        Raises
+        ------
+        RuntimeError
+            If nothing has been learned yet.
+        ValueError
+            If the series is too short, or does not fit to that of `fit`.
         """
         values = self._known(series, inputs)
         past, _ = windows(np.pad(values, ((0, 1), (0, 0))), self.context, 1)
@@ -286,13 +330,25 @@ class Forecaster:
         return mean.swapaxes(1, 2) if np.ndim(series) == 2 else mean[:, 0]
 
     def backtest(self, series: Any, holdout: int, inputs: Any = None) -> Backtest:
-        """Forecast the last values of a series by a rolling origin, in blocks of `horizon`.
+        """Forecast the last values of a series from a rolling origin, in blocks of `horizon`.
 
         Parameters
         ----------
         series, inputs
-            As in `fit`; the forecaster should have been fitted without the last `holdout` values.
+            As in `fit`. The forecaster should have been fitted without the last `holdout` values.
         holdout : int
+            Number of values to forecast.
+
+        Returns
+        -------
+        Backtest
+
+        Raises
+        ------
+        RuntimeError
+            If nothing has been learned yet.
+        ValueError
+            If too few values come before the held-out ones, or the series does not fit to that of `fit`.
         """
         values = self._known(series, inputs)
         holdout = _check.positive_int(holdout, "holdout")
@@ -316,45 +372,26 @@ class Forecaster:
         known = {name: in_a_row(self._original(part)) for name, part in naive.items()}
         return Backtest(start, np.asarray(series, np.float64)[start:], mean, low, high, known)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network and all that a forecast needs to one safetensors file."""
+    def _parts(self) -> tuple[Model, dict[str, Any]]:
         fitted = self.fitted
-        state = {
-            "options": {name: getattr(self, name) for name in OPTIONS},
-            "scaling": fitted.scaling.as_dict(),
-            "band": fitted.band.tolist(),
-        }
-        native.save(fitted.model, path, metadata={"forecaster": json.dumps(state)})
+        scaling, band = fitted.scaling.as_dict(), fitted.band.tolist()
+        return fitted.model, {"options": options_of(self), "scaling": scaling, "band": band}
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Forecaster:
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        OSError
-            If there is no such file, it is no file, or may not be read.
-        ValueError
-            If the file is damaged, or holds a model but no forecaster.
-        """
-        model, state = native.load_with(path, "forecaster", "forecaster")
-        with reading(path):
-            forecaster = cls(**state["options"])
-            _check.flag(state["options"].get("log", False), "log")
-            _check.seed_of(forecaster.seed)
-            scaling = Scaling.from_dict(state["scaling"])
-            for name in ("horizon", "season", "patch", "window"):
-                asked, learned = getattr(forecaster, name), getattr(scaling, name)
-                if asked not in (None, learned):
-                    raise ValueError(f"{name}: expected {learned}, as it was learned with, got {asked}")
-            sizes = [layer.hidden_size for layer in model.layers if isinstance(layer, LSTM)]
-            if sizes != [forecaster.hidden_size]:
-                raise ValueError(f"hidden_size: expected that of the network, {sizes}, got {forecaster.hidden_size}")
-            forecaster._fitted = Fitted(model, scaling, np.array(state["band"], np.float64))
+    def _of_parts(cls, model: Model, beside: dict[str, Any]) -> Self:
+        forecaster = cls(**beside["options"])
+        _check.flag(beside["options"].get("log", False), "log")
+        scaling = Scaling.from_dict(beside["scaling"])
+        for name in ("horizon", "season", "patch", "window"):
+            asked, learned = getattr(forecaster, name), getattr(scaling, name)
+            if asked not in (None, learned):
+                raise ValueError(f"{name}: expected {learned}, as it was learned with, got {asked}")
+        check_hidden_size(model, forecaster.hidden_size)
+        forecaster._fitted = Fitted(model, scaling, np.array(beside["band"], np.float64))
         return forecaster
 
     def _known(self, series: Any, inputs: Any) -> Floats:
-        """Values as in `_values`, in as many columns as the forecaster has learned from."""
+        """Values as in `_values`, with as many columns as in `fit`."""
         values, columns = self._values(series, inputs)
         expected = self.fitted.scaling.columns
         if columns != expected:
@@ -365,7 +402,7 @@ class Forecaster:
         return values
 
     def _values(self, series: Any, inputs: Any) -> tuple[Floats, int]:
-        """What is worked on, (T, columns + others), and the number of columns: the logarithm if so wished."""
+        """The series and the inputs side by side, (T, C + I), and C. With ``log`` the series is its logarithm."""
         own = self._numbers(series, "series", ("T", "C") if np.ndim(series) == 2 else ("T",))
         own = own.reshape(len(own), -1)
         if self.log and own.min() <= 0:
@@ -388,10 +425,7 @@ class Forecaster:
         return np.asarray(np.exp(values)) if self.log else values
 
     def _predict(self, past: Floats) -> tuple[Floats, Floats, Floats]:
-        """Mean, low and high, each (M, C, horizon), after pasts (M, C + I, context)."""
+        """Mean, low and high, each (M, C, horizon), from pasts (M, C + I, context)."""
         fitted = self.fitted
         mean = fitted.scaling.outputs(past, fitted.model.predict(fitted.scaling.inputs(past)))
         return self._original(mean), self._original(mean - fitted.band), self._original(mean + fitted.band)
-
-
-OPTIONS = tuple(name for name in Forecaster.__init__.__annotations__ if name != "return")

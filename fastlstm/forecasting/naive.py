@@ -1,4 +1,4 @@
-"""Naive forecasts: what every other forecast has to beat."""
+"""Naive forecasts, which every other forecast has to beat."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Array = NDArray[Any]
 
 
 def last_value(history: Array, horizon: int) -> Array:
-    """The naive forecast that nothing changes: (..., T) to (..., horizon).
+    """The forecast that repeats the last value: (..., T) to (..., horizon).
 
     Examples
     --------
@@ -23,7 +23,7 @@ def last_value(history: Array, horizon: int) -> Array:
 
 
 def last_season(history: Array, horizon: int, season: int) -> Array:
-    """The seasonal naive forecast, that the last season repeats itself: (..., T) to (..., horizon).
+    """The forecast that repeats the last season: (..., T) to (..., horizon).
 
     Examples
     --------

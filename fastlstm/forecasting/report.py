@@ -1,4 +1,4 @@
-"""What the command line says about a forecast: tables of text."""
+"""Text that the command line prints about a forecast."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastlstm.forecasting.backtest import Backtest, Floats, Forecast
 
 
 def score_table(backtest: Backtest, names: Mapping[str, str], unit: str = "") -> str:
-    """Errors of the forecast and of the naive ones, a line each.
+    """A table of the errors, with a line for each forecast.
 
     Examples
     --------
@@ -36,7 +36,7 @@ def score_table(backtest: Backtest, names: Mapping[str, str], unit: str = "") ->
 
 
 def verdict(backtest: Backtest, names: Mapping[str, str]) -> str:
-    """Whether, and by how much, the naive forecasts are beaten."""
+    """A sentence that says whether the naive forecasts are beaten, and by how much."""
     own, *others = backtest.scores.values()
     named = [names.get(name, name) for name in backtest.naive]
     if backtest.beats_naive:
@@ -48,7 +48,7 @@ def verdict(backtest: Backtest, names: Mapping[str, str]) -> str:
 
 
 def skill_line(backtest: Backtest, horizon: int) -> str:
-    """Skill over the last value, and how sure it is."""
+    """A sentence on the skill over the last value, with its interval."""
     skill = backtest.skill(horizon)
     said = f"Skill over the last value, 1 - MSE / MSE of the last value: {skill.value:.2f}"
     if math.isnan(skill.low):
@@ -63,7 +63,7 @@ def coverage_line(backtest: Backtest, coverage: float) -> str:
 
 
 def forecast_table(labels: Sequence[str], forecast: Forecast, most: int = 12) -> str:
-    """The first steps of a forecast, with as many decimals as the band makes sense of."""
+    """A table of the first steps of a forecast, with as many decimals as the width of the band calls for."""
     columns = [forecast.mean, forecast.low, forecast.high]
     places = decimals(np.concatenate([forecast.mean - forecast.low, forecast.high - forecast.mean]))
     rows = [
@@ -78,7 +78,7 @@ def forecast_table(labels: Sequence[str], forecast: Forecast, most: int = 12) ->
 
 
 def forecast_csv(labels: Sequence[str], forecasts: Mapping[str, Forecast]) -> str:
-    """All steps as the text of a CSV file: step, forecast, low, high; of several, each under its name."""
+    """All steps as the text of a CSV file: step, forecast, low, high; with names for several forecasts."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     places = ("forecast", "low", "high")
@@ -91,6 +91,6 @@ def forecast_csv(labels: Sequence[str], forecasts: Mapping[str, Forecast]) -> st
 
 
 def decimals(sizes: Floats) -> int:
-    """Decimals that show two or three digits of the typical one of these sizes; 2 if all are zero."""
+    """Number of decimals that show two or three digits of the median size; 2 if all sizes are zero."""
     nonzero = np.abs(sizes[sizes != 0])
     return max(0, 2 - math.floor(math.log10(np.median(nonzero)))) if len(nonzero) else 2

@@ -1,4 +1,4 @@
-"""The way from a naive forecast to what a network learns, its correction, and back."""
+"""From series to the numbers that a network reads and predicts, and back."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Array = NDArray[Any]
 
 
 LONGEST = 10_000_000
-"""Steps of a window or a season."""
+"""Steps that a window or a season may have."""
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """The way between the units of the series and those of the network.
+    """Converts between the units of the series and those of the network, which predicts errors of a naive forecast.
 
     Pasts are (M, columns + others, context): the columns to be forecast, then other inputs. Futures are
-    (M, columns, horizon). To the network each column is a sequence of its own, so that its batches have M·columns rows.
+    (M, columns, horizon). For the network each column is a sequence of its own: a batch has M·columns rows.
     """
 
     horizon: int
@@ -49,17 +49,20 @@ class Scaling:
 
     @property
     def features(self) -> int:
-        """Inputs of the network at each step."""
+        """Number of inputs of the network at each step."""
         others = (len(self.input_scale) - self.columns) * self.patch
         return self.patch + others + (self.columns if self.columns > 1 else 0)
 
     def base(self, past: Array) -> Array:
-        """The naive forecast that is corrected: (M, columns, horizon)."""
+        """The naive forecast that the network corrects, (M, columns, horizon)."""
         own = past[:, : self.columns]
         return last_season(own, self.horizon, self.season) if self.seasonal else last_value(own, self.horizon)
 
     def inputs(self, past: Array) -> Array:
-        """(M·columns, window / patch, features): a patch of the column, of the others, and which column it is."""
+        """Inputs of the network, (M·columns, window / patch, features).
+
+        A step has a patch of the column, a patch of each other input, and a sign of which column it is.
+        """
         recent = (past[..., -self.window :] - past[..., -1:]) / self.input_scale[:, None]
         steps = self.window // self.patch
         patches = recent.reshape(len(past), -1, steps, self.patch)
@@ -73,19 +76,19 @@ class Scaling:
         return np.concatenate(parts, axis=-1).reshape(-1, steps, self.features)
 
     def targets(self, past: Array, future: Array) -> Array:
-        """(M·columns, horizon)."""
+        """Targets of the network, (M·columns, horizon)."""
         return ((future - self.base(past)) / self.target_scale[:, None]).reshape(-1, self.horizon)
 
     def outputs(self, past: Array, target: Array) -> Array:
-        """Inverse of `targets`: (M, columns, horizon)."""
+        """Forecasts from outputs of the network, (M, columns, horizon): the inverse of `targets`."""
         return self.base(past) + self.errors(target)
 
     def errors(self, target: Array) -> Array:
-        """Differences of targets in the units of the series: (M, columns, horizon)."""
+        """Differences of targets in the units of the series, (M, columns, horizon)."""
         return target.astype(np.float64).reshape(-1, self.columns, self.horizon) * self.target_scale[:, None]
 
     def as_dict(self) -> dict[str, Any]:
-        """What JSON can hold; see `from_dict`."""
+        """The fields as JSON can hold them; see `from_dict`."""
         return asdict(self) | {"input_scale": self.input_scale.tolist(), "target_scale": self.target_scale.tolist()}
 
     @classmethod
@@ -95,19 +98,19 @@ class Scaling:
 
     @classmethod
     def of(cls, past: Array, future: Array, window: int, season: int, patch: int) -> Scaling:
-        """Scales, and the better naive forecast, of some windows; the season is a choice if it is above 1."""
+        """The scaling for some windows, with the better of the two naive forecasts; without a season there is one."""
         columns, horizon = future.shape[1:]
         own = past[:, :columns]
         residuals = {False: future - last_value(own, horizon)}
         if season > 1:
             residuals[True] = future - last_season(own, horizon, season)
-        spread = _sizes(residuals[False])  # columns of different units count alike
+        spread = _sizes(residuals[False])  # so that columns of different units count alike
         seasonal = min(residuals, key=lambda choice: float((np.abs(residuals[choice]) / spread[:, None]).mean()))
         recent = past[..., -window:] - past[..., -1:]
         return cls(horizon, window, season, seasonal, patch, columns, _sizes(recent), _sizes(residuals[seasonal]))
 
 
 def _sizes(values: Array) -> Array:
-    """Root mean square of each column, or 1 for zeros: what to divide by."""
+    """The divisor of each column: its root mean square, or 1 if all its values are 0."""
     sizes = np.sqrt(np.square(values).mean((0, 2)))
     return np.where(sizes > 0, sizes, 1.0)

@@ -1,4 +1,4 @@
-"""A person's CSV file as an evenly spaced series without gaps; what had to be decided or mended is noted."""
+"""A CSV file as an evenly spaced series without gaps, with notes on what was decided and filled in."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Series:
-    """Values at even steps.
+    """Values at evenly spaced steps.
 
     Attributes
     ----------
     name : str
     values : (T,)
-        Finite.
+        Finite numbers.
     dates : (T,) datetime64[s], or None
     step : Step or None
-        What lies between two dates; None where there are none, or they are not evenly spaced.
+        The step between two dates; None if there are no dates, or they are not evenly spaced.
     notes : list of str
-        What was decided and mended on the way, a sentence each.
+        A sentence for each thing that was decided or filled in.
     others : (T, K), or None
-        Other columns of the file that were asked for, finite.
+        Other columns of the file that were asked for: finite numbers.
     other_names : tuple of str
     """
 
@@ -49,11 +49,11 @@ class Series:
 
     @property
     def season(self) -> int:
-        """As the step suggests; 1 for none."""
+        """Number of steps in the season that the step suggests; 1 for none."""
         return self.step.season if self.step else 1
 
     def label(self, at: int) -> str:
-        """The date of a value, also of one after the end; its number from 1 where there are no dates."""
+        """The date of a value, also of one after the end; without dates its number, from 1."""
         if self.step is not None:
             assert self.dates is not None
             last = self.step.ordinals(self.dates[-1:])
@@ -63,11 +63,11 @@ class Series:
         return str(at + 1)
 
     def span(self, start: int, stop: int) -> str:
-        """From which value to which, `stop` excluded."""
+        """The range of some values in words, such as "2020-01 to 2020-12"; `stop` is excluded."""
         return f"{'' if self.dates is not None else 'rows '}{self.label(start)} to {self.label(stop - 1)}"
 
     def future(self, steps: int) -> list[str]:
-        """Labels of the steps after the last value."""
+        """The labels of the steps after the last value."""
         return [self.label(len(self.values) + i) for i in range(steps)]
 
 
@@ -82,16 +82,21 @@ def date_text(dates: Dates, step: Step | None) -> list[str]:
 
 
 def fill(values: Floats) -> tuple[slice, Floats, int]:
-    """Cut off missing values (NaN) at both ends and draw straight lines through those inside.
+    """Drop missing values (NaN) at both ends, and interpolate those inside by straight lines.
 
     Returns
     -------
     kept : slice
-        What is left of the series.
+        The part of the series that is left.
     filled : array
-        Its values.
+        The values of this part.
     inside : int
-        Number of values that were drawn.
+        Number of values that were interpolated.
+
+    Raises
+    ------
+    ValueError
+        If all values are missing.
 
     Examples
     --------
@@ -108,7 +113,12 @@ def fill(values: Floats) -> tuple[slice, Floats, int]:
 
 
 def hold(values: Floats) -> Floats:
-    """The last known value in the place of each missing one (NaN); before the first, that one.
+    """Replace each missing value (NaN) by the last known one; before the first known value, by that one.
+
+    Raises
+    ------
+    ValueError
+        If all values are missing.
 
     Examples
     --------
@@ -131,28 +141,35 @@ def read_series(
     *,
     max_bytes: int = MOST,
 ) -> Series:
-    """Read one column of a CSV file, and perhaps others beside it.
+    """Read one column of a CSV file, and other columns beside it if asked for.
 
-    Rows are sorted by date; dates that are left out count as missing values. Missing values at both ends are dropped,
-    those inside are interpolated. In the other columns the last known value takes their place, so that nothing comes
+    Rows are sorted by date. Dates without a row count as missing values. Missing values at both ends are dropped, those
+    inside are interpolated. In the other columns the last known value replaces a missing one, so that nothing is taken
     from later rows.
 
     Parameters
     ----------
     path : path
     target : str
-        The column, by name or by number from 1.
+        The column, by its name or by its number from 1.
     date : str, optional
-        The column of the dates; without it one is looked for.
-    others : strings, optional
-        More columns, in the same way.
+        The column of the dates. By default it is looked for.
+    others : list of str, optional
+        More columns, by name or number.
     max_bytes : int, default 128000000
         See `read_table`.
 
+    Returns
+    -------
+    Series
+
     Raises
     ------
-    ValueError, OSError
-        With the file, the column and the line at fault.
+    OSError
+        If the file does not exist, is no regular file, or may not be read.
+    ValueError
+        If the file cannot be read as a table, a column does not exist, or a cell is no number or date; the message has
+        the file, the column and the line.
     ImportError
         If pandas, which reads the dates, is not installed.
     """
@@ -212,7 +229,7 @@ def _sorted(table: Table, values: Floats, dates: Dates, notes: list[str]) -> tup
 
 
 def _on_grid(values: Floats, dates: Dates, step: Step, notes: list[str]) -> tuple[Floats, Dates]:
-    """The series with a value, or NaN, at every step."""
+    """Values at every step from the first date to the last, NaN where there was no row; and the dates."""
     ordinals = step.ordinals(dates)
     ordinals = ordinals - ordinals[0]
     length = int(ordinals[-1]) + 1

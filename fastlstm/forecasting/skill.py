@@ -1,4 +1,4 @@
-"""Whether a forecast is better than another one, and how sure that is."""
+"""Skill: whether a forecast is better than another one, and how sure that is."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 LEAST_ORIGINS = 8
-"""Forecasts below this number say nothing of how sure their skill is."""
+"""With fewer forecasts nothing is said about how sure the skill is."""
 
 
 @dataclass(frozen=True)
 class Skill:
-    """By how much a forecast's mean squared error is below that of a reference.
+    """How far the mean squared error of a forecast is below that of a reference.
 
     Attributes
     ----------
     value : float
-        1 - MSE / MSE of the reference: 1 for a perfect forecast, 0 for one as good as the reference, below 0 for a
-        worse one.
+        1 - MSE / MSE of the reference: 1 for a perfect forecast, 0 for one that is as good as the reference, below 0
+        for a worse one.
     low, high : float
         Interval of the value; NaN for fewer than 8 forecasts.
     p_value : float
-        How often a difference in mean squared error at least as large would come up if both were equally good.
+        Probability of a difference in mean squared error at least as large if both forecasts were equally good; NaN
+        for fewer than 8 forecasts.
     """
 
     value: float
@@ -35,19 +36,22 @@ class Skill:
 
     @classmethod
     def of(cls, error: Floats, reference: Floats, *, block: int = 1, coverage: float = 0.9, seed: int = 0) -> Skill:
-        """From the errors of both at the same moments.
+        """The skill of a forecast, from its errors and those of the reference at the same moments.
 
         Parameters
         ----------
         error, reference : (N,) or (N, ...)
-            In the order of the forecasts' origins; what one origin forecasts is averaged.
+            A row for each moment at which a forecast was made, in order of time. Squared errors are averaged over each
+            row.
         block : int, default 1
-            Origins over which errors may be correlated, such as the horizon where origins are one step apart. They are
-            drawn together in the circular block bootstrap (Politis and Romano 1992) that gives the interval, and count
-            in the variance of the test (Diebold and Mariano 1995, with the weights of Newey and West 1987).
+            Number of moments over which errors may be correlated, such as the horizon if forecasts are made at every
+            step. So many rows are drawn together in the circular block bootstrap (Politis and Romano 1992) that gives
+            the interval, and their correlations count in the variance of the test (Diebold and Mariano 1995, with the
+            weights of Newey and West 1987).
         coverage : float, default 0.9
-        seed : int
-            Of the bootstrap.
+            Probability that the interval holds the true skill.
+        seed : int, default 0
+            Seed of the bootstrap.
 
         Examples
         --------
@@ -73,19 +77,19 @@ class Skill:
 
 def _ratio(own: Floats, other: Floats) -> Floats:
     mean, reference = own.mean(-1), other.mean(-1)
-    equal = np.where(mean > 0, np.inf, 1.0)  # where the reference has no error at all
+    equal = np.where(mean > 0, np.inf, 1.0)  # if the reference has no error at all
     return np.asarray(1 - np.divide(mean, reference, out=equal, where=reference > 0))
 
 
 def diebold_mariano(losses: Floats, others: Floats, lags: int = 0) -> float:
-    """p-value of the hypothesis that two forecasts have the same expected loss (Diebold and Mariano 1995), two-sided.
+    """Two-sided p-value of the hypothesis that two forecasts have the same expected loss (Diebold and Mariano 1995).
 
     Parameters
     ----------
     losses, others : (N,)
-        Of both at the same moments, in order of time.
+        Losses of both forecasts at the same moments, in order of time.
     lags : int, default 0
-        Up to which the differences are correlated; weighted as by Newey and West 1987.
+        Number of steps over which the differences may be correlated, with the weights of Newey and West 1987.
 
     Examples
     --------

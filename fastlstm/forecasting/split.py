@@ -1,4 +1,4 @@
-"""How a series is cut into windows to learn from, and later ones to validate on."""
+"""How a series is cut into windows for the training, and later ones for the validation."""
 
 from __future__ import annotations
 
@@ -6,20 +6,29 @@ import math
 from dataclasses import dataclass
 
 LEAST_WINDOWS = 8
-"""Training windows below this number teach nothing."""
+"""A training needs at least as many windows."""
 
 LONGEST_WINDOW = 168
-"""Of a window that nobody asked for: a week of hours."""
+"""Steps of the default window at most: a week of hours."""
 
 MOST_PATCHES = 14
-"""Of a window that nobody asked for, where a step is a patch: two weeks of days."""
+"""Patches of the default window, if a step of the LSTM is a patch: two weeks of days."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """How a series of some length is cut: windows to learn from, later windows to validate on, every `stride` steps.
+    """How a series is cut into windows for the training and later ones for the validation.
 
-    `context` is what a forecast needs of the past: the window, or a season if that is longer.
+    Attributes
+    ----------
+    window : int
+        Steps of a window.
+    context : int
+        Past steps that a forecast needs: the window, or a season if that is longer.
+    train, later : slice
+        The windows of the training and of the validation, by their places among all windows.
+    stride : int
+        Steps from the start of one window to the start of the next.
     """
 
     window: int
@@ -35,7 +44,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Cut:
-    """The wishes that a series is cut by; see `Forecaster` for what they are."""
+    """The options by which a series is cut; see `Forecaster`."""
 
     horizon: int
     season: int
@@ -45,7 +54,7 @@ class Cut:
     max_windows: int
 
     def split(self, length: int) -> Split:
-        """The cut of a series of this length; ValueError says how long it would have to be."""
+        """The cut of a series of this length; ValueError if it is too short, with the length that is needed."""
         split, train = self._split(length)
         if train < LEAST_WINDOWS:
             given = f"a window of {self.window} and " if self.window else ""
@@ -56,7 +65,7 @@ class Cut:
         return split
 
     def _needed(self, low: int) -> int:
-        """The least length with enough training windows, where `low` is too short: by halving, as it may be far off."""
+        """The least length with enough training windows, if `low` is too short: found by bisection."""
         high = low + 1
         while self._split(high)[1] < LEAST_WINDOWS:
             low, high = high, 2 * high
@@ -66,15 +75,17 @@ class Cut:
         return high
 
     def _split(self, n: int) -> tuple[Split, int]:
-        """The cut, and the number of its training windows before thinning."""
-        held = max(-(-3 * self.horizon // 2), round(self.validation * n))  # steps of the validation part
-        window = self.window or self._usual_window((n - held - self.horizon) // 2)  # leaves as many training windows
+        """The cut, and the number of training windows before windows are left out by the stride."""
+        held = max(-(-3 * self.horizon // 2), round(self.validation * n))  # steps that are held out for the validation
+        window = self.window or self._usual_window(
+            (n - held - self.horizon) // 2
+        )  # then there are as many training windows as steps in one
         context = max(window, self.season)
         train, later = n - held - self.horizon - context + 1, held - self.horizon + 1
         stride = max(1, -(-train // self.max_windows))
         while (
             math.gcd(stride, self.season * self.patch) > 1
-        ):  # else some seasons of the year, hours of the day would never begin
+        ):  # otherwise windows would begin only in some months or hours
             stride += 1
         return Split(window, context, slice(0, max(train, 0), stride), slice(-later, None, stride), stride), train
 

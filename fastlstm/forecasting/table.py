@@ -1,4 +1,4 @@
-"""Reading a person's table of text: encoding, separator, header."""
+"""Reading a table of text whose encoding, separator and header are not known."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from fastlstm.separated import MOST, is_utf8, lines_of, rows_of
 from fastlstm.unpack import read_bytes
 
 MISSING = frozenset({"", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "?", "-", "."})
-"""Cells that stand for no value, in lower case."""
+"""Cells that mean a missing value, in lower case."""
 
 SEPARATORS = {";": "';'", "\t": "a tab", "|": "'|'", ",": "','"}
 
 ENOUGH = 1_000_000
-"""Characters of the first lines that are looked at to find the separator."""
+"""Characters of the first lines from which the separator is found."""
 
 NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
 DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}([-/.]\d{1,4})?([ T]\d{1,2}:\d{2}.*)?|\d{4}-?Q[1-4]")
@@ -29,20 +29,20 @@ DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}([-/.]\d{1,4})?([ T]\d{1,2}:\d{2}.*)?|\d{
 
 @dataclass(frozen=True)
 class Table:
-    """Cells of text.
+    """A table of text.
 
     Attributes
     ----------
     path : str
     names : list of str
-        Of the columns; ``"1"``, ``"2"``, ... where the file has no header.
+        Names of the columns; ``"1"``, ``"2"``, ... if the file has no header.
     rows : list of list of str
-        All as long as `names`, without the spaces around a cell.
+        Cells without the spaces around them. Each row is as long as `names`.
     lines : list of int
-        Line of the file on which each row ends, from 1.
+        The line of the file on which each row ends, from 1.
     separator : str
     notes : list of str
-        What the reader had to decide, to be told to the person.
+        A sentence for each thing that the reader has decided.
     """
 
     path: str
@@ -56,12 +56,19 @@ class Table:
         return [row[at] for row in self.rows]
 
     def find(self, wanted: str, option: str) -> int:
-        """Place of a column that is given by its name or, from 1, by its number.
+        """The place of a column, from 0.
+
+        Parameters
+        ----------
+        wanted : str
+            The name of the column, or its number from 1.
+        option : str
+            What errors call this argument.
 
         Raises
         ------
         ValueError
-            Naming the option and the columns there are.
+            If there is no such column, or several have this name.
         """
         if self.names.count(wanted) == 1:
             return self.names.index(wanted)
@@ -80,22 +87,25 @@ class Table:
 
 
 def read_table(path: str | os.PathLike[str], *, max_bytes: int = MOST) -> Table:
-    """Read a file of separated values; the separator, a header and the encoding are found out.
+    """Read a file of separated values. The separator, the header and the encoding are found from its content.
 
     Parameters
     ----------
     path : path
-        The file may be packed as .gz, .bz2 or .xz.
+        The file may be compressed as .gz, .bz2 or .xz.
     max_bytes : int, default 128000000
-        What the file may take, unpacked; a twentieth as many cells and rows.
+        Bytes that the file may have when unpacked. It may have a twentieth as many cells and rows.
+
+    Returns
+    -------
+    Table
 
     Raises
     ------
     OSError
-        If there is no such file, or it is a folder.
+        If the file does not exist, is no regular file, or may not be read.
     ValueError
-        If it is empty, is not text, has rows of different lengths, or takes more than max_bytes; the message has the
-        line.
+        If it is empty, is no text, has rows of different lengths (the message has the line), or is too large.
 
     Examples
     --------
@@ -136,7 +146,7 @@ def read_table(path: str | os.PathLike[str], *, max_bytes: int = MOST) -> Table:
 
 
 def _named(path: str, rows: list[list[str]], numbers: list[int], separator: str, notes: list[str]) -> Table:
-    """The table of some rows, with the names of a header or without."""
+    """The table of some rows, the first of which may be a header."""
     if not rows:
         raise ValueError(f"{path}: expected rows of data, got only separators")
     if _has_header(rows):
@@ -169,13 +179,13 @@ def _lines(path: str | os.PathLike[str], max_bytes: int, notes: list[str]) -> It
 
 
 def _beginning(lines: list[str]) -> list[str]:
-    """As many of the lines that are not blank as tell enough; at least one."""
+    """The first lines that are not blank, at least one and not many more than `ENOUGH` characters."""
     total = list(accumulate(map(len, lines)))
     return [line for line, after in zip(lines, total, strict=True) if line.strip() and after - len(line) < ENOUGH]
 
 
 def _separator(lines: list[str], rows_in: Callable[[list[str], str], Iterator[tuple[int, list[str]]]]) -> str:
-    """The one that cuts most of the first lines into equally many cells, at least two; a comma for a single column."""
+    """The separator that cuts most of the first lines into equally many cells, at least two; a comma if none does."""
     best, share = ",", 0.8
     for separator in SEPARATORS:
         widths = Counter(len(row) for _, row in rows_in(lines, separator))
@@ -186,7 +196,7 @@ def _separator(lines: list[str], rows_in: Callable[[list[str], str], Iterator[tu
 
 
 def _has_header(rows: list[list[str]]) -> bool:
-    """Whether the first row differs in kind from the next ones, or at least holds no data."""
+    """Whether the first row is a header: a column has data below but not in it, or the row has no data at all."""
     data = [_is_data(cell) for cell in rows[0]]
     for at, first in enumerate(data):
         below = [_is_data(row[at]) for row in rows[1:50] if not is_missing(row[at])]

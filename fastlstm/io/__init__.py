@@ -1,4 +1,4 @@
-"""Models in and out of files and frameworks."""
+"""Models to and from files and frameworks."""
 
 from fastlstm.io.native import load as load
 from fastlstm.io.native import save as save

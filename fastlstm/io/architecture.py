@@ -1,4 +1,4 @@
-"""The architecture of a model as JSON, and back: held against the arrays of a file before anything is built."""
+"""The architecture of a model as JSON, and back. It is checked against the arrays of a file before layers are built."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ Array = NDArray[Any]
 Sizes = tuple[int, ...]
 
 MOST_LAYERS = 1000
-"""Layers of a model in a file."""
+"""The largest number of layers of a model in a file."""
 
 LARGEST = 2**31 - 1
-"""Of a whole number in a layer's config, where no array is that large."""
+"""The largest whole number in the config of a layer, unless an array is larger."""
 
 
 def to_json(model: Model) -> str:
-    """The architecture of a model.
+    """The architecture of a model as JSON.
 
     Raises
     ------
     ValueError
-        If `layers_of` would not read it again.
+        If `layers_of` would refuse it.
     """
     layers = [
         {"type": type(layer).__name__, "config": _by_place(layer.config(), model.layers)} for layer in model.layers
@@ -42,12 +42,12 @@ def to_json(model: Model) -> str:
 
 
 def layers_of(text: str, arrays: Mapping[str, Array]) -> tuple[list[Layer], np.dtype[Any]]:
-    """The layers that `to_json` has described, with these arrays as parameters, and their dtype.
+    """The layers that `to_json` has described, with the arrays as their parameters, and their dtype.
 
     Raises
     ------
     ValueError, TypeError, KeyError
-        If they do not belong together.
+        If the text is damaged, or the arrays do not fit to it.
     """
     config = as_object(text)
     dtype = _check.dtype_of(config["dtype"])
@@ -69,7 +69,7 @@ def layers_of(text: str, arrays: Mapping[str, Array]) -> tuple[list[Layer], np.d
 
 
 def check(layers: Any, shapes: Mapping[str, Sizes]) -> None:
-    """That a header asks for no more than the arrays of its file, named such as ``"0.weight"``, bear out."""
+    """Require that the configs fit to the shapes of the arrays, which have names such as ``"0.weight"``."""
     if not isinstance(layers, list):
         raise TypeError(f"layers: expected a list, got {type(layers).__name__}")
     if len(layers) > MOST_LAYERS:
@@ -86,7 +86,7 @@ def check(layers: Any, shapes: Mapping[str, Sizes]) -> None:
 
 
 def _most(key: str, shapes: list[Sizes]) -> int:
-    """Of a whole number of this name, for a layer of such arrays: each layer of a stack has an array at least."""
+    """The largest value of a whole number of this name. Each layer of a stack has at least one array."""
     if key == "num_layers":
         return max(1, min(len(shapes), MOST_LAYERS))
     return max(LARGEST, *(size for shape in shapes for size in shape), 0)
@@ -100,7 +100,7 @@ def _check_number(value: Any, name: str, most: int) -> None:
 
 
 def _by_place(config: dict[str, Any], layers: Sequence[Layer]) -> dict[str, Any]:
-    """The config of a layer as JSON can say it: another layer by its place in the model."""
+    """The config of a layer for JSON. Another layer in it is replaced by its place in the model."""
     places = {id(layer): {"layer": place} for place, layer in enumerate(layers)}
     return {key: places[id(value)] if isinstance(value, Layer) else value for key, value in config.items()}
 

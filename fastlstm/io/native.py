@@ -1,4 +1,4 @@
-"""fastlstm's own files: safetensors, with the architecture as JSON in the metadata. No pickle anywhere."""
+"""Files of models: safetensors with the architecture as JSON in the metadata. There is no pickle in them."""
 
 from __future__ import annotations
 
@@ -15,23 +15,32 @@ FORMAT_VERSION = 1
 
 KNOWN = {"format", "format_version", "model"}
 USER = "user."
-"""What stands before the words that `save` was given."""
+"""The prefix of the words that a user has given to `save`."""
 
 
 def save(model: Model, path: PathLike, *, metadata: Mapping[str, str] | None = None) -> None:
     """Write the architecture and the parameters of a model to a safetensors file, with a checksum.
 
-    The file is written beside its place and then renamed, so that there is always a whole one. What is no file, such as
-    a device or a FIFO, is not replaced, and a link to one is not followed.
+    The file is written under another name and then renamed, so that it is always whole. A device or a FIFO is not
+    replaced, and a link to one is not followed.
 
     Parameters
     ----------
     model : Model
-        Of at most 1000 layers.
+        It may have 1000 layers.
     path : path
-        Its folder must be there.
+        Its folder must exist.
     metadata : dict of str, optional
         Words of your own to keep in the file; see `read_metadata`.
+
+    Raises
+    ------
+    TypeError
+        If model is no Model, or metadata has something else than str.
+    ValueError
+        If a parameter is not finite, or there are more than 1000 layers.
+    OSError
+        If the file cannot be written.
 
     Examples
     --------
@@ -62,27 +71,37 @@ forget_bias=1.0)], dtype='float32')
 
 
 def load(path: PathLike) -> Model:
-    """Read a model that `save` wrote.
+    """Read a model that `save` has written.
 
-    What its header asks for is held against the arrays that are there before anything is built.
+    The header is checked against the arrays before layers are built.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Model
 
     Raises
     ------
     OSError
-        If there is no such file, it is no file (a folder, a FIFO, a device), or may not be read.
+        If the file does not exist, is no regular file (but a folder, a FIFO, a device), or may not be read.
     ValueError
-        If the file is damaged, is not fastlstm's, or was written by a newer version; the message says which.
+        If the file is damaged, is not one of fastlstm's, or was written by a newer version; the message says which.
     """
     return _load(path)[0]
 
 
 def load_with(path: PathLike, key: str, what: str) -> tuple[Model, dict[str, Any]]:
-    """A model, and the JSON object that an application has saved with it as its word `key`.
+    """A model, and the JSON object that an application has saved with it under the word `key`.
 
     Raises
     ------
-    OSError, ValueError
-        As `load`; also if there is no such word, that is no `what`.
+    OSError
+        As in `load`.
+    ValueError
+        As in `load`; also if there is no such word. The message then says that `what` is missing.
     """
     model, words = _load(path)
     if USER + key not in words:
@@ -92,7 +111,13 @@ def load_with(path: PathLike, key: str, what: str) -> tuple[Model, dict[str, Any
 
 
 def read_metadata(path: PathLike) -> dict[str, str]:
-    """The words that were given to `save`."""
+    """The words that `save` was given as ``metadata``.
+
+    Raises
+    ------
+    OSError, ValueError
+        As in `load`.
+    """
     words, _ = _read(path)
     return {key.removeprefix(USER): value for key, value in words.items() if key.startswith(USER)}
 

@@ -1,4 +1,4 @@
-"""LSTM, GRU and SimpleRNN to and from PyTorch. Nothing here imports torch until a torch module is asked for."""
+"""LSTM, GRU and SimpleRNN to and from PyTorch. Only `to_torch` imports torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Array = NDArray[Any]
 NAME = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh|weight_hr)_l(\d+)(_reverse)?")
 
 BLOCKS = {4: "LSTM", 3: "GRU", 1: "RNN"}
-"""Modules of torch.nn by how many blocks of hidden_size rows their weights have."""
+"""Modules of torch.nn by the number of blocks of hidden_size rows in their weights."""
 
 EXPECTED = "expected a torch.nn.LSTM, GRU or RNN, or its state_dict"
 
@@ -42,18 +42,23 @@ def from_torch(source: Any, *, activation: str | None = None) -> LSTM | GRU | Si
     Parameters
     ----------
     source : torch.nn.LSTM, GRU or RNN, or its state_dict
-        A state_dict may hold tensors or NumPy arrays; float32 or float64. The layer has their dtype. A state_dict does
-        not tell the rate of dropout: it is then 0.
+        A state_dict may hold tensors or NumPy arrays, float32 or float64. The layer gets their dtype. A state_dict does
+        not hold the rate of dropout, which is then 0.
     activation : "tanh" or "relu", optional
-        That of an RNN, which its state_dict does not tell; a module does.
+        The activation of an RNN. It is needed with a state_dict, which does not hold it.
+
+    Returns
+    -------
+    LSTM, GRU or SimpleRNN
 
     Raises
     ------
     TypeError
-        For another module, such as a GRUCell.
+        If source is another module, such as a GRUCell, or its arrays have another dtype.
     ValueError
-        For the state_dict of one, a projection (proj_size), names that are not those of such a module, shapes that do
-        not fit, or an `activation` that is missing, another one than the module's, or not an RNN's.
+        If source is the state_dict of another module, has a projection (proj_size), names that are not those of such a
+        module, or shapes that do not fit; or if `activation` is missing, is not that of the module, or is given for a
+        module that is no RNN.
 
     Examples
     --------
@@ -98,7 +103,7 @@ def from_torch(source: Any, *, activation: str | None = None) -> LSTM | GRU | Si
 
 
 def _single_cell(arrays: Mapping[str, Array]) -> str:
-    """What these weights are, if they are those of a module of PyTorch that does a single step."""
+    """The name of a module of PyTorch for single steps that has these weights; "" if there is none."""
     names = "weight_ih", "weight_hh"
     if any(name not in arrays or arrays[name].ndim != 2 for name in names):
         return ""
@@ -111,7 +116,7 @@ def _single_cell(arrays: Mapping[str, Array]) -> str:
 
 
 def _count_layers(arrays: Mapping[str, Array]) -> int:
-    """How many layers the names speak of, all of which are those of a recurrent module."""
+    """The number of layers in the names of the arrays; an error if a name is not that of a recurrent module."""
     layers = 0
     for name, array in arrays.items():
         match = NAME.fullmatch(name)
@@ -130,7 +135,7 @@ def _count_layers(arrays: Mapping[str, Array]) -> int:
 
 
 def _kind(arrays: Mapping[str, Array]) -> str:
-    """The module that weight_hh_l0 is of: "LSTM", "GRU" or "RNN"."""
+    """The module to which weight_hh_l0 belongs: "LSTM", "GRU" or "RNN"."""
     rows, hidden = arrays["weight_hh_l0"].shape
     if not hidden or rows % hidden or rows // hidden not in BLOCKS:
         raise ValueError(
@@ -141,7 +146,7 @@ def _kind(arrays: Mapping[str, Array]) -> str:
 
 
 def _activation(given: str | None, known: str | None) -> str:
-    """Of an RNN; `known` is what a module says."""
+    """The activation of an RNN, from the argument or from the module."""
     if known is not None and given not in (None, known):
         raise ValueError(f"activation: expected {known!r}, that of the module, got {given!r}")
     found = given or known
@@ -157,7 +162,7 @@ def _article(kind: str) -> str:
 
 
 def _from_names(layer: LSTM | GRU | SimpleRNN, arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """The layer's parameters from those of a module, whose shapes are checked."""
+    """The parameters of the layer from those of a module. Their names and shapes are checked."""
     ours: dict[str, Array] = {}
     used = set()
     rows = layer.cell.gates * layer.hidden_size
@@ -177,7 +182,7 @@ def _from_names(layer: LSTM | GRU | SimpleRNN, arrays: Mapping[str, Array]) -> d
 
 
 def _one_bias(cell: Cell, bias_ih: Array, bias_hh: Array) -> Array:
-    """Of each sum of the cell, what PyTorch's two biases of each gate add to it."""
+    """The bias of each sum of the cell, from PyTorch's two biases of each gate."""
     bias = np.zeros((cell.sums, len(bias_ih) // cell.gates), bias_ih.dtype)
     bias[: cell.gates] = bias_ih.reshape(cell.gates, -1)
     for gate, block in zip(cell.state_feeds, bias_hh.reshape(cell.gates, -1), strict=True):
@@ -186,7 +191,7 @@ def _one_bias(cell: Cell, bias_ih: Array, bias_hh: Array) -> Array:
 
 
 def _two_biases(cell: Cell, bias: Array) -> tuple[Array, Array]:
-    """PyTorch's: bias_hh is zero where bias_ih can say it all."""
+    """PyTorch's two biases. bias_hh is zero wherever bias_ih can hold the sum of both."""
     blocks = bias.reshape(cell.sums, -1)
     bias_hh = [blocks[k] if k >= cell.gates else np.zeros_like(blocks[k]) for k in cell.state_feeds]
     return blocks[: cell.gates].reshape(-1).copy(), np.concatenate(bias_hh)
@@ -201,10 +206,20 @@ def to_torch(layer: SimpleRNN) -> torch.nn.RNN: ...
 def to_torch(layer: LSTM | GRU | SimpleRNN) -> torch.nn.LSTM | torch.nn.GRU | torch.nn.RNN:
     """A ``torch.nn.LSTM``, ``GRU`` or ``RNN`` (batch_first) with the weights of a recurrent layer.
 
-    Its bias_hh are zero, but for those of a GRU's candidate.
+    Its ``bias_hh`` are zero, except those of the candidate of a GRU.
+
+    Parameters
+    ----------
+    layer : LSTM, GRU or SimpleRNN
+
+    Returns
+    -------
+    torch.nn.LSTM, GRU or RNN
 
     Raises
     ------
+    TypeError
+        If layer is none of the three.
     ImportError
         If torch is not installed.
     """

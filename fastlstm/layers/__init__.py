@@ -1,4 +1,4 @@
-"""Layers, one a file."""
+"""Layers: each public one has a file."""
 
 from fastlstm.layers.attention import AttentionPool as AttentionPool
 from fastlstm.layers.base import Layer as Layer

@@ -1,4 +1,4 @@
-"""All steps of a sequence in one vector: a mean with learned weights."""
+"""Attention pooling: all steps of a sequence in one vector, by a mean with learned weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fastlstm.workspace import Workspace
 
 
 class AttentionPool(Pooling):
-    """(N, T, F) to (N, F): a mean of the real steps of each sequence, with weights that depend on the steps.
+    """(N, T, F) to (N, F): a weighted mean of the real steps of each sequence. The weights depend on the steps.
 
     Additive attention (Bahdanau et al. 2015) with a learned context vector v instead of a query (Yang et al. 2016)::
 
@@ -24,9 +24,14 @@ class AttentionPool(Pooling):
     Parameters
     ----------
     input_size : int
-        F, features of a step.
+        F, the number of features of a step.
     attention_size : int, optional
-        A, rows of W; by default F. W (A, F) is the parameter ``weight``, b (A) ``bias`` and v (1, A) ``context``.
+        A, the number of rows of W; by default F. The parameters are ``weight``, W (A, F), ``bias``, b (A), and
+        ``context``, v (1, A).
+    dtype : "float32", "float64" or None
+        None takes the model's.
+    seed : int, optional
+        Seed of the starting values; by default from the model.
 
     Examples
     --------
@@ -58,13 +63,14 @@ class AttentionPool(Pooling):
         return super().output_shape(shape)
 
     def weights(self, x: Any, lengths: Any = None) -> Array:
-        """How much each step counts, (N, T): at least 0, with a sum of 1 for each sequence, and 0 in the padding.
+        """The weight of each step, (N, T): from 0, with a sum of 1 for each sequence, and 0 in the padding.
 
         Parameters
         ----------
         x : (N, T, F)
-            What the layer would get: the outputs of the layer before it.
+            The input of the layer: the outputs of the layer before it.
         lengths : (N,) ints from 1 to T, optional
+            Number of real steps of each sequence.
         """
         x = self.as_input(x)
         return self._weights(x, Workspace(0), _check.lengths_of(lengths, *x.shape[:2]))
@@ -77,7 +83,7 @@ class AttentionPool(Pooling):
         return scores
 
     def _scores(self, x: Array, tape: Workspace) -> Array:
-        """(N, T); leaves tanh(W x + b) in the tape."""
+        """The scores, (N, T). tanh(W x + b) is left in the tape."""
         n, t, _ = x.shape
         hidden = tape.array("hidden", (n * t, self.attention_size), x.dtype)
         scores = tape.array("scores", (n * t, 1), x.dtype)
@@ -126,7 +132,10 @@ class AttentionPool(Pooling):
         return np.zeros((n, features)), np.full((n, 1), -np.inf), np.zeros((n, 1))
 
     def advance(self, x: Array, *state: Array) -> Array:
-        """Sums of exp(score - largest score so far), so that none overflows (Milakov and Gimelshein 2018)."""
+        """The pool of all steps so far. Sums have exp(score - largest score so far), to avoid overflow.
+
+        Milakov and Gimelshein 2018.
+        """
         total, largest, divisor = state
         score = self._scores(np.ascontiguousarray(x)[:, None], Workspace(0))
         before, largest[...] = largest.copy(), np.maximum(largest, score)

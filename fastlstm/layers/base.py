@@ -1,4 +1,4 @@
-"""What every layer is."""
+"""The base of all layers."""
 
 from __future__ import annotations
 
@@ -23,31 +23,33 @@ Array = NDArray[Any]
 Index = NDArray[np.intp]
 
 _building = threading.RLock()
-"""Held while a layer gets its starting values; one for all layers, which therefore can be copied."""
+"""The lock for setting starting values. All layers share it, because a layer with a lock could not be copied."""
 
 
 class Layer:
     """Base of all layers: parameters, and a forward and a backward pass over arrays in a `Workspace`.
 
-    A subclass sets `input_shape`, adds its parameters with `add`, and what is saved but not trained with `add_buffer`;
-    it writes `output_shape`, `forward`, `backward` and `config`. It is then known by its class name to `fastlstm.load`.
+    A subclass sets `input_shape`, adds its parameters with `add`, adds arrays that are saved but not trained with
+    `add_buffer`, and writes `output_shape`, `forward`, `backward` and `config`. `fastlstm.load` then knows it by the
+    name of its class.
 
     Parameters
     ----------
-    dtype : "float32", "float64" or None
-        None takes the model's; a layer that stands alone is float32.
-    seed : int or None
-        Of the starting values. None takes one from the model; alone, a new one from the operating system.
+    dtype : "float32", "float64" or None, default None
+        None takes the model's; a layer without a model is float32.
+    seed : int or None, default None
+        Seed of the starting values. None takes one from the model; a layer without a model takes a new one from the
+        operating system.
     """
 
     registry: ClassVar[dict[str, type[Layer]]] = {}
     takes_tokens: ClassVar[bool] = False
     told_more: ClassVar[bool] = False
-    """Whether a pass depends on more than x, its lengths and the parameters, so that the shape of y may differ."""
+    """Whether a pass depends on more than x, its lengths and the parameters. Then even the shape of y may differ."""
     input_shape: Shape
 
     def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
-        """`abstract`: a base of other layers, not to be known by its name."""
+        """Register the layer by its name. An `abstract` layer is a base of others, and is not registered."""
         super().__init_subclass__(**kwargs)
         if abstract:
             return
@@ -55,7 +57,7 @@ class Layer:
         if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
             raise TypeError(f"a layer of the name {cls.__name__} is known already, from {known.__module__}")
         Layer.registry[cls.__name__] = cls
-        own = set(cls.__dict__)  # else what a base has prepared would hide them
+        own = set(cls.__dict__)  # a base's prepared pass would hide them
         if "prepare" not in own and own & {"forward", "step"}:
             cls.prepare = Layer.prepare  # type: ignore[method-assign]
         if "replay" not in own and own & {"forward", "backward"}:
@@ -73,20 +75,20 @@ class Layer:
         self._parameters[name] = Parameter(name, shape, initializer)
 
     def add_buffer(self, name: str, shape: tuple[int, ...], initializer: Initializer) -> None:
-        """Add an array that belongs to the layer and is saved with it, but that no optimizer sees."""
+        """Add an array that is saved with the layer, but not trained."""
         self._buffers[name] = Parameter(name, shape, initializer)
 
     @property
     def dtype(self) -> np.dtype[Any] | None:
-        """float32 or float64; None before the layer is built without being told."""
+        """float32 or float64; None if it was not given and the layer is not built yet."""
         return self._dtype
 
     def build(self, dtype: Any = None, rng: np.random.Generator | None = None) -> None:
-        """Settle the dtype and give every parameter that has no value yet its starting value."""
+        """Fix the dtype, and set the starting values of all parameters that have no value yet."""
         if self._built:
             return
         with _building:
-            if self._built:  # by the thread that held the lock
+            if self._built:  # by another thread, which held the lock
                 return
             if self._dtype is None:
                 self._dtype = _check.dtype_of(dtype or "float32")
@@ -96,25 +98,25 @@ class Layer:
             for parameter in missing:
                 assert rng is not None
                 parameter.initialize(rng, self._dtype)
-            self._built = True  # last: who sees it uses the layer without the lock
+            self._built = True  # last: other threads then use the layer without the lock
 
     def parameters(self) -> list[Parameter]:
-        """The trained arrays, built if need be."""
+        """The trained parameters; the layer is built first if it is not yet."""
         self.build()
         return list(self._parameters.values())
 
     def parameter(self, name: str) -> Parameter:
-        """One parameter by the layer's own name for it."""
+        """A parameter by the layer's own name for it."""
         self.build()
         return self._parameters[name]
 
     def buffers(self) -> list[Parameter]:
-        """The arrays that are saved with the layer but not trained, built if need be."""
+        """The arrays that are saved with the layer but not trained; the layer is built first if it is not yet."""
         self.build()
         return list(self._buffers.values())
 
     def buffer(self, name: str) -> Parameter:
-        """One buffer by the layer's own name for it."""
+        """A buffer by the layer's own name for it."""
         self.build()
         return self._buffers[name]
 
@@ -125,14 +127,14 @@ class Layer:
         return {name: parameter.shape for name, parameter in self._parameters.items()}
 
     def shares(self) -> list[Layer]:
-        """Layers whose parameters this one uses too; a model has them before it."""
+        """Layers whose parameters this layer uses too. They come before it in a model."""
         return []
 
     def buffer_shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: buffer.shape for name, buffer in self._buffers.items()}
 
     def load_parameters(self, arrays: dict[str, Array], dtype: Any) -> None:
-        """Give every parameter and every buffer its value: one array for each name."""
+        """Set all parameters and buffers to these arrays, one for each name."""
         self._dtype = _check.dtype_of(dtype)
         for name, parameter in self._arrays().items():
             parameter.assign(arrays[name], self._dtype)
@@ -142,13 +144,13 @@ class Layer:
         return sum(parameter.size for parameter in self._parameters.values())
 
     def as_input(self, x: Any, name: str = "x", shape: Shape | None = None) -> Array:
-        """x checked and converted to what `forward` takes; a model may know the shape more exactly."""
+        """x, checked and converted for `forward`. A model may give a more exact shape."""
         self.build()
         assert self._dtype is not None
         return _check.real_array(x, name, self._dtype, shape or self.input_shape)
 
     def __call__(self, x: Any) -> Any:
-        """The output for x, in inference."""
+        """The output for x in inference."""
         y = self._kept.run(x)
         if y is not None:
             return y
@@ -158,57 +160,61 @@ class Layer:
         return run_kept(self._kept, [self], x)
 
     def output_shape(self, shape: Shape) -> Shape:
-        """Shape of the output for an input of this shape; ValueError if it cannot take it."""
+        """The shape of the output for an input of this shape; ValueError if the layer cannot take it."""
         raise NotImplementedError(f"{type(self).__name__} must write output_shape")
 
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
-        """The output, which lies in the tape; what `backward` needs is left there too if training."""
+        """The output, an array of the tape. If `training`, the tape also gets what `backward` needs."""
         raise NotImplementedError(f"{type(self).__name__} must write forward")
 
     def prepare(
         self, x: Array, tape: Workspace, *, streaming: bool = False, walk: Walk | None = None
     ) -> tuple[list[Stage], Array] | None:
-        """`forward` in inference as stages to run again and again, and the array of their output.
+        """`forward` in inference as stages that can be run many times, and the array of their output.
 
-        They read x where it lies; while streaming, they go on with the running state; with a walk, they follow its
-        lengths. None: the layer has no stages, and `forward`, or `step`, is called.
+        The stages read x in place. If `streaming`, they start from the running state; with a `walk` they follow its
+        lengths. None means that the layer has no stages: then `forward`, or `step` in a stream, is called.
         """
         return None
 
     def replay(self, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward] | None:
-        """`forward` while training over full sequences as calls to make again and again, and the array of its output.
+        """`forward` in training over full sequences as calls that can be made many times.
 
-        And a function that gives the calls of `backward`. None: the layer has none, and both are called as they are.
+        Returns the calls, the array of their output, and a function that returns the calls of `backward`. None means
+        that the layer has no such calls: then `forward` and `backward` are called.
         """
         return None
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
-        """Add to the parameters' gradients and return that of the input (None if not asked for, or for tokens)."""
+        """Add to the gradients of the parameters, and return that of the input.
+
+        None is returned if `input_gradient` is False, or the input is tokens.
+        """
         raise NotImplementedError(f"{type(self).__name__} must write backward")
 
     def start(self, batch: int, tape: Workspace) -> None:
-        """Prepare the tape for `step`."""
+        """Prepare the tape for `step` with a batch of streams."""
 
     def step(self, x: Array, tape: Workspace) -> Array:
-        """The next steps of a stream, (N, T, F) to (N, T, G), with the running state in the tape."""
+        """The outputs of the next steps of a stream, (N, T, F) to (N, T, G). The running state is in the tape."""
         return self.forward(x, tape, training=False, lengths=None)
 
     def reset(self, rows: Any, tape: Workspace) -> None:
-        """Set the running state of these rows (an index) to zero."""
+        """Set the running state of some rows, given by an index, to zero."""
 
     def carry(self, index: Index, tape: Workspace) -> None:
-        """The running state of row k becomes what that of row index[k] was, zeros for -1; see `Model.carry`.
+        """Set the running state of row k to that of row index[k], or to zeros for -1; see `Model.carry`.
 
-        A layer with a state reads and leaves it in a tape that `carries`; one that cannot raises ValueError.
+        A layer with a state keeps it in a tape that `carries`. A layer that cannot do so raises ValueError.
         """
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
-        """A layer of what `config` gave."""
+        """A new layer from what `config` has returned."""
         return cls(**config)
 
     def config(self) -> dict[str, Any]:
-        """Arguments of the constructor, without dtype and seed: what JSON can say, and layers that this one shares."""
+        """The arguments of the constructor, without dtype and seed: JSON values, or layers that share parameters."""
         raise NotImplementedError(f"{type(self).__name__} must write config")
 
     def __repr__(self) -> str:
@@ -218,7 +224,7 @@ class Layer:
 def run_kept(
     kept: Kept, layers: Sequence[Layer], x: Array, lengths: Index | None = None, out: Array | None = None
 ) -> Array:
-    """A new array, or `out`, with the output of the layers for x, by a program that is kept, or then is."""
+    """The output of the layers for x, in `out` or a new array. It uses a kept program, or makes one and keeps it."""
     y: Array | None = kept.run(x, lengths, out=out)
     if y is None:
         workspaces = [Workspace(0) for _ in layers]

@@ -1,4 +1,4 @@
-"""A decoder: from a sequence to another one of its own length, token by token."""
+"""The decoder: from an encoded sequence to another sequence of its own length, token by token."""
 
 from __future__ import annotations
 
@@ -20,15 +20,18 @@ from fastlstm.workspace import Workspace
 
 @dataclass
 class Decoding:
-    """Where the decoding of some sequences stands: what the encoder gave, and the running state.
+    """The state of a decoding of some sequences.
 
     Attributes
     ----------
-    memory : (N, T, F), keys : (N, T, H)
-        Outputs of the encoder, and what they are compared by (no features without attention).
+    memory : (N, T, F)
+        Outputs of the encoder.
+    keys : (N, T, H)
+        Their keys in the attention; without attention (N, T, 0).
     beyond : (N, T) bools, or None
         Which steps are padding.
     state : (h, c), each (layers, N, H)
+        The running state of the LSTM.
     """
 
     memory: Array
@@ -37,46 +40,54 @@ class Decoding:
     state: State
 
     def rows(self, index: Index) -> Decoding:
-        """The decoding of some of the sequences, in this order; one may come several times."""
+        """The decoding of some of the sequences, in this order. A sequence may occur several times."""
         h, c = self.state
         beyond = None if self.beyond is None else self.beyond[index]
         return Decoding(self.memory[index], self.keys[index], beyond, (h[:, index], c[:, index]))
 
 
 MOST_STEPS = 1_000_000
-"""Of a sequence that is decoded step by step; a file that asks for more is damaged."""
+"""The largest number of steps of a decoded sequence. A file that asks for more is damaged."""
 
 
 class Decoder(Layer):
     """Encoded sequences (N, T, F) to scores (N, S, V) of the tokens of other sequences: the last layer of a model.
 
-    An LSTM reads at each step the token before. It is started by what the encoder gave at the first and at the last
-    real step, m_1 and m_L (Cho et al. 2014; Sutskever et al. 2014): where the encoder has two directions, each of them
-    has seen all at one of these. With attention, it looks at all m_t at each of its own steps (Luong et al. 2015,
-    "general")::
+    An LSTM reads the token before at each step. Its first state depends on the outputs of the encoder at the first and
+    the last real step, m_1 and m_L (Cho et al. 2014; Sutskever et al. 2014): each direction of a bidirectional encoder
+    has read the whole sequence at one of the two. With attention, the decoder looks at all m_t at each of its own steps
+    (Luong et al. 2015, "general")::
 
         h, c = tanh(W_b [m_1; m_L] + b_b)                before the first step
         h = LSTM(E token, h, c)
         a_t = softmax over t of (h · W_a m_t)            context = sum over t of a_t m_t
         h' = tanh(W_c [context; h] + b_c)                scores = W_o h' + b_o
 
-    `fastlstm.Seq2SeqTrainer` trains it on the tokens that should have come before (teacher forcing), and
-    `fastlstm.generate` finds the best sequences. A model's ``predict`` gives the scores of a greedy decoding.
+    `fastlstm.Seq2SeqTrainer` trains it on the true tokens before each step (teacher forcing). `fastlstm.generate` finds
+    the best sequences. ``Model.predict`` gives the scores of a greedy decoding.
 
     Parameters
     ----------
-    input_size, hidden_size : int
-        F, features of the encoder's outputs, and H, units of the decoder's LSTM.
+    input_size : int
+        F, the number of features of the outputs of the encoder.
+    hidden_size : int
+        H, the units of the LSTM of the decoder.
     num_tokens : int
-        V, size of the vocabulary, with the token that ends a sequence.
+        V, the size of the vocabulary, including the token that ends a sequence.
     max_steps : int
-        S, tokens of the longest sequence; at most 1,000,000.
+        S, the number of tokens of the longest sequence; at most 1,000,000.
     end_token : int
-        The token that ends a sequence. (The one that starts it is the decoder's own, beyond the vocabulary.)
+        The token that ends a sequence. The token that starts it is added by the decoder, after the vocabulary.
     embedding_size : int, optional
-        Of the vectors of the tokens; by default H.
+        Size of the vector of a token; by default H.
     num_layers : int, default 1
+        Layers of the LSTM.
     attention : bool, default True
+        Whether the decoder uses attention.
+    dtype : "float32", "float64" or None
+        None takes the model's.
+    seed : int, optional
+        Seed of the starting values; by default from the model.
 
     Examples
     --------
@@ -87,7 +98,7 @@ class Decoder(Layer):
     (1, 5, 11)
     """
 
-    told_more = True  # what to read, and for how many steps; see `teach`
+    told_more = True  # the tokens to read, and their number; see `teach`
 
     def __init__(
         self,
@@ -145,17 +156,17 @@ class Decoder(Layer):
         return (shape[0], self.max_steps, self.num_tokens)
 
     def teach(self, targets: Index, tape: Workspace, own: Array | None = None) -> None:
-        """Let the next pass over this tape read the tokens that should have come before.
+        """Let the next pass over this tape read the true token before each step.
 
         Parameters
         ----------
         targets : (N, S) ints
-            The sequences to be; S then is the number of steps of that pass.
+            The true sequences. S is the number of steps of the pass.
         tape : Workspace
-            That of the decoder's place.
+            The workspace of the decoder in the tape of the model.
         own : (N, S) bools, optional
-            Where the decoder reads instead what it would have chosen itself at the step before (scheduled sampling,
-            Bengio et al. 2015); the gradient takes these tokens as given.
+            Where the decoder reads the token that it would have chosen itself, instead of the true one (scheduled
+            sampling, Bengio et al. 2015). The gradient treats these tokens as given.
         """
         tape.notes["lesson"] = (targets, own)
 
@@ -170,7 +181,7 @@ class Decoder(Layer):
         return self._scores(h, decoding, tape, training=training)
 
     def begin(self, x: Array, lengths: Index | None, tape: Workspace, *, training: bool = False) -> Decoding:
-        """The state before the first step."""
+        """The state of a decoding before its first step."""
         self.build()
         x = np.ascontiguousarray(x)
         n, t, _ = x.shape
@@ -188,7 +199,7 @@ class Decoder(Layer):
         return Decoding(x, keys, None if lengths is None else np.arange(t) >= lengths[:, None], (h, c))
 
     def advance(self, tokens: Index, decoding: Decoding, tape: Workspace) -> Array:
-        """Scores (N, V) of the tokens after these (N,); the decoding goes on, in place."""
+        """Scores (N, V) of the tokens that follow these (N,). The decoding is moved on in place."""
         tokens = np.ascontiguousarray(tokens)[:, None]
         vectors = self._embedding.forward(tokens, tape.child("embedding"), training=False, lengths=None)
         h, state = self._lstm.forward_with_state(
@@ -199,11 +210,11 @@ class Decoder(Layer):
 
     @property
     def start_token(self) -> int:
-        """What is read at the first step."""
+        """The token that is read at the first step."""
         return self.num_tokens
 
     def _tokens(self, decoding: Decoding, targets: Index | None, own: Array | None, tape: Workspace) -> Index:
-        """What is read at each step, (N, S): the start, then targets, or what the decoder itself would say."""
+        """The tokens that are read at each step, (N, S): the start token, then targets or the decoder's own choices."""
         n = len(decoding.memory)
         steps = self.max_steps if targets is None else targets.shape[1]
         tokens = np.full((n, steps), self.start_token, np.intp)
@@ -218,7 +229,7 @@ class Decoder(Layer):
         return tokens
 
     def _scores(self, h: Array, decoding: Decoding, tape: Workspace, *, training: bool) -> Array:
-        """(N, S, V) from the LSTM's outputs."""
+        """The scores of all tokens, (N, S, V), from the outputs of the LSTM."""
         if self.attention:
             scores = np.matmul(h, decoding.keys.transpose(0, 2, 1))
             if decoding.beyond is not None:
@@ -250,7 +261,7 @@ class Decoder(Layer):
         return dx if input_gradient else None
 
     def _attention_backward(self, dcombined: Array, dmemory: Array, tape: Workspace) -> Array:
-        """The gradient of the LSTM's outputs; that of the encoder's outputs is written."""
+        """The gradient of the outputs of the LSTM. That of the outputs of the encoder is written to `dmemory`."""
         h, weights, decoding = tape.notes["attention"]
         combined = tape.notes["combined"]
         dboth = self._combine.backward(dcombined * (1 - combined * combined), tape.child("combine"))

@@ -1,4 +1,4 @@
-"""A linear map of the features."""
+"""The dense layer: a linear map of the features."""
 
 from __future__ import annotations
 
@@ -19,13 +19,21 @@ from fastlstm.workspace import Workspace
 
 
 class Dense(Layer):
-    """y = x Wᵀ + b on the last axis, for every step and every sequence alike.
+    """y = x Wᵀ + b on the last axis, the same for every step of every sequence.
 
     Parameters
     ----------
-    input_size, output_size : int
-        Features in and out. Weights start as Glorot's uniform, biases at zero.
+    input_size : int
+        Number of features of x.
+    output_size : int
+        Number of features of y. W (output_size, input_size) is the parameter ``weight`` and starts from
+        `init.glorot_uniform`, b (output_size) is ``bias`` and starts from zeros.
     bias : bool, default True
+        Whether there is a b.
+    dtype : "float32", "float64" or None
+        None takes the model's.
+    seed : int, optional
+        Seed of the starting values; by default from the model.
 
     Examples
     --------
@@ -48,7 +56,7 @@ class Dense(Layer):
         self._packed = PackedMatrix(self._parameters["weight"], self._parameters.get("bias"))
 
     def as_input(self, x: Any, name: str = "x", shape: Shape | None = None) -> Array:
-        if np.ndim(x) == 2 and shape is None:  # standing alone, with or without steps
+        if np.ndim(x) == 2 and shape is None:  # a layer without a model takes x with or without steps
             shape = ("N", self.input_size)
         return super().as_input(x, name, shape)
 
@@ -103,7 +111,7 @@ class Dense(Layer):
 
 
 def turn(dy: Array, x: Array, dx: Array, weight: Parameter, bias: Parameter | None) -> None:
-    """To dx (no rows: not wanted) and the parameters' gradients, for rows."""
+    """The backward pass for rows: writes dx (unless it has no rows), and adds to the gradients of the parameters."""
     dweight, add_weight = weight.accumulator()
     dbias, add_bias = (np.empty(0, x.dtype), True) if bias is None else bias.accumulator()
     blas.affine_backward(dy, x, weight.read(), dweight, dbias, dx, add_weight, add_bias)

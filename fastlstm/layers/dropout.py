@@ -1,4 +1,4 @@
-"""Random zeros while training."""
+"""Dropout: random zeros in training."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ from fastlstm.workspace import Workspace
 
 
 class Dropout(Layer):
-    """Sets each number to zero with probability `rate` while training, and scales the rest by 1 / (1 - rate).
+    """In training, sets each number to zero with probability `rate`, and scales the others by 1 / (1 - rate).
 
-    A new mask at every step of every sequence (Srivastava et al. 2014). In inference the input passes as it is.
+    Every step of every sequence has a mask of its own (Srivastava et al. 2014). In inference the input is unchanged.
 
     Parameters
     ----------
     rate : float
         From 0 to below 1.
+    dtype : "float32", "float64" or None
+        None takes the model's.
+    seed : int, optional
+        Not used: the masks follow from the seed of the tape.
 
     Examples
     --------
@@ -60,7 +64,8 @@ class Dropout(Layer):
 def drop(x: Array, rate: float, tape: Workspace, name: str = "") -> Array:
     """x times a new mask of 0 and 1 / (1 - rate).
 
-    The mask follows from the tape's key and the number of the call, which is kept under this name; the mask is not.
+    The mask is computed from the key of the tape and the number of the call. These are noted under `name`, not the mask
+    itself.
     """
     if "key" not in tape.lasting:
         tape.lasting["key"], tape.lasting["calls"] = int(tape.rng.integers(1 << 64, dtype=np.uint64)), 0
@@ -72,7 +77,7 @@ def drop(x: Array, rate: float, tape: Workspace, name: str = "") -> Array:
 
 
 def drop_backward(dy: Array, tape: Workspace, name: str = "") -> Array:
-    """dy times the mask of the last `drop` of this name."""
+    """dy times the mask of the last `drop` with this name."""
     dx = tape.array("undropped" + name, dy.shape, dy.dtype)
     kernel.drop(np.ascontiguousarray(dy), dx, *tape.notes["mask" + name])
     return dx

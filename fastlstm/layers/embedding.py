@@ -1,4 +1,4 @@
-"""A vector for each token."""
+"""The embedding: a vector for each token."""
 
 from __future__ import annotations
 
@@ -18,8 +18,15 @@ class Embedding(Layer):
 
     Parameters
     ----------
-    num_tokens, output_size : int
-        Size of the vocabulary and of a vector. Vectors start evenly within ±0.05.
+    num_tokens : int
+        Size of the vocabulary.
+    output_size : int
+        Size of a vector. The vectors are the parameter ``weight`` (num_tokens, output_size), which starts uniform
+        within ±0.05.
+    dtype : "float32", "float64" or None
+        None takes the model's.
+    seed : int, optional
+        Seed of the starting values; by default from the model.
 
     Examples
     --------

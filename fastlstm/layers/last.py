@@ -16,10 +16,10 @@ from fastlstm.workspace import Workspace
 
 
 class Last(Layer):
-    """(N, T, F) to (N, F): the last real step of each sequence, that is step ``lengths[n] - 1``.
+    """(N, T, F) to (N, F): the last real step of each sequence, which is step ``lengths[n] - 1``.
 
-    After a bidirectional LSTM the reverse half of that step has seen a single input; the state ``h`` that the LSTM
-    returns is what has seen them all.
+    After a bidirectional LSTM, the reverse half of this step has read only one input. Both halves of the state ``h``
+    that the LSTM returns have read all inputs.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Normalisation of the features: of each step by itself, or of each feature over a batch."""
+"""Normalisation: of each step over its features, or of each feature over a batch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fastlstm.workspace import Workspace
 
 
 class Norm(Layer, abstract=True):
-    """Base of both: y = x̂ weight + bias on the last axis, x̂ with a mean of 0 and a variance of 1 over some axis."""
+    """Base of both layers: y = x̂ weight + bias on the last axis, where x̂ has mean 0 and variance 1 over some axis."""
 
     def __init__(self, size: int, eps: float, dtype: Any, seed: int | None) -> None:
         super().__init__(dtype, seed)
@@ -28,7 +28,7 @@ class Norm(Layer, abstract=True):
         self.add("bias", (self.size,), init.zeros)
 
     def as_input(self, x: Any, name: str = "x", shape: Shape | None = None) -> Array:
-        if np.ndim(x) == 2 and shape is None:  # standing alone, with or without steps
+        if np.ndim(x) == 2 and shape is None:  # a layer without a model takes x with or without steps
             shape = ("N", self.size)
         return super().as_input(x, name, shape)
 
@@ -38,16 +38,21 @@ class Norm(Layer, abstract=True):
 
 
 class LayerNorm(Norm):
-    """Each step of each sequence shifted and scaled to a mean of 0 and a variance of 1 over its features.
+    """Shifts and scales each step of each sequence to mean 0 and variance 1 over its features.
 
-    y = (x - mean) / sqrt(variance + eps) · weight + bias (Ba et al. 2016). Training and inference are the same, and so
-    are streams: no step knows of another.
+    y = (x - mean) / sqrt(variance + eps) · weight + bias (Ba et al. 2016). Training, inference and streams are the
+    same, because no step depends on another.
 
     Parameters
     ----------
     size : int
-        F, number of features. The parameters ``weight`` (F) and ``bias`` (F) start at ones and zeros.
+        F, the number of features. The parameters ``weight`` (F) and ``bias`` (F) start at ones and zeros.
     eps : float, default 1e-5
+        Keeps the divisor from 0; from 0.
+    dtype : "float32", "float64" or None
+        None takes the model's.
+    seed : int, optional
+        Seed of the starting values; by default from the model.
 
     Examples
     --------
@@ -90,25 +95,31 @@ class LayerNorm(Norm):
 
 
 class BatchNorm(Norm):
-    """Each feature shifted and scaled to a mean of 0 and a variance of 1 over all real steps of all sequences.
+    """Shifts and scales each feature to mean 0 and variance 1 over all real steps of all sequences.
 
-    y = (x - mean) / sqrt(variance + eps) · weight + bias (Ioffe and Szegedy 2015), as ``torch.nn.BatchNorm1d`` does it.
-    While training, mean and variance are those of the batch, and running ones follow them; in inference and in streams
-    these running ones are used. Padding counts nowhere, and comes out as zeros. Takes (N, T, F) and (N, F).
+    y = (x - mean) / sqrt(variance + eps) · weight + bias (Ioffe and Szegedy 2015), as in ``torch.nn.BatchNorm1d``. In
+    training, mean and variance are those of the batch, and running ones follow them. Inference and streams use the
+    running ones. Padding does not count, and becomes zeros. The layer takes (N, T, F) and (N, F).
 
     Parameters
     ----------
     size : int
-        F, number of features. The parameters ``weight`` (F) and ``bias`` (F) start at ones and zeros.
+        F, the number of features. The parameters ``weight`` (F) and ``bias`` (F) start at ones and zeros.
     momentum : float, default 0.1
-        After each training pass ``running = (1 - momentum)·running + momentum·batch``, with the unbiased variance of
-        the batch. Both are buffers of the layer, ``running_mean`` and ``running_var``: saved with it, never trained.
+        From 0 to 1: after each training pass ``running = (1 - momentum)·running + momentum·batch``, with the unbiased
+        variance of the batch. The buffers ``running_mean`` and ``running_var`` are saved with the layer, but not
+        trained.
     eps : float, default 1e-5
+        Keeps the divisor from 0; from 0.
+    dtype : "float32", "float64" or None
+        None takes the model's.
+    seed : int, optional
+        Seed of the starting values; by default from the model.
 
     Raises
     ------
     ValueError
-        If a training batch has fewer than two real steps: it has no variance.
+        If a training batch has fewer than two real steps: then it has no variance.
 
     Examples
     --------
@@ -143,14 +154,14 @@ class BatchNorm(Norm):
         return self._padded(scaled, x.shape, "y", tape)
 
     def _batch_statistics(self, rows: Array, apart: Array) -> tuple[Array, Array]:
-        """Mean and variance of the features; the running ones move towards them. `apart` is room for (R, F) numbers."""
+        """Mean and variance of the features. The running ones are moved towards them. `apart` is a buffer (R, F)."""
         count = len(rows)
         if count < 2:
             raise ValueError("BatchNorm: expected at least 2 real steps in a training batch, got 1")
         mean = rows.mean(0)
         np.subtract(rows, mean, out=apart)
         variance = np.einsum("rf,rf->f", apart, apart) / rows.dtype.type(count)
-        if np.isfinite(variance).all():  # else the loss will tell, and a training that goes back finds these as before
+        if np.isfinite(variance).all():  # otherwise the loss fails, and the running ones stay good
             for name, new in (("running_mean", mean), ("running_var", variance * (count / (count - 1)))):
                 buffer = self.buffer(name)
                 buffer.value = (1 - self.momentum) * buffer.value + self.momentum * new
@@ -173,7 +184,7 @@ class BatchNorm(Norm):
         return self._padded(normal, dy.shape, "dx", tape)
 
     def _parameter_gradients(self, dy: Array, normal: Array) -> tuple[Array, Array]:
-        """Add to them; returns the sums over all rows of dy and of dy x̂."""
+        """Add to the gradients of the parameters; returns the sums over all rows of dy and of dy x̂."""
         sums = dy.sum(0), np.einsum("rf,rf->f", dy, normal)
         for name, gradient in zip(("bias", "weight"), sums, strict=True):
             total, add = self.parameter(name).accumulator()
@@ -182,7 +193,7 @@ class BatchNorm(Norm):
 
     @staticmethod
     def _real(x: Array, tape: Workspace) -> Array:
-        """The real steps of all sequences, (R, F)."""
+        """The real steps of all sequences as rows, (R, F)."""
         if tape.notes["real"] is None:
             return as_rows(x)
         real, _ = tape.notes["real"]
@@ -192,7 +203,7 @@ class BatchNorm(Norm):
 
     @staticmethod
     def _padded(rows: Array, shape: tuple[int, ...], name: str, tape: Workspace) -> Array:
-        """Back in their places, with zeros between them."""
+        """The rows at their places in an array of this shape, with zeros in the padding."""
         if tape.notes["real"] is None:
             return rows.reshape(shape)
         _, place = tape.notes["real"]
@@ -205,7 +216,7 @@ class BatchNorm(Norm):
 
 
 def real_steps(n: int, t: int, lengths: Index) -> tuple[Index, Index]:
-    """Rows of (N·T) that are no padding; and where each row stands among these, -1 for padding."""
+    """The rows of (N·T) that are real steps, and the place of each row among these, -1 for padding."""
     real = np.flatnonzero(np.arange(t) < lengths[:, None])
     place = np.full(n * t, -1, np.intp)
     place[real] = np.arange(len(real))

@@ -1,4 +1,4 @@
-"""Weights in the layout that the kernels read: panels, made anew when a parameter has changed."""
+"""Weights in panels, the layout that the kernels read. They are packed again when a parameter has changed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from fastlstm.workspace import aligned_empty
 
 
 class Packed:
-    """What is packed from some parameters, made anew when one of them has changed."""
+    """The packed weights of some parameters. They are packed again when a parameter has changed."""
 
     def __init__(self, *parameters: Parameter | None) -> None:
         self.parameters = [parameter for parameter in parameters if parameter is not None]
         self._cached: tuple[Any, tuple[Array, Array]] | None = None
 
     def get(self) -> tuple[Array, Array]:
-        """Panels and bias. Two threads may both pack them; either result will do."""
+        """Panels and bias. Two threads may pack them at once: both results are the same."""
         version = (cpu.isa(), *(parameter.version for parameter in self.parameters))
         cached = self._cached
         if cached is None or cached[0] != version:
@@ -34,7 +34,7 @@ class Packed:
 
 
 class PackedMatrix(Packed):
-    """An affine map."""
+    """The packed weights of an affine map."""
 
     def __init__(self, weight: Parameter, bias: Parameter | None) -> None:
         super().__init__(weight, bias)

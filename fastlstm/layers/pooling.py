@@ -1,4 +1,4 @@
-"""All steps of a sequence in one vector: their mean, or their maximum."""
+"""Pooling: all steps of a sequence in one vector, by their mean or their maximum."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from fastlstm.workspace import Workspace
 
 
 class Pooling(Layer, abstract=True):
-    """Base of the layers that take (N, T, F) to (N, F) and look at every real step, but never at padding.
+    """Base of the layers from (N, T, F) to (N, F) that use every real step, and no padding.
 
-    In a stream each step gives the pool of all steps so far. A subclass writes `begin` and `advance` for that.
+    In a stream, each step gives the pool of all steps so far. A subclass writes `begin` and `advance` for this.
     """
 
     input_shape: Shape = ("N", "T", "F")
@@ -26,16 +26,16 @@ class Pooling(Layer, abstract=True):
         return (shape[0], shape[2])
 
     def begin(self, n: int, features: int) -> tuple[Array, ...]:
-        """The running state of n streams before their first step; each array begins with the axis N."""
+        """The running state of n streams before their first step. The first axis of each array is N."""
         raise NotImplementedError(f"{type(self).__name__} must write begin")
 
     def advance(self, x: Array, *state: Array) -> Array:
-        """Take a step (N, F) into the state, in place; returns the pool so far."""
+        """Add a step (N, F) to the state in place; returns the pool of all steps so far."""
         raise NotImplementedError(f"{type(self).__name__} must write advance")
 
     def start(self, batch: int, tape: Workspace) -> None:
         self.build()
-        tape.notes["stream"] = None  # the number of features shows at the first step
+        tape.notes["stream"] = None  # the number of features is known at the first step
 
     def step(self, x: Array, tape: Workspace) -> Array:
         n, t, features = x.shape
@@ -99,9 +99,9 @@ class MeanPool(Pooling):
 
 
 class MaxPool(Pooling):
-    """(N, T, F) to (N, F): of each feature the largest value over the real steps of each sequence.
+    """(N, T, F) to (N, F): the largest value of each feature over the real steps of each sequence.
 
-    Where several steps have it, the gradient goes to the first.
+    If several steps have this value, the gradient goes to the first of them.
 
     Examples
     --------
@@ -137,7 +137,7 @@ class MaxPool(Pooling):
 
 
 def pieces(shape: tuple[int, ...], lengths: Index | None) -> Iterator[tuple[slice, int]]:
-    """Rows of a batch (N, T, ...) that have equally many real steps, and how many: all rows at once, or each alone."""
+    """Rows of a batch (N, T, ...) with the same number of real steps, and this number: all at once, or one by one."""
     if lengths is None:
         yield slice(None), shape[1]
     else:

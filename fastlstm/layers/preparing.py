@@ -1,4 +1,4 @@
-"""Layers in a row as a program: all that a pass needs is made once, and serves every later input of the same shape."""
+"""Makes a program from a chain of layers: what a pass needs is made once, for all later inputs of the same shape."""
 
 from __future__ import annotations
 
@@ -31,22 +31,25 @@ def prepare(
     step: bool = False,
     copied: bool = False,
 ) -> Program:
-    """Run the layers on x, in inference, and keep what it took. The output is the program's y.
+    """Run the layers on x in inference, and keep the pass as a program. Its output is ``program.y``.
 
     Parameters
     ----------
+    layers : sequence of Layer
+    workspaces : sequence of Workspace
+        One for each layer.
     x : array
-        As the first layer's `as_input` gives it.
+        As `as_input` of the first layer gives it.
     lengths : (N,) ints, optional
-        Then the program is for other lengths, too.
-    streaming : bool
-        Whether the layers go on with the running state that is in the workspaces.
+        Number of real steps of each sequence. With them the program also takes other lengths.
+    streaming : bool, default False
+        Whether the layers go on with the running state in the workspaces.
     turn : Turn, optional
-        Of all that use the workspaces; None if nothing else does.
-    step : bool
-        Whether later inputs, and new arrays with outputs, are without x's axis of time.
-    copied : bool
-        Whether x is an array that nobody else has.
+        The turn that all users of the workspaces share; None if there are no others.
+    step : bool, default False
+        Whether later inputs and outputs have no axis of time.
+    copied : bool, default False
+        Whether x is used by nobody else.
     """
     walk = None
     if lengths is not None and (lengths != x.shape[1]).any():
@@ -62,7 +65,7 @@ def prepare(
         for stage in new if ready else ():
             stage.go()
         stages += new
-    if not copied and np.may_share_memory(x, y):  # a call, or who gets y, wants an array, and the next x is another one
+    if not copied and np.may_share_memory(x, y):  # calls and users of y need an array that stays, but x changes
         own = x.copy()
         return prepare(layers, workspaces, own, lengths=lengths, streaming=streaming, turn=turn, step=step, copied=True)
     shape, given = (x.shape[:1] + x.shape[2:], y.shape[:1] + y.shape[2:]) if step else (x.shape, y.shape)
@@ -74,12 +77,12 @@ def prepare(
 def call(
     layer: Layer, x: Array, workspace: Workspace, walk: Walk | None, *, streaming: bool
 ) -> tuple[list[Stage], Array]:
-    """A layer that has no stages of its own: a stage that calls it, which is done here, and the array of its output."""
+    """Call a layer that has no stages. Returns a stage that calls it again, and the array of its output."""
 
     given = None
     if walk is not None:
         given = walk.given.view()
-        given.flags.writeable = False  # the kernels read it, too
+        given.flags.writeable = False  # the kernels read it too
 
     def function(x: Array) -> Array:
         x = np.ascontiguousarray(x)
@@ -92,5 +95,5 @@ def call(
 
 
 def trained(layers: Sequence[Layer]) -> list[Parameter]:
-    """The parameters that the layers read, those of others that they share among them."""
+    """The parameters that the layers read, those that they share with other layers included."""
     return [parameter for layer in layers for part in (layer, *layer.shares()) for parameter in part.parameters()]

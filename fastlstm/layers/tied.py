@@ -1,4 +1,4 @@
-"""A linear map with the weights of an embedding."""
+"""The tied dense layer: a linear map with the weights of an embedding."""
 
 from __future__ import annotations
 
@@ -14,22 +14,28 @@ from fastlstm.parameter import Parameter
 
 
 class TiedDense(Dense):
-    """Scores of all tokens, y = x Eᵀ + b, where E are the vectors of an embedding that stands earlier in the model.
+    """Scores of all tokens, y = x Eᵀ + b, where E are the vectors of an embedding earlier in the model.
 
-    A language model that ties both has fewer parameters and is often better (Press and Wolf 2017; Inan et al. 2017). E
-    is one parameter, the embedding's: the gradients of both places add up in it.
+    A language model with tied weights has fewer parameters and is often better (Press and Wolf 2017; Inan et al. 2017).
+    E is a parameter of the embedding only: the gradients of both layers are added up in it.
 
     Parameters
     ----------
     embedding : Embedding
-        The layer whose ``weight`` is used: what comes in has its ``output_size``, what goes out its ``num_tokens``.
+        The layer whose ``weight`` is used. x has ``output_size`` features, y has ``num_tokens``.
     bias : bool, default True
-        One for each token, the layer's own.
+        Whether there is a b, the layer's own, with a number for each token.
+    dtype : "float32", "float64" or None
+        None takes that of the embedding.
+    seed : int, optional
+        Seed of the starting values; by default from the model.
 
     Raises
     ------
+    TypeError
+        If embedding is no Embedding.
     ValueError
-        By the model, if the embedding does not stand before this layer in it.
+        From the model, if the embedding does not come before this layer.
 
     Examples
     --------
@@ -63,7 +69,7 @@ class TiedDense(Dense):
         super().build(dtype, rng)
 
     def parameter(self, name: str) -> Parameter:
-        """One parameter by the layer's own name for it; ``"weight"`` is the embedding's."""
+        """A parameter by the layer's own name for it. ``"weight"`` is that of the embedding."""
         self.build()
         return self._shared if name == "weight" else self._parameters[name]
 

@@ -1,4 +1,4 @@
-"""Losses: the value, and its gradient by the predictions."""
+"""Losses: each gives a value and its gradient by the predictions."""
 
 from fastlstm.losses.base import Loss as Loss
 from fastlstm.losses.base import get as get

@@ -1,4 +1,4 @@
-"""What every loss is: the value, and its gradient by the predictions."""
+"""The base of the losses: a value and its gradient by the predictions."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ Array = NDArray[Any]
 class Loss:
     """A loss over a batch, with a weight (or mask) for each sequence or step.
 
-    Calling it gives the value and its gradient by the predictions::
+    Calling it gives the value and its gradient by the predictions, see `__call__`::
 
         value, dpred = loss(pred, target, weight=None, workspace=None)
 
-    Parameters of the call
-    ----------------------
-    pred : (N, F) or (N, T, F)
-        float32 or float64.
-    target : array
-        Of pred's shape, but where a loss says otherwise: whole numbers of pred's shape without its last axis for
-        classes, fewer features for a density or quantiles, labels (N, S) for `ctc`.
-    weight : (N,) or (N, T), optional
-        What each sequence or step counts, not negative. Where it is 0, neither prediction nor target is looked at.
-    workspace : Workspace, optional
-        Where the gradient then lies, until the next call with it; else it is a new array.
-
     The loss of one step is the mean over its features. With ``time="mean"``, the default, the value is the weighted
     mean over all steps of all sequences, so that it does not grow with T. With ``time="sum"``, the textbook's way,
-    it is summed over the steps of each sequence, and averaged over the N sequences.
+    the loss is summed over the steps of each sequence, and averaged over the N sequences.
+
+    Parameters
+    ----------
+    kernel : function
+        Computes the value and writes the gradient. Its name is that of the loss.
+    doc : str
+        The docstring.
+    **options : numbers
+        The numbers in the formula, with their defaults, in the order in which the kernel takes them.
 
     Attributes
     ----------
+    name : str
+    time : "mean" or "sum"
+    options : dict
     registry : dict
         All losses by name.
     per_step_target : bool
-        Whether the target's second axis are the steps of pred, where pred has steps.
+        Whether the second axis of the target is that of the steps, if pred has steps.
     """
 
     registry: ClassVar[dict[str, Loss]] = {}
@@ -59,8 +59,24 @@ class Loss:
         Loss.registry.setdefault(self.name, self)
 
     def with_options(self, *, time: str | None = None, **options: Any) -> Self:
-        """A copy that treats time otherwise ("mean" or "sum"), or has other numbers in its formula.
+        """A copy of the loss with other options.
 
+        Parameters
+        ----------
+        time : "mean" or "sum", optional
+            How the steps are put together, see `Loss`; None leaves it as it is.
+        **options
+            Other numbers in the formula, such as ``delta`` of `huber`.
+
+        Raises
+        ------
+        TypeError
+            If the loss has no such option, or a value is of the wrong type.
+        ValueError
+            If a value is outside its range.
+
+        Examples
+        --------
         >>> import fastlstm as fl
         >>> fl.huber.with_options(delta=0.5, time="sum")
         huber(time='sum', delta=0.5)
@@ -76,7 +92,7 @@ class Loss:
         return other
 
     def as_option(self, key: str, value: Any) -> Any:
-        """An option's value, checked; a number above 0 unless the loss says otherwise."""
+        """The value of an option, checked. It is a number above 0 unless a loss defines it otherwise."""
         _check.number(value, key, float(np.finfo(np.float32).tiny))
         return value
 
@@ -87,6 +103,35 @@ class Loss:
     def __call__(
         self, pred: Array, target: Any, weight: Any = None, workspace: Workspace | None = None
     ) -> tuple[float, Array]:
+        """The value of the loss and its gradient by the predictions.
+
+        Parameters
+        ----------
+        pred : (N, F) or (N, T, F)
+            Predictions, float32 or float64.
+        target : array
+            Of pred's shape, unless the loss defines it otherwise: whole numbers of pred's shape without its last axis
+            for classes, fewer features for densities and quantiles, labels (N, S) for `ctc`.
+        weight : (N,) or (N, T), optional
+            What each sequence or step counts, from 0; by default 1. Where it is 0, predictions and targets may be
+            anything.
+        workspace : Workspace, optional
+            Holds the gradient until the next call with it. By default the gradient is a new array.
+
+        Returns
+        -------
+        value : float
+        dpred : array
+            Of pred's shape and dtype.
+
+        Raises
+        ------
+        TypeError
+            If pred is not float32 or float64, or the target or weight are not numbers of the right kind.
+        ValueError
+            If a shape does not fit, a target or weight that counts is not finite or outside its range, or no weight is
+            above 0.
+        """
         pred = np.asarray(pred)
         if pred.dtype not in (np.dtype("float32"), np.dtype("float64")):
             raise TypeError(f"pred: expected float32 or float64, got {pred.dtype}")
@@ -99,21 +144,59 @@ class Loss:
         return self.prepared(np.ascontiguousarray(pred), wanted, weights, workspace or Workspace())
 
     def prepared(self, pred: Array, target: Array, weight: Array, workspace: Workspace) -> tuple[float, Array]:
-        """The same for arrays that are known to be right, so that nothing is checked or allocated.
+        """The same as a call, but for arrays that have been checked: it checks and allocates nothing.
 
-        All are contiguous and of pred's dtype, but for whole numbers; the target is from `as_target`, and there is a
-        weight for each step. The gradient lies in the workspace.
+        Parameters
+        ----------
+        pred : (N, F) or (N, T, F)
+            Contiguous.
+        target : array
+            As `as_target` gives it.
+        weight : (N,) or (N, T)
+            One for each step, contiguous and of pred's dtype.
+        workspace : Workspace
+            Holds the gradient.
+
+        Returns
+        -------
+        value : float
+        dpred : array
         """
         dpred = workspace.array("dpred", pred.shape, pred.dtype)
         divisor = 0.0 if self.time == "mean" else float(len(weight))  # 0: the sum of the weights
         return self._kernel(pred, target, weight, dpred, divisor, *self.options.values()), dpred
 
     def normaliser(self, weights: Array) -> float:
-        """What the weighted sum of the steps' losses is divided by: their weights, or the number of sequences."""
+        """The divisor of the weighted sum over all steps: the sum of their weights, or the number of sequences."""
         return float(weights.sum(dtype=np.float64)) if self.time == "mean" else float(len(weights))
 
     def as_target(self, target: Any, shape: tuple[int, ...], seen: Array, dtype: Any, name: str = "target") -> Array:
-        """The target for predictions of this shape, checked where it is seen, (N,) or (N, T), and converted."""
+        """The target, checked and converted.
+
+        Parameters
+        ----------
+        target : array
+        shape : tuple of int
+            Of the predictions.
+        seen : (N,) or (N, T) bool
+            Where the target counts; it is checked only there.
+        dtype : dtype
+            Of the predictions.
+        name : str, default "target"
+            What errors call the target.
+
+        Returns
+        -------
+        array
+            Contiguous, of the dtype that the kernel takes.
+
+        Raises
+        ------
+        TypeError
+            If the target is not of numbers of the right kind.
+        ValueError
+            If its shape does not fit, or a number that counts is not finite or outside its range.
+        """
         array = _check.as_numbers(target, name, "fiub", "real numbers")
         _check.shape_of(array, name, shape)
         with np.errstate(over="ignore"):
@@ -122,8 +205,39 @@ class Loss:
         return array
 
 
+def described(formula: str, target: str, options: str = "", outputs: str = "") -> str:
+    """The docstring of a loss: its formula, target, options beside ``time``, and outputs for each feature."""
+    return f"""{formula}
+
+Options
+-------
+time : "mean" or "sum", default "mean"
+    How the steps are put together, see `Loss`.
+{options}
+Parameters
+----------
+pred : (N, {outputs}F) or (N, T, {outputs}F)
+    Predictions, float32 or float64.
+target : {target}
+weight : (N,) or (N, T), optional
+    What each sequence or step counts, from 0; by default 1.
+workspace : Workspace, optional
+    Holds the gradient until the next call with it.
+
+Returns
+-------
+value : float
+dpred : array of pred's shape
+
+Raises
+------
+TypeError, ValueError
+    As in `Loss.__call__`.
+"""
+
+
 def inside(array: Array, seen: Array, low: int, high: int, name: str) -> None:
-    """Raise ValueError with the position of the first number that is seen and not from low to high."""
+    """Raise ValueError with the position of the first number that counts and is not from low to high."""
     refuse(array, seen & ((array < low) | (array > high)), name, f"{low} to {high}")
 
 
@@ -136,7 +250,29 @@ def refuse(array: Array, wrong: Array, name: str, expected: str) -> None:
 
 
 def step_weights(weight: Any, shape: tuple[int, ...], dtype: Any, name: str = "weight") -> Array:
-    """Weight of every step, (N,) or (N, T), from None, (N,) or (N, T)."""
+    """The weight of every step.
+
+    Parameters
+    ----------
+    weight : (N,) or (N, T), optional
+        From 0; that of a sequence is the weight of all its steps. By default 1 everywhere.
+    shape : (N,) or (N, T)
+        The shape that is wanted.
+    dtype : dtype
+    name : str, default "weight"
+        What errors call the weights.
+
+    Returns
+    -------
+    array of that shape and dtype
+
+    Raises
+    ------
+    TypeError
+        If the weights are not real numbers.
+    ValueError
+        If their shape does not fit, or one is negative or not finite.
+    """
     if weight is None:
         return np.ones(shape, dtype)
     array = _check.as_numbers(weight, name, "fiub", "real numbers").astype(dtype)
@@ -153,7 +289,24 @@ def step_weights(weight: Any, shape: tuple[int, ...], dtype: Any, name: str = "w
 
 
 def get(loss: Any) -> Loss | Callable[..., tuple[float, Array]]:
-    """A loss by its name, or the callable itself."""
+    """A loss by its name.
+
+    Parameters
+    ----------
+    loss : str, Loss or function
+        A `Loss`, or a function of (pred, target, weight), is returned as it is.
+
+    Returns
+    -------
+    Loss or function
+
+    Raises
+    ------
+    ValueError
+        If there is no loss of this name.
+    TypeError
+        If it is neither a name nor a function.
+    """
     if isinstance(loss, str):
         if loss not in Loss.registry:
             raise ValueError(f"loss: expected one of {sorted(Loss.registry)}, got {loss!r}")

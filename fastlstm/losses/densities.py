@@ -1,4 +1,4 @@
-"""Losses of forecasts that say how sure they are: quantiles, and the parameters of a distribution."""
+"""Losses of forecasts that say how sure they are: by quantiles, or by the parameters of a distribution."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 
 from fastlstm import _check
 from fastlstm._kernels import losses as kernels
-from fastlstm.losses.base import Loss
+from fastlstm.losses.base import Loss, described
 
 Array = NDArray[Any]
 
 
 class OutputsLoss(Loss):
-    """A loss with several outputs for each feature of the target, side by side: pred (..., F·K), target (..., F)."""
+    """Base of losses with K outputs for each feature of the target, side by side: pred (..., F·K), target (..., F)."""
 
     @property
     def outputs(self) -> int:
-        """K."""
+        """The number K of outputs for each feature."""
         raise NotImplementedError
 
     def as_target(self, target: Any, shape: tuple[int, ...], seen: Array, dtype: Any, name: str = "target") -> Array:
@@ -34,14 +34,38 @@ class OutputsLoss(Loss):
 class QuantileLoss(OutputsLoss):
     """The pinball loss of quantiles, max(q·(t - p), (q - 1)·(t - p)), a mean over the levels q and the features.
 
-    It is least, on average, where p is the quantile of level q of what t may be (Koenker and Bassett 1978). pred is
-    (..., F·Q) and the target (..., F): the Q quantiles of a feature stand side by side. `quantiles` gives them an axis
-    of their own.
+    On average it is least where p is the quantile of level q of what t may be (Koenker and Bassett 1978). The Q
+    quantiles of a feature stand side by side in pred; `quantiles` gives them an axis of their own.
 
     Options
     -------
-    time : "mean" or "sum"
-    levels : floats between 0 and 1, default (0.1, 0.5, 0.9)
+    time : "mean" or "sum", default "mean"
+        How the steps are put together, see `Loss`.
+    levels : floats, default (0.1, 0.5, 0.9)
+        The Q levels: different numbers above 0 and below 1.
+
+    Parameters
+    ----------
+    pred : (N, F·Q) or (N, T, F·Q)
+        Predictions, float32 or float64.
+    target : (N, F) or (N, T, F)
+        Real numbers t.
+    weight : (N,) or (N, T), optional
+        What each sequence or step counts, from 0; by default 1.
+    workspace : Workspace, optional
+        Holds the gradient until the next call with it.
+
+    Returns
+    -------
+    value : float
+    dpred : array of pred's shape
+
+    Raises
+    ------
+    TypeError
+        As in `Loss.__call__`.
+    ValueError
+        As in `Loss.__call__`, and if the last axis of pred is no multiple of Q.
 
     Examples
     --------
@@ -60,7 +84,7 @@ class QuantileLoss(OutputsLoss):
 
 
 class DensityLoss(OutputsLoss):
-    """-log of a distribution's density, its parameters by pred."""
+    """-log of the density of a distribution whose parameters are in pred."""
 
     def __init__(self, kernel: Any, doc: str, outputs: int, **options: float) -> None:
         super().__init__(kernel, doc, **options)
@@ -72,10 +96,29 @@ class DensityLoss(OutputsLoss):
 
 
 def quantiles(pred: Any, levels: Any = (0.1, 0.5, 0.9)) -> Array:
-    """What a model trained with `quantile` says: (..., F·Q) to (..., F, Q), each feature's in rising order.
+    """The quantiles that a model trained with `quantile` predicts, in rising order.
 
-    A model may say that the quantile of a higher level is lower: sorting them never makes them worse (Chernozhukov et
+    A model may predict a lower quantile for a higher level. Sorting never makes the quantiles worse (Chernozhukov et
     al. 2010).
+
+    Parameters
+    ----------
+    pred : (..., F·Q)
+        What the model predicts.
+    levels : floats, default (0.1, 0.5, 0.9)
+        The Q levels that it was trained with.
+
+    Returns
+    -------
+    (..., F, Q)
+        Float32 if pred is, else float64.
+
+    Raises
+    ------
+    TypeError
+        If pred or the levels are not real numbers.
+    ValueError
+        If the levels are not different numbers above 0 and below 1, or the last axis of pred is no multiple of Q.
 
     Examples
     --------
@@ -90,7 +133,26 @@ def quantiles(pred: Any, levels: Any = (0.1, 0.5, 0.9)) -> Array:
 
 
 def gaussian_parameters(pred: Any, floor: float = 1e-4) -> tuple[Array, Array]:
-    """Mean and standard deviation, (..., F) each, from the outputs (..., 2F) of a model trained with `gaussian_nll`.
+    """Mean and standard deviation that a model trained with `gaussian_nll` predicts.
+
+    Parameters
+    ----------
+    pred : (..., 2F)
+        What the model predicts.
+    floor : float, default 1e-4
+        That of the loss, in the units of the target.
+
+    Returns
+    -------
+    mean, std : (..., F)
+        Float32 if pred is, else float64.
+
+    Raises
+    ------
+    TypeError
+        If pred is not of real numbers.
+    ValueError
+        If the last axis of pred is no multiple of 2.
 
     Examples
     --------
@@ -104,9 +166,28 @@ def gaussian_parameters(pred: Any, floor: float = 1e-4) -> tuple[Array, Array]:
 
 
 def student_t_parameters(pred: Any, floor: float = 1e-4) -> tuple[Array, Array, Array]:
-    """Mean, scale and degrees of freedom, (..., F) each, from the outputs (..., 3F) trained with `student_t_nll`.
+    """Mean, scale and degrees of freedom that a model trained with `student_t_nll` predicts.
 
     The standard deviation is scale · sqrt(degrees / (degrees - 2)).
+
+    Parameters
+    ----------
+    pred : (..., 3F)
+        What the model predicts.
+    floor : float, default 1e-4
+        That of the loss, in the units of the target.
+
+    Returns
+    -------
+    mean, scale, degrees : (..., F)
+        Float32 if pred is, else float64.
+
+    Raises
+    ------
+    TypeError
+        If pred is not of real numbers.
+    ValueError
+        If the last axis of pred is no multiple of 3.
 
     Examples
     --------
@@ -145,26 +226,37 @@ def _softplus(x: Array) -> Array:
 
 
 quantile = QuantileLoss(kernels.quantile, QuantileLoss.__doc__ or "", levels=(0.1, 0.5, 0.9))
+FLOOR = "floor : float, default 1e-4\n    The least {}, above 0, in the units of the target.\n"
+TARGET = "(N, F) or (N, T, F)\n    Real numbers t; standardise them."
+
 gaussian_nll = DensityLoss(
     kernels.gaussian_nll,
-    """-log of the normal density of the target, log(2π)/2 + log s + (t - m)²/(2 s²), a mean over the features.
+    described(
+        """-log of the normal density of the target, log(2π)/2 + log s + (t - m)²/(2 s²), a mean over the features.
 
-    pred is (..., 2F) and the target (..., F): the mean m and the raw scale r of a feature stand side by side, and the
-    standard deviation is s = log(1 + exp r) + floor. `gaussian_parameters` gives m and s. The option floor, 1e-4, keeps
-    the loss from falling without end where a target can be said exactly; standardise the target.
-    """,
+The mean m and the raw scale r of a feature stand side by side in pred. The standard deviation is
+s = log(1 + exp r) + floor: the floor keeps the loss from falling without end where a target can be predicted exactly.
+`gaussian_parameters` gives m and s.""",
+        TARGET,
+        FLOOR.format("standard deviation"),
+        "2",
+    ),
     outputs=2,
     floor=1e-4,
 )
 student_t_nll = DensityLoss(
     kernels.student_t_nll,
-    """-log of Student's t density of the target, a mean over the features: for targets with rare large errors.
+    described(
+        """-log of Student's t density of the target, a mean over the features: for targets with rare large errors.
 
-    pred is (..., 3F) and the target (..., F): the mean m, the raw scale r and the raw degrees of freedom d of a feature
-    stand side by side. With s = log(1 + exp r) + floor, n = log(1 + exp d) + 2 and z = (t - m)/s, the loss is
-    log G(n/2) - log G((n + 1)/2) + log(n π)/2 + log s + (n + 1)/2 · log(1 + z²/n), G the gamma function.
-    `student_t_parameters` gives m, s and n.
-    """,
+The mean m, the raw scale r and the raw degrees of freedom d of a feature stand side by side in pred. With
+s = log(1 + exp r) + floor, n = log(1 + exp d) + 2 and z = (t - m)/s, the loss is
+log G(n/2) - log G((n + 1)/2) + log(n π)/2 + log s + (n + 1)/2 · log(1 + z²/n), G the gamma function.
+`student_t_parameters` gives m, s and n.""",
+        TARGET,
+        FLOOR.format("scale"),
+        "3",
+    ),
     outputs=3,
     floor=1e-4,
 )

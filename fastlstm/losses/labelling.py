@@ -1,4 +1,4 @@
-"""Connectionist temporal classification: labels in their order, but not when they come."""
+"""Connectionist temporal classification: the order of the labels is known, but not their times."""
 
 from __future__ import annotations
 
@@ -17,33 +17,48 @@ Array = NDArray[Any]
 
 
 class CTC(Loss):
-    """-log of the probability of a sequence of labels, over all the ways in which steps can spell it (in nats).
+    """-log of the probability of a sequence of labels, in nats, over all paths that spell it (Graves et al. 2006).
 
-    A path has one class at each step, the blank or a label; it spells what is left of it when of equal classes in a row
-    one is kept, and then the blanks are taken away. With P(path) the product of the softmax of its scores, the
-    probability of labels is the sum over all paths that spell them (Graves et al. 2006).
-
-    Parameters of the call
-    ----------------------
-    pred : (N, T, C)
-        Scores of the C classes at each step.
-    target : (N, S) whole numbers
-        Labels, -1 beyond a sequence's last one; S may be anything. No label is the blank.
-    weight : (N,) or (N, T), optional
-        A sequence weighs what its first step does, and ends after its last step of a weight above 0. `Trainer` sets
-        weights to 0 beyond ``lengths``.
+    A path has one class at each step: the blank or a label. It spells labels in this way: of equal classes in a row one
+    is kept, then the blanks are removed. P(path) is the product of the softmax of its scores, and the probability of
+    labels is the sum over all paths that spell them.
 
     Options
     -------
-    time : "mean" or "sum"
-        With "mean", the default, a sequence's loss is divided by its number of labels (by 1 where there are none), and
-        the value is the weighted mean over the sequences; with "sum" it is not divided by the labels, but the weighted
-        sum over the sequences is by N.
+    time : "mean" or "sum", default "mean"
+        "mean" divides the loss of a sequence by its number of labels (by 1 if there are none), and takes the weighted
+        mean over the sequences. "sum" does not divide by the labels, and divides the weighted sum over the sequences
+        by N.
     blank : int, default 0
         The class that is no label.
     zero_infinity : bool, default False
-        Whether sequences with too few steps for their labels count as a loss of 0; else they are an error. n labels
-        want n steps, and one more wherever a label comes twice in a row.
+        Whether a sequence with too few steps for its labels counts as a loss of 0; otherwise it is an error. n labels
+        need n steps, and one more wherever a label comes twice in a row.
+
+    Parameters
+    ----------
+    pred : (N, T, C)
+        Scores of the C classes at each step, float32 or float64.
+    target : (N, S) whole numbers
+        Labels from 0 to C - 1 without the blank, and -1 after the last label of a sequence. S may be any number.
+    weight : (N,) or (N, T), optional
+        The weight of a sequence is that of its first step, and the sequence ends after its last step with a weight
+        above 0. `Trainer` sets the weights beyond ``lengths`` to 0.
+    workspace : Workspace, optional
+        Holds the gradient until the next call with it.
+
+    Returns
+    -------
+    value : float
+    dpred : (N, T, C)
+
+    Raises
+    ------
+    TypeError
+        If pred is not float32 or float64, or the target is not of whole numbers.
+    ValueError
+        If a shape does not fit; if a label is no class, is the blank, or follows a -1; if a sequence has too few steps
+        for its labels and zero_infinity is False; or if no sequence has a weight above 0.
 
     Examples
     --------
@@ -74,7 +89,7 @@ class CTC(Loss):
         return value, dpred
 
     def normaliser(self, weights: Array) -> float:
-        """What the weighted sum of the sequences' losses is divided by: their weights, or their number."""
+        """The divisor of the weighted sum over the sequences: the sum of their weights, or their number."""
         return super().normaliser(weights[:, 0])
 
     def as_target(self, target: Any, shape: tuple[int, ...], seen: Array, dtype: Any, name: str = "target") -> Array:
@@ -99,7 +114,7 @@ class CTC(Loss):
 
     @staticmethod
     def _fits(labels: Array, real: Array, seen: Array, name: str) -> None:
-        """Raise ValueError for the first sequence that has too few steps for its labels."""
+        """Raise ValueError for the first sequence with too few steps for its labels."""
         count = real.sum(1)
         wanted = count + (real[:, 1:] & (labels[:, 1:] == labels[:, :-1])).sum(1)
         steps = seen.shape[1] - seen[:, ::-1].argmax(1)

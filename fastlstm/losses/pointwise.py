@@ -1,4 +1,4 @@
-"""Losses of one number, or one class, at a time."""
+"""Losses of single numbers and single classes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fastlstm import _check
 from fastlstm._kernels import losses as kernels
-from fastlstm.losses.base import Loss, inside
+from fastlstm.losses.base import Loss, described, inside
 
 Array = NDArray[Any]
 
@@ -24,7 +24,7 @@ class ProbabilityLoss(Loss):
 
 
 class ClassLoss(Loss):
-    """A loss of scores, one for each class, whose targets are whole numbers."""
+    """A loss of scores, one for each class. The targets are the numbers of the classes."""
 
     def as_target(self, target: Any, shape: tuple[int, ...], seen: Array, dtype: Any, name: str = "target") -> Array:
         array = _check.as_numbers(target, name, "iu", "whole numbers")
@@ -40,24 +40,41 @@ class FocalLoss(ClassLoss):
         return _check.number(value, key, 0)
 
 
-mse = Loss(kernels.mse, "Squared error, (p - t)².")
-mae = Loss(kernels.mae, "Absolute error, |p - t|.")
+NUMBERS = "(N, F) or (N, T, F)\n    Real numbers t, in pred's shape."
+PROBABILITIES = "(N, F) or (N, T, F)\n    Probabilities t from 0 to 1, in pred's shape."
+CLASSES = "(N,) or (N, T)\n    Whole numbers t from 0 to F - 1, in pred's shape without its last axis."
+
+mse = Loss(kernels.mse, described("Squared error, (p - t)².", NUMBERS))
+mae = Loss(kernels.mae, described("Absolute error, |p - t|.", NUMBERS))
 huber = Loss(
     kernels.huber,
-    "Squared near zero, absolute beyond delta: d²/2 where |d| <= delta, delta·(|d| - delta/2) elsewhere (Huber 1964).",
+    described(
+        "Squared error near zero, absolute beyond delta: d²/2 where d = |p - t| <= delta, else delta·(d - delta/2) "
+        "(Huber 1964).",
+        NUMBERS,
+        "delta : float, default 1\n    Above 0, in the units of the target.\n",
+    ),
     delta=1.0,
 )
 softmax_cross_entropy = ClassLoss(
-    kernels.softmax_cross_entropy, "-log softmax(p)[t] in nats, for scores p and a whole number t."
+    kernels.softmax_cross_entropy,
+    described("Cross-entropy of classes, -log softmax(p)[t] in nats, for scores p.", CLASSES),
 )
 focal = FocalLoss(
     kernels.focal,
-    "-(1 - P)^gamma log P in nats, P = softmax(p)[t], for scores p and a whole number t: what is right already counts "
-    "less (Lin et al. 2017). The option gamma is 2; with 0 it is `softmax_cross_entropy`. The paper's alpha, a weight "
-    "for each class, is given as the weights of the steps.",
+    described(
+        "Cross-entropy in which what is right already counts less, -(1 - P)^gamma log P in nats, P = softmax(p)[t] "
+        "(Lin et al. 2017).\n\nThe paper's alpha, a weight for each class, is given as the weights of the steps.",
+        CLASSES,
+        "gamma : float, default 2\n    From 0; with 0 it is `softmax_cross_entropy`.\n",
+    ),
     gamma=2.0,
 )
 sigmoid_cross_entropy = ProbabilityLoss(
     kernels.sigmoid_cross_entropy,
-    "-t log s(p) - (1 - t) log(1 - s(p)) in nats, s the logistic function, for scores p and t from 0 to 1.",
+    described(
+        "Cross-entropy of yes and no, -t log s(p) - (1 - t) log(1 - s(p)) in nats, for scores p; s is the logistic "
+        "function.",
+        PROBABILITIES,
+    ),
 )

@@ -1,7 +1,7 @@
 """Metrics: how good predictions are, beside the loss.
 
-A metric is a function of (pred, target, weights) that gives a weighted mean over the steps, or a `Measure`, which is
-gathered over all batches. Predictions come as the model gives them: scores, not probabilities.
+A metric is a function of (pred, target, weights) that returns a weighted mean over the steps, or a `Measure`, which is
+gathered over all batches. Predictions are what the model gives: scores, not probabilities.
 """
 
 from fastlstm.metrics.accumulator import Accumulator as Accumulator

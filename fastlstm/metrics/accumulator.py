@@ -1,4 +1,4 @@
-"""How a training gathers its metrics."""
+"""Gathers the metrics of a training."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ class Accumulator:
 
     Parameters
     ----------
-    metrics : names, functions or Measures
-        A function gives a mean over a batch's steps, which counts as much as these steps weigh.
-    figures : names, optional
-        Means that come ready, the loss for one: see `count`.
+    metrics : names, functions or Measures, default ()
+        A function returns the mean over the steps of a batch. It counts as much as the weights of these steps.
+    figures : names, default ()
+        Means that are computed elsewhere, such as the loss; see `count`.
 
     Raises
     ------
+    TypeError
+        If a metric is neither a name nor a function nor a Measure.
     ValueError
-        If two have the same name.
+        If there is no metric of a name, or two have the same name.
     ImportError
         If a metric needs a library that is not installed.
 
@@ -46,7 +48,7 @@ class Accumulator:
     """
 
     def __init__(self, metrics: Iterable[Any] = (), figures: Sequence[str] = ()) -> None:
-        self._figures = {name: (0.0, 0.0) for name in figures}  # sums of totals and of weights
+        self._figures = {name: (0.0, 0.0) for name in figures}  # the sums of totals and of weights
         self._measures: dict[str, Measure] = {}
         for metric in metrics:
             name, found = get(metric)
@@ -56,31 +58,71 @@ class Accumulator:
             self._measures[name].start()
 
     def add(self, pred: Array, target: Array, weights: Array | None = None) -> None:
-        """A batch: predictions (..., F), their targets, and what each step counts (...), by default 1."""
+        """Add a batch to all metrics.
+
+        Parameters
+        ----------
+        pred : (N, F) or (N, T, F)
+            What the model gives.
+        target : array
+        weights : (N,) or (N, T), optional
+            What each sequence or step counts, from 0; by default 1.
+
+        Raises
+        ------
+        ValueError
+            If a shape does not fit.
+        """
         weights = step_weights(pred, weights)
         if weights.any():
             for measure in self._measures.values():
                 measure.update(pred, target, weights)
 
     def count(self, figure: str, total: float, of: float) -> None:
-        """A sum of one of the figures, and the weight that it will be divided by."""
+        """Add to the sum of one of the figures.
+
+        Parameters
+        ----------
+        figure : str
+            One of the `figures` of the constructor.
+        total : float
+            What is added to its sum.
+        of : float
+            What is added to the weight by which the sum is divided at the end.
+
+        Raises
+        ------
+        KeyError
+            If there is no such figure.
+        """
         sums = self._figures[figure]
         self._figures[figure] = (sums[0] + total, sums[1] + of)
 
     def means(self) -> dict[str, float]:
-        """Every figure and metric by its name; NaN where nothing counted."""
+        """All figures and metrics by name; NaN where nothing has counted."""
         ready = {name: total / of if of else math.nan for name, (total, of) in self._figures.items()}
         return {**ready, **{name: measure.value() for name, measure in self._measures.items()}}
 
     def state(self) -> dict[str, Array]:
-        """All of it as arrays, to go on later with `restore`: keys such as ``"rmse.sums"``."""
+        """What `restore` needs to go on from here: arrays by names such as ``"rmse.sums"``."""
         ready = {f"{name}.sums": np.array(sums) for name, sums in self._figures.items()}
         return ready | {
             f"{name}.{k}": v for name, measure in self._measures.items() for k, v in measure.state().items()
         }
 
     def restore(self, state: Mapping[str, Array]) -> None:
-        """Go on from what `state` gave, of an Accumulator of the same metrics."""
+        """Go on from the arrays that `state` has returned.
+
+        Parameters
+        ----------
+        state : dict of arrays
+            From an Accumulator of the same metrics and figures.
+
+        Raises
+        ------
+        ValueError
+            If an array is missing.
+        """
         missing = sorted(self.state().keys() - state.keys())
         if missing:
             raise ValueError(f"state: expected {missing[0]!r} among its keys, got {sorted(state)}")

@@ -1,4 +1,4 @@
-"""What a metric is."""
+"""The base of the metrics."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Function = Callable[..., float]
 
 
 class Measure:
-    """Base of the metrics that are no mean over steps: started, given one batch after the other, asked for the value.
+    """Base of the metrics that are not a mean over steps. They gather what they need from all batches of an epoch.
 
-    A sub-class has a ``name`` and these five methods. Calling it measures a single batch. A trainer works on copies, so
-    one object may serve a training and its validation.
+    A subclass has a ``name`` and the five methods `start`, `update`, `value`, `state` and `restore`. Calling a measure
+    measures a single batch. A trainer works on copies, so that one object may serve a training and its validation.
 
     Examples
     --------
@@ -46,26 +46,55 @@ class Measure:
     name: str
 
     def start(self) -> None:
-        """Forget all that came."""
+        """Forget all batches."""
         raise NotImplementedError
 
     def update(self, pred: Array, target: Array, weights: Array) -> None:
-        """Add a batch: predictions (..., F), as the model gives them, targets, and the weight of each step (...)."""
+        """Add a batch.
+
+        Parameters
+        ----------
+        pred : (N, F) or (N, T, F)
+            What the model gives.
+        target : array
+        weights : (N,) or (N, T)
+            What each step counts, from 0.
+        """
         raise NotImplementedError
 
     def value(self) -> float:
-        """Over all batches since the start; NaN if nothing counted."""
+        """The measure of all batches since the start; NaN if no step has a weight above 0."""
         raise NotImplementedError
 
     def state(self) -> dict[str, Array]:
-        """All that `restore` needs to go on from here, as arrays; from the start on with the same keys."""
+        """What `restore` needs to go on from here: arrays by name, with the same names at any time."""
         raise NotImplementedError
 
     def restore(self, state: Mapping[str, Array]) -> None:
-        """Go on from where `state` was asked for."""
+        """Go on from the arrays that `state` has returned."""
         raise NotImplementedError
 
     def __call__(self, pred: Array, target: Array, weights: Array | None = None) -> float:
+        """The measure of a single batch.
+
+        Parameters
+        ----------
+        pred : (N, F) or (N, T, F)
+            What the model gives.
+        target : array
+        weights : (N,) or (N, T), optional
+            What each sequence or step counts, from 0; by default 1.
+
+        Returns
+        -------
+        float
+            NaN if no weight is above 0.
+
+        Raises
+        ------
+        ValueError
+            If a shape does not fit.
+        """
         own = copy.deepcopy(self)
         own.start()
         own.update(pred, target, step_weights(pred, weights))
@@ -76,21 +105,29 @@ class Measure:
 
 
 class Mean(Measure):
-    """A weighted mean over all steps of all batches, and perhaps a function of that mean.
+    """A weighted mean over all steps of all batches, or a function of that mean.
 
     Parameters
     ----------
     function : function of (pred, target, weights)
-        The weighted mean over the steps of one batch.
+        Returns the weighted mean over the steps of one batch.
     name : str, optional
-        By default the function's.
+        By default the name of the function.
     then : function of a float, optional
-        Of the mean over all batches: the square root for a root mean square.
+        Is applied to the mean over all batches, such as the square root for a root mean square.
+    doc : str, optional
+        The docstring; by default that of the function.
     """
 
-    def __init__(self, function: Function, name: str | None = None, then: Callable[[float], float] | None = None):
+    def __init__(
+        self,
+        function: Function,
+        name: str | None = None,
+        then: Callable[[float], float] | None = None,
+        doc: str | None = None,
+    ) -> None:
         self.name = str(name or getattr(function, "__name__", type(function).__name__))
-        self.__doc__ = function.__doc__
+        self.__doc__ = doc or function.__doc__
         self._function, self._then = function, then
         self.start()
 
@@ -116,7 +153,23 @@ class Mean(Measure):
 
 
 def step_weights(pred: Array, weights: Array | None) -> Array:
-    """The weight of every step, (...) for pred (..., F); one of a whole sequence is that of all its steps."""
+    """The weight of every step.
+
+    Parameters
+    ----------
+    pred : (N, F) or (N, T, F)
+    weights : (N,) or (N, T), optional
+        The weight of a sequence is that of all its steps. By default 1 everywhere.
+
+    Returns
+    -------
+    (N,) or (N, T)
+
+    Raises
+    ------
+    ValueError
+        If the shape of the weights does not fit.
+    """
     shape = np.shape(pred)[:-1]
     if weights is None:
         return np.ones(shape)

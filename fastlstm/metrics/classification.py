@@ -1,4 +1,4 @@
-"""How well classes, labels and the next token are told."""
+"""How well classes, labels and the next token are predicted."""
 
 from __future__ import annotations
 
@@ -18,8 +18,26 @@ Array = NDArray[Any]
 def accuracy(pred: Array, target: Array, weights: Array | None = None) -> float:
     """Share of right answers.
 
-    Where the target holds whole numbers of pred's shape without its last axis, the class of the highest score counts;
-    where it has pred's own shape, each score by its sign: above 0 means 1.
+    Parameters
+    ----------
+    pred : (N, F) or (N, T, F)
+        Scores.
+    target : (N,) or (N, T) whole numbers, or array of pred's shape
+        Either the class of each step, which is predicted by the highest score; or labels, 0 or 1, each of which is
+        predicted by the sign of its score: above 0 means 1.
+    weights : (N,) or (N, T), optional
+        What each sequence or step counts, from 0; by default 1.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit.
+    ZeroDivisionError
+        If no weight is above 0.
     """
     weights = step_weights(pred, weights)
     if target.shape == pred.shape:
@@ -31,7 +49,26 @@ def accuracy(pred: Array, target: Array, weights: Array | None = None) -> float:
 
 
 def top_k(k: int) -> Measure:
-    """Share of steps whose class is among the k highest scores; by name ``"top_5"``. Of equal scores the first counts.
+    """Share of steps whose class is among the k highest scores. Its name is such as ``"top_5"``.
+
+    Of equal scores the first counts as the highest.
+
+    Parameters
+    ----------
+    k : int
+        From 1.
+
+    Returns
+    -------
+    Measure
+        Takes scores (N, C) or (N, T, C) and the numbers of the classes, (N,) or (N, T).
+
+    Raises
+    ------
+    TypeError
+        If k is not a whole number; from the measure, if the targets are not.
+    ValueError
+        If k is below 1; from the measure, if a shape does not fit or a target is no class.
 
     Examples
     --------
@@ -43,6 +80,7 @@ def top_k(k: int) -> Measure:
     k = _check.positive_int(k, "k")
 
     def share(pred: Array, target: Array, weights: Array | None = None) -> float:
+        """Share of steps whose class is among the k highest scores."""
         scores, labels, counts = labelled(pred, target, step_weights(pred, weights))
         own = np.take_along_axis(scores, labels[:, None], -1)
         ahead = (scores > own) | ((scores == own) & (np.arange(scores.shape[-1]) < labels[:, None]))
@@ -52,7 +90,30 @@ def top_k(k: int) -> Measure:
 
 
 def cross_entropy(pred: Array, target: Array, weights: Array | None = None) -> float:
-    """Mean of -log softmax(p)[t], in nats."""
+    """Mean of -log softmax(p)[t], in nats.
+
+    Parameters
+    ----------
+    pred : (N, C) or (N, T, C)
+        Scores p.
+    target : (N,) or (N, T) whole numbers
+        Classes t from 0 to C - 1.
+    weights : (N,) or (N, T), optional
+        What each sequence or step counts, from 0; by default 1.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError
+        If the targets are not whole numbers.
+    ValueError
+        If a shape does not fit, or a target that counts is no class.
+    ZeroDivisionError
+        If no weight is above 0.
+    """
     scores, labels, counts = labelled(pred, target, step_weights(pred, weights))
     shifted = scores.astype(np.float64) - scores.max(-1, keepdims=True)
     own = np.take_along_axis(shifted, labels[:, None], -1)[:, 0]
@@ -63,32 +124,72 @@ def _exp(value: float) -> float:
     return math.exp(value) if value < 709 else math.inf
 
 
-perplexity: Measure = Mean(cross_entropy, "perplexity", _exp)
-bits_per_character: Measure = Mean(cross_entropy, "bits_per_character", lambda nats: nats / math.log(2))
+NEXT_TOKEN = """
+
+Parameters
+----------
+pred : (N, C) or (N, T, C)
+    Scores p.
+target : (N,) or (N, T) whole numbers
+    Classes t from 0 to C - 1.
+weights : (N,) or (N, T), optional
+    What each sequence or step counts, from 0; by default 1.
+
+Returns
+-------
+float
+    NaN if no weight is above 0.
+
+Raises
+------
+TypeError
+    If the targets are not whole numbers.
+ValueError
+    If a shape does not fit, or a target that counts is no class.
+"""
+
+perplexity: Measure = Mean(
+    cross_entropy, "perplexity", _exp, "Exponential of the mean of -log softmax(p)[t] in nats." + NEXT_TOKEN
+)
+bits_per_character: Measure = Mean(
+    cross_entropy,
+    "bits_per_character",
+    lambda nats: nats / math.log(2),
+    "Mean of -log2 softmax(p)[t], in bits a step." + NEXT_TOKEN,
+)
 
 
 def f1(average: str = "macro") -> Measure:
     """F1 score, the harmonic mean of precision and recall, computed by scikit-learn from counts of all batches.
 
-    Targets that are whole numbers of pred's shape without its last axis are classes, told by the highest score. Targets
-    of pred's own shape are labels, 0 or 1, each told by the sign of its score.
+    Targets of pred's shape without its last axis are classes, which are predicted by the highest score. Targets of
+    pred's own shape are labels, 0 or 1, each of which is predicted by the sign of its score.
 
     Parameters
     ----------
-    average : "macro", "micro" or "binary"
-        The mean over the classes or labels; the score of all answers taken together; that of class 1 of two, or of a
-        single label. By name ``"f1"``, ``"f1_micro"``, ``"f1_binary"``.
+    average : "macro", "micro" or "binary", default "macro"
+        "macro" is the mean over the classes or labels, "micro" the score of all answers taken together, "binary" the
+        score of class 1 of two, or of a single label. The names are ``"f1"``, ``"f1_micro"`` and ``"f1_binary"``.
+
+    Returns
+    -------
+    Measure
 
     Raises
     ------
+    TypeError
+        From the measure, if the targets are classes but not whole numbers.
+    ValueError
+        If average is none of the three; from the measure, if a shape does not fit, or "binary" gets more than two
+        classes or one label.
     ImportError
-        Where it is first used, if scikit-learn is not installed.
+        From the measure, if scikit-learn is not installed.
     """
     return F1(average)
 
 
 class F1(Measure):
-    """See `f1`. Keeps the weight of every pair of true and told: of C classes (C, C), of K labels (K, 2, 2)."""
+    """See `f1`. It keeps the weight of every pair of true and predicted class: (C, C), or (K, 2, 2) for K labels."""
 
     def __init__(self, average: str) -> None:
         if average not in ("macro", "micro", "binary"):
@@ -135,17 +236,34 @@ class F1(Measure):
 
 
 class AUC(Measure):
-    """Area under the ROC curve, by scikit-learn, from the scores of all steps, which it keeps.
+    """Area under the ROC curve, computed by scikit-learn from the scores of all steps, which are kept.
 
-    Targets of pred's own shape are labels, 0 or 1, and the area is the mean over the labels. Whole numbers of pred's
-    shape without its last axis are classes: of two the area is that of class 1, of more it is the mean over the
-    classes, each against the rest, by its probability. Labels and classes without both answers are left out of the
-    mean; NaN if all are. By name ``"auc"``.
+    The result for labels is the mean of their areas. For two classes it is the area of class 1, for more classes the
+    mean over them, each against the rest, by its probability. Labels and classes without both answers are left out of
+    the mean. The name is ``"auc"``.
+
+    Parameters
+    ----------
+    pred : (N, F) or (N, T, F)
+        Scores.
+    target : (N,) or (N, T) whole numbers, or array of pred's shape
+        Either the class of each step; or labels, 0 or 1.
+    weights : (N,) or (N, T), optional
+        What each sequence or step counts, from 0; by default 1.
+
+    Returns
+    -------
+    float
+        NaN if all labels or classes are left out.
 
     Raises
     ------
+    TypeError
+        If the targets are classes but not whole numbers.
+    ValueError
+        If a shape does not fit, or a target is no class.
     ImportError
-        Where it is first used, if scikit-learn is not installed.
+        If scikit-learn is not installed.
     """
 
     name = "auc"
@@ -188,7 +306,7 @@ auc: Measure = AUC()
 
 
 def labelled(pred: Array, target: Array, weights: Array) -> tuple[Array, Array, Array]:
-    """Scores (n, C), labels (n,) and weights (n,) of the steps that count, whatever stands in the others."""
+    """Scores (n, C), labels (n,) and weights (n,) of the n steps that count; the other steps may hold anything."""
     _check.shape_of(target, "target", pred.shape[:-1])
     seen = weights > 0
     labels = _check.as_numbers(target, "target", "iu", "whole numbers")[seen]
@@ -199,7 +317,7 @@ def labelled(pred: Array, target: Array, weights: Array) -> tuple[Array, Array, 
 
 
 def _pairs(truth: Array, told: Array, weights: Array, classes: int) -> Array:
-    """(C, C): the weight of every pair of a true class and a told one."""
+    """The weight of every pair of a true class and a predicted one, (C, C)."""
     return np.bincount(truth * classes + told, weights, classes * classes).reshape(classes, classes)
 
 

@@ -1,4 +1,4 @@
-"""How far two sequences of labels are from each other."""
+"""The distance between sequences of labels."""
 
 from __future__ import annotations
 
@@ -16,12 +16,21 @@ Array = NDArray[Any]
 
 
 def edit_distance(a: Iterable[Hashable], b: Iterable[Hashable]) -> int:
-    """Least number of insertions, deletions and replacements that make one sequence of the other (Levenshtein 1966).
+    """Least number of insertions, deletions and replacements that turn one sequence into another (Levenshtein 1966).
 
     Parameters
     ----------
     a, b : strings, lists or arrays
-        Of letters, words, whole numbers: of anything that can be compared and hashed.
+        Sequences of letters, words, whole numbers, or anything else that can be compared and hashed.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    TypeError
+        If an argument is no sequence, or an item cannot be hashed.
 
     Examples
     --------
@@ -43,15 +52,26 @@ def edit_distance(a: Iterable[Hashable], b: Iterable[Hashable]) -> int:
 
 
 def error_rate(pairs: Iterable[tuple[Iterable[Hashable], Iterable[Hashable]]]) -> float:
-    """Edit distances of all pairs (told, truth), divided by the lengths of all truths together.
+    """Sum of the edit distances of all pairs, divided by the sum of the lengths of the true sequences.
 
-    Over words it is the word error rate, over letters the character error rate, over labels the label error rate
-    (Graves et al. 2006). It may be above 1.
+    For words it is the word error rate, for letters the character error rate, for labels the label error rate (Graves
+    et al. 2006). It may be above 1.
+
+    Parameters
+    ----------
+    pairs : iterable of (predicted, true)
+        Sequences as in `edit_distance`.
+
+    Returns
+    -------
+    float
 
     Raises
     ------
+    TypeError
+        As in `edit_distance`.
     ValueError
-        If the truths have no item at all.
+        If the true sequences have no item at all.
 
     Examples
     --------
@@ -69,16 +89,29 @@ def error_rate(pairs: Iterable[tuple[Iterable[Hashable], Iterable[Hashable]]]) -
 
 
 def label_error_rate(blank: int | None = None) -> Measure:
-    """Edit distances between told and true labels, divided by the number of true ones; by name ``"label_error_rate"``.
+    """Edit distances between predicted and true labels, divided by the number of true ones.
 
-    The label with the highest score of each step is told; steps of weight 0 are left out. A sequence counts the mean
-    weight of its steps.
+    The predicted label of a step is that with the highest score. Steps of weight 0 are left out; the weight of a
+    sequence is the mean over its other steps. The name is ``"label_error_rate"``.
 
     Parameters
     ----------
     blank : int, optional
-        Of connectionist temporal classification (Graves et al. 2006): runs of the same label are told once, and blanks
-        not at all. The targets are then (N, L) for any L, filled up with blanks or negative numbers.
+        The blank of connectionist temporal classification (Graves et al. 2006). With it, equal labels in a row count as
+        one, and blanks are removed; the targets are (N, L) for any L, filled up with blanks or negative numbers. By
+        default the targets are (N, T).
+
+    Returns
+    -------
+    Measure
+        Takes scores (N, T, C).
+
+    Raises
+    ------
+    TypeError
+        If blank is not a whole number.
+    ValueError
+        If blank is negative; from the measure, if a shape does not fit.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Metrics by their names."""
+"""The names of the metrics."""
 
 from __future__ import annotations
 
@@ -27,11 +27,29 @@ METRICS: dict[str, Metric] = {
     "smape": smape,
 }
 NOT_YET = (f1, label_error_rate, mase, top_k)
-"""Functions that give a metric, and are none."""
+"""Functions that return a metric, but are none themselves."""
 
 
 def get(metric: Any) -> tuple[str, Metric]:
-    """Name and function (or Measure), from either; ``"top_5"`` and the like are names too."""
+    """The name of a metric, and the metric.
+
+    Parameters
+    ----------
+    metric : str, function or Measure
+        One of the names in `METRICS`, a name such as ``"top_5"``, or a metric itself.
+
+    Returns
+    -------
+    name : str
+    metric : function or Measure
+
+    Raises
+    ------
+    ValueError
+        If there is no metric of this name.
+    TypeError
+        If it is neither a name nor a metric: also for a function that returns one, such as `top_k`.
+    """
     if isinstance(metric, str):
         top = re.fullmatch(r"top_([1-9]\d*)", metric)
         if top:

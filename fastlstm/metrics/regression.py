@@ -15,24 +15,112 @@ Array = NDArray[Any]
 
 
 def mae(pred: Array, target: Array, weights: Array | None = None) -> float:
-    """Mean absolute error."""
+    """Mean absolute error, in the units of the target.
+
+    Parameters
+    ----------
+    pred : (N, F) or (N, T, F)
+        Predictions.
+    target : array of pred's shape
+        True values.
+    weights : (N,) or (N, T), optional
+        What each sequence or step counts, from 0; by default 1.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit.
+    ZeroDivisionError
+        If no weight is above 0.
+    """
     weights = step_weights(pred, weights)
     return _average(np.abs(_difference(pred, target, weights)), weights)
 
 
 def mse(pred: Array, target: Array, weights: Array | None = None) -> float:
-    """Mean squared error."""
+    """Mean squared error, in the squared units of the target.
+
+    Parameters
+    ----------
+    pred : (N, F) or (N, T, F)
+        Predictions.
+    target : array of pred's shape
+        True values.
+    weights : (N,) or (N, T), optional
+        What each sequence or step counts, from 0; by default 1.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit.
+    ZeroDivisionError
+        If no weight is above 0.
+    """
     weights = step_weights(pred, weights)
     return _average(np.square(_difference(pred, target, weights)), weights)
 
 
-rmse: Measure = Mean(mse, "rmse", math.sqrt)
+rmse: Measure = Mean(
+    mse,
+    "rmse",
+    math.sqrt,
+    """Root mean squared error over all batches, in the units of the target.
+
+Parameters
+----------
+pred : (N, F) or (N, T, F)
+    Predictions.
+target : array of pred's shape
+    True values.
+weights : (N,) or (N, T), optional
+    What each sequence or step counts, from 0; by default 1.
+
+Returns
+-------
+float
+    NaN if no weight is above 0.
+
+Raises
+------
+ValueError
+    If a shape does not fit.
+""",
+)
 
 
 def smape(pred: Array, target: Array, weights: Array | None = None) -> float:
     """Symmetric mean absolute percentage error: mean of 200·|p - t| / (|p| + |t|), from 0 to 200; 0 where both are 0.
 
-    As the M4 competition has it (Makridakis et al. 2020). It wants numbers on their own scale, not standardised ones.
+    This is the form of the M4 competition (Makridakis et al. 2020). Give it numbers on their own scale, not
+    standardised ones.
+
+    Parameters
+    ----------
+    pred : (N, F) or (N, T, F)
+        Predictions.
+    target : array of pred's shape
+        True values.
+    weights : (N,) or (N, T), optional
+        What each sequence or step counts, from 0; by default 1.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit.
+    ZeroDivisionError
+        If no weight is above 0.
     """
     weights = step_weights(pred, weights)
     error = np.abs(_difference(pred, target, weights))
@@ -41,18 +129,25 @@ def smape(pred: Array, target: Array, weights: Array | None = None) -> float:
 
 
 def seasonal_scale(train: Any, season: int = 1) -> Array:
-    """Mean absolute error of repeating what came a season before, over a series: what `mase` divides by.
+    """Mean absolute error of a forecast that repeats the last season: what `mase` divides by.
 
     Parameters
     ----------
     train : (T,) or (T, F) numbers
-        The series that was learned from, in order of time, on the scale of the predictions.
+        The series of the training, in order of time, on the scale of the predictions.
     season : int, default 1
-        Steps after which it repeats itself: 12 for months, 24 for hours; 1 repeats the last value.
+        Steps of a season, such as 12 for months or 24 for hours; 1 repeats the last value.
 
     Returns
     -------
-    (F,) floats, or a single one in an array without axes
+    (F,) floats, or an array without axes for a series (T,)
+
+    Raises
+    ------
+    TypeError
+        If train is not of real numbers, or season is not a whole number.
+    ValueError
+        If season is below 1, the shape of train does not fit, or train has no more than season steps.
     """
     season = _check.positive_int(season, "season")
     values = _check.as_numbers(train, "train", "fiub", "real numbers").astype(np.float64)
@@ -66,16 +161,28 @@ def seasonal_scale(train: Any, season: int = 1) -> Array:
 def mase(scale: Any = None, *, train: Any = None, season: int = 1) -> Measure:
     """Mean absolute scaled error: the mean absolute error divided by that of a naive forecast over the training series.
 
-    Below 1 is better than repeating what came a season before (Hyndman and Koehler 2006).
+    Below 1 is better than a forecast that repeats the last season (Hyndman and Koehler 2006).
 
     Parameters
     ----------
     scale : float or (F,) floats, optional
-        What to divide by, one number or one for each feature.
+        The divisor: one number, or one for each feature. Give either scale or train.
     train : (T,) or (T, F) numbers, optional
-        In its place, a series: the scale is ``seasonal_scale(train, season)``.
+        The series of the training: the scale is then ``seasonal_scale(train, season)``.
     season : int, default 1
-        With train only.
+        Steps of a season; used with train only.
+
+    Returns
+    -------
+    Measure
+
+    Raises
+    ------
+    TypeError
+        As in `seasonal_scale`.
+    ValueError
+        If both scale and train are given, or neither; if a scale is not above 0; or as in `seasonal_scale`. From the
+        measure, if a shape does not fit.
 
     Examples
     --------
@@ -93,6 +200,7 @@ def mase(scale: Any = None, *, train: Any = None, season: int = 1) -> Measure:
         raise ValueError(f"{what}: expected a number above 0, or one for each feature, got {scales.tolist()}")
 
     def scaled(pred: Array, target: Array, weights: Array | None = None) -> float:
+        """Mean absolute error, divided by the scale of each feature."""
         weights = step_weights(pred, weights)
         if scales.ndim and len(scales) != pred.shape[-1]:
             raise ValueError(f"scale: expected {pred.shape[-1]} numbers, one for each feature, got {len(scales)}")
@@ -102,7 +210,7 @@ def mase(scale: Any = None, *, train: Any = None, season: int = 1) -> Measure:
 
 
 def _difference(pred: Array, target: Array, weights: Array) -> Array:
-    """pred - target, 0 where it does not count, whatever stands there."""
+    """pred - target, and 0 where the weight is 0."""
     _check.shape_of(np.asarray(target), "target", pred.shape)
     return np.subtract(pred, target, where=weights[..., None] != 0, out=np.zeros(pred.shape))
 

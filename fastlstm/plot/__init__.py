@@ -1,4 +1,4 @@
-"""Pictures, drawn by matplotlib (the extra ``plot``); each function returns a figure, `save_figure` writes it."""
+"""Pictures, drawn by matplotlib (the extra ``plot``). Each function returns a figure; `save_figure` writes it."""
 
 from fastlstm.plot.confusion import confusion_figure as confusion_figure
 from fastlstm.plot.figure import new_figure as new_figure

@@ -1,4 +1,4 @@
-"""A picture of which classes are taken for which."""
+"""A picture of a confusion matrix."""
 
 from __future__ import annotations
 
@@ -19,21 +19,29 @@ if TYPE_CHECKING:
 def confusion_figure(
     target: Any, pred: Any, names: Sequence[str] | None = None, *, title: str = "", share: bool = True
 ) -> Figure:
-    """How often each class was told where each was right: a row for each true class.
+    """The confusion matrix: a row for each true class, a column for each predicted one.
 
     Parameters
     ----------
     target : whole numbers of any shape
-        The true classes, from 0; steps below 0 are left out.
-    pred : whole numbers of target's shape, or scores with an axis of the classes behind
+        The true classes, from 0. Steps with a number below 0 are left out.
+    pred : whole numbers of target's shape, or scores with one more axis, the classes
     names : (C,) str, optional
-        Of the classes; by default their numbers.
-    title : str
+        Names of the classes; by default their numbers.
+    title : str, default ""
     share : bool, default True
-        Whether shares of each row are coloured and written, in percent; else counts.
+        Whether the cells show shares of the row in percent; otherwise counts.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
 
     Raises
     ------
+    TypeError
+        If target or pred are not numbers of the right kind.
+    ValueError
+        If the shapes do not fit, nothing is left, or there are too few names.
     ImportError
         If matplotlib is not installed.
 

@@ -1,4 +1,4 @@
-"""What all pictures share: drawn by matplotlib without a display and without its global state."""
+"""What all pictures share. They are drawn by matplotlib without a display and without its global state."""
 
 from __future__ import annotations
 
@@ -11,11 +11,27 @@ if TYPE_CHECKING:
 
 INK = "#22272e"
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Told apart by everybody (Okabe and Ito 2008), the darker ones first."""
+"""Colours that everybody can tell apart (Okabe and Ito 2008), the darker ones first."""
 
 
 def new_figure(width: float = 11, height: float = 5.5) -> Figure:
-    """An empty figure, in inches, with a canvas that needs no display."""
+    """An empty figure with a canvas that needs no display.
+
+    Parameters
+    ----------
+    width : float, default 11
+    height : float, default 5.5
+        In inches.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -28,12 +44,23 @@ def new_figure(width: float = 11, height: float = 5.5) -> Figure:
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a PNG file."""
+    """Write a figure to a PNG file.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    path : path
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
     figure.savefig(path, format="png", dpi=120)
 
 
 def finish(axes: Axes, title: str, label: str, steps: str) -> None:
-    """Title, labels, grid and legend as all pictures have them."""
+    """Set title, labels, grid and legend in the style of all pictures."""
     axes.set_title(title, fontsize=14, loc="left", pad=10)
     axes.set_ylabel(label, fontsize=12)
     axes.set_xlabel(steps, fontsize=12)
@@ -47,7 +74,7 @@ def finish(axes: Axes, title: str, label: str, steps: str) -> None:
 
 
 def log_axis(axes: Axes) -> None:
-    """A logarithmic vertical axis with plain numbers."""
+    """Make the vertical axis logarithmic, with plain numbers."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axes.set_yscale("log")
@@ -57,7 +84,7 @@ def log_axis(axes: Axes) -> None:
 
 
 def whole_steps(axes: Axes) -> None:
-    """A horizontal axis with whole numbers only."""
+    """Let the horizontal axis have whole numbers only."""
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))

@@ -29,26 +29,30 @@ def forecast_figure(
     names: Mapping[str, str] | None = None,
     most: int = 400,
 ) -> Figure:
-    """Truth, forecast and band over the held-out stretch, with what came before it and, perhaps, what comes after.
+    """True values, forecasts and error band over the held-out steps, with some steps before and, if given, after them.
 
     Parameters
     ----------
     values : (T,)
-        The series that was held out from.
+        The whole series, the held-out steps included.
     backtest : Backtest
     future : Forecast, optional
-        Of the steps after the series.
+        The forecast of the steps after the series.
     dates : (T,) datetime64, or (T + horizon,) with a future, optional
-        For the horizontal axis; without them the steps are numbered.
-    coverage : float
-        Of the band, for the legend.
-    title : str
-    label : str
-        Of the vertical axis: what is measured, and its unit.
+        Dates for the horizontal axis. Without them the steps are numbered.
+    coverage : float, default 0.9
+        The coverage of the band, for the legend.
+    title : str, default ""
+    label : str, default "value"
+        Label of the vertical axis: what is measured, and its unit.
     names : dict of str, optional
-        What to call the naive forecasts in the legend.
-    most : int
-        Steps to show at most of the held-out stretch, the last ones.
+        Names of the naive forecasts in the legend, by their names in the backtest.
+    most : int, default 400
+        Number of held-out steps to show at most: the last ones.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Pictures of what the gates of an LSTM do."""
+"""A picture of the gates of an LSTM."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PANELS = {
 }
 SIGNED = ("candidate", "cell")
 MOST_TOKENS = 120
-"""Tokens that can be read under a picture."""
+"""Tokens that are legible under a picture."""
 
 
 def gates_figure(
@@ -42,30 +42,36 @@ def gates_figure(
 ) -> Figure:
     """Heat maps of the gates, the candidate and the cell of one sequence: a row for each unit, a column for each step.
 
-    Units are ordered by how much their forget gates keep on the mean: those with the longest memory on top.
+    The units are ordered by the mean of their forget gates: those with the longest memory are on top.
 
     Parameters
     ----------
     gates : Gates
         From `LSTM.gates`.
     sequence : int, default 0
-        Which of the batch.
+        The place of the sequence in the batch.
     length : int, optional
-        Steps to show, from the first; all if not given.
-    tokens : T words, optional
-        What was read at each step, written under the picture: characters or words, 120 at most.
+        Number of steps to show, from the first; by default all.
+    tokens : list of T str, optional
+        The token that was read at each step, written under the picture if there are at most 120 steps.
     values : (T,) or (T, F), optional
-        Numbers that were read, drawn as lines above.
+        Numbers that were read, drawn as lines above the heat maps.
     most : int, default 24
-        Units to show at most: those whose cells vary most.
-    title : str
-    label : str
-        Of the axis of the values.
-    names : F words, optional
-        Of the values, for a legend.
+        Number of units to show at most: those whose cells vary most.
+    title : str, default ""
+    label : str, default "input"
+        Label of the axis of the values.
+    names : list of F str, optional
+        Names of the values, for a legend.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
 
     Raises
     ------
+    ValueError
+        If there is no such sequence, there are fewer tokens than steps, or length or most is below 1.
     ImportError
         If matplotlib is not installed.
 
@@ -106,7 +112,7 @@ def gates_figure(
 
 
 def _readable_units(forget: NDArray[Any], cell: NDArray[Any], most: int) -> NDArray[np.intp]:
-    """Those whose cells vary most, in the order of what they keep."""
+    """The units whose cells vary most, ordered by the mean of their forget gates."""
     chosen = np.argsort(-cell.std(axis=0), kind="stable")[: _check.positive_int(most, "most")]
     return np.asarray(chosen[np.argsort(-forget.mean(axis=0)[chosen], kind="stable")])
 

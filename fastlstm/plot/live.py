@@ -1,4 +1,4 @@
-"""A picture in a notebook that grows with the training."""
+"""Learning curves in a notebook, drawn while the training runs."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ from fastlstm.plot.training import learning_curves_figure
 
 
 class LivePlot(Callback):
-    """Draws the learning curves in a notebook, anew after each epoch, in the same place.
+    """Draws the learning curves in a notebook, and replaces the picture after each epoch.
 
     Parameters
     ----------
     every : int, default 1
-        Epochs from one picture to the next; there is one at the end, too.
+        Epochs from one picture to the next. There is also one at the end.
     log : bool, default False
-        Whether the figures have a logarithmic axis.
+        Whether the loss has a logarithmic axis.
 
     Raises
     ------
+    TypeError
+        If every is not a whole number, or log is not True or False.
+    ValueError
+        If every is below 1.
     ImportError
         At the beginning of a training, if IPython or matplotlib is not installed.
 
@@ -62,7 +66,7 @@ class LivePlot(Callback):
 
         png = io.BytesIO()
         learning_curves_figure(self._figures, log=self.log).savefig(png, format="png", dpi=80)
-        if self._handle is not None:  # None outside of a notebook
+        if self._handle is not None:  # None outside a notebook
             self._handle.update(Image(png.getvalue(), format="png"))
         self._drawn = epoch
 

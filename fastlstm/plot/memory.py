@@ -1,4 +1,4 @@
-"""Pictures of what a network can remember: how far gradients reach, and how it learns."""
+"""Pictures of the memory of a network: how far gradients reach, and how it learns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 COLORS = ("#c8382c", "#1f6fb2", "#7fb2dd", "#b58a2f", "#8a8f98", "#5b8c5a")
 FLOOR = 1e-12
-"""Smallest share that is drawn: below it a gradient is lost among float32's roundings, and zero has no logarithm."""
+"""The smallest share that is drawn: a smaller gradient is lost in the rounding of float32, and 0 has no logarithm."""
 
 
 def gradient_distance_figure(
@@ -25,14 +25,20 @@ def gradient_distance_figure(
     title: str = "",
     label: str = "norm of the gradient, one step back = 1",
 ) -> Figure:
-    """Norm of the gradient of a loss at the last step by the state at each step before, over the distance in time.
+    """Norms of the gradient of a loss at the last step by the states before, over their distance in time.
 
     Parameters
     ----------
     norms : dict of dict of (T,)
-        A panel for each key, say "before training", and in it a line for each network: norms in the order of distance,
-        from one step before the last back. Each is divided by its first.
-    title, label : str
+        By panel, such as "before training", and by network: the norms in the order of distance, the first for the state
+        one step before the last. Each line is divided by its first norm.
+    title : str, default ""
+    label : str, default "norm of the gradient, one step back = 1"
+        Label of the vertical axis.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
 
     Raises
     ------
@@ -71,16 +77,28 @@ def learning_figure(
     title: str = "",
     label: str = "loss",
 ) -> Figure:
-    """Losses over the steps of training, a panel for each task and a line for each network.
+    """Losses over the steps of a training: a panel for each task, a line for each network.
 
     Parameters
     ----------
     curves : dict of dict of (M,)
-        By task and network: the mean loss of each `every` steps.
+        By task and by network: mean losses, each over `every` steps.
     every : int, default 1
+        Number of steps of a mean.
     chance : dict of float, optional
-        By task: what comes without any memory, drawn as a dotted line.
-    title, label : str
+        By task: the loss of a network without memory, drawn as a dotted line.
+    title : str, default ""
+    label : str, default "loss"
+        Label of the vertical axis.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
 
     Examples
     --------
@@ -105,7 +123,7 @@ def learning_figure(
 
 
 def _finish_all(figure: Figure, title: str) -> None:
-    """One legend for all panels, below them."""
+    """Replace the legends of the panels by one below them, and set the title."""
     lines = {}
     for axes in figure.axes:
         lines.update({text: line for line, text in zip(*axes.get_legend_handles_labels(), strict=True)})

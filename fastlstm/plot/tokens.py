@@ -1,4 +1,4 @@
-"""A picture of a text whose words weigh differently."""
+"""A picture of a text and the weight of each word."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 POINTS = 72.0
-"""To the inch: the text is laid out in points."""
+"""Points of an inch: the text is laid out in points."""
 SIZE, LINE, PAD, SPACE, MARGIN = 13.0, 25.0, 2.5, 2.5, 20.0
-"""Points: letters, a line, what a word's background is wider than the word on each side, between two words, around."""
+"""In points: size of the letters, height of a line, padding of a word, space between words, margin of the page."""
 CLOSING = frozenset(".,;:!?)]}”’…")
 
 
@@ -32,25 +32,33 @@ def tokens_figure(
     signed: bool | None = None,
     width: float = 11,
 ) -> Figure:
-    """The words of a text, each on a background that says what it weighs, in lines as in a book.
+    """The words of a text in lines, each on a background whose colour shows its weight.
 
     Parameters
     ----------
     tokens : list of str
-        Words and marks; a line break of its own begins a new line.
+        Words and marks. A token that is a line break begins a new line.
     weights : (T,) numbers
-        What each counts: attention, or how a score changes without the word.
-    title : str
-    label : str
-        Of the scale: what is measured, and its unit.
+        The weight of each token: attention, or how a score changes without the word.
+    title : str, default ""
+    label : str, default "weight"
+        Label of the scale: what is measured, and its unit.
     signed : bool, optional
-        Whether the scale goes both ways from 0, blue above and orange below; by default where weights are negative.
-        Otherwise it goes from 0 to the highest weight.
+        Whether the scale has both signs, blue above 0 and orange below. Otherwise it goes from 0 to the highest weight.
+        By default it has both signs if a weight is negative.
     width : float, default 11
-        Of the picture, in inches; its height follows from the text.
+        Width of the picture in inches, at least 4. Its height depends on the text.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
 
     Raises
     ------
+    TypeError
+        If tokens is no list, or weights are not numbers.
+    ValueError
+        If there is no token, the weights do not fit or are not finite, or width is below 4.
     ImportError
         If matplotlib is not installed.
 
@@ -91,7 +99,7 @@ def tokens_figure(
 
 
 def _lay_out(words: list[str], across: float) -> list[tuple[float, int, float]]:
-    """Left edge of each word's background, its line, and its width: in points, but the line in lines."""
+    """The left edge of the background of each word in points, the number of its line, and its width in points."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
@@ -109,13 +117,15 @@ def _lay_out(words: list[str], across: float) -> list[tuple[float, int, float]]:
 
 
 def _scale(values: NDArray[Any], signed: bool) -> ScalarMappable:
-    """Colours of weights: white is 0."""
+    """The colours of the weights. White is 0."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LinearSegmentedColormap, Normalize
 
     largest = float(np.abs(values).max()) or 1.0
     colors = [COLORS[1], "white", COLORS[0]] if signed else ["white", COLORS[0]]
-    shades = LinearSegmentedColormap.from_list("weights", colors, N=257)  # odd, so that 0 has one of its own
+    shades = LinearSegmentedColormap.from_list(
+        "weights", colors, N=257
+    )  # an odd number, so that 0 has a colour of its own
     return ScalarMappable(Normalize(-largest if signed else 0.0, largest), shades)
 
 

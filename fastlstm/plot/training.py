@@ -1,4 +1,4 @@
-"""Pictures of a training: its curves, and the norms of its gradients."""
+"""Pictures of a training: learning curves, and norms of the gradient."""
 
 from __future__ import annotations
 
@@ -24,23 +24,30 @@ def learning_curves_figure(
     log: bool = False,
     best: str | None = None,
 ) -> Figure:
-    """Figures of every epoch: a panel for each, training and validation side by side in it.
+    """The figures of every epoch: a panel for each figure, with a curve for training and one for validation.
 
     Parameters
     ----------
-    history : History, or lists of numbers by name
-    names : names, optional
-        Which ones to draw, without ``"val_"``; by default all.
-    title : str
+    history : History, or dict of lists of numbers
+    names : list of str, optional
+        Names of the figures to draw, without ``"val_"``; by default all.
+    title : str, default ""
     units : dict of str, optional
-        Of the vertical axes, by name: ``{"loss": "nats"}``.
+        Units of the figures, by name: ``{"loss": "nats"}``.
     log : bool, default False
-        Whether the loss is drawn on a logarithmic axis.
+        Whether the loss has a logarithmic axis.
     best : "min" or "max", optional
-        Mark the epoch in which the first panel's validation was lowest or highest (without one, its training).
+        Mark the epoch with the lowest or the highest validation figure in the first panel; without a validation, that
+        of the training.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
 
     Raises
     ------
+    ValueError
+        If best is something else, there is no figure of a name, or the history is empty.
     ImportError
         If matplotlib is not installed.
 
@@ -98,20 +105,29 @@ def _mark(axes: Axes, values: Sequence[float], best: str) -> None:
 def gradient_norms_figure(
     norms: Any, *, clip_norm: float | None = None, title: str = "", smooth: int | None = None
 ) -> Figure:
-    """Norms of the gradient over the steps of a training, on a logarithmic axis, with their running median.
+    """The norm of the gradient at each step of a training, on a logarithmic axis, with a running median.
 
     Parameters
     ----------
     norms : (S,) numbers
-        Of every step, before it was clipped.
+        Norms before clipping, as `GradientNorms` keeps them.
     clip_norm : float, optional
-        Where it was clipped: drawn as a line, with the share of steps above it.
-    title : str
+        The norm at which gradients were clipped: a line shows it, with the share of steps above it.
+    title : str, default ""
     smooth : int, optional
-        Steps of the running median; by default a fiftieth of all, at least 5. Without one where there are fewer.
+        Number of steps of the running median; by default a fiftieth of all, but at least 5. There is no median if there
+        are fewer steps.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
 
     Raises
     ------
+    TypeError
+        If norms are not numbers, or smooth is not a whole number.
+    ValueError
+        If norms have more than one axis, or smooth is below 1.
     ImportError
         If matplotlib is not installed.
 
@@ -149,7 +165,7 @@ def gradient_norms_figure(
 
 
 def _filled(values: Any) -> Any:
-    """Without NaN, so that a window of nothing else has a median: the value before it stands there."""
+    """Replace each NaN by the last number before it, so that every window has a median."""
     known = np.flatnonzero(np.isfinite(values))
     if not len(known):
         return values

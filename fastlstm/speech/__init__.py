@@ -1,4 +1,4 @@
-"""Words and strings of words from sound: WAV files in, text out (the extra ``speech``)."""
+"""Speech: single words and strings of words from WAV files (needs the extra ``speech``)."""
 
 from fastlstm.speech.augment import Augment as Augment
 from fastlstm.speech.classifier import WordClassifier as WordClassifier

@@ -1,4 +1,4 @@
-"""Single words: one LSTM, pooled over time."""
+"""The classifier of single words."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from fastlstm.speech.wav import Signal
 
 
 class WordClassifier(Recogniser):
-    """Says which word a recording holds; options as in `Recogniser`.
+    """Recognises the single word of a recording.
 
-    The network is ``LSTM -> MeanPool -> Dropout -> Dense``, over log-mel features.
+    The network is ``LSTM -> MeanPool -> Dropout -> Dense`` over log-mel features. The options are those of
+    `Recogniser`.
 
     Examples
     --------
@@ -32,7 +33,7 @@ class WordClassifier(Recogniser):
     ['low', 'high']
     """
 
-    kind: ClassVar[str] = "words"
+    kind: ClassVar[str | None] = "words"
     output_axes: ClassVar[tuple[str, ...]] = ("N",)
     loss: ClassVar[Loss] = softmax_cross_entropy
 
@@ -51,7 +52,7 @@ class WordClassifier(Recogniser):
         return frames, np.array([number[one.label] for one in recordings], np.intp)
 
     def scores(self, signals: Sequence[Signal]) -> NDArray[Any]:
-        """Logits of all words for each signal, (N, words)."""
+        """The logits of all words for each signal, (N, words)."""
         return np.concatenate([logits for logits, _ in self.predictions(signals)])
 
     def classify(self, signals: Sequence[Signal]) -> list[str]:

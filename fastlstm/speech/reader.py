@@ -1,4 +1,4 @@
-"""Strings of words: one LSTM, and connectionist temporal classification."""
+"""The reader of strings of words."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ from fastlstm.speech.wav import Signal
 
 
 class StringReader(Recogniser):
-    """Reads the words that are said one after the other, having heard only single ones.
+    """Recognises words that are said one after the other. It learns from recordings of single words.
 
-    The network is ``LSTM -> Dropout -> Dense``, and gives at each step the scores of a blank and of all words; it is
-    trained by `fastlstm.ctc` (Graves et al. 2006) on strings that are joined from the recordings.
+    The network is ``LSTM -> Dropout -> Dense``. It gives the scores of a blank and of all words at each step, and is
+    trained by connectionist temporal classification (`fastlstm.ctc`, Graves et al. 2006) on strings that are joined
+    from the recordings.
 
     Parameters
     ----------
-    strings : Strings
-        What is joined to learn from; by default one word to seven, and up to half a second of silence.
+    strings : Strings, optional
+        How recordings are joined for the training: by default one to seven words, with up to half a second of silence
+        between them.
     per_epoch : int, default 1600
-        Strings of an epoch.
+        Number of strings in an epoch.
     **options
-        As in `Recogniser`.
+        Those of `Recogniser`.
 
     Examples
     --------
@@ -41,7 +43,8 @@ class StringReader(Recogniser):
     1600
     """
 
-    kind: ClassVar[str] = "strings"
+    kind: ClassVar[str | None] = "strings"
+    parts: ClassVar[dict[str, type]] = {**Recogniser.parts, "strings": Strings}
     output_axes: ClassVar[tuple[str, ...]] = ("N", "T")
     loss: ClassVar[Loss] = ctc
 
@@ -52,7 +55,7 @@ class StringReader(Recogniser):
 
     @property
     def outputs(self) -> int:
-        """Of the network: the blank, and one for each word."""
+        """Number of outputs of the network: the blank, and one for each word."""
         return 1 + len(self.words)
 
     def layers(self) -> list[Layer]:
@@ -77,18 +80,30 @@ class StringReader(Recogniser):
         return frames, targets
 
     def scores(self, signal: Signal) -> NDArray[Any]:
-        """Logits of the blank and of all words at each step, (T, 1 + words)."""
+        """The logits of the blank and of all words at each step, (T, 1 + words)."""
         logits, _ = next(self.predictions([signal]))
         return np.asarray(logits[0])
 
     def read(self, signals: Sequence[Signal], beam: int = 1) -> list[list[str]]:
-        """The words of each signal; none of a silent one.
+        """The words of each signal. A silent signal has none.
 
         Parameters
         ----------
         signals : sequence of (L,) arrays
+            Samples at 8000 Hz.
         beam : int, default 1
-            Strings that are followed at a time; 1 takes the best word of each step (`fastlstm.decoding`).
+            Number of strings that are followed at a time; 1 takes the best word of each step (`fastlstm.decoding`).
+
+        Returns
+        -------
+        list of lists of str
+
+        Raises
+        ------
+        RuntimeError
+            If nothing has been learned yet.
+        TypeError, ValueError
+            If beam is not a whole number from 1.
         """
         beam = _check.positive_int(beam, "beam")
         found: list[NDArray[np.intp]] = []

@@ -1,21 +1,18 @@
-"""What all recognisers share: words, features, a network, how it is trained, and a file."""
+"""The base of the recognisers: words, features, a network, its training, and a file."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
+from fastlstm.application import Application, check_hidden_size, options_of
 from fastlstm.callbacks import Callback, ProgressBar
-from fastlstm.files import reading
-from fastlstm.io import native
-from fastlstm.layers import Layer
+from fastlstm.layers import LSTM, Layer
 from fastlstm.losses import Loss
 from fastlstm.model import Model
 from fastlstm.model.memory import check_memory
@@ -28,54 +25,69 @@ from fastlstm.speech.wav import RATE, Signal
 from fastlstm.training import History, Trainer
 
 Version = tuple[list[Frames], NDArray[np.intp]]
-"""Features, not stacked yet, and targets of what is learned from in an epoch."""
+"""Features, not stacked yet, and targets of the sequences of an epoch."""
 
 Batch = tuple[Frames, NDArray[np.intp], NDArray[np.intp]]
 """Features (N, T, F), targets and lengths (N,)."""
 
 SHORTEST, LONGEST = 0.05, 10.0
-"""Seconds of a recording of one word."""
+"""Limits of the seconds of a recording of one word."""
 
 TOGETHER = 32
-"""Signals that are recognised at once."""
+"""Signals that are recognised in one batch."""
 
 MOST_STEPS = 400
-"""Of a string of words in training, or about so: 12 s."""
+"""Steps of a long string of words in training, to estimate the memory: 12 s."""
 
 Tell = Callable[[int], None]
 
 
 def quiet(done: int) -> None:
-    """Tell nobody."""
+    """Report nothing."""
 
 
-class Recogniser:
+class Recogniser(Application):
     """Base of `WordClassifier` and `StringReader`.
 
     Parameters
     ----------
     hidden_size : int, default 128
+        Units of the LSTM in each direction.
     bidirectional : bool, default True
-    dropout : float
-        Rate, on the outputs of the LSTM.
-    epochs, batch_size : int
-    learning_rate : float
-        Of AdamW at its highest: it rises at first, and falls along a cosine.
-    features : LogMel
-    augment : Augment
-        How recordings are changed in training.
-    variants : int
-        How many times what is learned from is made anew; then the epochs take these in turn, with other masks.
-    seed : int
-        Same seed, same bits.
+    dropout : float, default 0.2
+        Rate on the outputs of the LSTM, from 0 to below 1.
+    epochs : int, default 20
+    batch_size : int, default 16
+    learning_rate : float, default 0.003
+        The highest rate of AdamW: it rises during the first 5 % of all steps, and falls along a cosine.
+    features : LogMel, optional
+        By default ``LogMel()``.
+    augment : Augment, optional
+        How recordings are changed in training; by default ``Augment()``.
+    variants : int, default 5
+        Number of epochs for which new training data are made from the recordings. Later epochs use these data again,
+        with other masks.
+    seed : int, default 0
+        The same seed gives the same bits.
 
     Attributes
     ----------
+    words : list of str
+        The words that have been learned.
     interrupted : bool
         Whether Ctrl-C has ended the last `fit`.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong type.
+    ValueError
+        If a number is outside its range.
     """
 
-    kind: ClassVar[str]
+    word: ClassVar[str] = "speech"
+    parts: ClassVar[dict[str, type]] = {"features": LogMel, "augment": Augment}
+    """The options that are dataclasses, and their classes."""
     output_axes: ClassVar[tuple[str, ...]]
     loss: ClassVar[Loss]
 
@@ -93,6 +105,7 @@ class Recogniser:
         variants: int = 5,
         seed: int = 0,
     ) -> None:
+        super().__init__()
         self.hidden_size = _check.positive_int(hidden_size, "hidden_size")
         self.bidirectional = _check.flag(bidirectional, "bidirectional")
         self.dropout = _check.number(dropout, "dropout", 0, 1, open_high=True)
@@ -102,29 +115,27 @@ class Recogniser:
         self.variants = _check.positive_int(variants, "variants")
         self.features = features or LogMel()
         self.augment = augment or Augment()
+        _check.seed_of(seed)
         self.seed = seed
         self.words: list[str] = []
-        self.interrupted = False
         self._model: Model | None = None
 
     @property
     def model(self) -> Model:
-        """The network that `fit` left."""
-        if self._model is None:
-            raise RuntimeError("nothing has been learned yet: call fit first")
-        return self._model
+        """The network that `fit` has trained; RuntimeError before that."""
+        return self._learned(self._model)
 
     @property
     def outputs(self) -> int:
-        """Of the network: one for each word."""
+        """Number of outputs of the network: one for each word."""
         return len(self.words)
 
     def layers(self) -> list[Layer]:
-        """Of a new network for the words."""
+        """The layers of a new network for the words."""
         raise NotImplementedError
 
     def version(self, recordings: Sequence[Recording], rng: np.random.Generator, tell: Tell = quiet) -> Version:
-        """What to learn from in an epoch, made from the recordings anew; `tell` is told how many of it there are."""
+        """New training data for an epoch, made from the recordings. `tell` is called with the number of those ready."""
         raise NotImplementedError
 
     def fit(
@@ -139,20 +150,26 @@ class Recogniser:
 
         Parameters
         ----------
-        recordings : Recordings
-            Of at least two words.
-        callbacks : Callbacks
-        resume : folder, optional
-            Where the training writes its state, and goes on from if there is one; see `Trainer.fit`.
+        recordings : list of Recording
+            Recordings of at least two words.
+        callbacks : list of Callback, optional
+        resume : path, optional
+            A folder in which the training keeps its state, and from which it goes on; see `Trainer.fit`.
         progress : bool, optional
-            Whether a bar is shown; None shows one on a terminal.
+            Whether a bar is shown; by default on a terminal only.
+
+        Returns
+        -------
+        History
 
         Raises
         ------
-        MemoryError
-            If there is not enough for the network.
         ValueError
-            If there is nothing to learn from, or a recording is no word; the message says which.
+            If there are fewer than two words, or a recording is silent, too short or too long; the message says which.
+        MemoryError
+            If there is not enough memory for the network.
+        ImportError
+            If kaldi-native-fbank is not installed.
         """
         check_recordings(recordings)
         self.words = sorted({one.label for one in recordings})
@@ -192,11 +209,11 @@ class Recogniser:
         return history
 
     def version_size(self, recordings: Sequence[Recording]) -> int:
-        """Sequences of a version."""
+        """Number of sequences of an epoch."""
         return len(recordings)
 
     def _batches(self, version: Version, rng: np.random.Generator) -> Iterator[Batch]:
-        """An epoch: masked anew, sequences of about the same length together, in a random order."""
+        """The batches of an epoch, with new masks. Sequences of similar lengths share a batch, in random order."""
         frames, targets = version
         lengths = np.array([len(one) for one in frames])
         order = np.argsort(lengths * rng.uniform(0.9, 1.1, len(lengths)))
@@ -208,42 +225,40 @@ class Recogniser:
             yield x, targets[chosen], steps
 
     def predictions(self, signals: Sequence[Signal]) -> Iterator[tuple[NDArray[Any], NDArray[np.intp]]]:
-        """The network's outputs for some signals at a time, and how many steps each has."""
+        """The outputs of the network, batch by batch, and the number of steps of each signal."""
         for start in range(0, len(signals), TOGETHER):
             x, lengths = padded([self.features(signal) for signal in signals[start : start + TOGETHER]])
             yield self.model.predict(x, lengths=lengths), lengths
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network, the words and the features to one safetensors file."""
-        state = {"kind": self.kind, "words": self.words, "features": asdict(self.features)}
-        native.save(self.model, path, metadata={"speech": json.dumps(state)})
+    def _parts(self) -> tuple[Model, dict[str, Any]]:
+        options = options_of(self)
+        return self.model, {"words": self.words, "features": options.pop("features"), "options": options}
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        OSError
-            If there is no such file, it is no file, or may not be read.
-        ValueError
-            If the file is damaged, or holds something else.
-        """
-        model, state = native.load_with(path, "speech", cls.__name__)
-        if state.get("kind") != cls.kind:
-            raise ValueError(f"{path}: holds a model, but no {cls.__name__}")
-        with reading(path):
-            recogniser = cls(features=LogMel(**state["features"]))
-            recogniser.words = words_of(state["words"])
-            recogniser._model = model
-            wanted = ("N", "T", recogniser.features.size), (*cls.output_axes, recogniser.outputs)
-            if (model.input_shape, model.output_shape) != wanted:
-                raise ValueError(f"model: expected one from {wanted[0]} to {wanted[1]}, got {model!r}")
+    def _of_parts(cls, model: Model, beside: dict[str, Any]) -> Self:
+        options = beside["options"] if "options" in beside else earlier_options(model)
+        options = {**options, "features": beside["features"]}
+        parts = {name: kind(**options[name]) for name, kind in cls.parts.items() if name in options}
+        recogniser = cls(**{**options, **parts})
+        recogniser.words = words_of(beside["words"])
+        recogniser._model = model
+        wanted = ("N", "T", recogniser.features.size), (*cls.output_axes, recogniser.outputs)
+        if (model.input_shape, model.output_shape) != wanted:
+            raise ValueError(f"model: expected one from {wanted[0]} to {wanted[1]}, got {model!r}")
+        check_hidden_size(model, recogniser.hidden_size)
         return recogniser
 
 
+def earlier_options(model: Model) -> dict[str, Any]:
+    """The options that the network itself shows, for files of earlier versions, which hold none."""
+    for layer in model.layers:
+        if isinstance(layer, LSTM):
+            return {"hidden_size": layer.hidden_size, "bidirectional": layer.bidirectional}
+    return {}
+
+
 def words_of(value: Any) -> list[str]:
-    """The words of a file, each once."""
+    """The words from a file, checked: each once."""
     words = _check.items(value, "words", "str")
     if not all(isinstance(word, str) for word in words) or len(set(words)) < max(1, len(words)):
         raise ValueError(f"words: expected at least one, each once, got {words!r:.80}")
@@ -251,7 +266,7 @@ def words_of(value: Any) -> list[str]:
 
 
 def check_recordings(recordings: Sequence[Recording]) -> None:
-    """That there is something to learn from."""
+    """Require at least two words, and recordings that are neither silent nor too short or too long."""
     words = {one.label for one in recordings}
     if len(words) < 2:
         raise ValueError(f"recordings: expected at least two words, got {sorted(words)}")

@@ -1,4 +1,4 @@
-"""Recordings of single words with their labels, and strings of words joined from them."""
+"""Recordings of single words with their labels."""
 
 from __future__ import annotations
 
@@ -18,9 +18,18 @@ NAME = re.compile(r"^(?P<label>[^_]+)_(?P<rest>.+)\.wav$", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Recording:
-    """A word, who said it and for which time, as the file's name has it: ``label_speaker_index.wav``.
+    """A recording of a word. Its labels come from the name of the file: ``label_speaker_index.wav``.
 
-    Of ``label_anything.wav`` the speaker is "", not known, and the index 0.
+    Attributes
+    ----------
+    signal : (L,) float32
+        Samples from -1 to 1 at 8000 Hz.
+    label : str
+        The word.
+    speaker : str, default ""
+        Who said it; "" if it is not known, as for ``label_anything.wav``.
+    index : int, default 0
+        Which of this speaker's recordings of the word it is.
     """
 
     signal: Signal
@@ -30,26 +39,31 @@ class Recording:
 
     @property
     def name(self) -> str:
-        """As a file would be called."""
+        """The name of its file, without the ending."""
         return f"{self.label}_{self.speaker}_{self.index}"
 
 
 def read_recordings(path: str | os.PathLike[str], *, max_bytes: int = ARCHIVE) -> list[Recording]:
-    """All recordings of a folder, its subfolders too, or of a tar archive, in the order of their names.
+    """All recordings of a folder and its subfolders, or of a tar archive, in the order of their names.
 
     Parameters
     ----------
     path : path
-        An archive may be packed as .gz, .bz2 or .xz; nothing of it is written to disk.
-    max_bytes : int, default 268435456
-        What the archive may take unpacked, and all recordings as samples in memory: 256 MiB are two hours and a
-        quarter of sound.
+        An archive may be compressed as .gz, .bz2 or .xz. Nothing of it is written to disk.
+    max_bytes : int, default 256000000
+        Bytes that the archive may have when unpacked, and that all samples may take in memory: 256 MB are about two
+        hours of sound.
+
+    Returns
+    -------
+    list of Recording
 
     Raises
     ------
     FileNotFoundError
+        If the path does not exist.
     ValueError
-        If there is none, or one cannot be read, or they take more than max_bytes.
+        If there is no recording, one cannot be read, or they are too large.
     """
     path, left = Path(path), _check.positive_int(max_bytes, "max_bytes")
     if not path.exists():

@@ -1,4 +1,4 @@
-"""The header of a WAV file: what its samples are, and where they begin (RIFF, RIFX and RF64)."""
+"""The header of a WAV file (RIFF, RIFX and RF64): the format of its samples, and where they begin."""
 
 from __future__ import annotations
 
@@ -8,33 +8,35 @@ from typing import IO
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 KINDS = {(PCM, 1): "u", (PCM, 2): "i", (PCM, 3): "i", (PCM, 4): "i", (FLOAT, 4): "f", (FLOAT, 8): "f"}
-"""Unsigned and signed whole numbers and floats, by the format and the bytes of a sample."""
+"""Unsigned ("u") and signed ("i") whole numbers and floats ("f"), by the format and the bytes of a sample."""
 
 RATES = 1000, 768_000
-"""Sample rates that a file may have."""
+"""The lowest and the highest sample rate that a file may have, in Hz."""
 
 UNKNOWN = 0xFFFFFFFF
-"""Size of the samples where the writer did not know it, or has it elsewhere."""
+"""The size of the samples in a header if the writer did not know it, or if it is in another place."""
 
 SKIPPED = 1 << 16
-"""Bytes that are read at a time to get past a chunk that holds no sound."""
+"""Bytes that are read at a time to skip a chunk without sound."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """What the samples of a file are.
+    """The format of the samples of a file.
 
     Attributes
     ----------
-    rate, channels : int
+    rate : int
+        Samples per second.
+    channels : int
     width : int
-        Bytes of a sample of a channel.
+        Bytes of a sample of one channel.
     kind : str
-        "u", "i" or "f", as NumPy has them.
+        "u", "i" or "f", as in NumPy.
     order : str
-        "<" or ">".
+        The order of the bytes: "<" or ">".
     frames : int or None
-        Samples of each channel; None if they go on to the end of the file.
+        Number of samples of each channel; None if they go on to the end of the file.
     """
 
     rate: int
@@ -46,17 +48,17 @@ class Form:
 
     @property
     def frame(self) -> int:
-        """Bytes of one sample of all channels."""
+        """Bytes of a sample of all channels together."""
         return self.channels * self.width
 
 
 def read_header(file: IO[bytes], name: str) -> Form:
-    """Read up to the first sample.
+    """Read the header of an open file, up to the first sample.
 
     Raises
     ------
     ValueError
-        If this is no WAV file, or one of a format that is not known; the message begins with the name.
+        If this is no WAV file, or its format is not known; the message begins with the name.
     """
     try:
         return _read(file, name)
@@ -108,6 +110,6 @@ def _form(content: bytes, order: str, name: str) -> Form:
 
 
 def _skip(file: IO[bytes], size: int) -> None:
-    """Past so many bytes; an archive cannot seek."""
+    """Skip bytes by reading them: a file in an archive cannot seek."""
     while size > 0 and (content := file.read(min(size, SKIPPED))):
         size -= len(content)

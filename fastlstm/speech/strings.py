@@ -1,4 +1,4 @@
-"""Strings of words, joined from recordings of single ones."""
+"""Strings of words, joined from recordings of single words."""
 
 from __future__ import annotations
 
@@ -14,16 +14,27 @@ from fastlstm.speech.wav import RATE, Signal
 
 @dataclass(frozen=True)
 class Strings:
-    """How recordings are joined: how many, of whom, and with how much silence before, between and after.
+    """How recordings are joined: how many, of which speakers, and with how much silence.
 
     Parameters
     ----------
-    shortest, longest : int
-        Words of a string.
-    least, most : float
-        Seconds of silence, drawn evenly for each place.
-    several : float
-        Share of the strings whose words come from all speakers; the others have one.
+    shortest : int, default 3
+        Words of a string at least.
+    longest : int, default 7
+        Words of a string at most.
+    least : float, default 0.05
+        Seconds of silence at least, before, between and after the words.
+    most : float, default 0.5
+        Seconds of silence at most. Each silence is drawn uniformly.
+    several : float, default 0.5
+        Share of the strings with words from all speakers, from 0 to 1; the others have one speaker.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong type.
+    ValueError
+        If a number is outside its range.
 
     Examples
     --------
@@ -54,7 +65,7 @@ class Strings:
         _check.number(self.several, "several", 0, 1)
 
     def choose(self, recordings: Sequence[Recording], rng: np.random.Generator) -> list[int]:
-        """Places of the recordings of one string."""
+        """Choose the recordings of one string; returns their places in the list."""
         length = int(rng.integers(self.shortest, self.longest + 1))
         among = np.arange(len(recordings))
         if rng.random() >= self.several:
@@ -63,7 +74,7 @@ class Strings:
         return [int(k) for k in rng.choice(among, length)]
 
     def join(self, signals: Sequence[Signal], rng: np.random.Generator) -> Signal:
-        """The signals one after the other, with silence before, between and after."""
+        """Join signals, with silence before, between and after them."""
         parts: list[Signal] = []
         for signal in signals:
             parts += [self._silence(rng), signal]

@@ -1,4 +1,4 @@
-"""Sound from WAV files: one channel of floats at one sample rate, whatever the file has."""
+"""Sound from WAV files of any format, as one channel of floats at one sample rate."""
 
 from __future__ import annotations
 
@@ -17,47 +17,48 @@ from fastlstm.speech.riff import Form, read_header, unfit
 Signal = NDArray[np.float32]
 
 RATE = 8000
-"""Samples a second that everything here works with: that of a telephone, and enough for words."""
+"""The sample rate of all signals in this package, in Hz: that of a telephone, which is enough for words."""
 
 LONGEST = 3600.0
-"""Seconds of sound that a file may hold: as samples at 8000 Hz they take 115 MB."""
+"""Seconds of sound that a file may have. As samples at 8000 Hz they take 115 MB."""
 
 PART = 1 << 18
-"""Samples of all channels that are converted at a time."""
+"""Samples, counted over all channels, that are converted at a time."""
 
 
 def read_wav(path: str | os.PathLike[str], rate: int = RATE, *, max_seconds: float = LONGEST) -> Signal:
-    """The sound of a WAV file, mixed down to one channel and brought to one sample rate.
+    """The sound of a WAV file, mixed to one channel and resampled to one rate.
 
-    The file is read and converted a part at a time: memory is taken for what is returned, 4 bytes a sample, and at the
-    end for as much again, however large the file is.
+    The file is read and converted in parts. However large it is, this takes the memory of the result, 4 bytes a sample,
+    and at the end as much again.
 
     Parameters
     ----------
     path : path
-        Of 8, 16, 24 or 32 bit whole numbers or of floats, of any number of channels.
-    rate : int
-        Samples a second of what is returned.
+        Samples may be whole numbers of 8, 16, 24 or 32 bits, or floats, in any number of channels.
+    rate : int, default 8000
+        Samples per second of the result.
     max_seconds : float, default 3600
         How long the sound may be.
 
     Returns
     -------
     signal : (L,) float32
-        From -1 to 1.
+        Samples from -1 to 1.
 
     Raises
     ------
-    FileNotFoundError, IsADirectoryError
+    OSError
+        If the file does not exist, is no regular file, or may not be read.
     ValueError
-        If the file is no WAV file, is damaged or compressed, holds no sound or too much; the message says which.
+        If the file is no WAV file, is damaged or compressed, has no sound or too much; the message says which.
     """
     with open_file(path, "a WAV file") as file:
         return read_wav_file(file, str(path), rate, max_seconds=max_seconds)
 
 
 def read_wav_file(file: IO[bytes], name: str, rate: int = RATE, *, max_seconds: float = LONGEST) -> Signal:
-    """The same from an open file; `name` is what errors call it."""
+    """The same as `read_wav`, from an open file. Errors call it `name`."""
     rate = _check.positive_int(rate, "rate")
     max_seconds = _check.number(max_seconds, "max_seconds", 0)
     form = read_header(file, name)
@@ -82,7 +83,7 @@ def check_length(samples: int, rate: int, max_seconds: float, name: str) -> None
 
 
 def mixed(file: IO[bytes], form: Form, name: str) -> Iterator[Signal]:
-    """One channel of what is left of a file, a part at a time, from -1 to 1."""
+    """The mean of all channels, from -1 to 1, in parts, up to the end of the file."""
     left = form.frames
     while left != 0:
         wanted = max(1, PART // form.channels)
@@ -100,15 +101,15 @@ def mixed(file: IO[bytes], form: Form, name: str) -> Iterator[Signal]:
 
 
 def as_floats(content: bytes, form: Form, name: str) -> Signal:
-    """One channel from -1 to 1, of samples of any kind."""
+    """The mean of all channels, from -1 to 1, from the bytes of the samples."""
     if form.width == 3:
-        wide = np.zeros((len(content) // 3, 4), np.uint8)  # 24 bits as the upper ones of 32
+        wide = np.zeros((len(content) // 3, 4), np.uint8)  # 24 bits become the upper ones of 32
         at = 0 if form.order == ">" else 1
         wide[:, at : at + 3] = np.frombuffer(content, np.uint8).reshape(-1, 3)
         samples: NDArray[Any] = wide.view(f"{form.order}i4")
     else:
         samples = np.frombuffer(content, f"{form.order}{form.kind}{form.width}")
-    with np.errstate(over="ignore", invalid="ignore"):  # of floats, which may be any bits
+    with np.errstate(over="ignore", invalid="ignore"):  # floats in a file may be NaN, infinite or huge
         signal = samples.reshape(-1, form.channels).astype(np.float64)
         if form.kind == "u":  # 8 bit: silence is 128
             signal = signal / 128 - 1
@@ -120,22 +121,22 @@ def as_floats(content: bytes, form: Form, name: str) -> Signal:
 
 
 def resampled(parts: Iterator[Signal], own_rate: int, rate: int) -> Iterator[Signal]:
-    """Parts of a signal at another sample rate, by a polyphase filter, as if they were filtered in one.
+    """Resample a signal in parts by a polyphase filter, with the same result as for the whole signal at once.
 
-    Exact to 1 in 1000 for rates without common factors.
+    For rates without common factors the ratio is exact to 1 in 1000.
     """
     ratio = Fraction(rate, own_rate)
     if ratio == 1:
         yield from parts
         return
-    from scipy.signal import resample_poly  # slow to import, and not needed at this rate
+    from scipy.signal import resample_poly  # slow to import, and not needed if the rates are equal
 
     if max(ratio.numerator, ratio.denominator) > 1000:
         ratio = ratio.limit_denominator(1000)
     up, down = ratio.numerator, ratio.denominator
-    margin = down * (2 + 10 * max(up, down) // (up * down))  # half of the filter, in whole periods
+    margin = down * (2 + 10 * max(up, down) // (up * down))  # half the length of the filter, in whole periods
     step = margin + down * (PART // down)
-    held, before = np.empty(0, np.float32), 0  # what is to be filtered yet, after what the filter looks back at
+    held, before = np.empty(0, np.float32), 0  # samples to filter, after those that the filter looks back at
     for part in parts:
         held = np.concatenate([held, part])
         while len(held) >= before + step + margin:

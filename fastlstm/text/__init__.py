@@ -1,4 +1,4 @@
-"""Language models: a network learns how a text goes on, by characters or words, and writes more of it."""
+"""Language models: a network learns how a text continues, by characters or words, and writes more of it."""
 
 from fastlstm.text.language_model import LanguageModel as LanguageModel
 from fastlstm.text.reading import read_text as read_text

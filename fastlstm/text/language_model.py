@@ -1,18 +1,17 @@
-"""A network that says how a text goes on, and the vocabulary that it speaks."""
+"""The language model: a network that predicts the next token of a text, with its vocabulary."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
+from fastlstm.application import Application
 from fastlstm.callbacks import Callback
-from fastlstm.files import reading
-from fastlstm.io import native
 from fastlstm.model import Model
 from fastlstm.model.memory import check_memory
 from fastlstm.text.recipe import Recipe
@@ -23,20 +22,31 @@ from fastlstm.training import History, Trainer
 Tokens = NDArray[np.intp]
 
 
-class LanguageModel:
-    """Probabilities of the next character, or word, of a text.
+class LanguageModel(Application):
+    """Predicts the next character, or word, of a text, and writes text.
 
     Parameters
     ----------
     vocabulary : Vocabulary
+        The V tokens of the texts.
     recipe : Recipe, optional
+        The numbers by which the network is built and trained.
     model : Model, optional
-        From tokens (N, T) to a score for each token of the vocabulary, (N, T, V); by default the recipe's, untrained.
+        A network from tokens (N, T) to a score for each token of the vocabulary, (N, T, V). By default a new one by the
+        recipe.
 
     Attributes
     ----------
+    model : Model
     interrupted : bool
         Whether Ctrl-C has ended the last `fit`.
+
+    Raises
+    ------
+    ValueError
+        If the model does not fit to the vocabulary.
+    MemoryError
+        If there is not enough memory for a new network.
 
     Examples
     --------
@@ -48,8 +58,12 @@ class LanguageModel:
     ' me, tell me, '
     """
 
+    word: ClassVar[str] = "text"
+    noun: ClassVar[str] = "vocabulary"
+
     def __init__(self, vocabulary: Vocabulary, recipe: Recipe | None = None, model: Model | None = None) -> None:
-        self.vocabulary, self.recipe, self.interrupted = vocabulary, recipe or Recipe(), False
+        super().__init__()
+        self.vocabulary, self.recipe = vocabulary, recipe or Recipe()
         self.model = model if model is not None else self.recipe.model(len(vocabulary))
         size = len(vocabulary)
         if self.model.output_shape != ("N", "T", size) or getattr(self.model.layers[0], "num_tokens", 0) != size:
@@ -72,17 +86,26 @@ class LanguageModel:
         ----------
         text : str
         validation : str, optional
-            What the loss is measured on after each epoch, ``val_loss``.
-        callbacks : Callbacks
-        resume : folder, optional
-            Where the training writes its state, and goes on from if there is one; see `Trainer.fit`.
+            The text on which the loss is measured after each epoch, ``val_loss``.
+        callbacks : list of Callback, optional
+        resume : path, optional
+            A folder in which the training keeps its state, and from which it goes on; see `Trainer.fit`.
         progress : bool, optional
-            Whether a bar is shown; None shows one on a terminal.
+            Whether a bar is shown; by default on a terminal only.
 
         Returns
         -------
         History
-            Losses in nats a token.
+            Losses in nats per token.
+
+        Raises
+        ------
+        TypeError
+            If a text is not a str.
+        ValueError
+            If a text is too short, or has a character that the vocabulary does not have.
+        MemoryError
+            If there is not enough memory for the training.
         """
         x, y = self._pairs(text, "text")
         held_out = None if validation is None else self._pairs(validation, "validation")
@@ -113,16 +136,25 @@ class LanguageModel:
         return history
 
     def loss(self, text: str) -> float:
-        """Nats a token of a text, each predicted from all that came before it: mean of -log p.
+        """The loss of a text in nats per token: the mean of -log p of each token, predicted from all tokens before it.
 
-        Divided by log 2 it is bits a token; its exponential is the perplexity.
+        Divided by log 2 it is in bits per token. Its exponential is the perplexity.
         """
         return Trainer(self.model, "softmax_cross_entropy").evaluate_sequence(*self._pairs(text, "text"))["loss"]
 
     def frequency_loss(self, text: str, held_out: str) -> float:
-        """Nats a token of held_out if each came as often as in a text, whatever came before: what a network must beat.
+        """The loss of a held-out text if each token is predicted by its frequency in another: a network must beat it.
 
-        Every token counts once more than it was seen (Laplace), so that none is impossible.
+        Parameters
+        ----------
+        text : str
+            The text whose tokens are counted. Each count is raised by one (Laplace), so that no token is impossible.
+        held_out : str
+
+        Returns
+        -------
+        float
+            Nats per token of held_out.
         """
         counts = 1 + np.bincount(self.vocabulary.encode(text), minlength=len(self.vocabulary))
         return 0.0 - float(np.log(counts / counts.sum())[self.vocabulary.encode(held_out, "held_out")].mean())
@@ -137,23 +169,32 @@ class LanguageModel:
         top_p: float | None = None,
         seed: int | None = None,
     ) -> Iterator[str]:
-        """Go on after a prompt, a token at a time.
+        """Continue a prompt, one token at a time.
 
         Parameters
         ----------
         prompt : str, default ""
-            What has been written so far. If empty, the text goes on as after the end of a line.
+            The text so far. After an empty prompt the text continues as after the end of a line.
         length : int, default 500
-            Tokens to write.
-        temperature, top_k, top_p
-            See `probabilities`.
-        seed : int or None
-            The same seed, the same text.
+            Number of tokens to write.
+        temperature : float, default 1
+            See `probabilities`; so for the next two.
+        top_k : int, optional
+        top_p : float, optional
+        seed : int, optional
+            The same seed gives the same text. None takes a new one.
 
         Yields
         ------
         str
             The next character, or word.
+
+        Raises
+        ------
+        TypeError
+            If an argument is of the wrong type.
+        ValueError
+            If a number is outside its range, or the prompt has a character that the vocabulary does not have.
 
         Examples
         --------
@@ -173,34 +214,21 @@ class LanguageModel:
         scores = stream.run(tokens[None])[0, -1]
         for left in range(length, 0, -1):
             if unknown is not None and len(scores) > 1:
-                scores[unknown] = -np.inf  # there is no such word to write
+                scores[unknown] = -np.inf  # it is no word that could be written
             token = sampler(scores)
             yield self.vocabulary.tokens[token]
             if left > 1:
                 scores = stream.step(token)[0]
 
-    def save(self, path: str | os.PathLike[str], **words: str) -> None:
-        """Write the network, the vocabulary and the recipe to one safetensors file, and `words` of your own."""
-        config = {"vocabulary": self.vocabulary.config(), "recipe": self.recipe.config()}
-        native.save(self.model, path, metadata={**words, "text": json.dumps(config)})
+    def _parts(self) -> tuple[Model, dict[str, Any]]:
+        return self.model, {"vocabulary": self.vocabulary.config(), "recipe": self.recipe.config()}
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> LanguageModel:
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        OSError
-            If there is no such file, it is no file, or may not be read.
-        ValueError
-            If the file is damaged, or holds a model without a vocabulary.
-        """
-        model, config = native.load_with(path, "text", "vocabulary")
-        with reading(path):
-            return cls(Vocabulary(**config["vocabulary"]), Recipe(**config["recipe"]), model)
+    def _of_parts(cls, model: Model, beside: dict[str, Any]) -> Self:
+        return cls(Vocabulary(**beside["vocabulary"]), Recipe(**beside["recipe"]), model)
 
     def _pairs(self, text: str, name: str) -> tuple[Tokens, Tokens]:
-        """Each token of a text but the last, and the one after it."""
+        """The tokens of a text without the last, and without the first: inputs and targets."""
         tokens = self.vocabulary.encode(text, name)
         if len(tokens) < 2:
             raise ValueError(f"{name}: expected at least 2 tokens, got {len(tokens)}")

@@ -1,4 +1,4 @@
-"""Texts from files, and what of them is learned from."""
+"""Texts from files, and their split into parts."""
 
 from __future__ import annotations
 
@@ -9,18 +9,26 @@ from fastlstm import _check
 from fastlstm.files import read_bytes
 
 LEAST = 200
-"""Characters of a text: fewer teach nothing, and say nothing about what was learned."""
+"""Characters that a text must have at least: fewer teach nothing."""
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
-    """A file of UTF-8, with lines that end in a single newline.
+    """The text of a file in UTF-8. Each line ends in a single newline character.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    str
 
     Raises
     ------
     OSError
-        If there is no such file, it is no file, or may not be read.
+        If the file does not exist, is no regular file, or may not be read.
     ValueError
-        If it is empty, too short to learn from, or not UTF-8; the message says where.
+        If it is empty, has fewer than 200 characters, or is not UTF-8; the message has the place.
     """
     path = Path(path)
     content = read_bytes(path)
@@ -40,8 +48,25 @@ def read_text(path: str | os.PathLike[str]) -> str:
 
 
 def split(text: str, validation: float = 0.1) -> tuple[str, str]:
-    """The first part, to learn from, and the last, a share `validation` of the characters, to measure on.
+    """Split a text into the first part, for the training, and the last, for the validation.
 
+    Parameters
+    ----------
+    text : str
+    validation : float, default 0.1
+        Share of the characters in the last part, from 0 to below 1.
+
+    Returns
+    -------
+    train, validation : str
+
+    Raises
+    ------
+    TypeError, ValueError
+        If validation is not a number from 0 to below 1.
+
+    Examples
+    --------
     >>> from fastlstm.text import split
     >>> split("0123456789", 0.3)
     ('0123456', '789')

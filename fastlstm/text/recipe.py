@@ -1,11 +1,11 @@
-"""How a language model is built and trained, in numbers."""
+"""The recipe of a language model: how it is built and trained, in numbers."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
-from fastlstm import _check
+from fastlstm import _check, application
 from fastlstm.layers import LSTM, Dense, Dropout, Embedding, Layer
 from fastlstm.model import Model
 from fastlstm.model.memory import check_memory
@@ -13,34 +13,54 @@ from fastlstm.optim import AdamW
 from fastlstm.schedules import Cosine
 
 LEAST_STEPS = 2000
-"""Steps of the optimizer in a training whose length nobody has asked for; so many teach a small text."""
+"""Steps of the optimizer at least, if the number of epochs is not given: so many are enough for a small text."""
 
-LARGEST, MOST_LAYERS = 2**31 - 1, 1000
-"""Of the sizes of a recipe, and of its layers."""
+MOST_LAYERS = 1000
+"""The largest number of LSTM layers that a recipe may ask for."""
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(application.Recipe):
     """A network, and its training by truncated back-propagation through time.
 
-    The learning rate rises within the warm-up, and then falls to 0 along half a cosine. Dropout lies on the output of
+    The learning rate rises during the warm-up, and then falls to 0 along half a cosine. Dropout acts on the output of
     each LSTM layer.
 
     Parameters
     ----------
-    hidden_size, num_layers, embedding_size : int
-    dropout : float
-    window : int
+    hidden_size : int, default 256
+        Units of each LSTM layer.
+    num_layers : int, default 2
+        LSTM layers, up to 1000.
+    embedding_size : int, default 64
+        Size of the vector of a token.
+    dropout : float, default 0.2
+        Rate from 0 to below 1.
+    window : int, default 64
         Steps that a gradient flows back at most.
-    batch_size : int
-        Streams that the text is cut into; fewer for a short text, so that each has at least 32 windows.
-    learning_rate, weight_decay, clip_norm, warmup : float
-        The warm-up is a share of all steps.
-    betas : tuple of two floats
+    batch_size : int, default 32
+        Streams into which the text is cut. A short text is cut into fewer, so that each has at least 32 windows.
+    learning_rate : float, default 0.003
+        The highest rate of `AdamW`.
+    weight_decay : float, default 0.01
+        Of `AdamW`.
+    clip_norm : float, default 1
+        Largest norm of the gradient.
+    warmup : float, default 0.02
+        Share of all steps in which the learning rate rises, from 0 to below 1.
+    betas : two floats, default (0.9, 0.99)
         Of `AdamW`.
     epochs : int, optional
         By default 10, or more for a short text.
-    seed : int
+    seed : int, default 0
+        The same seed gives the same bits.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong type.
+    ValueError
+        If a number is outside its range.
 
     Examples
     --------
@@ -55,6 +75,10 @@ class Recipe:
     --------------------------------------
     total                           18,721
     """
+
+    SIZES: ClassVar[tuple[str, ...]] = ("hidden_size", "embedding_size", "window", "batch_size")
+    RATES: ClassVar[tuple[str, ...]] = ("dropout", "warmup")
+    NUMBERS: ClassVar[tuple[str, ...]] = ("learning_rate", "weight_decay", "clip_norm")
 
     hidden_size: int = 256
     num_layers: int = 2
@@ -71,26 +95,18 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("hidden_size", "embedding_size", "window", "batch_size"):
-            _check.positive_int(getattr(self, name), name, LARGEST)
+        super().__post_init__()
         _check.positive_int(self.num_layers, "num_layers", MOST_LAYERS)
-        if self.epochs is not None:
-            _check.positive_int(self.epochs, "epochs", LARGEST)
-        _check.number(self.dropout, "dropout", 0, 1, open_high=True)
-        for name in ("learning_rate", "weight_decay", "clip_norm"):
-            _check.number(getattr(self, name), name, 0)
-        _check.number(self.warmup, "warmup", 0, 1, open_high=True)
-        for name in ("learning_rate", "weight_decay", "clip_norm"):
-            _check.number(getattr(self, name), name, 0)
-        object.__setattr__(self, "betas", tuple(_check.items(self.betas, "betas", "two numbers")))  # a list, if read
+        object.__setattr__(
+            self, "betas", tuple(_check.items(self.betas, "betas", "two numbers"))
+        )  # a list, if it comes from a file
         if len(self.betas) != 2:
             raise ValueError(f"betas: expected two numbers, got {len(self.betas)}")
         for beta in self.betas:
             _check.number(beta, "betas", 0, 1, open_high=True)
-        _check.seed_of(self.seed)
 
     def layers(self, num_tokens: int) -> list[Layer]:
-        """Of the network, not built yet."""
+        """The layers of the network, not built yet."""
         between = self.dropout if self.num_layers > 1 else 0.0
         lstm = LSTM(self.embedding_size, self.hidden_size, num_layers=self.num_layers, dropout=between)
         layers: list[Layer] = [Embedding(num_tokens, self.embedding_size), lstm]
@@ -99,7 +115,7 @@ class Recipe:
         return [*layers, Dense(self.hidden_size, num_tokens)]
 
     def model(self, num_tokens: int) -> Model:
-        """The network, untrained; MemoryError if there is none for it."""
+        """A new network; MemoryError if there is not enough memory for it."""
         layers = self.layers(num_tokens)
         check_memory(layers)
         return Model(layers, seed=self.seed)
@@ -109,21 +125,17 @@ class Recipe:
         return AdamW(self.learning_rate, betas=self.betas, weight_decay=self.weight_decay)
 
     def schedule(self) -> Cosine:
-        """The learning rate at each step."""
+        """The schedule of the learning rate."""
         return Cosine(warmup=self.warmup)
 
     def streams(self, length: int) -> int:
-        """How many streams a text of so many tokens is cut into."""
+        """Number of streams into which a text of this many tokens is cut."""
         return max(1, min(self.batch_size, length // (32 * self.window)))
 
     def steps(self, length: int) -> int:
-        """Steps of the optimizer in an epoch."""
+        """Steps of the optimizer in an epoch over a text of this many tokens."""
         return -(-(length // self.streams(length)) // self.window)
 
     def epochs_of(self, length: int) -> int:
-        """Epochs over a text of so many tokens."""
+        """Number of epochs over a text of this many tokens."""
         return self.epochs or max(10, -(-LEAST_STEPS // self.steps(length)))
-
-    def config(self) -> dict[str, Any]:
-        """The numbers, for a file."""
-        return asdict(self)

@@ -1,4 +1,4 @@
-"""Which token comes next: a draw from the network's probabilities, or from the best of them."""
+"""Sampling of the next token from the probabilities that a network gives."""
 
 from __future__ import annotations
 
@@ -15,28 +15,31 @@ Floats = NDArray[np.float64]
 def probabilities(
     scores: Any, *, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
 ) -> Floats:
-    """Probability of each token, from its score: softmax(scores / temperature), cut to the best tokens.
+    """Probability of each token: softmax(scores / temperature), if asked for of the best tokens only.
 
     Parameters
     ----------
     scores : (V,) numbers
-        -inf for a token that must not come.
+        A token with -inf never comes.
     temperature : float, default 1
-        Below 1 the likely tokens become likelier. 0 leaves only the best one.
+        From 0. Below 1 the likely tokens become likelier; 0 keeps only the best one.
     top_k : int, optional
-        Only the k best tokens are left, all if there are fewer (Fan et al. 2018).
-    top_p : float from 0 to 1, optional
-        Only the nucleus is left: the fewest best tokens whose probabilities add up to at least p, and always one
-        (Holtzman et al. 2020). With top_k, of those that it leaves.
+        Only the k best tokens are kept, all if there are fewer (Fan et al. 2018).
+    top_p : float, optional
+        From 0 to 1: only the fewest best tokens whose probabilities add up to at least p are kept, and always one
+        (nucleus sampling, Holtzman et al. 2020). It applies to the tokens that top_k keeps.
 
     Returns
     -------
-    (V,) float64, adding up to 1. Of tokens with equal scores, the first counts as the best.
+    (V,) float64
+        Their sum is 1. Of tokens with equal scores, the first counts as the best.
 
     Raises
     ------
+    TypeError
+        If an argument is of the wrong type.
     ValueError
-        If a score is NaN or infinite, or all are -inf.
+        If a score is NaN or infinity, all are -inf, or a number is outside its range.
 
     Examples
     --------
@@ -58,10 +61,19 @@ class Sampler:
 
     Parameters
     ----------
-    temperature, top_k, top_p
-        As in `probabilities`.
-    seed : int or None
-        The same seed, the same tokens for the same scores; None takes a new one.
+    temperature : float, default 1
+        As in `probabilities`; so are the next two.
+    top_k : int, optional
+    top_p : float, optional
+    seed : int, optional
+        The same seed gives the same tokens for the same scores. None takes a new one.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong type.
+    ValueError
+        If a number is outside its range.
 
     Examples
     --------
@@ -84,23 +96,23 @@ class Sampler:
         self._rng = np.random.default_rng(_check.seed_of(seed))
 
     def __call__(self, scores: Any) -> int:
-        """The number of a token, drawn; its probability is never 0."""
+        """Draw a token by its score, and return its number. Its probability is never 0."""
         p = self.probabilities(scores)
         if self.temperature == 0:
             return int(p.argmax())
         cumulative = p.cumsum()
         drawn = cumulative.searchsorted(self._rng.random() * cumulative[-1], side="right")
-        return int(min(drawn, p.nonzero()[0][-1]))  # the product may round up to the whole sum
+        return int(min(drawn, p.nonzero()[0][-1]))  # the product may be rounded up to the whole sum
 
     def probabilities(self, scores: Any) -> Floats:
-        """Of each token; see the function of this name."""
+        """The probability of each token; see the function of this name."""
         s = as_scores(scores)
         best = int(s.argmax())
         if self.temperature == 0:
             p = np.zeros(len(s))
             p[best] = 1
             return p
-        with np.errstate(over="ignore"):  # a small temperature: -inf, and so 0
+        with np.errstate(over="ignore"):  # a small temperature gives -inf, whose exponential is 0
             p = np.exp((s - s[best]) / self.temperature)
         if self.top_k is not None and self.top_k < len(p):
             p[np.argsort(-p, kind="stable")[self.top_k :]] = 0
@@ -108,14 +120,14 @@ class Sampler:
         if self.top_p is not None and self.top_p < 1:
             order = np.argsort(-p, kind="stable")
             before = np.concatenate([[0.0], p[order].cumsum()[:-1]])
-            before[0] = -1.0  # the best one stays, also for p = 0
+            before[0] = -1.0  # the best one is kept also for p = 0
             p[order[before >= self.top_p]] = 0
             p /= p.sum()
         return np.asarray(p)
 
 
 def as_scores(scores: Any) -> Floats:
-    """(V,) numbers as float64; not NaN, not inf, and not all -inf."""
+    """Scores (V,) as float64; an error for NaN, for inf, and if all are -inf."""
     array = _check.as_numbers(scores, "scores", "fiub", "real numbers").astype(np.float64)
     _check.shape_of(array, "scores", ("V",))
     wrong = np.isnan(array) | (array == np.inf)

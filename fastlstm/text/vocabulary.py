@@ -1,4 +1,4 @@
-"""What a text is made of: its characters, or its words."""
+"""The vocabulary of a text: its characters, or its words."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from fastlstm import _check
 
 UNKNOWN = "<unknown>"
-"""Stands for every word that a vocabulary does not hold; no word of a text looks like it."""
+"""The token for every word that a vocabulary does not have. No word of a text looks like it."""
 
 WORD = re.compile(r" ?\w+(?:['’]\w+)*| ?[^\w\s]|\s")
-"""A word or a sign, each with the space before it if there is one, or other white space: joined, they are the text."""
+"""A word or a sign, each with the space before it, or other white space. Joined, the matches are the text again."""
 
 
 class Vocabulary:
@@ -25,9 +25,16 @@ class Vocabulary:
     Parameters
     ----------
     tokens : list of str
-        Each once. A vocabulary of words has `UNKNOWN` among them, for all other words.
+        The tokens, each once. A vocabulary of words must have `UNKNOWN`, for all other words.
     words : bool, default False
-        Whether the tokens are words.
+        Whether the tokens are words; otherwise they are single characters.
+
+    Raises
+    ------
+    TypeError
+        If tokens is no list of str, or words is not True or False.
+    ValueError
+        If there is no token, one comes twice or is no single character, or `UNKNOWN` is missing among words.
 
     Examples
     --------
@@ -60,14 +67,22 @@ class Vocabulary:
 
     @classmethod
     def of(cls, text: str, *, words: bool = False, most: int | None = None) -> Vocabulary:
-        """All characters of a text, or its words.
+        """The vocabulary of all characters of a text, or of its words.
 
         Parameters
         ----------
         text : str
         words : bool, default False
+            Whether the tokens are words.
         most : int, optional
-            Tokens at most: the most frequent ones. Only words may be limited.
+            Number of tokens at most, for words only: the most frequent ones are kept.
+
+        Raises
+        ------
+        TypeError
+            If text is not a str, or most is not a whole number.
+        ValueError
+            If most is below 1, or given for characters.
         """
         if not isinstance(text, str):
             raise TypeError(f"text: expected str, got {type(text).__name__}")
@@ -86,21 +101,29 @@ class Vocabulary:
 
     @property
     def unknown(self) -> int | None:
-        """The number of `UNKNOWN`; None for characters."""
+        """The number of the token `UNKNOWN`; None for characters."""
         return self._ids[UNKNOWN] if self.words else None
 
     @property
     def line_end(self) -> int:
-        """What a text without a beginning goes on from: the end of a line, or the first token if there is none."""
+        """The token before a text without a prompt: the end of a line, or the first token if there is none."""
         return self._ids.get("\n", 0)
 
     def encode(self, text: str, name: str = "text") -> NDArray[np.intp]:
-        """Numbers of the tokens of a text, (L,).
+        """The numbers of the tokens of a text, (L,). A word that the vocabulary does not have becomes `UNKNOWN`.
+
+        Parameters
+        ----------
+        text : str
+        name : str, default "text"
+            What errors call the text.
 
         Raises
         ------
+        TypeError
+            If text is not a str.
         ValueError
-            If there is a character that the vocabulary does not hold. A word that it does not hold is unknown.
+            If the text has a character that the vocabulary does not have.
         """
         if not isinstance(text, str):
             raise TypeError(f"{name}: expected str, got {type(text).__name__}")
@@ -117,12 +140,12 @@ class Vocabulary:
             ) from None
 
     def decode(self, ids: Iterable[Any]) -> str:
-        """The text of these numbers."""
+        """The text of some numbers of tokens."""
         ids = list(ids)
         return "".join(self.tokens[k] for k in _check.int_array(ids, "ids", ("L",), 0, len(self) - 1)) if ids else ""
 
     def config(self) -> dict[str, Any]:
-        """Arguments of the constructor, for a file."""
+        """The arguments of the constructor, for a file."""
         return {"tokens": self.tokens, "words": self.words}
 
     def __repr__(self) -> str:
