@@ -31,7 +31,7 @@ __attribute__((noinline)) void multiply_rows(Gradients<Real> a, ptrdiff_t blocks
             const Real *row[R];
             run = run_of<Feed>(g);
             EACH(r, R) row[r] = a.first + r * S * L + Feed::at(g) * L;
-            tile<R, 1, InOrder<W>, false, Real>(sum, run * L, row, w, 0, W * L);
+            tile<R, 1, InOrder<W>, Real>(sum, run * L, row, w, 0, W * L);
         }
     }
     EACH(r, R) EACH(v, W) sums[r * W + v] = sum[r][v];
@@ -195,25 +195,13 @@ template <class Cell> void transpose_weights(const Backward<Cell> &b, int thread
     }
 }
 
-/* The states around step t of one row, for one vector of units. */
-template <class Cell> struct States {
-    using V = Vec<typename Cell::Real>;
-    using Real = typename Cell::Real;
-    const Backward<Cell> &b;
-    ptrdiff_t t, row, vector;
-    V kept_c(ptrdiff_t step) const {
-        constexpr ptrdiff_t U = Cell::units;
-        return load<Real>((const Real *)b.p.kept_c + (b.slot(vector / U, step, row) * U + vector % U) * b.L);
-    }
-    V c() const { return kept_c(t); }
-    V c_prev() const {
-        return t ? kept_c(t - 1) : b.p.c ? load<Real>((const Real *)b.p.c + row * b.p.width + vector * b.L) : V{};
-    }
-    V h_prev() const {
-        const ptrdiff_t unit = vector * b.L;
-        if (t) return load_at_most<Real>((const Real *)b.p.y + b.p.y_row[row] + (t - 1) * b.p.y_step + unit, b.p.H - unit);
-        return b.p.h ? load<Real>((const Real *)b.p.h + row * b.p.width + unit) : V{};
-    }
+/* The states around a step of one row, for one vector of units; what is none is zeros. */
+template <class Real> struct States {
+    const Real *kept_c, *kept_c_prev, *state_prev;
+    ptrdiff_t left; /* units from this vector on */
+    Vec<Real> c() const { return load<Real>(kept_c); }
+    Vec<Real> c_prev() const { return kept_c_prev ? load<Real>(kept_c_prev) : Vec<Real>{}; }
+    Vec<Real> h_prev() const { return state_prev ? load_at_most<Real>(state_prev, left) : Vec<Real>{}; }
 };
 
 /* The cell at step t: from the gradients of h by way of the next step (none: those of the final state), for some rows and
@@ -223,21 +211,37 @@ void cell_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t row, ptrdiff_
                    ptrdiff_t vectors, const Vec<typename Cell::Real> *products) {
     using Real = typename Cell::Real;
     using V = Vec<Real>;
-    constexpr ptrdiff_t L = lanes<Real>, U = Cell::units;
+    constexpr ptrdiff_t L = lanes<Real>, U = Cell::units, S = block_sums<Cell>;
     const fl_backward &p = b.p;
+    const ptrdiff_t H = p.H, width = p.width, next = p.rows; /* rows from a block to the next */
+    const int option = p.option;
     for (ptrdiff_t r = row; r < row + rows; r++) {
-        const Real *dy = (const Real *)p.dy + p.y_row[r] + t * p.y_step;
+        const Real *dy = (const Real *)p.dy + p.y_row[r] + t * p.y_step, *dh_in = (const Real *)p.dh + r * width;
+        Real *kept = b.kept(p.offset[t] + r), *carrying = (Real *)p.carried + r * width;
+        const Real *c = nullptr, *c_prev = nullptr, *h_prev = nullptr;
+        if constexpr (Cell::keeps_c) {
+            c = (const Real *)p.kept_c + (p.offset[t] + r) * U * L;
+            if (t) c_prev = (const Real *)p.kept_c + (p.offset[t - 1] + r) * U * L;
+            else if (p.c) c_prev = (const Real *)p.c + r * width;
+        }
+        if constexpr (Cell::reads_h) {
+            if (t) h_prev = (const Real *)p.y + p.y_row[r] + (t - 1) * p.y_step;
+            else if (p.h) h_prev = (const Real *)p.h + r * width;
+        }
         for (ptrdiff_t v = vector; v < vector + vectors; v++) {
-            Real *sums = b.kept(b.slot(v / U, t, r)) + v % U * L, *carrying = (Real *)p.carried + r * p.width + v * L;
+            const ptrdiff_t in_block = (v / U * next * U + v % U) * L; /* of c, which a block has U vectors of */
+            Real *sums = kept + v / U * next * S * L + v % U * L;
             V sum[Cell::sums], carried = {}, dh;
             EACH(s, Cell::sums) sum[s] = load<Real>(sums + s * U * L);
-            dh = products ? *products++ : load<Real>((const Real *)p.dh + r * p.width + v * L);
-            dh += load_at_most<Real>(dy + v * L, p.H - v * L);
-            if constexpr (Cell::keeps_c || Cell::carries_h) carried = load<Real>(carrying);
+            dh = products ? *products++ : load<Real>(dh_in + v * L);
+            dh += load_at_most<Real>(dy + v * L, H - v * L);
+            if constexpr (Cell::keeps_c || Cell::carries_h) carried = load<Real>(carrying + v * L);
             if constexpr (Cell::carries_h) dh += carried;
-            Cell::backward(sum, dh, carried, States<Cell>{b, t, r, v}, p.option);
+            const States<Real> at = {c + in_block, c_prev ? c_prev + (t ? in_block : v * L) : nullptr,
+                                     h_prev ? h_prev + v * L : nullptr, H - v * L};
+            Cell::backward(sum, dh, carried, at, option);
             EACH(s, Cell::sums) store<Real>(sums + s * U * L, sum[s]);
-            if constexpr (Cell::keeps_c || Cell::carries_h) store<Real>(carrying, carried);
+            if constexpr (Cell::keeps_c || Cell::carries_h) store<Real>(carrying + v * L, carried);
         }
     }
 }

@@ -45,6 +45,7 @@ class Kind(NamedTuple):
     team: int
     isa: str
     dtype: np.dtype[Any]
+    invariant: bool
 
 
 @dataclass
@@ -96,7 +97,7 @@ class TrainedDirection:
         self, x: Array, y: Array, column: int, start: Parts | None, packing: Packing, block: int, tape: Workspace
     ) -> None:
         """From x (N, T, I) to columns of y (N, T, ·), from `column` on, keeping the gates of `block` steps."""
-        kind = Kind(self, packing, column, y.shape[2], block, threads.get_num_threads(), cpu.isa(), x.dtype)
+        kind = self._kind(x, y, column, packing, block)
         passes: Passes | None = tape.notes.get("passes")
         if passes is None or passes.kind != kind:
             passes = tape.notes["passes"] = self._prepare(kind, x, y, tape)
@@ -114,6 +115,10 @@ class TrainedDirection:
                 for held, running in zip(passes.starts[k], passes.running(), strict=True):
                     held[...] = running
             passes.go(k)
+
+    def _kind(self, x: Array, y: Array, column: int, packing: Packing, block: int) -> Kind:
+        machine = threads.get_num_threads(), cpu.isa(), x.dtype, cpu.keeps_order()
+        return Kind(self, packing, column, y.shape[2], block, *machine)
 
     def final_state(self, y: Array, column: int, end: Parts, packing: Packing, tape: Workspace) -> None:
         """The state that the forward pass to columns of y has left, into h and c (N, H)."""
@@ -180,7 +185,7 @@ class TrainedDirection:
         self, x: Array, y: Array, column: int, packing: Packing, tape: Workspace
     ) -> tuple[Calls, Callable[[Array, Array | None, bool], Callable[[], None]]]:
         """The calls of `forward` from zero states, and what gives that of `backward` for dy, dx, add_dx."""
-        kind = Kind(self, packing, column, y.shape[2], packing.t, threads.get_num_threads(), cpu.isa(), x.dtype)
+        kind = self._kind(x, y, column, packing, packing.t)
         passes = self._prepare(kind, x, y, tape)
         (forward,), (turning,), weights = passes.forwards, passes.backwards, (self._w_ih.read(), self._w_hh.read())
         forward.fresh = True
@@ -232,7 +237,7 @@ class TrainedDirection:
         kept_c = tape.array("kept_c", (rows * width if self._cell.keeps_c else 0,), dtype)
         gradients = tape.array("dh", (n, width), dtype), tape.array("carried", (n, width), dtype)
         starts = tape.array("starts", (len(edges), len(self._cell.parts), n, width), dtype)
-        single = packing.size == n <= cpu.SINGLE
+        single = packing.size == n <= cpu.SINGLE and not kind.invariant
         passes = Passes(kind, single, state, gradients, [tuple(start) for start in starts], [], [], x, y)
         team = 1 if single and panels.size < LARGE_SINGLE else kind.team
         sizes = sizes_of(self._cell, self._inputs, self._hidden)
