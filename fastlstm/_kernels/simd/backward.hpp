@@ -95,7 +95,8 @@ void inputs_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t from, ptrdi
         rows = rows_at_once(b, vectors, row, to);
         multiply_strip<FromInputs<Cell>>(b, row, rows, b.strip(b.vectors() + strip * strip_vectors), vectors, sums);
         for (ptrdiff_t r = 0; r < rows; r++)
-            write_dx<typename Cell::Real>(dx_of(b, t, row + r) + first, b.p.I - first, vectors, sums + r * vectors, b.p.add_dx);
+            write_dx<typename Cell::Real>(dx_of(b, t, row + r) + first, b.p.I - first, vectors, sums + r * vectors,
+                                          b.p.add_dx);
     }
 }
 

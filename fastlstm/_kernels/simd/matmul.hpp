@@ -218,7 +218,8 @@ void multiply_block(const fl_matmul &p, Range rows, ptrdiff_t j, ptrdiff_t k, pt
 template <class Real> void multiply(const fl_matmul &p, Part part, Real *scratch) {
     constexpr ptrdiff_t L = lanes<Real>;
     Real *packed_b = scratch, *packed_a = packed_b + depth_of<Real> * breadth_of<Real>;
-    for (ptrdiff_t j = part.columns.first, breadth; j < part.columns.last && part.rows.first < part.rows.last; j += breadth) {
+    if (part.rows.first == part.rows.last) return;
+    for (ptrdiff_t j = part.columns.first, breadth; j < part.columns.last; j += breadth) {
         breadth = least(part.columns.last - j, breadth_of<Real>);
         for (ptrdiff_t k = 0, depth; k < p.k; k += depth) {
             depth = least(p.k - k, depth_of<Real>);
@@ -275,7 +276,8 @@ template <class Real> void matmul(void *argument, int thread, fl_team *team) {
         inner<Real>((const Real *)p.b + columns.first * p.b_col, p.b_col, (const Real *)p.a, p.k, 0, p.add,
                     (Real *)p.c + columns.first, 1, columns.last - columns.first);
     }
-    else if (p.a_k != 1 && p.n <= narrow && 2 * p.n <= p.m) multiply_transposed<Real>(p, share_of(p.m, thread, team), scratch);
+    else if (p.a_k != 1 && p.n <= narrow && 2 * p.n <= p.m)
+        multiply_transposed<Real>(p, share_of(p.m, thread, team), scratch);
     else multiply<Real>(p, part_of<Real>(p.m, p.n, thread, team), scratch);
 }
 

@@ -167,7 +167,8 @@ template <class Cell>
 __attribute__((noinline)) Vec<typename Cell::Real> weights_of(const Backward<Cell> &b, ptrdiff_t block, int v, ptrdiff_t j) {
     const Rows rows = rows_of<Cell>(block, v, b.p.H);
     Vec<typename Cell::Real> found = {};
-    for (ptrdiff_t k = 0; k < rows.units; k++) found[k] = ((const typename Cell::Real *)b.p.w)[(rows.row + k) * b.p.I + j];
+    const typename Cell::Real *w = (const typename Cell::Real *)b.p.w + rows.row * b.p.I + j;
+    for (ptrdiff_t k = 0; k < rows.units; k++) found[k] = w[k * b.p.I];
     return found;
 }
 

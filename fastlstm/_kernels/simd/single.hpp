@@ -51,7 +51,8 @@ template <class Cell> void forward_single(void *pass, int thread, fl_team *team)
 }
 
 /* The gradients of a sum of one row, for the units of a block. */
-template <class Cell> FL_INLINE const typename Cell::Real *gradients_of(const Backward<Cell> &b, ptrdiff_t block, int sum, ptrdiff_t row) {
+template <class Cell>
+FL_INLINE const typename Cell::Real *gradients_of(const Backward<Cell> &b, ptrdiff_t block, int sum, ptrdiff_t row) {
     return b.kept(block * b.p.rows + row) + sum * b.L;
 }
 
@@ -93,7 +94,8 @@ template <class Real, int ROWS>
 FL_INLINE void add_rows(Real *out, const Real *d, const Real *w, ptrdiff_t columns, Range some) {
     write_columns<Real>(out, some.first, some.last, true, [&](ptrdiff_t j, ptrdiff_t left) {
         Vec<Real> sum[2] = {};
-        EACH(k, ROWS) sum[k % 2] = multiply_add(set<Real>(d[k]), load_at_most<Real>(w + k * columns + j, left), sum[k % 2]);
+        EACH(k, ROWS)
+            sum[k % 2] = multiply_add(set<Real>(d[k]), load_at_most<Real>(w + k * columns + j, left), sum[k % 2]);
         return sum[0] + sum[1];
     });
 }
@@ -110,7 +112,8 @@ void multiply_back(const Backward<Cell> &b, const typename Cell::Real *weight, p
             const Rows rows = rows_of<Cell>(block, v, b.p.H);
             for (ptrdiff_t unit = 0; unit < rows.units; unit += unit + 4 <= rows.units ? 4 : 1)
                 for (ptrdiff_t n = 0; n < b.p.N; n++) {
-                    const Real *d = gradients_of(b, block, Feed::at(v), n) + unit, *w = weight + (rows.row + unit) * columns;
+                    const Real *d = gradients_of(b, block, Feed::at(v), n) + unit;
+                    const Real *w = weight + (rows.row + unit) * columns;
                     if (unit + 4 <= rows.units) add_rows<Real, 4>(out[n], d, w, columns, some);
                     else add_rows<Real, 1>(out[n], d, w, columns, some);
                 }
