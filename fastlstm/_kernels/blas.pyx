@@ -109,13 +109,6 @@ cdef void column_sums(
     run_for(training(real is float).columns, &p, m * n / 4e3)
 
 
-# out[j] += sum over i of a[i, j]
-cdef void add_column_sums(
-    Py_ssize_t m, Py_ssize_t n, const real* a, Py_ssize_t lda, real* out
-) noexcept nogil:
-    column_sums(m, n, a, lda, True, out)
-
-
 def affine(const real[:, ::1] x, const real[:, ::1] weight, const real[::1] bias, real[:, ::1] y):
     """y = x·weightᵀ + bias; x (M, K), weight (N, K), bias (N) or empty, y (M, N)."""
     cdef Py_ssize_t m = x.shape[0], k = x.shape[1], n = weight.shape[0]

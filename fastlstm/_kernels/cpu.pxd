@@ -20,6 +20,7 @@ cdef extern from "simd/training.h" nogil:
         FL_SCALE, FL_SGD, FL_MOMENTUM, FL_RMSPROP, FL_ADAM
         FL_MSE, FL_MAE, FL_HUBER, FL_SIGMOID_CROSS_ENTROPY, FL_SOFTMAX_CROSS_ENTROPY
         FL_FOCAL, FL_QUANTILE, FL_GAUSSIAN, FL_STUDENT_T
+        FL_EXP, FL_SIGMOID, FL_TANH
 
     struct fl_block:
         void* value
@@ -82,8 +83,32 @@ cdef extern from "simd/training.h" nogil:
         void* out
         int add
 
+    struct fl_norm:
+        Py_ssize_t rows, width, x_row, block
+        double eps
+        const void* x
+        const void* weight
+        const void* bias
+        const void* dy
+        void* y
+        void* mean
+        void* scale
+        void* dx
+        void* sums
+
+    struct fl_activation:
+        int function
+        Py_ssize_t size
+        const void* x
+        void* y
+
+    struct fl_softmax:
+        Py_ssize_t rows, width
+        const void* x
+        void* y
+
     struct fl_training:
-        fl_job squares, update, loss, ctc, drop, columns, scatter
+        fl_job squares, update, loss, ctc, drop, columns, scatter, norm, norm_backward, activate, softmax
 
 
 cdef extern from "simd/table.h" nogil:

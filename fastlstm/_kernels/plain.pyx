@@ -14,7 +14,7 @@ Weights are (gates·H, I) and (gates·H, H), the bias is (sums·H). Products are
 many steps; the cell (plain_cells.pxd) is called on each row, in loops that the compiler vectorises.
 """
 
-from fastlstm._kernels.blas cimport NO_TRANS, TRANS, add_column_sums, gemm
+from fastlstm._kernels.blas cimport NO_TRANS, TRANS, column_sums, gemm
 from fastlstm._kernels.plain_block cimport BLOCK
 from fastlstm._kernels.plain_cells cimport MOST_PARTS, Cell, cell_of, step_backward, step_forward
 from fastlstm._kernels.real cimport real
@@ -233,6 +233,6 @@ def backward(
         gemm(TRANS, NO_TRANS, G, I, S, &sums[0, 0], width, &x[0, 0], I, <real>1, &dw_ih[0, 0], I)
         add_recurrent_gradient(&of, &dw_hh[0, 0], &sums[0, 0], slots[0], H, alive)
         if dbias.shape[0]:
-            add_column_sums(S, width, &sums[0, 0], width, &dbias[0])
+            column_sums(S, width, &sums[0, 0], width, True, &dbias[0])
         if dx.shape[0]:
             gemm(NO_TRANS, NO_TRANS, S, I, G, &sums[0, 0], width, &w_ih[0, 0], I, <real>0, &dx[0, 0], I)
