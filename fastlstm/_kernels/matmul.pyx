@@ -1,4 +1,4 @@
-"""Matrix products on the tile of the LSTM: for Dense, and the large products of training."""
+"""Matrix products on the register tile (simd/matmul.hpp): for Dense, and the large products of training."""
 
 from fastlstm._kernels.cpu cimport fl_affine, fl_matmul, functions, run, scratch, table
 from fastlstm._kernels.real cimport real
@@ -6,7 +6,7 @@ from fastlstm._kernels.stage cimport Stage
 
 
 def pack(real[::1] panels, real[::1] bias, const real[:, ::1] weight, const real[::1] b):
-    """panels (width·k) and bias (width) from a weight (n, k) and b (n) or none; width is n up to whole vectors."""
+    """Pack a weight (n, k) and b (n or 0) into panels (width·k) and bias (width); width is n up to whole vectors."""
     cdef Py_ssize_t n = weight.shape[0], k = weight.shape[1], width = bias.shape[0]
     if (
         table() == NULL or n < 1 or k < 1 or b.shape[0] not in (0, n) or panels.shape[0] != width * k

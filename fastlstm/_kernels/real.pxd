@@ -1,6 +1,6 @@
-"""The two floating point types of every kernel, and the activations (simd/activations.h) that the plain path's cells use.
+"""The two floating point types of every kernel, and the activations of the plain path's cells (simd/activations.h).
 
-Cython declares no C function for a fused type, so that each activation is chosen by type here, once.
+Cython cannot declare a C function of a fused type. So each activation is chosen by type here, once.
 """
 
 cdef fused real:
