@@ -25,6 +25,7 @@ LIBRARY = {
     "workspace": "",
     "init": "",
     "threads": "_check _kernels",
+    "invariance": "_check _kernels",
     "config": "_kernels _version threads",
     "layers": "_check _kernels init parameter threads workspace",
     "files": "",

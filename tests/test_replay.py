@@ -82,8 +82,9 @@ def test_gradients_of_several_passes_add_up():
     both = [Pinned(MODELS["LSTM, Last, Dense"], "float64", replayed=replayed) for replayed in (True, False)]
     for each in both:
         x, dy = numbers(4, 6, 3, dtype="f8"), numbers(4, 2, dtype="f8")
-        for k in range(6):
-            each.model.forward(x if each.replayed else x.copy(), each.tape, training=True)
+        batches = [x if each.replayed else x.copy() for _ in range(6)]  # held, so that none lies where another lay
+        for k, batch in enumerate(batches):
+            each.model.forward(batch, each.tape, training=True)
             if k % 2:
                 each.model.backward(dy, each.tape)
         assert len(each.tape._replays) == each.replayed

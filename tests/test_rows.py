@@ -1,5 +1,6 @@
 """A row is a row: its bits depend on nothing but the row, the weights and the instruction set."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,19 @@ SIZES = [(3, 17), (2, 4), (5, 33), (9, 16), (70, 32), (33, 130)]
 """Inputs and units: fewer than a vector holds, one, two and several vectors, and an odd rest."""
 
 
-def part_of(problem: Problem, rows: Any) -> Problem:
-    """The same problem for some of its rows."""
+def part_of(problem: Problem, rows: slice, length: int | None = None) -> Problem:
+    """The same problem for some of its rows, which then all have as many steps."""
+    x, dy = problem.x[rows, :length], problem.dy[rows, :length]
     state, dstate = (tuple(part[:, rows] for part in parts) for parts in (problem.state, problem.dstate))
-    lengths = None if problem.lengths is None else problem.lengths[rows]
-    case = Case(problem.case.t, len(problem.x[rows]), *SIZES[0], cell=problem.case.cell)
-    return Problem(case, problem.parameters, problem.x[rows], state, problem.dy[rows], dstate, lengths)
+    case = replace(problem.case, n=len(x), t=x.shape[1], ragged=False)
+    return Problem(case, problem.parameters, x, state, dy, dstate)
+
+
+@pytest.fixture
+def invariant():
+    fl.set_batch_invariant(True)
+    yield
+    fl.set_batch_invariant(False)
 
 
 def of_rows(found: dict[str, Any]) -> dict[str, Any]:
@@ -31,39 +39,31 @@ def of_rows(found: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_row_has_the_same_bits_in_batches_of_any_size(packed_isa, cell, sizes, dtype):
     whole = random_case(Case(5, 40, *sizes, cell=cell))
-    layer = whole.case.layer
     expected = of_rows(run(whole, dtype))
     for n in (*range(1, 14), 39):
-        part = part_of(whole, slice(40 - n, 40))
-        part.case = Case(5, n, *sizes, cell=cell)
-        for name, value in of_rows(run(part, dtype)).items():
-            np.testing.assert_array_equal(value, expected[name][40 - n :], err_msg=f"{name} of {n} rows of {layer}")
+        for name, value in of_rows(run(part_of(whole, slice(40 - n, 40)), dtype)).items():
+            np.testing.assert_array_equal(value, expected[name][40 - n :], err_msg=f"{name} of {n} rows")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_single_step_has_the_bits_of_a_larger_batch(packed_isa, cell, sizes, dtype):
-    """Training on one step of up to 4 rows reads the weights where they lie."""
+def test_a_single_step_has_the_bits_of_a_larger_batch_if_asked_for(packed_isa, invariant, cell, sizes, dtype):
+    """Training on one step of up to 4 rows otherwise reads the weights where they lie."""
     whole = random_case(Case(1, 7, *sizes, cell=cell))
     expected = of_rows(run(whole, dtype))
     for n in (1, 2, 3, 4):
-        part = part_of(whole, slice(7 - n, 7))
-        part.case = Case(1, n, *sizes, cell=cell)
-        for name, value in of_rows(run(part, dtype)).items():
+        for name, value in of_rows(run(part_of(whole, slice(7 - n, 7)), dtype)).items():
             np.testing.assert_array_equal(value, expected[name][7 - n :], err_msg=f"{name} of {n} rows")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_ragged_row_has_the_same_bits_alone(packed_isa, cell, dtype):
+def test_a_ragged_row_has_the_same_bits_alone(packed_isa, invariant, cell, dtype):
     whole = random_case(Case(9, 11, 5, 33, ragged=True, cell=cell))
     expected = of_rows(run(whole, dtype))
     for n, length in enumerate(whole.lengths.tolist()):
-        alone = part_of(whole, slice(n, n + 1))
-        alone.x, alone.dy, alone.lengths = alone.x[:, :length], alone.dy[:, :length], None
-        alone.case = Case(length, 1, 5, 33, cell=cell)
-        for name, value in of_rows(run(alone, dtype)).items():
+        for name, value in of_rows(run(part_of(whole, slice(n, n + 1), length), dtype)).items():
             mine = expected[name][n : n + 1]
             np.testing.assert_array_equal(value, mine[:, :length] if name in ("y", "dx") else mine, err_msg=name)
 
@@ -71,8 +71,8 @@ def test_a_ragged_row_has_the_same_bits_alone(packed_isa, cell, dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 @pytest.mark.parametrize("cell", CELLS)
-def test_inference_streams_and_training_have_the_same_bits(packed_isa, cell, sizes, dtype):
-    """A model with a dense head: predict in batches of any size, a stream, and the forward pass of training."""
+def test_inference_streams_and_training_have_the_same_bits(packed_isa, invariant, cell, sizes, dtype):
+    """A model with dense heads: predict in batches of any size, a stream, and the forward pass of training."""
     inputs, hidden = sizes
     layers = [Case(0, 0, inputs, hidden, 2, cell=cell).layer(), fl.Dense(hidden, 5)]
     model = fl.Model(layers, dtype=dtype, seed=0)
@@ -88,3 +88,23 @@ def test_inference_streams_and_training_have_the_same_bits(packed_isa, cell, siz
             np.testing.assert_array_equal(stream.step(x[:n, t]), expected[:n, t], err_msg=f"step {t} of {n} streams")
         trained = model.forward(x[:n, :1], model.tape(), training=True)
         np.testing.assert_array_equal(trained, expected[:n, :1], err_msg=f"training on one step of {n} rows")
+
+
+def test_the_option_is_kept_and_checked():
+    assert fl.get_batch_invariant() is False
+    with pytest.raises(TypeError, match="on: expected True or False, got 1"):
+        fl.set_batch_invariant(1)
+    assert fl.get_batch_invariant() is False
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_without_the_option_only_single_steps_differ(packed_isa, dtype):
+    """By rounding alone, and not at all where there are several steps."""
+    model = fl.Model([fl.LSTM(33, 40), fl.Dense(40, 5)], dtype=dtype, seed=0)
+    x = np.random.default_rng(0).normal(size=(3, 2, 33)).astype(dtype)
+    expected = model.predict(x)
+    for n in (1, 3):
+        np.testing.assert_array_equal(model.forward(x[:n], model.tape(), training=True), expected[:n])
+        single = model.forward(x[:n, :1], model.tape(), training=True)
+        tolerance = 100 * np.finfo(dtype).eps
+        np.testing.assert_allclose(single, expected[:n, :1], rtol=tolerance, atol=tolerance)

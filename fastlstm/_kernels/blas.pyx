@@ -12,7 +12,7 @@ from libc.limits cimport INT_MAX
 from libc.string cimport memset
 
 from fastlstm._kernels.cpu cimport (
-    allowed, fl_columns, fl_matmul, functions, run, run_for, scratch, table, training
+    allowed, fl_columns, fl_matmul, functions, invariant, run, run_for, scratch, table, training
 )
 from fastlstm._kernels.real cimport real
 from fastlstm._kernels.stage cimport Stage, address
@@ -90,7 +90,7 @@ cdef int multiply(
     cdef fl_matmul p
     cdef int threads = 1 if 2.0 * m * n * k < SMALL else allowed()
     p.m, p.n, p.k, p.a_row, p.a_k, p.b_k, p.b_col, p.c_row = m, n, k, a_row, a_k, b_k, b_col, c_row
-    p.a, p.b, p.c, p.add, p.bias = a, b, c, add, bias
+    p.a, p.b, p.c, p.add, p.in_order, p.bias = a, b, c, add, invariant(), bias
     p.room = scratch(threads * functions(real is float).matmul_room)
     run(functions(real is float).matmul, &p, threads, 2.0 * m * n * k / 1e5)
     return 0
@@ -127,7 +127,7 @@ cdef int affine_on(
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real* x, const real* weight, const real* bias, real* y
 ) except -1 nogil:
     cdef Py_ssize_t i, j
-    if bias != NULL and table() != NULL and m > 1 and n > 1 and k > 0:
+    if bias != NULL and table() != NULL and (m > 1 or invariant()) and n > 1 and k > 0:
         multiply(m, n, k, x, k, 1, weight, 1, k, False, y, n, bias)
         return 0
     if bias != NULL:

@@ -208,6 +208,7 @@ cdef extern from "simd/table.h" nogil:
         const void* b
         void* c
         int add
+        int in_order
         const void* bias
         void* room
 
@@ -240,6 +241,7 @@ cdef extern from "simd/table.h" nogil:
 cdef const fl_kernels* table() noexcept nogil
 cdef const fl_cell* cell_of(str name, Py_ssize_t H, bint single) except NULL
 cdef int allowed() noexcept nogil
+cdef bint invariant() noexcept nogil
 cdef const fl_functions* functions(bint single) noexcept nogil
 cdef const fl_training* training(bint single) noexcept nogil
 cdef int team_for(double microseconds) noexcept nogil

@@ -35,6 +35,7 @@ SINGLE = FL_SINGLE
 
 cdef const fl_kernels* kernels = NULL
 cdef int most_threads = 1
+cdef bint batch_invariant = False
 cdef bint watched = False
 cdef double spent = 0
 
@@ -65,6 +66,11 @@ cdef Py_ssize_t vectors_of(Py_ssize_t H, bint single) noexcept:
 
 cdef int allowed() noexcept nogil:
     return most_threads
+
+
+cdef bint invariant() noexcept nogil:
+    """Whether training on a single row or step must give the bits that it gives in a larger batch."""
+    return batch_invariant
 
 
 cdef const fl_training* training(bint single) noexcept nogil:
@@ -112,6 +118,17 @@ def allow(int threads):
     """Let the kernels use up to so many threads."""
     global most_threads
     most_threads = threads
+
+
+def keep_order(bint on):
+    """Let training add up single rows and steps in the order of larger batches, or in the fastest order."""
+    global batch_invariant
+    batch_invariant = on
+
+
+def keeps_order():
+    """Whether training keeps the order of larger batches."""
+    return batch_invariant
 
 
 def choose(str isa):

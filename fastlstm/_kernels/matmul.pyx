@@ -57,7 +57,7 @@ def multiply(const real[:, :] a, const real[:, :] b, real[:, ::1] c, bint add, i
         or min(p.m, p.n, p.k) < 1 or (p.a_row != 1 and p.a_k != 1) or (p.b_k != 1 and p.b_col != 1)
     ):
         raise ValueError("matmul.multiply: sizes or layouts do not agree")
-    p.a, p.b, p.c, p.c_row, p.add = &a[0, 0], &b[0, 0], &c[0, 0], p.n, add
+    p.a, p.b, p.c, p.c_row, p.add, p.in_order = &a[0, 0], &b[0, 0], &c[0, 0], p.n, add, False
     p.bias, p.room = NULL, scratch(threads * functions(real is float).matmul_room)
     with nogil:
         run(functions(real is float).matmul, &p, threads, 2.0 * p.m * p.n * p.k / 1e5)

@@ -1,219 +1,19 @@
-/* Back-propagation through time. The products of the sums' gradients with the transposed weights come from the register
-   tile, and the cell's derivatives follow on its sums. */
+/* Back-propagation through time: the products of products.hpp, and the cell's derivatives on their sums. */
 #ifndef FASTLSTM_BACKWARD_HPP
 #define FASTLSTM_BACKWARD_HPP
 
 #include "gradient.hpp"
+#include "products.hpp"
 
 namespace {
 
-constexpr ptrdiff_t few_inputs = 4; /* up to which dx comes from inner products */
-constexpr ptrdiff_t strip_vectors = 4;
-
-/* Rows of gradients of the sums, [block][row][S][LANES]. */
-template <class Real> struct Gradients {
-    const Real *first;
-    ptrdiff_t next_block; /* numbers from a block to the next */
-};
-
-/* R rows' products with some blocks of a strip of the transposed weights, W vectors wide, or those added to `sums`
-   [R][W]. */
-template <class Real, int S, class Feed, int R, int W>
-__attribute__((noinline)) void multiply_rows(Gradients<Real> a, ptrdiff_t blocks, const Real *w, Vec<Real> *sums, bool add) {
-    constexpr ptrdiff_t L = lanes<Real>;
-    Vec<Real> sum[R][W];
-    EACH(r, R) EACH(v, W) sum[r][v] = add ? sums[r * W + v] : Vec<Real>{};
-    for (ptrdiff_t block = 0; block < blocks; block++, a.first += a.next_block) {
-        /* the next block lies so far on that no processor fetches it by itself */
-        EACH(r, R) EACH(l, S * FL_BYTES / 64)
-            __builtin_prefetch((const char *)(a.first + r * S * L + a.next_block) + l * 64);
-        for (int g = 0, run; g < Feed::width; g += run, w += run * L * W * L) {
-            const Real *row[R];
-            run = run_of<Feed>(g);
-            EACH(r, R) row[r] = a.first + r * S * L + Feed::at(g) * L;
-            tile<R, 1, InOrder<W>, false, Real>(sum, run * L, row, w, 0, W * L);
-        }
-    }
-    EACH(r, R) EACH(v, W) sums[r * W + v] = sum[r][v];
-}
-
-/* The same where few units leave a tile too few independent sums: CHAINS of them for each, one for each block, or if there
-   is but one block, for each of its gates. */
-template <class Real, int S, class Feed, int R, int W, int CHAINS>
-__attribute__((noinline)) void multiply_few(Gradients<Real> a, const Real *w, Vec<Real> *sums) {
-    constexpr bool by_gate = CHAINS == Feed::width;
-    constexpr int gates = by_gate ? 1 : Feed::width;
-    constexpr ptrdiff_t L = lanes<Real>;
-    Vec<Real> sum[CHAINS][R][W] = {};
-    for (int g = 0; g < gates; g++)
-        for (ptrdiff_t k = 0; k < L; k++)
-            EACH(chain, CHAINS) {
-                const int gate = by_gate ? chain : g;
-                const Real *from = a.first + (by_gate ? 0 : chain * a.next_block) + Feed::at(gate) * L + k;
-                const Real *weights = w + ((chain * gates + g) * L + k) * W * L;
-                EACH(r, R) EACH(v, W) sum[chain][r][v] =
-                    multiply_add(set<Real>(from[r * S * L]), load_weights<Real>(weights + v * L), sum[chain][r][v]);
-            }
-    for (int n = 1; n < CHAINS; n *= 2)
-        for (int chain = 0; chain + n < CHAINS; chain += 2 * n) EACH(r, R) EACH(v, W) sum[chain][r][v] += sum[chain + n][r][v];
-    EACH(r, R) EACH(v, W) sums[r * W + v] = sum[0][r][v];
-}
-
-/* Call f with the number of vectors of a strip as a constant. */
-template <class F> FL_INLINE void with_vectors(ptrdiff_t vectors, F f) {
-    switch (vectors) {
-    case 1: return f(Int<1>());
-    case 2: return f(Int<2>());
-    case 3: return f(Int<3>());
-    case 4: return f(Int<4>());
-    }
-}
-
-/* One thread's part of a pass. */
-template <class Cell> struct Backward {
-    using Real = typename Cell::Real;
-    using V = Vec<Real>;
-    static constexpr ptrdiff_t L = lanes<Real>;
-    static constexpr int G = panel_width<Cell>, S = block_sums<Cell>, U = Cell::units;
-
-    const fl_backward &p;
-    ptrdiff_t blocks() const { return p.width / (U * L); }
-    ptrdiff_t vectors() const { return p.width / L; } /* of units */
-    ptrdiff_t depth() const { return p.width * Cell::gates; } /* numbers that a product adds up */
-    ptrdiff_t slot(ptrdiff_t block, ptrdiff_t t, ptrdiff_t row) const { return block * p.rows + p.offset[t] + row; }
-    Real *kept(ptrdiff_t slot) const { return (Real *)p.kept + slot * S * L; }
-    Gradients<Real> gradients(ptrdiff_t row) const { return {kept(row), p.rows * S * L}; }
-    const Real *strip(ptrdiff_t vector) const { return (const Real *)p.transposed + vector * L * depth(); }
-};
-
-/* How many of the rows first..last are summed up at a time: a group of them, if a strip of the weights stays near. */
-template <class Cell> ptrdiff_t rows_at_once(const Backward<Cell> &b, ptrdiff_t vectors, ptrdiff_t first, ptrdiff_t last) {
-    if (b.depth() * vectors * FL_BYTES <= near_bytes * 3 / 2) return group_of(first, last);
-    return least(last - first, held_rows);
-}
-
-/* The products of some rows, from `row` of all steps on, with a strip; as many weights at a time as stay near, which does
-   not change the order of additions. */
-template <class Feed, class Cell>
-void multiply_strip(const Backward<Cell> &b, ptrdiff_t row, ptrdiff_t rows, const typename Cell::Real *strip,
-                    ptrdiff_t vectors, Vec<typename Cell::Real> *sums) {
-    const ptrdiff_t blocks = b.blocks(), near = near_bytes / (b.G * b.L * vectors * FL_BYTES);
-    const ptrdiff_t parts = rows > rows_of_tile && near ? whole(blocks, near) : 1;
-    for (ptrdiff_t part = 0; part < parts; part++) {
-        const ptrdiff_t block = blocks * part / parts, count = blocks * (part + 1) / parts - block;
-        for (ptrdiff_t n = 0, some; n < rows; n += some) {
-            some = group_of(n, rows);
-            Gradients<typename Cell::Real> a = b.gradients(row + n);
-            a.first += block * a.next_block;
-            with_rows(some, [&](auto r) {
-                with_vectors(vectors, [&](auto v) {
-                    multiply_rows<typename Cell::Real, block_sums<Cell>, Feed, decltype(r)::value, decltype(v)::value>(
-                        a, count, strip + block * b.G * b.L * vectors * b.L, sums + n * vectors, part > 0);
-                });
-            });
-        }
-    }
-}
-
-/* Those of h by way of the state's weights; the order of additions depends on the number of units alone. */
-template <class Cell>
-void multiply_state(const Backward<Cell> &b, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t vector, ptrdiff_t vectors,
-                    Vec<typename Cell::Real> *sums) {
-    using Real = typename Cell::Real;
-    using Feed = FromState<Cell>;
-    constexpr int S = block_sums<Cell>;
-    const Real *strip = b.strip(vector);
-    if (Cell::units > 1 || b.blocks() > 2) {
-        multiply_strip<Feed>(b, row, rows, strip, vectors, sums);
-        return;
-    }
-    for (ptrdiff_t n = 0, some; n < rows; n += some) {
-        some = group_of(n, rows);
-        const Gradients<Real> a = b.gradients(row + n);
-        with_rows(some, [&](auto r) {
-            constexpr int R = decltype(r)::value;
-            if (b.blocks() == 1) multiply_few<Real, S, Feed, R, 1, b.G>(a, strip, sums + n);
-            else if (vectors == 1) multiply_few<Real, S, Feed, R, 1, 2>(a, strip, sums + n);
-            else multiply_few<Real, S, Feed, R, 2, 2>(a, strip, sums + n * 2);
-        });
-    }
-}
-
-/* A strip of a weight's columns: row k of it is the weight's row of the k-th number of a row of gradients. */
-template <class Cell>
-void transpose_strip(const Backward<Cell> &b, typename Cell::Real *to, const typename Cell::Real *weight, ptrdiff_t columns,
-                     ptrdiff_t first, ptrdiff_t vectors) {
-    using Real = typename Cell::Real;
-    constexpr ptrdiff_t L = lanes<Real>;
-    const ptrdiff_t row = vectors * L, count = least(columns - first, row);
-    for (ptrdiff_t block = 0; block < b.blocks(); block++)
-        for (int v = 0; v < b.G; v++) {
-            const Rows rows = rows_of<Cell>(block, v, b.p.H);
-            const Real *from = weight + rows.row * columns + first;
-            for (ptrdiff_t k = 0; k < L; k++, to += row, from += columns) {
-                if (k >= rows.units) memset(to, 0, (size_t)row * sizeof(Real));
-                else if (count == row)
-                    for (ptrdiff_t n = 0; n < vectors; n++) store<Real>(to + n * L, load<Real>(from + n * L));
-                else {
-                    memcpy(to, from, (size_t)count * sizeof(Real));
-                    memset(to + count, 0, (size_t)(row - count) * sizeof(Real));
-                }
-            }
-        }
-}
-
-/* The gate's weight for column j and a vector of units, where it lies. */
-template <class Cell>
-__attribute__((noinline)) Vec<typename Cell::Real> weights_of(const Backward<Cell> &b, ptrdiff_t block, int v, ptrdiff_t j) {
-    const Rows rows = rows_of<Cell>(block, v, b.p.H);
-    Vec<typename Cell::Real> found = {};
-    for (ptrdiff_t k = 0; k < rows.units; k++) found[k] = ((const typename Cell::Real *)b.p.w)[(rows.row + k) * b.p.I + j];
-    return found;
-}
-
-/* All strips: those of u, then those of w, of which there are none but columns where they are few. */
-template <class Cell> void transpose_weights(const Backward<Cell> &b, int thread, const fl_team *team) {
-    using Real = typename Cell::Real;
-    const fl_backward &p = b.p;
-    const ptrdiff_t units = b.vectors(), inputs = whole(p.I, b.L);
-    const ptrdiff_t strips = whole(units, p.strip), more = p.dx ? whole(inputs, strip_vectors) : 0;
-    const Range mine = share_of(strips + more, thread, team);
-    for (ptrdiff_t k = mine.first; k < mine.last; k++) {
-        if (k < strips) {
-            const ptrdiff_t first = k * p.strip;
-            transpose_strip(b, (Real *)b.strip(first), (const Real *)p.u, p.H, first * b.L, least(units - first, p.strip));
-        } else if (p.I > few_inputs) {
-            const ptrdiff_t first = (k - strips) * strip_vectors;
-            transpose_strip(b, (Real *)b.strip(units + first), (const Real *)p.w, p.I, first * b.L,
-                            least(inputs - first, strip_vectors));
-        } else {
-            Real *to = (Real *)b.strip(units);
-            for (ptrdiff_t j = 0; j < p.I; j++)
-                for (ptrdiff_t block = 0; block < b.blocks(); block++)
-                    for (int v = 0; v < b.G; v++, to += b.L) store<Real>(to, weights_of(b, block, v, j));
-        }
-    }
-}
-
-/* The states around step t of one row, for one vector of units. */
-template <class Cell> struct States {
-    using V = Vec<typename Cell::Real>;
-    using Real = typename Cell::Real;
-    const Backward<Cell> &b;
-    ptrdiff_t t, row, vector;
-    V kept_c(ptrdiff_t step) const {
-        constexpr ptrdiff_t U = Cell::units;
-        return load<Real>((const Real *)b.p.kept_c + (b.slot(vector / U, step, row) * U + vector % U) * b.L);
-    }
-    V c() const { return kept_c(t); }
-    V c_prev() const {
-        return t ? kept_c(t - 1) : b.p.c ? load<Real>((const Real *)b.p.c + row * b.p.width + vector * b.L) : V{};
-    }
-    V h_prev() const {
-        const ptrdiff_t unit = vector * b.L;
-        if (t) return load_at_most<Real>((const Real *)b.p.y + b.p.y_row[row] + (t - 1) * b.p.y_step + unit, b.p.H - unit);
-        return b.p.h ? load<Real>((const Real *)b.p.h + row * b.p.width + unit) : V{};
-    }
+/* The states around a step of one row, for one vector of units; what is none is zeros. */
+template <class Real> struct States {
+    const Real *kept_c, *kept_c_prev, *state_prev;
+    ptrdiff_t left; /* units from this vector on */
+    Vec<Real> c() const { return load<Real>(kept_c); }
+    Vec<Real> c_prev() const { return kept_c_prev ? load<Real>(kept_c_prev) : Vec<Real>{}; }
+    Vec<Real> h_prev() const { return state_prev ? load_at_most<Real>(state_prev, left) : Vec<Real>{}; }
 };
 
 /* The cell at step t: from the gradients of h by way of the next step (none: those of the final state), for some rows and
@@ -223,21 +23,37 @@ void cell_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t row, ptrdiff_
                    ptrdiff_t vectors, const Vec<typename Cell::Real> *products) {
     using Real = typename Cell::Real;
     using V = Vec<Real>;
-    constexpr ptrdiff_t L = lanes<Real>, U = Cell::units;
+    constexpr ptrdiff_t L = lanes<Real>, U = Cell::units, S = block_sums<Cell>;
     const fl_backward &p = b.p;
+    const ptrdiff_t H = p.H, width = p.width, next = p.rows; /* rows from a block to the next */
+    const int option = p.option;
     for (ptrdiff_t r = row; r < row + rows; r++) {
-        const Real *dy = (const Real *)p.dy + p.y_row[r] + t * p.y_step;
+        const Real *dy = (const Real *)p.dy + p.y_row[r] + t * p.y_step, *dh_in = (const Real *)p.dh + r * width;
+        Real *kept = b.kept(p.offset[t] + r), *carrying = (Real *)p.carried + r * width;
+        const Real *c = nullptr, *c_prev = nullptr, *h_prev = nullptr;
+        if constexpr (Cell::keeps_c) {
+            c = (const Real *)p.kept_c + (p.offset[t] + r) * U * L;
+            if (t) c_prev = (const Real *)p.kept_c + (p.offset[t - 1] + r) * U * L;
+            else if (p.c) c_prev = (const Real *)p.c + r * width;
+        }
+        if constexpr (Cell::reads_h) {
+            if (t) h_prev = (const Real *)p.y + p.y_row[r] + (t - 1) * p.y_step;
+            else if (p.h) h_prev = (const Real *)p.h + r * width;
+        }
         for (ptrdiff_t v = vector; v < vector + vectors; v++) {
-            Real *sums = b.kept(b.slot(v / U, t, r)) + v % U * L, *carrying = (Real *)p.carried + r * p.width + v * L;
+            const ptrdiff_t in_block = (v / U * next * U + v % U) * L; /* of c, which a block has U vectors of */
+            Real *sums = kept + v / U * next * S * L + v % U * L;
             V sum[Cell::sums], carried = {}, dh;
             EACH(s, Cell::sums) sum[s] = load<Real>(sums + s * U * L);
-            dh = products ? *products++ : load<Real>((const Real *)p.dh + r * p.width + v * L);
-            dh += load_at_most<Real>(dy + v * L, p.H - v * L);
-            if constexpr (Cell::keeps_c || Cell::carries_h) carried = load<Real>(carrying);
+            dh = products ? *products++ : load<Real>(dh_in + v * L);
+            dh += load_at_most<Real>(dy + v * L, H - v * L);
+            if constexpr (Cell::keeps_c || Cell::carries_h) carried = load<Real>(carrying + v * L);
             if constexpr (Cell::carries_h) dh += carried;
-            Cell::backward(sum, dh, carried, States<Cell>{b, t, r, v}, p.option);
+            const States<Real> at = {c + in_block, c_prev ? c_prev + (t ? in_block : v * L) : nullptr,
+                                     h_prev ? h_prev + v * L : nullptr, H - v * L};
+            Cell::backward(sum, dh, carried, at, option);
             EACH(s, Cell::sums) store<Real>(sums + s * U * L, sum[s]);
-            if constexpr (Cell::keeps_c || Cell::carries_h) store<Real>(carrying, carried);
+            if constexpr (Cell::keeps_c || Cell::carries_h) store<Real>(carrying + v * L, carried);
         }
     }
 }
@@ -279,7 +95,8 @@ void inputs_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t from, ptrdi
         rows = rows_at_once(b, vectors, row, to);
         multiply_strip<FromInputs<Cell>>(b, row, rows, b.strip(b.vectors() + strip * strip_vectors), vectors, sums);
         for (ptrdiff_t r = 0; r < rows; r++)
-            write_dx<typename Cell::Real>(dx_of(b, t, row + r) + first, b.p.I - first, vectors, sums + r * vectors, b.p.add_dx);
+            write_dx<typename Cell::Real>(dx_of(b, t, row + r) + first, b.p.I - first, vectors, sums + r * vectors,
+                                          b.p.add_dx);
     }
 }
 

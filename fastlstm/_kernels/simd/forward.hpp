@@ -25,8 +25,6 @@ template <class F> FL_INLINE void with_rows(ptrdiff_t rows, F f) {
     }
 }
 
-constexpr ptrdiff_t large_bytes = 3 << 19; /* of a thread's weights, from which on they do not stay in its caches */
-
 /* One thread's part of a pass, with G vectors of weights and S vectors of sums in a block. */
 template <class T, int G_, int S_> struct Forward {
     using Real = T;
@@ -56,7 +54,7 @@ template <class Cell> ForwardOf<Cell> forward_of(const fl_pass &p) {
 }
 
 /* R rows of the inputs of a chunk of steps, with the bias: the q-th is row first + q % count at step t0 + q / count. */
-template <int R, bool AHEAD, class F>
+template <int R, class F>
 __attribute__((noinline)) void project(const F &f, ptrdiff_t t0, ptrdiff_t block, ptrdiff_t q) {
     using Real = typename F::Real;
     constexpr int S = F::S;
@@ -65,7 +63,7 @@ __attribute__((noinline)) void project(const F &f, ptrdiff_t t0, ptrdiff_t block
     Vec<Real> sum[R][S];
     EACH(r, R) x[r] = f.x(first + (q + r) % count, t0 + (q + r) / count);
     EACH(r, R) EACH(s, S) sum[r][s] = load<Real>(f.bias(block) + s * lanes<Real>);
-    tile<R, 1, InOrder<F::G>, AHEAD, Real>(sum, f.p.I, x, f.panel(block), 0, f.G * f.L);
+    tile<R, 1, InOrder<F::G>, Real>(sum, f.p.I, x, f.panel(block), 0, f.G * f.L);
     EACH(r, R) {
         Real *out = f.projected((q + r) / count * f.p.N + first + (q + r) % count, block);
         EACH(s, S) store<Real>(out + s * lanes<Real>, sum[r][s]);
@@ -73,7 +71,7 @@ __attribute__((noinline)) void project(const F &f, ptrdiff_t t0, ptrdiff_t block
 }
 
 /* The sums of R rows by a part of the weights: a part that stays near for all the rows. */
-template <class FromState, int R, bool AHEAD, class F>
+template <class FromState, int R, class F>
 __attribute__((noinline)) void add_part(const F &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t row) {
     using Real = typename F::Real;
     constexpr int S = F::S;
@@ -83,14 +81,14 @@ __attribute__((noinline)) void add_part(const F &f, ptrdiff_t t, ptrdiff_t block
     Vec<Real> sum[R][S];
     EACH(r, R) a[r] = k < I ? f.x(row + r, t) + k : f.h(row + r, t) + k - I;
     EACH(r, R) EACH(s, S) sum[r][s] = load<Real>(k ? out + (r * S + s) * f.L : f.bias(block) + s * f.L);
-    if (k < I) tile<R, 1, InOrder<F::G>, AHEAD, Real>(sum, count, a, w, 0, f.G * f.L);
-    else tile<R, 1, FromState, AHEAD, Real>(sum, count, a, w, 0, f.G * f.L);
+    if (k < I) tile<R, 1, InOrder<F::G>, Real>(sum, count, a, w, 0, f.G * f.L);
+    else tile<R, 1, FromState, Real>(sum, count, a, w, 0, f.G * f.L);
     EACH(r, R) EACH(s, S) store<Real>(out + (r * S + s) * f.L, sum[r][s]);
 }
 
 /* The sums of R rows and B blocks by the inputs. They are added up in one order, whether the inputs have been projected
    ahead, or in parts, or not. */
-template <int R, int B, bool AHEAD, class F, int N, int S>
+template <int R, int B, class F, int N, int S>
 FL_INLINE void sum_inputs(const F &f, Vec<typename F::Real> (&sum)[N][S], ptrdiff_t t, ptrdiff_t block, ptrdiff_t row) {
     using Real = typename F::Real;
     constexpr ptrdiff_t L = lanes<Real>;
@@ -104,7 +102,7 @@ FL_INLINE void sum_inputs(const F &f, Vec<typename F::Real> (&sum)[N][S], ptrdif
     if (begun) return;
     const Real *x[R];
     EACH(r, R) x[r] = f.x(row + r, t);
-    tile<R, B, InOrder<F::G>, AHEAD, Real>(sum, f.p.I, x, f.panel(block), f.panel(1) - f.panel(0), f.G * L);
+    tile<R, B, InOrder<F::G>, Real>(sum, f.p.I, x, f.panel(block), f.panel(1) - f.panel(0), f.G * L);
 }
 
 /* What the backward pass reads of one step. */
@@ -122,8 +120,29 @@ FL_INLINE void keep(const ForwardOf<Cell> &f, const Vec<typename Cell::Real> (&s
     }
 }
 
+/* The new states, and the outputs, whose last vector of units may have fewer numbers than the others. */
+template <class Cell, int R, int B, int M>
+FL_INLINE void write_states(const ForwardOf<Cell> &f, const Vec<typename Cell::Real> (&c)[M],
+                            const Vec<typename Cell::Real> (&h)[M], ptrdiff_t t, ptrdiff_t unit, ptrdiff_t row) {
+    using Real = typename Cell::Real;
+    constexpr int U = Cell::units;
+    constexpr ptrdiff_t L = lanes<Real>;
+    const ptrdiff_t left = f.p.H - unit, width = f.p.width;
+    Real *c_next = f.c(row) + unit, *h_next = f.h(row, t + 1) + unit, *y[R];
+    EACH(r, R) y[r] = (Real *)f.p.y + f.p.y_row[row + r] + t * f.p.y_step + unit;
+    EACH(b, B) EACH(r, R) EACH(u, U) {
+        const ptrdiff_t at = r * width + (b * U + u) * L;
+        if constexpr (Cell::keeps_c) store<Real>(c_next + at, c[(b * R + r) * U + u]);
+        store<Real>(h_next + at, h[(b * R + r) * U + u]);
+    }
+    if (left >= B * U * L) EACH(b, B) EACH(r, R) EACH(u, U) store<Real>(y[r] + (b * U + u) * L, h[(b * R + r) * U + u]);
+    else
+        EACH(b, B) EACH(r, R) EACH(u, U)
+            store_at_most<Real>(y[r] + (b * U + u) * L, left - (b * U + u) * L, h[(b * R + r) * U + u]);
+}
+
 /* One step of R rows and B blocks of units: the tiles, and the cell on their sums. */
-template <class Cell, int R, int B, bool KEEP, bool AHEAD>
+template <class Cell, int R, int B, bool KEEP>
 __attribute__((noinline)) void step(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t row) {
     using Real = typename Cell::Real;
     constexpr int S = block_sums<Cell>, U = Cell::units;
@@ -133,12 +152,12 @@ __attribute__((noinline)) void step(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdi
     const bool resumed = f.resumed(t);
     const Real *h_prev = f.h(row, t);
     Vec<Real> sum[B * R][S], c[B * R * U], h[B * R * U];
-    sum_inputs<R, B, AHEAD>(f, sum, t, block, row);
+    sum_inputs<R, B>(f, sum, t, block, row);
     if (resumed) {
         const ptrdiff_t done = f.partial ? f.partial_end - p.I : 0;
         const Real *a[R], *w = f.panel(block) + (p.I + done) * f.G * L;
         EACH(r, R) a[r] = h_prev + r * width + done;
-        tile<R, B, FromState<Cell>, AHEAD, Real>(sum, p.H - done, a, w, f.panel(1) - f.panel(0), f.G * L);
+        tile<R, B, FromState<Cell>, Real>(sum, p.H - done, a, w, f.panel(1) - f.panel(0), f.G * L);
     }
     EACH(b, B) EACH(r, R) EACH(u, U) {
         const int n = (b * R + r) * U + u;
@@ -148,41 +167,26 @@ __attribute__((noinline)) void step(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdi
     }
     Cell::template forward<KEEP>(sum, c, h, p.option);
     if (KEEP && p.kept) keep<Cell, R, B>(f, sum, c, t, block, row);
-    Real *h_next = f.h(row, t + 1);
-    EACH(b, B) EACH(r, R) {
-        Real *y = (Real *)p.y + p.y_row[row + r] + t * p.y_step;
-        EACH(u, U) {
-            const int n = (b * R + r) * U + u;
-            const ptrdiff_t at = unit + (b * U + u) * L;
-            if constexpr (Cell::keeps_c) store<Real>(f.c(row) + r * width + at, c[n]);
-            store<Real>(h_next + r * width + at, h[n]);
-            store_at_most<Real>(y + at, p.H - at, h[n]);
-        }
-    }
+    write_states<Cell, R, B>(f, c, h, t, unit, row);
 }
 
-/* The rows first..last in groups, by `routine`(rows as a constant, whether the weights come from afar, the first row): the
-   first group of rows fetches the weights for the others. */
-template <class Routine> FL_INLINE void in_groups(ptrdiff_t first, ptrdiff_t last, bool afar, Routine routine) {
-    for (ptrdiff_t rows; first < last; first += rows, afar = false) {
+/* The rows first..last in groups: f(rows as a constant, the first row). */
+template <class F> FL_INLINE void in_groups(ptrdiff_t first, ptrdiff_t last, F f) {
+    for (ptrdiff_t rows; first < last; first += rows) {
         rows = group_of(first, last);
-        with_rows(rows, [&](auto r) { routine(r, afar && rows > 2, first); });
+        with_rows(rows, [&](auto r) { f(r, first); });
     }
 }
 
 template <class Cell, bool KEEP>
-void step_block(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t first, ptrdiff_t last, bool afar) {
-    in_groups(first, last, afar, [&](auto r, bool ahead, ptrdiff_t row) {
-        constexpr int R = decltype(r)::value;
-        if (R > 2 && ahead) step<Cell, R, 1, KEEP, (R > 2)>(f, t, block, row);
-        else step<Cell, R, 1, KEEP, false>(f, t, block, row);
-    });
+void step_block(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t first, ptrdiff_t last) {
+    in_groups(first, last, [&](auto r, ptrdiff_t row) { step<Cell, decltype(r)::value, 1, KEEP>(f, t, block, row); });
 }
 
 /* One step of a block of units for many rows: the weights in parts that stay near, all but the last one ahead of the
    cell. */
 template <class Cell, bool KEEP>
-void step_in_parts(ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t first, ptrdiff_t last, bool afar) {
+void step_in_parts(ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t first, ptrdiff_t last) {
     const ptrdiff_t near = near_bytes / (f.G * FL_BYTES), I = f.p.I, all = I + (f.resumed(t) ? f.p.H : 0);
     typename Cell::Real sums[held_rows * f.S * f.L] __attribute__((aligned(64)));
     f.partial = sums;
@@ -193,13 +197,11 @@ void step_in_parts(ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t f
         while (f.partial_end < I || all - f.partial_end > near) {
             f.partial_begin = f.partial_end;
             f.partial_end = least(f.partial_begin + near, f.partial_begin < I ? I : all);
-            in_groups(first, end, afar, [&](auto r, bool ahead, ptrdiff_t row) {
-                constexpr int R = decltype(r)::value;
-                if (R > 2 && ahead) add_part<FromState<Cell>, R, (R > 2)>(f, t, block, row);
-                else add_part<FromState<Cell>, R, false>(f, t, block, row);
+            in_groups(first, end, [&](auto r, ptrdiff_t row) {
+                add_part<FromState<Cell>, decltype(r)::value>(f, t, block, row);
             });
         }
-        step_block<Cell, KEEP>(f, t, block, first, end, afar);
+        step_block<Cell, KEEP>(f, t, block, first, end);
     }
     f.partial = nullptr;
 }
@@ -207,33 +209,29 @@ void step_in_parts(ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t f
 /* One step of a pair of blocks for one row or two, which alone have too few independent sums. */
 template <class Cell, bool KEEP>
 void step_pair(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t row, ptrdiff_t rows) {
-    if (rows == 1) step<Cell, 1, 2, KEEP, false>(f, t, block, row);
-    else step<Cell, 2, 2, KEEP, false>(f, t, block, row);
+    if (rows == 1) step<Cell, 1, 2, KEEP>(f, t, block, row);
+    else step<Cell, 2, 2, KEEP>(f, t, block, row);
 }
 
 /* One step of a thread's blocks and rows; back and forth, so that each step begins with the weights that the last one left
    in the caches. */
 template <class Cell, bool KEEP>
-void step_units(ForwardOf<Cell> &f, ptrdiff_t t, Range blocks, Range rows, bool afar, bool parts) {
+void step_units(ForwardOf<Cell> &f, ptrdiff_t t, Range blocks, Range rows, bool parts) {
     const ptrdiff_t count = rows.last - rows.first;
     for (ptrdiff_t b = blocks.first, some; b < blocks.last; b += some) {
         some = count <= 2 && blocks.last - b >= 2 ? 2 : 1;
         const ptrdiff_t block = t & 1 ? blocks.first + blocks.last - b - some : b;
         if (count <= 0) continue;
         if (some == 2) step_pair<Cell, KEEP>(f, t, block, rows.first, count);
-        else if (parts) step_in_parts<Cell, KEEP>(f, t, block, rows.first, rows.last, afar);
-        else step_block<Cell, KEEP>(f, t, block, rows.first, rows.last, afar);
+        else if (parts) step_in_parts<Cell, KEEP>(f, t, block, rows.first, rows.last);
+        else step_block<Cell, KEEP>(f, t, block, rows.first, rows.last);
     }
 }
 
-template <class F> void project_chunk(const F &f, ptrdiff_t t, ptrdiff_t steps, Range blocks, bool afar) {
+template <class F> void project_chunk(const F &f, ptrdiff_t t, ptrdiff_t steps, Range blocks) {
     const ptrdiff_t rows = steps * (f.projecting.last - f.projecting.first);
     for (ptrdiff_t block = blocks.first; block < blocks.last; block++)
-        in_groups(0, rows, afar, [&](auto r, bool ahead, ptrdiff_t row) {
-            constexpr int R = decltype(r)::value;
-            if (R > 2 && ahead) project<R, (R > 2)>(f, t, block, row);
-            else project<R, false>(f, t, block, row);
-        });
+        in_groups(0, rows, [&](auto r, ptrdiff_t row) { project<decltype(r)::value>(f, t, block, row); });
 }
 
 template <class Cell, bool KEEP> void walk(fl_pass *pass, int thread, fl_team *team) {
@@ -245,15 +243,14 @@ template <class Cell, bool KEEP> void walk(fl_pass *pass, int thread, fl_team *t
         const Share share = share_segment(p.alive, *segment, p.N, f.blocks, thread, team);
         const Range blocks = share.units;
         const ptrdiff_t count = share.rows.last - share.rows.first;
-        const bool afar = (blocks.last - blocks.first) * (p.projected ? p.H : p.I + p.H) * panel_row > large_bytes;
         const bool parts = !p.projected && count > 2 * rows_of_tile && (p.I + p.H) * panel_row > near_bytes;
         f.projecting = share.rows;
         for (ptrdiff_t t = segment->first; t < segment->last; t++) {
             ptrdiff_t steps = 1;
             if (p.projected) steps = t % p.chunk ? 0 : least(p.T - t, p.chunk);
             if (p.below && known < t + steps) known = fl_wait(&p.below->done, t + steps);
-            if (p.projected && steps && count) project_chunk(f, t, steps, blocks, afar);
-            step_units<Cell, KEEP>(f, t, blocks, {share.rows.first, least(p.alive[t], share.rows.last)}, afar, parts);
+            if (p.projected && steps && count) project_chunk(f, t, steps, blocks);
+            step_units<Cell, KEEP>(f, t, blocks, {share.rows.first, least(p.alive[t], share.rows.last)}, parts);
             if (segment->by_units) fl_barrier(team);
             if (team->size == 1) fl_reach(&pass->done, t + 1);
         }

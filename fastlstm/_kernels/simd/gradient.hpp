@@ -116,7 +116,9 @@ void take_gradients(Real *to, const Real *from, ptrdiff_t row, ptrdiff_t columns
         const ptrdiff_t some = least(columns - j, at_once);
         transpose<Real>(transposed, at_once, from + j * row, row, some, units);
         for (ptrdiff_t unit = 0; unit < units; unit++)
-            for (ptrdiff_t k = 0; k < some; k++) to[unit * columns + j + k] += transposed[unit * at_once + k];
+            write_columns<Real>(to + unit * columns + j, 0, some, true, [&](ptrdiff_t k, ptrdiff_t left) {
+                return load_at_most<Real>(transposed + unit * at_once + k, left);
+            });
     }
 }
 

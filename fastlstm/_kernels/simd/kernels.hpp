@@ -7,7 +7,6 @@
 #include "cells/gru.hpp"
 #include "cells/lstm.hpp"
 #include "cells/simple.hpp"
-#include "matmul.hpp"
 #include "probe.hpp"
 #include "single.hpp"
 

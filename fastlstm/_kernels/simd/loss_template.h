@@ -1,23 +1,9 @@
 /* Losses and their gradients. A row whose weight is 0 is not looked at. */
 
-#ifndef FL_LOSS
+#ifndef FL_SPAN
 #define FL_SPAN 256
 #define FL_LANES 64
 #define FL_MOST_CHUNKS 64
-/* LOSS and SLOPE, from x, t and d = x - t, of n numbers, which weigh w; returns the sum */
-#define FL_LOSS(NAME, PREPARE, LOSS, SLOPE)                                                                          \
-    static double FL_X(NAME)(const FL_REAL *restrict pred, const FL_REAL *restrict target, const FL_REAL *restrict w, \
-                             FL_REAL *restrict dpred, int n, FL_REAL delta) {                                        \
-        FL_REAL part[FL_SPAN];                                                                                       \
-        (void)delta;                                                                                                 \
-        for (int k = 0; k < n; k++) {                                                                                \
-            FL_REAL x = pred[k], t = target[k], d = x - t;                                                           \
-            PREPARE                                                                                                  \
-            part[k] = w[k] != 0 ? w[k] * (LOSS) : 0;                                                                 \
-            dpred[k] = w[k] != 0 ? w[k] * (SLOPE) : 0;                                                               \
-        }                                                                                                            \
-        return FL_X(total)(part, n);                                                                                 \
-    }
 #endif
 
 /* the sum of few numbers of like size: lanes in their own precision, the lanes in double */
@@ -33,17 +19,57 @@ static inline double FL_X(total)(const FL_REAL *x, ptrdiff_t n) {
     return sum;
 }
 
-FL_LOSS(mse, , d * d, 2 * d)
-FL_LOSS(mae, , FL_ABS(d), (FL_REAL)((d > 0) - (d < 0)))
+/* Each of these losses fills dpred, the slopes, from n numbers pred and target, which weigh w, and returns the sum. */
+static inline FL_REAL FL_X(weighted)(FL_REAL w, FL_REAL x) { return w != 0 ? w * x : 0; }
+
+static double FL_X(mse)(const FL_REAL *restrict pred, const FL_REAL *restrict target, const FL_REAL *restrict w,
+                        FL_REAL *restrict dpred, int n, FL_REAL delta) {
+    FL_REAL part[FL_SPAN];
+    (void)delta;
+    for (int k = 0; k < n; k++) {
+        const FL_REAL d = pred[k] - target[k];
+        part[k] = FL_X(weighted)(w[k], d * d);
+        dpred[k] = FL_X(weighted)(w[k], 2 * d);
+    }
+    return FL_X(total)(part, n);
+}
+
+static double FL_X(mae)(const FL_REAL *restrict pred, const FL_REAL *restrict target, const FL_REAL *restrict w,
+                        FL_REAL *restrict dpred, int n, FL_REAL delta) {
+    FL_REAL part[FL_SPAN];
+    (void)delta;
+    for (int k = 0; k < n; k++) {
+        const FL_REAL d = pred[k] - target[k];
+        part[k] = FL_X(weighted)(w[k], FL_ABS(d));
+        dpred[k] = FL_X(weighted)(w[k], (FL_REAL)((d > 0) - (d < 0)));
+    }
+    return FL_X(total)(part, n);
+}
+
 /* Huber 1964 */
-FL_LOSS(huber, FL_REAL size = FL_ABS(d);, size <= delta ? d * d / 2 : delta * (size - delta / 2),
-        size <= delta ? d : d > 0 ? delta : -delta)
+static double FL_X(huber)(const FL_REAL *restrict pred, const FL_REAL *restrict target, const FL_REAL *restrict w,
+                          FL_REAL *restrict dpred, int n, FL_REAL delta) {
+    FL_REAL part[FL_SPAN];
+    for (int k = 0; k < n; k++) {
+        const FL_REAL d = pred[k] - target[k], size = FL_ABS(d);
+        part[k] = FL_X(weighted)(w[k], size <= delta ? d * d / 2 : delta * (size - delta / 2));
+        dpred[k] = FL_X(weighted)(w[k], size <= delta ? d : d > 0 ? delta : -delta);
+    }
+    return FL_X(total)(part, n);
+}
+
 /* -t log s(x) - (1 - t) log(1 - s(x)), written so that nothing overflows; log(1 + e) = 2 atanh(e / (2 + e)) */
-FL_LOSS(sigmoid_cross_entropy,
-        FL_REAL e = FL_X(fl_exp)(-FL_ABS(x));
-        FL_REAL s = e / (2 + e);
-        (void)d;,
-        (x > 0 ? x : 0) - x * t + 2 * (s + s * s * s * FL_ATANH(s * s)), (x < 0 ? e : 1) / (1 + e) - t)
+static double FL_X(sigmoid_cross_entropy)(const FL_REAL *restrict pred, const FL_REAL *restrict target,
+                                          const FL_REAL *restrict w, FL_REAL *restrict dpred, int n, FL_REAL delta) {
+    FL_REAL part[FL_SPAN];
+    (void)delta;
+    for (int k = 0; k < n; k++) {
+        const FL_REAL x = pred[k], t = target[k], e = FL_X(fl_exp)(-FL_ABS(x)), s = e / (2 + e);
+        part[k] = FL_X(weighted)(w[k], (x > 0 ? x : 0) - x * t + 2 * (s + s * s * s * FL_ATANH(s * s)));
+        dpred[k] = FL_X(weighted)(w[k], (x < 0 ? e : 1) / (1 + e) - t);
+    }
+    return FL_X(total)(part, n);
+}
 
 static double FL_X(element_rows)(const struct fl_loss *p, ptrdiff_t first, ptrdiff_t last) {
     static double (*const losses[])(const FL_REAL *, const FL_REAL *, const FL_REAL *, FL_REAL *, int, FL_REAL) = {

@@ -38,7 +38,7 @@ template <class Real, int R, int G> __attribute__((noinline)) void multiply_stri
     EACH(r, R) a[r] = s.a + (row + r) * s.a_row;
     if (s.add) EACH(r, R) EACH(g, G) sum[r][g] = load_at_most<Real>(c + r * s.c_row + g * L, s.columns - g * L);
     else EACH(r, R) EACH(g, G) sum[r][g] = s.bias ? load<Real>(s.bias + g * L) : Vec<Real>{};
-    tile<R, 1, InOrder<G>, false, Real>(sum, s.k, a, s.w, 0, G * L);
+    tile<R, 1, InOrder<G>, Real>(sum, s.k, a, s.w, 0, G * L);
     EACH(r, R) EACH(g, G) store_at_most<Real>(c + r * s.c_row + g * L, s.columns - g * L, sum[r][g]);
 }
 
@@ -120,8 +120,8 @@ template <class Real> void outer(const fl_matmul &p, Range columns) {
     }
 }
 
-/* The same for columns of b that each lie in one piece, with the bias or none: b is packed as it is used, for it is used
-   once. A row has the same bits as among others. */
+/* The same for columns of b that each lie in one piece, with the bias or none, in the order of additions that a row has
+   among others: b is packed as it is used. */
 template <class Real> void one_row(const fl_matmul &p, Range columns) {
     constexpr ptrdiff_t L = lanes<Real>, at_once = 64;
     Real packed[at_once * 4 * L] __attribute__((aligned(64)));
@@ -137,7 +137,7 @@ template <class Real> void one_row(const fl_matmul &p, Range columns) {
             const Real *a = (const Real *)p.a + k;
             count = least(p.k - k, at_once);
             pack_strip<Real>(packed, 4, (const Real *)p.b + j * p.b_col + k, 1, p.b_col, count, left);
-            tile<1, 1, InOrder<4>, false, Real>(sum, count, &a, packed, 0, 4 * L);
+            tile<1, 1, InOrder<4>, Real>(sum, count, &a, packed, 0, 4 * L);
         }
         EACH(g, 4) store_at_most<Real>(c + g * L, left - g * L, sum[0][g]);
     }
@@ -218,7 +218,8 @@ void multiply_block(const fl_matmul &p, Range rows, ptrdiff_t j, ptrdiff_t k, pt
 template <class Real> void multiply(const fl_matmul &p, Part part, Real *scratch) {
     constexpr ptrdiff_t L = lanes<Real>;
     Real *packed_b = scratch, *packed_a = packed_b + depth_of<Real> * breadth_of<Real>;
-    for (ptrdiff_t j = part.columns.first, breadth; j < part.columns.last && part.rows.first < part.rows.last; j += breadth) {
+    if (part.rows.first == part.rows.last) return;
+    for (ptrdiff_t j = part.columns.first, breadth; j < part.columns.last; j += breadth) {
         breadth = least(part.columns.last - j, breadth_of<Real>);
         for (ptrdiff_t k = 0, depth; k < p.k; k += depth) {
             depth = least(p.k - k, depth_of<Real>);
@@ -241,7 +242,7 @@ template <class Real> void multiply_transposed(const fl_matmul &p, Range rows, R
         const ptrdiff_t count = least(rows.last - i, breadth);
         Real *c = (Real *)p.c + i * p.c_row;
         const fl_matmul q = {p.n, count, p.k, p.b_col, p.b_k, p.a_k, p.a_row, breadth,
-                             p.b, (const Real *)p.a + i * p.a_row, product, 0, nullptr, nullptr};
+                             p.b, (const Real *)p.a + i * p.a_row, product, 0, 0, nullptr, nullptr};
         multiply<Real>(q, {{0, p.n}, {0, count}}, scratch);
         if (!p.add) transpose<Real>(c, p.c_row, product, breadth, p.n, count);
         else
@@ -249,10 +250,10 @@ template <class Real> void multiply_transposed(const fl_matmul &p, Range rows, R
                 Real some[L * narrow];
                 const ptrdiff_t rest = least(count - r, L);
                 transpose<Real>(some, narrow, product + r, breadth, p.n, rest);
-                for (ptrdiff_t l = 0; l < rest; l++) {
-                    Real *__restrict to = c + (r + l) * p.c_row;
-                    for (ptrdiff_t j = 0; j < p.n; j++) to[j] += some[l * narrow + j];
-                }
+                for (ptrdiff_t l = 0; l < rest; l++)
+                    write_columns<Real>(c + (r + l) * p.c_row, 0, p.n, true, [&](ptrdiff_t j, ptrdiff_t left) {
+                        return load_at_most<Real>(some + l * narrow + j, left);
+                    });
             }
     }
 }
@@ -269,8 +270,14 @@ template <class Real> void matmul(void *argument, int thread, fl_team *team) {
         inner<Real>((const Real *)p.a + rows.first * p.a_row, p.a_row, (const Real *)p.b, p.k, 0, p.add,
                     (Real *)p.c + rows.first * p.c_row, p.c_row, rows.last - rows.first);
     } else if (p.m == 1 && p.b_col == 1) outer<Real>(p, share_of(p.n, thread, team));
-    else if (p.m == 1 && p.a_k == 1) one_row<Real>(p, share_of(p.n, thread, team));
-    else if (p.a_k != 1 && p.n <= narrow && 2 * p.n <= p.m) multiply_transposed<Real>(p, share_of(p.m, thread, team), scratch);
+    else if (p.m == 1 && p.a_k == 1 && p.in_order) one_row<Real>(p, share_of(p.n, thread, team));
+    else if (p.m == 1 && p.a_k == 1) {
+        const Range columns = share_of(p.n, thread, team);
+        inner<Real>((const Real *)p.b + columns.first * p.b_col, p.b_col, (const Real *)p.a, p.k, 0, p.add,
+                    (Real *)p.c + columns.first, 1, columns.last - columns.first);
+    }
+    else if (p.a_k != 1 && p.n <= narrow && 2 * p.n <= p.m)
+        multiply_transposed<Real>(p, share_of(p.m, thread, team), scratch);
     else multiply<Real>(p, part_of<Real>(p.m, p.n, thread, team), scratch);
 }
 

@@ -107,7 +107,9 @@ struct fl_matmul {
     const void *a, *b;
     void *c;
     int add;
-    const void *bias; /* added to each row, or none; only with rows of a that are contiguous, m and n above 1, and not add */
+    int in_order;     /* whether a single row must have the bits that it has among others */
+    const void *bias; /* added to each row, or none; only with rows of a that are contiguous, n above 1, m above 1 or
+                         in_order, and not add */
     void *room;       /* fl_functions.matmul_room bytes for each thread */
 };
 

@@ -8,7 +8,6 @@
 namespace {
 
 constexpr int rows_of_tile = FL_ROWS;    /* FL_ROWS x 4 sums fit in the registers */
-constexpr int ahead = 32;                /* how many k before their use weights from afar are asked for */
 constexpr ptrdiff_t near_bytes = 1 << 18; /* weights that stay in a core's L2 cache beside what they are multiplied with */
 constexpr ptrdiff_t held_rows = 96;      /* whose sums are held while such a part of the weights is used for all of them */
 
@@ -20,7 +19,7 @@ template <class Real> FL_INLINE Vec<Real> load_weights(const Real *w) { return l
 
    Each sum is added up one k after the other, whatever R and B are: a row has the same bits in any tile. One row has
    enough independent sums, which is what the processor needs, by B. */
-template <int R, int B, class Feed, bool AHEAD, class Real, class Weight, int N, int S>
+template <int R, int B, class Feed, class Real, class Weight, int N, int S>
 FL_INLINE void tile(Vec<Real> (&sum)[N][S], ptrdiff_t K, const Real *const *a, const Weight *w, ptrdiff_t apart,
                     ptrdiff_t row) {
     constexpr int G = Feed::width;
@@ -31,7 +30,6 @@ FL_INLINE void tile(Vec<Real> (&sum)[N][S], ptrdiff_t K, const Real *const *a, c
         EACH(b, B) {
             Vec<Real> v[G];
             EACH(g, G) v[g] = load_weights<Real>(w + b * apart + g * L);
-            if constexpr (AHEAD) EACH(g, G) __builtin_prefetch(w + b * apart + ahead * row + g * L);
             EACH(r, R) {
                 if constexpr (B == 1) x[r] = set<Real>(a[r][k]);
                 EACH(g, G) sum[b * R + r][Feed::at(g)] = multiply_add(x[r], v[g], sum[b * R + r][Feed::at(g)]);

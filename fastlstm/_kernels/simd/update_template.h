@@ -2,20 +2,6 @@
 
 #ifndef FL_SQRT
 #define FL_SQRT(x) (sizeof(FL_REAL) == 4 ? (FL_REAL)sqrtf((float)(x)) : (FL_REAL)sqrt((double)(x)))
-#define FL_NUMBER(name, i) const FL_REAL name = (FL_REAL)p->numbers[i];
-/* with the gradient g, its k-th number times the scale */
-#define FL_RULE(NAME, NUMBERS, STEP)                                                                     \
-    static void FL_X(NAME)(const struct fl_update *p, const struct fl_block *b) {                        \
-        FL_REAL *restrict value = b->value, *restrict first = b->slot[0], *restrict second = b->slot[1]; \
-        const FL_REAL *restrict grad = b->grad;                                                          \
-        const FL_REAL scale = (FL_REAL)p->scale;                                                         \
-        NUMBERS                                                                                          \
-        (void)first, (void)second;                                                                       \
-        for (ptrdiff_t k = 0; k < b->size; k++) {                                                        \
-            FL_REAL g = scale * grad[k];                                                                 \
-            STEP                                                                                         \
-        }                                                                                                \
-    }
 #endif
 
 static void FL_X(scale)(const struct fl_update *p, const struct fl_block *b) {
@@ -24,33 +10,63 @@ static void FL_X(scale)(const struct fl_update *p, const struct fl_block *b) {
     for (ptrdiff_t k = 0; k < b->size; k++) grad[k] *= scale;
 }
 
+/* In the rules, g is the gradient's number times the scale. */
+
 /* value -= lr (g + decay value) */
-FL_RULE(sgd, FL_NUMBER(lr, 0) FL_NUMBER(decay, 1),
-    value[k] -= lr * (g + decay * value[k]);)
+static void FL_X(sgd)(const struct fl_update *p, const struct fl_block *b) {
+    const FL_REAL scale = (FL_REAL)p->scale, lr = (FL_REAL)p->numbers[0], decay = (FL_REAL)p->numbers[1];
+    const FL_REAL *restrict grad = b->grad;
+    FL_REAL *restrict value = b->value;
+    for (ptrdiff_t k = 0; k < b->size; k++) {
+        const FL_REAL g = scale * grad[k];
+        value[k] -= lr * (g + decay * value[k]);
+    }
+}
 
 /* velocity = mu velocity + g with g += decay value; value -= lr (own g + ahead velocity): own is 0 and ahead 1, or by
    Nesterov 1 and mu */
-FL_RULE(momentum,
-    FL_NUMBER(lr, 0) FL_NUMBER(decay, 1) FL_NUMBER(mu, 2) FL_NUMBER(own, 3) FL_NUMBER(ahead, 4),
-    g += decay * value[k];
-    first[k] = mu * first[k] + g;
-    value[k] -= lr * (own * g + ahead * first[k]);)
+static void FL_X(momentum)(const struct fl_update *p, const struct fl_block *b) {
+    const FL_REAL scale = (FL_REAL)p->scale, lr = (FL_REAL)p->numbers[0], decay = (FL_REAL)p->numbers[1];
+    const FL_REAL mu = (FL_REAL)p->numbers[2], own = (FL_REAL)p->numbers[3], ahead = (FL_REAL)p->numbers[4];
+    const FL_REAL *restrict grad = b->grad;
+    FL_REAL *restrict value = b->value, *restrict velocity = b->slot[0];
+    for (ptrdiff_t k = 0; k < b->size; k++) {
+        FL_REAL g = scale * grad[k];
+        g += decay * value[k];
+        velocity[k] = mu * velocity[k] + g;
+        value[k] -= lr * (own * g + ahead * velocity[k]);
+    }
+}
 
 /* square = rho square + rest g^2 with rest = 1 - rho; value -= lr g / (sqrt(square) + eps) */
-FL_RULE(rmsprop,
-    FL_NUMBER(lr, 0) FL_NUMBER(rho, 1) FL_NUMBER(rest, 2) FL_NUMBER(eps, 3),
-    first[k] = rho * first[k] + rest * g * g;
-    value[k] -= lr * g / (FL_SQRT(first[k]) + eps);)
+static void FL_X(rmsprop)(const struct fl_update *p, const struct fl_block *b) {
+    const FL_REAL scale = (FL_REAL)p->scale, lr = (FL_REAL)p->numbers[0], rho = (FL_REAL)p->numbers[1];
+    const FL_REAL rest = (FL_REAL)p->numbers[2], eps = (FL_REAL)p->numbers[3];
+    const FL_REAL *restrict grad = b->grad;
+    FL_REAL *restrict value = b->value, *restrict square = b->slot[0];
+    for (ptrdiff_t k = 0; k < b->size; k++) {
+        const FL_REAL g = scale * grad[k];
+        square[k] = rho * square[k] + rest * g * g;
+        value[k] -= lr * g / (FL_SQRT(square[k]) + eps);
+    }
+}
 
 /* mean = b1 mean + (1 - b1) g; square = b2 square + (1 - b2) g^2;
    value = keep value - rate mean / (sqrt(square) widen + eps), where rate and widen hold the corrections for the start */
-FL_RULE(adam,
-    FL_NUMBER(b1, 0) FL_NUMBER(b2, 1) FL_NUMBER(rate, 2) FL_NUMBER(widen, 3) FL_NUMBER(eps, 4) FL_NUMBER(keep, 5)
-    const FL_REAL a1 = (FL_REAL)(1 - p->numbers[0]);
-    const FL_REAL a2 = (FL_REAL)(1 - p->numbers[1]);,
-    first[k] = b1 * first[k] + a1 * g;
-    second[k] = b2 * second[k] + a2 * g * g;
-    value[k] = keep * value[k] - rate * first[k] / (FL_SQRT(second[k]) * widen + eps);)
+static void FL_X(adam)(const struct fl_update *p, const struct fl_block *b) {
+    const FL_REAL scale = (FL_REAL)p->scale, b1 = (FL_REAL)p->numbers[0], b2 = (FL_REAL)p->numbers[1];
+    const FL_REAL a1 = (FL_REAL)(1 - p->numbers[0]), a2 = (FL_REAL)(1 - p->numbers[1]);
+    const FL_REAL rate = (FL_REAL)p->numbers[2], widen = (FL_REAL)p->numbers[3];
+    const FL_REAL eps = (FL_REAL)p->numbers[4], keep = (FL_REAL)p->numbers[5];
+    const FL_REAL *restrict grad = b->grad;
+    FL_REAL *restrict value = b->value, *restrict mean = b->slot[0], *restrict square = b->slot[1];
+    for (ptrdiff_t k = 0; k < b->size; k++) {
+        const FL_REAL g = scale * grad[k];
+        mean[k] = b1 * mean[k] + a1 * g;
+        square[k] = b2 * square[k] + a2 * g * g;
+        value[k] = keep * value[k] - rate * mean[k] / (FL_SQRT(square[k]) * widen + eps);
+    }
+}
 
 static void FL_X(update)(void *argument, int thread, struct fl_team *team) {
     static void (*const rules[])(const struct fl_update *, const struct fl_block *) = {

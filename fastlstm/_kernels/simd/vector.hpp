@@ -52,6 +52,15 @@ template <class Real> FL_INLINE void store_at_most(Real *p, ptrdiff_t count, Vec
     else store<Real>(p, v);
 }
 
+/* to[j] = f(j, how many columns are left), or that added to it, for columns first..last, a vector at a time. */
+template <class Real, class F> FL_INLINE void write_columns(Real *to, ptrdiff_t first, ptrdiff_t last, bool add, F f) {
+    for (ptrdiff_t j = first; j < last; j += lanes<Real>) {
+        const ptrdiff_t left = last - j;
+        const Vec<Real> found = f(j, left);
+        store_at_most<Real>(to + j, left, add ? load_at_most<Real>(to + j, left) + found : found);
+    }
+}
+
 /* Keep the compiler from making code of its own for each of the values that a number may have. */
 FL_INLINE void hide(ptrdiff_t &number) { __asm__("" : "+r"(number)); }
 

@@ -46,6 +46,7 @@ class Kind(NamedTuple):
     team: int
     isa: str
     dtype: np.dtype[Any]
+    invariant: bool
 
 
 @dataclass
@@ -95,7 +96,7 @@ class TrainedDirection:
         self, x: Array, y: Array, column: int, start: Parts | None, batch: RaggedBatch, block: int, tape: Workspace
     ) -> None:
         """Write columns of y (N, T, ·), from `column` on, for x (N, T, I). Keeps the gates of `block` steps."""
-        kind = Kind(self, batch, column, y.shape[2], block, threads.get_num_threads(), cpu.isa(), x.dtype)
+        kind = self._kind(x, y, column, batch, block)
         passes: Passes | None = tape.notes.get("passes")
         if passes is None or passes.kind != kind:
             passes = tape.notes["passes"] = self._prepare(kind, x, y, tape)
@@ -113,6 +114,10 @@ class TrainedDirection:
                 for held, running in zip(passes.starts[k], passes.running(), strict=True):
                     held[...] = running
             passes.go(k)
+
+    def _kind(self, x: Array, y: Array, column: int, batch: RaggedBatch, block: int) -> Kind:
+        machine = threads.get_num_threads(), cpu.isa(), x.dtype, cpu.keeps_order()
+        return Kind(self, batch, column, y.shape[2], block, *machine)
 
     def final_state(self, y: Array, column: int, end: Parts, batch: RaggedBatch, tape: Workspace) -> None:
         """Write the state after a forward pass to columns of y into `end`, each part (N, H)."""
@@ -179,7 +184,7 @@ class TrainedDirection:
         self, x: Array, y: Array, column: int, batch: RaggedBatch, tape: Workspace
     ) -> tuple[Calls, Callable[[Array, Array | None, bool], Callable[[], None]]]:
         """The calls of `forward` from zero states, and a function from dy, dx and add_dx to the call of `backward`."""
-        kind = Kind(self, batch, column, y.shape[2], batch.T, threads.get_num_threads(), cpu.isa(), x.dtype)
+        kind = self._kind(x, y, column, batch, batch.T)
         passes = self._prepare(kind, x, y, tape)
         (forward,), (kernel_pass,), weights = passes.forwards, passes.backwards, (self._w_ih.read(), self._w_hh.read())
         forward.fresh = True
@@ -232,7 +237,7 @@ class TrainedDirection:
         kept_c = tape.array("kept_c", (rows * width if self._cell.keeps_c else 0,), dtype)
         gradients = tape.array("dh", (n, width), dtype), tape.array("carried", (n, width), dtype)
         starts = tape.array("starts", (len(edges), len(self._cell.parts), n, width), dtype)
-        single = batch.size == n <= cpu.SINGLE
+        single = batch.size == n <= cpu.SINGLE and not kind.invariant
         passes = Passes(kind, single, state, gradients, [tuple(start) for start in starts], [], [], x, y)
         team = 1 if single and panels.size < LARGE_SINGLE else kind.team
         sizes = sizes_of(self._cell, self._inputs, self._hidden)

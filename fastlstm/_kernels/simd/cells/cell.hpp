@@ -18,9 +18,11 @@ namespace {
    reads_h      whether `forward` reads h_prev, in h
    carries_h    whether what `backward` carries to the step before belongs to the gradient of h, not to that of c
 
-   forward<KEEP, N>(sum, c, h, option)      N rows of sums to h, and c_prev to c; with KEEP, to what `backward` reads in sum, too
-   backward(sum, dh, carried, at, option)   what was kept to the gradients of the sums, for one row and vector of units; at.c(),
-                                      at.c_prev() and at.h_prev() are the states after and before the step
+   forward<KEEP, N>(sum, c, h, option)
+       makes h of N rows of sums, and c of c_prev; with KEEP, it leaves in sum what `backward` reads
+   backward(sum, dh, carried, at, option)
+       makes the gradients of the sums of what was kept, for one row and one vector of units; at.c(), at.c_prev() and
+       at.h_prev() are the states after and before the step
 
    Several rows go forwards together so that their chains of operations overlap. */
 template <class T> struct Cell {

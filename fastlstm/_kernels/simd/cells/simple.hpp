@@ -15,7 +15,8 @@ template <class T, int UNITS> struct Simple : Cell<T> {
     static constexpr int state_feeds(int gate) { return gate; }
 
     /* Its chains of operations are few: a loop over the rows, which is not unrolled, keeps the code small. */
-    template <bool, int N> FL_INLINE static void forward(V (&sum)[N][UNITS], V (&)[N * UNITS], V (&h)[N * UNITS], int relu) {
+    template <bool, int N>
+    FL_INLINE static void forward(V (&sum)[N][UNITS], V (&)[N * UNITS], V (&h)[N * UNITS], int relu) {
         V held[N][UNITS];
         EACH(n, N) EACH(u, UNITS) held[n][u] = sum[n][u];
         _Pragma("GCC unroll 1") for (int n = 0; n < N; n++) EACH(u, UNITS) {

@@ -1,0 +1,40 @@
+"""Whether training on a single row or step keeps the order of additions of larger batches."""
+
+from __future__ import annotations
+
+from fastlstm import _check
+from fastlstm._kernels import cpu
+
+
+def set_batch_invariant(on: bool) -> None:
+    """Let training on a single step give the same bits as in a larger batch, which makes that step slower.
+
+    Without it, too, a row has the same bits alone and in any batch, from `predict`, a stream and the forward pass of
+    training, and so has the gradient of its inputs. There is one exception: training on one step of up to 4 rows, and a
+    `Dense` that is trained on one row, read the weights only once, in another order. Their last bits differ. With it,
+    there is no exception. All holds on one instruction set (see `show_config`) and for any number of threads.
+
+    Parameters
+    ----------
+    on : bool
+        Whether there shall be no exception; False at first.
+
+    Raises
+    ------
+    TypeError
+        If it is not a bool.
+
+    Examples
+    --------
+    >>> import fastlstm as fl
+    >>> fl.set_batch_invariant(True)
+    >>> fl.get_batch_invariant()
+    True
+    >>> fl.set_batch_invariant(False)
+    """
+    cpu.keep_order(_check.flag(on, "on"))
+
+
+def get_batch_invariant() -> bool:
+    """What was chosen with `set_batch_invariant`."""
+    return cpu.keeps_order()
