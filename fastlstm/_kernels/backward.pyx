@@ -1,6 +1,17 @@
 """Back-propagation through time of any cell on packed weights (simd/backward.hpp, gradient.hpp and single.hpp)."""
 
-from fastlstm._kernels.cpu cimport FL_COLUMNS, FL_GRADIENTS, FL_SINGLE, cell_of, fl_backward, fl_cell, table
+from fastlstm._kernels.cpu cimport (
+    FL_COLUMNS,
+    FL_GRADIENTS,
+    FL_SINGLE,
+    FL_STRIP,
+    FL_TRANSPOSED,
+    cell_of,
+    fl_backward,
+    fl_cell,
+    table,
+    work_of,
+)
 from fastlstm._kernels.layout cimport Layout
 from fastlstm._kernels.real cimport real
 from fastlstm._kernels.stage cimport Stage, address
@@ -26,7 +37,7 @@ def rooms(str cell, Layout rows, bint single):
     cdef const fl_cell* known = cell_of(cell, rows.H, single)
     cdef Py_ssize_t lanes = table().bytes // (4 if single else 8), width = up(rows.H, lanes)
     return (
-        (width + up(rows.I, lanes)) * known.gates * width,
+        FL_TRANSPOSED(up(rows.I, lanes), width, known.gates),
         FL_COLUMNS(rows.I, rows.H, known.gates, known.sums, table().sums // 4, rows.longest),
         FL_GRADIENTS(rows.I, rows.H, known.gates, known.sums, width),
     )
@@ -100,7 +111,7 @@ def prepare(
 
     kept becomes the gradients of the sums. dh and carried (N, width), padded with zeros, hold the gradients of the
     final h and c before, and those of the initial ones after. For a cell without c, carried holds zeros before. Threads
-    take strips of `strip` vectors of units, 1 to 4, of a step. The rest is scratch, see `rooms`.
+    take strips of `strip` vectors of units, 1 to cpu.STRIP, of a step. The rest is scratch, see `rooms`.
     """
     cdef Py_ssize_t N = dh.shape[0], width = dh.shape[1]
     cdef const fl_cell* known = cell_of(cell, rows.H, real is float)
@@ -108,7 +119,7 @@ def prepare(
     wanted = rooms(cell, rows, real is float)
     if (
         rows.N != N or width != up(rows.H, lanes) or carried.shape[0] != N or carried.shape[1] != width
-        or not 1 <= strip <= 4 or kept.shape[0] != rows.S * known.sums * width
+        or not 1 <= strip <= FL_STRIP or kept.shape[0] != rows.S * known.sums * width
         or kept_c.shape[0] != (rows.S * width if known.keeps_c else 0)
         or transposed.shape[0] < wanted[0] or columns.shape[0] < wanted[1] or panels.shape[0] < wanted[2]
     ):
@@ -123,7 +134,7 @@ def prepare(
     made.p.dh, made.p.carried = &dh[0, 0], &carried[0, 0]
     made.p.transposed, made.p.columns, made.p.panels = &transposed[0], &columns[0], &panels[0]
     made.job, made.argument, made.threads = known.backward, &made.p, rows.threads
-    made.work = rows.S * 4 * known.gates * rows.H * (rows.I + rows.H) / 1e5
+    made.work = work_of(4.0 * rows.S * known.gates * rows.H * (rows.I + rows.H))
     made.format, made.size = "f" if real is float else "d", sizeof(real)
     made.x_size, made.y_size = rows.x_size, rows.y_size
     made.held = (rows, kept, kept_c, dh, carried, transposed, columns, panels)  # keeps their memory

@@ -30,8 +30,20 @@ cdef extern from "simd/table.h" nogil:
     const fl_cell* fl_cell_of(const fl_functions* functions, const char* name, Py_ssize_t vectors) noexcept
 
 
+MOST_THREADS = FL_MOST_THREADS
+"""The largest number of threads: the caller and the workers of the pool."""
+
+WORTH_SHARING = FL_WORTH_SHARING
+"""Microseconds of work from which on a second thread is worth while."""
+
+MOST_SIDE_BY_SIDE = FL_MOST_SIDE_BY_SIDE
+"""The largest number of stages that run at the same time."""
+
 SINGLE = FL_SINGLE
 """The number of rows up to which training on a single step reads the weights where they lie."""
+
+STRIP = FL_STRIP
+"""The largest number of vectors of units that a thread takes of a step of the backward pass at a time."""
 
 cdef const fl_kernels* kernels = NULL
 cdef int most_threads = 1
@@ -79,9 +91,19 @@ cdef const fl_training* training(bint single) noexcept nogil:
     return functions(single).training
 
 
-cdef int team_for(double microseconds) noexcept nogil:
+cdef double work_of(double operations) noexcept nogil:
+    """About how many microseconds so many multiplications and additions of large products take one thread."""
+    return operations / FL_OPERATIONS
+
+
+cdef double work_of_step(Py_ssize_t n, double weights) noexcept nogil:
+    """The same for a step of n rows with so many weights. Where there are one or two rows, each takes twice as long."""
+    return work_of(2 * n * weights) * (1 if n > 2 else 2)
+
+
+cdef int team_for(double work) noexcept nogil:
     """The number of threads for work that takes one thread so many microseconds."""
-    return 1 if microseconds < 20 else most_threads
+    return 1 if work < FL_WORTH_SHARING else most_threads
 
 
 cdef void* scratch(Py_ssize_t bytes) except NULL nogil:
@@ -118,6 +140,16 @@ def allow(int threads):
     """Let the kernels use up to so many threads."""
     global most_threads
     most_threads = threads
+
+
+def matrix_work(double operations):
+    """About how many microseconds so many multiplications and additions of large products take one thread."""
+    return work_of(operations)
+
+
+def step_work(Py_ssize_t n, double weights, Py_ssize_t steps=1):
+    """About how many microseconds steps of n rows with so many weights take one thread."""
+    return steps * work_of_step(n, weights)
 
 
 def keep_order(bint on):
@@ -180,7 +212,7 @@ def multiply_add(dtype, Py_ssize_t rounds, int threads):
     probe.count, probe.value, probe.out = rounds, 0.5, &out[0]
     cdef fl_job job = packed_kernels().f.fma if single else packed_kernels().d.fma
     with nogil:
-        fl_run(job, &probe, threads, WORTH_WAKING)
+        fl_run(job, &probe, threads, FL_WORTH_WAKING)
     return 2 * rounds * packed_kernels().sums * (packed_kernels().bytes // (4 if single else 8)) * threads
 
 
@@ -191,7 +223,7 @@ def read(const float[::1] array, Py_ssize_t rounds, int threads):
     probe.count, probe.size, probe.in_, probe.out = rounds, array.shape[0], &array[0], &out[0]
     cdef fl_job job = packed_kernels().f.read
     with nogil:
-        fl_run(job, &probe, threads, WORTH_WAKING)
+        fl_run(job, &probe, threads, FL_WORTH_WAKING)
 
 
 def activate(str function, const real[::1] x, real[::1] y):

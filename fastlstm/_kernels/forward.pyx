@@ -2,7 +2,7 @@
 
 from libc.string cimport memcpy
 
-from fastlstm._kernels.cpu cimport FL_SINGLE, cell_of, fl_cell, fl_packing, fl_pass, table
+from fastlstm._kernels.cpu cimport FL_SINGLE, cell_of, fl_cell, fl_packing, fl_pass, table, work_of_step
 from fastlstm._kernels.layout cimport Layout, RaggedOrder
 from fastlstm._kernels.stage cimport Stage, address
 from fastlstm._kernels.real cimport real
@@ -231,14 +231,9 @@ def prepare(
     made.job, made.argument = known.forward, &made.p
     made.input, made.output = &made.p.x, &made.p.y
     made.format, made.rows = "f" if real is float else "d", rows
-    made.row_work = row_of_a_step(known.gates, N, rows.I, rows.H)
+    made.row_work = work_of_step(N, known.gates * rows.H * (rows.I + rows.H)) / N
     made.take_layout()
     made.x_bytes, made.y_bytes = rows.x_size * <Py_ssize_t>sizeof(real), rows.y_size * <Py_ssize_t>sizeof(real)
     made.output_bytes = made.y_bytes
     made.held = (panels, bias, c, h, phase, projected)  # keeps their memory
     return made
-
-
-cdef double row_of_a_step(int gates, Py_ssize_t N, Py_ssize_t I, Py_ssize_t H) noexcept:
-    """About how many microseconds it takes one thread."""
-    return 2 * gates * H * (I + H) / (1e5 if N > 2 else 5e4)

@@ -63,16 +63,15 @@ cdef class Stage:
         self.after()
 
 
-MOST_SIDE_BY_SIDE = 64
-
-
 cdef class SideBySide(Stage):
     """Stages of one kind that run at the same time, each on so many threads. A stage may wait for earlier ones."""
 
     def __cinit__(self, list stages, int threads):
         cdef Stage stage
-        if not 1 <= len(stages) <= MOST_SIDE_BY_SIDE or threads < 1:
-            raise ValueError("SideBySide: expected 1 to 64 stages, and at least one thread for each")
+        if not 1 <= len(stages) <= FL_MOST_SIDE_BY_SIDE or threads < 1:
+            raise ValueError(
+                f"SideBySide: expected 1 to {FL_MOST_SIDE_BY_SIDE} stages, and at least one thread for each"
+            )
         self.stages = stages
         for k, stage in enumerate(stages):
             if stage.job != (<Stage>stages[0]).job:

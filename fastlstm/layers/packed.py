@@ -51,5 +51,5 @@ class PackedMatrix(Packed):
     def prepare(self, x: Array, y: Array) -> Stage:
         """A stage from x (M, K) to y (M, N)."""
         panels, bias = self.get()
-        small = 2 * x.shape[0] * len(panels) < threads.SMALL * 1e5
+        small = cpu.matrix_work(2 * x.shape[0] * len(panels)) < cpu.WORTH_SHARING
         return matmul.affine(x, panels, bias, y, 1 if small else threads.get_num_threads())

@@ -1,21 +1,21 @@
 /* The activations of arrays, and softmax of rows. x and y may be the same array: what is computed goes to y span by span,
    from an array that overlaps with nothing. Comes after loss_template.h, of which it has `largest` and `exp_below`. */
 
-#ifndef FL_ACTIVATE
-/* a span of y = FUNCTION(x) */
-#define FL_ACTIVATE(NAME, FUNCTION)                                                         \
-    static void FL_X(NAME)(const FL_REAL *restrict x, FL_REAL *restrict y, ptrdiff_t n) {   \
-        for (ptrdiff_t k = 0; k < n; k++) y[k] = FL_X(FUNCTION)(x[k]);                      \
-    }
-#endif
+static void FL_X(exp_span)(const FL_REAL *restrict x, FL_REAL *restrict y, ptrdiff_t n) {
+    for (ptrdiff_t k = 0; k < n; k++) y[k] = FL_X(fl_exp)(x[k]);
+}
 
-FL_ACTIVATE(span_exp, fl_exp)
-FL_ACTIVATE(span_sigmoid, fl_sigmoid)
-FL_ACTIVATE(span_tanh, fl_tanh)
+static void FL_X(sigmoid_span)(const FL_REAL *restrict x, FL_REAL *restrict y, ptrdiff_t n) {
+    for (ptrdiff_t k = 0; k < n; k++) y[k] = FL_X(fl_sigmoid)(x[k]);
+}
+
+static void FL_X(tanh_span)(const FL_REAL *restrict x, FL_REAL *restrict y, ptrdiff_t n) {
+    for (ptrdiff_t k = 0; k < n; k++) y[k] = FL_X(fl_tanh)(x[k]);
+}
 
 static void FL_X(activate)(void *argument, int thread, struct fl_team *team) {
     static void (*const functions[])(const FL_REAL *, FL_REAL *, ptrdiff_t) = {
-        FL_X(span_exp), FL_X(span_sigmoid), FL_X(span_tanh)};
+        FL_X(exp_span), FL_X(sigmoid_span), FL_X(tanh_span)};
     const struct fl_activation *p = argument;
     const ptrdiff_t spans = (p->size + FL_SPAN - 1) / FL_SPAN, last = spans * (thread + 1) / team->size;
     FL_REAL part[FL_SPAN];

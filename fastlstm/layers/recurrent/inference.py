@@ -11,11 +11,11 @@ from fastlstm._kernels import cpu
 from fastlstm._kernels import forward as kernel
 from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.rows import clear_stage
-from fastlstm._kernels.stage import MOST_SIDE_BY_SIDE, SideBySide, Stage
+from fastlstm._kernels.stage import SideBySide, Stage
 from fastlstm.layers.base import Array
 from fastlstm.layers.packed import Packed
 from fastlstm.layers.recurrent.cells import Cell
-from fastlstm.layers.recurrent.plan import layout, projection, ragged_layout, sizes_of, work
+from fastlstm.layers.recurrent.plan import layout, projection, ragged_layout, sizes_of
 from fastlstm.layers.recurrent.ragged import RaggedBatch
 from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace, aligned_empty, aligned_zeros
@@ -89,12 +89,12 @@ class PackedStack:
         """
         n, t, _ = x.shape
         team = threads.get_num_threads()
-        steps = work(n, 2 * self._cell.gates * self._hidden**2, t)
-        pair = self._directions == 2 and team % 2 == 0 and steps >= threads.SMALL
+        steps = cpu.step_work(n, 2 * self._cell.gates * self._hidden**2, t)
+        pair = self._directions == 2 and team % 2 == 0 and steps >= cpu.WORTH_SHARING
         together = 1  # layers
         # threads with rows of their own need not wait: with enough rows, layers had better run one after the other
-        if self._directions == 1 and team > 1 and n < 6 * team and t >= 4 * WAVE and steps >= threads.SMALL:
-            together = min(team, len(self._layers), MOST_SIDE_BY_SIDE)
+        if self._directions == 1 and team > 1 and n < 6 * team and t >= 4 * WAVE and steps >= cpu.WORTH_SHARING:
+            together = min(team, len(self._layers), cpu.MOST_SIDE_BY_SIDE)
         stages: list[Stage] = []
         passes: list[kernel.Pass] = []
         for k, layer in enumerate(self._layers):

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlstm import threads
 from fastlstm._kernels import cpu
 from fastlstm._kernels.layout import Layout, RaggedLayout, RaggedOrder
 from fastlstm.layers.base import Array, Index
@@ -126,8 +125,8 @@ def plan(available: int, n: int, t: int, sizes: Sizes) -> tuple[int, bool]:
     read the weights once between them, but wait for each other at every step. Measured on two threads: sharing units is
     faster with few rows, and with up to some 64 rows where each thread has many blocks of units.
     """
-    step = work(n, sizes.weights)
-    if available == 1 or step * t < threads.SMALL:
+    step = cpu.step_work(n, sizes.weights)
+    if available == 1 or step * t < cpu.WORTH_SHARING:
         return 1, False
     few_rows = n < 6 * available
     if step > 4 and sizes.blocks >= available and (few_rows or (n <= 64 and sizes.blocks >= 8 * available)):
@@ -135,11 +134,6 @@ def plan(available: int, n: int, t: int, sizes: Sizes) -> tuple[int, bool]:
     if n <= 2:
         return 1, False
     return min(available, n), False
-
-
-def work(n: int, weights: int, t: int = 1) -> float:
-    """About how many microseconds one thread takes for t steps of n rows with so many weights."""
-    return t * n * 2 * weights / (1e5 if n > 2 else 5e4)
 
 
 def projection(rows: Layout, panels: Array, bias_size: int, tape: Workspace) -> tuple[Array, int]:

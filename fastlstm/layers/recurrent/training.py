@@ -270,5 +270,5 @@ class TrainedDirection:
         sizes = back.rooms(self._cell.name, rows, dtype == np.float32)
         names = ("transposed", "columns", "gradient panels")
         scratch = [tape.array(name, (size,), dtype) for name, size in zip(names, sizes, strict=True)]
-        strip = min(4, max(1, width // lanes // rows.threads)) if rows.by_units else 4
+        strip = min(cpu.STRIP, max(1, width // lanes // rows.threads)) if rows.by_units else cpu.STRIP
         return back.prepare(self._cell.name, rows, strip, *kept, *gradients, *scratch)
