@@ -8,12 +8,6 @@ from pathlib import Path
 from fastlstm import _check
 from fastlstm._kernels import cpu
 
-MOST = 256
-"""The largest number of threads: the workers of the pool (MAX_WORKERS in simd/pool.c) and the calling thread."""
-
-SMALL = 20
-"""Microseconds of work below which a second thread is not worth waking."""
-
 
 def set_num_threads(n: int | None) -> None:
     """Let the kernels use up to n threads.
@@ -43,8 +37,8 @@ def set_num_threads(n: int | None) -> None:
     >>> fl.set_num_threads(None)
     """
     global _chosen
-    if n is not None and _check.positive_int(n, "n") > MOST:
-        raise ValueError(f"n: expected at most {MOST} threads, got {n}")
+    if n is not None and _check.positive_int(n, "n") > cpu.MOST_THREADS:
+        raise ValueError(f"n: expected at most {cpu.MOST_THREADS} threads, got {n}")
     chosen = _default() if n is None else int(n)
     cpu.allow(chosen)
     _chosen = chosen
@@ -59,14 +53,14 @@ def _default() -> int:
     text = os.environ.get("FASTLSTM_NUM_THREADS", "")
     if text:
         number = int(text) if text.isdecimal() and len(text) < 10 else 0
-        if not 1 <= number <= MOST:
-            raise ValueError(f"FASTLSTM_NUM_THREADS: expected a number from 1 to {MOST}, got {text!r:.40}")
+        if not 1 <= number <= cpu.MOST_THREADS:
+            raise ValueError(f"FASTLSTM_NUM_THREADS: expected a number from 1 to {cpu.MOST_THREADS}, got {text!r:.40}")
         return number
     if hasattr(os, "sched_getaffinity"):
         processors = len(os.sched_getaffinity(0))
     else:
         processors = os.cpu_count() or 1
-    return max(1, min(processors, MOST, _quota(Path("/sys/fs/cgroup/cpu.max"))))
+    return max(1, min(processors, cpu.MOST_THREADS, _quota(Path("/sys/fs/cgroup/cpu.max"))))
 
 
 def _quota(path: Path) -> int:

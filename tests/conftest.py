@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import fastlstm as fl
 from fastlstm._kernels import cpu
 
 
@@ -27,6 +28,13 @@ def instruction_sets(names):
 
 packed_isa = instruction_sets(["avx512", "avx2", "baseline"])
 isa = instruction_sets(["avx512", "avx2", "baseline", "plain"])
+
+
+@pytest.fixture
+def default_threads():
+    """A test that sets the number of threads leaves the default behind."""
+    yield
+    fl.set_num_threads(None)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -191,10 +191,31 @@ def test_bad_arguments_are_named(kind):
         fl.BatchNorm(3, momentum=2)
 
 
-@pytest.fixture
-def default_threads():
-    yield
-    fl.set_num_threads(None)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_instruction_set_gives_the_equations(isa, shape, dtype):
+    x, dy = normal(shape, "float64", 0), normal(shape, "float64", 1)
+    weight, bias = normal(shape[-1:], "float64", 5), normal(shape[-1:], "float64", 6)
+    scale = 1 / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
+    n = (x - x.mean(-1, keepdims=True)) * scale
+    dn = dy * weight
+    dx = scale * (dn - dn.mean(-1, keepdims=True) - n * (dn * n).mean(-1, keepdims=True))
+    expected = n * weight + bias, dx, (dy * n).sum((0, 1)), dy.sum((0, 1))
+    for ours, theirs in zip(trained(fl.LayerNorm(shape[-1]), x.astype(dtype), dy.astype(dtype)), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, **TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("width", [1, 15, 33, 64])
+def test_a_row_has_the_same_bits_in_batches_of_any_size(isa, default_threads, width, dtype):
+    x, dy = normal((40, 3, width), dtype, 0), normal((40, 3, width), dtype, 1)
+    fl.set_num_threads(1)
+    y, dx = trained(fl.LayerNorm(width), x, dy)[:2]
+    for threads, some in ((1, slice(0, 1)), (2, slice(7, 9)), (2, slice(3, 40))):
+        fl.set_num_threads(threads)
+        found = trained(fl.LayerNorm(width), x[some], dy[some])
+        np.testing.assert_array_equal(found[0], y[some])
+        np.testing.assert_array_equal(found[1], dx[some])
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (5, 7, 33), (40, 30, 129)], ids=str)

@@ -18,12 +18,6 @@ from fastlstm.layers.recurrent import plan
 ISAS = ["avx512", "avx2", "baseline", "plain"]
 
 
-@pytest.fixture
-def default_threads():
-    yield
-    fl.set_num_threads(None)
-
-
 @pytest.mark.parametrize(
     "case",
     [

@@ -14,7 +14,7 @@ def default_threads():
     fl.set_num_threads(None)
 
 
-class Turned(Twice):
+class ByColumns(Twice):
     """Its gradients lie by columns."""
 
     def backward(self, dy, tape, *, input_gradient=True):
@@ -31,7 +31,7 @@ MODELS = {
     "normalisation": lambda: [fl.BatchNorm(3), fl.LSTM(3, 8), fl.MaxPool()],
     "gated units": lambda: [fl.GRU(3, 8, num_layers=2, dropout=0.5), fl.Dropout(0.3), fl.Dense(8, 1)],
     "simple network": lambda: [fl.SimpleRNN(3, 8), fl.LSTM(8, 5), fl.AttentionPool(5, 4)],
-    "gradients by columns": lambda: [fl.LSTM(3, 8), Turned(), fl.Dense(8, 4), Turned()],
+    "gradients by columns": lambda: [fl.LSTM(3, 8), ByColumns(), fl.Dense(8, 4), ByColumns()],
     "user's layer": lambda: [Twice(), fl.LSTM(3, 8), Twice(), fl.Last(), Twice()],
 }
 

@@ -1,6 +1,17 @@
-"""Back-propagation through time on packed weights."""
+"""Back-propagation through time of any cell on packed weights (simd/backward.hpp, gradient.hpp and single.hpp)."""
 
-from fastlstm._kernels.cpu cimport FL_COLUMNS, FL_GRADIENTS, FL_SINGLE, cell_of, fl_backward, fl_cell, table
+from fastlstm._kernels.cpu cimport (
+    FL_COLUMNS,
+    FL_GRADIENTS,
+    FL_SINGLE,
+    FL_STRIP,
+    FL_TRANSPOSED,
+    cell_of,
+    fl_backward,
+    fl_cell,
+    table,
+    work_of,
+)
 from fastlstm._kernels.layout cimport Layout
 from fastlstm._kernels.real cimport real
 from fastlstm._kernels.stage cimport Stage, address
@@ -22,11 +33,11 @@ cdef bint same(tuple old, tuple new):
 
 
 def rooms(str cell, Layout rows, bint single):
-    """How many numbers of scratch `prepare` wants, in float32 if single: transposed, columns, panels."""
+    """How many numbers of scratch `prepare` needs, in float32 if `single`: transposed, columns and panels."""
     cdef const fl_cell* known = cell_of(cell, rows.H, single)
     cdef Py_ssize_t lanes = table().bytes // (4 if single else 8), width = up(rows.H, lanes)
     return (
-        (width + up(rows.I, lanes)) * known.gates * width,
+        FL_TRANSPOSED(up(rows.I, lanes), width, known.gates),
         FL_COLUMNS(rows.I, rows.H, known.gates, known.sums, table().sums // 4, rows.longest),
         FL_GRADIENTS(rows.I, rows.H, known.gates, known.sums, width),
     )
@@ -42,10 +53,11 @@ cdef class Backward(Stage):
     cdef tuple held, bound, bound_gradients
 
     def bind(self, x, y, dy, dx, bint add_dx, start, weights):
-        """Where all lies, in contiguous arrays.
+        """Say where the arrays lie, all of them contiguous.
 
-        x and y of the forward pass, dy and dx as y and x (dx None: not wanted), and whether to add to dx; start, None
-        for zeros or the parts (N, width) of the state that it began with; weights (G·H, I) and (G·H, H).
+        x and y are those of the forward pass. dy lies as y does, and dx as x; None for dx means that it is not wanted,
+        and add_dx whether to add to it. `start` is the state that the forward pass began with, each part (N, width), or
+        None for zeros. `weights` are (G·H, I) and (G·H, H).
         """
         cdef Py_ssize_t I = self.p.I, H = self.p.H, state = self.p.N * self.p.width, rows = self.cell.gates * H
         self.p.add_dx = add_dx
@@ -61,9 +73,9 @@ cdef class Backward(Stage):
         self.bound = (x, y, dy, dx, weights[0], weights[1], start)
 
     def bind_gradients(self, dw, bint add_dw, du, bint add_du, db, bint add_db):
-        """Where the gradients of the weights and of the bias (or None) go, and whether to add to what is there.
+        """Say where the gradients of the weights and of the bias (or None) go, and whether to add to what is there.
 
-        A pass without them leaves its part in the panels, for one over earlier steps with the same panels to add to.
+        A pass without them leaves its sums in the panels. A pass over earlier steps with the same panels adds to them.
         """
         cdef Py_ssize_t I = self.p.I, H = self.p.H, rows = self.cell.gates * H
         self.p.add_dw, self.p.add_du, self.p.add_db = add_dw, add_du, add_db
@@ -77,15 +89,15 @@ cdef class Backward(Stage):
         return <void*>address(array, self.format, count * self.size, writable)
 
     def single(self):
-        """Serve a single step of a few rows; the scratch is not needed then."""
+        """Be a single step of a few rows, which needs no scratch."""
         if self.p.T != 1 or self.p.N > FL_SINGLE:
             raise ValueError("Backward.single: expected one step of a few rows")
         self.job = self.cell.backward_single
 
     def go_on(self, bint initial, bint later):
-        """`go`; then dh holds the gradient of the initial h, if asked for, and `carried` always that of c.
+        """Run. Then `carried` holds the gradient of the initial c, and dh that of the initial h if `initial`.
 
-        later: the part of the steps after these is in the panels.
+        `later` says that the panels hold the sums of later steps.
         """
         self.p.initial, self.p.later = initial, later
         self.go()
@@ -95,11 +107,11 @@ def prepare(
     str cell, Layout rows, Py_ssize_t strip, real[::1] kept, const real[::1] kept_c, real[:, ::1] dh,
     real[:, ::1] carried, real[::1] transposed, real[::1] columns, real[::1] panels,
 ):
-    """A `Backward` of a pass over these rows that has left kept and kept_c; `bind` it before it runs.
+    """A `Backward` of a pass over these rows that has written kept and kept_c. `bind` it before it runs.
 
     kept becomes the gradients of the sums. dh and carried (N, width), padded with zeros, hold the gradients of the
-    final h and c before, and those of the initial ones after; a cell without c starts with zeros in carried. A strip of
-    `strip` vectors, 1 to 4, is what a thread takes of a step. The rest is scratch, see `rooms`.
+    final h and c before, and those of the initial ones after. For a cell without c, carried holds zeros before. Threads
+    take strips of `strip` vectors of units, 1 to cpu.STRIP, of a step. The rest is scratch, see `rooms`.
     """
     cdef Py_ssize_t N = dh.shape[0], width = dh.shape[1]
     cdef const fl_cell* known = cell_of(cell, rows.H, real is float)
@@ -107,7 +119,7 @@ def prepare(
     wanted = rooms(cell, rows, real is float)
     if (
         rows.N != N or width != up(rows.H, lanes) or carried.shape[0] != N or carried.shape[1] != width
-        or not 1 <= strip <= 4 or kept.shape[0] != rows.S * known.sums * width
+        or not 1 <= strip <= FL_STRIP or kept.shape[0] != rows.S * known.sums * width
         or kept_c.shape[0] != (rows.S * width if known.keeps_c else 0)
         or transposed.shape[0] < wanted[0] or columns.shape[0] < wanted[1] or panels.shape[0] < wanted[2]
     ):
@@ -122,7 +134,7 @@ def prepare(
     made.p.dh, made.p.carried = &dh[0, 0], &carried[0, 0]
     made.p.transposed, made.p.columns, made.p.panels = &transposed[0], &columns[0], &panels[0]
     made.job, made.argument, made.threads = known.backward, &made.p, rows.threads
-    made.work = rows.S * 4 * known.gates * rows.H * (rows.I + rows.H) / 1e5
+    made.work = work_of(4.0 * rows.S * known.gates * rows.H * (rows.I + rows.H))
     made.format, made.size = "f" if real is float else "d", sizeof(real)
     made.x_size, made.y_size = rows.x_size, rows.y_size
     made.held = (rows, kept, kept_c, dh, carried, transposed, columns, panels)  # keeps their memory

@@ -26,6 +26,6 @@ cdef int gemm(
     real beta, real* c, Py_ssize_t ldc,
 ) except -1 nogil
 
-cdef void add_column_sums(
-    Py_ssize_t m, Py_ssize_t n, const real* a, Py_ssize_t lda, real* out
+cdef void column_sums(
+    Py_ssize_t m, Py_ssize_t n, const real* a, Py_ssize_t lda, bint add, real* out
 ) noexcept nogil

@@ -12,7 +12,7 @@ from libc.limits cimport INT_MAX
 from libc.string cimport memset
 
 from fastlstm._kernels.cpu cimport (
-    allowed, fl_columns, fl_matmul, functions, invariant, run, run_for, scratch, table, training
+    fl_columns, fl_matmul, functions, invariant, run, run_for, scratch, table, team_for, training, work_of
 )
 from fastlstm._kernels.real cimport real
 from fastlstm._kernels.stage cimport Stage, address
@@ -88,16 +88,13 @@ cdef int multiply(
     const real* b, Py_ssize_t b_k, Py_ssize_t b_col, bint add, real* c, Py_ssize_t c_row, const real* bias,
 ) except -1 nogil:
     cdef fl_matmul p
-    cdef int threads = 1 if 2.0 * m * n * k < SMALL else allowed()
+    cdef double work = work_of(2.0 * m * n * k)
+    cdef int threads = team_for(work)
     p.m, p.n, p.k, p.a_row, p.a_k, p.b_k, p.b_col, p.c_row = m, n, k, a_row, a_k, b_k, b_col, c_row
     p.a, p.b, p.c, p.add, p.in_order, p.bias = a, b, c, add, invariant(), bias
     p.room = scratch(threads * functions(real is float).matmul_room)
-    run(functions(real is float).matmul, &p, threads, 2.0 * m * n * k / 1e5)
+    run(functions(real is float).matmul, &p, threads, work)
     return 0
-
-
-cdef enum:
-    SMALL = 2000000                                     # operations below which a second thread is not worth waking
 
 
 # out[j] = or += sum over i of a[i, j]
@@ -107,13 +104,6 @@ cdef void column_sums(
     cdef fl_columns p
     p.m, p.n, p.row, p.a, p.out, p.add = m, n, lda, a, out, add
     run_for(training(real is float).columns, &p, m * n / 4e3)
-
-
-# out[j] += sum over i of a[i, j]
-cdef void add_column_sums(
-    Py_ssize_t m, Py_ssize_t n, const real* a, Py_ssize_t lda, real* out
-) noexcept nogil:
-    column_sums(m, n, a, lda, True, out)
 
 
 def affine(const real[:, ::1] x, const real[:, ::1] weight, const real[::1] bias, real[:, ::1] y):

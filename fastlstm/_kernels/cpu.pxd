@@ -4,7 +4,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 cdef extern from "simd/pool.h" nogil:
     enum:
-        WORTH_WAKING "FL_WORTH_WAKING"
+        FL_MOST_THREADS, FL_OPERATIONS, FL_WORTH_SHARING, FL_WORTH_WAKING, FL_MOST_SIDE_BY_SIDE
     struct fl_team:
         int size
     ctypedef void (*fl_job)(void* argument, int thread, fl_team* team) noexcept
@@ -20,6 +20,7 @@ cdef extern from "simd/training.h" nogil:
         FL_SCALE, FL_SGD, FL_MOMENTUM, FL_RMSPROP, FL_ADAM
         FL_MSE, FL_MAE, FL_HUBER, FL_SIGMOID_CROSS_ENTROPY, FL_SOFTMAX_CROSS_ENTROPY
         FL_FOCAL, FL_QUANTILE, FL_GAUSSIAN, FL_STUDENT_T
+        FL_EXP, FL_SIGMOID, FL_TANH
 
     struct fl_block:
         void* value
@@ -82,13 +83,37 @@ cdef extern from "simd/training.h" nogil:
         void* out
         int add
 
+    struct fl_norm:
+        Py_ssize_t rows, width, x_row, block
+        double eps
+        const void* x
+        const void* weight
+        const void* bias
+        const void* dy
+        void* y
+        void* mean
+        void* scale
+        void* dx
+        void* sums
+
+    struct fl_activation:
+        int function
+        Py_ssize_t size
+        const void* x
+        void* y
+
+    struct fl_softmax:
+        Py_ssize_t rows, width
+        const void* x
+        void* y
+
     struct fl_training:
-        fl_job squares, update, loss, ctc, drop, columns, scatter
+        fl_job squares, update, loss, ctc, drop, columns, scatter, norm, norm_backward, activate, softmax
 
 
 cdef extern from "simd/table.h" nogil:
     enum:
-        FL_SINGLE
+        FL_SINGLE, FL_STRIP
 
     struct fl_segment:
         Py_ssize_t first, last, by_units
@@ -169,6 +194,7 @@ cdef extern from "simd/table.h" nogil:
         Py_ssize_t I, Py_ssize_t H, int gates, int sums, Py_ssize_t tile, Py_ssize_t rows
     ) noexcept
     Py_ssize_t FL_GRADIENTS(Py_ssize_t I, Py_ssize_t H, int gates, int sums, Py_ssize_t width) noexcept
+    Py_ssize_t FL_TRANSPOSED(Py_ssize_t inputs, Py_ssize_t width, int gates) noexcept
 
     struct fl_affine:
         Py_ssize_t m, n, k, x_row, y_row
@@ -219,7 +245,9 @@ cdef int allowed() noexcept nogil
 cdef bint invariant() noexcept nogil
 cdef const fl_functions* functions(bint single) noexcept nogil
 cdef const fl_training* training(bint single) noexcept nogil
-cdef int team_for(double microseconds) noexcept nogil
+cdef double work_of(double operations) noexcept nogil
+cdef double work_of_step(Py_ssize_t n, double weights) noexcept nogil
+cdef int team_for(double work) noexcept nogil
 cdef void* scratch(Py_ssize_t bytes) except NULL nogil
 cdef void run(fl_job job, void* argument, int threads, double work) noexcept nogil
 cdef void run_for(fl_job job, void* argument, double work) noexcept nogil

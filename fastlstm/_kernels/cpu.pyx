@@ -1,7 +1,7 @@
-"""The instruction set in use, and what benchmarks and tests ask of the processor.
+"""The instruction set in use, the threads, and what benchmarks and tests ask of the processor.
 
-The C in simd/ is compiled once for each instruction set. Which one serves is chosen when this is imported, from what
-the processor has, or from FASTLSTM_ISA: avx512, avx2, baseline, or plain for none of them (then all runs on BLAS).
+The C and C++ in simd/ are compiled once for each instruction set. The best one that the processor has is chosen when
+this is imported. FASTLSTM_ISA chooses another one: avx512, avx2, baseline, or plain for none, where SciPy's BLAS works.
 """
 
 import os
@@ -30,8 +30,20 @@ cdef extern from "simd/table.h" nogil:
     const fl_cell* fl_cell_of(const fl_functions* functions, const char* name, Py_ssize_t vectors) noexcept
 
 
+MOST_THREADS = FL_MOST_THREADS
+"""The largest number of threads: the caller and the workers of the pool."""
+
+WORTH_SHARING = FL_WORTH_SHARING
+"""Microseconds of work from which on a second thread is worth while."""
+
+MOST_SIDE_BY_SIDE = FL_MOST_SIDE_BY_SIDE
+"""The largest number of stages that run at the same time."""
+
 SINGLE = FL_SINGLE
-"""Rows of a single step up to which training uses the weights where they lie."""
+"""The number of rows up to which training on a single step reads the weights where they lie."""
+
+STRIP = FL_STRIP
+"""The largest number of vectors of units that a thread takes of a step of the backward pass at a time."""
 
 cdef const fl_kernels* kernels = NULL
 cdef int most_threads = 1
@@ -79,13 +91,23 @@ cdef const fl_training* training(bint single) noexcept nogil:
     return functions(single).training
 
 
-cdef int team_for(double microseconds) noexcept nogil:
-    """How many threads to use for work that takes one thread so many microseconds."""
-    return 1 if microseconds < 20 else most_threads
+cdef double work_of(double operations) noexcept nogil:
+    """About how many microseconds so many multiplications and additions of large products take one thread."""
+    return operations / FL_OPERATIONS
+
+
+cdef double work_of_step(Py_ssize_t n, double weights) noexcept nogil:
+    """The same for a step of n rows with so many weights. Where there are one or two rows, each takes twice as long."""
+    return work_of(2 * n * weights) * (1 if n > 2 else 2)
+
+
+cdef int team_for(double work) noexcept nogil:
+    """The number of threads for work that takes one thread so many microseconds."""
+    return 1 if work < FL_WORTH_SHARING else most_threads
 
 
 cdef void* scratch(Py_ssize_t bytes) except NULL nogil:
-    """Memory of this thread's own, until it asks again."""
+    """Memory that belongs to this thread until it calls this again."""
     cdef void* found = fl_room(bytes)
     if found == NULL:
         with gil:
@@ -94,7 +116,7 @@ cdef void* scratch(Py_ssize_t bytes) except NULL nogil:
 
 
 cdef void run(fl_job job, void* argument, int threads, double work) noexcept nogil:
-    """Run a job. `work` is about how many microseconds it takes one thread: a small job does not wake a sleeping one."""
+    """Run a job. `work` is about the microseconds that it takes one thread. A small job wakes no sleeping thread."""
     global spent
     cdef double begin
     if not watched:
@@ -115,24 +137,34 @@ cdef fl_job side_by_side() noexcept nogil:
 
 
 def allow(int threads):
-    """Let training use so many threads."""
+    """Let the kernels use up to so many threads."""
     global most_threads
     most_threads = threads
 
 
+def matrix_work(double operations):
+    """About how many microseconds so many multiplications and additions of large products take one thread."""
+    return work_of(operations)
+
+
+def step_work(Py_ssize_t n, double weights, Py_ssize_t steps=1):
+    """About how many microseconds steps of n rows with so many weights take one thread."""
+    return steps * work_of_step(n, weights)
+
+
 def keep_order(bint on):
-    """Let training add up single rows and steps in the order of larger batches, or as is fastest for them."""
+    """Let training add up single rows and steps in the order of larger batches, or in the fastest order."""
     global batch_invariant
     batch_invariant = on
 
 
 def keeps_order():
-    """Whether it does."""
+    """Whether training keeps the order of larger batches."""
     return batch_invariant
 
 
 def choose(str isa):
-    """Use this instruction set from now on: a name, "plain" for none, or "" for the best there is."""
+    """Use this instruction set from now on: a name, "plain" for none, or "" for the best one."""
     global kernels
     if isa == "plain":
         kernels = NULL
@@ -146,7 +178,7 @@ def choose(str isa):
 
 
 def isa():
-    """Name of the instruction set in use, "plain" if none."""
+    """The name of the instruction set in use, "plain" if none."""
     return "plain" if kernels == NULL else kernels.name.decode()
 
 
@@ -160,12 +192,12 @@ cdef const fl_kernels* packed_kernels() except NULL:
 
 
 def lanes(dtype):
-    """Numbers of this dtype in a vector."""
+    """The number of numbers of this dtype in a vector."""
     return packed_kernels().bytes // np.dtype(dtype).itemsize
 
 
 def panel_shapes(str cell, Py_ssize_t inputs, Py_ssize_t hidden, dtype):
-    """Shapes of a cell's packed weights and bias: (blocks, I + H, vectors, lanes) and (blocks, sums, lanes)."""
+    """The shapes of a cell's packed weights and bias: (blocks, I + H, vectors, lanes) and (blocks, sums, lanes)."""
     cdef bint single = np.dtype(dtype) == np.float32
     cdef const fl_cell* known = cell_of(cell, hidden, single)
     cdef Py_ssize_t blocks = vectors_of(hidden, single) // known.units, width = lanes(dtype)
@@ -173,14 +205,14 @@ def panel_shapes(str cell, Py_ssize_t inputs, Py_ssize_t hidden, dtype):
 
 
 def multiply_add(dtype, Py_ssize_t rounds, int threads):
-    """Run a loop of nothing but fused multiply-adds; the number of floating point operations of all threads."""
+    """Run a loop of fused multiply-adds. Returns the number of floating point operations of all threads."""
     cdef bint single = np.dtype(dtype) == np.float32
     cdef char[::1] out = np.empty(64 * threads, np.int8)
     cdef fl_probe probe
     probe.count, probe.value, probe.out = rounds, 0.5, &out[0]
     cdef fl_job job = packed_kernels().f.fma if single else packed_kernels().d.fma
     with nogil:
-        fl_run(job, &probe, threads, WORTH_WAKING)
+        fl_run(job, &probe, threads, FL_WORTH_WAKING)
     return 2 * rounds * packed_kernels().sums * (packed_kernels().bytes // (4 if single else 8)) * threads
 
 
@@ -191,11 +223,11 @@ def read(const float[::1] array, Py_ssize_t rounds, int threads):
     probe.count, probe.size, probe.in_, probe.out = rounds, array.shape[0], &array[0], &out[0]
     cdef fl_job job = packed_kernels().f.read
     with nogil:
-        fl_run(job, &probe, threads, WORTH_WAKING)
+        fl_run(job, &probe, threads, FL_WORTH_WAKING)
 
 
 def activate(str function, const real[::1] x, real[::1] y):
-    """y = sigmoid(x) or tanh(x), as the packed cell computes them."""
+    """y = sigmoid(x) or tanh(x), as the cells on packed weights compute them."""
     cdef fl_probe probe
     if x.shape[0] != y.shape[0] or x.shape[0] == 0:
         raise ValueError("activate: sizes do not agree")
@@ -204,7 +236,7 @@ def activate(str function, const real[::1] x, real[::1] y):
 
 
 def watch(bint on):
-    """Add up from now on, or no longer, the microseconds of kernels; how many it has been since the last call."""
+    """Start or stop adding up the microseconds of kernels. Returns those since the last call."""
     global watched, spent
     found, spent, watched = spent, 0, on
     return found

@@ -1,6 +1,6 @@
 """Connectionist temporal classification (simd/ctc_template.h)."""
 
-from fastlstm._kernels.cpu cimport WORTH_WAKING, FL_CTC_ROOM, allowed, fl_ctc, run, training
+from fastlstm._kernels.cpu cimport FL_CTC_ROOM, FL_WORTH_WAKING, allowed, fl_ctc, run, training
 from fastlstm._kernels.real cimport real
 
 
@@ -47,7 +47,7 @@ def ctc(
     p.losses, p.room, p.room_each = &losses[0], &room[0, 0], room.shape[1]
     p.scale, p.per_label, p.zero_infinity, p.next = 1 / divisor, per_label, zero_infinity, 0
     with nogil:
-        run(training(real is float).ctc, &p, <int>room.shape[0], WORTH_WAKING)
+        run(training(real is float).ctc, &p, <int>room.shape[0], FL_WORTH_WAKING)
         for n in range(p.N):
             total += losses[n]
     return total

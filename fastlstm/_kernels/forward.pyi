@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
-from fastlstm._kernels.layout import Layout, Walk
+from fastlstm._kernels.layout import Layout, RaggedOrder
 from fastlstm._kernels.stage import Stage
 
 def pack(
@@ -44,7 +44,7 @@ class Pack(Stage):
 @disjoint_base
 class Pass(Stage):
     fresh: bool
-    def stands(self, place: int, walk: Walk | None = None) -> None: ...
+    def set_place(self, place: int, order: RaggedOrder | None = None) -> None: ...
     def bind(self, x: NDArray[Any], y: NDArray[Any]) -> None: ...
     def keep(self, kept: NDArray[Any], kept_c: NDArray[Any]) -> None: ...
     def single(self, w_ih: NDArray[Any], w_hh: NDArray[Any], b: NDArray[Any] | None) -> None: ...

@@ -1,21 +1,21 @@
-"""Forward passes of a cell on packed weights: register tiles with the cell on their sums, for each instruction set."""
+"""Forward passes of any cell on packed weights (simd/forward.hpp and simd/single.hpp)."""
 
 from libc.string cimport memcpy
 
-from fastlstm._kernels.cpu cimport FL_SINGLE, cell_of, fl_cell, fl_packing, fl_pass, table
-from fastlstm._kernels.layout cimport Layout, Walk
+from fastlstm._kernels.cpu cimport FL_SINGLE, cell_of, fl_cell, fl_packing, fl_pass, table, work_of_step
+from fastlstm._kernels.layout cimport Layout, RaggedOrder
 from fastlstm._kernels.stage cimport Stage, address
 from fastlstm._kernels.real cimport real
 
 
 cdef class Pack(Stage):
-    """Packs weights as they now are. Made by `pack_stage`."""
+    """Packs weights. Made by `pack_stage`."""
 
     cdef fl_packing p
     cdef tuple held
 
     def reads(self, w_ih, w_hh, b):
-        """Whether it is these arrays that it packs."""
+        """Whether it packs these very arrays."""
         return w_ih is self.held[0] and w_hh is self.held[1] and b is self.held[2]
 
 
@@ -55,15 +55,16 @@ cdef bint fits(
 
 
 def pack(str cell, panels, bias, w_ih, w_hh, b, int threads=1):
-    """What a stage of `pack_stage` does, once."""
+    """Run a stage of `pack_stage` once."""
     pack_stage(cell, panels, bias, w_ih, w_hh, b, threads).go()
 
 
 cdef class Pass(Stage):
-    """A forward pass that is ready to run: sizes are checked, pointers set. Made by `prepare`.
+    """A forward pass that is ready to run: its sizes are checked and its pointers set. Made by `prepare`.
 
-    With fresh, it begins with zeros; else with the state in c (N, width), if the cell has c, and h[phase[0]] (N, width),
-    padded with zeros. It leaves its own state there and in phase. The state h of a row that ends early lies in either h.
+    If `fresh`, it begins from zeros, otherwise from the state in c (N, width), if the cell has c, and in h[phase[0]]
+    (N, width), both padded with zeros. It leaves the new state there, and writes phase. The h of a row that ends early
+    may lie in either h.
     """
 
     cdef fl_pass p
@@ -71,13 +72,13 @@ cdef class Pass(Stage):
     cdef str format
     cdef Py_ssize_t x_bytes, y_bytes, place
     cdef Layout rows
-    cdef Walk walk
-    cdef double each  # microseconds of a row of a step
+    cdef RaggedOrder order
+    cdef double row_work  # microseconds of a row of a step
     cdef tuple held, weights
 
-    def stands(self, Py_ssize_t place, Walk walk=None):
-        """Say which of the layers' directions it is, and the walk of its rows if not all of them are full."""
-        self.place, self.walk = place, walk
+    def set_place(self, Py_ssize_t place, RaggedOrder order=None):
+        """Say which direction of which layer it is, and the order of its rows if not all of them are full."""
+        self.place, self.order = place, order
 
     @property
     def fresh(self):
@@ -88,7 +89,7 @@ cdef class Pass(Stage):
         self.p.fresh = value
 
     def bind(self, x, y):
-        """Read x and write y: contiguous arrays of the sizes and the dtype that were prepared for."""
+        """Read x and write y, contiguous arrays of the sizes and the dtype of the preparation."""
         if x is self.x and y is self.y:
             return
         self.p.x = address(x, self.format, self.x_bytes, False)
@@ -96,7 +97,7 @@ cdef class Pass(Stage):
         self.x, self.y = x, y
 
     def keep(self, kept, kept_c):
-        """Leave here what the backward pass reads of every row of every step: kept (rows·S·width), kept_c (rows·width).
+        """Keep what the backward pass reads of every row of every step in kept (rows·S·width) and kept_c (rows·width).
 
         kept_c is empty for a cell without c.
         """
@@ -107,7 +108,7 @@ cdef class Pass(Stage):
         self.held = (*self.held, kept, kept_c)
 
     def single(self, w_ih, w_hh, b):
-        """Serve a single step of a few rows, on weights (G·H, I), (G·H, H) and bias (S·H) or None as they are."""
+        """Be a single step of a few rows on weights that are not packed: (G·H, I), (G·H, H), and bias (S·H) or None."""
         cdef Py_ssize_t H = self.p.H, size = 4 if self.format == "f" else 8, rows = self.cell.gates * H
         if self.p.T != 1 or self.p.N > FL_SINGLE or self.p.kept == NULL:
             raise ValueError("Pass.single: expected one step of a few rows that is kept")
@@ -118,7 +119,7 @@ cdef class Pass(Stage):
         self.weights = (w_ih, w_hh, b)
 
     def after_each(self, Pass below):
-        """Run no step before the same step of the pass below, which writes what this one reads."""
+        """Run each step after the same step of the pass below, which writes what this one reads."""
         self.p.below = &below.p
         self.held = (*self.held, below)
 
@@ -147,13 +148,13 @@ cdef class Pass(Stage):
 
     cdef int follow(self) except -1:
         self.rows.follow()
-        self.laid()
+        self.take_layout()
         return 0
 
-    cdef void laid(self) noexcept:
-        """Take over from the rows whatever may change."""
+    cdef void take_layout(self) noexcept:
+        """Take over what may have changed in the layout."""
         cdef Layout rows = self.rows
-        self.p.T, self.p.rows, self.threads, self.work = rows.T, rows.S, rows.threads, rows.S * self.each
+        self.p.T, self.p.rows, self.threads, self.work = rows.T, rows.S, rows.threads, rows.S * self.row_work
         self.p.alive, self.p.offset, self.p.x_row, self.p.y_row = rows.alive, rows.offset, rows.x_row, rows.y_row
         self.p.segments, self.p.segment_count = rows.segments, rows.segment_count
 
@@ -165,13 +166,13 @@ cdef class Pass(Stage):
 
 
 cdef int take_state(Pass self, const real[:, :, ::1] h, const real[:, :, ::1] c) except -1:
-    """The pass begins with the states h and c of its place, each (layers·D, N, H); c is not read if the cell has none."""
+    """Begin with the state at the pass's place in h and c, each (layers·D, N, H). c is read only if the cell has it."""
     cdef fl_pass* p = &self.p
     cdef Py_ssize_t n, row
     cdef real* own_h = <real*>p.h + p.phase[0] * p.N * p.width
     check_state(self, h.shape, c.shape)
     for n in range(p.N):
-        row = n if self.walk is None else self.walk.order_[n]
+        row = n if self.order is None else self.order.index_[n]
         memcpy(own_h + n * p.width, &h[self.place, row, 0], p.H * sizeof(real))
         if self.cell.keeps_c:
             memcpy(<real*>p.c + n * p.width, &c[self.place, row, 0], p.H * sizeof(real))
@@ -179,13 +180,13 @@ cdef int take_state(Pass self, const real[:, :, ::1] h, const real[:, :, ::1] c)
 
 
 cdef int give_state(Pass self, real[:, :, ::1] h, real[:, :, ::1] c) except -1:
-    """The states after each row's own last step, h from the outputs; into the same places."""
+    """Write the state after each row's own last step to the pass's place in h and c. h comes from the outputs."""
     cdef fl_pass* p = &self.p
     cdef Py_ssize_t n, row, last
     check_state(self, h.shape, c.shape)
     for n in range(p.N):
-        row = n if self.walk is None else self.walk.order_[n]
-        last = (p.T if self.walk is None else self.walk.lengths_[n]) - 1
+        row = n if self.order is None else self.order.index_[n]
+        last = (p.T if self.order is None else self.order.lengths_[n]) - 1
         memcpy(&h[self.place, row, 0], <real*>p.y + p.y_row[n] + last * p.y_step, p.H * sizeof(real))
         if self.cell.keeps_c:
             memcpy(&c[self.place, row, 0], <real*>p.c + n * p.width, p.H * sizeof(real))
@@ -205,10 +206,10 @@ def prepare(
     str cell, Layout rows, const real[:, :, :, ::1] panels, const real[:, :, ::1] bias, real[:, ::1] c,
     real[:, :, ::1] h, int[::1] phase, real[::1] projected, Py_ssize_t chunk,
 ):
-    """A `Pass` over the rows of a layout; `bind` it before it runs.
+    """A `Pass` over the rows of a layout. `bind` it before it runs.
 
-    c (N, width), without rows for a cell without c, h (2, N, width) and phase (1) hold the state, padded with zeros.
-    projected, if not empty, is scratch for the inputs of `chunk` steps.
+    c (N, width), h (2, N, width) and phase (1) hold the state, padded with zeros. c has no rows for a cell without c.
+    projected, if not empty, is scratch for W x of `chunk` steps.
     """
     cdef Py_ssize_t N = h.shape[1], width = h.shape[2]
     cdef const fl_cell* known = cell_of(cell, rows.H, real is float)
@@ -230,14 +231,9 @@ def prepare(
     made.job, made.argument = known.forward, &made.p
     made.input, made.output = &made.p.x, &made.p.y
     made.format, made.rows = "f" if real is float else "d", rows
-    made.each = row_of_a_step(known.gates, N, rows.I, rows.H)
-    made.laid()
+    made.row_work = work_of_step(N, known.gates * rows.H * (rows.I + rows.H)) / N
+    made.take_layout()
     made.x_bytes, made.y_bytes = rows.x_size * <Py_ssize_t>sizeof(real), rows.y_size * <Py_ssize_t>sizeof(real)
     made.output_bytes = made.y_bytes
     made.held = (panels, bias, c, h, phase, projected)  # keeps their memory
     return made
-
-
-cdef double row_of_a_step(int gates, Py_ssize_t N, Py_ssize_t I, Py_ssize_t H) noexcept:
-    """About how many microseconds it takes one thread."""
-    return 2 * gates * H * (I + H) / (1e5 if N > 2 else 5e4)

@@ -1,11 +1,11 @@
 from fastlstm._kernels.cpu cimport fl_segment
 
 
-cdef class Walk:
+cdef class RaggedOrder:
     cdef readonly Py_ssize_t N, T, longest
-    cdef readonly object given, order, lengths, alive
-    cdef object places
-    cdef Py_ssize_t[::1] given_, order_, lengths_, alive_, places_
+    cdef readonly object given, index, lengths, alive
+    cdef object slots
+    cdef Py_ssize_t[::1] given_, index_, lengths_, alive_, slots_
 
     cdef int take(self, const Py_ssize_t[::1] given) except -1
     cdef void sort(self) noexcept

@@ -3,12 +3,12 @@ from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
 @disjoint_base
-class Walk:
+class RaggedOrder:
     N: int
     T: int
     longest: int
     given: NDArray[np.intp]
-    order: NDArray[np.intp]
+    index: NDArray[np.intp]
     lengths: NDArray[np.intp]
     alive: NDArray[np.intp]
     def __init__(self, N: int, T: int, given: NDArray[np.intp] | None = None) -> None: ...
@@ -43,10 +43,10 @@ class Layout:
     ) -> None: ...
 
 @disjoint_base
-class Ragged(Layout):
+class RaggedLayout(Layout):
     def __init__(
         self,
-        walk: Walk,
+        order: RaggedOrder,
         I: int,  # noqa: E741
         H: int,
         width: int,

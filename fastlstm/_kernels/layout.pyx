@@ -1,4 +1,4 @@
-"""Where the rows of a batch of sequences lie, and how threads share them: what forward and backward passes agree on."""
+"""Where the rows of a batch of sequences lie, and how threads share them, for forward and backward passes alike."""
 
 import numpy as np
 
@@ -8,27 +8,33 @@ from fastlstm._kernels.cpu cimport fl_segment
 
 
 @cython.auto_pickle(False)
-cdef class Walk:
-    """The order in which kernels walk N sequences of up to T steps: step after step, the longest sequence first.
+cdef class RaggedOrder:
+    """The order in which kernels process N sequences of up to T steps: step by step, the longest sequence first.
+
+    Parameters
+    ----------
+    N, T : int
+    given : (N,) ints from 1 to T, optional
+        Steps of each sequence; T by default.
 
     Attributes
     ----------
-    given : (N,) steps of each sequence, as they came
-    order : (N,) which of them each walked sequence is; those of one length keep their order
-    lengths : (N,) steps of each walked sequence
-    alive : (T,) sequences that have such a step
-    longest : steps of the longest
+    given : (N,) steps of each sequence, in the order of the batch
+    index : (N,) place in the batch of each sequence, the longest first; equally long ones keep their order
+    lengths : (N,) steps of each sequence, the longest first
+    alive : (T,) number of sequences that have this step
+    longest : steps of the longest sequence
     """
 
     def __init__(self, Py_ssize_t N, Py_ssize_t T, given=None):
         if N < 1 or T < 1:
-            raise ValueError("Walk: sizes do not agree")
+            raise ValueError("RaggedOrder: sizes do not agree")
         self.N, self.T = N, T
-        self.given, self.order, self.lengths = (np.empty(N, np.intp) for _ in range(3))
+        self.given, self.index, self.lengths = (np.empty(N, np.intp) for _ in range(3))
         self.alive = np.empty(T + 1, np.intp)
-        self.places = np.empty(T + 1, np.intp)
-        self.given_, self.order_, self.lengths_, self.alive_, self.places_ = (
-            self.given, self.order, self.lengths, self.alive, self.places
+        self.slots = np.empty(T + 1, np.intp)
+        self.given_, self.index_, self.lengths_, self.alive_, self.slots_ = (
+            self.given, self.index, self.lengths, self.alive, self.slots
         )
         self.alive = self.alive[:T]
         self.given.fill(T)
@@ -37,43 +43,51 @@ cdef class Walk:
         self.sort()
 
     cdef int take(self, const Py_ssize_t[::1] given) except -1:
-        """Other lengths, from 1 to T; `sort` makes the order of them."""
+        """Take other lengths, from 1 to T. `sort` must follow."""
         cdef Py_ssize_t k
         if given.shape[0] != self.N:
-            raise ValueError("Walk: sizes do not agree")
+            raise ValueError("RaggedOrder: sizes do not agree")
         for k in range(self.N):
             if not 1 <= given[k] <= self.T:
-                raise ValueError("Walk: a length is outside 1 to T")
+                raise ValueError("RaggedOrder: a length is outside 1 to T")
         for k in range(self.N):
             self.given_[k] = given[k]
         return 0
 
     cdef void sort(self) noexcept:
+        """Counting sort by length. slots_[length] is first a count, then the next free place of that length."""
         cdef Py_ssize_t k, t, place
         for t in range(self.T + 1):
-            self.places_[t] = 0
+            self.slots_[t] = 0
         for k in range(self.N):
-            self.places_[self.given_[k]] += 1
+            self.slots_[self.given_[k]] += 1
         self.alive_[self.T], self.longest = 0, 0
-        for t in range(self.T - 1, -1, -1):              # longer than t are those longer than t + 1, and those of t + 1
-            self.alive_[t] = self.alive_[t + 1] + self.places_[t + 1]
+        for t in range(self.T - 1, -1, -1):              # longer than t: those longer than t + 1, and those of t + 1
+            self.alive_[t] = self.alive_[t + 1] + self.slots_[t + 1]
             self.longest += self.alive_[t] > 0
         for t in range(self.T + 1):
-            self.places_[t] = self.alive_[t]
+            self.slots_[t] = self.alive_[t]
         for k in range(self.N):
-            place = self.places_[self.given_[k]]
-            self.places_[self.given_[k]] += 1
-            self.order_[place], self.lengths_[place] = k, self.given_[k]
+            place = self.slots_[self.given_[k]]
+            self.slots_[self.given_[k]] += 1
+            self.index_[place], self.lengths_[place] = k, self.given_[k]
 
 
 cdef class Layout:
-    """N sequences of up to T steps, read and written where they lie; sizes are checked here, once.
+    """Where the rows of N sequences of up to T steps lie in their arrays. Sizes are checked here, once.
 
     Row n at step t is at x_row[n] + t·x_step of the x_size numbers of x (I of them) and at y_row[n] + t·y_step of the
-    y_size numbers of y (H of them): a batch-first array, a reversed one and a part of the columns need no copy. alive
-    (T) is the number of rows still running at each step, never more than at the one before. segments (K, 3) are runs of
-    steps, one after the other: the first, one beyond the last, and whether threads share the units of each step there;
-    otherwise each has rows of its own.
+    y_size numbers of y (H of them). Batch-first arrays, reversed ones and some columns of an array need no copy.
+
+    Parameters
+    ----------
+    alive : (T,)
+        The number of rows that have each step, never more than at the step before.
+    segments : (K, 3)
+        Runs of steps, one after the other: the first step, one beyond the last, and 1 if threads share the units of
+        each step there, 0 if each thread has rows of its own.
+    threads : int
+        The number of threads of a pass.
     """
 
     def __init__(
@@ -91,7 +105,7 @@ cdef class Layout:
         self, const Py_ssize_t[::1] alive, const Py_ssize_t[:, ::1] segments, const Py_ssize_t[::1] x_row,
         const Py_ssize_t[::1] y_row, Py_ssize_t[::1] offset,
     ) except -1:
-        """Check that all lies inside, and set the pointers; `offset` (T + 1) is written."""
+        """Check that all rows lie inside, and set the pointers. Writes `offset` (T + 1), the rows before each step."""
         cdef Py_ssize_t N = self.N, I = self.I, H = self.H, T = alive.shape[0], t, k
         cdef bint fits = (
             N >= 1 and T >= 1 and I >= 1 and H >= 1 and self.threads >= 1 and x_row.shape[0] == N
@@ -123,18 +137,29 @@ cdef class Layout:
         return 0
 
     cdef int follow(self) except -1:
-        """The walk has changed."""
+        """Take over lengths that have changed."""
         return 0
 
 
-cdef class Ragged(Layout):
-    """A layout of (N, T, ·) arrays that follows a walk whose lengths change.
+cdef class RaggedLayout(Layout):
+    """A layout of (N, T, ·) arrays in a ragged order whose lengths may change.
 
-    plans (N + 1, 2) says for each number of rows how many threads serve them, and whether they share the units of a
-    step. The rows become fewer: they are shared anew every `every` steps.
+    Parameters
+    ----------
+    order : RaggedOrder
+    I, H : int
+        x is (N, T, I), and H columns of y are written.
+    width, column : int
+        y is (N, T, width); its columns are those from `column` on.
+    reverse : bool
+        Whether each sequence is processed from its end.
+    plans : (N + 1, 2)
+        For each number of rows, how many threads serve them, and whether they share the units of a step.
+    every : int
+        Rows become fewer from step to step. They are shared anew after so many steps.
     """
 
-    cdef Walk walk
+    cdef RaggedOrder order
     cdef bint reverse
     cdef Py_ssize_t column, every
     cdef const Py_ssize_t[:, ::1] plans
@@ -142,14 +167,13 @@ cdef class Ragged(Layout):
     cdef Py_ssize_t[::1] x_rows, y_rows, offset_
 
     def __init__(
-        self, Walk walk, Py_ssize_t I, Py_ssize_t H, Py_ssize_t width, Py_ssize_t column, bint reverse,
+        self, RaggedOrder order, Py_ssize_t I, Py_ssize_t H, Py_ssize_t width, Py_ssize_t column, bint reverse,
         const Py_ssize_t[:, ::1] plans, Py_ssize_t every,
     ):
-        """x is (N, T, I); y (N, T, width), of which H columns from `column` on are written."""
-        cdef Py_ssize_t N = walk.N, T = walk.T
+        cdef Py_ssize_t N = order.N, T = order.T
         if plans.shape[0] != N + 1 or plans.shape[1] != 2 or every < 1 or min(I, H, width) < 1:
             raise ValueError("Layout: sizes do not agree")
-        self.N, self.I, self.H, self.walk, self.reverse, self.column = N, I, H, walk, reverse, column
+        self.N, self.I, self.H, self.order, self.reverse, self.column = N, I, H, order, reverse, column
         self.x_step, self.y_step = -I if reverse else I, -width if reverse else width
         self.x_size, self.y_size = N * T * I, N * T * width
         self.plans, self.every = plans, every
@@ -158,31 +182,31 @@ cdef class Ragged(Layout):
         self.follow()
 
     cdef int follow(self) except -1:
-        """Lay out the walk as it now is."""
-        cdef Py_ssize_t k, row, rows, first, count = 0, T = self.walk.longest
+        """Lay out the order as it now is."""
+        cdef Py_ssize_t k, row, rows, first, count = 0, T = self.order.longest
         for k in range(self.N):
-            row = self.walk.order_[k] * self.walk.T + (self.walk.lengths_[k] - 1 if self.reverse else 0)
+            row = self.order.index_[k] * self.order.T + (self.order.lengths_[k] - 1 if self.reverse else 0)
             self.x_rows[k] = row * self.I
             self.y_rows[k] = row * (-self.y_step if self.reverse else self.y_step) + self.column
         self.threads = 1
         for first in range(0, T, self.every):
-            rows = self.walk.alive_[first]
+            rows = self.order.alive_[first]
             self.segments_[count, 0], self.segments_[count, 1] = first, min(first + self.every, T)
             self.segments_[count, 2] = self.plans[rows, 1]
             self.threads = max(self.threads, <int>self.plans[rows, 0])
             count += 1
         return self.settle(
-            self.walk.alive_[:T], self.segments_[:count], self.x_rows, self.y_rows, self.offset_[:T + 1]
+            self.order.alive_[:T], self.segments_[:count], self.x_rows, self.y_rows, self.offset_[:T + 1]
         )
 
 
-# Whether rows of `width` numbers at start[n] + t·step, for each t that row n lives, lie within `size` numbers.
+# Whether rows of `width` numbers at start[n] + t·step lie within `size` numbers, for each step t that row n has.
 cdef bint inside(
     const Py_ssize_t[::1] start, Py_ssize_t step, Py_ssize_t width, Py_ssize_t size, const Py_ssize_t[::1] alive
 ) noexcept nogil:
     cdef Py_ssize_t n, t = alive.shape[0], end
     for n in range(alive[0]):
-        while t > 1 and alive[t - 1] <= n:              # the rows live ever shorter, so t only falls
+        while t > 1 and alive[t - 1] <= n:              # later rows have fewer steps, so t only falls
             t -= 1
         end = start[n] + (t - 1) * step
         if start[n] < 0 or end < 0 or start[n] + width > size or end + width > size:

@@ -1,12 +1,12 @@
-"""Matrix products on the tile of the LSTM: for Dense, and the large products of training."""
+"""Matrix products on the register tile (simd/matmul.hpp): for Dense, and the large products of training."""
 
-from fastlstm._kernels.cpu cimport fl_affine, fl_matmul, functions, run, scratch, table
+from fastlstm._kernels.cpu cimport fl_affine, fl_matmul, functions, run, scratch, table, work_of
 from fastlstm._kernels.real cimport real
 from fastlstm._kernels.stage cimport Stage
 
 
 def pack(real[::1] panels, real[::1] bias, const real[:, ::1] weight, const real[::1] b):
-    """panels (width·k) and bias (width) from a weight (n, k) and b (n) or none; width is n up to whole vectors."""
+    """Pack a weight (n, k) and b (n or 0) into panels (width·k) and bias (width); width is n up to whole vectors."""
     cdef Py_ssize_t n = weight.shape[0], k = weight.shape[1], width = bias.shape[0]
     if (
         table() == NULL or n < 1 or k < 1 or b.shape[0] not in (0, n) or panels.shape[0] != width * k
@@ -39,7 +39,7 @@ def affine(const real[:, :] x, const real[::1] panels, const real[::1] bias, rea
     made.a.x_row, made.a.y_row = x.strides[0] // <Py_ssize_t>sizeof(real), n
     made.a.x, made.a.y, made.a.panels, made.a.bias = &x[0, 0], &y[0, 0], &panels[0], &bias[0]
     made.job, made.argument, made.threads = functions(real is float).affine, &made.a, threads
-    made.work = 2.0 * m * n * k / 1e5
+    made.work = work_of(2.0 * m * n * k)
     made.input, made.output, made.output_bytes = &made.a.x, &made.a.y, m * n * <Py_ssize_t>sizeof(real)
     made.x, made.y = x, (y, panels, bias)
     return made
@@ -60,4 +60,4 @@ def multiply(const real[:, :] a, const real[:, :] b, real[:, ::1] c, bint add, i
     p.a, p.b, p.c, p.c_row, p.add, p.in_order = &a[0, 0], &b[0, 0], &c[0, 0], p.n, add, False
     p.bias, p.room = NULL, scratch(threads * functions(real is float).matmul_room)
     with nogil:
-        run(functions(real is float).matmul, &p, threads, 2.0 * p.m * p.n * p.k / 1e5)
+        run(functions(real is float).matmul, &p, threads, work_of(2.0 * p.m * p.n * p.k))

@@ -1,8 +1,8 @@
-"""One direction of one recurrent layer on the plain path, a whole batch in one call: forward, and back through time.
+"""One direction of one recurrent layer on the plain path: a whole batch in one call, forward and back through time.
 
-Design: sequences lie step by step, the longest first, without padding. Step t has alive[t] rows (never more than the
-step before), S = sum(alive) in all; a shorter sequence simply has no row in the later steps. The kernel therefore knows
-neither padding nor direction: the layer lays the rows out (fastlstm/layers/recurrent/packing.py).
+Design: rows are in ragged order, step by step, the longest sequence first, without padding. Step t has alive[t] rows,
+never more than the step before, and S = sum(alive) in all. A sequence has no row in the steps after its end. The kernel
+knows neither padding nor direction: the layer copies rows into this order (fastlstm/layers/recurrent/ragged.py).
 
     x      [S, I]       inputs, step after step
     state  [N + S, H]   for each part, h first: N initial states (slot 0), then those after each step: no special first
@@ -14,7 +14,7 @@ Weights are (gates·H, I) and (gates·H, H), the bias is (sums·H). Products are
 many steps; the cell (plain_cells.pxd) is called on each row, in loops that the compiler vectorises.
 """
 
-from fastlstm._kernels.blas cimport NO_TRANS, TRANS, add_column_sums, gemm
+from fastlstm._kernels.blas cimport NO_TRANS, TRANS, column_sums, gemm
 from fastlstm._kernels.plain_block cimport BLOCK
 from fastlstm._kernels.plain_cells cimport MOST_PARTS, Cell, cell_of, step_backward, step_forward
 from fastlstm._kernels.real cimport real
@@ -43,35 +43,35 @@ cdef check_alive(const Py_ssize_t[::1] alive, Py_ssize_t S, Py_ssize_t N):
 
 # The cell's step forward on rows that lie H and sums·H apart.
 cdef void rows_forward(
-    const Cell* cell, Py_ssize_t rows, real** state, real* sums, const real** before, const real* bias, Py_ssize_t H
+    const Cell* cell, Py_ssize_t rows, real** state, real* sums, const real** prev, const real* bias, Py_ssize_t H
 ) noexcept nogil:
-    cdef (real*)[MOST_PARTS] to
-    cdef (const real*)[MOST_PARTS] from_
+    cdef (real*)[MOST_PARTS] state_k
+    cdef (const real*)[MOST_PARTS] prev_k
     cdef Py_ssize_t r, k, p
     for r in range(rows):
         k = 0
         while k < H:
             for p in range(cell.parts):
-                to[p], from_[p] = state[p] + r * H + k, before[p] + r * H + k
-            step_forward(cell.kind, to, sums + r * cell.sums * H + k, from_, bias + k, H, min(BLOCK, H - k))
+                state_k[p], prev_k[p] = state[p] + r * H + k, prev[p] + r * H + k
+            step_forward(cell.kind, state_k, sums + r * cell.sums * H + k, prev_k, bias + k, H, min(BLOCK, H - k))
             k += BLOCK
 
 
 cdef void rows_backward(
     const Cell* cell, Py_ssize_t rows, real* sums, real** dstate, const real* dy, const real** state,
-    const real** before, Py_ssize_t H,
+    const real** prev, Py_ssize_t H,
 ) noexcept nogil:
     cdef (real*)[MOST_PARTS] d
-    cdef (const real*)[MOST_PARTS] to
-    cdef (const real*)[MOST_PARTS] from_
+    cdef (const real*)[MOST_PARTS] state_k
+    cdef (const real*)[MOST_PARTS] prev_k
     cdef Py_ssize_t r, k, p, at
     for r in range(rows):
         k = 0
         while k < H:
             at = r * H + k
             for p in range(cell.parts):
-                d[p], to[p], from_[p] = dstate[p] + at, state[p] + at, before[p] + at
-            step_backward(cell.kind, sums + r * cell.sums * H + k, d, dy + at, to, from_, H, min(BLOCK, H - k))
+                d[p], state_k[p], prev_k[p] = dstate[p] + at, state[p] + at, prev[p] + at
+            step_backward(cell.kind, sums + r * cell.sums * H + k, d, dy + at, state_k, prev_k, H, min(BLOCK, H - k))
             k += BLOCK
 
 
@@ -107,14 +107,14 @@ cdef int feed_back(
 cdef int add_recurrent_gradient(
     const Cell* cell, real* dw_hh, const real* da, const real* h, Py_ssize_t H, const Py_ssize_t[::1] alive
 ) except -1 nogil:
-    cdef Py_ssize_t t = 0, start = 0, before = 0, T = alive.shape[0], width = cell.sums * H, row, rows, f
+    cdef Py_ssize_t t = 0, start = 0, prev_start = 0, T = alive.shape[0], width = cell.sums * H, row, rows, f
     while t < T:
-        row, rows = before, alive[t]
-        before += alive[t - 1] if t else alive[0]
+        row, rows = prev_start, alive[t]
+        prev_start += alive[t - 1] if t else alive[0]
         while t + 1 < T and (t == 0 or alive[t - 1] == alive[t]):
             t += 1
             rows += alive[t]
-            before += alive[t - 1]
+            prev_start += alive[t - 1]
         for f in range(cell.feed_count):
             gemm(
                 TRANS, NO_TRANS, cell.feeds[f].count * H, H, rows, da + start * width + cell.feeds[f].sum * H, width,
@@ -141,7 +141,7 @@ def forward(
     cdef Py_ssize_t width = of.sums * H, G = of.gates * H, capacity = sums.shape[0]
     cdef real[:, ::1] part
     cdef (real*)[MOST_PARTS] out
-    cdef (const real*)[MOST_PARTS] before
+    cdef (const real*)[MOST_PARTS] prev
     cdef Py_ssize_t[MOST_PARTS] held
     cdef Py_ssize_t N = -1, p
     cdef bint fits = len(state) == of.parts and H >= 1 and I >= 1 and T >= 1, keep = False
@@ -152,7 +152,7 @@ def forward(
         fits = fits and N >= 1 and part.shape[1] == H and held[p] in (N, N + S)
         keep = p > 0 and held[p] > N
         if fits:
-            out[p], before[p] = &part[held[p] - S if held[p] > N else 0, 0], &part[0, 0]
+            out[p], prev[p] = &part[held[p] - S if held[p] > N else 0, 0], &part[0, 0]
     if (
         not fits or sums.shape[1] != width or bias.shape[0] != width or w_ih.shape[0] != G or w_ih.shape[1] != I
         or w_hh.shape[0] != G or capacity < (S if keep else N)
@@ -171,11 +171,11 @@ def forward(
             gemm(NO_TRANS, TRANS, rows, G, I, &x[start, 0], I, &w_ih[0, 0], I, <real>0, step, width)
             for t in range(first, last):
                 m = alive[t]
-                feed_sums(&of, m, before[0], &w_hh[0, 0], step, H)
-                rows_forward(&of, m, out, step, before, &bias[0], H)
+                feed_sums(&of, m, prev[0], &w_hh[0, 0], step, H)
+                rows_forward(&of, m, out, step, prev, &bias[0], H)
                 for p in range(of.parts):
                     if held[p] > N:
-                        before[p] = out[p]
+                        prev[p] = out[p]
                         out[p] += m * H
                 step += m * width
             t = last
@@ -201,7 +201,7 @@ def backward(
     cdef (real*)[MOST_PARTS] gradients
     cdef (const real*)[MOST_PARTS] slots
     cdef (const real*)[MOST_PARTS] after
-    cdef (const real*)[MOST_PARTS] before
+    cdef (const real*)[MOST_PARTS] prev
     cdef Py_ssize_t N = -1, p
     cdef bint fits = len(state) == of.parts and len(dstate) == of.parts and H >= 1 and I >= 1 and T >= 1
     for p in range(of.parts if fits else 0):
@@ -227,12 +227,12 @@ def backward(
             start -= m
             for p in range(of.parts):
                 after[p] = slots[p] + (N + start) * H
-                before[p] = slots[p] + ((start + N - alive[t - 1]) * H if t else 0)
-            rows_backward(&of, m, &sums[start, 0], gradients, &dy[start, 0], after, before, H)
+                prev[p] = slots[p] + ((start + N - alive[t - 1]) * H if t else 0)
+            rows_backward(&of, m, &sums[start, 0], gradients, &dy[start, 0], after, prev, H)
             feed_back(&of, m, &sums[start, 0], &w_hh[0, 0], gradients[0], H)
         gemm(TRANS, NO_TRANS, G, I, S, &sums[0, 0], width, &x[0, 0], I, <real>1, &dw_ih[0, 0], I)
         add_recurrent_gradient(&of, &dw_hh[0, 0], &sums[0, 0], slots[0], H, alive)
         if dbias.shape[0]:
-            add_column_sums(S, width, &sums[0, 0], width, &dbias[0])
+            column_sums(S, width, &sums[0, 0], width, True, &dbias[0])
         if dx.shape[0]:
             gemm(NO_TRANS, NO_TRANS, S, I, G, &sums[0, 0], width, &w_ih[0, 0], I, <real>0, &dx[0, 0], I)

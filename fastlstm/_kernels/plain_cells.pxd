@@ -44,12 +44,12 @@ cdef inline Cell cell_of(str name) except *:
 
 # `width` units of a row from the sums, without bias, to its state; the sums become what the step back reads.
 cdef inline void step_forward(
-    Kind kind, real** state, real* sums, const real** before, const real* bias, Py_ssize_t H, Py_ssize_t width
+    Kind kind, real** state, real* sums, const real** prev, const real* bias, Py_ssize_t H, Py_ssize_t width
 ) noexcept nogil:
     if kind == LSTM:
-        lstm_forward(state[0], state[1], sums, before[1], bias, H, width)
+        lstm_forward(state[0], state[1], sums, prev[1], bias, H, width)
     elif kind == GRU:
-        gru_forward(state[0], sums, before[0], bias, H, width)
+        gru_forward(state[0], sums, prev[0], bias, H, width)
     elif kind == TANH:
         tanh_forward(state[0], sums, bias, width)
     else:
@@ -59,13 +59,13 @@ cdef inline void step_forward(
 # The sums become their gradients; dstate, the gradients by the state after the step, become those by the state before
 # it, but for what comes through U: that of h is then still to be added, or, unless `direct`, to be written.
 cdef inline void step_backward(
-    Kind kind, real* sums, real** dstate, const real* dy, const real** state, const real** before, Py_ssize_t H,
+    Kind kind, real* sums, real** dstate, const real* dy, const real** state, const real** prev, Py_ssize_t H,
     Py_ssize_t width,
 ) noexcept nogil:
     if kind == LSTM:
-        lstm_backward(sums, dstate[0], dstate[1], dy, state[1], before[1], H, width)
+        lstm_backward(sums, dstate[0], dstate[1], dy, state[1], prev[1], H, width)
     elif kind == GRU:
-        gru_backward(sums, dstate[0], dy, before[0], H, width)
+        gru_backward(sums, dstate[0], dy, prev[0], H, width)
     elif kind == TANH:
         tanh_backward(sums, dstate[0], dy, width)
     else:

@@ -1,4 +1,4 @@
-from fastlstm._kernels.layout cimport Walk
+from fastlstm._kernels.layout cimport RaggedOrder
 
 
 cdef class Turn:
@@ -23,7 +23,7 @@ cdef class Program:
     cdef object own
     cdef Py_ssize_t own_address
     cdef Turn turn
-    cdef Walk walk
+    cdef RaggedOrder order
     cdef tuple given, state
     cdef bytes format
     cdef Py_ssize_t bytes, ndim, least_ndim, kept_bytes

@@ -4,7 +4,7 @@ from typing import Any
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
-from fastlstm._kernels.layout import Walk
+from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.stage import Stage
 from fastlstm.parameter import Parameter
 
@@ -30,7 +30,7 @@ class Program:
         shape: tuple[int, ...],
         least_ndim: int,
         given: tuple[int, ...],
-        walk: Walk | None = None,
+        order: RaggedOrder | None = None,
         state: tuple[int, ...] | None = None,
         parts: int = 0,
         copy: bool = False,

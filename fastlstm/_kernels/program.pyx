@@ -1,4 +1,4 @@
-"""Layers that are ready to run on inputs of one shape: their stages in a row, for one caller at a time."""
+"""Programs: the stages of layers in a row, ready to run on inputs of one shape for one caller at a time."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from cpython.bytes cimport PyBytes_AS_STRING
 from libc.string cimport memcmp, memcpy, strcmp
 
 from fastlstm._kernels.cpu cimport allowed, table
-from fastlstm._kernels.layout cimport Walk
+from fastlstm._kernels.layout cimport RaggedOrder
 from fastlstm._kernels.rows cimport all_finite
 from fastlstm._kernels.stage cimport Call, Stage
 
@@ -25,9 +25,9 @@ cdef bytes INDEX = memoryview(np.empty(0, np.intp)).format.encode()
 
 
 cdef class Turn:
-    """What only one caller at a time may use, such as a stream: within a with statement it is the caller's turn.
+    """Something that only one caller at a time may use, such as a stream. A with statement takes the turn.
 
-    `name` is what it is, `advice` what to do instead, for the message.
+    A second caller gets a RuntimeError, which says `name`, what is in use, and `advice`, what to do instead.
     """
 
     def __init__(self, str name, str advice):
@@ -50,14 +50,14 @@ cdef class Turn:
 
 
 cdef class Seen:
-    """What a program depends on, as it is now: to be made before the program's stages are."""
+    """What a program depends on, as it is now. It must be made before the program's stages."""
 
     def __init__(self, parameters):
         self.versions = [(parameter, parameter.version) for parameter in parameters]
         self.isa, self.threads = table(), allowed()
 
     cdef bint current(self) except -1:
-        """Whether all is still as it was."""
+        """Whether nothing has changed since."""
         if self.threads != allowed() or self.isa != table():
             return False
         for parameter, version in self.versions:
@@ -68,43 +68,43 @@ cdef class Seen:
 
 @cython.auto_pickle(False)
 cdef class Program:
-    """Stages in a row, from an input x to y, which lies in an array of their own.
+    """Stages in a row that read x and write y, an array of their own.
 
-    The stages read x as it lies in memory; later ones may be of any array with this shape, or its last least_ndim axes,
-    and of x's dtype, as long as the parameters, the number of threads and the instruction set are what they were.
+    The stages read x where it lies. Later inputs may be any array of this shape, or of its last least_ndim axes, and of
+    x's dtype, as long as the parameters, the number of threads and the instruction set stay what they were.
 
     Parameters
     ----------
     stages : list of Stage
     x, y : arrays
-        What they were made with; y is contiguous, or a part of an array that they write.
+        The arrays that the stages were made with; y is contiguous, or a part of an array that they write.
     seen : Seen
-        From before the stages were made.
+        Made before the stages.
     turn : Turn
-        Of all that share the stages' arrays.
+        Shared by all that use the stages' arrays.
     shape : tuple of int
-        Of later inputs: x's, or that without an axis of 1.
+        The shape of later inputs: x's, or that without an axis of 1.
     least_ndim : int
     given : tuple of int
-        Shape of the outputs that are new arrays: y's, or that without an axis of 1.
-    walk : Walk, optional
-        What the stages follow where sequences have lengths.
+        The shape of outputs that are new arrays: y's, or that without an axis of 1.
+    order : RaggedOrder, optional
+        The order that the stages follow where sequences have lengths.
     state : tuple of int, optional
-        Shape of the parts of a state that the stages begin with and end with.
+        The shape of each part of a state that the stages begin and end with.
     parts : int
-        Their number.
+        The number of parts of a state.
     copy : bool
-        Whether x is an array of the program's own, into which later ones are copied.
+        Whether x is an array of the program's own, into which later inputs are copied.
     """
 
     def __init__(
         self, list stages, x, y, Seen seen, Turn turn, tuple shape, Py_ssize_t least_ndim, tuple given,
-        Walk walk=None, tuple state=None, int parts=0, bint copy=False,
+        RaggedOrder order=None, tuple state=None, int parts=0, bint copy=False,
     ):
         cdef Stage stage
         cdef Py_ssize_t begin = x.ctypes.data, offset
         self.stages, self.y, self.turn, self.least_ndim, self.given = stages, y, turn, least_ndim, given
-        self.walk, self.state, self.state_parts = walk, state, parts
+        self.order, self.state, self.state_parts = order, state, parts
         self.seen = seen
         self.format = memoryview(x).format.encode()
         self.bytes, self.ndim = x.nbytes, len(shape)
@@ -120,11 +120,11 @@ cdef class Program:
                 offset = <Py_ssize_t>stage.input[0] - begin
                 if 0 <= offset < self.bytes:
                     self.heads.append((stage, offset))
-                    stage.x = None                      # x may be a caller's, who wants it back
+                    stage.x = None                      # the caller's array must not be kept alive
         self.tails = self.find_tails()
 
     cdef list find_tails(self):
-        """The stages that write y, if y may lie elsewhere: they write just that, and no other reads it."""
+        """The stages that write y, if y may lie elsewhere: they write nothing but y, and no stage reads it."""
         cdef Stage stage
         cdef Py_ssize_t begin = self.y.ctypes.data, bytes = self.y.nbytes, offset
         tails = []
@@ -142,7 +142,7 @@ cdef class Program:
         return tails
 
     cdef bint fits(self, Py_buffer* x) noexcept:
-        """Whether it is the program for arrays like x."""
+        """Whether x has a shape and dtype that the program takes."""
         cdef Py_ssize_t k
         if (
             x.len != self.bytes or not self.least_ndim <= x.ndim <= self.ndim
@@ -155,7 +155,7 @@ cdef class Program:
         return True
 
     cdef bint load(self, Py_buffer* x) except -1:
-        """Point the stages at x, if its values are what they can take."""
+        """Point the stages at x. False if they cannot take its values."""
         cdef Stage stage
         cdef Py_ssize_t offset
         cdef bint good = <Py_ssize_t>x.buf % x.itemsize == 0
@@ -171,23 +171,23 @@ cdef class Program:
         return good
 
     cdef int follow(self, const Py_ssize_t* lengths) except -1:
-        """The lengths of the sequences, which have been looked at, are these."""
+        """Take over these lengths, which have been checked."""
         cdef Stage stage
-        cdef Walk walk = self.walk
-        if memcmp(&walk.given_[0], lengths, walk.N * sizeof(Py_ssize_t)) == 0:
+        cdef RaggedOrder order = self.order
+        if memcmp(&order.given_[0], lengths, order.N * sizeof(Py_ssize_t)) == 0:
             return 0
-        memcpy(&walk.given_[0], lengths, walk.N * sizeof(Py_ssize_t))
-        walk.sort()
+        memcpy(&order.given_[0], lengths, order.N * sizeof(Py_ssize_t))
+        order.sort()
         try:
             for stage in self.stages:
                 stage.follow()
         except BaseException:
-            walk.given_[0] = 0                          # no length: the next ones are followed in any case
+            order.given_[0] = 0                         # no length: the next ones are taken over in any case
             raise
         return 0
 
     cdef object go(self, out, tuple start):
-        """The stages, one after the other; into `out`, if there is one. With a state, also its parts at the end."""
+        """Run the stages. Returns y, or `out` with the same numbers; with a state, also its parts at the end."""
         cdef Stage stage
         cdef Py_buffer view
         cdef bint fits, moved = out is not None and len(self.tails) > 0
@@ -219,15 +219,15 @@ cdef class Program:
 
     @property
     def nbytes(self):
-        """Bytes of its own arrays, without those in workspaces."""
+        """Bytes of the program's own arrays, without those in workspaces."""
         own = 0 if self.own is None else self.bytes
         return own + sum([stage.y.nbytes for stage in self.parts if type(stage) is Call])
 
     def run(self, x, lengths=None, out=None, tuple start=None):
-        """y for x, or None, and nothing done, where this program is not ready for it. See `Kept.run`.
+        """The output for x. None, and nothing is done, if this program does not serve it. See `Kept.run`.
 
-        It is the caller's turn already. y lies in an array of the program's own unless there is an `out`, contiguous
-        and of its shape.
+        The caller has taken the turn. The output lies in an array of the program's own unless there is an `out`, which
+        must be contiguous and of its shape.
         """
         cdef Arguments given = Arguments()
         try:
@@ -239,13 +239,13 @@ cdef class Program:
 
 
 cdef class Arguments:
-    """An input and its lengths, as long as they are looked at."""
+    """An input and its lengths while they are read."""
 
     cdef Py_buffer x, lengths
     cdef bint has_lengths, opened
 
     cdef bint open(self, x, lengths) except -1:
-        """Whether both are arrays that a program may read."""
+        """Whether both are arrays that a program can read."""
         cdef Py_ssize_t k, n, t, full = 0
         self.has_lengths = self.opened = False
         if type(x) is not np.ndarray or not get_buffer(x, &self.x):
@@ -287,7 +287,7 @@ cdef class Arguments:
         self.has_lengths = self.opened = False
 
     cdef bint may_go(self, Program program) except -1:
-        return program.fits(&self.x) and (program.walk is not None) == self.has_lengths and program.seen.current()
+        return program.fits(&self.x) and (program.order is not None) == self.has_lengths and program.seen.current()
 
     cdef object go(self, Program program, out, bint new, tuple start):
         if not program.load(&self.x):
@@ -308,33 +308,33 @@ cdef bint get_buffer(array, Py_buffer* view) noexcept:
 
 
 cdef class Kept:
-    """Programs that are ready to run, the last used first: of several shapes, or several of one for as many callers.
+    """Programs that are ready to run, the last used first: for several shapes, or for several callers of one shape.
 
-    At most `most` are kept, with at most most_bytes of arrays together. One with a layer whose output has another shape
-    than before is dropped, if `drops`: what it has run until then must not count.
+    At most `most` are kept, with at most most_bytes bytes of arrays together. If `drops`, a program is dropped when one
+    of its layers gives an output of another shape than before; the call then counts as not run.
     """
 
     def __init__(self, Py_ssize_t most=8, Py_ssize_t most_bytes=1 << 26, bint drops=True):
         self.most, self.most_bytes, self.drops, self.programs = most, most_bytes, drops, ()
 
     def __reduce__(self):
-        return Kept, (self.most, self.most_bytes, self.drops)       # a copy, or a pickled one, begins with none
+        return Kept, (self.most, self.most_bytes, self.drops)       # copies begin without programs
 
     def __len__(self):
         return len(self.programs)
 
     def run(self, x, lengths=None, Py_ssize_t most=-1, out=None, tuple start=None):
-        """A new array with the output for x, or None, and nothing done, where no program is ready for it.
+        """A new array with the output for x. None, and nothing is done, if no program is ready for it.
 
         Parameters
         ----------
         x : array
-            Anything else, or numbers that no program can take, give None.
+            Anything else, and numbers that no program can take, give None.
         lengths : (N,) ints from 1 to T, optional
         most : int, optional
             Largest N.
         out : array, optional
-            Written instead of a new one: contiguous, and of the output's shape.
+            Contiguous and of the output's shape; written instead of a new array.
         start : tuple of arrays, optional
             The state before the first step, for programs with a state.
 
@@ -369,7 +369,7 @@ cdef class Kept:
             given.close()
 
     def add(self, Program program, Py_ssize_t bytes):
-        """Keep this one, too, with so many bytes of arrays, in place of those used longest ago and of outdated ones."""
+        """Keep a program with so many bytes of arrays. Outdated ones, and those used longest ago, make room for it."""
         cdef Program other
         cdef Py_ssize_t total = bytes
         if bytes > self.most_bytes:

@@ -1,11 +1,11 @@
-"""Moving whole rows: between a padded batch and the packed order of the LSTM kernel, and for embeddings."""
+"""Copies of whole rows: between a padded batch and ragged order, and for embeddings and last steps."""
 
 import numpy as np
 
 from libc.string cimport memcpy, memset
 
 from fastlstm._kernels.cpu cimport fl_scatter, fl_team, run_for, training
-from fastlstm._kernels.layout cimport Walk
+from fastlstm._kernels.layout cimport RaggedOrder
 from fastlstm._kernels.real cimport real
 from fastlstm._kernels.stage cimport Stage
 
@@ -29,7 +29,7 @@ cdef void gather_rows(void* argument, int thread, fl_team* team) noexcept nogil:
     cdef Py_ssize_t k, row
     for k in range(g.count * thread // team.size, g.count * (thread + 1) // team.size):
         row = g.index[k]
-        if not 0 <= row < g.rows:                       # -1, or what somebody has written after it was checked
+        if not 0 <= row < g.rows:                       # -1, or a number that was written after the check
             memset(g.out + k * g.out_row, 0, g.bytes)
         else:
             memcpy(g.out + k * g.out_row, g.source + row * g.source_row, g.bytes)
@@ -54,7 +54,7 @@ def gather(const real[:, :] source, const Py_ssize_t[::1] index, real[:, :] out)
 
 
 def scatter_add(const real[:, ::1] source, const Py_ssize_t[::1] index, real[:, ::1] out, bint add=True):
-    """out[index[k]] += source[k], for k in order; unless add, out is set to 0 first, whatever it holds."""
+    """out[index[k]] += source[k], one k after the other. Unless `add`, out is set to 0 first, whatever it holds."""
     cdef fl_scatter p
     cdef double bytes
     p.count, p.width, p.rows, p.add = source.shape[0], out.shape[1], out.shape[0], add
@@ -101,7 +101,7 @@ def first_nonfinite(const real[::1] x):
 
 
 cdef class Gather(Stage):
-    """Rows of a table, for any index that lies within it. Made by `gather_stage`."""
+    """Rows of a table by an index whose values may change. Made by `gather_stage`."""
 
     cdef fl_gather g
 
@@ -131,31 +131,31 @@ def gather_stage(const real[:, ::1] source, const Py_ssize_t[::1] index, real[:,
 
 
 cdef class LastSteps(Stage):
-    """The last step of each sequence of a walk. Made by `last_steps`."""
+    """The last step of each sequence of a batch. Made by `last_steps`."""
 
     cdef fl_gather g
-    cdef Walk walk
+    cdef RaggedOrder order
     cdef Py_ssize_t[::1] index
 
     cdef int follow(self) except -1:
         cdef Py_ssize_t k
-        for k in range(self.walk.N):
-            self.index[k] = k * self.walk.T + self.walk.given_[k] - 1
+        for k in range(self.order.N):
+            self.index[k] = k * self.order.T + self.order.given_[k] - 1
         return 0
 
 
-def last_steps(Walk walk, const real[:, :, ::1] x, real[:, ::1] y):
-    """A stage from x (N, T, F) to y (N, F), the last real step of each."""
-    if x.shape[0] != walk.N or x.shape[1] != walk.T or y.shape[0] != walk.N or y.shape[1] != x.shape[2]:
+def last_steps(RaggedOrder order, const real[:, :, ::1] x, real[:, ::1] y):
+    """A stage from x (N, T, F) to y (N, F), the last real step of each sequence."""
+    if x.shape[0] != order.N or x.shape[1] != order.T or y.shape[0] != order.N or y.shape[1] != x.shape[2]:
         raise ValueError("last_steps: sizes do not agree")
     cdef LastSteps made = LastSteps()
-    made.walk, made.index = walk, np.empty(walk.N, np.intp)
+    made.order, made.index = order, np.empty(order.N, np.intp)
     made.g.index, made.g.source, made.g.out = &made.index[0], <const char*>&x[0, 0, 0], <char*>&y[0, 0]
-    made.g.count, made.g.bytes, made.g.rows = walk.N, y.shape[1] * <Py_ssize_t>sizeof(real), walk.N * walk.T
+    made.g.count, made.g.bytes, made.g.rows = order.N, y.shape[1] * <Py_ssize_t>sizeof(real), order.N * order.T
     made.g.source_row = made.g.out_row = made.g.bytes
     made.job, made.argument, made.threads = gather_rows, &made.g, 1
     made.input, made.output = <const void**>&made.g.source, <void**>&made.g.out
-    made.output_bytes = walk.N * made.g.bytes
+    made.output_bytes = order.N * made.g.bytes
     made.x, made.y = x, y
     made.follow()
     return made
@@ -183,7 +183,7 @@ cdef class ToLastSteps(Stage):
 
 
 def to_last(const real[:, ::1] dy, real[:, :, ::1] dx):
-    """A stage to dx (N, T, F): dy (N, F) at the last step, and zeros before."""
+    """A stage that writes dx (N, T, F): dy (N, F) at the last step, and zeros before it."""
     if 0 in (dx.shape[0], dx.shape[1], dx.shape[2]) or dy.shape[0] != dx.shape[0] or dy.shape[1] != dx.shape[2]:
         raise ValueError("to_last: sizes do not agree")
     cdef ToLastSteps made = ToLastSteps()
@@ -214,14 +214,14 @@ cdef class ClearBeyond(Stage):
     cdef object held
 
 
-def clear_stage(Walk walk, real[:, :, ::1] y):
-    """A stage that sets what of y (N, T, F) lies beyond the end of each sequence of a walk to zero."""
-    if y.shape[0] != walk.N or y.shape[1] != walk.T:
+def clear_stage(RaggedOrder order, real[:, :, ::1] y):
+    """A stage that writes zeros into y (N, T, F) beyond the end of each sequence."""
+    if y.shape[0] != order.N or y.shape[1] != order.T:
         raise ValueError("clear_stage: sizes do not agree")
     cdef ClearBeyond made = ClearBeyond()
-    made.p.lengths, made.p.y, made.p.N, made.p.T = &walk.given_[0], <char*>&y[0, 0, 0], walk.N, walk.T
+    made.p.lengths, made.p.y, made.p.N, made.p.T = &order.given_[0], <char*>&y[0, 0, 0], order.N, order.T
     made.p.bytes = y.shape[2] * <Py_ssize_t>sizeof(real)
     made.job, made.argument, made.threads = clear_beyond, &made.p, 1
-    made.output, made.output_bytes = <void**>&made.p.y, walk.N * walk.T * made.p.bytes
-    made.held = (walk, y)
+    made.output, made.output_bytes = <void**>&made.p.y, order.N * order.T * made.p.bytes
+    made.held = (order, y)
     return made

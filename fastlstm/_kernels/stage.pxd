@@ -1,4 +1,4 @@
-from fastlstm._kernels.cpu cimport fl_job, fl_side_by_side, fl_team
+from fastlstm._kernels.cpu cimport FL_MOST_SIDE_BY_SIDE, fl_job, fl_side_by_side, fl_team
 
 
 cdef class Stage:
@@ -32,7 +32,7 @@ cdef class Call(Stage):
 cdef class SideBySide(Stage):
     cdef fl_side_by_side all
     cdef list stages
-    cdef (void*)[64] arguments
-    cdef fl_team[64] teams
+    cdef (void*)[FL_MOST_SIDE_BY_SIDE] arguments
+    cdef fl_team[FL_MOST_SIDE_BY_SIDE] teams
 
     cdef void share(self, int threads) noexcept

@@ -4,8 +4,6 @@ from typing import Any, Self
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
-MOST_SIDE_BY_SIDE: int
-
 @disjoint_base
 class Stage:
     @property

@@ -1,4 +1,4 @@
-"""Jobs that are ready to run, all their pointers set: what programs are made of."""
+"""Stages, of which programs consist: jobs that are ready to run, with all their pointers set."""
 
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS,
@@ -24,22 +24,22 @@ cdef const void* address(object array, str format, Py_ssize_t bytes, bint writab
 
 
 cdef class Stage:
-    """One job on arrays that it holds: x, which it reads, and y, which it writes.
+    """A job that reads x and writes y, arrays that it holds.
 
-    Where both lie can change from run to run: `input` is the place of the pointer to x, `output` that of the pointer
-    to y, and output_bytes the size of the array that it writes to.
+    Other arrays may take their places from run to run: `input` points to the job's pointer to x, and `output` to that
+    to y, of output_bytes bytes.
     """
 
     cpdef int begin(self, tuple start) except -1:
-        """Take the state before the first step, an array (layers·D, N, H) for each part; None for zeros."""
+        """Take the state before the first step, each part (layers·D, N, H), or None for zeros."""
         return 0
 
     cpdef int end(self, tuple final) except -1:
-        """Give the state after the last step, likewise."""
+        """Write the state after the last step into `final`, each part (layers·D, N, H)."""
         return 0
 
     cdef int follow(self) except -1:
-        """The lengths of the sequences have changed."""
+        """Take over lengths of sequences that have changed."""
         return 0
 
     cdef void before(self) noexcept:
@@ -49,30 +49,29 @@ cdef class Stage:
         pass
 
     cdef bint accepts(self) noexcept:
-        """Whether the values in x, a new array from outside, are what it can take."""
+        """Whether the job can take the values in x, a new array from a caller."""
         return True
 
     cdef list parts(self):
         return [self]
 
     cpdef go(self):
-        """Do it."""
+        """Run."""
         self.before()
         with nogil:
             run(self.job, self.argument, self.threads, self.work)
         self.after()
 
 
-MOST_SIDE_BY_SIDE = 64
-
-
 cdef class SideBySide(Stage):
-    """Stages of one kind at the same time, each on so many threads of its own, and it may wait for those before it."""
+    """Stages of one kind that run at the same time, each on so many threads. A stage may wait for earlier ones."""
 
     def __cinit__(self, list stages, int threads):
         cdef Stage stage
-        if not 1 <= len(stages) <= MOST_SIDE_BY_SIDE or threads < 1:
-            raise ValueError("SideBySide: expected 1 to 64 stages, and at least one thread for each")
+        if not 1 <= len(stages) <= FL_MOST_SIDE_BY_SIDE or threads < 1:
+            raise ValueError(
+                f"SideBySide: expected 1 to {FL_MOST_SIDE_BY_SIDE} stages, and at least one thread for each"
+            )
         self.stages = stages
         for k, stage in enumerate(stages):
             if stage.job != (<Stage>stages[0]).job:
@@ -114,11 +113,11 @@ cdef class SideBySide(Stage):
 
 
 class ShapeChanged(ValueError):
-    """A layer has given an output of another shape for an input of the same."""
+    """A layer has given outputs of different shapes for inputs of one shape."""
 
 
 cdef class Call(Stage):
-    """A layer that has no kernel stages: function(x) is called, and what it returns is copied to y.
+    """Calls function(x) and copies what it returns to y, for a layer that has no kernel stages.
 
     `name` is the layer's, for messages.
     """

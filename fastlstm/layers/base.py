@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastlstm import _check
 from fastlstm._check import Shape
-from fastlstm._kernels.layout import Walk
+from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.program import Kept
 from fastlstm._kernels.stage import Stage
 from fastlstm.layers.preparing import prepare
@@ -168,12 +168,12 @@ class Layer:
         raise NotImplementedError(f"{type(self).__name__} must write forward")
 
     def prepare(
-        self, x: Array, tape: Workspace, *, streaming: bool = False, walk: Walk | None = None
+        self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
     ) -> tuple[list[Stage], Array] | None:
         """`forward` in inference as stages that can be run many times, and the array of their output.
 
-        The stages read x in place. If `streaming`, they start from the running state; with a `walk` they follow its
-        lengths. None means that the layer has no stages: then `forward`, or `step` in a stream, is called.
+        The stages read x where it lies. If `streaming`, they start from the running state. With an `order` they follow
+        its lengths. None means that the layer has no stages: then `forward`, or `step` in a stream, is called.
         """
         return None
 

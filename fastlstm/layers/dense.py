@@ -9,11 +9,11 @@ import numpy as np
 from fastlstm import _check, init
 from fastlstm._check import Shape
 from fastlstm._kernels import blas, cpu
-from fastlstm._kernels.layout import Walk
+from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.stage import Stage
 from fastlstm.layers.base import Array, Index, Layer, as_rows, check_features
 from fastlstm.layers.packed import PackedMatrix
-from fastlstm.layers.replay import Backward, Calls, Turned
+from fastlstm.layers.replay import Backward, BackwardCalls, Calls
 from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace
 
@@ -76,7 +76,7 @@ class Dense(Layer):
         return y
 
     def prepare(
-        self, x: Array, tape: Workspace, *, streaming: bool = False, walk: Walk | None = None
+        self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
     ) -> tuple[list[Stage], Array] | None:
         if cpu.isa() == "plain":
             return None
@@ -89,7 +89,7 @@ class Dense(Layer):
 
         weight, bias = self._weight_and_bias()
 
-        def backward(dy: Array, wanted: bool) -> Turned:
+        def backward(dy: Array, wanted: bool) -> BackwardCalls:
             dx = tape.array("dx", x.shape, x.dtype) if wanted else None
             stage = blas.affine_backward_stage(as_rows(dy), rows, weight, bias, None if dx is None else as_rows(dx))
             return [stage.go], dx
@@ -100,7 +100,7 @@ class Dense(Layer):
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
         x = tape.notes["x"]
         dx = tape.array("dx", x.shape if input_gradient else (0, self.input_size), x.dtype)
-        turn(as_rows(dy), as_rows(x), as_rows(dx), *self._weight_and_bias())
+        backward_of_rows(as_rows(dy), as_rows(x), as_rows(dx), *self._weight_and_bias())
         return dx if input_gradient else None
 
     def _weight_and_bias(self) -> tuple[Parameter, Parameter | None]:
@@ -110,8 +110,8 @@ class Dense(Layer):
         return {"input_size": self.input_size, "output_size": self.output_size, "bias": self.bias}
 
 
-def turn(dy: Array, x: Array, dx: Array, weight: Parameter, bias: Parameter | None) -> None:
-    """The backward pass for rows: writes dx (unless it has no rows), and adds to the gradients of the parameters."""
+def backward_of_rows(dy: Array, x: Array, dx: Array, weight: Parameter, bias: Parameter | None) -> None:
+    """Write dx, unless it has no rows, and add to the gradients of the parameters."""
     dweight, add_weight = weight.accumulator()
     dbias, add_bias = (np.empty(0, x.dtype), True) if bias is None else bias.accumulator()
     blas.affine_backward(dy, x, weight.read(), dweight, dbias, dx, add_weight, add_bias)

@@ -9,7 +9,7 @@ import numpy as np
 from fastlstm import _check
 from fastlstm._check import Shape
 from fastlstm._kernels import dropout as kernel
-from fastlstm._kernels.layout import Walk
+from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.stage import Stage
 from fastlstm.layers.base import Array, Index, Layer
 from fastlstm.workspace import Workspace
@@ -50,7 +50,7 @@ class Dropout(Layer):
         return drop(x, self.rate, tape) if tape.notes["active"] else x
 
     def prepare(
-        self, x: Array, tape: Workspace, *, streaming: bool = False, walk: Walk | None = None
+        self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
     ) -> tuple[list[Stage], Array]:
         return [], x
 

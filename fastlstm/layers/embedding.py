@@ -7,7 +7,7 @@ from typing import Any
 from fastlstm import _check, init
 from fastlstm._check import Shape
 from fastlstm._kernels import rows
-from fastlstm._kernels.layout import Walk
+from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.stage import Stage
 from fastlstm.layers.base import Array, Index, Layer, as_rows
 from fastlstm.workspace import Workspace
@@ -61,7 +61,7 @@ class Embedding(Layer):
         return y
 
     def prepare(
-        self, x: Array, tape: Workspace, *, streaming: bool = False, walk: Walk | None = None
+        self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
     ) -> tuple[list[Stage], Array]:
         weight = self.parameter("weight").value
         y = tape.array("y", (*x.shape, self.output_size), weight.dtype)

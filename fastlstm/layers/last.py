@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastlstm._check import Shape, describe
-from fastlstm._kernels.layout import Walk
+from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.rows import last_steps, to_last
 from fastlstm._kernels.stage import Stage
 from fastlstm.layers.base import Array, Index, Layer
@@ -44,14 +44,14 @@ class Last(Layer):
         return y
 
     def prepare(
-        self, x: Array, tape: Workspace, *, streaming: bool = False, walk: Walk | None = None
+        self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
     ) -> tuple[list[Stage], Array]:
         if streaming:
             return [], x
-        if walk is None:
+        if order is None:
             return [], x[:, -1]
         y = tape.array("y", (x.shape[0], x.shape[2]), x.dtype)
-        return [last_steps(walk, x, y)], y
+        return [last_steps(order, x, y)], y
 
     def replay(self, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward]:
         y = tape.array("y", (x.shape[0], x.shape[2]), x.dtype)
@@ -60,7 +60,7 @@ class Last(Layer):
             dx = tape.array("dx", x.shape, dy.dtype)
             return [to_last(dy, dx).go], dx
 
-        return [last_steps(Walk(x.shape[0], x.shape[1]), x, y).go], y, backward
+        return [last_steps(RaggedOrder(x.shape[0], x.shape[1]), x, y).go], y, backward
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array:
         dx = tape.zeros("dx", tape.notes["shape"], dy.dtype)

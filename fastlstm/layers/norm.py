@@ -9,7 +9,7 @@ import numpy as np
 from fastlstm import _check, init
 from fastlstm._check import Shape
 from fastlstm._kernels import norm as kernel
-from fastlstm._kernels.layout import Walk
+from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.rows import gather
 from fastlstm._kernels.stage import Stage
 from fastlstm.layers.base import Array, Index, Layer, as_rows, check_features
@@ -72,7 +72,7 @@ class LayerNorm(Norm):
         return y
 
     def prepare(
-        self, x: Array, tape: Workspace, *, streaming: bool = False, walk: Walk | None = None
+        self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
     ) -> tuple[list[Stage], Array]:
         y, rows = tape.array("y", x.shape, x.dtype), as_rows(x)
         mean, scale = (tape.array(name, (len(rows),), x.dtype) for name in ("mean", "scale"))
@@ -197,9 +197,9 @@ class BatchNorm(Norm):
         if tape.notes["real"] is None:
             return as_rows(x)
         real, _ = tape.notes["real"]
-        packed = tape.array("real", (len(real), x.shape[-1]), x.dtype)
-        gather(as_rows(x), real, packed)
-        return packed
+        rows = tape.array("real", (len(real), x.shape[-1]), x.dtype)
+        gather(as_rows(x), real, rows)
+        return rows
 
     @staticmethod
     def _padded(rows: Array, shape: tuple[int, ...], name: str, tape: Workspace) -> Array:

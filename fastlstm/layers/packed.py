@@ -1,4 +1,4 @@
-"""Weights in panels, the layout that the kernels read. They are packed again when a parameter has changed."""
+"""Packed weights: weights in panels, which is the layout that the kernels read."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from fastlstm.workspace import aligned_empty
 
 
 class Packed:
-    """The packed weights of some parameters. They are packed again when a parameter has changed."""
+    """The packed weights of some parameters. `get` packs them again when a parameter has changed."""
 
     def __init__(self, *parameters: Parameter | None) -> None:
         self.parameters = [parameter for parameter in parameters if parameter is not None]
         self._cached: tuple[Any, tuple[Array, Array]] | None = None
 
     def get(self) -> tuple[Array, Array]:
-        """Panels and bias. Two threads may pack them at once: both results are the same."""
+        """Panels and bias. Two threads may pack them at the same time, with the same result."""
         version = (cpu.isa(), *(parameter.version for parameter in self.parameters))
         cached = self._cached
         if cached is None or cached[0] != version:
@@ -34,7 +34,7 @@ class Packed:
 
 
 class PackedMatrix(Packed):
-    """The packed weights of an affine map."""
+    """The packed weights of an affine map, y = x·weightᵀ + bias."""
 
     def __init__(self, weight: Parameter, bias: Parameter | None) -> None:
         super().__init__(weight, bias)
@@ -51,5 +51,5 @@ class PackedMatrix(Packed):
     def prepare(self, x: Array, y: Array) -> Stage:
         """A stage from x (M, K) to y (M, N)."""
         panels, bias = self.get()
-        small = 2 * x.shape[0] * len(panels) < threads.SMALL * 1e5
+        small = cpu.matrix_work(2 * x.shape[0] * len(panels)) < cpu.WORTH_SHARING
         return matmul.affine(x, panels, bias, y, 1 if small else threads.get_num_threads())

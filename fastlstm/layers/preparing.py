@@ -1,4 +1,4 @@
-"""Makes a program from a chain of layers: what a pass needs is made once, for all later inputs of the same shape."""
+"""Makes programs: the passes of a chain of layers, prepared once for all later inputs of the same shape."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm._kernels.layout import Walk
+from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.program import Program, Seen, Turn
 from fastlstm._kernels.stage import Call, Stage
 from fastlstm.parameter import Parameter
@@ -31,7 +31,7 @@ def prepare(
     step: bool = False,
     copied: bool = False,
 ) -> Program:
-    """Run the layers on x in inference, and keep the pass as a program. Its output is ``program.y``.
+    """Run the layers on x in inference, and keep the pass as a program, whose output is ``program.y``.
 
     Parameters
     ----------
@@ -41,47 +41,47 @@ def prepare(
     x : array
         As `as_input` of the first layer gives it.
     lengths : (N,) ints, optional
-        Number of real steps of each sequence. With them the program also takes other lengths.
+        Number of real steps of each sequence. The program then also takes other lengths.
     streaming : bool, default False
-        Whether the layers go on with the running state in the workspaces.
+        Whether the layers continue the running state in the workspaces.
     turn : Turn, optional
-        The turn that all users of the workspaces share; None if there are no others.
+        Shared by all users of the workspaces; None if there are no others.
     step : bool, default False
         Whether later inputs and outputs have no axis of time.
     copied : bool, default False
         Whether x is used by nobody else.
     """
-    walk = None
+    order = None
     if lengths is not None and (lengths != x.shape[1]).any():
-        walk = Walk(x.shape[0], x.shape[1], lengths)
+        order = RaggedOrder(x.shape[0], x.shape[1], lengths)
     seen = Seen(trained(layers))
     stages: list[Stage] = []
     y = x
     for layer, workspace in zip(layers, workspaces, strict=True):
-        ready = layer.prepare(y, workspace, streaming=streaming, walk=walk)
+        ready = layer.prepare(y, workspace, streaming=streaming, order=order)
         if ready is None and not copied and np.may_share_memory(x, y):
             break
-        new, y = ready or call(layer, y, workspace, walk, streaming=streaming)
+        new, y = ready or call(layer, y, workspace, order, streaming=streaming)
         for stage in new if ready else ():
             stage.go()
         stages += new
-    if not copied and np.may_share_memory(x, y):  # calls and users of y need an array that stays, but x changes
+    if not copied and np.may_share_memory(x, y):  # x changes, but calls and users of y need an array that stays
         own = x.copy()
         return prepare(layers, workspaces, own, lengths=lengths, streaming=streaming, turn=turn, step=step, copied=True)
     shape, given = (x.shape[:1] + x.shape[2:], y.shape[:1] + y.shape[2:]) if step else (x.shape, y.shape)
     least = len(shape) - (step and len(x) == 1)
     turn = turn or Turn("this program", "run another one")
-    return Program(stages, x, y, seen, turn, shape, least, given, walk, copy=copied)
+    return Program(stages, x, y, seen, turn, shape, least, given, order, copy=copied)
 
 
 def call(
-    layer: Layer, x: Array, workspace: Workspace, walk: Walk | None, *, streaming: bool
+    layer: Layer, x: Array, workspace: Workspace, order: RaggedOrder | None, *, streaming: bool
 ) -> tuple[list[Stage], Array]:
-    """Call a layer that has no stages. Returns a stage that calls it again, and the array of its output."""
+    """A stage that calls a layer which has no stages of its own, and the array of its output. Calls it once."""
 
     given = None
-    if walk is not None:
-        given = walk.given.view()
+    if order is not None:
+        given = order.given.view()
         given.flags.writeable = False  # the kernels read it too
 
     def function(x: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Training passes over batches that lie where the last one lay: what a pass takes is made once and then only run."""
+"""Training passes over batches that lie where the last one lay. Their calls are made once, and then only run."""
 
 from __future__ import annotations
 
@@ -20,19 +20,27 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 Calls = list[Callable[[], Any]]
-Turned = tuple[Calls, Array | None]
-Backward = Callable[[Array, bool], Turned]
-"""From dy, and whether the gradient of x is wanted, to the calls of a backward pass and the array of that gradient."""
+"""What a pass calls, in order."""
+
+BackwardCalls = tuple[Calls, Array | None]
+"""What a backward pass calls, and the array of the gradient of x that it writes."""
+
+Backward = Callable[[Array, bool], BackwardCalls]
+"""Makes the calls of a backward pass, from dy and whether the gradient of x is wanted."""
 
 
 class Replay:
-    """The layers' passes in training over x, all of whose sequences are full.
+    """The training passes of a chain of layers over an array x whose sequences are all full.
+
+    The forward pass over x is run when this is made. Its output is `y`, which is read-only.
 
     Parameters
     ----------
-    layers, workspaces : sequences of Layer and Workspace
+    layers : sequence of Layer
+    workspaces : sequence of Workspace
+        One for each layer.
     x : array
-        Later batches lie there, too. The forward pass over it is done here; its output is `y`.
+        Later batches are read from there, too.
     """
 
     def __init__(self, layers: Sequence[Layer], workspaces: Sequence[Workspace], x: Array) -> None:
@@ -41,15 +49,15 @@ class Replay:
         self._backwards: list[Backward] = []
         self._values = [(parameter, parameter.read()) for parameter in trained(layers)]
         self._machine = (get_num_threads(), cpu.isa())
-        self._turned: dict[bool, tuple[Array, Calls, Array | None]] = {}
+        self._made: dict[bool, tuple[Array, Calls, Array | None]] = {}  # by whether the gradient of x is wanted
         y = x
         for layer, workspace in zip(layers, workspaces, strict=True):
             ready = layer.replay(y, workspace)
             if ready is None:
-                calls, y, backward = called(layer, y, workspace)
+                calls, y, backward = by_calling(layer, y, workspace)
             else:
-                calls, y, turn = ready
-                backward = partial(turn_and_run, turn)
+                calls, y, make = ready
+                backward = partial(make_and_run, make)
                 run(calls)
             self._calls += calls
             self._backwards.append(backward)
@@ -57,7 +65,7 @@ class Replay:
         self.y.flags.writeable = False  # the backward pass reads it
 
     def serves(self, x: Array) -> bool:
-        """Whether a pass over x, a contiguous array, would be the same."""
+        """Whether these are the passes over x, a contiguous array: it lies there, and nothing else has changed."""
         if x is not self._x:
             if x.shape != self._x.shape or x.dtype != self._x.dtype or place(x) != place(self._x):
                 return False
@@ -65,23 +73,24 @@ class Replay:
         return self._machine == (get_num_threads(), cpu.isa()) and unmoved(self._values)
 
     def forward(self) -> None:
+        """Run the forward pass again."""
         run(self._calls)
 
     def knows(self, dy: Any) -> bool:
-        """Whether it is the array of an earlier gradient."""
-        return any(dy is turned[0] for turned in self._turned.values())
+        """Whether an earlier backward pass has read this very array."""
+        return any(dy is made[0] for made in self._made.values())
 
     def backward(self, dy: Array, *, wanted: bool) -> Array | None:
-        """The gradient of x, if wanted; those of the parameters are added to."""
-        turned = self._turned.get(wanted)
-        if turned is None or dy is not turned[0]:
-            turned = self._turned[wanted] = self._turn(dy, wanted)
+        """The gradient of x, if wanted. Adds to the gradients of the parameters."""
+        made = self._made.get(wanted)
+        if made is None or dy is not made[0]:
+            made = self._made[wanted] = self._make_and_run(dy, wanted)
         else:
-            run(turned[1])
-        return turned[2]
+            run(made[1])
+        return made[2]
 
-    def _turn(self, dy: Array, wanted: bool) -> tuple[Array, Calls, Array | None]:
-        """The backward pass, done here, and what it takes from this dy on."""
+    def _make_and_run(self, dy: Array, wanted: bool) -> tuple[Array, Calls, Array | None]:
+        """dy, the calls of the backward pass from it, and the array of the gradient of x. Runs the pass once."""
         calls: Calls = []
         dx: Array | None = dy
         for i in reversed(range(len(self._backwards))):
@@ -96,39 +105,40 @@ def run(calls: Calls) -> None:
         call()
 
 
-def turn_and_run(turn: Backward, dy: Array, wanted: bool) -> Turned:
-    calls, dx = turn(dy, wanted)
+def make_and_run(make: Backward, dy: Array, wanted: bool) -> BackwardCalls:
+    """The calls that `make` gives, which are run once."""
+    calls, dx = make(dy, wanted)
     run(calls)
     return calls, dx
 
 
 def place(array: Array) -> int:
-    """Where it lies."""
+    """The address of an array's first number."""
     found: int = array.__array_interface__["data"][0]
     return found
 
 
-def called(layer: Layer, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward]:
-    """A layer that has no replay: its `forward`, which is done here, and `backward` are called again and again."""
+def by_calling(layer: Layer, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward]:
+    """The passes of a layer that has no `replay`: its `forward` and `backward` are called. Calls `forward` once."""
     forward = partial(layer.forward, x, tape, training=True, lengths=None)
     y = np.require(forward(), None, ["C"])
 
-    def backward(dy: Array, wanted: bool) -> Turned:
-        turn = partial(layer.backward, dy, tape, input_gradient=wanted)
-        dx = turn()
+    def backward(dy: Array, wanted: bool) -> BackwardCalls:
+        call = partial(layer.backward, dy, tape, input_gradient=wanted)
+        dx = call()
         if dx is None:
-            return [turn], None
+            return [call], None
         dx = np.require(dx, None, ["C", "W"])
-        return [partial(again, turn, dx)], dx
+        return [partial(call_into, call, dx)], dx
 
-    return [partial(again, forward, y)], y, backward
+    return [partial(call_into, forward, y)], y, backward
 
 
-def again(function: Callable[[], Array | None], before: Array) -> None:
-    """What the function returns, to where it lay before."""
+def call_into(function: Callable[[], Array | None], out: Array) -> None:
+    """Copy what the function returns to `out`, unless it is there already."""
     found = function()
     assert found is not None
-    if found.shape != before.shape:
-        raise ValueError(f"a layer's pass gave an array {before.shape}, and for a batch as large {found.shape}")
-    if found is not before and (place(found) != place(before) or found.strides != before.strides):
-        np.copyto(before, found)
+    if found.shape != out.shape:
+        raise ValueError(f"a layer's pass gave an array {out.shape}, and for a batch as large {found.shape}")
+    if found is not out and (place(found) != place(out) or found.strides != out.strides):
+        np.copyto(out, found)

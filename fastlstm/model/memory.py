@@ -7,12 +7,14 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from fastlstm._check import Shape
 from fastlstm.layers import Layer
+from fastlstm.layers.recurrent import Recurrent
 
 COPIES = 4
-"""Of each parameter: the value, its gradient, and the two averages of Adam."""
+"""Arrays for each parameter: the value, its gradient, and the two averages of Adam."""
 
 GIGABYTE = 1e9
 
@@ -23,14 +25,14 @@ def check_memory(layers: Sequence[Layer], sequences: int = 1, steps: int = 1) ->
     Parameters
     ----------
     layers : list of Layer
-        Not built yet.
+        Layers that are not built yet.
     sequences, steps : int
-        Of a batch.
+        The size of a batch.
 
     Raises
     ------
     MemoryError
-        With what would be needed and what there is.
+        If it would not; the message has what is needed and what is free.
 
     Examples
     --------
@@ -53,19 +55,32 @@ def check_memory(layers: Sequence[Layer], sequences: int = 1, steps: int = 1) ->
 
 
 def activations(layers: Sequence[Layer], sequences: int, steps: int) -> int:
-    """About how many numbers the layers leave for the backward pass: outputs with gradients, gates and cells."""
+    """About how many numbers the layers keep for the backward pass, outputs and their gradients included."""
     shape: Shape = ("N", "T", "F") if not layers[0].takes_tokens else ("N", "T")
     total = 0
     for layer in layers:
+        if isinstance(layer, Recurrent):
+            total += kept(layer, sequences, steps)
         shape = layer.output_shape(shape)
         width = shape[-1] if isinstance(shape[-1], int) else 1
-        kept = 2 + 5 * getattr(layer, "num_layers", 0)
-        total += sequences * (steps if len(shape) == 3 else 1) * width * kept
+        total += 2 * sequences * (steps if len(shape) == 3 else 1) * width
     return total
 
 
+def kept(layer: Recurrent[Any], sequences: int, steps: int) -> int:
+    """What a recurrent layer keeps besides its output: sums and c of each step, and the outputs of lower layers.
+
+    With checkpoints it keeps the sums and c of no more than ``checkpoint_every`` steps, and a state for each of these.
+    """
+    every = min(layer.checkpoint_every or steps, steps)
+    states = math.ceil(steps / every) * len(layer.cell.parts)
+    of_a_unit = every * (layer.cell.sums + layer.cell.keeps_c) + states
+    units = layer.directions * layer.hidden_size
+    return sequences * units * (layer.num_layers * of_a_unit + 2 * (layer.num_layers - 1) * steps)
+
+
 def free() -> int:
-    """Bytes that can still be taken, by the system and the limit of a container; very many where nobody says."""
+    """Bytes that are free, by the system and the limit of a container; a very large number if neither tells."""
     found = [2**62]
     with suppress(OSError, ValueError):
         found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
@@ -78,6 +93,6 @@ def free() -> int:
 
 
 def table(path: Path) -> dict[str, int]:
-    """A file of lines with a name and a number."""
+    """The numbers of a file with a name and a number in each line."""
     rows = (line.split() for line in path.read_text().splitlines())
     return {row[0]: int(row[1]) for row in rows if len(row) > 1}

@@ -41,7 +41,7 @@ static fl_fp_state flush_subnormals(void) { return 0; }
 static void restore(fl_fp_state before) { (void)before; }
 #endif
 
-#define MAX_WORKERS 255
+#define MAX_WORKERS (FL_MOST_THREADS - 1)
 #define SPIN 50            /* microseconds that a worker waits for the next job before it sleeps */
 #define SPIN_CALLED 250    /* and after it was called, for then the next job comes when the last one has been done alone */
 #define BARRIER_SPINS 2000 /* then let others run: a partner may have lost its processor */

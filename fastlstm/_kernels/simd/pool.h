@@ -28,7 +28,14 @@ void fl_reach(FL_ATOMIC(ptrdiff_t) *count, ptrdiff_t reached);
 /* Wait until a count has come to what is wanted, and return how far it is. */
 ptrdiff_t fl_wait(const FL_ATOMIC(ptrdiff_t) *count, ptrdiff_t wanted);
 
-/* Microseconds of one thread's work from which on waking a sleeping thread pays for itself. */
+/* Threads at most: the caller and the workers of the pool. */
+#define FL_MOST_THREADS 256
+
+/* Work is told in microseconds of one thread: of that many multiplications and additions each, about. */
+#define FL_OPERATIONS 100000
+
+/* The work from which on a second thread is worth while, and from which on it is worth while to wake one that sleeps. */
+#define FL_WORTH_SHARING 20
 #define FL_WORTH_WAKING 200
 
 /* Run the job on this many threads; or on the caller alone where the pool is busy with another's job, or asleep and the
@@ -38,8 +45,9 @@ void fl_run(fl_job job, void *argument, int threads, double work);
 /* Of a clock that only goes forwards. */
 double fl_microseconds(void);
 
-/* A job with many arguments: each on a team of its own, of so many threads, all at once; one after the other, in their
-   order, where there are fewer threads than that. */
+/* A job with up to FL_MOST_SIDE_BY_SIDE arguments: each on a team of its own, of so many threads, all at once; one after
+   the other, in their order, where there are fewer threads than that. */
+#define FL_MOST_SIDE_BY_SIDE 64
 struct fl_side_by_side {
     fl_job job;
     int count, threads;

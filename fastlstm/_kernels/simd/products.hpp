@@ -8,7 +8,7 @@
 namespace {
 
 constexpr ptrdiff_t few_inputs = 4; /* up to which dx comes from inner products */
-constexpr ptrdiff_t strip_vectors = 4;
+constexpr ptrdiff_t strip_vectors = FL_STRIP;
 
 /* Rows of gradients of the sums, [block][row][S][LANES]. */
 template <class Real> struct Gradients {

@@ -1,7 +1,7 @@
 /* Dropout, sums over columns, and the gradient of an embedding. */
 
-#ifndef FL_COLUMNS
-#define FL_COLUMNS 256
+#ifndef FL_COLUMNS_AT_ONCE
+#define FL_COLUMNS_AT_ONCE 256
 #define FL_ROWS_AT_ONCE 128
 #define FL_LINE ((ptrdiff_t)(64 / sizeof(FL_REAL)))
 /* this thread's part of so many columns, in whole cache lines */
@@ -29,9 +29,9 @@ static void FL_X(columns)(void *argument, int thread, struct fl_team *team) {
     const struct fl_columns *p = argument;
     ptrdiff_t end = FL_SHARE(p->n, thread + 1), width;
     for (ptrdiff_t column = FL_SHARE(p->n, thread); column < end; column += width) {
-        FL_REAL part[FL_COLUMNS], *out = (FL_REAL *)p->out + column;
-        double total[FL_COLUMNS] = {0};
-        width = end - column < FL_COLUMNS ? end - column : FL_COLUMNS;
+        FL_REAL part[FL_COLUMNS_AT_ONCE], *out = (FL_REAL *)p->out + column;
+        double total[FL_COLUMNS_AT_ONCE] = {0};
+        width = end - column < FL_COLUMNS_AT_ONCE ? end - column : FL_COLUMNS_AT_ONCE;
         for (ptrdiff_t i = 0; i < p->m;) {
             ptrdiff_t stop = p->m - i < FL_ROWS_AT_ONCE ? p->m : i + FL_ROWS_AT_ONCE;
             for (ptrdiff_t j = 0; j < width; j++) part[j] = 0;
@@ -59,5 +59,3 @@ static void FL_X(scatter)(void *argument, int thread, struct fl_team *team) {
         for (ptrdiff_t j = 0; j < n; j++) b[j] += a[j];
     }
 }
-
-#define FL_TRAINING {FL_X(squares), FL_X(update), FL_X(loss), FL_X(ctc), FL_X(drop), FL_X(columns), FL_X(scatter)}

@@ -63,7 +63,7 @@ struct fl_backward {
     const ptrdiff_t *alive, *offset; /* as in fl_pass; offset[T] is rows */
     ptrdiff_t segment_count;
     const struct fl_segment *segments; /* after each, the gradients of the weights by its rows are added up */
-    ptrdiff_t strip;                 /* vectors of units in a strip of `transposed`; the last may have fewer */
+    ptrdiff_t strip;                 /* vectors of units in a strip of `transposed`, up to FL_STRIP; the last may have fewer */
     const void *x, *y, *dy;          /* y is the output of the forward pass, that is h; dy lies as y does, dx as x does */
     const ptrdiff_t *x_row, *y_row;
     ptrdiff_t x_step, y_step;
@@ -74,7 +74,8 @@ struct fl_backward {
     int option;                      /* of the cell */
     int initial;                     /* whether dh is wanted */
     const void *w, *u;               /* the weights (G H, I) and (G H, H) */
-    void *transposed;                /* room for the weights: strips of columns, [strip][G width][vectors][LANES] */
+    void *transposed;                /* room for the weights: strips of columns, [strip][G width][vectors][LANES], FL_TRANSPOSED
+                                        numbers */
     void *dx;                        /* or none */
     int add_dx;
     void *columns;                   /* room for x, 1 and h of a segment's rows: FL_COLUMNS numbers */
@@ -91,6 +92,11 @@ struct fl_backward {
 #define FL_COLUMNS(I, H, G, S, tile, rows)                                                                              \
     ((FL_STRIPS((I) + 1, tile) + FL_STRIPS(FL_STATE_COLUMNS(H, G, S), tile)) * ((tile) * (rows) + 8))
 #define FL_GRADIENTS(I, H, G, S, width) ((width) * (G) * ((I) + 1 + FL_STATE_COLUMNS(H, G, S)))
+
+/* Vectors of columns in a strip of the transposed weights, at most. All strips of both weights, for H and I rounded up to
+   whole vectors, are FL_TRANSPOSED numbers. */
+#define FL_STRIP 4
+#define FL_TRANSPOSED(inputs, width, G) (((width) + (inputs)) * (G) * (width))
 
 #define FL_SINGLE 4 /* rows of a single step up to which the weights are used where they lie */
 

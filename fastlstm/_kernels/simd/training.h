@@ -1,5 +1,5 @@
-/* What a step of training does beside the LSTM and the matrix products. These are plain loops, which the compiler turns
-   into vector code: once for each instruction set, and once for none of them (plain.c). Each result is added up in an
+/* What there is to do beside the recurrent cells and the matrix products. These are plain loops, which the compiler turns
+   into vector code: once for each instruction set, and once for none of them (training_plain.c). Each result is added up in an
    order that does not depend on the number of threads. */
 #ifndef FASTLSTM_TRAINING_H
 #define FASTLSTM_TRAINING_H
@@ -86,9 +86,35 @@ struct fl_scatter {
     int add;
 };
 
+/* Rows of `width` numbers to a mean of 0 and a variance of 1, and the way back. */
+struct fl_norm {
+    ptrdiff_t rows, width, x_row, block; /* row r of x is at x + r * x_row; so many rows are a block */
+    double eps;
+    const void *x, *weight, *bias, *dy;
+    void *y, *mean, *scale; /* mean and scale of each row */
+    void *dx;               /* or none */
+    void *sums;             /* [blocks][2][width]: the gradients of weight and bias by each block */
+};
+
+/* y = function(x), of `size` numbers */
+enum { FL_EXP, FL_SIGMOID, FL_TANH };
+struct fl_activation {
+    int function;
+    ptrdiff_t size;
+    const void *x;
+    void *y;
+};
+
+/* y = softmax(x), row by row */
+struct fl_softmax {
+    ptrdiff_t rows, width;
+    const void *x;
+    void *y;
+};
+
 struct fl_training {
     fl_job squares, update; /* of a struct fl_update: its sums of grad^2; its rule */
-    fl_job loss, ctc, drop, columns, scatter;
+    fl_job loss, ctc, drop, columns, scatter, norm, norm_backward, activate, softmax;
 };
 
 /* Those for any processor, for float and double. */

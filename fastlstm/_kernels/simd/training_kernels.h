@@ -1,4 +1,4 @@
-/* Compiles the loops of training for one instruction set, FL_ISA, for float and double. */
+/* Compiles the loops of training.h for one instruction set, FL_ISA, for float and double. */
 #include <float.h>
 #include <math.h>
 #include <stdatomic.h>
@@ -13,6 +13,9 @@
 
 #define FL_TABLE_(isa, type) fl_training_##isa##_##type
 #define FL_TABLE(isa, type) FL_TABLE_(isa, type)
+#define FL_TRAINING                                                                             \
+    {FL_X(squares), FL_X(update), FL_X(loss), FL_X(ctc), FL_X(drop), FL_X(columns), FL_X(scatter), \
+     FL_X(norm), FL_X(norm_backward), FL_X(activate), FL_X(softmax)}
 
 #include "real_float.h"
 #include "update_template.h"
@@ -20,6 +23,8 @@
 #include "loss_template.h"
 #include "ctc_template.h"
 #include "rows_template.h"
+#include "norm_template.h"
+#include "activate_template.h"
 const struct fl_training FL_TABLE(FL_ISA, f) = FL_TRAINING;
 #include "real_end.h"
 
@@ -29,5 +34,7 @@ const struct fl_training FL_TABLE(FL_ISA, f) = FL_TRAINING;
 #include "loss_template.h"
 #include "ctc_template.h"
 #include "rows_template.h"
+#include "norm_template.h"
+#include "activate_template.h"
 const struct fl_training FL_TABLE(FL_ISA, d) = FL_TRAINING;
 #include "real_end.h"

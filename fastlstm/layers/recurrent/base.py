@@ -1,4 +1,4 @@
-"""What recurrent layers share: all but the cell, and what their constructors say of it."""
+"""What recurrent layers share: everything but the cell and the arguments of its own."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 from fastlstm import _check, init
 from fastlstm._check import Shape
 from fastlstm._kernels import cpu
-from fastlstm._kernels.layout import Walk
+from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.program import Program, Seen, Turn
 from fastlstm._kernels.stage import Stage
 from fastlstm.layers.base import Array, Index, Layer, check_features
 from fastlstm.layers.recurrent.cells import Cell
 from fastlstm.layers.recurrent.direction import Direction, Parts
 from fastlstm.layers.recurrent.inference import PackedDirection, PackedStack
-from fastlstm.layers.recurrent.packing import Packing
+from fastlstm.layers.recurrent.ragged import RaggedBatch
 from fastlstm.layers.recurrent.stack import PlainStack, TrainedStack
 from fastlstm.layers.recurrent.training import TrainedDirection
 from fastlstm.layers.replay import Backward, Calls
@@ -27,11 +27,11 @@ from fastlstm.parameter import Initializer
 from fastlstm.workspace import Workspace
 
 State = TypeVar("State")
-"""What a call takes and gives: an array for a cell whose state is h alone, otherwise a tuple of its parts."""
+"""A state as callers see it: h for a cell with that part only, otherwise the tuple of its parts."""
 
 
 class Recurrent(Layer, Generic[State], abstract=True):
-    """Base of the layers that walk (N, T, I) step by step, in layers on top of each other and perhaps both directions.
+    """Base of the layers that read (N, T, I) step by step, stacked and in one or both directions.
 
     A subclass names its cell.
     """
@@ -97,14 +97,14 @@ class Recurrent(Layer, Generic[State], abstract=True):
         self._plain = PlainStack(stack, self.input_size, self.hidden_size, self.dropout)
 
     def _each_layer(self) -> Iterator[tuple[int, list[str]]]:
-        """Features that a layer reads, and the ends of its parameters' names, one for each direction."""
+        """For each layer, the features that it reads, and a suffix of its parameters' names for each direction."""
         for k in range(self.num_layers):
             inputs = self.input_size if k == 0 else self.directions * self.hidden_size
             yield inputs, [f"_l{k}", f"_l{k}_reverse"][: self.directions]
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Recurrent[State]:
-        """Dropout of one layer is read as none: whoever made the layer has been warned."""
+        """Dropout of a single layer is read as none: whoever made the layer has been warned."""
         return cls(**{**config, "dropout": 0.0} if config.get("num_layers", 1) == 1 else config)
 
     def config(self) -> dict[str, Any]:
@@ -125,9 +125,9 @@ class Recurrent(Layer, Generic[State], abstract=True):
         ----------
         x : (N, T, I)
         state : optional
-            Before the first step: h (layers·D, N, H), for an LSTM the tuple of h and c; zeros if not given. Order:
-            layer 0, layer 0 reverse, layer 1, ... An h beyond a 2^32nd of the largest number counts as that, as the
-            sums over it must not overflow; a SimpleRNN with relu takes it as it is.
+            The state before the first step: h (layers·D, N, H), for an LSTM the tuple (h, c); zeros if not given. Its
+            order is layer 0, layer 0 reverse, layer 1, ... An h beyond a 2^32nd of the largest number counts as that,
+            because sums over it must not overflow. A SimpleRNN with relu takes it as it is.
         lengths : (N,) ints from 1 to T, optional
             Real steps of each sequence; outputs beyond them are zero.
 
@@ -142,7 +142,7 @@ class Recurrent(Layer, Generic[State], abstract=True):
         return y, self._given(final)
 
     def _call(self, x: Any, state: Any, lengths: Any) -> tuple[Array, Parts]:
-        """A call for which no program without an initial state is kept."""
+        """A call with an initial state, or for which no program is kept."""
         x = self.as_input(x)
         start, lengths = self.as_state(state, len(x)), _check.lengths_of(lengths, *x.shape[:2])
         if self._is_plain():
@@ -151,24 +151,24 @@ class Recurrent(Layer, Generic[State], abstract=True):
         return found or self._run_anew(x, start, lengths)
 
     def _run_anew(self, x: Array, start: Parts | None, lengths: Index | None) -> tuple[Array, Parts]:
-        """A call by a program that is then kept."""
+        """A call by a new program, which is then kept."""
         n, t, _ = x.shape
         tape, seen, turn = Workspace(0), Seen(self.parameters()), Turn("this program", "run another one")
-        walk = None if lengths is None else Walk(n, t, lengths)
-        stages, _, y = self._packed.prepare(x, walk, tape)
-        program = Program(stages, x, y, seen, turn, x.shape, 3, y.shape, walk, self._state_shape(n), len(self.parts))
+        order = None if lengths is None else RaggedOrder(n, t, lengths)
+        stages, _, y = self._packed.prepare(x, order, tape)
+        program = Program(stages, x, y, seen, turn, x.shape, 3, y.shape, order, self._state_shape(n), len(self.parts))
         found: tuple[Array, Parts] | None = program.run(x, lengths, np.empty(y.shape, y.dtype), start)
-        if found is None:  # the weights, or x, have changed meanwhile
+        if found is None:  # the weights or x have changed meanwhile
             return self._call(x, None if start is None else self._given(start), lengths)
         self._kept.add(program, tape.nbytes + program.nbytes)
         return found
 
     def _given(self, state: Parts) -> State:
-        """A state as a caller has it: the tuple of its parts, or h alone."""
+        """A state as callers see it, from its parts."""
         return cast(State, state if len(state) > 1 else state[0])
 
     def as_state(self, state: Any, n: int) -> Parts | None:
-        """The parts of a state, checked and converted: from a tuple of them, or from h alone."""
+        """The parts of a caller's state, checked and converted."""
         if state is None:
             return None
         self.build()
@@ -194,7 +194,7 @@ class Recurrent(Layer, Generic[State], abstract=True):
     def forward_with_state(
         self, x: Array, state: Parts | None, tape: Workspace, *, training: bool, lengths: Index | None
     ) -> tuple[Array, Parts]:
-        """`forward` from an initial state, None for zeros; also returns the final one."""
+        """`forward` from an initial state, None for zeros. Also returns the final state."""
         self.build()
         final = self._room("final", len(x), tape, x.dtype)
         return self._forward(x, state, final, tape, training=training, lengths=lengths), final
@@ -209,19 +209,19 @@ class Recurrent(Layer, Generic[State], abstract=True):
         training: bool,
         lengths: Index | None,
     ) -> Array:
-        """The final state is written if there is room for it."""
+        """`forward` from an initial state. Writes the final one into `final`, if there is one."""
         self.build()
-        x = np.ascontiguousarray(x)  # what another layer gives may be a view
+        x = np.ascontiguousarray(x)  # another layer may give a view
         n, t, _ = x.shape
         plain = self._is_plain()
-        packing = self._full_packing(n, t, tape) if lengths is None else Packing(n, t, lengths)
-        tape.notes["packing"], tape.notes["plain"] = packing, plain
+        batch = self._full_batch(n, t, tape) if lengths is None else RaggedBatch(n, t, lengths)
+        tape.notes["batch"], tape.notes["plain"] = batch, plain
         if plain:
             final = final or self._room("final", n, tape, x.dtype)
-            return self._plain.forward(self.cell.saturated(x), state, final, packing, tape, training=training)
+            return self._plain.forward(self.cell.saturated(x), state, final, batch, tape, training=training)
         if training:
-            return self._trained.forward(x, state, final, packing, self.checkpoint_every or t, tape)
-        stages, passes, y = self._packed.prepare(x, None if lengths is None else Walk(n, t, lengths), tape)
+            return self._trained.forward(x, state, final, batch, self.checkpoint_every or t, tape)
+        stages, passes, y = self._packed.prepare(x, None if batch.full else batch, tape)
         for prepared in passes:
             prepared.begin(state)
         for stage in stages:
@@ -235,25 +235,25 @@ class Recurrent(Layer, Generic[State], abstract=True):
         if tape.notes["plain"]:
             return self.backward_with_state(dy, None, tape, input_gradient=input_gradient)[0]
         dy = np.ascontiguousarray(dy)
-        return self._trained.backward(dy, None, None, tape.notes["packing"], tape, wanted=input_gradient)
+        return self._trained.backward(dy, None, None, tape.notes["batch"], tape, wanted=input_gradient)
 
     def backward_with_state(
         self, dy: Array, dstate: Parts | None, tape: Workspace, *, input_gradient: bool = True
     ) -> tuple[Array | None, Parts]:
-        """`backward` with the gradients of the final state, None for zeros; also returns those of the initial one."""
-        packing: Packing = tape.notes["packing"]
-        initial = self._room("initial", packing.n, tape, dy.dtype)
+        """`backward` from gradients of the final state, None for zeros. Also returns those of the initial state."""
+        batch: RaggedBatch = tape.notes["batch"]
+        initial = self._room("initial", batch.N, tape, dy.dtype)
         stack = self._plain if tape.notes["plain"] else self._trained
         dy = np.ascontiguousarray(dy)
-        return stack.backward(dy, dstate, initial, packing, tape, wanted=input_gradient), initial
+        return stack.backward(dy, dstate, initial, batch, tape, wanted=input_gradient), initial
 
     def prepare(
-        self, x: Array, tape: Workspace, *, streaming: bool = False, walk: Walk | None = None
+        self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
     ) -> tuple[list[Stage], Array] | None:
         if self._is_plain():
             return None
         self.build()
-        stages, passes, y = self._packed.prepare(np.ascontiguousarray(x), walk, tape)
+        stages, passes, y = self._packed.prepare(np.ascontiguousarray(x), order, tape)
         for prepared in passes:
             prepared.fresh = not streaming
         return stages, y
@@ -263,10 +263,10 @@ class Recurrent(Layer, Generic[State], abstract=True):
         masked = self.dropout > 0 and self.num_layers > 1
         if self._is_plain() or self.checkpoint_every is not None or masked or n * t <= cpu.SINGLE:
             return None
-        return self._trained.replay(x, self._full_packing(n, t, tape), tape)
+        return self._trained.replay(x, self._full_batch(n, t, tape), tape)
 
     def _carry_on(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
-        """`forward` from the state that the last pass left, to a new one."""
+        """`forward` from the state after the last pass. Leaves the new one for the next pass."""
         running = tape.lasting.get("running")
         y, final = self.forward_with_state(x, running, tape, training=training, lengths=lengths)
         tape.lasting["running"] = self._keep("running", final, tape)
@@ -293,19 +293,19 @@ class Recurrent(Layer, Generic[State], abstract=True):
     def reset(self, rows: Any, tape: Workspace) -> None:
         for part in tape.notes["stream"]:
             part[:, rows] = 0
-        for direction, own in self._packed.places(tape):  # the packed kernels keep the state of a stream themselves
+        for direction, own in self._packed.places(tape):  # the state of a stream that runs on packed weights
             direction.reset(rows, own)
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Of the state."""
+        """The names of the parts of the state."""
         return self.cell.parts
 
     def _is_plain(self) -> bool:
         return cpu.isa() == "plain"
 
     def _state_shape(self, n: int) -> tuple[int, int, int]:
-        """Of each part of a state."""
+        """The shape of each part of a state."""
         return (self.num_layers * self.directions, n, self.hidden_size)
 
     def _room(self, name: str, n: int, tape: Workspace, dtype: Any) -> Parts:
@@ -313,19 +313,19 @@ class Recurrent(Layer, Generic[State], abstract=True):
         return tuple(tape.array(f"{name}_{part}", self._state_shape(n), dtype) for part in self.parts)
 
     def _keep(self, name: str, state: Parts, tape: Workspace) -> Parts:
-        """A copy in the tape."""
+        """A copy of a state in the tape."""
         kept = self._room(name, state[0].shape[1], tape, state[0].dtype)
         for old, new in zip(kept, state, strict=True):
             old[...] = new
         return kept
 
     @staticmethod
-    def _full_packing(n: int, t: int, tape: Workspace) -> Packing:
-        """The packing of sequences of equal length, kept for the next batch of the same shape."""
-        packing: Packing | None = tape.notes.get("full packing")
-        if packing is None or (packing.n, packing.t) != (n, t):
-            packing = tape.notes["full packing"] = Packing(n, t, None)
-        return packing
+    def _full_batch(n: int, t: int, tape: Workspace) -> RaggedBatch:
+        """The order of a batch whose sequences are all full, kept for the next batch of the same shape."""
+        batch: RaggedBatch | None = tape.notes.get("full batch")
+        if batch is None or (batch.N, batch.T) != (n, t):
+            batch = tape.notes["full batch"] = RaggedBatch(n, t, None)
+        return batch
 
     def _goes_forwards(self, what: str) -> None:
         if self.bidirectional:

@@ -1,4 +1,4 @@
-"""Inference on packed weights, which needs no copies of batch-first arrays: the layers of any cell."""
+"""Inference on packed weights, for any cell. It reads and writes batch-first arrays where they lie."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import numpy as np
 from fastlstm import threads
 from fastlstm._kernels import cpu
 from fastlstm._kernels import forward as kernel
-from fastlstm._kernels.layout import Walk
+from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.rows import clear_stage
-from fastlstm._kernels.stage import MOST_SIDE_BY_SIDE, SideBySide, Stage
+from fastlstm._kernels.stage import SideBySide, Stage
 from fastlstm.layers.base import Array
 from fastlstm.layers.packed import Packed
 from fastlstm.layers.recurrent.cells import Cell
-from fastlstm.layers.recurrent.packing import Packing
-from fastlstm.layers.recurrent.plan import layout, projection, ragged, sizes_of, work
+from fastlstm.layers.recurrent.plan import layout, projection, ragged_layout, sizes_of
+from fastlstm.layers.recurrent.ragged import RaggedBatch
 from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace, aligned_empty, aligned_zeros
 
 State = tuple[Array, Array]
 
 WAVE = 8
-"""Steps that a layer of a wavefront is behind the one below, if it projects them at once."""
+"""Steps by which a layer follows the one below where layers run side by side and project so many steps at a time."""
 
 
 class PackedDirection(Packed):
-    """Weights of one direction of a recurrent layer."""
+    """The packed weights of one direction of a recurrent layer, and its passes."""
 
     def __init__(self, cell: Cell, w_ih: Parameter, w_hh: Parameter, bias: Parameter | None, reverse: bool) -> None:
         super().__init__(w_ih, w_hh, bias)
@@ -52,17 +52,20 @@ class PackedDirection(Packed):
                 part[..., rows, :] = 0
 
     def prepare(
-        self, x: Array, y: Array, column: int, walk: Walk | None, tape: Workspace, team: int, *, wave: bool
+        self, x: Array, y: Array, column: int, order: RaggedOrder | None, tape: Workspace, team: int, *, wave: bool
     ) -> kernel.Pass:
-        """A pass from x (N, T, I) to columns of y (N, T, D·H), from `column` on, with `team` threads to take."""
+        """A pass from x (N, T, I) to columns of y (N, T, D·H), from `column` on, on up to `team` threads.
+
+        `wave` says that the layer runs side by side with the one below.
+        """
         panels, bias = self.get()
         n, t, _ = x.shape
         sizes = (x.shape, y.shape, column, sizes_of(self._cell, self._inputs, self._hidden))
-        if walk is None:
-            rows = layout(Packing(n, t, None), *sizes, reverse=self._reverse, team=team)
+        if order is None:
+            rows = layout(RaggedBatch(n, t), *sizes, reverse=self._reverse, team=team)
         else:
-            rows = ragged(walk, *sizes, reverse=self._reverse, team=team)
-        projected, chunk = (np.empty(0, x.dtype), 1) if walk is not None else projection(rows, panels, bias.size, tape)
+            rows = ragged_layout(order, *sizes, reverse=self._reverse, team=team)
+        projected, chunk = (np.empty(0, x.dtype), 1) if order is not None else projection(rows, panels, bias.size, tape)
         if wave and len(projected):
             chunk = min(chunk, WAVE)
         prepared = kernel.prepare(self._cell.name, rows, panels, bias, *self._state(n, tape), projected, chunk)
@@ -71,25 +74,27 @@ class PackedDirection(Packed):
 
 
 class PackedStack:
-    """All layers and directions: which of its passes run one after the other, and which side by side."""
+    """All layers and directions. It decides which passes run one after the other and which side by side."""
 
     def __init__(self, cell: Cell, layers: list[list[PackedDirection]], hidden: int) -> None:
         self._cell, self._layers, self._hidden = cell, layers, hidden
         self._directions = len(layers[0])
 
-    def prepare(self, x: Array, walk: Walk | None, tape: Workspace) -> tuple[list[Stage], list[kernel.Pass], Array]:
-        """Stages for x (N, T, I), the passes that they are made of, layer by layer, and the output (N, T, D·H).
+    def prepare(
+        self, x: Array, order: RaggedOrder | None, tape: Workspace
+    ) -> tuple[list[Stage], list[kernel.Pass], Array]:
+        """Stages for x (N, T, I), their passes, layer by layer, and the output (N, T, D·H).
 
-        With a walk, they follow its lengths, and clear what of the output lies beyond them.
+        With a ragged order the stages follow its lengths, and write zeros beyond them.
         """
         n, t, _ = x.shape
         team = threads.get_num_threads()
-        steps = work(n, 2 * self._cell.gates * self._hidden**2, t)
-        pair = self._directions == 2 and team % 2 == 0 and steps >= threads.SMALL
+        steps = cpu.step_work(n, 2 * self._cell.gates * self._hidden**2, t)
+        pair = self._directions == 2 and team % 2 == 0 and steps >= cpu.WORTH_SHARING
         together = 1  # layers
-        # rows of their own need no waiting, so that layers are better one after the other where there are enough rows
-        if self._directions == 1 and team > 1 and n < 6 * team and t >= 4 * WAVE and steps >= threads.SMALL:
-            together = min(team, len(self._layers), MOST_SIDE_BY_SIDE)
+        # threads with rows of their own need not wait: with enough rows, layers had better run one after the other
+        if self._directions == 1 and team > 1 and n < 6 * team and t >= 4 * WAVE and steps >= cpu.WORTH_SHARING:
+            together = min(team, len(self._layers), cpu.MOST_SIDE_BY_SIDE)
         stages: list[Stage] = []
         passes: list[kernel.Pass] = []
         for k, layer in enumerate(self._layers):
@@ -98,8 +103,8 @@ class PackedStack:
             for d, direction in enumerate(layer):
                 own_team = 1 if wave else team // 2 if pair else team
                 own_tape = tape.child(f"l{k}_{d}")
-                passes.append(direction.prepare(x, y, d * self._hidden, walk, own_tape, own_team, wave=wave))
-                passes[-1].stands(len(passes) - 1, walk)
+                passes.append(direction.prepare(x, y, d * self._hidden, order, own_tape, own_team, wave=wave))
+                passes[-1].set_place(len(passes) - 1, order)
             x = y
             if pair:
                 stages.append(SideBySide(passes[-2:], passes[-1].threads))
@@ -110,12 +115,12 @@ class PackedStack:
                     passes[-1].after_each(passes[-2])
                 if k % together == together - 1:
                     stages.append(SideBySide(passes[-together:], 1))
-        if walk is not None:
-            stages.append(clear_stage(walk, x))
+        if order is not None:
+            stages.append(clear_stage(order, x))
         return stages, passes, x
 
     def places(self, tape: Workspace) -> list[tuple[PackedDirection, Workspace]]:
-        """Each direction of each layer, in the order of the passes, with its workspace."""
+        """Each direction of each layer with its workspace, in the order of the passes."""
         return [
             (direction, tape.child(f"l{k}_{d}"))
             for k, layer in enumerate(self._layers)
@@ -130,9 +135,9 @@ def panel_room(cell: Cell, inputs: int, hidden: int, dtype: Any) -> tuple[Array,
 
 
 def running_state(cell: Cell, n: int, hidden: int, dtype: Any, tape: Workspace) -> tuple[Array, Array, Array]:
-    """c (N, width), or no rows of it, h (2, N, width) and which of the two h is the current one (1), in the workspace.
+    """c (N, width), h (2, N, width) and the index (1) of the current h, in the workspace.
 
-    All are zeros at first, and padded with zeros.
+    c has no rows for a cell without c. c and h are zeros at first, and their padding stays zero.
     """
     width = -(-hidden // cpu.lanes(dtype)) * cpu.lanes(dtype)
     held: tuple[Array, Array, Array] | None = tape.notes.get("state")

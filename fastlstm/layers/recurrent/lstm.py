@@ -12,7 +12,7 @@ from fastlstm.layers.base import Array
 from fastlstm.layers.recurrent import cells
 from fastlstm.layers.recurrent.base import Recurrent
 from fastlstm.layers.recurrent.gates import Gates, read_gates
-from fastlstm.layers.recurrent.packing import Packing
+from fastlstm.layers.recurrent.ragged import RaggedBatch
 from fastlstm.layers.recurrent.stack import PlainStack
 from fastlstm.workspace import Workspace
 
@@ -120,12 +120,12 @@ class LSTM(Recurrent[tuple[Array, Array]]):
             raise ValueError("reverse: expected False for an LSTM of one direction, got True")
         x = self.as_input(x)
         n, t, _ = x.shape
-        packing, tape = Packing(n, t, _check.lengths_of(lengths, n, t)), Workspace(0)
+        batch, tape = RaggedBatch(n, t, _check.lengths_of(lengths, n, t)), Workspace(0)
         final = self._room("final", n, tape, x.dtype)
         watched = PlainStack(self._plain.layers, self.input_size, self.hidden_size, 0.0)
-        watched.forward(self.cell.saturated(x), self.as_state(state, n), final, packing, tape, training=True)
+        watched.forward(self.cell.saturated(x), self.as_state(state, n), final, batch, tape, training=True)
         direction = watched.layers[layer][int(reverse)]
-        return read_gates(direction, packing, tape.child(direction.suffix))
+        return read_gates(direction, batch, tape.child(direction.suffix))
 
     def config(self) -> dict[str, Any]:
         config = {**super().config(), "forget_bias": self.forget_bias}

@@ -1,4 +1,4 @@
-"""How the work of a pass is cut up: among threads, and in time. No choice here changes a bit of a result."""
+"""How a pass is divided among threads and in time. No choice here changes a bit of a result."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlstm import threads
 from fastlstm._kernels import cpu
-from fastlstm._kernels.layout import Layout, Ragged, Walk
+from fastlstm._kernels.layout import Layout, RaggedLayout, RaggedOrder
 from fastlstm.layers.base import Array, Index
 from fastlstm.layers.recurrent.cells import Cell
-from fastlstm.layers.recurrent.packing import Packing
+from fastlstm.layers.recurrent.ragged import RaggedBatch
 from fastlstm.workspace import Workspace
 
 PROJECTION_BUFFER = 1 << 17
 """Bytes of projected inputs held at a time: they should stay in a core's L2 cache beside the weights."""
 
 LARGE_WEIGHTS = 1 << 20
-"""Bytes from which on weights are dear to read: those of the inputs then are read once for many steps."""
+"""Bytes of weights from which on W is read once for many steps, because reading it takes long."""
 
 
 class Sizes(NamedTuple):
-    """What decides how the work of a cell is shared: the weights of one step, and the blocks that its units form."""
+    """What decides how a cell's work is shared.
+
+    `hidden` is H, `weights` the number of weights of a step, and `blocks` that of blocks of units.
+    """
 
     hidden: int
     weights: int
@@ -30,13 +32,13 @@ class Sizes(NamedTuple):
 
 
 def sizes_of(cell: Cell, inputs: int, hidden: int) -> Sizes:
-    """Those of one direction; the blocks are those in float32, so that both dtypes are shared alike."""
+    """The sizes of one direction. The blocks are those in float32, so that both dtypes are shared alike."""
     panels, _ = cpu.panel_shapes(cell.name, inputs, hidden, np.float32)
     return Sizes(hidden, cell.gates * hidden * (inputs + hidden), panels[0])
 
 
 def layout(
-    packing: Packing,
+    batch: RaggedBatch,
     x_shape: tuple[int, ...],
     y_shape: tuple[int, ...],
     column: int,
@@ -47,28 +49,37 @@ def layout(
     steps: tuple[int, int] | None = None,
     rows: int = 0,
 ) -> Layout:
-    """Where steps (all of them by default) of x (N, T, I) and of columns of y (N, T, ·), from `column` on, lie.
+    """Where the rows of x (N, T, I) and of columns of y (N, T, ·), from `column` on, lie.
 
-    `team` threads may be used. With `rows`, segments are of about so many rows, or of one step if that has more.
+    Parameters
+    ----------
+    reverse : bool
+        Whether each sequence is processed from its end.
+    team : int
+        The number of threads that may be used.
+    steps : (first, one beyond the last), optional
+        All steps by default.
+    rows : int, optional
+        About how many rows a segment has. A step with more rows is a segment of its own. By default segments are as
+        long as threads share the rows in one way.
     """
     n, t, inputs = x_shape
-    first, last = steps or (0, len(packing.alive))
-    order = np.arange(n) if packing.order is None else packing.order
-    x_row, y_row = order * (t * inputs), order * (t * y_shape[2]) + column
+    first, last = steps or (0, batch.longest)
+    x_row, y_row = batch.index * (t * inputs), batch.index * (t * y_shape[2]) + column
     x_step, y_step = inputs, y_shape[2]
     if reverse:
-        x_row, y_row = x_row + (packing.lengths - 1) * x_step, y_row + (packing.lengths - 1) * y_step
+        x_row, y_row = x_row + (batch.lengths - 1) * x_step, y_row + (batch.lengths - 1) * y_step
         x_step, y_step = -x_step, -y_step
     if first:
         x_row, y_row = x_row + first * x_step, y_row + first * y_step
-    alive = packing.alive[first:last]
-    segments, used = share(alive, rows, team, sizes, full=packing.full)
+    alive = batch.alive[first:last]
+    segments, used = share(alive, rows, team, sizes, full=batch.full)
     places = (n * t * inputs, x_row, x_step, n * t * y_shape[2], y_row, y_step)
     return Layout(n, inputs, sizes.hidden, alive, segments, *places, used)
 
 
-def ragged(
-    walk: Walk,
+def ragged_layout(
+    order: RaggedOrder,
     x_shape: tuple[int, ...],
     y_shape: tuple[int, ...],
     column: int,
@@ -76,29 +87,30 @@ def ragged(
     *,
     reverse: bool,
     team: int,
-) -> Ragged:
-    """`layout` of all steps, which follows the walk when its lengths change."""
+) -> RaggedLayout:
+    """The same for all steps of a ragged order whose lengths may change."""
     n, t, inputs = x_shape
     plans = np.array([plan(team, rows, t, sizes) for rows in range(n + 1)], np.intp)
-    return Ragged(walk, inputs, sizes.hidden, y_shape[2], column, reverse, plans, t if team == 1 else anew(t))
+    every = t if team == 1 else share_every(t)
+    return RaggedLayout(order, inputs, sizes.hidden, y_shape[2], column, reverse, plans, every)
 
 
-def anew(t: int) -> int:
-    """Steps after which rows that become fewer are shared anew among threads."""
+def share_every(t: int) -> int:
+    """The number of steps after which rows, which become fewer, are shared anew among threads."""
     return max(8, t // 32)
 
 
 def share(alive: Index, rows: int, team: int, sizes: Sizes, *, full: bool) -> tuple[Index, int]:
-    """Segments (first step, one beyond the last, by units) and the number of threads."""
+    """Segments (first step, one beyond the last, whether threads share units) and the number of threads."""
     t = len(alive)
     if rows:
-        before = np.cumsum(alive)
-        ends = np.searchsorted(before, np.arange(rows, before[-1] + rows, rows) - rows // 2)
+        offset = np.cumsum(alive)  # of the step after each
+        ends = np.searchsorted(offset, np.arange(rows, offset[-1] + rows, rows) - rows // 2)
         edges = np.unique(np.concatenate([[0], ends[1:], [t]]))
     elif full or team == 1:
         edges = np.array([0, t])
     else:
-        edges = np.unique(np.append(np.arange(0, t, anew(t)), t))
+        edges = np.unique(np.append(np.arange(0, t, share_every(t)), t))
     plans = [plan(team, int(alive[edge]), t, sizes) for edge in (edges[:1] if full else edges[:-1])]
     by_units = plans[0][1] if full else [units for _, units in plans]
     segments = np.empty((len(edges) - 1, 3), np.intp)
@@ -107,13 +119,14 @@ def share(alive: Index, rows: int, team: int, sizes: Sizes, *, full: bool) -> tu
 
 
 def plan(available: int, n: int, t: int, sizes: Sizes) -> tuple[int, bool]:
-    """How many of the available threads, and whether they share the units of each step or each has rows of its own.
+    """How many of the available threads to use, and whether they share units. Otherwise they share rows.
 
-    Rows need no barrier, but every thread reads all the weights; units read them once, but wait for each other at every
-    step. Measured on two threads: units win with few rows, and up to some 64 rows where each has many blocks of units.
+    Threads that share rows need no barrier, but each reads all the weights. Threads that share the units of each step
+    read the weights once between them, but wait for each other at every step. Measured on two threads: sharing units is
+    faster with few rows, and with up to some 64 rows where each thread has many blocks of units.
     """
-    step = work(n, sizes.weights)
-    if available == 1 or step * t < threads.SMALL:
+    step = cpu.step_work(n, sizes.weights)
+    if available == 1 or step * t < cpu.WORTH_SHARING:
         return 1, False
     few_rows = n < 6 * available
     if step > 4 and sizes.blocks >= available and (few_rows or (n <= 64 and sizes.blocks >= 8 * available)):
@@ -123,13 +136,8 @@ def plan(available: int, n: int, t: int, sizes: Sizes) -> tuple[int, bool]:
     return min(available, n), False
 
 
-def work(n: int, weights: int, t: int = 1) -> float:
-    """About how many microseconds one thread takes for t steps of n rows with so many weights."""
-    return t * n * 2 * weights / (1e5 if n > 2 else 5e4)
-
-
 def projection(rows: Layout, panels: Array, bias_size: int, tape: Workspace) -> tuple[Array, int]:
-    """Scratch for the inputs of some steps, and of how many; none where they are better projected step by step."""
+    """Scratch for W x of some steps, and their number. It is empty where each step had better project its own."""
     n, t, dtype = rows.N, rows.T, panels.dtype
     step = bias_size
     if t == 1 or not rows.full or not (n < 6 or (n < 48 and panels.nbytes > LARGE_WEIGHTS)):
@@ -139,10 +147,11 @@ def projection(rows: Layout, panels: Array, bias_size: int, tape: Workspace) -> 
 
 
 def chunk_of(t: int, n: int, step: int, weights: int) -> int:
-    """How many of t steps have their inputs projected at a time: step, weights in bytes of results and of weights.
+    """The number of steps, of t, whose inputs are projected at a time.
 
-    At least 24 rows, so that the arithmetic is worth the reading of the weights; as many as stay in the cache; more
-    where the weights are much larger than that. The chunks are as even as can be.
+    `step` is the bytes of a step's results, and `weights` those of W. A chunk has at least 24 rows, so that there is
+    enough arithmetic for each weight that is read, and as many steps as stay in the cache. It has more where the
+    weights are much larger than that. Chunks are as even as possible.
     """
     chunk = max(-(-24 // n), PROJECTION_BUFFER // step, weights // 8 // step)
     chunks = max(1, round(t / chunk))

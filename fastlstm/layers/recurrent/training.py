@@ -1,4 +1,4 @@
-"""Training on packed weights, which needs no copies of batch-first arrays: one direction of one layer."""
+"""Training of one direction of one layer on packed weights. It reads and writes batch-first arrays where they lie."""
 
 from __future__ import annotations
 
@@ -18,27 +18,28 @@ from fastlstm.layers.base import Array
 from fastlstm.layers.recurrent.cells import Cell
 from fastlstm.layers.recurrent.direction import Parts
 from fastlstm.layers.recurrent.inference import panel_room, running_state
-from fastlstm.layers.recurrent.packing import Packing
 from fastlstm.layers.recurrent.plan import layout, projection, sizes_of
+from fastlstm.layers.recurrent.ragged import RaggedBatch
 from fastlstm.layers.replay import Calls
 from fastlstm.parameter import Parameter
-from fastlstm.workspace import Workspace, aligned_empty
+from fastlstm.workspace import Workspace
 
 SEGMENT = 1024
-"""Rows after which the gradients of the weights are added up: the gates' gradients are still in the caches then."""
+"""Rows of a segment of the backward pass. After each, the gradients of the weights are added up from gate gradients
+that are still in the caches."""
 
 LARGE = 1 << 15
-"""Numbers of weights from which on several threads pack them."""
+"""The number of weights from which on several threads pack them."""
 
 LARGE_SINGLE = 1 << 20
-"""Numbers of weights from which on several threads read them for a single step."""
+"""The number of weights from which on several threads share a single step."""
 
 
 class Kind(NamedTuple):
-    """What passes are prepared for: columns of y (N, T, width), from `column` on, and blocks of so many steps."""
+    """What passes are prepared for: columns of y (N, T, width) from `column` on, in blocks of `block` steps."""
 
     direction: TrainedDirection
-    packing: Packing
+    batch: RaggedBatch
     column: int
     width: int
     block: int
@@ -50,10 +51,10 @@ class Kind(NamedTuple):
 
 @dataclass
 class Passes:
-    """The passes over a batch, ready to run, in blocks of steps: a single one, unless checkpoints are kept.
+    """The passes over a batch, ready to run. There is one block of steps, or several if checkpoints are kept.
 
-    All blocks keep what their backward pass reads in the same arrays; that of block `kept` is there. starts[k] is the
-    state, each part (N, width), at the beginning of block k.
+    All blocks keep what their backward pass reads in the same arrays, which hold that of block `kept`. starts[k] is the
+    state at the beginning of block k, each part (N, width).
     """
 
     kind: Kind
@@ -69,12 +70,12 @@ class Passes:
     kept: int = 0
 
     def running(self) -> Parts:
-        """The parts of the running state, each (N, width)."""
+        """The running state, each part (N, width)."""
         c, h, phase = self.state
         return (h[phase[0]], c) if len(c) else (h[phase[0]],)
 
     def go(self, k: int) -> None:
-        """The forward pass of block k, from the running state."""
+        """Run the forward pass of block k from the running state."""
         forward = self.forwards[k]
         forward.fresh = self.fresh and k == 0
         forward.bind(self.x, self.y)
@@ -83,21 +84,19 @@ class Passes:
 
 
 class TrainedDirection:
-    """One direction of one layer. What it packs and keeps lies in the workspace that it is given."""
+    """One direction of one layer. Its packed weights and what it keeps lie in the workspace that it is given."""
 
-    def __init__(
-        self, cell: Cell, w_ih: Parameter, w_hh: Parameter, bias: Parameter | None, reverse: bool
-    ) -> None:
+    def __init__(self, cell: Cell, w_ih: Parameter, w_hh: Parameter, bias: Parameter | None, reverse: bool) -> None:
         self._cell = cell
         self._w_ih, self._w_hh, self._bias, self._reverse = w_ih, w_hh, bias, reverse
         self._parameters = [parameter for parameter in (w_ih, w_hh, bias) if parameter is not None]
         self._inputs, self._hidden = w_ih.shape[1], w_hh.shape[1]
 
     def forward(
-        self, x: Array, y: Array, column: int, start: Parts | None, packing: Packing, block: int, tape: Workspace
+        self, x: Array, y: Array, column: int, start: Parts | None, batch: RaggedBatch, block: int, tape: Workspace
     ) -> None:
-        """From x (N, T, I) to columns of y (N, T, ·), from `column` on, keeping the gates of `block` steps."""
-        kind = self._kind(x, y, column, packing, block)
+        """Write columns of y (N, T, ·), from `column` on, for x (N, T, I). Keeps the gates of `block` steps."""
+        kind = self._kind(x, y, column, batch, block)
         passes: Passes | None = tape.notes.get("passes")
         if passes is None or passes.kind != kind:
             passes = tape.notes["passes"] = self._prepare(kind, x, y, tape)
@@ -109,24 +108,23 @@ class TrainedDirection:
         passes.x, passes.y, passes.fresh = x, y, start is None
         if start is not None:
             for running, part in zip(passes.running(), start, strict=True):
-                running[:, : self._hidden] = packing.pack_batch(part)
+                running[:, : self._hidden] = batch.gather_states(part)
         for k in range(len(passes.forwards)):
             if k or start is not None:
                 for held, running in zip(passes.starts[k], passes.running(), strict=True):
                     held[...] = running
             passes.go(k)
 
-    def _kind(self, x: Array, y: Array, column: int, packing: Packing, block: int) -> Kind:
+    def _kind(self, x: Array, y: Array, column: int, batch: RaggedBatch, block: int) -> Kind:
         machine = threads.get_num_threads(), cpu.isa(), x.dtype, cpu.keeps_order()
-        return Kind(self, packing, column, y.shape[2], block, *machine)
+        return Kind(self, batch, column, y.shape[2], block, *machine)
 
-    def final_state(self, y: Array, column: int, end: Parts, packing: Packing, tape: Workspace) -> None:
-        """The state that the forward pass to columns of y has left, into h and c (N, H)."""
-        order = np.arange(packing.n) if packing.order is None else packing.order
-        last = np.zeros(packing.n, np.intp) if self._reverse else packing.lengths - 1
-        end[0][order] = y[order, last, column : column + self._hidden]
+    def final_state(self, y: Array, column: int, end: Parts, batch: RaggedBatch, tape: Workspace) -> None:
+        """Write the state after a forward pass to columns of y into `end`, each part (N, H)."""
+        last = np.zeros(batch.N, np.intp) if self._reverse else batch.lengths - 1
+        end[0][batch.index] = y[batch.index, last, column : column + self._hidden]
         if self._cell.keeps_c:
-            packing.unpack_batch(tape.notes["passes"].state[0][:, : self._hidden], end[1])
+            batch.scatter_states(tape.notes["passes"].state[0][:, : self._hidden], end[1])
 
     def backward(
         self,
@@ -135,12 +133,13 @@ class TrainedDirection:
         add_dx: bool,
         end: Parts | None,
         start: Parts | None,
-        packing: Packing,
+        batch: RaggedBatch,
         tape: Workspace,
     ) -> None:
-        """From dy, which lies as y, to dx, which lies as x (None: not wanted), and to the parameters' gradients.
+        """Write dx, unless it is None, and the parameters' gradients, from dy. dx lies as x does, and dy as y.
 
-        end and start are the gradients of the final state, None for zeros, and of the initial one, to be written.
+        `end` holds the gradients of the final state, None for zeros. Those of the initial state are written into
+        `start`, if there is one.
         """
         passes: Passes = tape.notes["passes"]
         for array in passes.gradients:
@@ -148,23 +147,23 @@ class TrainedDirection:
         parts = passes.gradients[: len(self._cell.parts)]
         if end is not None:
             for array, part in zip(parts, end, strict=True):
-                array[:, : self._hidden] = packing.pack_batch(part)
+                array[:, : self._hidden] = batch.gather_states(part)
         weights = (self._w_ih.read(), self._w_hh.read())
         last = len(passes.backwards) - 1
         for k in range(last, -1, -1):
-            before = None if passes.fresh and k == 0 else passes.starts[k]
+            start_of_block = None if passes.fresh and k == 0 else passes.starts[k]
             if k != passes.kept:
-                for running, held in zip(passes.running(), before or (), strict=False):
+                for running, held in zip(passes.running(), start_of_block or (), strict=False):
                     running[...] = held
                 passes.go(k)
             backward = passes.backwards[k]
-            backward.bind(passes.x, passes.y, dy, dx, add_dx, before, weights)
-            if k == 0:  # the last one to go has the parts of all
+            backward.bind(passes.x, passes.y, dy, dx, add_dx, start_of_block, weights)
+            if k == 0:  # the last one to run has the sums of all
                 self._bind_gradients(backward)
             backward.go_on(k > 0 or start is not None, later=k < last)
         if start is not None:
             for array, part in zip(parts, start, strict=True):
-                packing.unpack_batch(array[:, : self._hidden], part)
+                batch.scatter_states(array[:, : self._hidden], part)
 
     def _bind_gradients(self, backward: back.Backward) -> None:
         (dw, add_dw), (du, add_du) = self._w_ih.accumulator(), self._w_hh.accumulator()
@@ -172,7 +171,7 @@ class TrainedDirection:
         backward.bind_gradients(dw, add_dw, du, add_du, db, add_db)
 
     def _panels(self, dtype: np.dtype[Any], tape: Workspace) -> tuple[Array, Array]:
-        """Room for the packed weights, and the bias, in the workspace."""
+        """Room for the packed weights and bias in the workspace."""
         kind = (self, cpu.lanes(dtype), dtype)
         if tape.notes.get("panels", (None,))[0] != kind:
             tape.notes["panels"] = (kind, *panel_room(self._cell, self._inputs, self._hidden, dtype))
@@ -182,22 +181,25 @@ class TrainedDirection:
         return found
 
     def replay(
-        self, x: Array, y: Array, column: int, packing: Packing, tape: Workspace
+        self, x: Array, y: Array, column: int, batch: RaggedBatch, tape: Workspace
     ) -> tuple[Calls, Callable[[Array, Array | None, bool], Callable[[], None]]]:
-        """The calls of `forward` from zero states, and what gives that of `backward` for dy, dx, add_dx."""
-        kind = self._kind(x, y, column, packing, packing.t)
+        """The calls of `forward` from zero states, and a function from dy, dx and add_dx to the call of `backward`."""
+        kind = self._kind(x, y, column, batch, batch.T)
         passes = self._prepare(kind, x, y, tape)
-        (forward,), (turning,), weights = passes.forwards, passes.backwards, (self._w_ih.read(), self._w_hh.read())
+        (forward,), (kernel_pass,), weights = passes.forwards, passes.backwards, (self._w_ih.read(), self._w_hh.read())
         forward.fresh = True
         forward.bind(x, y)
 
         def backward(dy: Array, dx: Array | None, add_dx: bool) -> Callable[[], None]:
-            return partial(self._turn, turning, passes.gradients, (x, y, dy, dx, add_dx, None, weights))
+            arrays = (x, y, dy, dx, add_dx, None, weights)
+            return partial(self._backward_from_zeros, kernel_pass, passes.gradients, arrays)
 
-        return [self._packing(kind, tape).go, forward.go], backward
+        return [self._pack_stage(kind, tape).go, forward.go], backward
 
-    def _turn(self, backward: back.Backward, gradients: tuple[Array, Array], arrays: tuple[Any, ...]) -> None:
-        """A backward pass from zero gradients of the final state."""
+    def _backward_from_zeros(
+        self, backward: back.Backward, gradients: tuple[Array, Array], arrays: tuple[Any, ...]
+    ) -> None:
+        """Run a backward pass whose gradients of the final state are zero."""
         backward.bind(*arrays)
         for part in gradients:
             part.fill(0)
@@ -205,46 +207,44 @@ class TrainedDirection:
         backward.go_on(False, later=False)
 
     def _pack(self, kind: Kind, tape: Workspace) -> None:
-        """The weights into the workspace, if they are not what they were."""
+        """Pack the weights into the workspace if they have changed."""
         self._panels(kind.dtype, tape)
         version = (kind.isa, *[parameter.version for parameter in self._parameters])
         if tape.notes["packed"] != version:
-            self._packing(kind, tape).go()
+            self._pack_stage(kind, tape).go()
             tape.notes["packed"] = version
 
-    def _packing(self, kind: Kind, tape: Workspace) -> kernel.Pack:
-        """The stage that does so, whatever they are."""
+    def _pack_stage(self, kind: Kind, tape: Workspace) -> kernel.Pack:
+        """The stage that packs the weights."""
         panels, packed_bias = self._panels(kind.dtype, tape)
         w_ih, w_hh = self._w_ih.read(), self._w_hh.read()
         bias = tape.notes["no bias"] if self._bias is None else self._bias.read()
         stage: kernel.Pack | None = tape.notes["pack"]
         team = 1 if panels.size < LARGE else kind.team
         if stage is None or stage.threads != team or not stage.reads(w_ih, w_hh, bias):
-            stage = tape.notes["pack"] = kernel.pack_stage(
-                self._cell.name, panels, packed_bias, w_ih, w_hh, bias, team
-            )
+            stage = tape.notes["pack"] = kernel.pack_stage(self._cell.name, panels, packed_bias, w_ih, w_hh, bias, team)
         return stage
 
     def _prepare(self, kind: Kind, x: Array, y: Array, tape: Workspace) -> Passes:
-        packing, block, dtype = kind.packing, kind.block, kind.dtype
-        n, t = packing.n, len(packing.alive)
+        batch, block, dtype = kind.batch, kind.block, kind.dtype
+        n, t = batch.N, batch.longest
         panels, bias = self._panels(dtype, tape)
         state = running_state(self._cell, n, self._hidden, dtype, tape)
         width = state[1].shape[2]
         edges = [(first, min(first + block, t)) for first in range(0, t, block)]
-        rows = max(int(packing.before[last] - packing.before[first]) for first, last in edges)
+        rows = max(int(batch.offset[last] - batch.offset[first]) for first, last in edges)
         kept = tape.array("kept", (rows * self._cell.sums * width,), dtype)
         kept_c = tape.array("kept_c", (rows * width if self._cell.keeps_c else 0,), dtype)
         gradients = tape.array("dh", (n, width), dtype), tape.array("carried", (n, width), dtype)
         starts = tape.array("starts", (len(edges), len(self._cell.parts), n, width), dtype)
-        single = packing.size == n <= cpu.SINGLE and not kind.invariant
+        single = batch.size == n <= cpu.SINGLE and not kind.invariant
         passes = Passes(kind, single, state, gradients, [tuple(start) for start in starts], [], [], x, y)
         team = 1 if single and panels.size < LARGE_SINGLE else kind.team
         sizes = sizes_of(self._cell, self._inputs, self._hidden)
         for steps in edges:
             forward_rows, backward_rows = (
                 layout(
-                    *(packing, x.shape, y.shape, kind.column, sizes),
+                    *(batch, x.shape, y.shape, kind.column, sizes),
                     reverse=self._reverse,
                     team=team,
                     steps=steps,
@@ -270,5 +270,5 @@ class TrainedDirection:
         sizes = back.rooms(self._cell.name, rows, dtype == np.float32)
         names = ("transposed", "columns", "gradient panels")
         scratch = [tape.array(name, (size,), dtype) for name, size in zip(names, sizes, strict=True)]
-        strip = min(4, max(1, width // lanes // rows.threads)) if rows.by_units else 4
+        strip = min(cpu.STRIP, max(1, width // lanes // rows.threads)) if rows.by_units else cpu.STRIP
         return back.prepare(self._cell.name, rows, strip, *kept, *gradients, *scratch)
