@@ -24,9 +24,8 @@ template <class T> struct Gru : Cell<T> {
         }
         EACH(n, N) {
             const Quotient<T> z = sigmoid<T>(sum[n][1]), g = tanh<T>(sum[n][2]);
-            const V one = 1 / (z.below * g.below);
-            sum[n][1] = z.above * g.below * one;
-            sum[n][2] = g.above * z.below * one;
+            sum[n][1] = z.above / z.below; /* exactly 0 or 1 where it saturates: h_prev may be huge, and dz has both */
+            sum[n][2] = g.above / g.below;
             h[n] = multiply_add(sum[n][1], h[n] - sum[n][2], sum[n][2]);
         }
     }
