@@ -43,7 +43,7 @@ IN_CXX = "template <class T> constexpr T zero = [](T x) { return x - x; }(1);\ni
 
 
 def check_compilers() -> None:
-    """Compile and link a few lines of C and C++17, so that what is missing is said before the long part of the build."""
+    """Compile and link a few lines of C and C++17: what is missing is said before the long part of the build."""
     if sys.platform == "win32":
         return
     check_compiler("C", os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc", "program.c", IN_C, ["-lm"])
