@@ -1,7 +1,7 @@
 /* Checks the kernels of one instruction set without Python, so that it can run under an emulator: every recurrent cell,
    forwards and back, and the matrix product against plain loops in double, the rest of training against
    training_plain.c, for float and double, odd sizes, one thread and three. Each row of a batch has the same bits in
-   batches of any size and in a single step.
+   batches of any size, and likewise in single steps.
 
        check [avx512 | avx2 | baseline]        the best that there is, if none is named
 */

@@ -149,8 +149,8 @@ static struct found X(run)(const struct fl_kernels *kernels, const struct fl_cel
     return found;
 }
 
-/* All the ways: whatever threads share and whatever batch a row stands in, its own bits are those of the first way; those
-   of the gradients of the weights depend on the batch alone. */
+/* All the ways: whatever threads share and whatever batch a row stands in, its own bits are those of the first way, and in
+   single steps those of the first of these; the bits of the gradients of the weights depend on the batch alone. */
 static double X(all_ways)(const struct fl_kernels *kernels, const struct fl_cell *cell, const struct problem *q,
                           const struct way *ways, size_t count) {
     struct found first = {0, 0, 0}, last = first;
@@ -158,7 +158,7 @@ static double X(all_ways)(const struct fl_kernels *kernels, const struct fl_cell
     for (size_t k = 0; k < count; k++) {
         const int same_batch = k && ways[k].rows == ways[k - 1].rows && ways[k].single == ways[k - 1].single;
         const struct found found = X(run)(kernels, cell, q, ways + k);
-        if (!k) first = found;
+        if (!k || ways[k].single != ways[k - 1].single) first = found;
         worst = fmax(worst, found.error);
         if (found.row_bits != first.row_bits || (same_batch && found.weight_bits != last.weight_bits)) worst = INFINITY;
         if (!(worst < 1)) {
