@@ -24,10 +24,9 @@ template <class T> struct Gru : Cell<T> {
         }
         EACH(n, N) {
             const Quotient<T> z = sigmoid<T>(sum[n][1]), g = tanh<T>(sum[n][2]);
-            const V one = 1 / (z.below * g.below);
-            sum[n][1] = z.above * g.below * one;
-            sum[n][2] = g.above * z.below * one;
-            h[n] = multiply_add(sum[n][1], h[n] - sum[n][2], sum[n][2]);
+            sum[n][1] = z.above / z.below; /* exactly 1 where it saturates: then the state stays as it is */
+            sum[n][2] = g.above / g.below;
+            h[n] = multiply_add(sum[n][1], h[n], (1 - sum[n][1]) * sum[n][2]);
         }
     }
 
@@ -38,8 +37,8 @@ template <class T> struct Gru : Cell<T> {
     */
     template <class At> FL_INLINE static void backward(V (&sum)[4], V dh, V &carried, const At &at, int) {
         const V r = sum[0], z = sum[1], n = sum[2], dn = dh * (1 - z) * multiply_subtract(n, n, set<T>(1));
-        sum[0] = dn * sum[3] * (r * (1 - r));
-        sum[1] = dh * (at.h_prev() - n) * (z * (1 - z));
+        sum[0] = dn * (r * (1 - r)) * sum[3]; /* the product of U may be so large that dn times it is infinite */
+        sum[1] = dh * (z * (1 - z)) * (at.h_prev() - n);
         sum[2] = dn;
         sum[3] = dn * r;
         carried = dh * z;
