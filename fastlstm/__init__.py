@@ -13,10 +13,10 @@ from fastlstm.callbacks import Callback as Callback
 from fastlstm.callbacks import Checkpoint as Checkpoint
 from fastlstm.callbacks import EarlyStopping as EarlyStopping
 from fastlstm.config import show_config as show_config
-from fastlstm.io.native import load as load
-from fastlstm.io.native import save as save
 from fastlstm.invariance import get_batch_invariant as get_batch_invariant
 from fastlstm.invariance import set_batch_invariant as set_batch_invariant
+from fastlstm.io.native import load as load
+from fastlstm.io.native import save as save
 from fastlstm.layers import GRU as GRU
 from fastlstm.layers import LSTM as LSTM
 from fastlstm.layers import AttentionPool as AttentionPool
