@@ -1,5 +1,6 @@
 """Compiles the kernels; everything else about the package stands in pyproject.toml."""
 
+import hashlib
 import os
 import platform
 import shlex
@@ -32,30 +33,41 @@ On Debian and Ubuntu: sudo apt install python3-dev; on Fedora: sudo dnf install 
 """
 
 NO_COMPILER = (
-    "fastlstm compiles C, but {compiler} could not compile a program of one line ({why}): install a C compiler and the "
-    "headers of the C library (Debian and Ubuntu: sudo apt install gcc libc6-dev; Fedora: sudo dnf install gcc "
-    "glibc-devel; macOS: xcode-select --install)"
+    "fastlstm compiles C and C++, but {compiler} could not compile a program of a few lines of {language} ({why}): "
+    "install compilers for both and the headers of the C library (Debian and Ubuntu: sudo apt install g++; Fedora: "
+    "sudo dnf install gcc-c++; macOS: xcode-select --install)"
 )
 
+IN_C = '#include <math.h>\n#include <stdio.h>\nint main(void) { return printf("") != 0; }\n'
+IN_CXX = "template <class T> constexpr T zero = [](T x) { return x - x; }(1);\nint main() { return zero<int>; }\n"
 
-def check_compiler() -> None:
-    """Compile and link a program of one line, so that what is missing is said before the long part of the build."""
+
+def check_compilers() -> None:
+    """Compile and link a few lines of C and of C++17, so that what is missing is said before the long part of the build."""
     if sys.platform == "win32":
         return
-    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
-    program = '#include <math.h>\n#include <stdio.h>\nint main(void) { return printf("") != 0; }\n'
+    check_compiler("C", os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc", "program.c", IN_C, ["-lm"])
+    compiler = os.environ.get("CXX") or sysconfig.get_config_var("CXX") or "c++"
+    check_compiler("C++", compiler, "program.cpp", IN_CXX, ["-std=c++17"])
+
+
+def check_compiler(language: str, compiler: str, name: str, program: str, flags: list[str]) -> None:
+    """Compile and link a program, or end the build with what is missing."""
+    words = shlex.split(compiler)
     with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder, "program.c")
+        source = Path(folder, name)
         source.write_text(program)
         try:
-            command = [*compiler, str(source), "-o", str(source.with_suffix("")), "-lm"]
+            command = [*words, str(source), "-o", str(source.with_suffix("")), *flags]
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
         except OSError as error:
-            raise SystemExit(NO_COMPILER.format(compiler=compiler[0], why=error.strerror)) from None
+            raise SystemExit(
+                NO_COMPILER.format(compiler=words[0], language=language, why=error.strerror)
+            ) from None
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         why = next((line for line in said if "error" in line), said[-1]).removeprefix(f"{source}:")
-        raise SystemExit(NO_COMPILER.format(compiler=compiler[0], why=why))
+        raise SystemExit(NO_COMPILER.format(compiler=words[0], language=language, why=why))
 
 
 def python_headers() -> list[str]:
@@ -95,25 +107,32 @@ directives = {
     "cdivision": True,
     "initializedcheck": False,
 }
-check_compiler()
+check_compilers()
 headers = python_headers()
+
+
+def is_old(made: Path, sources: list[str]) -> bool:
+    """Whether a file is not there, or one that it is made of is newer."""
+    return not made.exists() or made.stat().st_mtime < max(Path(source).stat().st_mtime for source in sources)
 
 
 class BuildKernels(build_ext):
     """Compiles the kernels of all instruction sets at the same time, with flags of their own."""
 
     def build_extension(self, ext: Extension) -> None:
-        with ThreadPoolExecutor() as pool:
-            kernels = [path for path in ext.depends if path.endswith(".cpp")]
-            ext.extra_objects = list(pool.map(partial(self.kernel_object, ext), kernels))
+        kernels = [path for path in ext.depends if path.endswith(".cpp")]
+        if kernels and (self.force or is_old(Path(self.get_ext_fullpath(ext.name)), [*ext.sources, *ext.depends])):
+            with ThreadPoolExecutor() as pool:
+                ext.extra_objects = list(pool.map(partial(self.kernel_object, ext), kernels))
         super().build_extension(ext)
 
     def kernel_object(self, ext: Extension, source: str) -> str:
-        """The compiled file, which is made anew if one of the files that it comes from is newer."""
-        made = Path(self.build_temp, source).with_suffix(self.compiler.obj_extension)
-        times = [Path(path).stat().st_mtime for path in ext.depends]
-        if self.force or not made.exists() or made.stat().st_mtime < max(times):
-            self.compiler.compile([source], str(self.build_temp), extra_postargs=KERNEL_FLAGS)
+        """The compiled file. It stays in a folder of the compiler's command, for an editable build has no other to stay in."""
+        command = [*getattr(self.compiler, "compiler_so_cxx", []), *KERNEL_FLAGS]
+        folder = Path("build", f"kernels-{hashlib.sha256(shlex.join(command).encode()).hexdigest()[:8]}")
+        made = Path(folder, source).with_suffix(self.compiler.obj_extension)
+        if self.force or is_old(made, ext.depends):
+            self.compiler.compile([source], str(folder), extra_postargs=KERNEL_FLAGS)
         return str(made)
 
 

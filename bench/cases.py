@@ -8,14 +8,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.cells import CELLS
+
 
 @dataclass(frozen=True)
 class Case:
-    """T steps of N sequences of I features, through an LSTM of H units; one layer and direction unless it says more.
+    """T steps of N sequences of I features, through a cell of H units; one layer and direction unless it says more.
 
     Ragged sequences have from 1 to T steps; with several orders, calls have the same lengths, but of other sequences in
     turn. With a head, the last step of each sequence goes through a dense layer of one output. A call may come so many
-    milliseconds after the one before it; else they come back to back.
+    milliseconds after the one before it; else they come back to back. The name does not tell the cell, which is that of
+    the whole run.
     """
 
     t: int
@@ -28,6 +31,7 @@ class Case:
     orders: int = 1
     head: bool = False
     pause: int = 0
+    cell: str = "lstm"
 
     def __str__(self) -> str:
         words = [f"T{self.t} N{self.n} I{self.inputs} H{self.hidden}"]
@@ -62,9 +66,13 @@ class Case:
         return self.n * self.t if lengths is None else int(lengths.sum())
 
     @property
+    def gates(self) -> int:
+        return CELLS[self.cell].gates
+
+    @property
     def recurrent_numbers(self) -> int:
         """Weights that are read at every step."""
-        return self.layers * self.directions * 4 * self.hidden * self.hidden
+        return self.layers * self.directions * self.gates * self.hidden * self.hidden
 
     @property
     def forward_flops(self) -> int:
@@ -72,7 +80,7 @@ class Case:
         total = 0
         for layer in range(self.layers):
             inputs = self.inputs if layer == 0 else self.directions * self.hidden
-            total += self.directions * 8 * self.hidden * (inputs + self.hidden) * self.steps
+            total += self.directions * 2 * self.gates * self.hidden * (inputs + self.hidden) * self.steps
         return total + self.head * self.n * 2 * self.directions * self.hidden
 
 
@@ -194,8 +202,13 @@ BACKWARD = ("training", "ragged", "steps", "fit")
 """Modes that go forward and backward: as many operations as three forward passes."""
 
 
-def cases_of(suite: str) -> Iterator[tuple[str, Case | StepCase]]:
-    """Each case of a suite after its mode."""
+def cases_of(suite: str, cell: str = "lstm") -> Iterator[tuple[str, Case | StepCase]]:
+    """Each case of a suite, with this cell, after its mode."""
     for mode, cases in SUITES[suite].items():
         for case in cases:
-            yield mode, case
+            yield mode, replace(case, cell=cell) if isinstance(case, Case) else case
+
+
+def takes_any_cell(suite: str) -> bool:
+    """Whether a suite has no training steps of whole models, which are models of LSTMs."""
+    return all(isinstance(case, Case) for cases in SUITES[suite].values() for case in cases)

@@ -15,15 +15,17 @@ def main(argv: list[str]) -> int:
     parser.add_argument("b", type=report.load)
     options = parser.parse_args(argv)
     a, b = options.a, options.b
-    for what in ("suite", "dtype"):
-        if a[what] != b[what]:
-            parser.error(f"the two runs differ in {what}: {a[what]} and {b[what]}")
+    for what, one, other in (
+        ("suite", a["suite"], b["suite"]),
+        ("cell", report.cell_of(a), report.cell_of(b)),
+        ("dtype", a["dtype"], b["dtype"]),
+    ):
+        if one != other:
+            parser.error(f"the two runs differ in {what}: {one} and {other}")
     for threads in a["threads"]:
         if threads not in b["threads"]:
             continue
-        print(
-            f"\nsuite {a['suite']}, {a['dtype']}, threads: {threads}; microseconds [CPU time], ratio to the best peer"
-        )
+        print(f"\nsuite {report.title(a)}, threads: {threads}; microseconds [CPU time], ratio to the best peer")
         for name, run in (("A", a), ("B", b)):
             print(f"{name}: {run['machine']['processor']}")
         if report.has_prepared(a, threads) != report.has_prepared(b, threads):

@@ -17,6 +17,7 @@ This page is made by `python -m bench docs` from the runs that are described in 
     pip install '.[bench]'
     python -m bench --suite inference --threads 1 2 --json run.json --pictures pictures
     python -m bench --suite calls --threads 1 2 --json calls.json
+    python -m bench --suite training --cell gru --peers torch --threads 1 2 --json gru.json
     python -m bench compare before.json after.json
 
 Every contender runs in fresh processes of its own, several of each, taken in turn; of each the best of the processes'
@@ -32,6 +33,12 @@ Every contender is called as its own users call it: `model.predict(x)` of fastls
 `inference_mode`, `session.run` of ONNX Runtime, a compiled model of OpenVINO, a `jit` of JAX, `predict_on_batch` of
 Keras. "fastlstm, prepared" is `model.forward` over a tape, which writes its output where the last one was; it does not
 count as a peer. "beyond" is what `predict` takes beyond that, the two measured in turn in one process.
+
+A section that names no cell measures the LSTM. `--cell gru`, `tanh` or `relu` measures the `GRU`, or the `SimpleRNN`
+with that activation, in the suites quick, inference, training, streaming and ragged, by every contender. All compute
+the same function, which for a GRU has the reset gate after the product. The gradient of relu jumps at 0, so that
+rounding alone may change a few of its numbers: there gradients are compared by their mean difference, everywhere else
+by the largest.
 
 In square brackets stands the CPU time of a call, that of all threads of the process: what they do while they wait
 counts. The load is that of fastlstm over threads × time, where calls come back to back; at 1 all threads are busy all
@@ -83,7 +90,8 @@ def main(argv: list[str]) -> int:
 
 
 def title_of(result: report.Result) -> str:
-    return f"{result['suite'].capitalize()}, {result['dtype']}"
+    title = report.title(result)
+    return title[0].upper() + title[1:]
 
 
 def kept(page: str, renewed: set[str]) -> list[str]:

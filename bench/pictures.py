@@ -17,7 +17,8 @@ from bench import report
 def draw(result: report.Result, folder: Path) -> list[Path]:
     """Writes the pictures of this run into a folder and says where they are."""
     folder.mkdir(parents=True, exist_ok=True)
-    stem = f"{result['suite']}-{result['dtype']}"
+    cell = report.cell_of(result)
+    stem = "-".join([result["suite"], *([cell] if cell != "lstm" else []), result["dtype"]])
     drawn = [(f"{stem}-ratios.png", ratios(result))]
     if result["suite"] not in ("streaming", "steps", "calls"):
         drawn += [(f"{stem}-roofline-{threads}.png", roofline(result, threads)) for threads in result["threads"]]
@@ -65,7 +66,7 @@ def ratios(result: report.Result) -> Any:
     axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
     axes.minorticks_off()
     axes.set_xlabel("time of the best peer over that of fastlstm (more than 1: fastlstm is faster)")
-    axes.set_title(f"{result['suite']}, {result['dtype']}", loc="left")  # the legend stands beside it, above the bars
+    axes.set_title(report.title(result), loc="left")  # the legend stands beside it, above the bars
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
     return figure
 
@@ -96,6 +97,6 @@ def roofline(result: report.Result, threads: str) -> Any:
     axes.scatter(intensity, peers, marker="x", color="gray", label="best peer", linewidths=1)
     axes.scatter(intensity, [row.gflops for row in rows], color="C0", label="fastlstm")
     axes.set(xscale="log", yscale="log", xlabel="operations for each byte of recurrent weights read", ylabel="GFLOP/s")
-    axes.set_title(f"roofline: {result['suite']}, {result['dtype']}, threads: {threads}")
+    axes.set_title(f"roofline: {report.title(result)}, threads: {threads}")
     axes.legend(loc="lower right")
     return figure

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bench.cases import BACKWARD, RTNEURAL, SUITES, Case, StepCase, cases_of
+from bench.cells import CELLS
 from bench.contenders import OURS
 
 Result = dict[str, Any]
@@ -72,10 +73,22 @@ def load(path: str) -> Result:
     return result
 
 
+def cell_of(result: Result) -> str:
+    """The cell that was measured; older runs do not tell it."""
+    cell: str = result.get("cell", "lstm")
+    return cell
+
+
+def title(result: Result) -> str:
+    """Suite, cell unless it is an LSTM, and dtype."""
+    cell = cell_of(result)
+    return ", ".join([result["suite"], *([CELLS[cell].title] if cell != "lstm" else []), result["dtype"]])
+
+
 def rows(result: Result, threads: str) -> list[Row]:
     found = []
     part = result["threads"][threads]
-    for mode, case in cases_of(result["suite"]):
+    for mode, case in cases_of(result["suite"], cell_of(result)):
         figures = {name: some[str(case)] for name, some in part["figures"].items() if str(case) in some}
         best = {name: min(some, key=median_of) for name, some in figures.items()}
         medians = {name: median_of(figure) for name, figure in best.items()}
@@ -126,7 +139,7 @@ def header(result: Result, threads: str) -> list[str]:
     read = ", ".join(f"{level} {value:.0f}" for level, value in part["machine"]["read"].items())
     older = "inference" in SUITES[result["suite"]] and not has_prepared(result, threads)
     return [
-        f"suite {result['suite']}, {result['dtype']}, {in_words(threads)}; "
+        f"suite {title(result)}, {in_words(threads)}; "
         f"best median of {result['processes']} processes each, in microseconds (spread of the medians) [CPU time]",
         f"processor: {result['machine']['processor']}",
         f"this machine on as many: {part['machine']['flops']:.0f} GFLOP/s of multiply-adds; reads, GB/s: {read}",
@@ -173,7 +186,7 @@ def footer(result: Result, threads: str, found: list[Row]) -> list[str]:
         most, name, case = max(loads, key=lambda load: load[0])
         lines.append(f"largest load of ours, CPU time over threads × time: {most:.2f}, {name} at {case}")
     lines += [*about_calls(result, threads, found), *about_lengths(found)]
-    if result["suite"] == "streaming":
+    if result["suite"] == "streaming" and cell_of(result) == "lstm":
         steps = ", ".join(f"{name} {value}" for name, value in RTNEURAL.items())
         lines.append(f"for comparison, RTNeural in C++, measured apart: {steps}")
     return lines

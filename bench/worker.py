@@ -1,6 +1,6 @@
 """One process of one contender: measures every case of a suite and writes the figures as JSON and the results as .npz.
 
-    python -m bench.worker CONTENDER SUITE DTYPE THREADS SECONDS RESULTS.npz FIGURES.json
+    python -m bench.worker CONTENDER SUITE CELL DTYPE THREADS SECONDS RESULTS.npz FIGURES.json
 
 The process sees as many processors as it may use threads, whatever its libraries think of it. The contender "machine"
 measures the machine itself.
@@ -22,14 +22,16 @@ from bench.contenders import Call, prepare
 from bench.timing import beyond, measure
 
 
-def main(contender: str, suite: str, dtype: str, threads: int, seconds: float, results_path: str) -> dict[str, Any]:
+def main(
+    contender: str, suite: str, cell: str, dtype: str, threads: int, seconds: float, results_path: str
+) -> dict[str, Any]:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     if contender == "machine":
         return machine.speed(threads, dtype)
     figures: dict[str, Any] = {}
     results: dict[str, Any] = {}
-    for mode, case in cases_of(suite):
+    for mode, case in cases_of(suite, cell):
         try:
             made = prepare(contender, case, dtype, mode, threads)
         except LookupError as reason:
@@ -56,6 +58,6 @@ def figure(made: Call, case: Case | StepCase, seconds: float) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    name, suite, dtype, threads, seconds, results_path, figures_path = sys.argv[1:]
-    figures = main(name, suite, dtype, int(threads), float(seconds), results_path)
+    name, suite, cell, dtype, threads, seconds, results_path, figures_path = sys.argv[1:]
+    figures = main(name, suite, cell, dtype, int(threads), float(seconds), results_path)
     Path(figures_path).write_text(json.dumps(figures), encoding="utf-8")

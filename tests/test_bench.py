@@ -50,16 +50,22 @@ cases.SUITES["steps"]["steps"] = [
     cases.StepCase("choice", 6, 5, 9, 3, 4, 1, 1, False, "sigmoid_cross_entropy"),
 ]
 cases.SUITES["fit"] = {"fit": cases.SUITES["steps"]["steps"]}
-suite, dtype, folder, *names = sys.argv[1:]
+cases.SUITES["cells"] = {  # a case of a suite has a name of its own
+    "inference": [small, cases.Case(6, 2, 3, 8, layers=2, directions=2)],
+    "training": [cases.Case(8, 5, 3, 4), cases.Case(9, 2, 3, 8, layers=2, directions=2)],
+    "streaming": [cases.Case(1, 2, 3, 4)],
+    "ragged": [cases.Case(10, 5, 3, 4, ragged=True)],
+}
+suite, cell, dtype, folder, *names = sys.argv[1:]
 for name in names:
-    figures = worker.main(name, suite, dtype, 1, 0.001, f"{folder}/{name}.npz")
+    figures = worker.main(name, suite, cell, dtype, 1, 0.001, f"{folder}/{name}.npz")
     assert all(figure["median"] > 0 for figure in figures.values()), figures
 """
 
 
-def small(suite, dtype, folder, *names):
+def small(suite, dtype, folder, *names, cell="lstm"):
     """Results of each contender by case and number."""
-    python("-c", SMALL, suite, dtype, folder, *names)
+    python("-c", SMALL, suite, cell, dtype, folder, *names)
     return [dict(np.load(folder / f"{name}.npz")) for name in names]
 
 
@@ -78,6 +84,9 @@ def runs(tmp_path_factory):
         assert "GFLOP/s of multiply-adds" in printed
         assert f"\nprocessor: {json.loads(found[suite].read_text())['machine']['processor']}\n" in printed
         found[suite + " printed"] = printed
+    found["gru"] = folder / "gru.json"
+    options = ["--peers", "--processes", 1, "--seconds", 0.001, "--json", found["gru"]]
+    found["gru printed"] = bench("--cell", "gru", *options).stdout
     return found
 
 
@@ -115,19 +124,39 @@ def test_calls_are_measured_beside_what_they_are_beyond(runs):
         assert words in runs["calls printed"]
 
 
+def test_a_run_names_its_cell(runs):
+    lstm, gru = (json.loads(runs[name].read_text()) for name in ("quick", "gru"))
+    assert (lstm["cell"], gru["cell"]) == ("lstm", "gru")
+    for name, figures in lstm["threads"]["1"]["figures"].items():
+        assert list(gru["threads"]["1"]["figures"][name]) == list(figures)
+    assert "\nsuite quick, float32, 1 thread; " in runs["quick printed"]
+    assert "\nsuite quick, GRU, float32, 1 thread; " in runs["gru printed"]
+
+
 def test_two_runs_are_compared(runs):
     printed = bench("compare", runs["quick"], runs["quick"]).stdout
     assert "geometric mean of A / B: 1.000" in printed
     failed = bench("compare", runs["quick"], runs["streaming"], check=False)
     assert failed.returncode
     assert "the two runs differ in suite: quick and streaming" in failed.stderr
+    failed = bench("compare", runs["quick"], runs["gru"], check=False)
+    assert failed.returncode
+    assert "the two runs differ in cell: lstm and gru" in failed.stderr
 
 
 def test_the_page_is_made_from_runs(runs, tmp_path):
     pytest.importorskip("matplotlib")
-    bench("docs", *(runs[suite] for suite in ("quick", "calls", "streaming", "ragged", "steps")), "--folder", tmp_path)
+    bench(
+        "docs",
+        *(runs[name] for name in ("quick", "gru", "calls", "streaming", "ragged", "steps")),
+        "--folder",
+        tmp_path,
+    )
     page = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
     assert "| T100 N32 I64 H128 | " in page
+    assert "\n![quick-float32-ratios](pictures/quick-float32-ratios.png)\n" in page
+    assert "\n## Quick, GRU, float32\n" in page
+    assert "\n![quick-gru-float32-ratios](pictures/quick-gru-float32-ratios.png)\n" in page
     assert "\n## Calls, float32\n\nSmall shapes, where a call is more than its kernels" in page
     assert "\n## Ragged, float32\n\nAs in training, over sequences of different lengths" in page
     assert "\n## Steps, float32\n\nWhole training steps of models" in page
@@ -182,6 +211,24 @@ def test_training_steps_agree(peer, dtype, limit, tmp_path):
     # PyTorch clips to the norm over the norm + 1e-6, which shows where clipping is active, as it is here
     assert max(found.values()) < limit
     assert all(np.isfinite(array).all() for array in ours.values())
+
+
+# results of each contender in suite "cells": those of training are y and the gradients of x and of the weights
+COUNTS = {"torch": 12, "torch, masked": 3, "onnxruntime": 3, "openvino": 3, "jax": 6, "keras": 6}
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "tanh", "relu"])
+@pytest.mark.parametrize("peer", COUNTS)
+def test_all_compute_the_same_cell(peer, cell, tmp_path):
+    packages = {"torch, masked": ["torch"], "onnxruntime": ["onnxruntime", "onnx"], "keras": ["keras", "tensorflow"]}
+    packages["openvino"] = ["openvino", "onnx"]
+    for package in packages.get(peer, [peer]):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
+    ours, theirs = small("cells", "float32", tmp_path, "fastlstm", peer, cell=cell)
+    found = differences(theirs, ours)
+    assert len(found) == COUNTS[peer]
+    assert max(found.values()) < 1e-5
 
 
 def test_what_calls_give_is_the_prepared_pass(tmp_path):

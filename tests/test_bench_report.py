@@ -4,6 +4,7 @@ import copy
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -22,10 +23,46 @@ def bench(monkeypatch):
     )
 
 
+@pytest.fixture
+def command(bench):
+    """The module behind `python -m bench`, which imports what draws."""
+    pytest.importorskip("matplotlib")
+    from bench import __main__
+
+    return __main__
+
+
 def test_cases_of_a_suite_have_different_names(bench):
     for suite in bench.cases.SUITES:
         names = [str(case) for _, case in bench.cases.cases_of(suite)]
         assert len(set(names)) == len(names)
+
+
+def test_operations_of_a_case_are_those_of_the_gates_of_its_cell(bench):
+    gates = {"lstm": 4, "gru": 3, "tanh": 1, "relu": 1}
+    for cell, count in gates.items():
+        case = bench.cases.Case(7, 5, 3, 8, layers=2, directions=2, cell=cell)
+        assert case.recurrent_numbers == 4 * count * 8 * 8
+        assert case.forward_flops == 2 * 35 * count * 8 * 2 * ((3 + 8) + (16 + 8))
+        assert str(case) == "T7 N5 I3 H8 x2 bi"
+
+
+@pytest.mark.parametrize("suite", ["calls", "steps"])
+def test_whole_models_are_those_of_lstms(command, suite, capsys):
+    with pytest.raises(SystemExit):
+        command.parse(["--suite", suite, "--cell", "gru"])
+    expected = f"--cell: expected lstm with --suite {suite}, which trains whole models of LSTMs, got gru"
+    assert expected in capsys.readouterr().err
+    assert command.parse(["--suite", suite]).cell == "lstm"
+
+
+def test_differences_are_the_largest_or_the_mean(command):
+    ours = np.array([-4.0, 2.0, 0.0, 2.0])
+    found = ours + np.array([0.0, 0.0, 1.0, 0.0])
+    assert command.difference(found, ours, np.max) == 1 / 4
+    assert command.difference(found, ours, np.mean) == 1 / 8
+    assert command.difference(np.array([1e-9]), np.zeros(1), np.max) == 1e-9
+    assert np.isnan(command.difference(np.array([np.nan]), np.ones(1), np.mean))
 
 
 def test_lengths_that_change_are_the_same_work(bench):
@@ -133,7 +170,7 @@ def test_the_cpu_time_is_that_of_the_best_process(bench):
 def test_runs_of_earlier_versions_are_read(bench, tmp_path, capsys):
     result = run_of(bench, "quick")
     new, old = tmp_path / "new.json", tmp_path / "old.json"
-    new.write_text(json.dumps(result))
+    new.write_text(json.dumps({**result, "cell": "lstm"}))
     for part in result["threads"].values():
         del part["figures"]["fastlstm, prepared"]
         for [figure] in part["figures"]["fastlstm"].values():

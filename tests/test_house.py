@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 import warnings
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import fastlstm
+from fastlstm._kernels import cpu
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "fastlstm"
@@ -254,3 +256,20 @@ def test_sources_that_are_not_compiled_say_so(tmp_path):
     )
     assert "the kernels of fastlstm are not compiled in" in done.stderr
     assert "Start Python in another folder" in done.stderr
+
+
+def symbols(which):
+    """Names in the compiled kernels, as an assembler has them: which are "defined" or "undefined"."""
+    dynamic = ["-D"] if sys.platform == "linux" else []  # all that there is in a library that was stripped
+    command = ["nm", "-g", *dynamic, f"--{which}-only", cpu.__file__]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return {line.split()[-1].partition("@")[0].removeprefix("_" * (sys.platform == "darwin")) for line in lines if line}
+
+
+@pytest.mark.skipif(shutil.which("nm") is None, reason="nm, which lists the symbols of a library, is not here")
+def test_the_kernels_in_cxx_show_nothing_but_their_tables():
+    """The linker could take a function that is seen for that of another instruction set. They need no library of C++."""
+    defined = symbols("defined")
+    assert "fl_kernels_baseline" in defined and "fl_run" in defined
+    assert [name for name in defined if name.startswith("_Z")] == []
+    assert [name for name in symbols("undefined") if name.startswith(("_Z", "__cxa_throw", "__gxx"))] == []

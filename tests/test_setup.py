@@ -1,6 +1,7 @@
 """What building from source says where a compiler is missing or does not work, before it has taken any time."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,21 +13,33 @@ ROOT = Path(__file__).parent.parent
 BUILD = """
 import os, runpy, sys, sysconfig, types
 sysconfig.get_path = lambda name: os.environ["HEADERS"]
-sys.modules["Cython"] = sys.modules["Cython.Build"] = sys.modules["setuptools"] = stub = types.ModuleType("stub")
+stub = types.ModuleType("stub")
+for name in ("Cython", "Cython.Build", "setuptools", "setuptools.command", "setuptools.command.build_ext"):
+    sys.modules[name] = stub
+stub.build_ext = object
 stub.Extension = stub.setup = stub.cythonize = lambda *arguments, **options: print("building")
 runpy.run_path("setup.py")
 """
 """setup.py, without the packages that only a build has."""
 
+PACKAGES = "(Debian and Ubuntu: sudo apt install g++; Fedora: sudo dnf install gcc-c++; macOS: xcode-select --install)"
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the compiler is not looked for on Windows")
 
 
 @pytest.fixture
-def build(tmp_path):
+def log(tmp_path):
+    """What the compilers have been asked for that compile nothing but are content."""
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def build(tmp_path, log):
     (tmp_path / "Python.h").touch()
+    content = {name: script(tmp_path / f"content-{name}", f'echo "$@" >>"{log}"') for name in ("CC", "CXX")}
 
     def run(**environment):
-        environment = {**os.environ, "HEADERS": str(tmp_path), **environment}
+        environment = {**os.environ, "HEADERS": str(tmp_path), **content, **environment}
         return subprocess.run([sys.executable, "-c", BUILD], cwd=ROOT, env=environment, capture_output=True, text=True)
 
     return run
@@ -38,34 +51,48 @@ def script(path, text):
     return str(path)
 
 
+@pytest.mark.parametrize(("variable", "language"), [("CC", "C"), ("CXX", "C++")])
 @pytest.mark.parametrize(
     ("text", "why"),
     [
         ("echo 'program.c:2:10: fatal error: stdio.h: No such file or directory' >&2; exit 1", "stdio.h: No such file"),
+        ("echo 'g++: fatal error: cannot execute cc1plus' >&2; exit 1", "cannot execute cc1plus"),
         ("echo 'ld: cannot find crt1.o' >&2; echo 'collect2: error: ld returned 1' >&2; exit 1", "ld returned 1"),
         ("exit 3", "exit status 3"),
     ],
 )
-def test_a_compiler_that_fails_is_said_in_one_line_with_the_packages_to_install(tmp_path, build, text, why):
-    compiler = script(tmp_path / "fake-cc", text)
-    done = build(CC=f"{compiler} -pthread")
+def test_a_compiler_that_fails_is_said_in_one_line_with_the_packages_to_install(
+    tmp_path, build, variable, language, text, why
+):
+    compiler = script(tmp_path / "fake", text)
+    done = build(**{variable: f"{compiler} -pthread"})
     assert done.returncode == 1 and done.stdout == ""
     [line] = done.stderr.splitlines()
-    assert line.startswith(f"fastlstm compiles C, but {compiler} could not compile a program of one line (")
-    assert why in line and "sudo apt install gcc libc6-dev" in line
+    expected = f"fastlstm compiles C and C++, but {compiler} could not compile a program of a few lines of {language} ("
+    assert line.startswith(expected)
+    assert why in line and line.endswith(PACKAGES)
 
 
-def test_a_compiler_that_is_not_there_is_said_in_one_line_with_the_packages_to_install(tmp_path, build):
-    done = build(CC="gcc", PATH=str(tmp_path))
+@pytest.mark.parametrize(("variable", "compiler"), [("CC", "gcc"), ("CXX", "g++ -pthread")])
+def test_a_compiler_that_is_not_there_is_said_in_one_line_with_the_packages_to_install(
+    tmp_path, build, variable, compiler
+):
+    done = build(**{variable: compiler, "PATH": str(tmp_path)})
     [line] = done.stderr.splitlines()
     assert done.returncode == 1 and done.stdout == ""
-    assert line.startswith("fastlstm compiles C, but gcc could not compile") and "(No such file or directory)" in line
-    assert "sudo apt install gcc libc6-dev" in line
+    assert line.startswith(f"fastlstm compiles C and C++, but {compiler.split()[0]} could not compile")
+    assert "(No such file or directory)" in line and line.endswith(PACKAGES)
 
 
-def test_a_compiler_that_works_is_asked_to_compile_and_link_once(tmp_path, build):
-    log = tmp_path / "log"
-    done = build(CC=script(tmp_path / "fake-cc", f'echo "$@" >>"{log}"'))
+def test_compilers_that_work_are_asked_to_compile_and_link_once_each(build, log):
+    done = build()
     assert done.returncode == 0 and "building" in done.stdout
-    [command] = log.read_text().splitlines()
-    assert "program.c" in command and "-c" not in command.split()
+    in_c, in_cxx = log.read_text().splitlines()
+    assert "program.c " in in_c and "program.cpp " in in_cxx and "-std=c++17" in in_cxx
+    assert "-c" not in [*in_c.split(), *in_cxx.split()]
+
+
+@pytest.mark.skipif(not all(map(shutil.which, ("gcc", "g++"))), reason="gcc and g++ are not here")
+def test_the_lines_that_compilers_are_asked_for_are_right(build):
+    done = build(CC="gcc -Wall -Wextra -Werror", CXX="g++ -Wall -Wextra -Werror")
+    assert done.returncode == 0 and done.stderr == "" and "building" in done.stdout

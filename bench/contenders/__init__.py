@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from bench import steps
 from bench.cases import Case, StepCase
+from bench.cells import CELLS, Cell
 
 Array = NDArray[Any]
 
@@ -71,10 +72,14 @@ class Problem:
     def suffixes(self, layer: int) -> list[str]:
         return [f"_l{layer}", f"_l{layer}_reverse"][: self.case.directions]
 
-    def rows(self, name: str, gates: list[int]) -> Array:
-        """A weight or bias with its four blocks of rows in this order of the gates i, f, g, o."""
+    @property
+    def cell(self) -> Cell:
+        return CELLS[self.case.cell]
+
+    def rows(self, name: str, gates: Sequence[int]) -> Array:
+        """A weight or bias with the blocks of rows of its gates in this order."""
         value = self.weights[name]
-        return value.reshape(4, self.case.hidden, -1)[gates].reshape(value.shape)
+        return value.reshape(len(gates), self.case.hidden, -1)[list(gates)].reshape(value.shape)
 
 
 @dataclass(frozen=True)
@@ -97,13 +102,14 @@ STREAMED = 4
 def make_problem(case: Case, dtype: str) -> Problem:
     rng = np.random.default_rng(0)
     bound = case.hidden**-0.5
+    rows = case.gates * case.hidden
     weights = {}
     for layer in range(case.layers):
         inputs = case.inputs if layer == 0 else case.directions * case.hidden
         for suffix in [f"_l{layer}", f"_l{layer}_reverse"][: case.directions]:
             shapes = {"weight_ih": inputs, "weight_hh": case.hidden, "bias_ih": None, "bias_hh": None}
             for name, width in shapes.items():
-                shape = (4 * case.hidden,) if width is None else (4 * case.hidden, width)
+                shape = (rows,) if width is None else (rows, width)
                 weights[name + suffix] = rng.uniform(-bound, bound, shape).astype(dtype)
     return Problem(case, dtype, weights, rng.standard_normal((case.n, case.t, case.inputs)).astype(dtype))
 

@@ -1,7 +1,8 @@
-"""JAX: a jit of lax.scan over the usual cell."""
+"""JAX: a jit of lax.scan over the equations of the cell."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,28 +11,51 @@ import numpy as np
 
 from bench.contenders import STREAMED, Array, Call, Problem, only
 
+State = tuple[Any, ...]
+
+
+def lstm(x: Any, u: Any, state: State) -> State:
+    i, f, g, o = jnp.split(x + u, 4, axis=-1)
+    c = jax.nn.sigmoid(f) * state[1] + jax.nn.sigmoid(i) * jnp.tanh(g)
+    return jax.nn.sigmoid(o) * jnp.tanh(c), c
+
+
+def gru(x: Any, u: Any, state: State) -> State:
+    (r, z, n), (ur, uz, un) = jnp.split(x, 3, axis=-1), jnp.split(u, 3, axis=-1)
+    n = jnp.tanh(n + jax.nn.sigmoid(r + ur) * un)
+    return (n + jax.nn.sigmoid(z + uz) * (state[0] - n),)
+
+
+STEPS: dict[str, Callable[[Any, Any, State], State]] = {
+    "lstm": lstm,
+    "gru": gru,
+    "tanh": lambda x, u, state: (jnp.tanh(x + u),),
+    "relu": lambda x, u, state: (jax.nn.relu(x + u),),
+}
+"""The next state from the products of the weights with x and with h, and the state."""
+
 
 def prepare(problem: Problem, mode: str, threads: int) -> Call:  # its threads are the processors of the process
     jax.config.update("jax_enable_x64", problem.dtype == "float64")
-    case = problem.case
+    case, cell, cell_step = problem.case, problem.cell, STEPS[problem.case.cell]
     weights = {name: jnp.asarray(value) for name, value in problem.weights.items()}
     only(mode != "training" or case.layers == case.directions == 1, "measured on one layer")
 
     def direction(weights: Any, suffix: str, x: Any, state: Any) -> Any:
-        projected = x @ weights["weight_ih" + suffix].T + weights["bias_ih" + suffix] + weights["bias_hh" + suffix]
-        recurrent = weights["weight_hh" + suffix].T
+        projected = x @ weights["weight_ih" + suffix].T + weights["bias_ih" + suffix]
+        recurrent, bias = weights["weight_hh" + suffix].T, weights["bias_hh" + suffix]
+        if cell.one_bias:
+            projected = projected + bias
 
-        def step(state: Any, gates: Any) -> Any:
-            h, c = state
-            i, f, g, o = jnp.split(gates + h @ recurrent, 4, axis=-1)
-            c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
-            h = jax.nn.sigmoid(o) * jnp.tanh(c)
-            return (h, c), h
+        def step(state: Any, sums: Any) -> Any:
+            product = state[0] @ recurrent
+            state = cell_step(sums, product if cell.one_bias else product + bias, state)
+            return state, state[0]
 
         return jax.lax.scan(step, state, projected, reverse=suffix.endswith("reverse"))
 
     def zeros() -> Any:
-        return jnp.zeros((case.n, case.hidden), problem.dtype), jnp.zeros((case.n, case.hidden), problem.dtype)
+        return tuple(jnp.zeros((case.n, case.hidden), problem.dtype) for _ in cell.parts)
 
     def forward(weights: Any, x: Any) -> Any:
         for layer in range(case.layers):

@@ -24,24 +24,19 @@ def set_threads(threads: int) -> None:
 
 
 def prepare(problem: Problem, mode: str, threads: int) -> Call:
-    case = problem.case
+    case, named = problem.case, problem.cell.keras
     only(case.layers == case.directions == 1 or mode == "inference", "measured on one layer")
     set_threads(threads)
     keras.backend.clear_session()
     x = tf.constant(problem.x)
     layers: list[Any] = []
     for k in range(case.layers):
-        layer = keras.layers.LSTM(
-            case.hidden, return_sequences=True, return_state=mode == "streaming", dtype=problem.dtype
-        )
+        options = {**named.options, "return_sequences": True, "return_state": mode == "streaming"}
+        layer = getattr(keras.layers, named.name)(case.hidden, dtype=problem.dtype, **options)
         if case.directions == 2:
             layer = keras.layers.Bidirectional(layer, dtype=problem.dtype)
         layer.build((case.n, case.t, case.inputs if k == 0 else case.directions * case.hidden))
-        values = []
-        for suffix in problem.suffixes(k):  # Keras' gates stand in PyTorch's order
-            bias = problem.weights["bias_ih" + suffix] + problem.weights["bias_hh" + suffix]
-            values += [problem.weights["weight_ih" + suffix].T, problem.weights["weight_hh" + suffix].T, bias]
-        layer.set_weights(values)
+        layer.set_weights([value for suffix in problem.suffixes(k) for value in weights_of(problem, suffix)])
         layers.append(layer)
 
     def forward(x: Any) -> Any:
@@ -53,16 +48,16 @@ def prepare(problem: Problem, mode: str, threads: int) -> Call:
         model = keras.Sequential(layers)
         return Call(lambda: model.predict_on_batch(problem.x), lambda: [model.predict_on_batch(problem.x)])
     if mode == "streaming":
-        stepper = tf.function(lambda x, h, c: layers[0](x, initial_state=[h, c]))
-        zeros = tf.zeros((case.n, case.hidden), problem.dtype)
-        state = [zeros, zeros]
+        stepper = tf.function(lambda x, *state: layers[0](x, initial_state=list(state)))
+        zeros = [tf.zeros((case.n, case.hidden), problem.dtype)] * len(problem.cell.parts)
+        state = list(zeros)
 
         def step() -> Any:
             y, *state[:] = stepper(x, *state)
             return y
 
         def streamed() -> list[Array]:
-            state[:] = [zeros, zeros]
+            state[:] = zeros
             return [step().numpy() for _ in range(STREAMED)][-1:]
 
         return Call(step, streamed)
@@ -77,6 +72,18 @@ def prepare(problem: Problem, mode: str, threads: int) -> Call:
 
     def trained() -> list[Array]:
         y, (dx, _, drecurrent, _) = train()
-        return [y.numpy(), dx.numpy(), np.ascontiguousarray(drecurrent.numpy().T)]
+        back = np.argsort(named.gates)  # to PyTorch's order
+        blocks = drecurrent.numpy().T.reshape(case.gates, case.hidden, case.hidden)[back]
+        return [y.numpy(), dx.numpy(), blocks.reshape(-1, case.hidden)]
 
     return Call(train, trained)
+
+
+def weights_of(problem: Problem, suffix: str) -> list[Array]:
+    """Of a direction of a layer, as Keras has them: a matrix for x, one for h, and one bias or both in an array."""
+    parts = {
+        name: problem.rows(name + suffix, problem.cell.keras.gates)
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    }
+    biases = np.stack([parts["bias_ih"], parts["bias_hh"]])
+    return [parts["weight_ih"].T, parts["weight_hh"].T, biases.sum(axis=0) if problem.cell.one_bias else biases]

@@ -1,4 +1,4 @@
-"""ONNX Runtime on a chain of ONNX LSTM nodes. Its inputs are (T, N, I), as the operator wants them."""
+"""ONNX Runtime on a chain of ONNX nodes, LSTM, GRU or RNN. Its inputs are (T, N, I), as the operator wants them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from onnx import helper, numpy_helper
 
 from bench.contenders import STREAMED, Array, Call, Problem, only
 
-ONNX_GATES = [0, 3, 1, 2]
-"""i, o, f, c"""
-
 
 def prepare(problem: Problem, mode: str, threads: int) -> Call:
     only(problem.dtype == "float32", "measured in float32")
@@ -24,7 +21,7 @@ def prepare(problem: Problem, mode: str, threads: int) -> Call:
 
 
 def call_of(problem: Problem, mode: str, run: Any) -> Call:
-    """A call of `run`, from a dict of inputs to the outputs y, h, c."""
+    """A call of `run`, from a dict of inputs to the outputs: y, and the parts of the state."""
     case = problem.case
     feed = {"x": np.ascontiguousarray(problem.x.transpose(1, 0, 2))}
     zeros = np.zeros((case.directions, case.n, case.hidden), problem.dtype)
@@ -34,39 +31,49 @@ def call_of(problem: Problem, mode: str, run: Any) -> Call:
 
     if mode == "inference":
         return Call(lambda: run(feed), lambda: results(run(feed)[0]))
-    feed.update(h0=zeros, c0=zeros)
+    start = dict.fromkeys(given(problem), zeros)
+    feed.update(start)
 
     def step() -> Array:
-        y, feed["h0"], feed["c0"] = run(feed)
+        y, *state = run(feed)
+        feed.update(zip(start, state, strict=True))
         out: Array = y
         return out
 
     def streamed() -> list[Array]:
-        feed.update(h0=zeros, c0=zeros)
+        feed.update(start)
         return [results(step()) for _ in range(STREAMED)][-1]
 
     return Call(step, streamed)
 
 
+def given(problem: Problem) -> list[str]:
+    """The inputs for the parts of the state."""
+    return [f"{part}0" for part in problem.cell.parts]
+
+
 def model_of(problem: Problem, mode: str) -> bytes:
-    case = problem.case
+    case, named = problem.case, problem.cell.onnx
     direction = "bidirectional" if case.directions == 2 else "forward"
+    # a list has an entry for each direction
+    options = {key: one * case.directions if isinstance(one, list) else one for key, one in named.options.items()}
     nodes, tensors, value = [], [], "x"
-    state = mode == "streaming"
+    before, after = (given(problem), problem.cell.parts) if mode == "streaming" else ([], ())
     for layer in range(case.layers):
         suffixes = problem.suffixes(layer)
-        biases = [[problem.rows(name + s, ONNX_GATES) for name in ("bias_ih", "bias_hh")] for s in suffixes]
+        biases = [[problem.rows(name + s, named.gates) for name in ("bias_ih", "bias_hh")] for s in suffixes]
         parts = {
-            "W": np.stack([problem.rows("weight_ih" + s, ONNX_GATES) for s in suffixes]),
-            "R": np.stack([problem.rows("weight_hh" + s, ONNX_GATES) for s in suffixes]),
+            "W": np.stack([problem.rows("weight_ih" + s, named.gates) for s in suffixes]),
+            "R": np.stack([problem.rows("weight_hh" + s, named.gates) for s in suffixes]),
             "B": np.stack([np.concatenate(pair) for pair in biases]),
         }
         tensors += [numpy_helper.from_array(array, f"{name}{layer}") for name, array in parts.items()]
-        names = [value, *(f"{name}{layer}" for name in parts), *(["", "h0", "c0"] if state else [])]
+        names = [value, *(f"{name}{layer}" for name in parts), *(["", *before] if before else [])]
         last = layer == case.layers - 1
         out = "y" if last else f"y{layer}"
-        outputs = [out, "h", "c"] if state else [out]
-        nodes.append(helper.make_node("LSTM", names, outputs, hidden_size=case.hidden, direction=direction))
+        nodes.append(
+            helper.make_node(named.name, names, [out, *after], hidden_size=case.hidden, direction=direction, **options)
+        )
         if not last:  # (T, D, N, H) to (T, N, D·H)
             tensors.append(numpy_helper.from_array(np.array([0, 0, -1]), f"shape{layer}"))
             nodes.append(helper.make_node("Transpose", [out], [f"t{layer}"], perm=[0, 2, 1, 3]))
@@ -77,12 +84,9 @@ def model_of(problem: Problem, mode: str) -> bytes:
         return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
 
     held = (case.directions, case.n, case.hidden)
-    inputs = [of("x", case.t, case.n, case.inputs), *([of("h0", *held), of("c0", *held)] if state else [])]
-    outputs = [
-        of("y", case.t, case.directions, case.n, case.hidden),
-        *([of("h", *held), of("c", *held)] if state else []),
-    ]
-    graph = helper.make_graph(nodes, "lstm", inputs, outputs, tensors)
+    inputs = [of("x", case.t, case.n, case.inputs), *(of(name, *held) for name in before)]
+    outputs = [of("y", case.t, case.directions, case.n, case.hidden), *(of(name, *held) for name in after)]
+    graph = helper.make_graph(nodes, case.cell, inputs, outputs, tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
     content: bytes = model.SerializeToString()
     return content

@@ -14,9 +14,10 @@ from bench.timing import timed
 
 def model_of(problem: Problem, threads: int) -> fl.Model:
     fl.set_num_threads(threads)
-    case, lstm = problem.case, fl.io.from_torch(problem.weights)
+    case, activation = problem.case, problem.cell.torch.options.get("nonlinearity")
+    layer = fl.io.from_torch(problem.weights, activation=activation)
     head = [fl.Last(), fl.Dense(case.directions * case.hidden, 1)] if case.head else []
-    return fl.Model([lstm, *head], dtype=problem.dtype, seed=0)
+    return fl.Model([layer, *head], dtype=problem.dtype, seed=0)
 
 
 def prepare(problem: Problem, mode: str, threads: int) -> Call:

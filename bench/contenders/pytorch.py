@@ -1,4 +1,4 @@
-"""PyTorch's nn.LSTM, under inference_mode."""
+"""PyTorch's nn.LSTM, GRU or RNN, under inference_mode."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from bench.contenders import STREAMED, Array, Call, Problem
 
 
-def module_of(problem: Problem, threads: int) -> torch.nn.LSTM:
+def module_of(problem: Problem, threads: int) -> torch.nn.RNNBase:
     torch.set_num_threads(threads)
-    case = problem.case
-    module = torch.nn.LSTM(
-        case.inputs, case.hidden, case.layers, batch_first=True, bidirectional=case.directions == 2
-    ).to(getattr(torch, problem.dtype))
+    case, named = problem.case, problem.cell.torch
+    options = {**named.options, "batch_first": True, "bidirectional": case.directions == 2}
+    module: torch.nn.RNNBase = getattr(torch.nn, named.name)(case.inputs, case.hidden, case.layers, **options)
+    module.to(getattr(torch, problem.dtype))
     module.load_state_dict({name: torch.tensor(value) for name, value in problem.weights.items()})
     return module
 
@@ -29,7 +29,8 @@ def inference(module: Any, problem: Problem, mode: str) -> Call:
     x = torch.tensor(problem.x)
     case = problem.case
     shape = (case.layers * case.directions, case.n, case.hidden)
-    zeros = (torch.zeros(shape, dtype=x.dtype), torch.zeros(shape, dtype=x.dtype))
+    parts = tuple(torch.zeros(shape, dtype=x.dtype) for _ in problem.cell.parts)
+    zeros: Any = parts if len(parts) > 1 else parts[0]
     state = [zeros]
 
     def infer() -> Any:
@@ -48,7 +49,7 @@ def inference(module: Any, problem: Problem, mode: str) -> Call:
     return Call(step, streamed) if mode == "streaming" else Call(infer, lambda: [infer().numpy()])
 
 
-def training(module: torch.nn.LSTM, problem: Problem, mask: Any = None) -> Call:
+def training(module: torch.nn.RNNBase, problem: Problem, mask: Any = None) -> Call:
     """Ragged sequences are packed, or with a mask (N, T, 1) go through as they are, padding and all."""
     x = torch.tensor(problem.x, requires_grad=True)
     lengths = None if problem.case.lengths is None else torch.tensor(problem.case.lengths)

@@ -1,4 +1,4 @@
-"""PyTorch's nn.LSTM through torch.compile, where that works."""
+"""PyTorch's module through torch.compile, where that works."""
 
 from __future__ import annotations
 

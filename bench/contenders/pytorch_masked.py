@@ -1,4 +1,4 @@
-"""PyTorch's nn.LSTM over the padding too, whose outputs are then masked: in one direction that gives the same."""
+"""PyTorch's module over the padding too, whose outputs are then masked: in one direction that gives the same."""
 
 from __future__ import annotations
 

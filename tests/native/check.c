@@ -1,6 +1,7 @@
-/* Checks the kernels of one instruction set without Python, so that it can run under an emulator: the LSTM, forwards
-   and back, and the matrix product against plain loops in double, the rest of training against plain.c, for float and
-   double, odd sizes, one thread and three.
+/* Checks the kernels of one instruction set without Python, so that it can run under an emulator: every recurrent cell,
+   forwards and back, and the matrix product against plain loops in double, the rest of training against
+   training_plain.c, for float and double, odd sizes, one thread and three. Each row of a batch has the same bits in
+   batches of any size and in a single step.
 
        check [avx512 | avx2 | baseline]        the best that there is, if none is named
 */
@@ -12,11 +13,11 @@
 
 #include "../../fastlstm/_kernels/simd/table.h"
 #include "plain.h"
+#include "ways.h"
 
 #define BEFORE 0.5f /* what stands in every array that a kernel is to write or to add to */
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
-enum sharing { ROWS, UNITS, IN_TURN }; /* what threads share: rows, units of each step, one or the other by segments */
 
 #define REAL float
 #define X(name) name##_float
@@ -34,33 +35,73 @@ enum sharing { ROWS, UNITS, IN_TURN }; /* what threads share: rows, units of eac
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-static double both(const struct fl_kernels *kernels, struct problem q, ptrdiff_t steps, int single, int add) {
-    double worst = fmax(shared_float(kernels, &q, steps, single, add), shared_double(kernels, &q, steps, single, add));
+/* The k-th cell of the tables, by its equations. */
+static const struct plain_cell *plain_of(const struct fl_kernels *kernels, int k) {
+    const struct fl_cell *f = kernels->f.cells + k, *d = kernels->d.cells + k;
+    for (size_t n = 0; n < COUNT(plain_cells); n++) {
+        const struct plain_cell *cell = plain_cells + n;
+        if (!strcmp(f->name, cell->name) && !strcmp(d->name, cell->name) && f->units == d->units
+            && f->gates == cell->gates && f->sums == cell->sums && f->keeps_c == cell->keeps_c)
+            return cell;
+    }
+    printf("plain_cells.h has no such cell as %s\n", f->name);
+    exit(1);
+}
+
+/* Both types in all ways, or, of a large problem, in those with `part` rows a batch. */
+static double both(const struct fl_kernels *kernels, int k, ptrdiff_t N, ptrdiff_t T, ptrdiff_t I, ptrdiff_t H,
+                   struct kind kind, ptrdiff_t part) {
+    const size_t before = held_count;
+    const struct problem q = problem_of(plain_of(kernels, k), N, T, I, H, kind);
+    struct way ways[MOST_WAYS];
+    const size_t count = all_ways_of(&q, part, ways);
+    const double worst = fmax(all_ways_float(kernels, kernels->f.cells + k, &q, ways, count),
+                              all_ways_double(kernels, kernels->d.cells + k, &q, ways, count));
     if (!(worst < 1))
-        printf("N %td, T %td, I %td, H %td, %td steps a segment, single %d, add %d: error %g\n", q.N, q.T, q.I, q.H,
-               steps, single, add, worst);
-    give_back();
+        printf("of N %td, T %td, I %td, H %td, %s%s%s%s\n", N, T, I, H, kind.ragged ? "ragged, " : "",
+               kind.reversed ? "reversed, " : "", kind.fresh ? "fresh, " : "", kind.bias ? "biased" : "not biased");
+    give_back(before);
     return worst;
 }
 
-static double lstm(const struct fl_kernels *kernels) {
-    static const ptrdiff_t rows[] = {1, 2, 3, 7, 13}, inputs[] = {1, 3, 5, 17, 70}, units[] = {1, 5, 17, 33};
+/* Odd sizes of one cell. */
+static double cell(const struct fl_kernels *kernels, int k) {
+    static const ptrdiff_t rows[] = {13, 1, 7, 2, 3}, inputs[] = {1, 3, 5, 17, 70};
+    const ptrdiff_t vector = kernels->bytes / (ptrdiff_t)sizeof(float);
+    const ptrdiff_t small[] = {1, 5, 17, 33}, large[] = {4 * vector - 1, 8 * vector - 1, 12 * vector, 4 * vector};
+    const ptrdiff_t *units = kernels->f.cells[k].units > 1 ? large : small; /* in whole blocks, of double, too */
     double worst = 0;
-    unsigned k = 0;
-    for (size_t r = 0; r < COUNT(rows); r++)
-        for (size_t i = 0; i < COUNT(inputs); i++)
-            for (size_t u = 0; u < COUNT(units); u++, k++) {
-                const int ragged = coin(), reversed = coin(), fresh = coin();
-                const ptrdiff_t steps = 5 + k % 3;
-                struct problem q = problem_of(rows[r], steps, inputs[i], units[u], ragged, reversed, fresh, k % 4 > 0);
-                worst = fmax(worst, both(kernels, q, coin() ? 2 : steps, 0, coin()));
-            }
-    for (ptrdiff_t n = 1; n <= 4; n++)
-        for (size_t i = 0; i < COUNT(inputs); i++)
-            for (size_t u = 0; u < COUNT(units); u++, k++) {
-                struct problem q = problem_of(n, 1, inputs[i], units[u], 0, 0, coin(), k % 4 > 0);
-                worst = fmax(worst, both(kernels, q, 1, 1, coin()));
-            }
+    unsigned n = 0;
+    for (size_t i = 0; i < COUNT(inputs); i++)
+        for (size_t u = 0; u < COUNT(small); u++, n++) {
+            const struct kind kind = any_kind(), even = {0, 0, kind.fresh, kind.bias};
+            worst = fmax(worst, both(kernels, k, rows[n % COUNT(rows)], 5 + n % 3, inputs[i], units[u], kind, 0));
+            worst = fmax(worst, both(kernels, k, rows[(n + i) % COUNT(rows)], 1, inputs[i], units[u], even, 0));
+        }
+    return worst;
+}
+
+static double cells(const struct fl_kernels *kernels) {
+    double worst = 0;
+    for (int k = 0; kernels->f.cells[k].name; k++) worst = fmax(worst, cell(kernels, k));
+    return worst;
+}
+
+/* Weights that do not stay in a core's cache, which the kernels therefore use in parts, each for many rows. */
+static double large(const struct fl_kernels *kernels) {
+    const ptrdiff_t near = 1 << 18, bytes = kernels->bytes, tile = kernels->sums / 4; /* near_bytes of tile.hpp; rows */
+    const struct kind kind = {0, 0, 0, 1};
+    double worst = 0;
+    for (int k = 0; kernels->f.cells[k].name; k++) {
+        const struct fl_cell *cell = kernels->f.cells + k;
+        const ptrdiff_t block = cell->units * bytes / 4, most = near / (cell->gates * cell->units * bytes); /* inputs */
+        worst = fmax(worst, both(kernels, k, 2 * tile + 1, 2, most + 3, block, kind, tile));
+        if (bytes < 32) continue; /* it would take as many more units as vectors are shorter */
+        if (cell->units > 1 && !cell->option)
+            worst = fmax(worst, both(kernels, k, 2 * tile + 1, 1, 3, most + block, kind, tile));
+        if (cell->gates > 1)
+            worst = fmax(worst, both(kernels, k, tile + 1, 2, bytes, most * 3 / 8 + 5, kind, 1));
+    }
     return worst;
 }
 
@@ -70,11 +111,11 @@ static double matmul(const struct fl_kernels *kernels) {
     for (size_t s = 0; s < COUNT(sizes); s++)
         for (size_t r = 0; r < COUNT(sizes); r++)
             for (int threads = 1; threads <= 3; threads += 2)
-                for (int turned = 0; turned < 4; turned++) {
+                for (int transposed = 0; transposed < 4; transposed++) {
                     const ptrdiff_t m = 3 * sizes[r], n = 4 * sizes[s], k = 19 * sizes[(s + r) % COUNT(sizes)];
-                    worst = fmax(worst, matmul_float(kernels, m, n, k, threads, turned & 1, turned & 2));
-                    worst = fmax(worst, matmul_double(kernels, m, n, k, threads, turned & 1, turned & 2));
-                    give_back();
+                    worst = fmax(worst, matmul_float(kernels, m, n, k, threads, transposed & 1, transposed & 2));
+                    worst = fmax(worst, matmul_double(kernels, m, n, k, threads, transposed & 1, transposed & 2));
+                    give_back(0);
                 }
     return worst;
 }
@@ -87,7 +128,7 @@ static double rest(const struct fl_kernels *kernels) {
             for (int threads = 1; threads <= 3; threads += 2) {
                 worst = fmax(worst, rest_float(kernels->f.training, 3 * sizes[r], sizes[s], threads));
                 worst = fmax(worst, rest_double(kernels->d.training, 3 * sizes[r], sizes[s], threads));
-                give_back();
+                give_back(0);
             }
     return worst;
 }
@@ -98,7 +139,7 @@ int main(int count, char **words) {
         printf("this processor has no %s\n", words[1]);
         return 77;
     }
-    const double worst = fmax(fmax(lstm(kernels), matmul(kernels)), rest(kernels));
+    const double worst = fmax(fmax(cells(kernels), large(kernels)), fmax(matmul(kernels), rest(kernels)));
     printf("%s: largest error %.2f of what is allowed\n", kernels->name, worst);
     return !(worst < 1);
 }

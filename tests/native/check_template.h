@@ -21,7 +21,7 @@ static REAL *X(filled)(ptrdiff_t count, REAL value) {
 static REAL *X(scratch)(ptrdiff_t count) { return X(filled)(count, NAN); }
 
 /* The largest error, in parts of what is allowed; with `add`, BEFORE was there already, and it still is where a number
-   was not to be written. The bits go into those of the run. */
+   was not to be written. The bits go into a digest. */
 static double X(error)(const REAL *found, ptrdiff_t width, const double *wanted, ptrdiff_t rows, ptrdiff_t columns,
                        int add, uint64_t *bits) {
     double worst = 0, most = 1;
@@ -38,92 +38,145 @@ static double X(error)(const REAL *found, ptrdiff_t width, const double *wanted,
     return worst / TOLERANCE;
 }
 
-/* A forward pass that keeps nothing, one that keeps gates and cells, and the backward pass, on the kernels for a single
-   step or not. segments is how many steps each segment has; `bits` becomes a digest of all that is found. */
-static double X(lstm)(const struct fl_kernels *kernels, const struct problem *q, int threads, enum sharing sharing,
-                      ptrdiff_t steps, int single, int add, uint64_t *bits) {
-    const ptrdiff_t N = q->N, T = q->T, I = q->I, H = q->H, lanes = kernels->bytes / (ptrdiff_t)sizeof(REAL);
-    const ptrdiff_t width = (H + lanes - 1) / lanes * lanes, inputs = (I + lanes - 1) / lanes * lanes;
-    const ptrdiff_t tile = kernels->sums / 4, strips = (I + tile) / tile + (H + tile - 1) / tile;
-    const struct fl_functions *table = &kernels->TABLE;
-    const int turn = q->reversed ? -1 : 1, full = q->lengths[N - 1] == T;
-    REAL *w = X(copy)(q->w, 4 * H * I), *u = X(copy)(q->u, 4 * H * H), *x = X(copy)(q->x, N * T * I);
-    REAL *b = q->b ? X(copy)(q->b, 4 * H) : room((size_t)(4 * H) * sizeof *b), *dy = X(copy)(q->dy, N * T * q->Y);
-    struct fl_packing packing = {I, H, w, u, b, X(scratch)(width * 4 * (I + H)), X(scratch)(width * 4)};
-    ptrdiff_t *alive = room((size_t)T * sizeof *alive), *before = room((size_t)(T + 1) * sizeof *before);
-    ptrdiff_t *x_row = room((size_t)N * sizeof *x_row), *y_row = room((size_t)N * sizeof *y_row);
-    ptrdiff_t longest = 0, count = 0;
-    struct fl_segment *segments = room((size_t)T * sizeof *segments);
-    double worst = 0, off;
-    for (ptrdiff_t t = 0; t < T; t++) {
-        while (alive[t] < N && q->lengths[alive[t]] > t) alive[t]++;
-        before[t + 1] = before[t] + alive[t];
-    }
-    for (ptrdiff_t t = 0; t < T; t += steps, count++) {
-        const ptrdiff_t last = t + steps < T ? t + steps : T;
-        segments[count] = (struct fl_segment){t, last, sharing == UNITS || (sharing == IN_TURN && count % 2)};
-        if (before[last] - before[t] > longest) longest = before[last] - before[t];
-    }
-    for (ptrdiff_t n = 0; n < N; n++) x_row[n] = at_step(q, n, 0) * I, y_row[n] = at_step(q, n, 0) * q->Y + COLUMN;
-    const ptrdiff_t S = before[T];
-    REAL *gates = X(scratch)(S * 4 * width), *cells = X(scratch)(S * width), *y = NULL;
-    REAL *dx = X(filled)(N * T * I, BEFORE);
-    REAL *dw = X(filled)(4 * H * I, BEFORE), *du = X(filled)(4 * H * H, BEFORE), *db = X(filled)(4 * H, BEFORE);
-    REAL *h0 = X(wide)(q->h0, N, H, width), *c0 = X(wide)(q->c0, N, H, width);
-    REAL *dh = X(wide)(q->dh, N, H, width), *dc = X(wide)(q->dc, N, H, width);
-    *bits = 0;
-    fl_run(table->pack, &packing, threads, FL_WORTH_WAKING);
-    for (int keeps = single; keeps < 2; keeps++) {
-        int phase = keeps;
-        REAL *h = room((size_t)(2 * N * width) * sizeof *h), *c = X(wide)(q->c0, N, H, width);
-        memcpy(h + phase * N * width, h0, (size_t)(N * width) * sizeof *h);
-        y = X(filled)(N * T * q->Y, BEFORE);
-        struct fl_pass forward = {
-            .T = T, .N = N, .I = I, .H = H, .width = width, .alive = alive, .x = x, .x_row = x_row, .x_step = turn * I,
-            .panels = packing.panels, .bias = packing.bias, .c = c, .h = h, .y = y, .y_row = y_row,
-            .y_step = turn * q->Y, .chunk = 3, .segment_count = count, .segments = segments, .phase = &phase,
-            .fresh = q->fresh, .before = before, .S = S, .w = w, .u = u, .b = q->b ? b : NULL};
-        if (keeps) forward.gates = gates, forward.cells = cells;
-        else if (full && count == 1) forward.projected = X(scratch)(3 * N * width * 4);
-        fl_run(single ? table->forward_single : table->forward, &forward, threads, FL_WORTH_WAKING);
-        worst = fmax(worst, X(error)(y, q->Y, q->y, N * T, q->Y, 0, bits));
-        worst = fmax(worst, X(error)(c, width, q->c, N, H, 0, bits));
-    }
-    struct fl_backward backward = {
-        .T = T, .N = N, .S = S, .I = I, .H = H, .width = width, .alive = alive, .before = before,
-        .segment_count = count, .segments = segments, .strip = 1 + (N + I) % 4, .x = x, .y = y, .dy = dy,
-        .x_row = x_row, .y_row = y_row, .x_step = turn * I, .y_step = turn * q->Y, .h = q->fresh ? NULL : h0,
-        .c = q->fresh ? NULL : c0, .gates = gates, .cells = cells, .dh = dh, .dc = dc, .initial = !q->fresh, .w = w,
-        .u = u, .turned = X(scratch)((width + inputs) * 4 * width), .dx = dx, .add_dx = add,
-        .columns = X(scratch)(strips * (tile * longest + 8)), .panels = X(scratch)(width * 4 * (I + 1 + H)), .dw = dw,
-        .du = du, .db = q->b ? db : NULL, .add_dw = add, .add_du = !add, .add_db = add};
-    fl_run(single ? table->backward_single : table->backward, &backward, threads, FL_WORTH_WAKING);
-    worst = fmax(worst, X(error)(dx, I, q->dx, N * T, I, add, bits));
-    worst = fmax(worst, X(error)(dw, I, q->dw, 4 * H, I, add, bits));
-    worst = fmax(worst, X(error)(du, H, q->du, 4 * H, H, !add, bits));
-    worst = fmax(worst, X(error)(dc, width, q->dc0, N, H, 0, bits));
-    if (q->b) worst = fmax(worst, X(error)(db, 1, q->db, 4 * H, 1, add, bits));
-    if (!q->fresh && (off = X(error)(dh, width, q->dh0, N, H, 0, bits)) > worst) worst = off;
-    return worst;
+/* A problem's arrays for the kernels: what they read, and what they leave, of all rows. */
+struct X(arrays) {
+    ptrdiff_t lanes, width;
+    REAL *w, *u, *b, *x, *dy, *h0, *c0, *panels, *bias;
+    REAL *y, *y_kept, *c, *dx, *dw, *du, *db, *dh, *carried; /* y of a pass that keeps nothing, and of one that does */
+};
+
+static struct X(arrays) X(arrays_of)(const struct fl_kernels *kernels, const struct fl_cell *cell,
+                                     const struct problem *q) {
+    const ptrdiff_t N = q->N, T = q->T, I = q->I, H = q->H, G = cell->gates, S = cell->sums;
+    const ptrdiff_t lanes = kernels->bytes / (ptrdiff_t)sizeof(REAL), width = (H + lanes - 1) / lanes * lanes;
+    return (struct X(arrays)){
+        .lanes = lanes, .width = width, .w = X(copy)(q->w, G * H * I), .u = X(copy)(q->u, G * H * H),
+        .b = q->b ? X(copy)(q->b, S * H) : NULL, .x = X(copy)(q->x, N * T * I), .dy = X(copy)(q->dy, N * T * q->Y),
+        .h0 = X(wide)(q->h0, N, H, width), .c0 = X(wide)(q->c0, N, H, width),
+        .panels = X(scratch)(width * G * (I + H)), .bias = X(scratch)(width * S),
+        .y = X(filled)(N * T * q->Y, BEFORE), .y_kept = X(filled)(N * T * q->Y, BEFORE), .c = X(wide)(q->c0, N, H, width),
+        .dx = X(filled)(N * T * I, BEFORE), .dw = X(filled)(G * H * I, BEFORE), .du = X(filled)(G * H * H, BEFORE),
+        .db = q->b ? X(filled)(S * H, BEFORE) : NULL, .dh = X(wide)(q->dh, N, H, width),
+        .carried = X(wide)(q->dc, N, H, width)};
 }
 
-/* Of a problem, all the ways in which threads can share it, which must give the same bits. */
-static double X(shared)(const struct fl_kernels *kernels, const struct problem *q, ptrdiff_t steps, int single,
-                        int add) {
-    uint64_t first, bits;
-    double worst = X(lstm)(kernels, q, 1, ROWS, steps, single, add, &first);
-    for (int sharing = ROWS; sharing <= (single ? ROWS : IN_TURN); sharing++) {
-        worst = fmax(worst, X(lstm)(kernels, q, 3, sharing, steps, single, add, &bits));
-        if (bits != first) worst = INFINITY;
+/* Forwards, with and without keeping what `backward` needs; the final h is the last output. */
+static int X(forward)(const struct fl_cell *cell, const struct problem *q, const struct X(arrays) *a,
+                      const struct batch *batch, const struct way *way, REAL *kept, REAL *kept_c) {
+    const ptrdiff_t N = batch->N, H = q->H, width = a->width, state = batch->first * width;
+    const int turn = q->reversed ? -1 : 1;
+    int same = 1;
+    for (int keeps = way->single; keeps < 2; keeps++) {
+        int phase = keeps;
+        REAL *h = X(scratch)(2 * N * width), *c = a->c + state, *y = keeps ? a->y_kept : a->y;
+        memcpy(h + phase * N * width, a->h0 + state, (size_t)(N * width) * sizeof *h);
+        memcpy(c, a->c0 + state, (size_t)(N * width) * sizeof *c);
+        struct fl_pass p = {
+            .T = batch->T, .N = N, .I = q->I, .H = H, .width = width, .alive = batch->alive, .x = a->x,
+            .x_row = batch->x_row, .x_step = turn * q->I, .c = cell->keeps_c ? c : NULL, .h = h, .y = y,
+            .y_row = batch->y_row, .y_step = turn * q->Y, .chunk = 3, .segment_count = batch->segment_count,
+            .segments = batch->segments, .phase = &phase, .option = cell->option, .fresh = q->fresh};
+        if (way->single) p.w = a->w, p.u = a->u, p.b = a->b;
+        else p.panels = a->panels, p.bias = a->bias;
+        if (keeps) p.kept = kept, p.kept_c = kept_c, p.offset = batch->offset, p.rows = batch->offset[batch->T];
+        else if (batch->full && batch->segment_count == 1) p.projected = X(scratch)(3 * N * width * cell->sums);
+        fl_run(way->single ? cell->forward_single : cell->forward, &p, way->threads, FL_WORTH_WAKING);
+        for (ptrdiff_t n = 0; n < N; n++) {
+            const ptrdiff_t T = q->lengths[batch->first + n], last = batch->y_row[n] + (T - 1) * turn * q->Y;
+            same &= !memcmp(h + (((T + phase) & 1) * N + n) * width, y + last, (size_t)H * sizeof *h);
+        }
+    }
+    return same;
+}
+
+static void X(backward)(const struct fl_kernels *kernels, const struct fl_cell *cell, const struct problem *q,
+                        const struct X(arrays) *a, const struct batch *batch, const struct way *way, REAL *kept,
+                        REAL *kept_c) {
+    const ptrdiff_t I = q->I, H = q->H, G = cell->gates, S = cell->sums, width = a->width, state = batch->first * width;
+    const ptrdiff_t inputs = (I + a->lanes - 1) / a->lanes * a->lanes;
+    const int turn = q->reversed ? -1 : 1, more = batch->first > 0;
+    struct fl_backward p = {
+        .T = batch->T, .N = batch->N, .rows = batch->offset[batch->T], .I = I, .H = H, .width = width,
+        .alive = batch->alive, .offset = batch->offset, .segment_count = batch->segment_count,
+        .segments = batch->segments, .strip = 1 + (batch->N + I) % 4, .x = a->x, .y = a->y_kept, .dy = a->dy,
+        .x_row = batch->x_row, .y_row = batch->y_row, .x_step = turn * I, .y_step = turn * q->Y,
+        .h = q->fresh ? NULL : a->h0 + state, .c = q->fresh || !cell->keeps_c ? NULL : a->c0 + state, .kept = kept,
+        .kept_c = kept_c, .dh = a->dh + state, .carried = a->carried + state, .option = cell->option,
+        .initial = !q->fresh, .w = a->w, .u = a->u, .dx = a->dx, .add_dx = way->add, .dw = a->dw, .du = a->du,
+        .db = a->db, .add_dw = way->add || more, .add_du = !way->add || more, .add_db = way->add || more};
+    if (!way->single) {
+        p.transposed = X(scratch)((width + inputs) * G * width);
+        p.columns = X(scratch)(FL_COLUMNS(I, H, G, S, kernels->sums / 4, batch->longest));
+        p.panels = X(scratch)(FL_GRADIENTS(I, H, G, S, width));
+    }
+    fl_run(way->single ? cell->backward_single : cell->backward, &p, way->threads, FL_WORTH_WAKING);
+}
+
+/* A problem in one way: batch after batch, and its errors. */
+static struct found X(run)(const struct fl_kernels *kernels, const struct fl_cell *cell, const struct problem *q,
+                           const struct way *way) {
+    const size_t before = held_count;
+    const ptrdiff_t N = q->N, T = q->T, I = q->I, H = q->H, G = cell->gates, S = cell->sums;
+    const struct X(arrays) a = X(arrays_of)(kernels, cell, q);
+    struct fl_packing packing = {I, H, a.w, a.u, a.b, a.panels, a.bias};
+    struct found found = {0, 0, 0};
+    uint64_t bits = 0;
+    int same = 1;
+    if (!way->single) fl_run(cell->pack, &packing, way->threads, FL_WORTH_WAKING);
+    for (ptrdiff_t first = 0; first < N; first += way->rows) {
+        const size_t here = held_count;
+        const struct batch batch = batch_of(q, way, first);
+        const ptrdiff_t kept = batch.offset[batch.T] * a.width;
+        REAL *sums = X(scratch)(kept * S), *c = cell->keeps_c ? X(scratch)(kept) : NULL;
+        same &= X(forward)(cell, q, &a, &batch, way, sums, c);
+        X(backward)(kernels, cell, q, &a, &batch, way, sums, c);
+        give_back(here);
+    }
+    if (!way->single) found.error = X(error)(a.y, q->Y, q->y, N * T, q->Y, 0, &bits);
+    found.error = fmax(found.error, X(error)(a.y_kept, q->Y, q->y, N * T, q->Y, 0, &found.row_bits));
+    if (!same || (!way->single && bits != found.row_bits)) found.error = INFINITY;
+    found.error = fmax(found.error, X(error)(a.dx, I, q->dx, N * T, I, way->add, &found.row_bits));
+    if (cell->keeps_c) {
+        found.error = fmax(found.error, X(error)(a.c, a.width, q->c, N, H, 0, &found.row_bits));
+        found.error = fmax(found.error, X(error)(a.carried, a.width, q->dc0, N, H, 0, &found.row_bits));
+    }
+    if (!q->fresh) found.error = fmax(found.error, X(error)(a.dh, a.width, q->dh0, N, H, 0, &found.row_bits));
+    found.error = fmax(found.error, X(error)(a.dw, I, q->dw, G * H, I, way->add, &found.weight_bits));
+    found.error = fmax(found.error, X(error)(a.du, H, q->du, G * H, H, !way->add, &found.weight_bits));
+    if (q->b) found.error = fmax(found.error, X(error)(a.db, 1, q->db, S * H, 1, way->add, &found.weight_bits));
+    found.error /= sqrt(1 + (double)(I + H) / 256); /* the errors of long sums grow as their root */
+    give_back(before);
+    return found;
+}
+
+/* All the ways: whatever threads share and whatever batch a row stands in, its own bits are those of the first way; those
+   of the gradients of the weights depend on the batch alone. */
+static double X(all_ways)(const struct fl_kernels *kernels, const struct fl_cell *cell, const struct problem *q,
+                          const struct way *ways, size_t count) {
+    struct found first = {0, 0, 0}, last = first;
+    double worst = 0;
+    for (size_t k = 0; k < count; k++) {
+        const int same_batch = k && ways[k].rows == ways[k - 1].rows && ways[k].single == ways[k - 1].single;
+        const struct found found = X(run)(kernels, cell, q, ways + k);
+        if (!k) first = found;
+        worst = fmax(worst, found.error);
+        if (found.row_bits != first.row_bits || (same_batch && found.weight_bits != last.weight_bits)) worst = INFINITY;
+        if (!(worst < 1)) {
+            printf("%s, %zu bytes: error %g, bits of rows %s, by ", cell->name, sizeof(REAL), worst,
+                   found.row_bits == first.row_bits ? "the same" : "others");
+            print_way(ways + k);
+            break;
+        }
+        last = found;
     }
     return worst;
 }
 
 static double X(matmul)(const struct fl_kernels *kernels, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, int threads,
-                        int a_turned, int b_turned) {
+                        int a_transposed, int b_transposed) {
     REAL *a = X(copy)(numbers(m * k, 1), m * k), *b = X(copy)(numbers(k * n, 1), k * n), *c = X(scratch)(m * n);
-    struct fl_matmul p = {.m = m, .n = n, .k = k, .a_row = a_turned ? 1 : k, .a_k = a_turned ? m : 1, .a = a, .b = b,
-                          .b_k = b_turned ? 1 : n, .b_col = b_turned ? k : 1, .c = c, .c_row = n,
+    struct fl_matmul p = {.m = m, .n = n, .k = k, .a_row = a_transposed ? 1 : k, .a_k = a_transposed ? m : 1, .a = a,
+                          .b = b, .b_k = b_transposed ? 1 : n, .b_col = b_transposed ? k : 1, .c = c, .c_row = n,
                           .room = room((size_t)(threads * kernels->TABLE.matmul_room))};
     double worst = 0;
     fl_run(kernels->TABLE.matmul, &p, threads, FL_WORTH_WAKING);

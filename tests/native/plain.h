@@ -1,11 +1,14 @@
-/* One batch of sequences through one direction of an LSTM, forwards and back, by plain loops in double. */
+/* One batch of sequences through one direction of a recurrent layer, forwards and back, by plain loops in double. */
 #ifndef FASTLSTM_PLAIN_H
 #define FASTLSTM_PLAIN_H
 
 #include <math.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "plain_cells.h"
 
 static unsigned state = 1;
 static double number(void) { /* from -1 to 1, and no more than a float can hold */
@@ -14,16 +17,33 @@ static double number(void) { /* from -1 to 1, and no more than a float can hold 
 }
 static int coin(void) { return number() > 0; }
 
-static void *held[4096];
+/* Memory, zeros at first. Bytes after it tell whether somebody has written beyond its end. */
+enum { GUARD = 64, UNTOUCHED = 0xA5 };
+static struct {
+    unsigned char *start;
+    size_t bytes;
+} held[4096];
 static size_t held_count;
-static void *room(size_t bytes) { /* zeros, until `give_back` */
+static void *room(size_t bytes) {
     void *p;
-    if (held_count == sizeof held / sizeof *held || posix_memalign(&p, 64, bytes)) exit(2);
+    if (held_count == sizeof held / sizeof *held || posix_memalign(&p, 64, bytes + GUARD)) exit(2);
     memset(p, 0, bytes);
-    return held[held_count++] = p;
+    memset((char *)p + bytes, UNTOUCHED, GUARD);
+    held[held_count].bytes = bytes;
+    held[held_count++].start = p;
+    return p;
 }
-static void give_back(void) {
-    while (held_count) free(held[--held_count]);
+/* Free all but the first `count` rooms. */
+static void give_back(size_t count) {
+    while (held_count > count) {
+        held_count--;
+        for (size_t k = 0; k < GUARD; k++)
+            if (held[held_count].start[held[held_count].bytes + k] != UNTOUCHED) {
+                printf("a kernel has written beyond the end of an array of %zu bytes\n", held[held_count].bytes);
+                exit(1);
+            }
+        free(held[held_count].start);
+    }
 }
 
 static double *numbers(ptrdiff_t count, double scale) {
@@ -41,6 +61,7 @@ static double *unset(ptrdiff_t count) { /* NAN: what no kernel may write */
 /* x, dx are (N, T, I); y, dy are (N, T, Y), of which the columns from COLUMN on are this direction's. */
 enum { COLUMN = 1, BESIDE = 2 };
 struct problem {
+    const struct plain_cell *cell;
     ptrdiff_t N, T, I, H, Y;
     int reversed, fresh; /* fresh: from a state of zeros */
     ptrdiff_t *lengths;  /* never more than of the sequence before */
@@ -53,71 +74,98 @@ static ptrdiff_t at_step(const struct problem *q, ptrdiff_t n, ptrdiff_t t) {
     return n * q->T + (q->reversed ? q->lengths[n] - 1 - t : t);
 }
 
-static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
+static double inner_product(const double *a, const double *b, ptrdiff_t count) {
+    double sum = 0;
+    for (ptrdiff_t k = 0; k < count; k++) sum += a[k] * b[k];
+    return sum;
+}
+static void add_scaled(double *to, double factor, const double *from, ptrdiff_t count) {
+    for (ptrdiff_t k = 0; k < count; k++) to[k] += factor * from[k];
+}
 
-/* One sequence. gates [T][4][H], c and h [T + 1][H]: the initial ones first. */
-static void plain_sequence(struct problem *q, ptrdiff_t n, double *gates, double *c, double *h) {
+/* One sequence forwards. sums [T][H][4] becomes what the cell keeps; units [T][H]. */
+static void plain_forward(const struct problem *q, ptrdiff_t n, double *sums, struct unit *units, double *h) {
+    const struct plain_cell *cell = q->cell;
     const ptrdiff_t I = q->I, H = q->H, T = q->lengths[n];
-    double *dh = q->dh0 + n * H, *dc = q->dc0 + n * H;
     memcpy(h, q->h0 + n * H, (size_t)H * sizeof *h);
-    memcpy(c, q->c0 + n * H, (size_t)H * sizeof *c);
     for (ptrdiff_t t = 0; t < T; t++) {
-        const double *x = q->x + at_step(q, n, t) * I, *old = h + t * H;
-        double *gate = gates + t * 4 * H, *y = q->y + at_step(q, n, t) * q->Y + COLUMN;
-        for (ptrdiff_t k = 0; k < 4 * H; k++) {
-            double z = q->b ? q->b[k] : 0;
-            for (ptrdiff_t j = 0; j < I; j++) z += q->w[k * I + j] * x[j];
-            for (ptrdiff_t j = 0; j < H; j++) z += q->u[k * H + j] * old[j];
-            gate[k] = k / H == 2 ? tanh(z) : sigmoid(z);
-        }
         for (ptrdiff_t j = 0; j < H; j++) {
-            double cell = gate[H + j] * c[t * H + j] + gate[j] * gate[2 * H + j];
-            c[(t + 1) * H + j] = cell;
-            h[(t + 1) * H + j] = y[j] = gate[3 * H + j] * tanh(cell);
+            double *sum = sums + (t * H + j) * 4;
+            struct unit *unit = units + t * H + j;
+            for (int s = 0; s < cell->sums; s++) sum[s] = q->b ? q->b[s * H + j] : 0;
+            for (int g = 0; g < cell->gates; g++) {
+                sum[g] += inner_product(q->w + (g * H + j) * I, q->x + at_step(q, n, t) * I, I);
+                sum[cell->feeds[g]] += inner_product(q->u + (g * H + j) * H, h, H);
+            }
+            unit->h_prev = h[j];
+            unit->c_prev = t ? units[(t - 1) * H + j].c : q->c0[n * H + j];
+            cell->forward(sum, unit);
         }
+        for (ptrdiff_t j = 0; j < H; j++) h[j] = q->y[at_step(q, n, t) * q->Y + COLUMN + j] = units[t * H + j].h;
     }
-    memcpy(q->c + n * H, c + T * H, (size_t)H * sizeof *c);
+    for (ptrdiff_t j = 0; j < H; j++) q->c[n * H + j] = units[(T - 1) * H + j].c;
+}
+
+/* And back. dh0 and dc0 hold the gradients of the state after step t, then those of the state before it; h is room. */
+static void plain_backward(const struct problem *q, ptrdiff_t n, double *sums, const struct unit *units, double *h) {
+    const struct plain_cell *cell = q->cell;
+    const ptrdiff_t I = q->I, H = q->H;
+    double *dh = q->dh0 + n * H, *dc = q->dc0 + n * H;
     memcpy(dh, q->dh + n * H, (size_t)H * sizeof *dh);
     memcpy(dc, q->dc + n * H, (size_t)H * sizeof *dc);
-    for (ptrdiff_t t = T - 1; t >= 0; t--) {
-        const double *x = q->x + at_step(q, n, t) * I, *dy = q->dy + at_step(q, n, t) * q->Y + COLUMN;
-        double *da = gates + t * 4 * H, *dx = q->dx + at_step(q, n, t) * I;
+    for (ptrdiff_t t = q->lengths[n] - 1; t >= 0; t--) {
+        const double *x = q->x + at_step(q, n, t) * I;
+        double *d = sums + t * H * 4, *dx = q->dx + at_step(q, n, t) * I;
         for (ptrdiff_t j = 0; j < H; j++) {
-            double i = da[j], f = da[H + j], g = da[2 * H + j], o = da[3 * H + j], shown = tanh(c[(t + 1) * H + j]);
-            dh[j] += dy[j];
-            dc[j] += dh[j] * o * (1 - shown * shown);
-            da[j] = dc[j] * g * i * (1 - i);
-            da[H + j] = dc[j] * c[t * H + j] * f * (1 - f);
-            da[2 * H + j] = dc[j] * i * (1 - g * g);
-            da[3 * H + j] = dh[j] * shown * o * (1 - o);
-            dc[j] *= f;
+            cell->backward(d + j * 4, units + t * H + j, dh[j] + q->dy[at_step(q, n, t) * q->Y + COLUMN + j], dc + j);
+            dh[j] = cell->keeps_c ? 0 : dc[j];
+            h[j] = units[t * H + j].h_prev;
         }
         for (ptrdiff_t j = 0; j < I; j++) dx[j] = 0;
-        for (ptrdiff_t j = 0; j < H; j++) dh[j] = 0;
-        for (ptrdiff_t k = 0; k < 4 * H; k++) {
-            for (ptrdiff_t j = 0; j < I; j++) dx[j] += q->w[k * I + j] * da[k], q->dw[k * I + j] += x[j] * da[k];
-            for (ptrdiff_t j = 0; j < H; j++)
-                dh[j] += q->u[k * H + j] * da[k], q->du[k * H + j] += h[t * H + j] * da[k];
-            q->db[k] += da[k];
+        for (ptrdiff_t j = 0; j < H; j++) {
+            for (int s = 0; s < cell->sums; s++) q->db[s * H + j] += d[j * 4 + s];
+            for (int g = 0; g < cell->gates; g++) {
+                const double of_x = d[j * 4 + g], of_h = d[j * 4 + cell->feeds[g]];
+                add_scaled(dx, of_x, q->w + (g * H + j) * I, I);
+                add_scaled(q->dw + (g * H + j) * I, of_x, x, I);
+                add_scaled(dh, of_h, q->u + (g * H + j) * H, H);
+                add_scaled(q->du + (g * H + j) * H, of_h, h, H);
+            }
         }
     }
 }
 
+/* What a problem is beside its sizes. */
+struct kind {
+    int ragged, reversed, fresh, bias;
+};
+static struct kind any_kind(void) {
+    const int ragged = coin(), reversed = coin(), fresh = coin();
+    return (struct kind){ragged, reversed, fresh, number() < 0.5};
+}
+
 /* A problem at random, solved. */
-static struct problem problem_of(ptrdiff_t N, ptrdiff_t T, ptrdiff_t I, ptrdiff_t H, int ragged, int reversed,
-                                 int fresh, int bias) {
-    struct problem q = {.N = N, .T = T, .I = I, .H = H, .Y = H + BESIDE, .reversed = reversed, .fresh = fresh};
+static struct problem problem_of(const struct plain_cell *cell, ptrdiff_t N, ptrdiff_t T, ptrdiff_t I, ptrdiff_t H,
+                                 struct kind kind) {
+    const ptrdiff_t G = cell->gates, S = cell->sums;
+    const double scale = exp2(-ceil(log2((double)(I + H)) / 2)), before = !kind.fresh;
+    struct problem q = {.cell = cell, .N = N, .T = T, .I = I, .H = H, .Y = H + BESIDE, .reversed = kind.reversed,
+                        .fresh = kind.fresh};
     q.lengths = room((size_t)N * sizeof *q.lengths);
-    for (ptrdiff_t n = 0; n < N; n++) q.lengths[n] = ragged ? T - n * T / (N + 1) : T;
-    q.w = numbers(4 * H * I, 0.25), q.u = numbers(4 * H * H, 0.25), q.b = bias ? numbers(4 * H, 1) : NULL;
+    for (ptrdiff_t n = 0; n < N; n++) q.lengths[n] = kind.ragged ? T - n * T / (N + 1) : T;
+    q.w = numbers(G * H * I, scale), q.u = numbers(G * H * H, scale), q.b = kind.bias ? numbers(S * H, 1) : NULL;
     q.x = numbers(N * T * I, 1), q.dy = numbers(N * T * q.Y, 1);
-    q.h0 = numbers(N * H, fresh ? 0 : 1), q.c0 = numbers(N * H, fresh ? 0 : 1);
-    q.dh = numbers(N * H, 1), q.dc = numbers(N * H, 1);
+    q.h0 = numbers(N * H, before), q.c0 = numbers(N * H, before);
+    q.dh = numbers(N * H, 1), q.dc = numbers(N * H, cell->keeps_c);
     q.y = unset(N * T * q.Y), q.dx = unset(N * T * I), q.c = unset(N * H);
-    q.dw = numbers(4 * H * I, 0), q.du = numbers(4 * H * H, 0), q.db = numbers(4 * H, 0);
+    q.dw = numbers(G * H * I, 0), q.du = numbers(G * H * H, 0), q.db = numbers(S * H, 0);
     q.dh0 = unset(N * H), q.dc0 = unset(N * H);
-    for (ptrdiff_t n = 0; n < N; n++)
-        plain_sequence(&q, n, numbers(T * 4 * H, 0), numbers((T + 1) * H, 0), numbers((T + 1) * H, 0));
+    for (ptrdiff_t n = 0; n < N; n++) {
+        double *sums = numbers(T * H * 4, 0), *h = numbers(H, 0);
+        struct unit *units = room((size_t)(T * H) * sizeof *units);
+        plain_forward(&q, n, sums, units, h);
+        plain_backward(&q, n, sums, units, h);
+    }
     return q;
 }
 

@@ -1,5 +1,5 @@
-/* The rest of a training step, against the same loops for any processor, plain.c; masks must be the same to the last bit.
-   For REAL, before check_template.h undoes it. */
+/* The rest of a training step, against the same loops for any processor, training_plain.c; masks must be the same to the
+   last bit. For REAL, before check_template.h undoes it. */
 
 static REAL *X(random)(ptrdiff_t count, int absolute) {
     REAL *p = room((size_t)count * sizeof *p);
@@ -80,7 +80,7 @@ static double X(labelling)(const struct fl_training *const sides[2], ptrdiff_t m
 }
 
 static double X(rest)(const struct fl_training *ours, ptrdiff_t m, ptrdiff_t n, int threads) {
-    const struct fl_training *sides[2] = {ours, &JOIN(fl_plain_, TABLE)};
+    const struct fl_training *sides[2] = {ours, &JOIN(fl_training_plain_, TABLE)};
     const REAL *source = X(random)(m * n, 0);
     ptrdiff_t *index = room((size_t)m * sizeof *index);
     REAL *out[2][3];

@@ -1,0 +1,83 @@
+/* The recurrent cells by their equations, for one unit in double. */
+#ifndef FASTLSTM_PLAIN_CELLS_H
+#define FASTLSTM_PLAIN_CELLS_H
+
+#include <math.h>
+
+/* The states of a unit before and after a step. */
+struct unit {
+    double h_prev, c_prev, h, c;
+};
+
+/* `forward` takes the sums W x + U h_prev + b to h and c, and leaves in `sum` what `backward` reads. `backward` makes of
+   that the gradients of the sums, from dh, the gradient of h. `carried` is the gradient of c, which becomes that of c_prev;
+   in a cell without c it becomes the part of the gradient of h_prev that does not go through U. */
+struct plain_cell {
+    const char *name;
+    int gates, sums, feeds[4], keeps_c; /* U's product for a gate is added to the sum that it feeds */
+    void (*forward)(double *sum, struct unit *unit);
+    void (*backward)(double *sum, const struct unit *unit, double dh, double *carried);
+};
+
+static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
+
+/* i, f, o = sigmoid(sum)    g = tanh(sum)    c = f c_prev + i g    h = o tanh(c) */
+static void lstm_forward(double *sum, struct unit *unit) {
+    const double i = sigmoid(sum[0]), f = sigmoid(sum[1]), g = tanh(sum[2]), o = sigmoid(sum[3]);
+    unit->c = f * unit->c_prev + i * g;
+    unit->h = o * tanh(unit->c);
+    sum[0] = i, sum[1] = f, sum[2] = g, sum[3] = o;
+}
+
+/* dc = carried + dh o (1 - tanh(c)^2)    di = dc g i (1 - i)    df = dc c_prev f (1 - f)    dg = dc i (1 - g^2)
+   do = dh tanh(c) o (1 - o)    dc_prev = dc f */
+static void lstm_backward(double *sum, const struct unit *unit, double dh, double *carried) {
+    const double i = sum[0], f = sum[1], g = sum[2], o = sum[3], tanh_c = tanh(unit->c);
+    const double dc = *carried + dh * o * (1 - tanh_c * tanh_c);
+    sum[0] = dc * g * i * (1 - i);
+    sum[1] = dc * unit->c_prev * f * (1 - f);
+    sum[2] = dc * i * (1 - g * g);
+    sum[3] = dh * tanh_c * o * (1 - o);
+    *carried = dc * f;
+}
+
+/* r, z = sigmoid(sum)    n = tanh(W x + b + r (U h_prev + b'))    h = (1 - z) n + z h_prev */
+static void gru_forward(double *sum, struct unit *unit) {
+    const double r = sigmoid(sum[0]), z = sigmoid(sum[1]), n = tanh(sum[2] + r * sum[3]);
+    unit->h = (1 - z) * n + z * unit->h_prev;
+    sum[0] = r, sum[1] = z, sum[2] = n; /* and sum[3] is U h_prev + b' */
+}
+
+/* dn = dh (1 - z) (1 - n^2)    dz = dh (h_prev - n) z (1 - z)    dr = dn (U h_prev + b') r (1 - r)
+   d(W x + b) = dn    d(U h_prev + b') = dn r    past the products: dh z */
+static void gru_backward(double *sum, const struct unit *unit, double dh, double *carried) {
+    const double r = sum[0], z = sum[1], n = sum[2], dn = dh * (1 - z) * (1 - n * n);
+    sum[0] = dn * sum[3] * r * (1 - r);
+    sum[1] = dh * (unit->h_prev - n) * z * (1 - z);
+    sum[2] = dn;
+    sum[3] = dn * r;
+    *carried = dh * z;
+}
+
+/* h = tanh(sum)    d sum = dh (1 - h^2) */
+static void tanh_forward(double *sum, struct unit *unit) { unit->h = tanh(sum[0]); }
+static void tanh_backward(double *sum, const struct unit *unit, double dh, double *carried) {
+    sum[0] = dh * (1 - unit->h * unit->h);
+    *carried = 0;
+}
+
+/* h = max(0, sum)    d sum = dh where h > 0, else 0 */
+static void relu_forward(double *sum, struct unit *unit) { unit->h = fmax(0, sum[0]); }
+static void relu_backward(double *sum, const struct unit *unit, double dh, double *carried) {
+    sum[0] = unit->h > 0 ? dh : 0;
+    *carried = 0;
+}
+
+static const struct plain_cell plain_cells[] = {
+    {"lstm", 4, 4, {0, 1, 2, 3}, 1, lstm_forward, lstm_backward},
+    {"gru", 3, 4, {0, 1, 3}, 0, gru_forward, gru_backward},
+    {"tanh", 1, 1, {0}, 0, tanh_forward, tanh_backward},
+    {"relu", 1, 1, {0}, 0, relu_forward, relu_backward},
+};
+
+#endif
