@@ -43,7 +43,7 @@ IN_CXX = "template <class T> constexpr T zero = [](T x) { return x - x; }(1);\ni
 
 
 def check_compilers() -> None:
-    """Compile and link a few lines of C and of C++17, so that what is missing is said before the long part of the build."""
+    """Compile and link a few lines of C and C++17: what is missing is said before the long part of the build."""
     if sys.platform == "win32":
         return
     check_compiler("C", os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc", "program.c", IN_C, ["-lm"])
@@ -61,9 +61,7 @@ def check_compiler(language: str, compiler: str, name: str, program: str, flags:
             command = [*words, str(source), "-o", str(source.with_suffix("")), *flags]
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
         except OSError as error:
-            raise SystemExit(
-                NO_COMPILER.format(compiler=words[0], language=language, why=error.strerror)
-            ) from None
+            raise SystemExit(NO_COMPILER.format(compiler=words[0], language=language, why=error.strerror)) from None
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         why = next((line for line in said if "error" in line), said[-1]).removeprefix(f"{source}:")
@@ -127,7 +125,7 @@ class BuildKernels(build_ext):
         super().build_extension(ext)
 
     def kernel_object(self, ext: Extension, source: str) -> str:
-        """The compiled file. It stays in a folder of the compiler's command, for an editable build has no other to stay in."""
+        """The compiled file, in a folder for the compiler's command that stays: every Python takes it from there."""
         command = [*getattr(self.compiler, "compiler_so_cxx", []), *KERNEL_FLAGS]
         folder = Path("build", f"kernels-{hashlib.sha256(shlex.join(command).encode()).hexdigest()[:8]}")
         made = Path(folder, source).with_suffix(self.compiler.obj_extension)

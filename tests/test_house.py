@@ -268,7 +268,7 @@ def symbols(which):
 
 @pytest.mark.skipif(shutil.which("nm") is None, reason="nm, which lists the symbols of a library, is not here")
 def test_the_kernels_in_cxx_show_nothing_but_their_tables():
-    """The linker could take a function that is seen for that of another instruction set. They need no library of C++."""
+    """Else the linker could take one for that of another instruction set. They need no library of C++."""
     defined = symbols("defined")
     assert "fl_kernels_baseline" in defined and "fl_run" in defined
     assert [name for name in defined if name.startswith("_Z")] == []

@@ -115,10 +115,10 @@ cdef class Blocks:
     def update(self, int rule, tuple numbers, double scale):
         """One step by this rule, whose numbers simd/update_template.h names, on gradients times scale."""
         cdef fl_update p
-        cdef Py_ssize_t k, most = sizeof(p.numbers) // sizeof(double)
+        cdef Py_ssize_t k
+        cdef Py_ssize_t most = sizeof(p.numbers) // sizeof(double)
         if (
-            not 0 <= rule <= FL_ADAM or len(numbers) > most
-            or (rule != FL_SCALE and self.each != 2 + slots[rule])
+            not 0 <= rule <= FL_ADAM or len(numbers) > most or (rule != FL_SCALE and self.each != 2 + slots[rule])
         ):
             raise ValueError("update: the rule does not agree with the arrays")
         p.rule, p.scale = rule, scale

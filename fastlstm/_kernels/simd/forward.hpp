@@ -188,7 +188,7 @@ void step_block(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_
 template <class Cell, bool KEEP>
 void step_in_parts(ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t first, ptrdiff_t last) {
     const ptrdiff_t near = near_bytes / (f.G * FL_BYTES), I = f.p.I, all = I + (f.resumed(t) ? f.p.H : 0);
-    typename Cell::Real sums[held_rows * f.S * f.L] __attribute__((aligned(64)));
+    typename Cell::Real sums[held_rows * ForwardOf<Cell>::S * ForwardOf<Cell>::L] __attribute__((aligned(64)));
     f.partial = sums;
     for (ptrdiff_t end; first < last; first = end) {
         end = least(last, first + held_rows);

@@ -121,7 +121,7 @@ void multiply_state(const Backward<Cell> &b, ptrdiff_t row, ptrdiff_t rows, ptrd
                     Vec<typename Cell::Real> *sums) {
     using Real = typename Cell::Real;
     using Feed = FromState<Cell>;
-    constexpr int S = block_sums<Cell>;
+    constexpr int S = block_sums<Cell>, G = panel_width<Cell>;
     const Real *strip = b.strip(vector);
     if (Cell::units > 1 || b.blocks() > 2) {
         multiply_strip<Feed>(b, row, rows, strip, vectors, sums);
@@ -132,7 +132,7 @@ void multiply_state(const Backward<Cell> &b, ptrdiff_t row, ptrdiff_t rows, ptrd
         const Gradients<Real> a = b.gradients(row + n);
         with_rows(some, [&](auto r) {
             constexpr int R = decltype(r)::value;
-            if (b.blocks() == 1) multiply_few<Real, S, Feed, R, 1, b.G>(a, strip, sums + n);
+            if (b.blocks() == 1) multiply_few<Real, S, Feed, R, 1, G>(a, strip, sums + n);
             else if (vectors == 1) multiply_few<Real, S, Feed, R, 1, 2>(a, strip, sums + n);
             else multiply_few<Real, S, Feed, R, 2, 2>(a, strip, sums + n * 2);
         });

@@ -31,7 +31,7 @@ template <class Cell> void forward_single(void *pass, int thread, fl_team *team)
     const Real *x[FL_SINGLE], *h_prev[FL_SINGLE];
     for (ptrdiff_t n = 0; n < p.N; n++) x[n] = f.x(n, 0), h_prev[n] = f.h(n, 0);
     for (ptrdiff_t block = blocks.first; block < blocks.last; block++) {
-        Real sums[FL_SINGLE * S * f.L];
+        Real sums[FL_SINGLE * S * ForwardOf<Cell>::L];
         for (ptrdiff_t n = 0; n < p.N; n++) pack_bias<Cell>(sums + n * S * f.L, (const Real *)p.b, block, p.H);
         add_products<Cell, FromInputs<Cell>>(sums, x, p.N, (const Real *)p.w, p.I, block, p.H);
         if (!p.fresh) add_products<Cell, FromState<Cell>>(sums, h_prev, p.N, (const Real *)p.u, p.H, block, p.H);

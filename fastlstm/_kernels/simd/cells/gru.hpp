@@ -24,7 +24,8 @@ template <class T> struct Gru : Cell<T> {
         }
         EACH(n, N) {
             const Quotient<T> z = sigmoid<T>(sum[n][1]), g = tanh<T>(sum[n][2]);
-            sum[n][1] = z.above / z.below; /* exactly 1 where it saturates: then the state stays as it is */
+            /* exactly 0 or 1 where z saturates: then the state stays as it is, however large, and dz is 0 */
+            sum[n][1] = z.above / z.below;
             sum[n][2] = g.above / g.below;
             h[n] = multiply_add(sum[n][1], h[n], (1 - sum[n][1]) * sum[n][2]);
         }
