@@ -55,3 +55,18 @@ def test_functions_that_a_page_names_exist(page):
             for part in parts[cut:]:
                 thing = getattr(thing, part)
             break
+
+
+NAMES = r"((?:`[\w:]+`(?:, | and )?)+) in `([\w/]+\.(?:hpp|h|c|pyx|pxd|py))`"
+FOLDERS = [ROOT, ROOT / "fastlstm", ROOT / "fastlstm" / "_kernels", ROOT / "fastlstm" / "layers"]
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_functions_stand_in_the_files_that_a_page_names(page):
+    """Such as `tile` in `simd/tile.hpp`."""
+    for names, path in re.findall(NAMES, page.read_text(encoding="utf-8")):
+        (file,) = [folder / path for folder in FOLDERS if (folder / path).exists()] or [None]
+        assert file, f"{page.name} names {path}"
+        words = set(re.findall(r"\w+", file.read_text(encoding="utf-8")))
+        for name in re.findall(r"[\w:]+", names.replace(" and ", " ")):
+            assert set(name.split("::")) <= words, f"{page.name} names {name} in {path}"

@@ -16,7 +16,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Cell:
-    """A recurrent cell: how many gates it has, what they add up to, and what its state is.
+    """A recurrent cell: its gates, the sums that they add up to, and its state.
 
     The sums of a cell are the pre-activations that its step starts from. The weights of each gate feed one of them with
     W x, and one with U h. An LSTM adds both to the same sum. A GRU whose reset gate comes after the product keeps W x
@@ -25,7 +25,7 @@ class Cell:
     Attributes
     ----------
     name : str
-        Of its kernels.
+        The name of its kernels.
     gates : int
         G: blocks of H rows of weight_ih and of weight_hh.
     sums : int
@@ -33,11 +33,11 @@ class Cell:
     state_feeds : tuple of int
         The sum that U h of each gate is added to. W x is added to the sums 0 to G - 1.
     parts : tuple of str
-        Of the state; the first is h, the output.
+        The parts of the state. The first is h, the output.
     bounded : bool
-        Whether huge inputs and states saturate, so that they may be clipped.
+        Whether huge inputs and states saturate the activations, so that they may be clipped.
     recurrent : function, default `init.orthogonal`
-        Starting values of weight_hh, which takes the number of its ``blocks``.
+        Makes the starting values of weight_hh. It takes the number of ``blocks`` of rows.
     """
 
     name: str
@@ -54,15 +54,14 @@ class Cell:
         return "c" in self.parts
 
     def shapes(self, inputs: int, hidden: int) -> dict[str, Shape]:
-        """Of the parameters of one direction of one layer."""
+        """The shapes of the parameters of one direction of one layer."""
         rows = self.gates * hidden
         return {"weight_ih": (rows, inputs), "weight_hh": (rows, hidden), "bias": (self.sums * hidden,)}
 
     def saturated(self, values: NDArray[Any]) -> NDArray[Any]:
-        """The same within what sums of products can hold, so that none is infinite less infinite.
+        """Values clipped to what sums of products can hold, so that no sum is infinite minus infinite.
 
-        Numbers that large saturate the activations, however much larger they are. A cell that is not bounded takes them
-        as they are.
+        Larger numbers would saturate the activations, too. A cell that is not bounded takes values as they are.
         """
         limit = np.finfo(values.dtype).max / 2**32
         if not self.bounded or (-limit <= values.min() and values.max() <= limit):

@@ -29,10 +29,10 @@ class GRU(Recurrent[Array]):
     num_layers : int, default 1
         Layers on top of each other, each reading the outputs of the one below.
     bidirectional : bool, default False
-        Each layer also walks the sequence from its end, and the outputs of both stand side by side: D = 2.
+        Whether each layer also reads sequences from their ends. Outputs of both directions stand side by side: D = 2.
     dropout : float, default 0
-        Rate of dropout on the output of each layer but the last, while training. One layer alone has none, and says so
-        (a UserWarning): put a `Dropout` after it.
+        Rate of dropout on the output of each layer but the last, while training. A single layer has none, and a
+        UserWarning says so: put a `Dropout` after it.
     bias : bool, default True
         3·H·(I + H) + 4·H parameters for a layer and direction. b and b' start at zero, W as Glorot's uniform, U
         orthogonal.

@@ -32,19 +32,19 @@ class LSTM(Recurrent[tuple[Array, Array]]):
     num_layers : int, default 1
         Layers on top of each other, each reading the outputs of the one below.
     bidirectional : bool, default False
-        Each layer also walks the sequence from its end, and the outputs of both stand side by side: D = 2.
+        Whether each layer also reads sequences from their ends. Outputs of both directions stand side by side: D = 2.
     dropout : float, default 0
-        Rate of dropout on the output of each layer but the last, while training. One layer alone has none, and says so
-        (a UserWarning): put a `Dropout` after it.
+        Rate of dropout on the output of each layer but the last, while training. A single layer has none, and a
+        UserWarning says so: put a `Dropout` after it.
     bias : bool, default True
         One bias for each gate and unit: 4·(H·(I + H) + H) parameters for a layer and direction.
     forget_bias : float, default 1.0
         Starting bias of the forget gate; the other biases start at zero, W as Glorot's uniform, U orthogonal.
     checkpoint_every : int, optional
-        While training, keep the gates of no more than so many steps, k, and the state at every k-th; the backward pass
-        computes the gates anew from there. Memory for T/k states and k steps instead of T steps, for a second forward
-        pass, and the same bits of outputs and gradients. About the square root of T is best. (The plain path,
-        ``FASTLSTM_ISA=plain``, keeps all.)
+        k: while training, keep the gates of no more than k steps, and the state at every k-th step. The backward pass
+        computes the gates anew from there. This takes memory for T/k states and k steps instead of T steps, costs a
+        second forward pass, and changes no bit of outputs and gradients. About the square root of T is best. The plain
+        path (``FASTLSTM_ISA=plain``) keeps the gates of all steps.
     dtype : "float32", "float64" or None
     seed : int or None
 
@@ -85,16 +85,16 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         )
 
     def gates(self, x: Any, state: Any = None, lengths: Any = None, *, layer: int = 0, reverse: bool = False) -> Gates:
-        """Gates, candidate and state of one layer at every step of a pass in inference.
+        """The gates, the candidate and the state of one layer at every step of a pass in inference.
 
         Parameters
         ----------
         x, state, lengths
             As in a call.
         layer : int, default 0
-            Counted from the input; -1 is the top one.
+            Counted from the input; -1 is the top layer.
         reverse : bool, default False
-            Whether those of the direction that walks from the end; step t is still that of x[:, t].
+            Whether to read the direction that begins at the end. Step t is that of x[:, t] in either case.
 
         Returns
         -------

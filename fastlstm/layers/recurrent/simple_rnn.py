@@ -9,7 +9,7 @@ from fastlstm.layers.recurrent import cells
 from fastlstm.layers.recurrent.base import Recurrent
 
 CELLS = {"tanh": cells.TANH, "relu": cells.RELU}
-"""By activation."""
+"""The cell of each activation."""
 
 
 class SimpleRNN(Recurrent[Array]):
@@ -29,13 +29,13 @@ class SimpleRNN(Recurrent[Array]):
     num_layers : int, default 1
         Layers on top of each other, each reading the outputs of the one below.
     bidirectional : bool, default False
-        Each layer also walks the sequence from its end, and the outputs of both stand side by side: D = 2.
+        Whether each layer also reads sequences from their ends. Outputs of both directions stand side by side: D = 2.
     activation : "tanh" or "relu", default "tanh"
         phi. U starts as a random orthogonal matrix; for relu, max(0, ·), as the identity, so that a new network adds up
         what it sees (Le et al. 2015).
     dropout : float, default 0
-        Rate of dropout on the output of each layer but the last, while training. One layer alone has none, and says so
-        (a UserWarning): put a `Dropout` after it.
+        Rate of dropout on the output of each layer but the last, while training. A single layer has none, and a
+        UserWarning says so: put a `Dropout` after it.
     bias : bool, default True
         H·(I + H) + H parameters for a layer and direction. b starts at zero, W as Glorot's uniform.
     dtype : "float32", "float64" or None

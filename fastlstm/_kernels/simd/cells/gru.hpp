@@ -24,9 +24,10 @@ template <class T> struct Gru : Cell<T> {
         }
         EACH(n, N) {
             const Quotient<T> z = sigmoid<T>(sum[n][1]), g = tanh<T>(sum[n][2]);
-            sum[n][1] = z.above / z.below; /* exactly 0 or 1 where it saturates: h_prev may be huge, and dz has both */
+            /* exactly 0 or 1 where z saturates: then the state stays as it is, however large, and dz is 0 */
+            sum[n][1] = z.above / z.below;
             sum[n][2] = g.above / g.below;
-            h[n] = multiply_add(sum[n][1], h[n] - sum[n][2], sum[n][2]);
+            h[n] = multiply_add(sum[n][1], h[n], (1 - sum[n][1]) * sum[n][2]);
         }
     }
 
@@ -37,8 +38,8 @@ template <class T> struct Gru : Cell<T> {
     */
     template <class At> FL_INLINE static void backward(V (&sum)[4], V dh, V &carried, const At &at, int) {
         const V r = sum[0], z = sum[1], n = sum[2], dn = dh * (1 - z) * multiply_subtract(n, n, set<T>(1));
-        sum[0] = dn * sum[3] * (r * (1 - r));
-        sum[1] = dh * (at.h_prev() - n) * (z * (1 - z));
+        sum[0] = dn * (r * (1 - r)) * sum[3]; /* the product of U may be so large that dn times it is infinite */
+        sum[1] = dh * (z * (1 - z)) * (at.h_prev() - n);
         sum[2] = dn;
         sum[3] = dn * r;
         carried = dh * z;
