@@ -38,7 +38,7 @@ NO_COMPILER = (
     "sudo dnf install gcc-c++; macOS: xcode-select --install)"
 )
 
-IN_C = '#include <math.h>\n#include <stdio.h>\nint main(void) { return printf("") != 0; }\n'
+IN_C = '#include <math.h>\n#include <stdio.h>\nint main(void) { return printf("%g", fabs(-1.0)) != 1; }\n'
 IN_CXX = "template <class T> constexpr T zero = [](T x) { return x - x; }(1);\nint main() { return zero<int>; }\n"
 
 
