@@ -108,3 +108,16 @@ def test_without_the_option_only_single_steps_differ(packed_isa, dtype):
         single = model.forward(x[:n, :1], model.tape(), training=True)
         tolerance = 100 * np.finfo(dtype).eps
         np.testing.assert_allclose(single, expected[:n, :1], rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("inputs", [1, 2, 33])
+def test_a_dense_layer_of_one_row_has_its_bias(packed_isa, invariant, inputs, dtype):
+    model = fl.Model([fl.Dense(inputs, 5)], dtype=dtype, seed=0)
+    rng = np.random.default_rng(0)
+    for parameter in model.parameters():
+        parameter.value = rng.normal(size=parameter.shape).astype(dtype)
+    x = rng.normal(size=(3, 1, inputs)).astype(dtype)
+    expected = model.predict(x)
+    for n in (1, 3):
+        np.testing.assert_array_equal(model.forward(x[:n], model.tape(), training=True), expected[:n])

@@ -269,7 +269,7 @@ template <class Real> void matmul(void *argument, int thread, fl_team *team) {
         const Range rows = share_of(p.m, thread, team);
         inner<Real>((const Real *)p.a + rows.first * p.a_row, p.a_row, (const Real *)p.b, p.k, 0, p.add,
                     (Real *)p.c + rows.first * p.c_row, p.c_row, rows.last - rows.first);
-    } else if (p.m == 1 && p.b_col == 1) outer<Real>(p, share_of(p.n, thread, team));
+    } else if (p.m == 1 && p.b_col == 1 && !p.bias) outer<Real>(p, share_of(p.n, thread, team));
     else if (p.m == 1 && p.a_k == 1 && p.in_order) one_row<Real>(p, share_of(p.n, thread, team));
     else if (p.m == 1 && p.a_k == 1) {
         const Range columns = share_of(p.n, thread, team);
