@@ -7,6 +7,7 @@ import numpy as np
 from reference import Reference
 
 import fastlstm as fl
+from fastlstm.layers.recurrent import plan
 
 CELLS = ("lstm", "gru", "tanh", "relu")
 
@@ -94,6 +95,12 @@ def random_case(case: Case, seed: int = 0) -> Problem:
         tuple(rng.normal(size=state) for _ in layer.parts),
         lengths,
     )
+
+
+def forced(monkeypatch: Any, threads: int, by_units: bool) -> None:
+    """Let so many threads share the units, or the rows, of work that is too small for them."""
+    fl.set_num_threads(threads)
+    monkeypatch.setattr(plan, "plan", lambda available, *_: (available, by_units))
 
 
 def parts_of(state: Any) -> tuple[Any, ...]:

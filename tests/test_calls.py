@@ -17,10 +17,7 @@ from fastlstm._kernels import cpu
 from fastlstm._kernels.program import Kept
 
 
-@pytest.fixture(autouse=True)
-def default_threads():
-    yield
-    fl.set_num_threads(None)
+pytestmark = pytest.mark.usefixtures("default_threads")
 
 
 MODELS = {

@@ -174,6 +174,16 @@ def test_padding_is_never_looked_at(cell):
 
 
 @pytest.mark.parametrize("cell", CELLS)
+def test_nan_spoils_its_own_row_from_its_step_on(isa, cell):
+    problem = random_case(Case(5, 4, 3, 17, cell=cell))
+    problem.x[2, 3] = np.nan
+    y = problem.layer().forward(problem.x, fl.Workspace(0), training=False, lengths=None)
+    assert np.isnan(y[2, 3:]).all()
+    assert np.isfinite(y[2, :3]).all()
+    assert np.isfinite(np.delete(y, 2, 0)).all()
+
+
+@pytest.mark.parametrize("cell", CELLS)
 def test_state_carries_a_sequence_over_a_cut(cell):
     problem = random_case(Case(10, 3, 2, 5, 2, cell=cell))
     layer = problem.layer()

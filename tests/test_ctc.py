@@ -12,10 +12,7 @@ from fastlstm.workspace import Workspace
 DTYPES = ["float32", "float64"]
 
 
-@pytest.fixture(autouse=True)
-def default_threads():
-    yield
-    fl.set_num_threads(None)
+pytestmark = pytest.mark.usefixtures("default_threads")
 
 
 def ragged(n=4, t=9, c=5, s=3, blank=0, dtype="float64", seed=0):

@@ -12,10 +12,7 @@ LOW = np.uint64(0xFFFFFFFF)
 HALF = np.uint64(32)
 
 
-@pytest.fixture(autouse=True)
-def default_threads():
-    yield
-    fl.set_num_threads(None)
+pytestmark = pytest.mark.usefixtures("default_threads")
 
 
 def philox(counters, key):

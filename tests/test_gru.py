@@ -1,6 +1,7 @@
 """What is the gated recurrent unit's own. Else see test_cells.py."""
 
 import numpy as np
+import pytest
 from recurrent_cases import Case, random_case
 
 import fastlstm as fl
@@ -59,3 +60,17 @@ def test_the_reset_gate_shuts_out_the_state_with_its_bias():
     layer.parameter("weight_ih_l0").value = [[-100.0], [-100.0], [0.5]]
     shut, _ = layer(np.ones((1, 1, 1)), h)
     np.testing.assert_allclose(shut, np.tanh(0.5), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [1, 3, 7])
+def test_a_state_stays_exactly_where_the_update_gate_saturates(isa, n, dtype):
+    gru = fl.GRU(3, 20, dtype=dtype, seed=0)
+    bias = gru.parameter("bias_l0").value.copy()
+    bias[20:40] = 60  # z is 1
+    gru.parameter("bias_l0").value = bias
+    rng = np.random.default_rng(0)
+    x, h = rng.normal(size=(n, 30, 3)).astype(dtype), rng.uniform(-1, 1, (1, n, 20)).astype(dtype)
+    y, end = gru(x, h)
+    np.testing.assert_array_equal(y, np.broadcast_to(h[0][:, None], y.shape))
+    np.testing.assert_array_equal(end, h)

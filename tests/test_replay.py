@@ -8,10 +8,7 @@ import fastlstm as fl
 from fastlstm.layers.replay import Replay
 
 
-@pytest.fixture(autouse=True)
-def default_threads():
-    yield
-    fl.set_num_threads(None)
+pytestmark = pytest.mark.usefixtures("default_threads")
 
 
 class ByColumns(Twice):

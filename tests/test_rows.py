@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from recurrent_cases import CELLS, Case, Problem, random_case, run
+from recurrent_cases import CELLS, Case, Problem, forced, random_case, run
 
 import fastlstm as fl
 
@@ -40,7 +40,22 @@ def of_rows(found: dict[str, Any]) -> dict[str, Any]:
 def test_a_row_has_the_same_bits_in_batches_of_any_size(packed_isa, cell, sizes, dtype):
     whole = random_case(Case(5, 40, *sizes, cell=cell))
     expected = of_rows(run(whole, dtype))
-    for n in (*range(1, 14), 39):
+    for n in range(1, 40):
+        for name, value in of_rows(run(part_of(whole, slice(40 - n, 40)), dtype)).items():
+            np.testing.assert_array_equal(value, expected[name][40 - n :], err_msg=f"{name} of {n} rows")
+
+
+@pytest.mark.parametrize("by_units", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_layers_directions_and_threads_change_no_bit_of_a_row(
+    packed_isa, cell, dtype, by_units, monkeypatch, default_threads
+):
+    whole = random_case(Case(5, 40, 9, 33, 2, bidirectional=True, cell=cell))
+    forced(monkeypatch, 1, False)
+    expected = of_rows(run(whole, dtype))
+    for n, threads in ((1, 2), (2, 3), (7, 2), (40, 3)):
+        forced(monkeypatch, threads, by_units)
         for name, value in of_rows(run(part_of(whole, slice(40 - n, 40)), dtype)).items():
             np.testing.assert_array_equal(value, expected[name][40 - n :], err_msg=f"{name} of {n} rows")
 

@@ -11,10 +11,7 @@ from fastlstm import threads
 from fastlstm._kernels import cpu
 
 
-@pytest.fixture(autouse=True)
-def default_threads():
-    yield
-    fl.set_num_threads(None)
+pytestmark = pytest.mark.usefixtures("default_threads")
 
 
 def test_set_and_get():

@@ -18,10 +18,7 @@ DTYPES = ["float32", "float64"]
 FIRST = [fl.mse, fl.mae, fl.huber, fl.softmax_cross_entropy, fl.sigmoid_cross_entropy]
 
 
-@pytest.fixture(autouse=True)
-def default_threads():
-    yield
-    fl.set_num_threads(None)
+pytestmark = pytest.mark.usefixtures("default_threads")
 
 
 def each_number_of_threads(act):

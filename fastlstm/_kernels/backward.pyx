@@ -1,14 +1,14 @@
 """Back-propagation through time of any cell on packed weights (simd/backward.hpp, gradient.hpp and single.hpp)."""
 
 from fastlstm._kernels.cpu cimport (
-    FL_COLUMNS,
-    FL_GRADIENTS,
     FL_SINGLE,
     FL_STRIP,
-    FL_TRANSPOSED,
     cell_of,
     fl_backward,
     fl_cell,
+    fl_columns_room,
+    fl_gradients_room,
+    fl_transposed_room,
     table,
     work_of,
 )
@@ -37,9 +37,9 @@ def rooms(str cell, Layout rows, bint single):
     cdef const fl_cell* known = cell_of(cell, rows.H, single)
     cdef Py_ssize_t lanes = table().bytes // (4 if single else 8), width = up(rows.H, lanes)
     return (
-        FL_TRANSPOSED(up(rows.I, lanes), width, known.gates),
-        FL_COLUMNS(rows.I, rows.H, known.gates, known.sums, table().sums // 4, rows.longest),
-        FL_GRADIENTS(rows.I, rows.H, known.gates, known.sums, width),
+        fl_transposed_room(up(rows.I, lanes), width, known.gates),
+        fl_columns_room(rows.I, rows.H, known.gates, known.sums, table().rows, rows.longest),
+        fl_gradients_room(rows.I, rows.H, known.gates, known.sums, width),
     )
 
 
@@ -95,9 +95,10 @@ cdef class Backward(Stage):
         self.job = self.cell.backward_single
 
     def go_on(self, bint initial, bint later):
-        """Run. Then `carried` holds the gradient of the initial c, and dh that of the initial h if `initial`.
+        """Run. Then dh holds the gradient of the initial h if `initial`, and `carried` that of the initial c.
 
-        `later` says that the panels hold the sums of later steps.
+        For a cell without c, `carried` holds a part of the gradient of the initial h, or zeros if `initial`. `later`
+        says that the panels hold the sums of later steps.
         """
         self.p.initial, self.p.later = initial, later
         self.go()

@@ -1,4 +1,4 @@
-"""The C kernels: their table for the instruction set in use, and the pool of threads. All C is linked into cpu.pyx."""
+"""The kernels in C++ and C: their table for the instruction set in use, and the pool of threads. All is linked into cpu."""
 
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -190,11 +190,11 @@ cdef extern from "simd/table.h" nogil:
         void* db
         int add_dw, add_du, add_db
 
-    Py_ssize_t FL_COLUMNS(
+    Py_ssize_t fl_columns_room(
         Py_ssize_t I, Py_ssize_t H, int gates, int sums, Py_ssize_t tile, Py_ssize_t rows
     ) noexcept
-    Py_ssize_t FL_GRADIENTS(Py_ssize_t I, Py_ssize_t H, int gates, int sums, Py_ssize_t width) noexcept
-    Py_ssize_t FL_TRANSPOSED(Py_ssize_t inputs, Py_ssize_t width, int gates) noexcept
+    Py_ssize_t fl_gradients_room(Py_ssize_t I, Py_ssize_t H, int gates, int sums, Py_ssize_t width) noexcept
+    Py_ssize_t fl_transposed_room(Py_ssize_t inputs, Py_ssize_t width, int gates) noexcept
 
     struct fl_affine:
         Py_ssize_t m, n, k, x_row, y_row
@@ -235,7 +235,7 @@ cdef extern from "simd/table.h" nogil:
 
     struct fl_kernels:
         const char* name
-        int bytes, sums
+        int bytes, rows
         fl_functions f, d
 
 

@@ -213,7 +213,7 @@ def multiply_add(dtype, Py_ssize_t rounds, int threads):
     cdef fl_job job = packed_kernels().f.fma if single else packed_kernels().d.fma
     with nogil:
         fl_run(job, &probe, threads, FL_WORTH_WAKING)
-    return 2 * rounds * packed_kernels().sums * (packed_kernels().bytes // (4 if single else 8)) * threads
+    return 2 * rounds * 4 * packed_kernels().rows * (packed_kernels().bytes // (4 if single else 8)) * threads
 
 
 def read(const float[::1] array, Py_ssize_t rounds, int threads):

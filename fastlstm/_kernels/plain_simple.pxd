@@ -32,9 +32,11 @@ cdef inline void tanh_backward(real* sums, const real* dh, const real* dy, Py_ss
 
 cdef inline void relu_forward(real* h, real* sums, const real* bias, Py_ssize_t width) noexcept nogil:
     cdef real[BLOCK] h_new
+    cdef real total
     cdef Py_ssize_t k
     for k in range(width):
-        h_new[k] = max(<real>0, sums[k] + bias[k])
+        total = sums[k] + bias[k]
+        h_new[k] = 0 if total < 0 else total  # which passes NaN, as the other kernels do
     copy(sums, h_new, width)
     copy(h, h_new, width)
 

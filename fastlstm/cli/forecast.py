@@ -42,7 +42,7 @@ already is replaced only with --force. Ctrl-C ends the training and leaves it as
 on later to the same end as without a pause."""
 
 FORECAST_EXAMPLES = """what happens to the file:
-  packed        .gz, .bz2 and .xz are unpacked, within --max-megabytes
+  compressed    .gz, .bz2 and .xz are read, within --max-megabytes
   separator     , ; tab or | is found out; with ; a decimal comma is understood
   header        without one, columns are numbered: --target 1
   dates         the column is found by its name or looks; rows are sorted by date
@@ -76,7 +76,7 @@ def add(commands: Commands) -> None:
     )
     parser.set_defaults(run=forecast)
     add = parser.add_argument
-    add("file", type=source, metavar="FILE", help="a CSV file; may be packed as .gz, .bz2 or .xz")
+    add("file", type=source, metavar="FILE", help="a CSV file; may be compressed as .gz, .bz2 or .xz")
     add(
         "--target",
         required=True,

@@ -15,6 +15,9 @@
 #include "plain.h"
 #include "ways.h"
 
+/* How a product is formed. */
+enum product { A_TRANSPOSED = 1, B_TRANSPOSED = 2, ADD = 4, IN_ORDER = 8, BIAS = 16, ALL_PRODUCTS = 32 };
+
 #define BEFORE 0.5f /* what stands in every array that a kernel is to write or to add to */
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
@@ -89,7 +92,7 @@ static double cells(const struct fl_kernels *kernels) {
 
 /* Weights that do not stay in a core's cache, which the kernels therefore use in parts, each for many rows. */
 static double large(const struct fl_kernels *kernels) {
-    const ptrdiff_t near = 1 << 18, bytes = kernels->bytes, tile = kernels->sums / 4; /* near_bytes of tile.hpp; rows */
+    const ptrdiff_t near = 1 << 18, bytes = kernels->bytes, tile = kernels->rows; /* near_bytes of tile.hpp; rows */
     const struct kind kind = {0, 0, 0, 1};
     double worst = 0;
     for (int k = 0; kernels->f.cells[k].name; k++) {
@@ -105,16 +108,18 @@ static double large(const struct fl_kernels *kernels) {
     return worst;
 }
 
+/* One row and one column among them, which have loops of their own. */
 static double matmul(const struct fl_kernels *kernels) {
     static const ptrdiff_t sizes[] = {1, 2, 3, 7, 17, 33};
     double worst = 0;
     for (size_t s = 0; s < COUNT(sizes); s++)
         for (size_t r = 0; r < COUNT(sizes); r++)
             for (int threads = 1; threads <= 3; threads += 2)
-                for (int transposed = 0; transposed < 4; transposed++) {
-                    const ptrdiff_t m = 3 * sizes[r], n = 4 * sizes[s], k = 19 * sizes[(s + r) % COUNT(sizes)];
-                    worst = fmax(worst, matmul_float(kernels, m, n, k, threads, transposed & 1, transposed & 2));
-                    worst = fmax(worst, matmul_double(kernels, m, n, k, threads, transposed & 1, transposed & 2));
+                for (int way = 0; way < ALL_PRODUCTS; way++) {
+                    const ptrdiff_t m = r ? 3 * sizes[r] : 1, n = s ? 4 * sizes[s] : 1;
+                    const ptrdiff_t k = 19 * sizes[(s + r) % COUNT(sizes)];
+                    worst = fmax(worst, matmul_float(kernels, m, n, k, threads, way));
+                    worst = fmax(worst, matmul_double(kernels, m, n, k, threads, way));
                     give_back(0);
                 }
     return worst;

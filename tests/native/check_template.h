@@ -105,9 +105,9 @@ static void X(backward)(const struct fl_kernels *kernels, const struct fl_cell *
         .initial = !q->fresh, .w = a->w, .u = a->u, .dx = a->dx, .add_dx = way->add, .dw = a->dw, .du = a->du,
         .db = a->db, .add_dw = way->add || more, .add_du = !way->add || more, .add_db = way->add || more};
     if (!way->single) {
-        p.transposed = X(scratch)((width + inputs) * G * width);
-        p.columns = X(scratch)(FL_COLUMNS(I, H, G, S, kernels->sums / 4, batch->longest));
-        p.panels = X(scratch)(FL_GRADIENTS(I, H, G, S, width));
+        p.transposed = X(scratch)(fl_transposed_room(inputs, width, G));
+        p.columns = X(scratch)(fl_columns_room(I, H, G, S, kernels->rows, batch->longest));
+        p.panels = X(scratch)(fl_gradients_room(I, H, G, S, width));
     }
     fl_run(way->single ? cell->backward_single : cell->backward, &p, way->threads, FL_WORTH_WAKING);
 }
@@ -149,8 +149,9 @@ static struct found X(run)(const struct fl_kernels *kernels, const struct fl_cel
     return found;
 }
 
-/* All the ways: whatever threads share and whatever batch a row stands in, its own bits are those of the first way, and in
-   single steps those of the first of these; the bits of the gradients of the weights depend on the batch alone. */
+/* All the ways: whatever threads share and whatever batch a row stands in, its own bits are those of the first way,
+   and in single steps those of the first of these; the bits of the gradients of the weights depend on the batch alone.
+ */
 static double X(all_ways)(const struct fl_kernels *kernels, const struct fl_cell *cell, const struct problem *q,
                           const struct way *ways, size_t count) {
     struct found first = {0, 0, 0}, last = first;
@@ -172,17 +173,22 @@ static double X(all_ways)(const struct fl_kernels *kernels, const struct fl_cell
     return worst;
 }
 
-static double X(matmul)(const struct fl_kernels *kernels, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, int threads,
-                        int a_transposed, int b_transposed) {
+/* A product in one of the ways of `enum product`, or 0 where there is none. */
+static double X(matmul)(const struct fl_kernels *kernels, ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, int threads, int way) {
     REAL *a = X(copy)(numbers(m * k, 1), m * k), *b = X(copy)(numbers(k * n, 1), k * n), *c = X(scratch)(m * n);
-    struct fl_matmul p = {.m = m, .n = n, .k = k, .a_row = a_transposed ? 1 : k, .a_k = a_transposed ? m : 1, .a = a,
-                          .b = b, .b_k = b_transposed ? 1 : n, .b_col = b_transposed ? k : 1, .c = c, .c_row = n,
+    REAL *bias = X(copy)(numbers(n, 1), n);
+    struct fl_matmul p = {.m = m, .n = n, .k = k, .a_row = way & A_TRANSPOSED ? 1 : k,
+                          .a_k = way & A_TRANSPOSED ? m : 1, .a = a, .b = b, .b_k = way & B_TRANSPOSED ? 1 : n,
+                          .b_col = way & B_TRANSPOSED ? k : 1, .c = c, .c_row = n, .add = (way & ADD) != 0,
+                          .in_order = (way & IN_ORDER) != 0, .bias = way & BIAS ? bias : NULL,
                           .room = room((size_t)(threads * kernels->TABLE.matmul_room))};
     double worst = 0;
+    if (p.bias && (p.a_k != 1 || n == 1 || (m == 1 && !p.in_order) || p.add)) return 0;
+    for (ptrdiff_t i = 0; i < m * n; i++) c[i] = (REAL)BEFORE;
     fl_run(kernels->TABLE.matmul, &p, threads, FL_WORTH_WAKING);
     for (ptrdiff_t i = 0; i < m; i++)
         for (ptrdiff_t j = 0; j < n; j++) {
-            double sum = 0;
+            double sum = p.add ? (double)BEFORE : p.bias ? (double)bias[j] : 0;
             for (ptrdiff_t l = 0; l < k; l++) sum += (double)a[i * p.a_row + l * p.a_k] * b[l * p.b_k + j * p.b_col];
             worst = fmax(worst, fabs(sum - c[i * n + j]) / (double)k);
         }

@@ -9,9 +9,9 @@ struct unit {
     double h_prev, c_prev, h, c;
 };
 
-/* `forward` takes the sums W x + U h_prev + b to h and c, and leaves in `sum` what `backward` reads. `backward` makes of
-   that the gradients of the sums, from dh, the gradient of h. `carried` is the gradient of c, which becomes that of c_prev;
-   in a cell without c it becomes the part of the gradient of h_prev that does not go through U. */
+/* `forward` takes the sums W x + U h_prev + b to h and c, and leaves in `sum` what `backward` reads. `backward` makes
+   of that the gradients of the sums, from dh, the gradient of h. `carried` is the gradient of c, which becomes that of
+   c_prev; in a cell without c it becomes the part of the gradient of h_prev that does not go through U. */
 struct plain_cell {
     const char *name;
     int gates, sums, feeds[4], keeps_c; /* U's product for a gate is added to the sum that it feeds */

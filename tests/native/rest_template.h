@@ -1,5 +1,5 @@
-/* The rest of a training step, against the same loops for any processor, training_plain.c; masks must be the same to the
-   last bit. For REAL, before check_template.h undoes it. */
+/* The rest of a training step, against the same loops for any processor, training_plain.c; masks must be the same to
+   the last bit. For REAL, before check_template.h undoes it. */
 
 static REAL *X(random)(ptrdiff_t count, int absolute) {
     REAL *p = room((size_t)count * sizeof *p);
@@ -79,6 +79,31 @@ static double X(labelling)(const struct fl_training *const sides[2], ptrdiff_t m
     return fmax(worst, X(between)(dpred[0], dpred[1], N * T * C));
 }
 
+/* Activations, softmax, and layer normalisation forwards and back. */
+static double X(rows)(const struct fl_training *const sides[2], ptrdiff_t m, ptrdiff_t n, int threads) {
+    enum { FUNCTIONS = FL_TANH + 1, ALL = FUNCTIONS + 6 };
+    const ptrdiff_t block = 5, blocks = (m + block - 1) / block, most = m * n + 2 * blocks * n + m;
+    const REAL *x = X(random)(m * n, 0), *weight = X(random)(n, 0), *bias = X(random)(n, 0), *dy = X(random)(m * n, 0);
+    REAL *out[2][ALL];
+    double worst = 0;
+    for (int side = 0; side < 2; side++) {
+        REAL **o = out[side];
+        for (int a = 0; a < ALL; a++) o[a] = room((size_t)most * sizeof(REAL));
+        for (int function = FL_EXP; function <= FL_TANH; function++) {
+            struct fl_activation p = {function, m * n, x, o[function]};
+            fl_run(sides[side]->activate, &p, threads, FL_WORTH_WAKING);
+        }
+        struct fl_softmax softmax = {m, n, x, o[FUNCTIONS]};
+        struct fl_norm norm = {m, n, n, block, 1e-2, x, weight, bias, dy, o[FUNCTIONS + 1], o[FUNCTIONS + 2],
+                               o[FUNCTIONS + 3], o[FUNCTIONS + 4], o[FUNCTIONS + 5]};
+        fl_run(sides[side]->softmax, &softmax, threads, FL_WORTH_WAKING);
+        fl_run(sides[side]->norm, &norm, threads, FL_WORTH_WAKING);
+        fl_run(sides[side]->norm_backward, &norm, threads, FL_WORTH_WAKING);
+    }
+    for (int a = 0; a < ALL; a++) worst = fmax(worst, X(between)(out[0][a], out[1][a], most));
+    return worst;
+}
+
 static double X(rest)(const struct fl_training *ours, ptrdiff_t m, ptrdiff_t n, int threads) {
     const struct fl_training *sides[2] = {ours, &JOIN(fl_training_plain_, TABLE)};
     const REAL *source = X(random)(m * n, 0);
@@ -86,7 +111,7 @@ static double X(rest)(const struct fl_training *ours, ptrdiff_t m, ptrdiff_t n, 
     REAL *out[2][3];
     for (ptrdiff_t k = 0; k < m; k++) index[k] = (k * 7 + 3) % n;
     double worst = fmax(X(updates)(sides, m * n, threads), X(losses)(sides, m, n, index, threads));
-    worst = fmax(worst, X(labelling)(sides, m, n, threads));
+    worst = fmax(worst, fmax(X(labelling)(sides, m, n, threads), X(rows)(sides, m, n, threads)));
     for (int side = 0; side < 2; side++) {
         for (int a = 0; a < 3; a++) out[side][a] = room((size_t)(m * n + n * n) * sizeof(REAL));
         struct fl_drop drop = {m * n, source, out[side][0], 0x123456789abcdefu, 77, 0x60000000u, 1.5};

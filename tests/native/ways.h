@@ -17,8 +17,8 @@ struct way {
     int single, add; /* the kernels for a single step; add the gradients of x, weights and bias to what is there */
 };
 
-/* What has come of it: the largest error in parts of what is allowed, and digests of what each row has of its own and of
-   the gradients of the weights. */
+/* What has come of it: the largest error in parts of what is allowed, and digests of what each row has of its own and
+   of the gradients of the weights. */
 struct found {
     double error;
     uint64_t row_bits, weight_bits;

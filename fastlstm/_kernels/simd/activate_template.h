@@ -1,5 +1,6 @@
-/* The activations of arrays, and softmax of rows. x and y may be the same array: what is computed goes to y span by span,
-   from an array that overlaps with nothing. Comes after loss_template.h, of which it has `largest` and `exp_below`. */
+/* The activations of arrays, and softmax of rows. x and y may be the same array: what is computed goes to y span by
+   span, from an array that overlaps with nothing. Comes after loss_template.h, of which it has `largest` and
+   `exp_below`. */
 
 static void FL_X(exp_span)(const FL_REAL *restrict x, FL_REAL *restrict y, ptrdiff_t n) {
     for (ptrdiff_t k = 0; k < n; k++) y[k] = FL_X(fl_exp)(x[k]);

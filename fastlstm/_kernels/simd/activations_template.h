@@ -1,6 +1,7 @@
 /* Included once for float and once for double by activations.h. */
 
-/* 2^n for a whole number n: adding MAGIC leaves n in the low bits of the mantissa, from where it moves to the exponent. */
+/* 2^n for a whole number n: adding MAGIC leaves n in the low bits of the mantissa, from where it moves to the
+   exponent. */
 static inline FL_REAL FL_X(fl_power_of_two)(FL_REAL n) {
     FL_REAL shifted = n + FL_MAGIC;
     FL_BITS bits;

@@ -16,8 +16,9 @@ template <class Real> struct States {
     Vec<Real> h_prev() const { return state_prev ? load_at_most<Real>(state_prev, left) : Vec<Real>{}; }
 };
 
-/* The cell at step t: from the gradients of h by way of the next step (none: those of the final state), for some rows and
-   vectors of units, to the gradients of the sums and what is carried past them. */
+/* The cell at step t, for some rows and vectors of units: makes the gradients of the sums, and what is carried past
+   them. `products` are the gradients of h that come from the next step; none at the last step of a row, where those of
+   its final state stand in their place. */
 template <class Cell>
 void cell_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t vector,
                    ptrdiff_t vectors, const Vec<typename Cell::Real> *products) {
@@ -49,7 +50,7 @@ void cell_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t row, ptrdiff_
             dh += load_at_most<Real>(dy + v * L, H - v * L);
             if constexpr (Cell::keeps_c || Cell::carries_h) carried = load<Real>(carrying + v * L);
             if constexpr (Cell::carries_h) dh += carried;
-            const States<Real> at = {c + in_block, c_prev ? c_prev + (t ? in_block : v * L) : nullptr,
+            const States<Real> at = {c ? c + in_block : nullptr, c_prev ? c_prev + (t ? in_block : v * L) : nullptr,
                                      h_prev ? h_prev + v * L : nullptr, H - v * L};
             Cell::backward(sum, dh, carried, at, option);
             EACH(s, Cell::sums) store<Real>(sums + s * U * L, sum[s]);
@@ -79,24 +80,19 @@ template <class Cell> typename Cell::Real *dx_of(const Backward<Cell> &b, ptrdif
     return (typename Cell::Real *)b.p.dx + b.p.x_row[row - b.p.offset[t]] + t * b.p.x_step;
 }
 
-template <class Real>
-FL_INLINE void write_dx(Real *dx, ptrdiff_t count, ptrdiff_t vectors, const Vec<Real> *sum, bool add) {
-    for (ptrdiff_t v = 0; v < vectors; v++, count -= lanes<Real>, dx += lanes<Real>)
-        store_at_most<Real>(dx, count, add ? sum[v] + load_at_most<Real>(dx, count) : sum[v]);
-}
-
 /* dx of the rows from..to of all steps, from step t on: one strip of its columns. */
 template <class Cell>
 void inputs_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t from, ptrdiff_t to, ptrdiff_t strip) {
-    const ptrdiff_t first = strip * strip_vectors * b.L;
-    const ptrdiff_t vectors = least(whole(b.p.I, b.L) - strip * strip_vectors, strip_vectors);
-    Vec<typename Cell::Real> sums[held_rows * strip_vectors];
+    using Real = typename Cell::Real;
+    const ptrdiff_t first = strip * strip_vectors * b.L, last = least(first + strip_vectors * b.L, b.p.I);
+    const ptrdiff_t vectors = whole(last - first, b.L);
+    Vec<Real> sums[held_rows * strip_vectors];
     for (ptrdiff_t row = from, rows; row < to; row += rows) {
         rows = rows_at_once(b, vectors, row, to);
         multiply_strip<FromInputs<Cell>>(b, row, rows, b.strip(b.vectors() + strip * strip_vectors), vectors, sums);
-        for (ptrdiff_t r = 0; r < rows; r++)
-            write_dx<typename Cell::Real>(dx_of(b, t, row + r) + first, b.p.I - first, vectors, sums + r * vectors,
-                                          b.p.add_dx);
+        const Vec<Real> *sum = sums;
+        for (ptrdiff_t r = row; r < row + rows; r++)
+            write_columns<Real>(dx_of(b, t, r), first, last, b.p.add_dx, [&](ptrdiff_t, ptrdiff_t) { return *sum++; });
     }
 }
 
@@ -106,14 +102,12 @@ typename Cell::Real few_backward(const Backward<Cell> &b, ptrdiff_t row, Weights
     using Real = typename Cell::Real;
     constexpr int G = panel_width<Cell>;
     Vec<Real> sum[G] = {};
-    Real total = 0;
     for (ptrdiff_t block = 0; block < b.blocks(); block++)
         EACH(v, G) sum[v] = multiply_add(load<Real>(b.kept(block * b.p.rows + row) + FromInputs<Cell>::at(v) * b.L),
                                          weights(block, v), sum[v]);
     for (int n = 1; n < G; n *= 2)
         for (int v = 0; v + n < G; v += 2 * n) sum[v] += sum[v + n];
-    for (int lane = 0; lane < (int)b.L; lane++) total += sum[0][lane];
-    return total;
+    return sum_of<Real>(sum[0]);
 }
 
 template <class Cell> void few_inputs_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t from, ptrdiff_t to) {
@@ -121,9 +115,9 @@ template <class Cell> void few_inputs_backward(const Backward<Cell> &b, ptrdiff_
     for (ptrdiff_t row = from; row < to; row++) {
         Real *dx = dx_of(b, t, row);
         for (ptrdiff_t j = 0; j < b.p.I; j++) {
-            const Real *w = b.strip(b.vectors()) + j * b.depth();
+            const typename Cell::Weight *w = b.strip(b.vectors()) + j * b.depth();
             const Real found = few_backward(b, row, [&](ptrdiff_t block, int v) {
-                return load<Real>(w + (block * b.G + v) * b.L);
+                return load_weights(w + (block * b.G + v) * b.L);
             });
             dx[j] = b.p.add_dx ? dx[j] + found : found;
         }
@@ -151,13 +145,13 @@ template <class Cell> void initial_backward(const Backward<Cell> &b, Range strip
     for (ptrdiff_t n = strips.first; n < strips.last; n++) {
         const ptrdiff_t vector = n * p.strip, vectors = least(b.vectors() - vector, p.strip);
         for (ptrdiff_t row = 0, rows; row < p.alive[0]; row += rows) {
-            Vec<Real> products[rows_of_tile * strip_vectors], *product = products;
-            rows = group_of(row, p.alive[0]);
+            Vec<Real> products[held_rows * strip_vectors], *product = products;
+            rows = rows_at_once(b, vectors, row, p.alive[0]);
             multiply_state(b, row, rows, vector, vectors, products);
             for (ptrdiff_t r = row; r < row + rows; r++)
                 for (ptrdiff_t v = vector; v < vector + vectors; v++, product++) {
                     const ptrdiff_t at = r * p.width + v * b.L;
-                    if (Cell::carries_h) {
+                    if constexpr (Cell::carries_h) {
                         *product += load<Real>((const Real *)p.carried + at);
                         store<Real>((Real *)p.carried + at, Vec<Real>{});
                     }
@@ -174,8 +168,8 @@ template <class Cell> void backward(void *argument, int thread, fl_team *team) {
     transpose_weights(b, thread, team);
     fl_barrier(team);
     for (const fl_segment *segment = p.segments + p.segment_count; segment-- > p.segments;) {
-        const Share share = share_segment(p.alive, *segment, p.N, strips, thread, team);
-        const Range units = share.units;
+        const Part share = share_segment(p.alive, *segment, p.N, strips, thread, team);
+        const Range units = share.columns;
         for (ptrdiff_t t = segment->last - 1; t >= segment->first; t--) {
             const ptrdiff_t last = least(p.alive[t], share.rows.last);
             /* back and forth, so that each step begins with the weights that the last one left in the caches */

@@ -13,7 +13,8 @@ static inline double fl_exp_negative(double x) {
     return (1 + e) * fl_power_of_two_d(whole);
 }
 
-/* log(exp a + exp b + exp c) = top + log(1 + z), with log(1 + z) = 2 atanh(z / (2 + z)), or ln 2 more than that of half */
+/* log(exp a + exp b + exp c) = top + log(1 + z), with log(1 + z) = 2 atanh(z / (2 + z)), or ln 2 more than that of
+   half */
 static inline double fl_log_add(double a, double b, double c) {
     double high = a > b ? a : b, low = a > b ? b : a, top = c > high ? c : high, middle = c > high ? high : c;
     double z = fl_exp_negative(low - top) + fl_exp_negative(middle - top);

@@ -7,28 +7,11 @@
 
 namespace {
 
-template <int N> struct Int {
-    static constexpr int value = N;
-};
-
-/* Call f with the number of rows of a tile as a constant. */
-template <class F> FL_INLINE void with_rows(ptrdiff_t rows, F f) {
-    switch (rows) {
-    case 1: return f(Int<1>());
-    case 2: return f(Int<2>());
-    case 3: return f(Int<3>());
-#if FL_ROWS == 6
-    case 4: return f(Int<4>());
-    case 5: return f(Int<5>());
-    case 6: return f(Int<6>());
-#endif
-    }
-}
-
 /* One thread's part of a pass, with G vectors of weights and S vectors of sums in a block. */
-template <class T, int G_, int S_> struct Forward {
-    using Real = T;
-    static constexpr ptrdiff_t L = lanes<T>;
+template <class Real_, class Weight_, int G_, int S_> struct Forward {
+    using Real = Real_;
+    using Weight = Weight_;
+    static constexpr ptrdiff_t L = lanes<Real>;
     static constexpr int G = G_, S = S_;
 
     const fl_pass &p;
@@ -38,7 +21,7 @@ template <class T, int G_, int S_> struct Forward {
     Real *partial = nullptr;
     ptrdiff_t partial_row = 0, partial_begin = 0, partial_end = 0;
 
-    const Real *panel(ptrdiff_t block) const { return (const Real *)p.panels + block * (p.I + p.H) * G * L; }
+    const Weight *panel(ptrdiff_t block) const { return (const Weight *)p.panels + block * (p.I + p.H) * G * L; }
     const Real *bias(ptrdiff_t block) const { return (const Real *)p.bias + block * S * L; }
     const Real *x(ptrdiff_t row, ptrdiff_t t) const { return (const Real *)p.x + p.x_row[row] + t * p.x_step; }
     Real *h(ptrdiff_t row, ptrdiff_t t) const { return (Real *)p.h + (((t + *p.phase) & 1) * p.N + row) * p.width; }
@@ -48,7 +31,8 @@ template <class T, int G_, int S_> struct Forward {
     }
     bool resumed(ptrdiff_t t) const { return t || !p.fresh; }
 };
-template <class Cell> using ForwardOf = Forward<typename Cell::Real, panel_width<Cell>, block_sums<Cell>>;
+template <class Cell>
+using ForwardOf = Forward<typename Cell::Real, typename Cell::Weight, panel_width<Cell>, block_sums<Cell>>;
 template <class Cell> ForwardOf<Cell> forward_of(const fl_pass &p) {
     return {p, p.width / (Cell::units * lanes<typename Cell::Real>)};
 }
@@ -76,7 +60,8 @@ __attribute__((noinline)) void add_part(const F &f, ptrdiff_t t, ptrdiff_t block
     using Real = typename F::Real;
     constexpr int S = F::S;
     const ptrdiff_t I = f.p.I, k = f.partial_begin, count = f.partial_end - k;
-    const Real *w = f.panel(block) + k * f.G * f.L, *a[R];
+    const typename F::Weight *w = f.panel(block) + k * f.G * f.L;
+    const Real *a[R];
     Real *out = f.partial + (row - f.partial_row) * S * f.L;
     Vec<Real> sum[R][S];
     EACH(r, R) a[r] = k < I ? f.x(row + r, t) + k : f.h(row + r, t) + k - I;
@@ -113,10 +98,12 @@ FL_INLINE void keep(const ForwardOf<Cell> &f, const Vec<typename Cell::Real> (&s
     constexpr int U = Cell::units;
     EACH(b, B) {
         const ptrdiff_t slot = (block + b) * f.p.rows + f.p.offset[t] + row;
-        Real *kept = (Real *)f.p.kept + slot * S * f.L, *kept_c = (Real *)f.p.kept_c + slot * U * f.L;
+        Real *kept = (Real *)f.p.kept + slot * S * f.L;
         EACH(r, R) EACH(s, S) store<Real>(kept + (r * S + s) * f.L, sum[b * R + r][s]);
-        if constexpr (Cell::keeps_c)
+        if constexpr (Cell::keeps_c) {
+            Real *kept_c = (Real *)f.p.kept_c + slot * U * f.L;
             EACH(r, R) EACH(u, U) store<Real>(kept_c + (r * U + u) * f.L, c[(b * R + r) * U + u]);
+        }
     }
 }
 
@@ -128,11 +115,11 @@ FL_INLINE void write_states(const ForwardOf<Cell> &f, const Vec<typename Cell::R
     constexpr int U = Cell::units;
     constexpr ptrdiff_t L = lanes<Real>;
     const ptrdiff_t left = f.p.H - unit, width = f.p.width;
-    Real *c_next = f.c(row) + unit, *h_next = f.h(row, t + 1) + unit, *y[R];
+    Real *h_next = f.h(row, t + 1) + unit, *y[R];
     EACH(r, R) y[r] = (Real *)f.p.y + f.p.y_row[row + r] + t * f.p.y_step + unit;
     EACH(b, B) EACH(r, R) EACH(u, U) {
         const ptrdiff_t at = r * width + (b * U + u) * L;
-        if constexpr (Cell::keeps_c) store<Real>(c_next + at, c[(b * R + r) * U + u]);
+        if constexpr (Cell::keeps_c) store<Real>(f.c(row) + unit + at, c[(b * R + r) * U + u]);
         store<Real>(h_next + at, h[(b * R + r) * U + u]);
     }
     if (left >= B * U * L) EACH(b, B) EACH(r, R) EACH(u, U) store<Real>(y[r] + (b * U + u) * L, h[(b * R + r) * U + u]);
@@ -155,7 +142,8 @@ __attribute__((noinline)) void step(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdi
     sum_inputs<R, B>(f, sum, t, block, row);
     if (resumed) {
         const ptrdiff_t done = f.partial ? f.partial_end - p.I : 0;
-        const Real *a[R], *w = f.panel(block) + (p.I + done) * f.G * L;
+        const typename Cell::Weight *w = f.panel(block) + (p.I + done) * f.G * L;
+        const Real *a[R];
         EACH(r, R) a[r] = h_prev + r * width + done;
         tile<R, B, FromState<Cell>, Real>(sum, p.H - done, a, w, f.panel(1) - f.panel(0), f.G * L);
     }
@@ -168,14 +156,6 @@ __attribute__((noinline)) void step(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdi
     Cell::template forward<KEEP>(sum, c, h, p.option);
     if (KEEP && p.kept) keep<Cell, R, B>(f, sum, c, t, block, row);
     write_states<Cell, R, B>(f, c, h, t, unit, row);
-}
-
-/* The rows first..last in groups: f(rows as a constant, the first row). */
-template <class F> FL_INLINE void in_groups(ptrdiff_t first, ptrdiff_t last, F f) {
-    for (ptrdiff_t rows; first < last; first += rows) {
-        rows = group_of(first, last);
-        with_rows(rows, [&](auto r) { f(r, first); });
-    }
 }
 
 template <class Cell, bool KEEP>
@@ -213,8 +193,8 @@ void step_pair(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t
     else step<Cell, 2, 2, KEEP>(f, t, block, row);
 }
 
-/* One step of a thread's blocks and rows; back and forth, so that each step begins with the weights that the last one left
-   in the caches. */
+/* One step of a thread's blocks and rows; back and forth, so that each step begins with the weights that the last one
+   left in the caches. */
 template <class Cell, bool KEEP>
 void step_units(ForwardOf<Cell> &f, ptrdiff_t t, Range blocks, Range rows, bool parts) {
     const ptrdiff_t count = rows.last - rows.first;
@@ -240,8 +220,8 @@ template <class Cell, bool KEEP> void walk(fl_pass *pass, int thread, fl_team *t
     const ptrdiff_t panel_row = f.G * FL_BYTES; /* bytes */
     ptrdiff_t known = 0;
     for (const fl_segment *segment = p.segments; segment < p.segments + p.segment_count; segment++) {
-        const Share share = share_segment(p.alive, *segment, p.N, f.blocks, thread, team);
-        const Range blocks = share.units;
+        const Part share = share_segment(p.alive, *segment, p.N, f.blocks, thread, team);
+        const Range blocks = share.columns;
         const ptrdiff_t count = share.rows.last - share.rows.first;
         const bool parts = !p.projected && count > 2 * rows_of_tile && (p.I + p.H) * panel_row > near_bytes;
         f.projecting = share.rows;
@@ -260,8 +240,9 @@ template <class Cell, bool KEEP> void walk(fl_pass *pass, int thread, fl_team *t
 
 template <class Cell> void forward(void *pass, int thread, fl_team *team) {
     fl_pass *p = (fl_pass *)pass;
-    if (Cell::keeps_all || p->kept) walk<Cell, true>(p, thread, team);
-    else walk<Cell, Cell::keeps_all>(p, thread, team);
+    if constexpr (Cell::keeps_all) walk<Cell, true>(p, thread, team);
+    else if (p->kept) walk<Cell, true>(p, thread, team);
+    else walk<Cell, false>(p, thread, team);
 }
 
 }

@@ -8,11 +8,12 @@
 
 namespace {
 
-constexpr ptrdiff_t copied = FL_ROWS == 6 ? 8 : 4; /* numbers that are copied for at most FL_ROWS of them: whole vectors */
+constexpr ptrdiff_t copied = FL_ROWS == 6 ? 8 : 4; /* numbers copied for FL_ROWS or fewer of them, since whole vectors */
 constexpr ptrdiff_t some_rows = 32;                /* rows whose addresses are held */
+static_assert(rows_of_tile <= copied && copied <= FL_BEYOND, "fl_columns_room leaves too little room");
 
-/* R columns of the gradients: c (R, G LANES) = a' b or that added to c, for a [k][R] and b [k][S][LANES]. The last k come
-   first, as the steps do: then no bit depends on where a segment or a pass ends. */
+/* R columns of the gradients: c (R, G LANES) = a' b or that added to c, for a [k][R] and b [k][S][LANES]. The last k
+   comes first, as the last step does: then no bit depends on where a segment or a pass ends. */
 template <class Real, int S, class Feed, int R>
 __attribute__((noinline)) void gradient(const Real *a, const Real *b, Real *c, ptrdiff_t K, bool add) {
     constexpr int G = Feed::width;
@@ -22,7 +23,7 @@ __attribute__((noinline)) void gradient(const Real *a, const Real *b, Real *c, p
     for (ptrdiff_t k = K; k-- > 0;) {
         Vec<Real> v[G];
         EACH(g, G) v[g] = load<Real>(b + (k * S + Feed::at(g)) * L);
-        __builtin_prefetch(a + k * R - 512); /* across pages, too */
+        __builtin_prefetch(a + k * R - 512); /* the processor's own prefetch stops at the end of a page */
         EACH(r, R) {
             const Vec<Real> x = set<Real>(a[k * R + r]);
             EACH(g, G) sum[r][g] = multiply_add(x, v[g], sum[r][g]);
@@ -31,12 +32,12 @@ __attribute__((noinline)) void gradient(const Real *a, const Real *b, Real *c, p
     EACH(r, R) EACH(g, G) store<Real>(c + (r * G + g) * L, sum[r][g]);
 }
 
-/* The columns of x and of h, see FL_COLUMNS, in strips of FL_ROWS; those of h begin anew. */
+/* The columns of x and of h, see fl_columns_room, in strips of FL_ROWS; those of h begin with a strip of their own. */
 template <class Cell> struct Columns {
-    static constexpr bool own_bias = Cell::sums > Cell::gates; /* of sums that x does not feed */
     ptrdiff_t of_x, of_h, x_strips, h_strips;
     explicit Columns(const fl_backward &p)
-        : of_x(p.I + 1), of_h(p.H + own_bias), x_strips(whole(of_x, rows_of_tile)), h_strips(whole(of_h, rows_of_tile)) {}
+        : of_x(p.I + 1), of_h(fl_state_columns(p.H, Cell::gates, Cell::sums)), x_strips(whole(of_x, rows_of_tile)),
+          h_strips(whole(of_h, rows_of_tile)) {}
     ptrdiff_t strips() const { return x_strips + h_strips; }
     bool is_x(ptrdiff_t strip) const { return strip < x_strips; }
     ptrdiff_t first(ptrdiff_t strip) const { return (is_x(strip) ? strip : strip - x_strips) * rows_of_tile; }
@@ -94,8 +95,9 @@ void add_gradients(const fl_backward &p, const fl_segment &segment, bool add, in
         const ptrdiff_t block = n / all, strip = n % all;
         const Real *a = (const Real *)p.columns + strip * room;
         const Real *b = (const Real *)p.kept + (block * p.rows + start) * block_sums<Cell> * L;
-        Real *c = (Real *)p.panels + (block * (columns.of_x + columns.of_h) + columns.place(strip)) * panel_width<Cell> * L;
-        with_rows(columns.count(strip), [&](auto r) {
+        const ptrdiff_t column = block * (columns.of_x + columns.of_h) + columns.place(strip);
+        Real *c = (Real *)p.panels + column * panel_width<Cell> * L;
+        with_constant<rows_of_tile>(columns.count(strip), [&](auto r) {
             constexpr int R = decltype(r)::value;
             if (columns.is_x(strip)) gradient<Real, block_sums<Cell>, FromInputs<Cell>, R>(a, b, c, K, add);
             else gradient<Real, block_sums<Cell>, FromState<Cell>, R>(a, b, c, K, add);
@@ -103,7 +105,8 @@ void add_gradients(const fl_backward &p, const fl_segment &segment, bool add, in
     }
 }
 
-/* to (units, columns) becomes, or has added, the transpose of a panel's vectors: from is [columns], `row` numbers apart. */
+/* to (units, columns) becomes the transpose of some vectors of a panel, or that is added to it; they stand `row`
+   numbers apart, one for each column. */
 template <class Real>
 void take_gradients(Real *to, const Real *from, ptrdiff_t row, ptrdiff_t columns, ptrdiff_t units, bool add) {
     constexpr ptrdiff_t at_once = 64;

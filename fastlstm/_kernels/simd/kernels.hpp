@@ -1,5 +1,5 @@
-/* Compiles the kernels for one instruction set, which the including file describes: FL_ISA is its name, FL_BYTES those of
-   a vector, and FL_ROWS the rows of a register tile. */
+/* Compiles the kernels for one instruction set, which the including file describes: FL_ISA is its name, a vector has
+   FL_BYTES bytes, and a register tile FL_ROWS rows. */
 #if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized" /* of arrays that are written in loops which GCC has unrolled */
 #endif
@@ -20,8 +20,8 @@
 namespace {
 
 template <class Cell> constexpr fl_cell cell_of(const char *name, int option = 0) {
-    return {name, Cell::gates, Cell::sums, Cell::units, Cell::keeps_c, option, pack<Cell>, forward<Cell>, backward<Cell>,
-            forward_single<Cell>, backward_single<Cell>};
+    return {name,          Cell::gates,   Cell::sums,     Cell::units,          Cell::keeps_c,         option,
+            pack<Cell>, forward<Cell>, backward<Cell>, forward_single<Cell>, backward_single<Cell>};
 }
 
 template <class T> constexpr fl_cell cells[] = {
@@ -45,6 +45,6 @@ extern "C" {
 extern const fl_training FL_TYPED(training, FL_ISA, f), FL_TYPED(training, FL_ISA, d);
 extern const fl_kernels FL_NAME(kernels, FL_ISA);
 const fl_kernels FL_NAME(kernels, FL_ISA) = {
-    FL_TEXT(FL_ISA), FL_BYTES, 4 * FL_ROWS, functions_of<float>(&FL_TYPED(training, FL_ISA, f)),
+    FL_TEXT(FL_ISA), FL_BYTES, FL_ROWS, functions_of<float>(&FL_TYPED(training, FL_ISA, f)),
     functions_of<double>(&FL_TYPED(training, FL_ISA, d))};
 }

@@ -13,14 +13,18 @@ template <class Real> FL_INLINE ptrdiff_t strip_width(ptrdiff_t left) {
     return left > 3 * lanes<Real> ? 4 : left > lanes<Real> ? 2 : 1;
 }
 
-/* What is packed at a time: blocks of depth x breadth of b, a strip of which stays in L1 and L2, and of height x depth of
-   a, which stays in L2; its rows are a little apart from a power of two. */
+/* What is packed at a time. Of b, blocks of depth x breadth, whose strips are used one after the other: 128 KiB at
+   most on AVX-512, beside other data in an L1 and L2. Of a, height x depth, 256 KiB at most, which stays in the L2;
+   its rows are not a power of two apart, for then they would take each other's place in the cache. */
 template <class Real> constexpr ptrdiff_t depth_of = 2048 / sizeof(Real);
 template <class Real> constexpr ptrdiff_t breadth_of = 32 * lanes<Real>;
-constexpr ptrdiff_t height_of = FL_ROWS * 21, narrow = 256;
+constexpr ptrdiff_t height_of = FL_ROWS * 21;
 template <class Real> constexpr ptrdiff_t packed_row = depth_of<Real> + lanes<Real>;
 /* numbers: of b, then of a */
-template <class Real> constexpr ptrdiff_t packed_size = depth_of<Real> * breadth_of<Real> + height_of * packed_row<Real>;
+template <class Real>
+constexpr ptrdiff_t packed_size = depth_of<Real> * breadth_of<Real> + height_of * packed_row<Real>;
+
+constexpr ptrdiff_t narrow = 256; /* columns of b up to which a product may be formed transposed */
 
 /* Rows times one strip: c[i] = a[i] w, or that added to c, or to the bias. */
 template <class Real> struct Strip {
@@ -30,7 +34,7 @@ template <class Real> struct Strip {
     bool add;
 };
 
-template <class Real, int R, int G> __attribute__((noinline)) void multiply_strip(const Strip<Real> &s, ptrdiff_t row) {
+template <class Real, int R, int G> __attribute__((noinline)) void rows_by_strip(const Strip<Real> &s, ptrdiff_t row) {
     constexpr ptrdiff_t L = lanes<Real>;
     const Real *a[R];
     Real *c = s.c + row * s.c_row;
@@ -43,20 +47,18 @@ template <class Real, int R, int G> __attribute__((noinline)) void multiply_stri
 }
 
 template <class Real> void run_strip(const Strip<Real> &s, ptrdiff_t width, ptrdiff_t first, ptrdiff_t last) {
-    for (ptrdiff_t rows; first < last; first += rows) {
-        rows = group_of(first, last);
-        with_rows(rows, [&](auto r) {
-            constexpr int R = decltype(r)::value;
-            if (width == 1) multiply_strip<Real, R, 1>(s, first);
-            else if (width == 2) multiply_strip<Real, R, 2>(s, first);
-            else multiply_strip<Real, R, 4>(s, first);
-        });
-    }
+    in_groups(first, last, [&](auto r, ptrdiff_t row) {
+        constexpr int R = decltype(r)::value;
+        if (width == 1) rows_by_strip<Real, R, 1>(s, row);
+        else if (width == 2) rows_by_strip<Real, R, 2>(s, row);
+        else rows_by_strip<Real, R, 4>(s, row);
+    });
 }
 
 /* One strip, `width` vectors wide, of the matrix whose element (k, j) lies at b + k * b_k + j * b_col. */
 template <class Real>
-void pack_strip(Real *to, ptrdiff_t width, const Real *b, ptrdiff_t b_k, ptrdiff_t b_col, ptrdiff_t K, ptrdiff_t columns) {
+void pack_strip(Real *to, ptrdiff_t width, const Real *b, ptrdiff_t b_k, ptrdiff_t b_col, ptrdiff_t K,
+                ptrdiff_t columns) {
     constexpr ptrdiff_t L = lanes<Real>;
     const ptrdiff_t row = width * L;
     columns = least(columns, row);
@@ -74,30 +76,36 @@ void pack_strip(Real *to, ptrdiff_t width, const Real *b, ptrdiff_t b_k, ptrdiff
     else transpose<Real>(to, row, b, b_col, columns, K);
 }
 
-/* c[i] = a[i] b + start (or + c[i]) for vectors b: the inner products that a single column takes. The order of additions
-   does not depend on how many rows there are. */
+/* The inner products of four rows of k numbers with b. Their order of additions depends on k alone. */
+template <class Real>
+FL_INLINE void four_products(const Real *const (&row)[4], const Real *b, ptrdiff_t k, Real (&product)[4]) {
+    constexpr ptrdiff_t L = lanes<Real>;
+    Vec<Real> sum[4] = {};
+    ptrdiff_t l = 0;
+    for (; l + L <= k; l += L) {
+        const Vec<Real> v = load<Real>(b + l);
+        EACH(r, 4) sum[r] = multiply_add(load<Real>(row[r] + l), v, sum[r]);
+    }
+    if (l < k) {
+        const Vec<Real> v = load_part<Real>(b + l, k - l);
+        EACH(r, 4) sum[r] = multiply_add(load_part<Real>(row[r] + l, k - l), v, sum[r]);
+    }
+    EACH(r, 4) product[r] = sum_of<Real>(sum[r]);
+}
+
+/* c[i] = a[i] b + start (or + c[i]) for a vector b: what a single column takes. */
 template <class Real>
 void inner(const Real *a, ptrdiff_t a_row, const Real *b, ptrdiff_t k, Real start, bool add, Real *c, ptrdiff_t c_row,
            ptrdiff_t rows) {
-    constexpr ptrdiff_t L = lanes<Real>;
     for (ptrdiff_t i = 0; i < rows; i += 4) {
         const int some = (int)least(rows - i, 4);
-        Vec<Real> sum[4] = {};
         const Real *row[4];
+        Real product[4];
         EACH(r, 4) row[r] = a + (i + (r < some ? r : 0)) * a_row;
-        ptrdiff_t l = 0;
-        for (; l + L <= k; l += L) {
-            const Vec<Real> v = load<Real>(b + l);
-            EACH(r, 4) sum[r] = multiply_add(load<Real>(row[r] + l), v, sum[r]);
-        }
-        if (l < k) {
-            const Vec<Real> v = load_part<Real>(b + l, k - l);
-            EACH(r, 4) sum[r] = multiply_add(load_part<Real>(row[r] + l, k - l), v, sum[r]);
-        }
+        four_products<Real>(row, b, k, product);
         for (int r = 0; r < some; r++) {
-            Real *out = c + (i + r) * c_row, total = 0;
-            for (int lane = 0; lane < (int)L; lane++) total += sum[r][lane];
-            *out = total + (add ? *out : start);
+            Real *out = c + (i + r) * c_row;
+            *out = product[r] + (add ? *out : start);
         }
     }
 }
@@ -120,8 +128,8 @@ template <class Real> void outer(const fl_matmul &p, Range columns) {
     }
 }
 
-/* The same for columns of b that each lie in one piece, with the bias or none, in the order of additions that a row has
-   among others: b is packed as it is used. */
+/* c = a b, or that added to c or to the bias, for a single row a that lies in one piece. b is packed as it is used, so
+   that the tile adds up in the order that a row has among others. */
 template <class Real> void one_row(const fl_matmul &p, Range columns) {
     constexpr ptrdiff_t L = lanes<Real>, at_once = 64;
     Real packed[at_once * 4 * L] __attribute__((aligned(64)));
@@ -136,7 +144,7 @@ template <class Real> void one_row(const fl_matmul &p, Range columns) {
         for (ptrdiff_t k = 0, count; k < p.k; k += count) {
             const Real *a = (const Real *)p.a + k;
             count = least(p.k - k, at_once);
-            pack_strip<Real>(packed, 4, (const Real *)p.b + j * p.b_col + k, 1, p.b_col, count, left);
+            pack_strip<Real>(packed, 4, (const Real *)p.b + j * p.b_col + k * p.b_k, p.b_k, p.b_col, count, left);
             tile<1, 1, InOrder<4>, Real>(sum, count, &a, packed, 0, 4 * L);
         }
         EACH(g, 4) store_at_most<Real>(c + g * L, left - g * L, sum[0][g]);
@@ -161,9 +169,6 @@ void pack_matrix(void *panels, void *bias, const void *w, const void *b, ptrdiff
 }
 
 /* A thread's part of a product: of the rows where they are many, else of the columns, in whole strips. */
-struct Part {
-    Range rows, columns;
-};
 template <class Real> Part part_of(ptrdiff_t m, ptrdiff_t n, int thread, const fl_team *team) {
     constexpr ptrdiff_t strip = 4 * lanes<Real>;
     if (m >= 4 * rows_of_tile * team->size || m >= n) return {share_of(m, thread, team), {0, n}};

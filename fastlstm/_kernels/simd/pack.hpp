@@ -17,22 +17,23 @@ template <class Cell> FL_INLINE Rows rows_of(ptrdiff_t block, int v, ptrdiff_t H
     return {v / Cell::units * H + unit, least(H - unit, L)};
 }
 
-/* A panel's rows for inputs k..k + count of the weight (G H, columns); the units beyond the last one become zero. */
+/* A panel's rows of the weight (G H, columns); the units beyond the last one become zero. */
 template <class Cell>
-void pack_rows(typename Cell::Real *to, const typename Cell::Real *weight, ptrdiff_t columns, ptrdiff_t block, ptrdiff_t H,
-               ptrdiff_t k, ptrdiff_t count) {
+void pack_rows(typename Cell::Weight *to, const typename Cell::Real *weight, ptrdiff_t columns, ptrdiff_t block,
+               ptrdiff_t H) {
     using Real = typename Cell::Real;
     constexpr int G = panel_width<Cell>;
     constexpr ptrdiff_t L = lanes<Real>;
     for (int v = 0; v < G; v++) {
         const Rows from = rows_of<Cell>(block, v, H);
         if (from.units < L)
-            for (ptrdiff_t j = 0; j < count; j++) store<Real>(to + (j * G + v) * L, Vec<Real>{});
-        transpose<Real>(to + v * L, G * L, weight + from.row * columns + k, columns, from.units, count);
+            for (ptrdiff_t j = 0; j < columns; j++) store_weights(to + (j * G + v) * L, Vec<Real>{});
+        transpose<Real>(to + v * L, G * L, weight + from.row * columns, columns, from.units, columns);
     }
 }
 
-template <class Cell> void pack_bias(typename Cell::Real *to, const typename Cell::Real *b, ptrdiff_t block, ptrdiff_t H) {
+template <class Cell>
+void pack_bias(typename Cell::Real *to, const typename Cell::Real *b, ptrdiff_t block, ptrdiff_t H) {
     using Real = typename Cell::Real;
     for (int s = 0; s < block_sums<Cell>; s++) {
         const Rows from = rows_of<Cell>(block, s, H);
@@ -46,9 +47,9 @@ template <class Cell> void pack(void *packing, int thread, fl_team *team) {
     constexpr ptrdiff_t L = lanes<Real>, row = panel_width<Cell> * L;
     const Range blocks = share_of(whole(p.H, L * Cell::units), thread, team);
     for (ptrdiff_t block = blocks.first; block < blocks.last; block++) {
-        Real *panel = (Real *)p.panels + block * (p.I + p.H) * row;
-        pack_rows<Cell>(panel, (const Real *)p.w, p.I, block, p.H, 0, p.I);
-        pack_rows<Cell>(panel + p.I * row, (const Real *)p.u, p.H, block, p.H, 0, p.H);
+        typename Cell::Weight *panel = (typename Cell::Weight *)p.panels + block * (p.I + p.H) * row;
+        pack_rows<Cell>(panel, (const Real *)p.w, p.I, block, p.H);
+        pack_rows<Cell>(panel + p.I * row, (const Real *)p.u, p.H, block, p.H);
         pack_bias<Cell>((Real *)p.bias + block * block_sums<Cell> * L, (const Real *)p.b, block, p.H);
     }
 }

@@ -1,5 +1,5 @@
-/* Philox4x32-10 (Salmon et al. 2011): random words from a key and a counter, so that any part of the sequence can be made
-   by itself, by any thread, and made again. */
+/* Philox4x32-10 (Salmon et al. 2011): random words from a key and a counter, so that any part of the sequence can be
+   made by itself, by any thread, and made again. */
 
 #define FL_WORDS 512 /* made at a time */
 
@@ -12,9 +12,9 @@ typedef uint64_t fl_counters;
 #define FL_MULTIPLY(a, b) (((a) & 0xffffffffu) * (b))
 #endif
 
-/* A number of 32 bits stands in the low half of 64, and what is in the high half does not matter: the product of two low
-   halves has both of the words that a round wants of it. Counters first.. are 8 to 32 words: in each 16 of these, two
-   words of each counter. */
+/* A number of 32 bits stands in the low half of 64, and what is in the high half does not matter: the product of two
+   low halves has both of the words that a round wants of it. Counters first.. are 8 to 32 words: in each 16 of these,
+   two words of each counter. */
 static void fl_random_words(uint32_t *words, uint64_t first, uint64_t key, uint64_t call) {
     const int side = (int)(sizeof(fl_counters) / 8);
     for (int j = 0; j < FL_WORDS / 4; j += side) {

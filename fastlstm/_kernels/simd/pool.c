@@ -1,8 +1,8 @@
-/* Workers spin for a short while after a job, in case the next one follows at once, and then sleep. Waking them takes as
-   long as much work does: a small job that finds them asleep is done by the caller alone. Only where such jobs follow
-   each other closely are the workers called, to be awake for the next ones. One job at a time: who finds the pool busy
-   works alone, so that there are never more running threads than asked for. After a fork the child has no workers and
-   starts its own when it first needs them. */
+/* Workers spin for a short while after a job, in case the next one follows at once, and then sleep. Waking them takes
+   as long as much work does: a small job that finds them asleep is done by the caller alone. Only where such jobs
+   follow each other closely are the workers called, to be awake for the next ones. One job at a time: who finds the
+   pool busy works alone, so that there are never more running threads than asked for. After a fork the child has no
+   workers and starts its own when it first needs them. */
 #define _GNU_SOURCE
 #include "pool.h"
 
@@ -50,8 +50,8 @@ static pthread_mutex_t busy = PTHREAD_MUTEX_INITIALIZER; /* held while a job run
 static pthread_mutex_t sleeping = PTHREAD_MUTEX_INITIALIZER;
 static int workers, fork_handled;
 
-/* Of jobs that were too small to wake the workers: when the last one ended, and the work of those that followed each other
-   closely. Guarded by `busy`. */
+/* Of jobs that were too small to wake the workers: when the last one ended, and the work of those that followed each
+   other closely. Guarded by `busy`. */
 static double last_end, missed;
 
 double fl_microseconds(void) {
@@ -183,8 +183,9 @@ static void ring(int helpers) {
     pthread_mutex_unlock(&sleeping);
 }
 
-/* Whether `helpers` workers are to share a job of so much work: if they are awake, or if it is worth waking or starting them.
-   Where that is not so of one small job, but of the many that come one after the other, they are called for the next. */
+/* Whether `helpers` workers are to share a job of so much work: if they are awake, or if it is worth waking or
+   starting them. Where that is not so of one small job, but of the many that come one after the other, they are called
+   for the next. */
 static int worth_sharing(int helpers, double work) {
     if (work >= FL_WORTH_WAKING || are_awake(helpers)) return 1;
     missed = fl_microseconds() - last_end < SPIN ? missed + work : work;

@@ -45,8 +45,8 @@ void fl_run(fl_job job, void *argument, int threads, double work);
 /* Of a clock that only goes forwards. */
 double fl_microseconds(void);
 
-/* A job with up to FL_MOST_SIDE_BY_SIDE arguments: each on a team of its own, of so many threads, all at once; one after
-   the other, in their order, where there are fewer threads than that. */
+/* A job with up to FL_MOST_SIDE_BY_SIDE arguments: each on a team of its own, of so many threads, all at once; one
+   after the other, in their order, where there are fewer threads than that. */
 #define FL_MOST_SIDE_BY_SIDE 64
 struct fl_side_by_side {
     fl_job job;

@@ -1,4 +1,7 @@
-/* The products that back-propagation takes: gradients of the sums times the transposed weights, by the register tile. */
+/* The products that back-propagation takes: gradients of the sums times the transposed weights, by the register tile.
+
+   A strip is some columns of a weight (G H, columns), a few vectors wide: row k of it is the weight's row of the k-th
+   number of a row of gradients, [block][gate and vector of units][LANES]. */
 #ifndef FASTLSTM_PRODUCTS_HPP
 #define FASTLSTM_PRODUCTS_HPP
 
@@ -16,10 +19,10 @@ template <class Real> struct Gradients {
     ptrdiff_t next_block; /* numbers from a block to the next */
 };
 
-/* R rows' products with some blocks of a strip of the transposed weights, W vectors wide, or those added to `sums`
-   [R][W]. */
-template <class Real, int S, class Feed, int R, int W>
-__attribute__((noinline)) void multiply_rows(Gradients<Real> a, ptrdiff_t blocks, const Real *w, Vec<Real> *sums, bool add) {
+/* R rows' products with some blocks of a strip of W vectors, or those added to `sums` [R][W]. */
+template <int S, class Feed, int R, int W, class Real, class Weight>
+__attribute__((noinline)) void multiply_rows(Gradients<Real> a, ptrdiff_t blocks, const Weight *w, Vec<Real> *sums,
+                                             bool add) {
     constexpr ptrdiff_t L = lanes<Real>;
     Vec<Real> sum[R][W];
     EACH(r, R) EACH(v, W) sum[r][v] = add ? sums[r * W + v] : Vec<Real>{};
@@ -37,12 +40,12 @@ __attribute__((noinline)) void multiply_rows(Gradients<Real> a, ptrdiff_t blocks
     EACH(r, R) EACH(v, W) sums[r * W + v] = sum[r][v];
 }
 
-/* The same where few units leave a tile too few independent sums: CHAINS of them for each, one for each block, or if there
-   is but one block, for each of its gates. */
-template <class Real, int S, class Feed, int R, int W, int CHAINS>
-__attribute__((noinline)) void multiply_few(Gradients<Real> a, const Real *w, Vec<Real> *sums) {
-    constexpr bool by_gate = CHAINS == Feed::width;
-    constexpr int gates = by_gate ? 1 : Feed::width;
+/* The same where few units leave a tile too few independent sums: several chains of additions for each, one for each
+   block, or if there is but one block, for each of its gates. */
+template <int S, class Feed, int R, int W, int BLOCKS, class Real, class Weight>
+__attribute__((noinline)) void multiply_few(Gradients<Real> a, const Weight *w, Vec<Real> *sums) {
+    constexpr bool by_gate = BLOCKS == 1;
+    constexpr int CHAINS = by_gate ? Feed::width : BLOCKS, gates = by_gate ? 1 : Feed::width;
     constexpr ptrdiff_t L = lanes<Real>;
     Vec<Real> sum[CHAINS][R][W] = {};
     for (int g = 0; g < gates; g++)
@@ -50,29 +53,20 @@ __attribute__((noinline)) void multiply_few(Gradients<Real> a, const Real *w, Ve
             EACH(chain, CHAINS) {
                 const int gate = by_gate ? chain : g;
                 const Real *from = a.first + (by_gate ? 0 : chain * a.next_block) + Feed::at(gate) * L + k;
-                const Real *weights = w + ((chain * gates + g) * L + k) * W * L;
+                const Weight *weights = w + ((chain * gates + g) * L + k) * W * L;
                 EACH(r, R) EACH(v, W) sum[chain][r][v] =
-                    multiply_add(set<Real>(from[r * S * L]), load_weights<Real>(weights + v * L), sum[chain][r][v]);
+                    multiply_add(set<Real>(from[r * S * L]), load_weights(weights + v * L), sum[chain][r][v]);
             }
     for (int n = 1; n < CHAINS; n *= 2)
-        for (int chain = 0; chain + n < CHAINS; chain += 2 * n) EACH(r, R) EACH(v, W) sum[chain][r][v] += sum[chain + n][r][v];
+        for (int chain = 0; chain + n < CHAINS; chain += 2 * n)
+            EACH(r, R) EACH(v, W) sum[chain][r][v] += sum[chain + n][r][v];
     EACH(r, R) EACH(v, W) sums[r * W + v] = sum[0][r][v];
-}
-
-/* Call f with the number of vectors of a strip as a constant. */
-template <class F> FL_INLINE void with_vectors(ptrdiff_t vectors, F f) {
-    switch (vectors) {
-    case 1: return f(Int<1>());
-    case 2: return f(Int<2>());
-    case 3: return f(Int<3>());
-    case 4: return f(Int<4>());
-    }
 }
 
 /* One thread's part of a pass. */
 template <class Cell> struct Backward {
     using Real = typename Cell::Real;
-    using V = Vec<Real>;
+    using Weight = typename Cell::Weight;
     static constexpr ptrdiff_t L = lanes<Real>;
     static constexpr int G = panel_width<Cell>, S = block_sums<Cell>, U = Cell::units;
 
@@ -83,88 +77,80 @@ template <class Cell> struct Backward {
     ptrdiff_t slot(ptrdiff_t block, ptrdiff_t t, ptrdiff_t row) const { return block * p.rows + p.offset[t] + row; }
     Real *kept(ptrdiff_t slot) const { return (Real *)p.kept + slot * S * L; }
     Gradients<Real> gradients(ptrdiff_t row) const { return {kept(row), p.rows * S * L}; }
-    const Real *strip(ptrdiff_t vector) const { return (const Real *)p.transposed + vector * L * depth(); }
+    Weight *strip(ptrdiff_t vector) const { return (Weight *)p.transposed + vector * L * depth(); }
 };
 
-/* How many of the rows first..last are summed up at a time: a group of them, if a strip of the weights stays near. */
-template <class Cell> ptrdiff_t rows_at_once(const Backward<Cell> &b, ptrdiff_t vectors, ptrdiff_t first, ptrdiff_t last) {
+/* How many of the rows first..last are summed up at a time: a group of them, if a strip of the weights stays near. A
+   strip that is half as large again as a part is still best used whole. */
+template <class Cell>
+ptrdiff_t rows_at_once(const Backward<Cell> &b, ptrdiff_t vectors, ptrdiff_t first, ptrdiff_t last) {
     if (b.depth() * vectors * FL_BYTES <= near_bytes * 3 / 2) return group_of(first, last);
     return least(last - first, held_rows);
 }
 
-/* The products of some rows, from `row` of all steps on, with a strip; as many weights at a time as stay near, which does
-   not change the order of additions. */
+/* The products of some rows, from `row` of all steps on, with a strip. As many weights are used at a time as stay near,
+   which does not change the order of additions. */
 template <class Feed, class Cell>
-void multiply_strip(const Backward<Cell> &b, ptrdiff_t row, ptrdiff_t rows, const typename Cell::Real *strip,
+void multiply_strip(const Backward<Cell> &b, ptrdiff_t row, ptrdiff_t rows, const typename Cell::Weight *strip,
                     ptrdiff_t vectors, Vec<typename Cell::Real> *sums) {
     const ptrdiff_t blocks = b.blocks(), near = near_bytes / (b.G * b.L * vectors * FL_BYTES);
     const ptrdiff_t parts = rows > rows_of_tile && near ? whole(blocks, near) : 1;
     for (ptrdiff_t part = 0; part < parts; part++) {
         const ptrdiff_t block = blocks * part / parts, count = blocks * (part + 1) / parts - block;
-        for (ptrdiff_t n = 0, some; n < rows; n += some) {
-            some = group_of(n, rows);
+        in_groups(0, rows, [&](auto r, ptrdiff_t n) {
             Gradients<typename Cell::Real> a = b.gradients(row + n);
             a.first += block * a.next_block;
-            with_rows(some, [&](auto r) {
-                with_vectors(vectors, [&](auto v) {
-                    multiply_rows<typename Cell::Real, block_sums<Cell>, Feed, decltype(r)::value, decltype(v)::value>(
-                        a, count, strip + block * b.G * b.L * vectors * b.L, sums + n * vectors, part > 0);
-                });
+            with_constant<strip_vectors>(vectors, [&](auto v) {
+                multiply_rows<block_sums<Cell>, Feed, decltype(r)::value, decltype(v)::value>(
+                    a, count, strip + block * b.G * b.L * vectors * b.L, sums + n * vectors, part > 0);
             });
-        }
-    }
-}
-
-/* Those of h by way of the state's weights; the order of additions depends on the number of units alone. */
-template <class Cell>
-void multiply_state(const Backward<Cell> &b, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t vector, ptrdiff_t vectors,
-                    Vec<typename Cell::Real> *sums) {
-    using Real = typename Cell::Real;
-    using Feed = FromState<Cell>;
-    constexpr int S = block_sums<Cell>, G = panel_width<Cell>;
-    const Real *strip = b.strip(vector);
-    if (Cell::units > 1 || b.blocks() > 2) {
-        multiply_strip<Feed>(b, row, rows, strip, vectors, sums);
-        return;
-    }
-    for (ptrdiff_t n = 0, some; n < rows; n += some) {
-        some = group_of(n, rows);
-        const Gradients<Real> a = b.gradients(row + n);
-        with_rows(some, [&](auto r) {
-            constexpr int R = decltype(r)::value;
-            if (b.blocks() == 1) multiply_few<Real, S, Feed, R, 1, G>(a, strip, sums + n);
-            else if (vectors == 1) multiply_few<Real, S, Feed, R, 1, 2>(a, strip, sums + n);
-            else multiply_few<Real, S, Feed, R, 2, 2>(a, strip, sums + n * 2);
         });
     }
 }
 
-/* A strip of a weight's columns: row k of it is the weight's row of the k-th number of a row of gradients. */
+/* The products of some rows, from `row` of all steps on, with a strip of the state's weights. The order of additions
+   depends on the number of units alone. */
 template <class Cell>
-void transpose_strip(const Backward<Cell> &b, typename Cell::Real *to, const typename Cell::Real *weight, ptrdiff_t columns,
-                     ptrdiff_t first, ptrdiff_t vectors) {
+void multiply_state(const Backward<Cell> &b, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t vector, ptrdiff_t vectors,
+                    Vec<typename Cell::Real> *sums) {
+    using Feed = FromState<Cell>;
+    constexpr int S = block_sums<Cell>;
+    const typename Cell::Weight *strip = b.strip(vector);
+    if (Cell::units > 1 || b.blocks() > 2) {
+        multiply_strip<Feed>(b, row, rows, strip, vectors, sums);
+        return;
+    }
+    in_groups(0, rows, [&](auto r, ptrdiff_t n) {
+        constexpr int R = decltype(r)::value;
+        const Gradients<typename Cell::Real> a = b.gradients(row + n);
+        if (b.blocks() == 1) multiply_few<S, Feed, R, 1, 1>(a, strip, sums + n);
+        else if (vectors == 1) multiply_few<S, Feed, R, 1, 2>(a, strip, sums + n);
+        else multiply_few<S, Feed, R, 2, 2>(a, strip, sums + n * 2);
+    });
+}
+
+/* The strip of `vectors` vectors of a weight's columns, from column `first` on; zeros beyond the last one. */
+template <class Cell>
+void transpose_strip(const Backward<Cell> &b, typename Cell::Weight *to, const typename Cell::Real *weight,
+                     ptrdiff_t columns, ptrdiff_t first, ptrdiff_t vectors) {
     using Real = typename Cell::Real;
     constexpr ptrdiff_t L = lanes<Real>;
-    const ptrdiff_t row = vectors * L, count = least(columns - first, row);
     for (ptrdiff_t block = 0; block < b.blocks(); block++)
         for (int v = 0; v < b.G; v++) {
             const Rows rows = rows_of<Cell>(block, v, b.p.H);
             const Real *from = weight + rows.row * columns + first;
-            for (ptrdiff_t k = 0; k < L; k++, to += row, from += columns) {
-                if (k >= rows.units) memset(to, 0, (size_t)row * sizeof(Real));
-                else if (count == row)
-                    for (ptrdiff_t n = 0; n < vectors; n++) store<Real>(to + n * L, load<Real>(from + n * L));
-                else {
-                    memcpy(to, from, (size_t)count * sizeof(Real));
-                    memset(to + count, 0, (size_t)(row - count) * sizeof(Real));
+            for (ptrdiff_t k = 0; k < L; k++, from += columns)
+                for (ptrdiff_t n = 0; n < vectors; n++, to += L) {
+                    const ptrdiff_t left = k < rows.units ? columns - first - n * L : 0;
+                    store_weights(to, load_at_most<Real>(from + n * L, left));
                 }
-            }
         }
 }
 
-/* The gate's weight for column j and a vector of units, where it lies. */
+/* A gate's weights of column j for a vector of units. */
 template <class Cell>
-__attribute__((noinline)) Vec<typename Cell::Real> weights_of(const Backward<Cell> &b, ptrdiff_t block, int v, ptrdiff_t j) {
+__attribute__((noinline)) Vec<typename Cell::Real> weights_of(const Backward<Cell> &b, ptrdiff_t block, int v,
+                                                              ptrdiff_t j) {
     const Rows rows = rows_of<Cell>(block, v, b.p.H);
     Vec<typename Cell::Real> found = {};
     const typename Cell::Real *w = (const typename Cell::Real *)b.p.w + rows.row * b.p.I + j;
@@ -172,7 +158,8 @@ __attribute__((noinline)) Vec<typename Cell::Real> weights_of(const Backward<Cel
     return found;
 }
 
-/* All strips: those of u, then those of w, of which there are none but columns where they are few. */
+/* A thread's part of all strips, those of u and then those of w. Where w has few columns, these stand there instead,
+   each in one piece, for inner products. */
 template <class Cell> void transpose_weights(const Backward<Cell> &b, int thread, const fl_team *team) {
     using Real = typename Cell::Real;
     const fl_backward &p = b.p;
@@ -182,16 +169,16 @@ template <class Cell> void transpose_weights(const Backward<Cell> &b, int thread
     for (ptrdiff_t k = mine.first; k < mine.last; k++) {
         if (k < strips) {
             const ptrdiff_t first = k * p.strip;
-            transpose_strip(b, (Real *)b.strip(first), (const Real *)p.u, p.H, first * b.L, least(units - first, p.strip));
+            transpose_strip(b, b.strip(first), (const Real *)p.u, p.H, first * b.L, least(units - first, p.strip));
         } else if (p.I > few_inputs) {
             const ptrdiff_t first = (k - strips) * strip_vectors;
-            transpose_strip(b, (Real *)b.strip(units + first), (const Real *)p.w, p.I, first * b.L,
+            transpose_strip(b, b.strip(units + first), (const Real *)p.w, p.I, first * b.L,
                             least(inputs - first, strip_vectors));
         } else {
-            Real *to = (Real *)b.strip(units);
+            typename Cell::Weight *to = b.strip(units);
             for (ptrdiff_t j = 0; j < p.I; j++)
                 for (ptrdiff_t block = 0; block < b.blocks(); block++)
-                    for (int v = 0; v < b.G; v++, to += b.L) store<Real>(to, weights_of(b, block, v, j));
+                    for (int v = 0; v < b.G; v++, to += b.L) store_weights(to, weights_of(b, block, v, j));
         }
     }
 }

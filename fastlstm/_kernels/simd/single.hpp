@@ -1,6 +1,6 @@
-/* Training on a single step of a few rows. The weights are read once where they lie: packing them first would take longer
-   than all the rest. The sums are inner products, whose order of additions is another than that of the tile; who needs the
-   bits of a larger batch takes the other kernels (fl.set_batch_invariant). */
+/* Training on a single step of a few rows. The weights are read once where they lie: packing them first would take
+   longer than all the rest. The sums are inner products, which are added up in another order than the tile's. Whoever
+   needs the bits of a larger batch takes the other kernels (fl.set_batch_invariant). */
 #ifndef FASTLSTM_SINGLE_HPP
 #define FASTLSTM_SINGLE_HPP
 
@@ -9,17 +9,45 @@
 
 namespace {
 
+/* Up to four rows of a weight (G H, columns) that are read at once: those of all gates of a unit, or of more units where
+   there are fewer gates. So each is followed in memory by one of the next four, which the processor fetches ahead. */
+template <class Cell, class Feed> struct Four {
+    static constexpr int units = Feed::width > 2 ? 1 : 4 / Feed::width; /* at once */
+    int count = 0;
+    ptrdiff_t row[4], sum[4]; /* of the weight; the number in a block's sums [S][LANES] that its product belongs to */
+
+    Four(ptrdiff_t block, ptrdiff_t first, ptrdiff_t H) {
+        for (int k = 0; k < units * Feed::width; k++) {
+            const int v = k % Feed::width;
+            const ptrdiff_t unit = first + k / Feed::width;
+            const Rows rows = rows_of<Cell>(block, v, H);
+            if (unit >= rows.units) continue;
+            row[count] = rows.row + unit;
+            sum[count++] = Feed::at(v) * lanes<typename Cell::Real> + unit;
+        }
+    }
+};
+
+/* f(up to four rows) for all rows of a block. */
+template <class Cell, class Feed, class F> FL_INLINE void each_four(ptrdiff_t block, ptrdiff_t H, F f) {
+    for (ptrdiff_t unit = 0; unit < rows_of<Cell>(block, 0, H).units; unit += Four<Cell, Feed>::units)
+        f(Four<Cell, Feed>(block, unit, H));
+}
+
 /* The products of N rows of `columns` numbers with the weights of a block, added to its sums [N][S][LANES]. */
 template <class Cell, class Feed>
 void add_products(typename Cell::Real *sums, const typename Cell::Real *const *rows, ptrdiff_t N,
                   const typename Cell::Real *weight, ptrdiff_t columns, ptrdiff_t block, ptrdiff_t H) {
     using Real = typename Cell::Real;
-    for (int v = 0; v < Feed::width; v++) {
-        const Rows from = rows_of<Cell>(block, v, H);
-        for (ptrdiff_t n = 0; n < N; n++)
-            inner<Real>(weight + from.row * columns, columns, rows[n], columns, 0, true,
-                        sums + (n * block_sums<Cell> + Feed::at(v)) * lanes<Real>, 1, from.units);
-    }
+    each_four<Cell, Feed>(block, H, [&](const Four<Cell, Feed> &four) {
+        const Real *w[4];
+        Real product[4];
+        EACH(k, 4) w[k] = weight + four.row[k < four.count ? k : 0] * columns;
+        for (ptrdiff_t n = 0; n < N; n++) {
+            four_products<Real>(w, rows[n], columns, product);
+            for (int k = 0; k < four.count; k++) sums[n * block_sums<Cell> * lanes<Real> + four.sum[k]] += product[k];
+        }
+    });
 }
 
 template <class Cell> void forward_single(void *pass, int thread, fl_team *team) {
@@ -89,13 +117,12 @@ template <class Cell> void bias_single(const Backward<Cell> &b, ptrdiff_t block)
     }
 }
 
-/* out[j] += d[0] w[0][j] + d[1] w[1][j] + ... for ROWS rows of w, which lie one after the other. */
-template <class Real, int ROWS>
-FL_INLINE void add_rows(Real *out, const Real *d, const Real *w, ptrdiff_t columns, Range some) {
+/* out[j] += d[0] w[0][j] + d[1] w[1][j] + ... for some rows of a weight. */
+template <int ROWS, class Real>
+FL_INLINE void add_rows(Real *out, const Real *d, const Real *const *w, Range some) {
     write_columns<Real>(out, some.first, some.last, true, [&](ptrdiff_t j, ptrdiff_t left) {
         Vec<Real> sum[2] = {};
-        EACH(k, ROWS)
-            sum[k % 2] = multiply_add(set<Real>(d[k]), load_at_most<Real>(w + k * columns + j, left), sum[k % 2]);
+        EACH(k, ROWS) sum[k % 2] = multiply_add(set<Real>(d[k]), load_at_most<Real>(w[k] + j, left), sum[k % 2]);
         return sum[0] + sum[1];
     });
 }
@@ -108,16 +135,15 @@ void multiply_back(const Backward<Cell> &b, const typename Cell::Real *weight, p
     for (ptrdiff_t n = 0; n < b.p.N && !add; n++)
         memset(out[n] + some.first, 0, (size_t)(some.last - some.first) * sizeof(Real));
     for (ptrdiff_t block = 0; block < b.blocks(); block++)
-        for (int v = 0; v < Feed::width; v++) {
-            const Rows rows = rows_of<Cell>(block, v, b.p.H);
-            for (ptrdiff_t unit = 0; unit < rows.units; unit += unit + 4 <= rows.units ? 4 : 1)
-                for (ptrdiff_t n = 0; n < b.p.N; n++) {
-                    const Real *d = gradients_of(b, block, Feed::at(v), n) + unit;
-                    const Real *w = weight + (rows.row + unit) * columns;
-                    if (unit + 4 <= rows.units) add_rows<Real, 4>(out[n], d, w, columns, some);
-                    else add_rows<Real, 1>(out[n], d, w, columns, some);
-                }
-        }
+        each_four<Cell, Feed>(block, b.p.H, [&](const Four<Cell, Feed> &four) {
+            const Real *w[4];
+            Real d[4];
+            for (int k = 0; k < four.count; k++) w[k] = weight + four.row[k] * columns;
+            for (ptrdiff_t n = 0; n < b.p.N; n++) {
+                for (int k = 0; k < four.count; k++) d[k] = gradients_of(b, block, 0, n)[four.sum[k]];
+                with_constant<4>(four.count, [&](auto count) { add_rows<decltype(count)::value>(out[n], d, w, some); });
+            }
+        });
 }
 
 /* The direct part of dh of the initial states. */
@@ -153,7 +179,7 @@ template <class Cell> void backward_single(void *argument, int thread, fl_team *
     if (p.dx) multiply_back<FromInputs<Cell>>(b, (const Real *)p.w, p.I, share_of(p.I, thread, team), dx, p.add_dx);
     if (!p.initial) return;
     multiply_back<FromState<Cell>>(b, (const Real *)p.u, p.H, units, dh, false);
-    if (Cell::carries_h) add_carried(b, dh, units);
+    if constexpr (Cell::carries_h) add_carried(b, dh, units);
 }
 
 }

@@ -1,8 +1,9 @@
 /* The kernels on packed weights: one interface, one table of functions for each instruction set.
 
-   A vector holds LANES numbers. The weights of a recurrent layer stand gate-interleaved: a block of units has the weights
-   of all its gates side by side, so that one register tile holds the sums of all gates of the same units and rows, and the
-   cell is computed on the accumulators. A cell with G gates and S sums, whose blocks have UNITS vectors of units, has
+   A vector holds LANES numbers. The weights of a recurrent layer stand gate-interleaved: a block of units has the
+   weights of all its gates side by side. So one register tile holds the sums of all gates of the same units and rows,
+   and the cell is computed on the accumulators. A cell with G gates and S sums, whose blocks have UNITS vectors of
+   units, has
 
        panels [blocks][I + H][G UNITS][LANES]    bias [blocks][S UNITS][LANES]    blocks = width / (UNITS LANES)
 
@@ -36,7 +37,8 @@ struct fl_pass {
     const ptrdiff_t *x_row;
     ptrdiff_t x_step;
     const void *panels, *bias;
-    void *c, *h;            /* [N][width], if the cell has c, and [2][N][width]; the initial states first, the final c last */
+    void *c;                /* [N][width], or none for a cell without c: the initial states before, the final ones after */
+    void *h;                /* [2][N][width]: one half holds the states before a step, the other takes those after it */
     void *y;                /* row n at step t is at y + y_row[n] + t * y_step, H numbers */
     const ptrdiff_t *y_row;
     ptrdiff_t y_step;
@@ -63,8 +65,8 @@ struct fl_backward {
     const ptrdiff_t *alive, *offset; /* as in fl_pass; offset[T] is rows */
     ptrdiff_t segment_count;
     const struct fl_segment *segments; /* after each, the gradients of the weights by its rows are added up */
-    ptrdiff_t strip;                 /* vectors of units in a strip of `transposed`, up to FL_STRIP; the last may have fewer */
-    const void *x, *y, *dy;          /* y is the output of the forward pass, that is h; dy lies as y does, dx as x does */
+    ptrdiff_t strip;                 /* vectors of units in a strip of `transposed`, up to FL_STRIP; the last has the rest */
+    const void *x, *y, *dy;          /* y is the output of the forward pass, that is h; dy lies as y, dx as x */
     const ptrdiff_t *x_row, *y_row;
     ptrdiff_t x_step, y_step;
     const void *h, *c;               /* initial states [N][width], or none for zeros */
@@ -74,29 +76,37 @@ struct fl_backward {
     int option;                      /* of the cell */
     int initial;                     /* whether dh is wanted */
     const void *w, *u;               /* the weights (G H, I) and (G H, H) */
-    void *transposed;                /* room for the weights: strips of columns, [strip][G width][vectors][LANES], FL_TRANSPOSED
-                                        numbers */
+    void *transposed;                /* fl_transposed_room numbers: [strip][G width][vectors][LANES] of the weights */
     void *dx;                        /* or none */
     int add_dx;
-    void *columns;                   /* room for x, 1 and h of a segment's rows: FL_COLUMNS numbers */
-    void *panels;                    /* room for the gradients of weights and bias: FL_GRADIENTS numbers */
+    void *columns;                   /* fl_columns_room numbers: x, 1 and h of a segment's rows */
+    void *panels;                    /* fl_gradients_room numbers: the gradients of weights and bias */
     int later;                       /* whether the parts of later steps are in there, from a pass without dw */
     void *dw, *du, *db;              /* their gradients, or none: they stay in panels; db alone may be none, too */
     int add_dw, add_du, add_db;      /* whether to add to what is there */
 };
 
-/* The columns whose products with the gradients of the sums are those of the weights: x and a 1 for the bias, then h, and
-   another 1 where a cell has sums that x does not feed. `tile` of them are a strip. */
-#define FL_STATE_COLUMNS(H, G, S) ((H) + ((S) > (G)))
-#define FL_STRIPS(count, strip) (((count) + (strip) - 1) / (strip))
-#define FL_COLUMNS(I, H, G, S, tile, rows)                                                                              \
-    ((FL_STRIPS((I) + 1, tile) + FL_STRIPS(FL_STATE_COLUMNS(H, G, S), tile)) * ((tile) * (rows) + 8))
-#define FL_GRADIENTS(I, H, G, S, width) ((width) * (G) * ((I) + 1 + FL_STATE_COLUMNS(H, G, S)))
+/* The columns whose products with the gradients of the sums are those of the weights: x and a 1 for the bias, then h,
+   and another 1 where a cell has sums that x does not feed. */
+static inline ptrdiff_t fl_state_columns(ptrdiff_t H, int gates, int sums) { return H + (sums > gates); }
 
-/* Vectors of columns in a strip of the transposed weights, at most. All strips of both weights, for H and I rounded up to
-   whole vectors, are FL_TRANSPOSED numbers. */
+/* Room for these columns of at most `rows` rows: strips of `tile` columns, and FL_BEYOND numbers beyond each, for
+   numbers are copied in whole vectors. */
+#define FL_BEYOND 8
+static inline ptrdiff_t fl_columns_room(ptrdiff_t I, ptrdiff_t H, int gates, int sums, ptrdiff_t tile, ptrdiff_t rows) {
+    const ptrdiff_t of_x = I + 1, of_h = fl_state_columns(H, gates, sums);
+    return ((of_x + tile - 1) / tile + (of_h + tile - 1) / tile) * (tile * rows + FL_BEYOND);
+}
+static inline ptrdiff_t fl_gradients_room(ptrdiff_t I, ptrdiff_t H, int gates, int sums, ptrdiff_t width) {
+    return width * gates * (I + 1 + fl_state_columns(H, gates, sums));
+}
+
+/* Vectors of columns in a strip of the transposed weights, at most; and room for all strips of both weights, for inputs
+   and units rounded up to whole vectors. */
 #define FL_STRIP 4
-#define FL_TRANSPOSED(inputs, width, G) (((width) + (inputs)) * (G) * (width))
+static inline ptrdiff_t fl_transposed_room(ptrdiff_t inputs, ptrdiff_t width, int gates) {
+    return (width + inputs) * gates * width;
+}
 
 #define FL_SINGLE 4 /* rows of a single step up to which the weights are used where they lie */
 
@@ -107,7 +117,7 @@ struct fl_affine {
     void *y;
 };
 
-/* c (m, n) = a b, or c += a b; a's element (i, k) is at a + i * a_row + k * a_k, and one of the two is 1; b's likewise */
+/* c (m, n) = a b, or c += a b; a's element (i, k) is at a + i * a_row + k * a_k, one of which is 1; b's likewise */
 struct fl_matmul {
     ptrdiff_t m, n, k, a_row, a_k, b_k, b_col, c_row;
     const void *a, *b;
@@ -152,14 +162,14 @@ struct fl_functions {
 
 struct fl_kernels {
     const char *name;
-    int bytes, sums; /* of a vector; in the tile */
+    int bytes, rows; /* of a vector; of a register tile */
     struct fl_functions f, d;
 };
 
 /* The table of this name, or of the best instruction set of this processor for "", or NULL. */
 const struct fl_kernels *fl_select(const char *name);
 
-/* The cell of this name for so many vectors of units: of its kernels, those with the largest blocks that divide them. */
+/* The cell of this name for so many vectors of units: the kernels with the largest blocks that divide them. */
 const struct fl_cell *fl_cell_of(const struct fl_functions *functions, const char *name, ptrdiff_t vectors);
 
 #ifdef __cplusplus

@@ -2,23 +2,31 @@
 #ifndef FASTLSTM_TILE_HPP
 #define FASTLSTM_TILE_HPP
 
+#include <type_traits>
+
 #include "table.h"
 #include "vector.hpp"
 
 namespace {
 
-constexpr int rows_of_tile = FL_ROWS;    /* FL_ROWS x 4 sums fit in the registers */
-constexpr ptrdiff_t near_bytes = 1 << 18; /* weights that stay in a core's L2 cache beside what they are multiplied with */
-constexpr ptrdiff_t held_rows = 96;      /* whose sums are held while such a part of the weights is used for all of them */
+constexpr int rows_of_tile = FL_ROWS; /* FL_ROWS x 4 sums fit in the registers */
 
-/* A weight in a panel has a type of its own; this is where it becomes what is multiplied. */
-template <class Real> FL_INLINE Vec<Real> load_weights(const Real *w) { return load<Real>(w); }
+/* Weights that outgrow a core's L2 cache are used in parts, each for many rows. A part has near_bytes, which leaves
+   room for what it is multiplied with in an L2 of 512 KiB and more; the sums of held_rows rows are held meanwhile. */
+constexpr ptrdiff_t near_bytes = 1 << 18;
+constexpr ptrdiff_t held_rows = 96;
+
+/* A vector of weights from a panel or a strip, as what is multiplied, and back: for each type that a weight has. */
+FL_INLINE Vec<float> load_weights(const float *w) { return load<float>(w); }
+FL_INLINE Vec<double> load_weights(const double *w) { return load<double>(w); }
+FL_INLINE void store_weights(float *w, Vec<float> v) { store<float>(w, v); }
+FL_INLINE void store_weights(double *w, Vec<double> v) { store<double>(w, v); }
 
 /* sum[b R + r][Feed::at(g)] += sum over k of a[r][k] w[b][k][g], for R rows, B blocks of weights `apart` numbers apart,
    each of whose rows of Feed::width vectors is `row` numbers after the last one.
 
-   Each sum is added up one k after the other, whatever R and B are: a row has the same bits in any tile. One row has
-   enough independent sums, which is what the processor needs, by B. */
+   Each sum is added up one k after the other, whatever R and B are: a row has the same bits in any tile. A processor
+   needs many independent sums; B gives them to one row. */
 template <int R, int B, class Feed, class Real, class Weight, int N, int S>
 FL_INLINE void tile(Vec<Real> (&sum)[N][S], ptrdiff_t K, const Real *const *a, const Weight *w, ptrdiff_t apart,
                     ptrdiff_t row) {
@@ -29,7 +37,7 @@ FL_INLINE void tile(Vec<Real> (&sum)[N][S], ptrdiff_t K, const Real *const *a, c
         if constexpr (B > 1) EACH(r, R) x[r] = set<Real>(a[r][k]);
         EACH(b, B) {
             Vec<Real> v[G];
-            EACH(g, G) v[g] = load_weights<Real>(w + b * apart + g * L);
+            EACH(g, G) v[g] = load_weights(w + b * apart + g * L);
             EACH(r, R) {
                 if constexpr (B == 1) x[r] = set<Real>(a[r][k]);
                 EACH(g, G) sum[b * R + r][Feed::at(g)] = multiply_add(x[r], v[g], sum[b * R + r][Feed::at(g)]);
@@ -45,12 +53,28 @@ FL_INLINE ptrdiff_t group_of(ptrdiff_t first, ptrdiff_t last) {
     return whole(last - first, groups);
 }
 
-/* Row where the part of this thread begins, if each gets about as many rows times steps of a segment; alive never grows. */
+/* f with n, which is 1 to MOST, as a constant. */
+template <int N> using Int = std::integral_constant<int, N>;
+template <int MOST, class F> FL_INLINE void with_constant(ptrdiff_t n, F f) {
+    if constexpr (MOST == 1) f(Int<1>());
+    else if (n == MOST) f(Int<MOST>());
+    else with_constant<MOST - 1>(n, f);
+}
+
+/* The rows first..last in groups: f(rows as a constant, the first row). */
+template <class F> FL_INLINE void in_groups(ptrdiff_t first, ptrdiff_t last, F f) {
+    for (ptrdiff_t rows; first < last; first += rows) {
+        rows = group_of(first, last);
+        with_constant<rows_of_tile>(rows, [&](auto r) { f(r, first); });
+    }
+}
+
+/* The row where the part of a thread begins, if each gets about as many rows times steps of a segment. */
 inline ptrdiff_t share_rows(const ptrdiff_t *alive, const fl_segment &segment, int thread, int threads) {
     ptrdiff_t t = segment.last, rows = alive[segment.first], total = 0, sum = 0, row = 0;
     if (alive[t - 1] == rows || thread == threads) return rows * thread / threads;
     for (ptrdiff_t step = segment.first; step < t; step++) total += alive[step];
-    for (; sum * threads < total * thread; row++) {
+    for (; sum * threads < total * thread; row++) { /* which takes part in the steps first..t, as alive never grows */
         while (alive[t - 1] <= row) t--;
         sum += t - segment.first;
     }
@@ -65,11 +89,13 @@ FL_INLINE Range share_of(ptrdiff_t count, int thread, const fl_team *team) {
     return {count * thread / team->size, count * (thread + 1) / team->size};
 }
 
-/* A thread's part of a segment: rows, and blocks or strips of units. */
-struct Share {
-    Range rows, units;
+/* A thread's part of the rows, and of the columns, blocks or strips. */
+struct Part {
+    Range rows, columns;
 };
-inline Share share_segment(const ptrdiff_t *alive, const fl_segment &segment, ptrdiff_t N, ptrdiff_t units, int thread,
+
+/* A thread's part of a segment, of which each step has so many blocks or strips of units. */
+inline Part share_segment(const ptrdiff_t *alive, const fl_segment &segment, ptrdiff_t N, ptrdiff_t units, int thread,
                            const fl_team *team) {
     if (segment.by_units) return {{0, N}, share_of(units, thread, team)};
     return {{share_rows(alive, segment, thread, team->size), share_rows(alive, segment, thread + 1, team->size)},

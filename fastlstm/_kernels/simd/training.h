@@ -1,6 +1,6 @@
-/* What there is to do beside the recurrent cells and the matrix products. These are plain loops, which the compiler turns
-   into vector code: once for each instruction set, and once for none of them (training_plain.c). Each result is added up in an
-   order that does not depend on the number of threads. */
+/* What there is to do beside the recurrent cells and the matrix products. These are plain loops, which the compiler
+   turns into vector code: once for each instruction set, and once for none of them (training_plain.c). Each result is
+   added up in an order that does not depend on the number of threads. */
 #ifndef FASTLSTM_TRAINING_H
 #define FASTLSTM_TRAINING_H
 

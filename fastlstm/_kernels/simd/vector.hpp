@@ -1,6 +1,6 @@
-/* Vectors of FL_BYTES bytes, and the few operations that all kernels are written in. A product and a sum are one rounding
-   where the processor has fused multiply-adds, and only where `multiply_add` says so: the compiler is told not to fuse by
-   itself, so that the bits do not depend on what it sees. */
+/* Vectors of FL_BYTES bytes, and the few operations that all kernels are written in. A product and a sum are one
+   rounding where the processor has fused multiply-adds, and only where `multiply_add` says so: the compiler is told
+   not to fuse by itself, so that the bits do not depend on what it sees. */
 #ifndef FASTLSTM_VECTOR_HPP
 #define FASTLSTM_VECTOR_HPP
 
@@ -51,6 +51,17 @@ template <class Real> FL_INLINE void store_at_most(Real *p, ptrdiff_t count, Vec
     if (count < lanes<Real>) store_part<Real>(p, count, v);
     else store<Real>(p, v);
 }
+
+/* The sum of so many bytes of numbers, a power of two: that of the first half and the second one, and so on. */
+template <class Real, int BYTES = FL_BYTES> FL_INLINE Real sum_of(const Real *numbers) {
+    if constexpr (BYTES == sizeof(Real)) return *numbers;
+    else {
+        typedef Real Half __attribute__((vector_size(BYTES / 2), aligned(sizeof(Real)), may_alias));
+        const Half *halves = (const Half *)numbers, sum = halves[0] + halves[1];
+        return sum_of<Real, BYTES / 2>((const Real *)&sum);
+    }
+}
+template <class Real> FL_INLINE Real sum_of(const Vec<Real> &v) { return sum_of<Real>((const Real *)&v); }
 
 /* to[j] = f(j, how many columns are left), or that added to it, for columns first..last, a vector at a time. */
 template <class Real, class F> FL_INLINE void write_columns(Real *to, ptrdiff_t first, ptrdiff_t last, bool add, F f) {

@@ -248,9 +248,9 @@ class TrainedDirection:
                     reverse=self._reverse,
                     team=team,
                     steps=steps,
-                    rows=rows,
+                    rows=most,
                 )
-                for rows in (0, SEGMENT)
+                for most in (0, SEGMENT)
             )
             own = kept[: forward_rows.S * self._cell.sums * width], kept_c[: forward_rows.S * width]
             projected = projection(forward_rows, panels, bias.size, tape)

@@ -1,7 +1,9 @@
-/* What a cell is. A step adds up its sums, W x + U h + b, and the cell makes the new state of them. Everything else, the
-   products, the order of rows and steps, the threads and the gradients of the weights, is written for any cell. */
+/* What a cell is. A step adds up its sums, W x + U h + b, and the cell makes the new state of them. Everything else is
+   written for any cell: the products, the order of rows and steps, the threads and the gradients of the weights. */
 #ifndef FASTLSTM_CELL_HPP
 #define FASTLSTM_CELL_HPP
+
+#include <type_traits>
 
 #include "../activations.hpp"
 
@@ -24,9 +26,12 @@ namespace {
        makes the gradients of the sums of what was kept, for one row and one vector of units; at.c(), at.c_prev() and
        at.h_prev() are the states after and before the step
 
-   Several rows go forwards together so that their chains of operations overlap. */
+   Several rows go forwards together so that their chains of operations overlap.
+
+   Real is the type of everything but the weights in panels and strips, which have a type of their own. */
 template <class T> struct Cell {
     using Real = T;
+    using Weight = T;
     static constexpr int units = 1;
     static constexpr bool keeps_all = true, keeps_c = false, reads_h = false, carries_h = false;
 };
@@ -45,11 +50,13 @@ template <class Cell> struct Apart {
     static constexpr int width = panel_width<Cell>;
     static constexpr int at(int v) { return Cell::state_feeds(v / Cell::units) * Cell::units + v % Cell::units; }
 };
-template <class A, class B, bool FIRST> struct Choose { using Type = A; };
-template <class A, class B> struct Choose<A, B, false> { using Type = B; };
+template <class Cell> constexpr bool state_feeds_gates() {
+    for (int gate = 0; gate < Cell::gates; gate++)
+        if (Cell::state_feeds(gate) != gate) return false;
+    return true;
+}
 template <class Cell> using FromInputs = InOrder<panel_width<Cell>>;
-template <class Cell>
-using FromState = typename Choose<FromInputs<Cell>, Apart<Cell>, Cell::state_feeds(Cell::gates - 1) == Cell::gates - 1>::Type;
+template <class Cell> using FromState = std::conditional_t<state_feeds_gates<Cell>(), FromInputs<Cell>, Apart<Cell>>;
 
 /* How many vectors from v on feed sums that lie side by side. */
 template <class Feed> constexpr int run_of(int v) {

@@ -37,7 +37,7 @@ template <class T> struct Gru : Cell<T> {
            d(W x + b) = dn                 d(U h_prev + b') = dn r              carried = dh z
     */
     template <class At> FL_INLINE static void backward(V (&sum)[4], V dh, V &carried, const At &at, int) {
-        const V r = sum[0], z = sum[1], n = sum[2], dn = dh * (1 - z) * multiply_subtract(n, n, set<T>(1));
+        const V r = sum[0], z = sum[1], n = sum[2], dn = dh * (1 - z) * one_minus_square<T>(n);
         sum[0] = dn * (r * (1 - r)) * sum[3]; /* the product of U may be so large that dn times it is infinite */
         sum[1] = dh * (z * (1 - z)) * (at.h_prev() - n);
         sum[2] = dn;

@@ -44,15 +44,13 @@ template <class T> struct Lstm : Cell<T> {
         const V i = sum[0], f = sum[1], g = sum[2], o = sum[3];
         const Quotient<T> s = tanh<T>(at.c());
         const V tanh_c = s.above / s.below;
-        const V dc = multiply_add(dh * o, one_minus(tanh_c, tanh_c), carried);
+        const V dc = multiply_add(dh * o, one_minus_square<T>(tanh_c), carried);
         sum[0] = dc * g * (i * (1 - i));
         sum[1] = dc * (f * (1 - f)) * at.c_prev(); /* c may be so large that dc c is infinite */
-        sum[2] = dc * i * one_minus(g, g);
+        sum[2] = dc * i * one_minus_square<T>(g);
         sum[3] = dh * tanh_c * (o * (1 - o));
         carried = dc * f;
     }
-
-    static FL_INLINE V one_minus(V a, V b) { return multiply_subtract(a, b, set<T>(1)); }
 };
 
 }

@@ -2,8 +2,9 @@
 
        h = phi(W x + U h_prev + b)
 
-   It has one gate, and the pass's option says which phi: 0 for tanh, 1 for max(0, .). UNITS vectors
-   of units are a block, so that a tile has as many sums as those of other cells.
+   It has one gate, and the pass's option says which phi: 0 for tanh, 1 for max(0, .). It is asked when the products are
+   added up, where it costs nothing, so that both share one code. UNITS vectors of units are a block, so that a tile has
+   as many sums as those of other cells.
 */
 #include "cell.hpp"
 
@@ -32,7 +33,7 @@ template <class T, int UNITS> struct Simple : Cell<T> {
     /* d(W x + U h_prev + b) = dh phi', where phi' is 1 - h^2, or 1 where h is above 0 */
     template <class At> FL_INLINE static void backward(V (&sum)[1], V dh, V &, const At &, int relu) {
         if (relu) sum[0] = (V)((typename Number<T>::Bits)dh & (typename Number<T>::Bits)(sum[0] > 0));
-        else sum[0] = dh * multiply_subtract(sum[0], sum[0], set<T>(1));
+        else sum[0] = dh * one_minus_square<T>(sum[0]);
     }
 };
 
