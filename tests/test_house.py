@@ -192,6 +192,23 @@ def test_the_map_names_every_file_of_the_room(room):
     assert {path.name for path in sources(".py") if room_of(path) == room} - {"__init__.py"} <= named
 
 
+def test_the_map_names_every_file_of_the_kernels_and_of_the_recurrent_layers():
+    named = {name for left, right in house_map() for name in right}
+    for room, kinds in (
+        ("_kernels/simd", ("*.h", "*.hpp", "*.c", "*.cpp")),
+        ("_kernels", ("*.pyx", "*.pxd")),
+        ("layers/recurrent", ("*.py",)),
+    ):
+        files = {path.name for kind in kinds for path in (PACKAGE / room).glob(kind)} - {"__init__.py"}
+        whole = {name for name in files if name.endswith(".pxd") and name.replace(".pxd", ".pyx") in files}
+        missing = [
+            name
+            for name in sorted(files - whole)
+            if not any(Path(name).match(pattern) for pattern in named) and Path(name).with_suffix(".h").name not in named
+        ]
+        assert missing == [], f"of {room}, CONTRIBUTING.md names none of these"
+
+
 def test_the_map_names_only_files_that_are_there():
     for left, right in house_map():
         folders = [PACKAGE, ROOT, *(PACKAGE / place for place in left if place.endswith("/"))]

@@ -148,7 +148,7 @@ def test_weights_that_are_used_in_parts(packed_isa, cell, dtype, monkeypatch, de
     """Blocks of weights larger than a cache, with enough rows to use each part of them for; a row alone reads them
     whole."""
     lanes = cpu.lanes(dtype)
-    inputs = 2**18 // (3 * lanes * np.dtype(dtype).itemsize) + 5  # near_bytes of tile.hpp, of a cell with three gates
+    inputs = cpu.NEAR_BYTES // (3 * lanes * np.dtype(dtype).itemsize) + 5  # more than a part, also of three gates
     problem = random_case(Case(3, 27, inputs, 4 * lanes, cell=cell))
     for parameter in problem.parameters.values():
         parameter /= 10

@@ -1,4 +1,4 @@
-"""Files that people bring, packed or not: what is read of them has a bound, and what is wrong with one is named."""
+"""Files that people bring, compressed or not: what is read of them has a bound, and what is wrong with one is named."""
 
 import bz2
 import csv
@@ -35,7 +35,7 @@ def write(tmp_path):
 
 
 @pytest.mark.parametrize("kind", PACK)
-def test_packed_tables_are_read_like_plain_ones(kind, write):
+def test_compressed_tables_are_read_like_plain_ones(kind, write):
     pytest.importorskip("pandas")
     series = read_series(write(PACK[kind](SERIES.encode()), f"a.csv.{kind}"), "x")
     assert series.values.tolist() == list(range(1, 29)) and series.step.name == "day"
@@ -58,7 +58,7 @@ def test_how_much_is_unpacked_has_a_bound_that_can_be_raised(kind, write):
 
 
 @pytest.mark.parametrize("kind", PACK)
-def test_a_packed_file_that_is_damaged_is_named(kind, write):
+def test_a_compressed_file_that_is_damaged_is_named(kind, write):
     whole = PACK[kind](SERIES.encode())
     for content in (whole[: len(whole) // 2], whole[:-9] + bytes(9), whole[:20] + b"x" * 50):
         path = write(content)
@@ -67,7 +67,7 @@ def test_a_packed_file_that_is_damaged_is_named(kind, write):
                 read()
 
 
-def test_a_text_that_only_begins_like_a_packed_one_is_a_text(write):
+def test_a_text_that_only_begins_like_a_compressed_one_is_a_text(write):
     pytest.importorskip("pandas")
     assert read_series(write("BZh,x\n1,2\n3,4\n"), "x").values.tolist() == [2, 4]
 

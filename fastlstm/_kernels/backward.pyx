@@ -9,16 +9,13 @@ from fastlstm._kernels.cpu cimport (
     fl_columns_room,
     fl_gradients_room,
     fl_transposed_room,
+    padded,
     table,
     work_of,
 )
 from fastlstm._kernels.layout cimport Layout
 from fastlstm._kernels.real cimport real
 from fastlstm._kernels.stage cimport Stage, address
-
-
-cdef Py_ssize_t up(Py_ssize_t n, Py_ssize_t to) noexcept:
-    return (n + to - 1) // to * to
 
 
 cdef bint same(tuple old, tuple new):
@@ -35,9 +32,9 @@ cdef bint same(tuple old, tuple new):
 def rooms(str cell, Layout rows, bint single):
     """How many numbers of scratch `prepare` needs, in float32 if `single`: transposed, columns and panels."""
     cdef const fl_cell* known = cell_of(cell, rows.H, single)
-    cdef Py_ssize_t lanes = table().bytes // (4 if single else 8), width = up(rows.H, lanes)
+    cdef Py_ssize_t width = padded(rows.H, single)
     return (
-        fl_transposed_room(up(rows.I, lanes), width, known.gates),
+        fl_transposed_room(padded(rows.I, single), width, known.gates),
         fl_columns_room(rows.I, rows.H, known.gates, known.sums, table().rows, rows.longest),
         fl_gradients_room(rows.I, rows.H, known.gates, known.sums, width),
     )
@@ -50,6 +47,7 @@ cdef class Backward(Stage):
     cdef const fl_cell* cell
     cdef str format
     cdef Py_ssize_t size, x_size, y_size
+    cdef bint single
     cdef tuple held, bound, bound_gradients
 
     def bind(self, x, y, dy, dx, bint add_dx, start, weights):
@@ -63,6 +61,7 @@ cdef class Backward(Stage):
         self.p.add_dx = add_dx
         if same(self.bound, (x, y, dy, dx, weights[0], weights[1], start)):
             return
+        self.bound = None  # should one of them not fit
         self.p.x = self.at(x, self.x_size, False)
         self.p.y = self.at(y, self.y_size, False)
         self.p.dy = self.at(dy, self.y_size, False)
@@ -81,6 +80,7 @@ cdef class Backward(Stage):
         self.p.add_dw, self.p.add_du, self.p.add_db = add_dw, add_du, add_db
         if same(self.bound_gradients, (dw, du, db)):
             return
+        self.bound_gradients = None
         self.p.dw, self.p.du = self.at(dw, rows * I, True), self.at(du, rows * H, True)
         self.p.db = NULL if db is None else self.at(db, self.cell.sums * H, True)
         self.bound_gradients = (dw, du, db)
@@ -88,18 +88,14 @@ cdef class Backward(Stage):
     cdef void* at(self, array, Py_ssize_t count, bint writable) except NULL:
         return <void*>address(array, self.format, count * self.size, writable)
 
-    def single(self):
-        """Be a single step of a few rows, which needs no scratch."""
-        if self.p.T != 1 or self.p.N > FL_SINGLE:
-            raise ValueError("Backward.single: expected one step of a few rows")
-        self.job = self.cell.backward_single
-
     def go_on(self, bint initial, bint later):
         """Run. Then dh holds the gradient of the initial h if `initial`, and `carried` that of the initial c.
 
         For a cell without c, `carried` holds a part of the gradient of the initial h, or zeros if `initial`. `later`
         says that the panels hold the sums of later steps.
         """
+        if self.bound is None or (self.single and self.bound_gradients is None):
+            raise ValueError("Backward.go_on: bind the arrays first")
         self.p.initial, self.p.later = initial, later
         self.go()
 
@@ -112,17 +108,19 @@ def prepare(
 
     kept becomes the gradients of the sums. dh and carried (N, width), padded with zeros, hold the gradients of the
     final h and c before, and those of the initial ones after. For a cell without c, carried holds zeros before. Threads
-    take strips of `strip` vectors of units, 1 to cpu.STRIP, of a step. The rest is scratch, see `rooms`.
+    take strips of `strip` vectors of units, 1 to cpu.STRIP, of a step. The rest is scratch, see `rooms`; a single step
+    of up to cpu.SINGLE rows that needs none has it empty.
     """
     cdef Py_ssize_t N = dh.shape[0], width = dh.shape[1]
     cdef const fl_cell* known = cell_of(cell, rows.H, real is float)
-    cdef Py_ssize_t lanes = table().bytes // <Py_ssize_t>sizeof(real)
-    wanted = rooms(cell, rows, real is float)
+    cdef bint single = transposed.shape[0] == 0
+    wanted = (0, 0, 0) if single else rooms(cell, rows, real is float)
     if (
-        rows.N != N or width != up(rows.H, lanes) or carried.shape[0] != N or carried.shape[1] != width
+        rows.N != N or width != padded(rows.H, sizeof(real) == 4) or carried.shape[0] != N or carried.shape[1] != width
         or not 1 <= strip <= FL_STRIP or kept.shape[0] != rows.S * known.sums * width
         or kept_c.shape[0] != (rows.S * width if known.keeps_c else 0)
         or transposed.shape[0] < wanted[0] or columns.shape[0] < wanted[1] or panels.shape[0] < wanted[2]
+        or (single and (rows.T != 1 or N > FL_SINGLE or rows.S != N))
     ):
         raise ValueError("backward.prepare: sizes do not agree")
     cdef Backward made = Backward()
@@ -133,8 +131,10 @@ def prepare(
     made.p.x_row, made.p.x_step, made.p.y_row, made.p.y_step = rows.x_row, rows.x_step, rows.y_row, rows.y_step
     made.p.kept, made.p.kept_c = &kept[0], &kept_c[0] if known.keeps_c else NULL
     made.p.dh, made.p.carried = &dh[0, 0], &carried[0, 0]
-    made.p.transposed, made.p.columns, made.p.panels = &transposed[0], &columns[0], &panels[0]
-    made.job, made.argument, made.threads = known.backward, &made.p, rows.threads
+    if not single:
+        made.p.transposed, made.p.columns, made.p.panels = &transposed[0], &columns[0], &panels[0]
+    made.single, made.job = single, known.backward_single if single else known.backward
+    made.argument, made.threads = &made.p, rows.threads
     made.work = work_of(4.0 * rows.S * known.gates * rows.H * (rows.I + rows.H))
     made.format, made.size = "f" if real is float else "d", sizeof(real)
     made.x_size, made.y_size = rows.x_size, rows.y_size

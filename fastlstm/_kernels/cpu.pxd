@@ -113,7 +113,7 @@ cdef extern from "simd/training.h" nogil:
 
 cdef extern from "simd/table.h" nogil:
     enum:
-        FL_SINGLE, FL_STRIP
+        FL_SINGLE, FL_STRIP, FL_NEAR_BYTES
 
     struct fl_segment:
         Py_ssize_t first, last, by_units
@@ -241,6 +241,8 @@ cdef extern from "simd/table.h" nogil:
 
 cdef const fl_kernels* table() noexcept nogil
 cdef const fl_cell* cell_of(str name, Py_ssize_t H, bint single) except NULL
+cdef Py_ssize_t vectors_of(Py_ssize_t n, bint single) noexcept
+cdef Py_ssize_t padded(Py_ssize_t n, bint single) noexcept
 cdef int allowed() noexcept nogil
 cdef bint invariant() noexcept nogil
 cdef const fl_functions* functions(bint single) noexcept nogil

@@ -42,6 +42,9 @@ MOST_SIDE_BY_SIDE = FL_MOST_SIDE_BY_SIDE
 SINGLE = FL_SINGLE
 """The number of rows up to which training on a single step reads the weights where they lie."""
 
+NEAR_BYTES = FL_NEAR_BYTES
+"""Bytes of weights that stay in a core's L2 cache. More are used in parts of so many, each for many rows."""
+
 STRIP = FL_STRIP
 """The largest number of vectors of units that a thread takes of a step of the backward pass at a time."""
 
@@ -71,9 +74,15 @@ cdef const fl_cell* cell_of(str name, Py_ssize_t H, bint single) except NULL:
     return found
 
 
-cdef Py_ssize_t vectors_of(Py_ssize_t H, bint single) noexcept:
-    cdef Py_ssize_t lanes = kernels.bytes // (4 if single else 8)
-    return (H + lanes - 1) // lanes
+cdef Py_ssize_t vectors_of(Py_ssize_t n, bint single) noexcept:
+    """The number of vectors that n numbers take, float32 if `single`."""
+    cdef Py_ssize_t in_vector = kernels.bytes // (4 if single else 8)
+    return (n + in_vector - 1) // in_vector
+
+
+cdef Py_ssize_t padded(Py_ssize_t n, bint single) noexcept:
+    """n rounded up to whole vectors."""
+    return vectors_of(n, single) * (kernels.bytes // (4 if single else 8))
 
 
 cdef int allowed() noexcept nogil:
@@ -196,16 +205,24 @@ def lanes(dtype):
     return packed_kernels().bytes // np.dtype(dtype).itemsize
 
 
+def width(Py_ssize_t n, dtype):
+    """n rounded up to whole vectors of this dtype."""
+    packed_kernels()
+    return padded(n, np.dtype(dtype) == np.float32)
+
+
 def panel_shapes(str cell, Py_ssize_t inputs, Py_ssize_t hidden, dtype):
     """The shapes of a cell's packed weights and bias: (blocks, I + H, vectors, lanes) and (blocks, sums, lanes)."""
     cdef bint single = np.dtype(dtype) == np.float32
     cdef const fl_cell* known = cell_of(cell, hidden, single)
-    cdef Py_ssize_t blocks = vectors_of(hidden, single) // known.units, width = lanes(dtype)
-    return (blocks, inputs + hidden, known.gates * known.units, width), (blocks, known.sums * known.units, width)
+    cdef Py_ssize_t blocks = vectors_of(hidden, single) // known.units, vector = lanes(dtype)
+    return (blocks, inputs + hidden, known.gates * known.units, vector), (blocks, known.sums * known.units, vector)
 
 
 def multiply_add(dtype, Py_ssize_t rounds, int threads):
     """Run a loop of fused multiply-adds. Returns the number of floating point operations of all threads."""
+    if threads < 1:
+        raise ValueError(f"cpu.multiply_add: expected at least one thread, got {threads}")
     cdef bint single = np.dtype(dtype) == np.float32
     cdef char[::1] out = np.empty(64 * threads, np.int8)
     cdef fl_probe probe
@@ -218,6 +235,8 @@ def multiply_add(dtype, Py_ssize_t rounds, int threads):
 
 def read(const float[::1] array, Py_ssize_t rounds, int threads):
     """Read the array so many times, each thread its part of it."""
+    if threads < 1:
+        raise ValueError(f"cpu.read: expected at least one thread, got {threads}")
     cdef char[::1] out = np.empty(64 * threads, np.int8)
     cdef fl_probe probe
     probe.count, probe.size, probe.in_, probe.out = rounds, array.shape[0], &array[0], &out[0]

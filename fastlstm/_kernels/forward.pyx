@@ -2,7 +2,7 @@
 
 from libc.string cimport memcpy
 
-from fastlstm._kernels.cpu cimport FL_SINGLE, cell_of, fl_cell, fl_packing, fl_pass, table, work_of_step
+from fastlstm._kernels.cpu cimport FL_SINGLE, cell_of, fl_cell, fl_packing, fl_pass, table, vectors_of, work_of_step
 from fastlstm._kernels.layout cimport Layout, RaggedOrder
 from fastlstm._kernels.stage cimport Stage, address
 from fastlstm._kernels.real cimport real
@@ -47,7 +47,7 @@ cdef bint fits(
     const fl_cell* cell, const Py_ssize_t* panels, const Py_ssize_t* bias, Py_ssize_t I, Py_ssize_t H, Py_ssize_t size
 ) noexcept:
     """Whether packed weights and bias have the shapes of `cpu.panel_shapes`."""
-    cdef Py_ssize_t lanes = table().bytes // size, units = cell.units * lanes, blocks = (H + units - 1) // units
+    cdef Py_ssize_t lanes = table().bytes // size, blocks = vectors_of(H, size == 4) // cell.units
     return (
         panels[0] == blocks and panels[1] == I + H and panels[2] == cell.gates * cell.units and panels[3] == lanes
         and bias[0] == blocks and bias[1] == cell.sums * cell.units and bias[2] == lanes
@@ -92,6 +92,7 @@ cdef class Pass(Stage):
         """Read x and write y, contiguous arrays of the sizes and the dtype of the preparation."""
         if x is self.x and y is self.y:
             return
+        self.x = self.y = None  # should one of them not fit
         self.p.x = address(x, self.format, self.x_bytes, False)
         self.p.y = <void*>address(y, self.format, self.y_bytes, True)
         self.x, self.y = x, y
@@ -110,7 +111,7 @@ cdef class Pass(Stage):
     def single(self, w_ih, w_hh, b):
         """Be a single step of a few rows on weights that are not packed: (G·H, I), (G·H, H), and bias (S·H) or None."""
         cdef Py_ssize_t H = self.p.H, size = 4 if self.format == "f" else 8, rows = self.cell.gates * H
-        if self.p.T != 1 or self.p.N > FL_SINGLE or self.p.kept == NULL:
+        if self.p.T != 1 or self.p.N > FL_SINGLE or self.p.rows != self.p.N or self.p.kept == NULL:
             raise ValueError("Pass.single: expected one step of a few rows that is kept")
         self.p.w = address(w_ih, self.format, rows * self.p.I * size, False)
         self.p.u = address(w_hh, self.format, rows * H * size, False)
@@ -119,7 +120,9 @@ cdef class Pass(Stage):
         self.weights = (w_ih, w_hh, b)
 
     def after_each(self, Pass below):
-        """Run each step after the same step of the pass below, which writes what this one reads."""
+        """Run each step after the same step of the pass below, which writes what this one reads, on one thread each."""
+        if self.threads != 1 or below.threads != 1:
+            raise ValueError("Pass.after_each: expected passes on one thread")
         self.p.below = &below.p
         self.held = (*self.held, below)
 

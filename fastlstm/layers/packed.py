@@ -43,7 +43,7 @@ class PackedMatrix(Packed):
     def pack(self) -> tuple[Array, Array]:
         weight = self._weight.value
         n, k = weight.shape
-        width = -(-n // cpu.lanes(weight.dtype)) * cpu.lanes(weight.dtype)
+        width = cpu.width(n, weight.dtype)
         panels, bias = aligned_empty((width * k,), weight.dtype), aligned_empty((width,), weight.dtype)
         matmul.pack(panels, bias, weight, np.empty(0, weight.dtype) if self._bias is None else self._bias.value)
         return panels, bias

@@ -1,4 +1,4 @@
-"""Training passes over batches that lie where the last one lay. Their calls are made once, and then only run."""
+"""Training passes over an array that is refilled in place. They are recorded once and then run again."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 Calls = list[Callable[[], Any]]
-"""What a pass calls, in order."""
+"""The calls of a pass, in order."""
 
 BackwardCalls = tuple[Calls, Array | None]
-"""What a backward pass calls, and the array of the gradient of x that it writes."""
+"""The calls of a backward pass, and the array into which they write the gradient of x."""
 
 Backward = Callable[[Array, bool], BackwardCalls]
-"""Makes the calls of a backward pass, from dy and whether the gradient of x is wanted."""
+"""Makes the calls of a backward pass. Its arguments are dy, and whether the gradient of x is wanted."""
 
 
 class Replay:
-    """The training passes of a chain of layers over an array x whose sequences are all full.
+    """The recorded training passes of a chain of layers over an array x. All its sequences are full.
 
-    The forward pass over x is run when this is made. Its output is `y`, which is read-only.
+    The constructor runs the forward pass over x. Its output is `y`, which is read-only.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Replay:
     workspaces : sequence of Workspace
         One for each layer.
     x : array
-        Later batches are read from there, too.
+        Later batches must be at the same address.
     """
 
     def __init__(self, layers: Sequence[Layer], workspaces: Sequence[Workspace], x: Array) -> None:
@@ -65,7 +65,11 @@ class Replay:
         self.y.flags.writeable = False  # the backward pass reads it
 
     def serves(self, x: Array) -> bool:
-        """Whether these are the passes over x, a contiguous array: it lies there, and nothing else has changed."""
+        """Whether these passes can run on x, a contiguous array.
+
+        x must have the address, shape and dtype of the recorded array. The number of threads, the instruction set and
+        the arrays of the parameters must be unchanged.
+        """
         if x is not self._x:
             if x.shape != self._x.shape or x.dtype != self._x.dtype or place(x) != place(self._x):
                 return False
@@ -77,11 +81,11 @@ class Replay:
         run(self._calls)
 
     def knows(self, dy: Any) -> bool:
-        """Whether an earlier backward pass has read this very array."""
+        """Whether a backward pass is recorded for this very array."""
         return any(dy is made[0] for made in self._made.values())
 
     def backward(self, dy: Array, *, wanted: bool) -> Array | None:
-        """The gradient of x, if wanted. Adds to the gradients of the parameters."""
+        """Add to the gradients of the parameters. Returns the gradient of x if it is wanted."""
         made = self._made.get(wanted)
         if made is None or dy is not made[0]:
             made = self._made[wanted] = self._make_and_run(dy, wanted)
@@ -90,7 +94,7 @@ class Replay:
         return made[2]
 
     def _make_and_run(self, dy: Array, wanted: bool) -> tuple[Array, Calls, Array | None]:
-        """dy, the calls of the backward pass from it, and the array of the gradient of x. Runs the pass once."""
+        """Run the backward pass from dy once. Returns dy, the calls, and the array of the gradient of x."""
         calls: Calls = []
         dx: Array | None = dy
         for i in reversed(range(len(self._backwards))):
@@ -106,20 +110,20 @@ def run(calls: Calls) -> None:
 
 
 def make_and_run(make: Backward, dy: Array, wanted: bool) -> BackwardCalls:
-    """The calls that `make` gives, which are run once."""
+    """The calls that `make` returns. They are run once."""
     calls, dx = make(dy, wanted)
     run(calls)
     return calls, dx
 
 
 def place(array: Array) -> int:
-    """The address of an array's first number."""
+    """The address of the first number of an array."""
     found: int = array.__array_interface__["data"][0]
     return found
 
 
 def by_calling(layer: Layer, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward]:
-    """The passes of a layer that has no `replay`: its `forward` and `backward` are called. Calls `forward` once."""
+    """The passes of a layer without `replay`, as calls of its `forward` and `backward`. Calls `forward` once."""
     forward = partial(layer.forward, x, tape, training=True, lengths=None)
     y = np.require(forward(), None, ["C"])
 
@@ -135,7 +139,7 @@ def by_calling(layer: Layer, x: Array, tape: Workspace) -> tuple[Calls, Array, B
 
 
 def call_into(function: Callable[[], Array | None], out: Array) -> None:
-    """Copy what the function returns to `out`, unless it is there already."""
+    """Call the function, and copy its result to `out` unless it is there already."""
     found = function()
     assert found is not None
     if found.shape != out.shape:

@@ -92,7 +92,21 @@ class Loss:
         return other
 
     def as_option(self, key: str, value: Any) -> Any:
-        """The value of an option, checked. It is a number above 0 unless a loss defines it otherwise."""
+        """The value of an option, checked. It is a number above 0 unless a loss defines it otherwise.
+
+        Parameters
+        ----------
+        key : str
+            The option's name.
+        value : float
+
+        Raises
+        ------
+        TypeError
+            If it is not a number.
+        ValueError
+            If it is not above 0, or NaN.
+        """
         _check.number(value, key, float(np.finfo(np.float32).tiny))
         return value
 
@@ -167,7 +181,13 @@ class Loss:
         return self._kernel(pred, target, weight, dpred, divisor, *self.options.values()), dpred
 
     def normaliser(self, weights: Array) -> float:
-        """The divisor of the weighted sum over all steps: the sum of their weights, or the number of sequences."""
+        """The divisor of the weighted sum over all steps: the sum of their weights, or the number of sequences.
+
+        Parameters
+        ----------
+        weights : (N, T)
+            Weights of the steps.
+        """
         return float(weights.sum(dtype=np.float64)) if self.time == "mean" else float(len(weights))
 
     def as_target(self, target: Any, shape: tuple[int, ...], seen: Array, dtype: Any, name: str = "target") -> Array:

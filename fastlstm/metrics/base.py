@@ -71,7 +71,12 @@ class Measure:
         raise NotImplementedError
 
     def restore(self, state: Mapping[str, Array]) -> None:
-        """Go on from the arrays that `state` has returned."""
+        """Go on from the arrays that `state` has returned.
+
+        Parameters
+        ----------
+        state : dict of arrays
+        """
         raise NotImplementedError
 
     def __call__(self, pred: Array, target: Array, weights: Array | None = None) -> float:

@@ -1,4 +1,4 @@
-"""A chain of layers, what its passes leave, and its running state."""
+"""Models: chains of layers, with their tapes and streams."""
 
 from fastlstm.model.model import Model as Model
 from fastlstm.model.stream import Stream as Stream

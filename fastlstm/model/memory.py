@@ -1,4 +1,4 @@
-"""How much memory a training will take, before it takes it."""
+"""An estimate of the memory that a training needs, made before it starts."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from fastlstm.layers import Layer
 from fastlstm.layers.recurrent import Recurrent
 
 COPIES = 4
-"""Arrays for each parameter: the value, its gradient, and the two averages of Adam."""
+"""Number of arrays for each parameter: the value, its gradient, and the two running means of Adam."""
 
 GIGABYTE = 1e9
 
 
 def check_memory(layers: Sequence[Layer], sequences: int = 1, steps: int = 1) -> None:
-    """Refuse to build a network whose training would not fit into the memory that is free.
+    """Raise an error if the training of a network would not fit into the free memory.
 
     Parameters
     ----------
     layers : list of Layer
         Layers that are not built yet.
-    sequences, steps : int
-        The size of a batch.
+    sequences, steps : int, default 1
+        Number of sequences in a mini-batch, and of steps in a sequence.
 
     Raises
     ------
     MemoryError
-        If it would not; the message has what is needed and what is free.
+        If it would not fit. The message says how much is needed, and how much is free.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def check_memory(layers: Sequence[Layer], sequences: int = 1, steps: int = 1) ->
 
 
 def activations(layers: Sequence[Layer], sequences: int, steps: int) -> int:
-    """About how many numbers the layers keep for the backward pass, outputs and their gradients included."""
+    """About how many numbers the layers keep for the backward pass, including outputs and their gradients."""
     shape: Shape = ("N", "T", "F") if not layers[0].takes_tokens else ("N", "T")
     total = 0
     for layer in layers:
@@ -68,9 +68,10 @@ def activations(layers: Sequence[Layer], sequences: int, steps: int) -> int:
 
 
 def kept(layer: Recurrent[Any], sequences: int, steps: int) -> int:
-    """What a recurrent layer keeps besides its output: sums and c of each step, and the outputs of lower layers.
+    """How many numbers a recurrent layer keeps besides its output.
 
-    With checkpoints it keeps the sums and c of no more than ``checkpoint_every`` steps, and a state for each of these.
+    These are the sums of the cell and c at each step, and the outputs of the lower layers with their gradients. With
+    checkpoints, the layer keeps the sums and c of at most ``checkpoint_every`` steps, and a state for each such block.
     """
     every = min(layer.checkpoint_every or steps, steps)
     states = math.ceil(steps / every) * len(layer.cell.parts)
@@ -80,7 +81,7 @@ def kept(layer: Recurrent[Any], sequences: int, steps: int) -> int:
 
 
 def free() -> int:
-    """Bytes that are free, by the system and the limit of a container; a very large number if neither tells."""
+    """The free memory in bytes, within the limit of a container. A very large number if nothing is known."""
     found = [2**62]
     with suppress(OSError, ValueError):
         found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
@@ -93,6 +94,6 @@ def free() -> int:
 
 
 def table(path: Path) -> dict[str, int]:
-    """The numbers of a file with a name and a number in each line."""
+    """The numbers by name, from a file with a name and a number in each line."""
     rows = (line.split() for line in path.read_text().splitlines())
     return {row[0]: int(row[1]) for row in rows if len(row) > 1}

@@ -1,4 +1,4 @@
-"""A chain of layers."""
+"""The model: a chain of layers."""
 
 from __future__ import annotations
 
@@ -24,16 +24,25 @@ Array = NDArray[Any]
 
 
 class Model:
-    """Layers in a row: sequences (N, T, F), or tokens (N, T) if an `Embedding` comes first, go in at the first.
+    """A chain of layers. Its input is (N, T, F), or tokens (N, T) if the first layer is an `Embedding`.
 
     Parameters
     ----------
     layers : list of Layer
-        Each must take what the one before it gives; a layer stands in a model once.
-    dtype : "float32" or "float64"
-        Of all parameters and of the arithmetic.
-    seed : int or None
-        Of the starting values: the same seed, the same bits. None draws one; it is then found in ``seed``.
+        Each layer must take the output of the layer before. A layer may occur only once.
+    dtype : "float32" or "float64", default "float32"
+        dtype of all parameters and computations.
+    seed : int, optional
+        Seed of the starting values. The same seed gives the same bits. By default a new seed is drawn; the attribute
+        ``seed`` holds it.
+
+    Raises
+    ------
+    TypeError
+        If layers is not a list of layers, dtype is neither float32 nor float64, or seed is not a whole number.
+    ValueError
+        If there is no layer, a layer occurs twice, shares the parameters of a layer that is not before it, has another
+        dtype or cannot take the output of the layer before, or seed is negative.
 
     Examples
     --------
@@ -83,7 +92,7 @@ class Model:
         self._parameters = [parameter for layer in self.layers for parameter in layer.parameters()]
 
     def _find_input_shape(self) -> Shape:
-        """Shape of the input; its features are those that the first layer asks for which does not take any number."""
+        """The shape of the input. The number of features comes from the first layer that fixes it."""
         shape: Shape = self.layers[0].input_shape
         for layer in self.layers:
             if shape[-1] != "F":
@@ -95,7 +104,7 @@ class Model:
         return shape
 
     def _check_chain(self) -> list[Shape]:
-        """Shape after each layer, by name where it is open."""
+        """The output shape of each layer. A size that is not fixed is a name, such as "N"."""
         shape = self.input_shape
         shapes = []
         for i, layer in enumerate(self.layers):
@@ -108,15 +117,15 @@ class Model:
 
     @property
     def output_shape(self) -> Shape:
-        """Such as ``("N", "T", 8)``, or ``("N", 1)`` where the time axis is gone."""
+        """The shape of the output, such as ``("N", "T", 8)``, or ``("N", 1)`` without a time axis."""
         return self._shapes[-1]
 
     def parameters(self) -> list[Parameter]:
-        """Every trained array, with ``name``, ``value`` and ``grad``."""
+        """All trained parameters, each with ``name``, ``value`` and ``grad``."""
         return list(self._parameters)
 
     def named_parameters(self) -> dict[str, Parameter]:
-        """The parameters by place and name, such as ``"0.weight_ih_l0"``."""
+        """The parameters by the number of the layer and the name, such as ``"0.weight_ih_l0"``."""
         return {
             f"{i}.{name}": layer.parameter(name)
             for i, layer in enumerate(self.layers)
@@ -124,17 +133,18 @@ class Model:
         }
 
     def buffers(self) -> list[Parameter]:
-        """Every array that is saved with the model but not trained, such as the running mean of a `BatchNorm`."""
+        """All arrays that are saved with the model but not trained, such as the running mean of a `BatchNorm`."""
         return list(self.named_buffers().values())
 
     def named_buffers(self) -> dict[str, Parameter]:
-        """The buffers by place and name, such as ``"1.running_mean"``."""
+        """The buffers by the number of the layer and the name, such as ``"1.running_mean"``."""
         return {
             f"{i}.{name}": layer.buffer(name) for i, layer in enumerate(self.layers) for name in layer.buffer_shapes()
         }
 
     @property
     def num_parameters(self) -> int:
+        """The total size of all parameters."""
         return sum(parameter.size for parameter in self.parameters())
 
     def zero_grad(self) -> None:
@@ -148,16 +158,20 @@ class Model:
         Parameters
         ----------
         seed : int or None, default 0
-            The same seed gives the same dropout masks, None new ones.
+            Seed of the dropout masks. None draws a new one.
         carry : bool, default False
-            Whether each pass over the tape, in training or not, begins from the state that the last one left after each
-            sequence's own last step: zeros at first. It is only a number to the next pass: no gradient flows back
-            through it. All passes then have the same number of sequences, unless `carry` says how they go on.
+            Whether each pass, in training or not, starts from the final state of the pass before: the state after the
+            last real step of each sequence. The first pass starts from zeros. No gradient flows back into the pass
+            before (truncated back-propagation). All passes must have the same number of sequences, unless `carry` is
+            called between them.
 
         Raises
         ------
+        TypeError
+            If seed is not a whole number or None, or carry is not True or False.
         ValueError
-            If a layer cannot carry its state: a bidirectional LSTM.
+            If seed is negative, or carry is True and a layer cannot carry its state: a bidirectional layer, pooling or
+            a `Decoder`.
 
         Examples
         --------
@@ -178,14 +192,24 @@ class Model:
         return tape
 
     def carry(self, index: Any, tape: Tape) -> None:
-        """Say how the running state of a tape goes on: row k takes what row ``index[k]`` had, zeros for -1.
+        """Rearrange the carried state: row k gets the state of row ``index[k]``, or zeros for -1.
 
         Parameters
         ----------
         index : (N,) ints from -1 to R - 1
-            R rows had a state before, none before the first pass; the next pass has N sequences.
+            R is the number of rows with a state, ``tape.rows``: 0 before the first pass. The next pass must have N
+            sequences.
         tape : Tape
-            From ``tape(carry=True)``.
+            A tape from ``tape(carry=True)`` of this model.
+
+        Raises
+        ------
+        TypeError
+            If index does not hold whole numbers.
+        ValueError
+            If index is not of shape (N,), a number in it is out of range, or the tape is not such a tape.
+        RuntimeError
+            If another call is using the tape.
 
         Examples
         --------
@@ -207,23 +231,37 @@ class Model:
             tape.rows = len(index)
 
     def as_input(self, x: Any, lengths: Any = None) -> tuple[Array, NDArray[np.intp] | None]:
-        """x and lengths, checked and converted to the model's dtype."""
+        """x and lengths, checked and converted for a pass. Lengths are None if all sequences are full."""
         x = self.layers[0].as_input(x, shape=self.input_shape)
         return x, _check.lengths_of(lengths, *x.shape[:2])
 
     def forward(self, x: Any, tape: Tape, *, training: bool = False, lengths: Any = None) -> Array:
-        """Output for a batch. It lies in the tape, and the next pass over the tape overwrites it.
+        """The forward pass: the output for a mini-batch. The next pass over the tape overwrites the output.
 
         Parameters
         ----------
         x : (N, T, F) numbers, or (N, T) tokens
-            Leave it as it is until the backward pass.
+            Do not change it before the backward pass.
         tape : Tape
-            Of this model, from `tape`.
-        training : bool
-            Whether dropout is active and what backward needs is kept.
+            A tape of this model, from `tape`.
+        training : bool, default False
+            Whether dropout is active, and the tape keeps what `backward` needs.
         lengths : (N,) ints from 1 to T, optional
-            Real steps of each sequence.
+            Number of real steps of each sequence; by default T.
+
+        Returns
+        -------
+        y : array of the shape `output_shape`
+
+        Raises
+        ------
+        TypeError
+            If x or lengths are not numbers of the right kind.
+        ValueError
+            If the shape of x or lengths does not fit, a number is not finite or out of range, the tape is not of this
+            model, or it carries the state of another number of sequences.
+        RuntimeError
+            If another call is using the tape.
         """
         self._check_tape(tape)
         if tape.program is not None and not training:
@@ -238,7 +276,7 @@ class Model:
         return self.pass_forward(x, tape, training=training, lengths=lengths)
 
     def pass_forward(self, x: Array, tape: Tape, *, training: bool, lengths: NDArray[np.intp] | None) -> Array:
-        """`forward` for arrays that `as_input` has seen."""
+        """`forward` for x and lengths that `as_input` has returned."""
         self._check_tape(tape)
         with tape.turn:
             tape.recorded = None
@@ -267,18 +305,33 @@ class Model:
         return [parameter.version for parameter in self._parameters]
 
     def backward(self, dy: Any, tape: Tape, *, input_gradient: bool = True) -> Array | None:
-        """Add to every parameter's gradient, once after each `forward` with training=True on the same tape.
+        """The backward pass: add to the gradients of all parameters.
+
+        Call it once after each `forward` with training=True, with the same tape.
 
         Parameters
         ----------
         dy : array of the output's shape
-            Gradient of the loss by the output.
-        input_gradient : bool
-            False spares the work for what is returned.
+            Gradient of the loss with respect to the output.
+        tape : Tape
+            The tape of the forward pass.
+        input_gradient : bool, default True
+            Whether the gradient with respect to x is computed. False saves this work.
 
         Returns
         -------
-        dx : (N, T, F), or None for tokens or without input_gradient
+        dx : (N, T, F) or None
+            Gradient of the loss with respect to x; None for tokens, or without input_gradient.
+
+        Raises
+        ------
+        TypeError
+            If dy does not hold real numbers.
+        ValueError
+            If dy is of another shape or not finite, or the tape is not of this model.
+        RuntimeError
+            If the last pass over the tape was not a forward pass with training=True, a parameter has changed since
+            then, or another call is using the tape.
         """
         self._check_tape(tape)
         with tape.turn:
@@ -301,7 +354,27 @@ class Model:
             return dx
 
     def predict(self, x: Any, batch_size: int = 256, lengths: Any = None) -> Array:
-        """Output for all of x, batch_size sequences at a time; any number of threads may call it at once.
+        """The output for all of x, computed batch_size sequences at a time. Threads may call it at the same time.
+
+        Parameters
+        ----------
+        x : (N, T, F) numbers, or (N, T) tokens
+        batch_size : int, default 256
+            Number of sequences in a mini-batch.
+        lengths : (N,) ints from 1 to T, optional
+            Number of real steps of each sequence; by default T.
+
+        Returns
+        -------
+        y : array of the shape `output_shape`
+            A new array.
+
+        Raises
+        ------
+        TypeError
+            If x or lengths are not numbers of the right kind, or batch_size is not a whole number.
+        ValueError
+            If the shape of x or lengths does not fit, a number is not finite or out of range, or batch_size is below 1.
 
         Examples
         --------
@@ -333,11 +406,28 @@ class Model:
         return self.predict(x, lengths=lengths)
 
     def stream(self, batch: int = 1) -> Stream:
-        """A running state for `batch` sequences side by side, fed a step at a time."""
+        """A running state for sequences that come step by step.
+
+        Parameters
+        ----------
+        batch : int, default 1
+            Number of sequences side by side.
+
+        Returns
+        -------
+        Stream
+
+        Raises
+        ------
+        TypeError
+            If batch is not a whole number.
+        ValueError
+            If batch is below 1, or a layer cannot stream: a bidirectional layer or a `Decoder`.
+        """
         return Stream(self.layers, self.input_shape, _check.positive_int(batch, "batch"))
 
     def summary(self) -> None:
-        """Print the layers with the shapes of their outputs and their numbers of parameters."""
+        """Print the layers with their output shapes and numbers of parameters."""
         print(self)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""The running state of a model."""
+"""The stream: the running state of a model."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Array = NDArray[Any]
 
 
 class Stream:
-    """The running state of a model over sequences that come a step at a time. See `Model.stream`.
+    """The running state of a model for sequences that come step by step. See `Model.stream`.
 
-    A stream serves one call at a time; a second thread that uses it meanwhile gets a RuntimeError.
+    A stream serves one call at a time. A second thread that uses it at the same time gets a RuntimeError.
 
     Examples
     --------
@@ -36,7 +36,7 @@ class Stream:
         self._layers = layers
         self._workspaces = [Workspace(0) for _ in layers]
         self._turn = Turn("this stream", "give each thread a stream of its own, or let them take turns with a lock")
-        self._steps, self._blocks = Kept(drops=False), Kept(drops=False)  # a step is not undone
+        self._steps, self._blocks = Kept(drops=False), Kept(drops=False)  # a step that failed cannot be undone
         self._step_shape: Shape = (batch, *input_shape[2:])
         self._kinds = ("iu", "whole numbers") if layers[0].takes_tokens else ("fiub", "real numbers")
         for i, (layer, workspace) in enumerate(zip(layers, self._workspaces, strict=True)):
@@ -46,9 +46,26 @@ class Stream:
                 raise ValueError(f"layer {i} ({type(layer).__name__}): {error}") from None
 
     def step(self, x_t: Any) -> Array:
-        """One step: (batch, F), or (batch,) tokens, in; the model's output for it, a new array, out.
+        """Feed one step, and return the output as a new array.
 
-        With a batch of one, (F,) or a single token will do.
+        Parameters
+        ----------
+        x_t : (batch, F) numbers, or (batch,) tokens
+            If batch is 1, also (F,) or a single token.
+
+        Returns
+        -------
+        y_t : (batch, G)
+            The output after this step.
+
+        Raises
+        ------
+        TypeError
+            If x_t does not hold numbers of the right kind.
+        ValueError
+            If the shape of x_t does not fit, or a number is not finite or out of range.
+        RuntimeError
+            If another call is using the stream.
         """
         y: Array | None = self._steps.run(x_t)
         if y is not None:
@@ -61,7 +78,26 @@ class Stream:
         return self._run_anew(self._steps, x[:, None], step=True) if y is None else y
 
     def run(self, x: Any) -> Array:
-        """A block of steps: (batch, T, F), or (batch, T) tokens, in; the output for each step, a new array, out."""
+        """Feed a block of steps, and return their outputs as a new array.
+
+        Parameters
+        ----------
+        x : (batch, T, F) numbers, or (batch, T) tokens
+
+        Returns
+        -------
+        y : (batch, T, G)
+            The output after each step.
+
+        Raises
+        ------
+        TypeError
+            If x does not hold numbers of the right kind.
+        ValueError
+            If the shape of x does not fit, or a number is not finite or out of range.
+        RuntimeError
+            If another call is using the stream.
+        """
         y: Array | None = self._blocks.run(x)
         if y is not None:
             return y
@@ -77,15 +113,30 @@ class Stream:
         return y
 
     def reset(self, rows: Any = None) -> None:
-        """Begin anew: the state of these rows (an index, a list or a mask), or of all, becomes zero."""
+        """Set the state to zero, so that new sequences begin.
+
+        Parameters
+        ----------
+        rows : int, list of ints or mask, optional
+            The sequences of the batch that begin again; by default all.
+
+        Raises
+        ------
+        ValueError
+            If rows are not rows of the batch.
+        RuntimeError
+            If another call is using the stream.
+        """
         chosen: Any = slice(None)
         if rows is not None:
             try:
                 index = np.asarray(rows)
+                if not index.size and index.dtype != bool:
+                    index = index.astype(np.intp)  # an empty list is one of floats to NumPy
                 if index.dtype == bool and index.shape != (self.batch,):
                     raise IndexError("a mask has an entry for each row")
                 chosen = np.arange(self.batch)[index]
-            except IndexError as error:
+            except (IndexError, ValueError) as error:
                 raise ValueError(f"rows: expected rows of a batch of {self.batch}, got {rows!r} ({error})") from None
         with self._turn:
             for layer, workspace in zip(self._layers, self._workspaces, strict=True):

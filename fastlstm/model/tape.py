@@ -1,4 +1,4 @@
-"""What a pass of a model leaves for the next one."""
+"""The tape: what a forward pass leaves for the backward pass, and for the next forward pass."""
 
 from __future__ import annotations
 
@@ -13,44 +13,47 @@ from fastlstm.layers.replay import Replay, place
 from fastlstm.workspace import Workspace
 
 MOST_REPLAYS = 4
-"""Batches of different sizes whose passes are kept: the last one of an epoch is often smaller."""
+"""Most recorded passes that a tape keeps. One is not enough, because the last batch of an epoch is often smaller."""
 
 if TYPE_CHECKING:
     from fastlstm.model.model import Model
 
 
 class Tape:
-    """What a forward pass of a model leaves for its backward pass: a `Workspace` for each layer's place in the chain.
+    """What a forward pass leaves for its backward pass: a `Workspace` for each layer of the model.
 
-    A model is never written to by a pass, so that several threads can use one, each with a tape of its own; but for
-    training passes through layers with buffers, such as `BatchNorm`. A tape serves one pass at a time; a second thread
-    that uses it meanwhile gets a RuntimeError.
+    A forward pass does not change the model, so threads can share a model, each with its own tape. Exception: training
+    with buffers, such as `BatchNorm`. A backward pass adds to the gradients in the model. A tape serves one pass at a
+    time. A second thread that uses it at the same time gets a RuntimeError.
 
     Attributes
     ----------
     carries : bool
-        Whether each pass begins from the state that the one before left.
+        Whether each pass starts from the final state of the pass before.
     rows : int
         Number of sequences whose state is carried; 0 before the first pass.
     loss : Workspace
-        Where a loss may put the gradient of the predictions.
+        Holds the gradient of the loss with respect to the predictions.
     """
 
     def __init__(self, model: Model, seed: int | None, carries: bool = False) -> None:
         self.model, self.carries, self.rows = model, carries, 0
-        # a key of its own: the starting values of a model with the same seed come from other numbers
+        # a spawn key, so that the masks do not use the random numbers of the starting values of the same seed
         seeds = np.random.SeedSequence(seed, spawn_key=(1,))
         self.workspaces = [Workspace(child, carries) for child in seeds.spawn(len(model.layers))]
         self.loss = Workspace()
         self.recorded: Recorded | None = None
         self._told_more = any(layer.told_more for layer in model.layers)
         self._replays: list[Replay] = []
-        self._seen: tuple[int, tuple[int, ...]] | None = None  # where the last batch lay
+        self._seen: tuple[int, tuple[int, ...]] | None = None  # address and shape of the last x without a recorded pass
         self.program: Program | None = None
         self.turn = Turn("this tape", "give each thread a tape of its own, from model.tape()")
 
     def repeat(self, x: NDArray[Any]) -> Replay | None:
-        """A forward pass in training over full sequences, by what an earlier one took if a batch has lain there."""
+        """A training forward pass over full sequences by a recorded pass; None if there is no recorded pass for x.
+
+        A pass is recorded for x if the last x without a recorded pass had the same address and shape.
+        """
         if self._told_more:
             return None
         for replay in self._replays:
@@ -65,11 +68,11 @@ class Tape:
         return replay
 
     def state(self) -> dict[str, Any]:
-        """What the next pass depends on but the parameters: where the dropout masks are, and a running state."""
+        """What the next pass depends on besides the model: the position in the dropout masks, and the carried state."""
         return {"rows": self.rows, "workspaces": [workspace.state() for workspace in self.workspaces]}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` of another tape gave."""
+        """Continue from what `state` of another tape has returned."""
         self.rows = state["rows"]
         for workspace, part in zip(self.workspaces, state["workspaces"], strict=True):
             workspace.restore(part)
@@ -77,7 +80,7 @@ class Tape:
 
 @dataclass(slots=True)
 class Recorded:
-    """What the last forward pass over a tape was, as far as a backward pass must know."""
+    """What the backward pass needs to know about the last forward pass."""
 
     training: bool
     output_shape: tuple[int, ...]

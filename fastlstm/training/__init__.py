@@ -1,4 +1,4 @@
-"""Training a model: data in batches, the loop over them, and the state that an interrupted training goes on from."""
+"""Training: data in mini-batches, the loop over them, and the state from which an interrupted training is resumed."""
 
 from fastlstm.training.history import History as History
 from fastlstm.training.seq2seq import Seq2SeqTrainer as Seq2SeqTrainer

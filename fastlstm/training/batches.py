@@ -1,4 +1,4 @@
-"""What a training goes through: sequences, a batch at a time."""
+"""The data of a training, in mini-batches."""
 
 from __future__ import annotations
 
@@ -18,21 +18,26 @@ Array = NDArray[Any]
 Index = NDArray[np.intp]
 
 POOL = 50
-"""Batches whose sequences are sorted by length together: few enough that an order at random stays one."""
+"""Number of batches whose sequences are sorted by length together. A small number keeps the order nearly random."""
 
 
 @dataclass
 class Batch:
-    """Sequences and their targets; or all of them.
+    """A mini-batch of sequences with their targets, or all of the data.
 
     Attributes
     ----------
     x : (N, T, F) numbers, or (N, T) tokens
-    y : (N, ...) targets
-    lengths : (N,) real steps of each sequence, or None where all have T
-    weights : (N, T) or (N,), what each step of the output counts
-    share : float, part of its sequences that it holds
-    even : bool, whether every weight is known to be 1
+    y : (N, ...)
+        Targets.
+    lengths : (N,) ints, or None
+        Number of real steps of each sequence; None if all have T.
+    weights : (N, T) or (N,)
+        Weight of each output in the loss.
+    share : float, default 1
+        The part of each sequence that the batch holds. It is below 1 for a `Window`.
+    even : bool, default False
+        Whether all weights are known to be 1.
     """
 
     x: Array
@@ -44,31 +49,31 @@ class Batch:
 
     @property
     def size(self) -> int:
-        """What a bar counts: sequences."""
+        """Number of sequences, for the progress bar."""
         return len(self.x)
 
     @property
     def total(self) -> float:
-        """Sum of the weights."""
+        """The sum of the weights."""
         return float(self.weights.size if self.even else self.weights.sum(dtype=np.float64))
 
     def forward(self, model: Model, tape: Tape, *, training: bool) -> Array:
-        """The model's output, of the targets' layout."""
+        """The output of the model, in the layout of the targets."""
         return model.pass_forward(self.x, tape, training=training, lengths=self.lengths)
 
     def gradient(self, dpred: Array) -> Array:
-        """The gradient by what `forward` gave, as the model's backward pass takes it."""
+        """`dpred`, the gradient of the output of `forward`, in the layout that the model's backward pass takes."""
         return dpred
 
 
 class Source:
-    """An array that is read a batch at a time, since it lies in a file, or its windows overlap.
+    """An array that is read one mini-batch at a time, because it is in a file or its windows overlap.
 
     Parameters
     ----------
     array : (N, ...)
     dtype
-        That batches are converted to.
+        Batches are converted to this dtype.
     """
 
     def __init__(self, array: Array, dtype: Any) -> None:
@@ -80,7 +85,7 @@ class Source:
 
     @staticmethod
     def suits(array: Any) -> bool:
-        """Whether a copy would cost memory that the array itself does not."""
+        """Whether a copy needs more memory than the array itself: for a memory map, or overlapping windows."""
         if not isinstance(array, np.ndarray) or array.size == 0:
             return False
         low, high = np.lib.array_utils.byte_bounds(array)
@@ -88,25 +93,24 @@ class Source:
 
 
 class Batches:
-    """The data in batches; an epoch has every sequence once.
+    """The data in mini-batches. An epoch contains every sequence once.
 
-    A batch of data with lengths ends at its longest sequence. All batches lie in the same buffers: each overwrites the
-    one before.
+    All batches use the same buffers: each batch overwrites the one before.
 
     Parameters
     ----------
     data : Batch
-        All of the sequences.
+        All sequences.
     batch_size : int
-        The last one of an epoch, before they are shuffled, may be smaller.
+        Number of sequences in a batch. One batch of an epoch may have fewer.
     seed : int, optional
-        Of a new order in each epoch; None keeps that of the data.
+        Seed of the order, which is new in each epoch. None keeps the order of the data.
     bucket : bool, default False
-        Whether sequences of similar lengths come together.
+        Whether sequences of similar lengths share a batch. Without lengths it has no effect.
     trim : bool, default True
-        Whether batches are cut to their longest sequence.
+        Whether each batch is cut to its longest sequence. Without lengths it has no effect.
     per_step : bool, default True
-        Whether targets that have T of something have one for each step, so that they are cut, too.
+        Whether a target axis of length T is the time axis and is cut with x.
     """
 
     unit = "sequences"
@@ -134,18 +138,18 @@ class Batches:
 
     @property
     def count(self) -> int:
-        """Batches of an epoch."""
+        """Number of batches in an epoch."""
         return -(-self.size // self._batch_size)
 
     def at(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch, from 1 on; without the first `start` of them."""
+        """The batches of an epoch after the first `start`. Epochs are counted from 1."""
         for chosen in self.plan(epoch)[start:]:
             yield self._batch(chosen)
 
     def plan(self, epoch: int) -> list[Index]:
-        """The sequences of each batch of an epoch."""
+        """The indices of the sequences in each batch of an epoch."""
         n, size, lengths = self.size, self._batch_size, self._data.lengths
-        # a key of its own: masks and starting values of the same seed come from other numbers
+        # a spawn key, so that the order does not use the random numbers of masks and starting values of the same seed
         seeds = None if self._seed is None else np.random.SeedSequence(self._seed, spawn_key=(2, epoch))
         rng = None if seeds is None else np.random.default_rng(seeds)
         order = np.arange(n) if rng is None else rng.permutation(n)
@@ -183,11 +187,11 @@ class Batches:
         ones = self._ones
         if ones.shape != shape:
             ones = self._ones = np.empty(shape, weights.dtype)
-        ones.fill(1)  # a loss of one's own may have written there
+        ones.fill(1)  # a loss of the user may have changed them
         return ones
 
     def _take(self, name: str, source: Array | Source, chosen: Index, steps: int | None) -> Array:
-        """The chosen rows of source, up to so many steps."""
+        """The chosen rows of `source` in a buffer, cut to `steps` steps if these are fewer than T."""
         cut = steps is not None and steps < self._steps
         shape = source.shape[1:] if not cut else (steps, *source.shape[2:])
         out = buffer(self._buffers, name, (len(chosen), *shape), source.dtype)
@@ -196,7 +200,7 @@ class Batches:
             np.copyto(out, rows, casting="unsafe")
             return out
         if not cut:
-            # clip: nothing is outside, and with another mode NumPy would write to a buffer of its own first
+            # no index is out of range, but with the default mode NumPy would write to a temporary buffer first
             return source.take(chosen, axis=0, out=out, mode="clip")
         for row, k in enumerate(chosen):
             out[row] = source[k, :steps]
@@ -204,14 +208,14 @@ class Batches:
 
 
 def as_data(model: Model, loss: Any, x: Any, y: Any, lengths: Any, weight: Any, class_weight: Any = None) -> Batch:
-    """All of the data, checked before anything is done with it."""
+    """All of the data, checked and converted."""
     x = as_inputs(model, x)
     lengths = _check.lengths_of(lengths, *x.shape[:2])
     sizes = {"N": x.shape[0], "T": x.shape[1], "F": x.shape[-1]}
     shape = tuple(sizes.get(size, size) if isinstance(size, str) else size for size in model.output_shape)
     weights = step_weights(weight, shape[:-1], model.dtype, "sample_weight")
     if lengths is not None and len(shape) == 3 and model.output_shape[1] == "T":
-        weights = weights * (np.arange(shape[1]) < lengths[:, None])  # nothing beyond the end of a sequence
+        weights = weights * (np.arange(shape[1]) < lengths[:, None])  # steps beyond the end of a sequence do not count
     if class_weight is not None:
         weights = weights * weights_of_classes(class_weight, y, shape, weights != 0).astype(model.dtype)
     if not weights.any():
@@ -220,7 +224,7 @@ def as_data(model: Model, loss: Any, x: Any, y: Any, lengths: Any, weight: Any, 
 
 
 def as_inputs(model: Model, x: Any) -> Any:
-    """x as the model takes it, or a source of it that has been checked a part at a time."""
+    """x as the model takes it, or a `Source` of x, which is checked part by part."""
     if not Source.suits(x):
         return model.as_input(x)[0]
     _check.shape_of(x, "x", model.input_shape)
@@ -230,7 +234,7 @@ def as_inputs(model: Model, x: Any) -> Any:
 
 
 def as_targets(model: Model, loss: Any, y: Any, shape: tuple[int, ...], weights: Array) -> Any:
-    """y as the loss takes it, or a source of it."""
+    """y as the loss takes it, or a `Source` of y, which is checked part by part."""
     if not isinstance(loss, Loss):
         y = np.asarray(y)
         if y.ndim == 0 or len(y) != shape[0]:
@@ -245,14 +249,14 @@ def as_targets(model: Model, loss: Any, y: Any, shape: tuple[int, ...], weights:
 
 
 def parts(n: int, size: int, most: int = 1 << 22) -> Iterator[slice]:
-    """Slices of n rows of this size, of about `most` numbers each."""
+    """Slices of n rows, each of about `most` numbers; a row has `size` numbers."""
     rows = max(1, most // max(1, size))
     for start in range(0, n, rows):
         yield slice(start, min(start + rows, n))
 
 
 def weights_of_classes(class_weight: Any, y: Any, shape: tuple[int, ...], seen: Array) -> Array:
-    """What each step counts by the class of its target, (N,) or (N, T)."""
+    """The weight of each target by its class, (N,) or (N, T)."""
     labels = np.asarray(y)
     if labels.shape == (*shape[:-1], 1):
         labels = labels[..., 0]
@@ -276,5 +280,5 @@ def weights_of_classes(class_weight: Any, y: Any, shape: tuple[int, ...], seen: 
 
 
 def buffer(workspace: Workspace, name: str, shape: tuple[Any, ...], dtype: np.dtype[Any]) -> Array:
-    """An array of the workspace; a new one for Python's objects, which a function's targets may be."""
+    """An array of the workspace, or a new array for Python objects, which targets of a user's loss may be."""
     return np.empty(shape, dtype) if dtype.hasobject else workspace.array(name, shape, dtype)

@@ -1,4 +1,4 @@
-"""Where numbers that are not finite come from."""
+"""Finds out where numbers that are not finite come from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastlstm.training.batches import Batch
 
 
 def of_loss(model: Model, batch: Batch) -> str:
-    """The first thing on the way to the loss that is not finite."""
+    """Says which parameter, or else which output on the way to the loss, is the first that is not finite."""
     spoilt = of_parameters(model)
     if spoilt:
         return f"{spoilt} holds numbers that are not finite"
@@ -23,7 +23,7 @@ def of_loss(model: Model, batch: Batch) -> str:
 
 
 def of_gradient(model: Model) -> str:
-    """The layer nearest to the loss whose gradient is not finite: it comes from there."""
+    """Names the layer nearest to the loss whose gradient is not finite. The error comes from there."""
     for i in reversed(range(len(model.layers))):
         for parameter in model.layers[i].parameters():
             if not np.isfinite(parameter.grad).all():
@@ -32,7 +32,7 @@ def of_gradient(model: Model) -> str:
 
 
 def of_parameters(model: Model) -> str:
-    """The first parameter that is not finite, or nothing."""
+    """The name of the first parameter that is not finite, or an empty string."""
     for name, parameter in model.named_parameters().items():
         if rows.first_nonfinite(parameter.read().reshape(-1)) >= 0:
             return name

@@ -1,4 +1,4 @@
-"""Batches that come from elsewhere: a generator, files, a data set larger than memory."""
+"""Mini-batches from outside: from a generator, from files, or from a data set larger than memory."""
 
 from __future__ import annotations
 
@@ -13,23 +13,32 @@ from fastlstm.training.batches import Batch, as_data
 
 @runtime_checkable
 class Epochs(Protocol):
-    """A source that knows the batches of each epoch by its number, from 1 on."""
+    """A source that gives the batches of an epoch by its number, counted from 1."""
 
     def at(self, epoch: int) -> Iterator[Any]: ...
 
 
 class Feed:
-    """Batches (x, y), (x, y, lengths) or (x, y, lengths, weight) of a source, each checked as it comes.
+    """Batches (x, y), (x, y, lengths) or (x, y, lengths, weight) from a source. Each batch is checked when it comes.
 
     Parameters
     ----------
-    source : iterable, or a function
-        With a method ``at(epoch)``, or a function of the epoch, or an iterable: what they give is an epoch. An iterator
-        goes on from epoch to epoch.
+    model : Model
+    loss : Loss or function
+    source : iterable, function, or object with a method ``at(epoch)``
+        A function or a method returns the batches of an epoch. An iterable gives the batches of every epoch, but an
+        iterator is not restarted: it continues from epoch to epoch.
     per_epoch : int, optional
-        Batches of an epoch; by default all that there are.
-    name : str
-        Of the argument, for messages.
+        Number of batches in an epoch; by default all batches.
+    name : str, default "batches"
+        Name of the argument in error messages.
+
+    Raises
+    ------
+    TypeError
+        If source is none of these, or per_epoch is not a whole number.
+    ValueError
+        If per_epoch is below 1.
     """
 
     unit = "sequences"
@@ -53,7 +62,7 @@ class Feed:
         self.count = None if per_epoch is None else _check.positive_int(per_epoch, "batches_per_epoch")
 
     def at(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch, from 1 on; without the first `start` of them."""
+        """The batches of an epoch after the first `start`. Epochs are counted from 1."""
         count = None if self.count is None else self.count - start
         found = 0
         for item in islice(self._items(epoch, start), count):
@@ -74,7 +83,7 @@ class Feed:
         return islice(items, start, None)
 
     def _count(self, items: Iterator[Any]) -> Iterator[Any]:
-        """The items, counted as they are taken."""
+        """The items. Counts how many were taken."""
         for item in items:
             self._position += 1
             yield item

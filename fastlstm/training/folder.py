@@ -1,4 +1,4 @@
-"""A folder that one training at a time writes into."""
+"""Locks folders, so that only one training at a time writes into a folder."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from pathlib import Path
 from typing import BinaryIO
 
 NAME = ".lock"
-"""Of the file that is locked. Whoever has it removes it at the end; that of a killed process is locked again."""
+"""Name of the file that is locked. Its owner removes it at the end. If the owner was killed, the next one locks it."""
 
 HELD = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}
-"""What a system answers if another process has the lock. Some file systems know no locks: those trainings go on."""
+"""Error numbers if another process holds the lock. Other errors are ignored: some file systems have no locks."""
 
 
 def require_writable(folder: Path) -> None:
-    """Make the folder if it is not there, and see that files can be written into it.
+    """Make the folder if it does not exist, and check that files can be written into it.
 
     Raises
     ------
     NotADirectoryError
-        If it is something else.
+        If it exists and is not a folder.
     PermissionError
-        If nothing can be written into it.
+        If it cannot be made or written into.
     """
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"resume: expected a folder, got the file {folder}")
@@ -41,12 +41,16 @@ def require_writable(folder: Path) -> None:
 
 @contextmanager
 def held(folders: Iterable[Path]) -> Iterator[None]:
-    """Have these folders for this training alone, until its end or that of the process, however it ends.
+    """Lock these folders until the context or the process ends.
 
     Raises
     ------
     BlockingIOError
-        If another training, of this process or another one, has one of them.
+        If another training, in this process or in another one, has locked one of them.
+    NotADirectoryError, PermissionError
+        As in `require_writable`.
+    FileExistsError
+        If the lock file exists and is not a regular file.
     """
     with ExitStack() as locks:
         for folder in sorted({folder.resolve() for folder in folders}):
@@ -57,7 +61,7 @@ def held(folders: Iterable[Path]) -> Iterator[None]:
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[None]:
-    with _changing:  # a process may lock again what it has locked
+    with _changing:  # the system lets a process lock the same file twice
         if folder in _own:
             raise _taken(folder, os.getpid())
         _own.add(folder)
@@ -69,7 +73,7 @@ def _lock(folder: Path) -> Iterator[None]:
             try:
                 yield
             finally:
-                with suppress(OSError):  # Windows removes no file that is open
+                with suppress(OSError):  # Windows cannot remove an open file
                     (folder / NAME).unlink()
     finally:
         with _changing:
@@ -77,7 +81,7 @@ def _lock(folder: Path) -> Iterator[None]:
 
 
 def _locked_file(folder: Path) -> BinaryIO:
-    """The file, open and locked, and not one that its last owner has removed in between."""
+    """The lock file, open and locked. Tries again if the last owner has removed the file in between."""
     while True:
         file = open(folder / NAME, "a+b", opener=_open_beside)
         try:
@@ -93,11 +97,12 @@ def _locked_file(folder: Path) -> BinaryIO:
 
 
 def _open_beside(path: str, flags: int) -> int:
-    """A file of the folder itself: a link is not followed, and a FIFO or a device is none.
+    """Open a regular file of the folder. A link is not followed.
 
     Raises
     ------
     FileExistsError
+        If it is a link, a folder, a FIFO or a device.
     """
     try:
         found = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
@@ -112,12 +117,12 @@ def _open_beside(path: str, flags: int) -> int:
 
 
 def _lock_file(folder: Path, file: int) -> None:
-    """Lock it for this process: no child inherits the lock, so that none keeps it when this process is gone."""
+    """Lock the file for this process. Child processes do not inherit the lock: it ends with this process."""
     try:
         if os.name == "nt":
             import msvcrt
 
-            os.lseek(file, 1 << 30, os.SEEK_SET)  # beyond what is written, which others may read
+            os.lseek(file, 1 << 30, os.SEEK_SET)  # beyond the text, which others may read
             msvcrt.locking(file, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined, unused-ignore]
         else:
             import fcntl
@@ -137,14 +142,14 @@ def _taken(folder: Path, process: int | str) -> BlockingIOError:
 
 
 def _forget() -> None:
-    """A forked child holds no lock of its parent's."""
+    """Forget all locks in a forked child, because it does not hold those of its parent."""
     global _changing
     _changing = threading.Lock()
     _own.clear()
 
 
 _own: set[Path] = set()
-"""Folders that trainings of this process have."""
+"""Folders that trainings in this process have locked."""
 
 _changing = threading.Lock()
 if hasattr(os, "register_at_fork"):

@@ -28,20 +28,23 @@ class Limits:
         Largest number; numbers are cut before the norm is.
     accumulate : int, default 1
         Batches whose gradients are added up for one step.
+    joined : bool, default False
+        Whether a step takes parts that other trainings have counted, such as those on other machines.
     """
 
     clip_norm: float | None = None
     clip_value: float | None = None
     accumulate: int = 1
+    joined: bool = False
 
 
 class Gradients:
     """The gradients of a model's parameters: `add` those of each batch, take a `step`, and so on.
 
-    With ``accumulate`` above 1 each batch is weighted by what was counted in it, steps or sequences, and the step
-    divides by all that was counted, as if all were one batch. Parts that were counted elsewhere, such as on other
-    machines, join in before the step: add up the parameters' gradients, `counted` and `added`. A part in which nothing
-    counts has gradients of zero.
+    If a step has several batches, each is weighted by what was counted in it, steps or sequences, and the step divides
+    by all that was counted, as if all were one batch. So it is with ``joined``. Parts that were counted elsewhere then
+    join in before the step: add up the parameters' gradients, `counted` and `added`. A part in which nothing counts has
+    gradients of zero.
 
     Parameters
     ----------
@@ -52,7 +55,7 @@ class Gradients:
     Attributes
     ----------
     counted : float
-        What the sum of the gradients is divided by; 1 where a step has one batch, whose gradient is a mean already.
+        The step divides the sum of the gradients by it. It is 1 if a step has one batch, whose gradient is a mean.
     added : int
         Batches whose gradients have been added up since the last step, without those in which nothing counts.
     """
@@ -60,7 +63,7 @@ class Gradients:
     def __init__(self, objective: Objective, optimizer: Optimizer, limits: Limits) -> None:
         self._objective, self._model, self._optimizer = objective, objective.model, optimizer
         self._parameters = tuple(self._model.parameters())
-        self._weighted = limits.accumulate > 1
+        self._weighted = limits.accumulate > 1 or limits.joined
         self._clip_value = limits.clip_value
         self._clip_norm = math.inf if limits.clip_norm is None else limits.clip_norm
         self.counted, self.added = 0.0, 0
@@ -80,7 +83,7 @@ class Gradients:
         dpred : array of the predictions' shape, or None
             Gradient of the batch's loss by the predictions; None where nothing in the batch counts.
         tape : Tape
-            That the predictions were made on.
+            The tape of the forward pass.
         """
         if self._spent:
             self.zero()

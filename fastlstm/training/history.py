@@ -1,4 +1,4 @@
-"""What a training has measured."""
+"""The history of a training: its loss and metrics in each epoch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class History(Mapping[str, list[float]]):
-    """Figures of every epoch, by name: ``history["loss"]`` is a list of floats, one an epoch.
+    """The figures of each epoch, such as loss and metrics. ``history["loss"]`` is a list with a float for each epoch.
 
     Examples
     --------
@@ -29,12 +29,18 @@ class History(Mapping[str, list[float]]):
 
     @property
     def epochs(self) -> int:
-        """How many there were."""
+        """Number of epochs."""
         return len(self._figures.get("loss", ()))
 
     @classmethod
     def from_dict(cls, figures: Mapping[str, Sequence[float]]) -> History:
-        """A history from lists of numbers by name, as `to_dict` gives them and JSON keeps them."""
+        """A history from lists of numbers by name, such as `to_dict` returns.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a name is not a str, or its value is not a list of numbers.
+        """
         history = cls()
         for name, values in figures.items():
             if not isinstance(name, str) or isinstance(values, str) or not hasattr(values, "__iter__"):
@@ -43,11 +49,11 @@ class History(Mapping[str, list[float]]):
         return history
 
     def to_dict(self) -> dict[str, list[float]]:
-        """Plain lists by name; ``json.dumps`` writes them, as ``NaN`` what is none."""
+        """Lists of floats by name, for JSON. A missing number is NaN."""
         return {name: list(values) for name, values in self._figures.items()}
 
     def to_frame(self) -> DataFrame:
-        """A DataFrame of pandas: a row for each epoch, from 1, and a column for each figure.
+        """A pandas DataFrame with a row for each epoch, from 1, and a column for each figure.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The loop of a training."""
+"""The training loop."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ BACKWARDS = ("on_validation_end", "on_fit_end")
 
 
 class Source(Protocol):
-    """What the loop goes through."""
+    """Data for the loop, in mini-batches."""
 
     unit: str
 
     @property
     def size(self) -> int | None:
-        """Sequences, or steps, of an epoch, where that is known."""
+        """Number of sequences, or of steps, in an epoch; None if it is not known."""
 
     @property
     def count(self) -> int | None:
-        """Batches of an epoch, where that is known."""
+        """Number of batches in an epoch; None if it is not known."""
 
     def at(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch, from 1 on, without the first `start` of them."""
+        """The batches of an epoch after the first `start`. Epochs are counted from 1."""
 
 
 class Loop:
-    """A training from its first epoch, or from a snapshot, to its end.
+    """A training, from its first epoch or from a snapshot to its end.
 
     Parameters
     ----------
@@ -54,13 +54,15 @@ class Loop:
     optimizer : Optimizer
     limits : Limits
     callbacks : list of Callback
-    batches, held_out : Source
-        To train on, and to validate on after each epoch.
+    batches : Source
+        The training data.
+    held_out : Source or None
+        The validation data, which are evaluated after each epoch.
     tapes : (Tape, Tape)
-        One to train over and one to validate over.
+        The tape for training and the tape for validation.
     epochs, seed : int
     passed : dict
-        What else the training was told, by the names of the arguments.
+        Further settings of the training, by the names of the arguments.
     """
 
     def __init__(
@@ -101,11 +103,11 @@ class Loop:
         clips = {"clip_norm": limits.clip_norm, "clip_value": limits.clip_value, "accumulate": limits.accumulate}
         self.settings = settings_of(objective, optimizer, **clips, **passed, validation=held_out is not None)
         self._figures = objective.figures()
-        self._complete = True  # the epoch, so that the next one is to begin
-        self._good: list[NDArray[Any]] = []  # what the model was at the beginning of the epoch
+        self._complete = True  # whether the current epoch is complete
+        self._good: list[NDArray[Any]] = []  # parameters and buffers at the start of the epoch
 
     def run(self, state: State | None = None) -> None:
-        """Walk through the epochs; from a snapshot, if there is one."""
+        """Train for all epochs, from a snapshot if there is one."""
         progress, begin = self.progress, 1
         if state is not None:
             self._restore(state)
@@ -129,7 +131,7 @@ class Loop:
             self._call("on_fit_end")
 
     def _epoch(self) -> None:
-        """One epoch, or what is left of it; Ctrl-C leaves it unfinished."""
+        """Train for one epoch, or for the rest of it. Ctrl-C leaves it unfinished."""
         progress = self.progress
         if self._complete:
             self._figures, self._complete, progress.batch = self.objective.figures(), False, 0
@@ -153,7 +155,7 @@ class Loop:
         self._call("on_epoch_end")
 
     def _train(self) -> None:
-        """The batches of an epoch that are still to come."""
+        """Train on the remaining batches of the epoch."""
         progress = self.progress
         before, after = self._written("on_batch_begin"), self._written("on_batch_end")
         for batch in self.batches.at(progress.epoch, progress.batch):
@@ -167,12 +169,12 @@ class Loop:
                 call(progress)
             if progress.stop and progress.stepped:
                 break
-        if not progress.stepped:  # an epoch that ended before anybody knew
+        if not progress.stepped:  # the last batch was not known to be the last
             progress.stepped = True
             self._update()
 
     def _step(self, batch: Batch) -> None:
-        """A batch, with a step of the optimizer if gradients are not added up over more."""
+        """Train on a batch, and let the optimizer take a step if no more gradients are to be added up."""
         progress, tape = self.progress, self.tapes[0]
         pred = self.objective.forward(batch, tape, training=True)
         value, dpred = 0.0, None
@@ -187,7 +189,7 @@ class Loop:
         self.objective.count(self._figures, value, batch, pred)
 
     def _update(self) -> None:
-        """A step of the optimizer; none where nothing counted."""
+        """Let the optimizer take a step, unless nothing in the batches counted."""
         progress = self.progress
         norm = self.gradients.step()
         if norm is not None:
@@ -202,7 +204,7 @@ class Loop:
         return f"in epoch {progress.epoch}, batch {progress.batch} (step {progress.step + 1})"
 
     def _fail(self, message: str) -> None:
-        """End with an error, and with the last parameters that were good."""
+        """Raise FloatingPointError. The model keeps its last finite parameters."""
         hint = HINT.format(lr=self.optimizer.lr)
         kept = "the parameters are those before this step"
         if diagnosis.of_parameters(self.model):
@@ -216,23 +218,23 @@ class Loop:
             getattr(callback, hook)(self.progress)
 
     def _written(self, hook: str) -> list[Callable[[Progress], None]]:
-        """The callbacks' hooks of this name that do something, for those that are called at every batch."""
+        """The hooks of this name that callbacks have written. It saves time at each batch to skip the others."""
         nothing = getattr(Callback, hook)
         calls = [getattr(callback, hook) for callback in self.callbacks]
         return [call for call in calls if getattr(call, "__func__", None) is not nothing]
 
     @property
     def _arrays(self) -> dict[str, Parameter]:
-        """All that the model is made of."""
+        """All parameters and buffers of the model, by name."""
         return {**self.model.named_parameters(), **self.model.named_buffers()}
 
     @property
     def _lasting(self) -> list[Callback]:
-        """The callbacks that have something to go on from."""
+        """The callbacks that save a state."""
         return [callback for callback in self.callbacks if type(callback).state is not Callback.state]
 
     def snapshot(self) -> State:
-        """All that is needed to go on from the last step to the same bits."""
+        """Everything that is needed to resume the training after the last step with the same bits."""
         progress = self.progress
         return {
             "kind": self.kind,
@@ -253,7 +255,7 @@ class Loop:
         }
 
     def _restore(self, state: State) -> None:
-        """Everything as it was; the callbacks go on after `on_fit_begin`."""
+        """Restore everything but the callbacks, which are restored after `on_fit_begin`."""
         progress, arrays = self.progress, self._arrays
         require_same(state.get("settings", {}), self.settings)
         self._expect("data", state["kind"], self.kind)
@@ -283,7 +285,10 @@ class Loop:
 
 @contextmanager
 def interrupts(progress: Progress) -> Iterator[None]:
-    """Ctrl-C lets the current step be finished; a second one does not wait. Only where nobody else handles it."""
+    """Let Ctrl-C end the training after the current step. A second Ctrl-C does not wait for the step.
+
+    This holds only in the main thread, and only if SIGINT has no other handler.
+    """
 
     def stop(number: int, frame: Any) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)

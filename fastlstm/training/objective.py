@@ -1,4 +1,4 @@
-"""What is made small, and what is reported beside it."""
+"""The loss that is minimised, and the metrics."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ Array = NDArray[Any]
 
 
 class Objective:
-    """The loss of a model, and the metrics."""
+    """The loss and the metrics of a model."""
 
     def __init__(self, model: Model, loss: Any, metrics: list[Any]) -> None:
         self.model, self.loss, self.metrics = model, loss, metrics
 
     def figures(self) -> Accumulator:
-        """Where the loss and the metrics of an epoch are gathered."""
+        """A new accumulator for the loss and the metrics of an epoch."""
         return Accumulator(self.metrics, ["loss"])
 
     def forward(self, batch: Batch, tape: Tape, *, training: bool) -> Array | None:
-        """Predictions; None where nothing counts, though a running state goes on all the same."""
+        """The predictions, or None if all weights are 0. A carried state is updated in both cases."""
         counts = batch.total > 0
         pred = batch.forward(self.model, tape, training=training) if counts or tape.carries else None
         return pred if counts else None
 
     def value(self, pred: Array, batch: Batch, tape: Tape) -> tuple[float, Array]:
-        """The loss and its gradient; what a `Loss` wants to be checked has been."""
+        """The loss and its gradient. The inputs of a `Loss` were checked before."""
         if isinstance(self.loss, Loss) and pred.flags.c_contiguous:
             return self.loss.prepared(pred, batch.y, batch.weights, tape.loss)
         value, dpred = self.loss(pred, batch.y, batch.weights)
         return float(value), dpred
 
     def size(self, batch: Batch) -> float:
-        """What the sum of a batch's losses is divided by; its weight where gradients of batches are added up."""
+        """The divisor of a batch's loss, and the weight of the batch when batches are accumulated."""
         if isinstance(self.loss, Loss) and (
             self.loss.time == "sum" or type(self.loss).normaliser is not Loss.normaliser
         ):
@@ -47,7 +47,7 @@ class Objective:
         return batch.total
 
     def count(self, figures: Accumulator, value: float, batch: Batch, pred: Array | None = None) -> None:
-        """Add the figures of a batch; one whose weights are all zero has no predictions."""
+        """Add a batch to the figures. There are no predictions if all weights are 0."""
         total = of = self.size(batch)
         if isinstance(self.loss, Loss) and self.loss.time == "sum":  # a sequence that comes in parts counts once
             of = total * batch.share
@@ -56,7 +56,7 @@ class Objective:
             figures.add(pred, batch.y, batch.weights)
 
     def evaluate(self, batches: Iterable[Batch], tape: Tape) -> dict[str, float]:
-        """Loss and metrics over all of them, without training."""
+        """The loss and the metrics over all batches, without training."""
         figures = self.figures()
         for batch in batches:
             pred = self.forward(batch, tape, training=False)

@@ -1,4 +1,4 @@
-"""Whether the state of an interrupted training fits the training that is to go on from it."""
+"""Checks that the state of an interrupted training fits the training that resumes it."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from fastlstm.training.history import History
 Array = NDArray[Any]
 
 MASKS = {"key": (1 << 64) - 1, "calls": 1 << 62}
-"""What a layer with dropout keeps, and the largest there is of each."""
+"""The numbers that a layer with dropout saves, and the largest value of each."""
 
 
 def check(state: State, model: Model, optimizer: Optimizer, figures: State) -> None:
-    """All that the training puts back by itself; each callback looks at its own part, in its `restore`.
+    """Check all that the training itself restores. Each callback checks its own part in its `restore`.
 
     Parameters
     ----------
     state : State
-        As `fastlstm.snapshot.read` gave it.
+        What `fastlstm.snapshot.read` has returned.
     model, optimizer
-        Of the training that is to go on.
+        Those of the training that resumes.
     figures : dict of arrays
-        The state of the figures of an epoch that has just begun.
+        The state of the figures at the start of an epoch.
 
     Raises
     ------
     TypeError, ValueError, KeyError
-        Naming the part that does not fit.
+        If a part is missing or does not fit. The message names it.
     """
     arrays = {**model.named_parameters(), **model.named_buffers()}
     like = [array.value for array in arrays.values()]
@@ -48,7 +48,7 @@ def check(state: State, model: Model, optimizer: Optimizer, figures: State) -> N
 
 
 def _figures(state: State, like: State) -> None:
-    """Arrays of the kinds of those that an epoch begins with; those that are empty then may become anything."""
+    """Check each array against the initial figures. Initially empty arrays may have any shape and dtype of numbers."""
     for name, other in like.items():
         array = state[name]
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
@@ -63,7 +63,7 @@ def _optimizer(state: State, model: Model, optimizer: Optimizer) -> None:
     _check.number(state["lr"], "optimizer lr", 0, 1e30)
     _whole(state["steps"], "optimizer steps", MOST)
     if state["type"] != type(optimizer).__name__:
-        return  # the optimizer itself will say so
+        return  # `Optimizer.restore` raises the error
     slots, parameters = _check.items(state["slots"], "optimizer slots", "dicts"), model.parameters()
     if slots and len(slots) != len(parameters):
         raise ValueError(f"optimizer slots: expected {len(parameters)}, got {len(slots)}")
@@ -86,12 +86,13 @@ def _tape(state: State, model: Model) -> None:
             running = workspace["lasting"]["running"]
             if len(running) != len(layer.parts):
                 raise ValueError(f"{name}: expected a state of {len(layer.parts)} parts, got {len(running)}")
-            like = np.broadcast_to(np.zeros((), model.dtype), shape)  # of no size: the rows are the file's word
+            # a broadcast array takes no memory: a damaged file may say any number of rows
+            like = np.broadcast_to(np.zeros((), model.dtype), shape)
             _check.arrays_like(running, [like] * len(running), name)
 
 
 def _workspace(state: Any, name: str) -> None:
-    """Numbers, arrays and lists of arrays, here and in the children."""
+    """Check that a workspace and its children hold only numbers, arrays and lists of arrays."""
     lasting = state["lasting"]
     for key, value in lasting.items():
         if isinstance(value, list) and all(isinstance(part, np.ndarray) for part in value):

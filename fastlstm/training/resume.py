@@ -1,4 +1,4 @@
-"""Where a training that can be resumed lives."""
+"""The folder of a training that can be resumed."""
 
 from __future__ import annotations
 
@@ -15,12 +15,21 @@ PathLike = str | os.PathLike[str]
 
 
 class Run:
-    """The folder that a training writes its state to and goes on from, or none.
+    """The folder that a training writes its state to and is resumed from, or no folder.
 
     Attributes
     ----------
     state : dict or None
-        That which was last written there.
+        The last state in the folder; None if there is none.
+
+    Raises
+    ------
+    TypeError
+        If folder is not a path.
+    ValueError
+        If folder is an empty path, or the last state in it is damaged.
+    NotADirectoryError, PermissionError
+        As in `require_writable`.
     """
 
     def __init__(self, folder: PathLike | None) -> None:
@@ -35,14 +44,22 @@ class Run:
         self.state = None if self.folder is None else newest(self.folder)
 
     def callbacks(self, given: Iterable[Callback]) -> list[Callback]:
-        """One that writes there, if there is none among those that are given."""
+        """A `Checkpoint` for the folder, unless one is given, or there is no folder."""
         if self.folder is None or self.folder.resolve() in [folder.resolve() for folder in folders(given)]:
             return []
         return [Checkpoint(self.folder)]
 
     @contextmanager
     def alone(self, callbacks: Iterable[Callback]) -> Iterator[None]:
-        """No other training writes into this folder, or into those of the callbacks, while this one does."""
+        """Lock the folders of these callbacks, so that no other training writes into them.
+
+        Raises
+        ------
+        BlockingIOError
+            If another training is using one of them, or has written into this folder since its state was read.
+        NotADirectoryError, PermissionError, FileExistsError
+            As in `held`.
+        """
         with held(folders(callbacks)):
             if self.folder is not None and checkpoints(self.folder) != self._found:
                 raise BlockingIOError(
@@ -53,7 +70,7 @@ class Run:
 
     @staticmethod
     def word(progress: Progress, callbacks: Iterable[Callback]) -> str:
-        """What to say after Ctrl-C."""
+        """The message after Ctrl-C."""
         there = [str(folder) for folder in folders(callbacks)]
         how = (
             f"The same call with resume={there[0]!r} goes on from here."
@@ -64,5 +81,5 @@ class Run:
 
 
 def folders(callbacks: Iterable[Callback]) -> list[Path]:
-    """Where these callbacks write the state of the training."""
+    """The folders of all checkpoints among these callbacks."""
     return [callback.folder for callback in callbacks if isinstance(callback, Checkpoint)]

@@ -1,10 +1,10 @@
-"""From sequences to other sequences: training and decoding of a model whose last layer is a `Decoder`."""
+"""Sequence to sequence: training and decoding of a model whose last layer is a `Decoder`."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,23 +22,33 @@ Index = NDArray[np.intp]
 
 
 class Seq2SeqTrainer(Trainer):
-    """A `Trainer` of models that end in a `Decoder`, with teacher forcing: it reads the tokens that should have come.
+    """A `Trainer` for models that end in a `Decoder`. It uses teacher forcing: the decoder reads the target tokens.
 
-    The targets of `fit` and `evaluate` are tokens (N, S), up to the decoder's max_steps. Each sequence ends at its
-    first end token, which is learned, too; what stands behind it does not count. Where there is none, one is put at the
-    end, if there is room. ``lengths`` are those of x. Evaluations, also those of ``validation``, force all tokens.
+    The targets of `fit` and `evaluate` are tokens (N, S), where S is at most the decoder's max_steps. Each target ends
+    at its first end token. The model learns this token, too, but tokens after it do not count. If a target has no end
+    token, one is appended if there is room. ``lengths`` are the lengths of x. `evaluate` and ``validation`` use teacher
+    forcing for all tokens.
 
     Parameters
     ----------
     model : Model
         Its last layer is a `Decoder`.
-    loss : default "softmax_cross_entropy"
+    loss : Loss, its name, or a function, default "softmax_cross_entropy"
     teacher_forcing : float, or a function of the epoch, default 1.0
-        Probability that a token is read from the target; else the decoder reads what it would have chosen itself, with
-        no gradient through that choice (scheduled sampling, Bengio et al. 2015). A function of the epoch, from 1 on,
-        lets it fall: ``lambda epoch: max(0.5, 1 - 0.05 * epoch)``.
-    **options
-        As those of `Trainer`: optimizer, clip_norm, metrics, callbacks, ...
+        Probability that the decoder reads the target token. Otherwise it reads the token that it would choose itself,
+        and no gradient flows through this choice (scheduled sampling, Bengio et al. 2015). A function of the epoch,
+        from 1 on, can lower the probability: ``lambda epoch: max(0.5, 1 - 0.05 * epoch)``.
+    *args, **options
+        The other arguments of `Trainer`: optimizer, clip_norm, metrics, callbacks, ...
+
+    Raises
+    ------
+    TypeError
+        As in `Trainer`, or if teacher_forcing is neither a number nor a function.
+    ValueError
+        As in `Trainer`, or if the last layer is not a `Decoder`, or teacher_forcing is a number outside 0 to 1.
+    ImportError
+        As in `Trainer`.
 
     Examples
     --------
@@ -66,8 +76,18 @@ class Seq2SeqTrainer(Trainer):
             _check.number(teacher_forcing, "teacher_forcing", 0, 1)
         self.teacher_forcing = teacher_forcing
 
+    def fit_batches(self, *args: Any, **options: Any) -> NoReturn:
+        """Not there: targets must be padded for the decoder, which `fit` does for all of the data.
+
+        Raises
+        ------
+        NotImplementedError
+            Always.
+        """
+        raise NotImplementedError("Seq2SeqTrainer.fit_batches: a Decoder is trained on whole data; use fit")
+
     def _data(self, x: Any, y: Any, lengths: Any = None, weight: Any = None, class_weight: Any = None) -> Batch:
-        """All of the data, checked; targets are padded to max_steps, and steps behind their end weigh nothing."""
+        """All of the data, checked. Targets are padded to max_steps; steps after their end have weight 0."""
         decoder = decoder_of(self.model)
         y = _check.as_numbers(y, "y", "iu", "whole numbers")
         _check.shape_of(y, "y", ("N", "S"))
@@ -89,19 +109,19 @@ class Seq2SeqTrainer(Trainer):
     def _batches(
         self, data: Batch, batch_size: int, *, order: int | None = None, bucket: bool = False, seed: int | None = None
     ) -> Batches:
-        """While training, that is with a seed, some tokens are the decoder's own."""
+        """The data in mini-batches. `teacher_forcing` applies only with a seed, that is in training."""
         forcing = 1.0 if seed is None else self.teacher_forcing
         return Pairs(data, batch_size, seed=order, bucket=bucket, forcing=forcing, coins=seed or 0)
 
 
 @dataclasses.dataclass
 class Pair(Batch):
-    """Sequences and what they should become; the decoder is taught that.
+    """A mini-batch with targets that the decoder reads (teacher forcing).
 
     Attributes
     ----------
     own : (N, S) bools, or None
-        Where the decoder reads its own choice.
+        Where the decoder reads its own choice instead of the target.
     """
 
     own: Array | None = None
@@ -112,16 +132,16 @@ class Pair(Batch):
 
 
 class Pairs(Batches):
-    """Batches of pairs; the targets of each end at their longest.
+    """Mini-batches of `Pair`. The targets of a batch are cut to the longest of them.
 
     Parameters
     ----------
     data, batch_size, seed, bucket
-        As those of `Batches`.
-    forcing : float, or a function of the epoch
-        Probability that a token is read from the target.
-    coins : int
-        Seed of what is read from where.
+        As in `Batches`.
+    forcing : float, or a function of the epoch, default 1
+        Probability that the decoder reads the target token.
+    coins : int, default 0
+        Seed of the random choices between the target token and the decoder's own.
     """
 
     def __init__(
@@ -138,7 +158,7 @@ class Pairs(Batches):
         self._forcing, self._coins = forcing, coins
 
     def at(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch, from 1 on; without the first `start` of them."""
+        """The batches of an epoch after the first `start`. Epochs are counted from 1."""
         forcing = self._forcing(epoch) if callable(self._forcing) else self._forcing
         forcing = _check.number(forcing, "teacher_forcing", 0, 1)
         for number, batch in enumerate(super().at(epoch, start), start):
@@ -152,16 +172,16 @@ class Pairs(Batches):
 
 
 class Generated(NamedTuple):
-    """What `generate` has found.
+    """The result of `generate`.
 
     Attributes
     ----------
     tokens : (N, S) ints
-        The sequences, with their end tokens; behind these there are more end tokens.
+        The sequences with their end tokens, padded with more end tokens.
     lengths : (N,) ints
-        Steps up to the end token, with it.
+        Number of tokens in each sequence, including the end token; S if there is no end token.
     log_probabilities : (N,)
-        Of each whole sequence, in nats.
+        Log-probability of each whole sequence, in nats.
     """
 
     tokens: Index
@@ -178,7 +198,7 @@ def generate(
     beam: int = 1,
     batch_size: int = 256,
 ) -> Generated:
-    """Decode sequences: greedily, or by beam search.
+    """Decode sequences greedily or by beam search.
 
     Parameters
     ----------
@@ -186,13 +206,27 @@ def generate(
         Its last layer is a `Decoder`.
     x : (N, T, F) numbers, or (N, T) tokens
     lengths : (N,) ints from 1 to T, optional
-        Real steps of each sequence.
+        Number of real steps of each sequence; by default T.
     max_steps : int, optional
-        Where a sequence ends at the latest; by default the decoder's max_steps.
+        Largest number of tokens in a decoded sequence; by default the decoder's max_steps.
     beam : int, default 1
-        Number of beginnings that are followed at each step (Sutskever et al. 2014); 1 takes the best token each time.
+        Beam width: number of partial sequences that are kept at each step (Sutskever et al. 2014). 1 is greedy
+        decoding, which takes the best token at each step.
     batch_size : int, default 256
-        Sequences at a time.
+        Number of sequences that are decoded together.
+
+    Returns
+    -------
+    Generated
+
+    Raises
+    ------
+    TypeError
+        If model is not a Model, x or lengths are not numbers of the right kind, or another argument is not a whole
+        number.
+    ValueError
+        If the last layer is not a `Decoder`, the shape of x or lengths does not fit, a number is not finite or out of
+        range, or another argument is below 1.
 
     Examples
     --------
@@ -218,18 +252,18 @@ def generate(
 
 
 def search(decoder: Decoder, decoding: Decoding, steps: int, beam: int) -> tuple[Index, NDArray[np.float64]]:
-    """The best tokens (N, S) that a beam search finds, and their log-probabilities (N,)."""
+    """The best sequences (N, S) that a beam search finds, and their log-probabilities (N,)."""
     n, tape, end = len(decoding.memory), Workspace(0), decoder.end_token
     decoding = decoding.rows(np.repeat(np.arange(n), beam))
     first = np.arange(n)[:, None] * beam
     tokens = np.full((n, beam, steps), end, np.intp)
     scores = np.full((n, beam), -np.inf)
-    scores[:, 0] = 0  # all beginnings are the same at first
+    scores[:, 0] = 0  # all partial sequences are the same at first
     last = np.full(n * beam, decoder.start_token, np.intp)
     done = np.zeros((n, beam), bool)
     for s in range(steps):
         after = log_softmax(decoder.advance(last, decoding, tape)).reshape(n, beam, -1)
-        after[done] = np.where(np.arange(after.shape[2]) == end, 0.0, -np.inf)  # what has ended stays as it is
+        after[done] = np.where(np.arange(after.shape[2]) == end, 0.0, -np.inf)  # a finished sequence stays as it is
         total = (scores[:, :, None] + after).reshape(n, -1)
         best = np.argsort(-total, axis=1, kind="stable")[:, :beam]
         scores = np.take_along_axis(total, best, 1)
@@ -251,13 +285,13 @@ def log_softmax(scores: Array) -> NDArray[np.float64]:
 
 
 def lengths_of(tokens: Index, end: int) -> Index:
-    """Steps of each row up to its first end token, with it; all where there is none."""
+    """Number of tokens in each row up to its first end token, including it; all if there is none."""
     ends = tokens == end
     return np.asarray(np.where(ends.any(1), ends.argmax(1) + 1, tokens.shape[1]), np.intp)
 
 
 def decoder_of(model: Model) -> Decoder:
-    """The last layer of a model, which must be a decoder."""
+    """The last layer of a model, which must be a `Decoder`."""
     if not isinstance(model, Model):
         raise TypeError(f"model: expected a Model, got {type(model).__name__}")
     decoder = model.layers[-1]

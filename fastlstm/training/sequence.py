@@ -1,4 +1,4 @@
-"""One long sequence, cut into windows that are walked through in the order of time."""
+"""One long sequence, cut into windows in the order of time, for truncated back-propagation through time."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ Array = NDArray[Any]
 
 @dataclass
 class Window(Batch):
-    """Some steps of B streams side by side; targets and weights are (B, W, ...).
+    """W steps of B streams side by side. Targets and weights are (B, W, ...).
 
-    Where a document begins within the window, its streams are cut there: x then holds P pieces, each from a zero state
-    or, at the window's start, from what the window before left.
+    If a document begins within the window, its stream is cut there, and x holds P pieces of the streams. A piece at the
+    beginning of a document starts from a zero state. The others start from the final state of the window before.
 
     Attributes
     ----------
     before : (P,) ints, or None
-        Row of the running state that each piece begins from, -1 for zeros; None: each stream goes on.
+        Row of the carried state that each piece starts from, or -1 for zeros. None if each stream continues its own.
     after : (B,) ints, or None
-        The last piece of each stream, whose state goes on.
+        The last piece of each stream. Its final state is carried into the next window.
     steps : (B, W) ints, or None
-        Where each step of the streams lies among the pieces.
+        The index of each step of the streams among all steps of the pieces; None if no stream is cut.
     buffers : Workspace
+        Holds the output and its gradient if a stream is cut.
     """
 
     before: Index | None = None
@@ -44,7 +45,7 @@ class Window(Batch):
 
     @property
     def size(self) -> int:
-        """What a bar counts: steps."""
+        """Number of steps, for the progress bar."""
         return self.weights.size
 
     def forward(self, model: Model, tape: Tape, *, training: bool) -> Array:
@@ -67,20 +68,24 @@ class Window(Batch):
 
 
 class Windows:
-    """Windows of a sequence that is cut into streams of equal lengths; an epoch walks through all of them.
+    """A sequence that is cut into streams of equal lengths, and these into windows. An epoch has all windows in order.
 
-    Stream b holds the steps from b·S on, S = L // batch_size; the last L - S·batch_size are left out. All windows have
-    `window` steps but the last one, which has what is left of S. They lie in the same buffers, one after the other.
+    Stream b holds S = L // batch_size steps, from step b·S on. The last L - S·batch_size steps are left out. The last
+    window may have fewer than `window` steps. All windows use the same buffers: each overwrites the one before.
 
     Parameters
     ----------
     x : (L, F) numbers, or (L,) tokens
-    y : (L, ...) targets
+    y : (L, ...)
+        Targets.
     weights : (L,)
-        What each step counts.
+        Weight of each step in the loss.
     starts : ints
-        Steps at which a document begins, from a zero state; each stream begins so as well.
-    window, batch_size : int
+        Steps at which a document begins, with a zero state. Each stream also begins with a zero state.
+    window : int
+        Number of steps in a window.
+    batch_size : int
+        Number of streams.
     """
 
     unit = "steps"
@@ -95,16 +100,16 @@ class Windows:
         self._buffers = Workspace()
 
     def _cut(self, array: Array) -> Array:
-        """(L, ...) to (B, S, ...)."""
+        """Cut (L, ...) into streams (B, S, ...)."""
         return array[: self.size].reshape(self._streams, self._steps, *array.shape[1:])
 
     @property
     def count(self) -> int:
-        """Windows of an epoch."""
+        """Number of windows in an epoch."""
         return -(-self._steps // self._window)
 
     def at(self, epoch: int, start: int = 0) -> Iterator[Window]:
-        """The windows of an epoch, all alike, without the first `start` of them."""
+        """The windows of an epoch after the first `start`. All epochs have the same windows."""
         for first in range(start * self._window, self._steps, self._window):
             yield self._cut_out(slice(first, min(first + self._window, self._steps)))
 
@@ -117,7 +122,7 @@ class Windows:
             return Window(self._copy("x", x), y, None, weights, share, before=before)
         cuts = begins.copy()
         cuts[:, 0] = True
-        first = np.flatnonzero(cuts)  # step of the window, stream after stream, at which each piece begins
+        first = np.flatnonzero(cuts)  # where each piece begins in the flattened (B, W)
         lengths = np.diff(first, append=cuts.size)
         longest = int(lengths.max())
         piece = np.cumsum(cuts).reshape(cuts.shape) - 1
@@ -139,7 +144,7 @@ class Windows:
 def as_windows(
     model: Model, loss: Any, x: Any, y: Any, starts: Any, weight: Any, window: int, batch_size: int
 ) -> Windows:
-    """A sequence, checked before anything is done with it."""
+    """The windows of a sequence. All arguments are checked."""
     window, batch_size = _check.positive_int(window, "window"), _check.positive_int(batch_size, "batch_size")
     shape = model.output_shape
     if len(shape) != 3 or shape[1] != "T":
@@ -162,7 +167,7 @@ def as_windows(
 
 
 def positions(value: Any, name: str, length: int) -> Index:
-    """Rising whole numbers from 0 to length - 1; none from None."""
+    """Check and convert rising whole numbers from 0 to length - 1. None gives an empty array."""
     if value is None or np.size(value) == 0:
         return np.empty(0, np.intp)
     array = _check.int_array(value, name, ("S",), 0, length - 1)

@@ -1,4 +1,4 @@
-"""What a training was told. One that goes on from its state must be told the same, or be refused: never ignored."""
+"""The settings of a training. A resumed training must have the same settings, otherwise it raises an error."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ PLAIN = bool | int | float | str | None
 
 
 def settings_of(objective: Objective, optimizer: Optimizer, **passed: Any) -> State:
-    """Names and values, as a state can hold them, of all but the arrays, the callbacks and the number of epochs.
+    """The settings by name, as a state can hold them: all but the arrays, the callbacks and the number of epochs.
 
     Parameters
     ----------
     objective, optimizer
-        Of the training, before its first step.
+        Those of the training, before its first step.
     **passed
-        Further arguments by their names: numbers, words, None, or what has a name or a representation of its own.
+        Further settings. A value that is not a number, a word or None is replaced by its `repr`.
     """
     loss, metrics = objective.loss, [name_of(metric) for metric in objective.metrics]
     given = {"optimizer": type(optimizer).__name__, **optimizer.settings(), "loss": name_of(loss), "metrics": metrics}
@@ -29,7 +29,10 @@ def settings_of(objective: Objective, optimizer: Optimizer, **passed: Any) -> St
 
 
 def require_same(before: Any, now: Mapping[str, Any]) -> None:
-    """Refuse what differs; what only one of the two knows was written by another version."""
+    """Raise ValueError for a setting that differs. Settings known to one side only are ignored.
+
+    Such settings come from another version of the library.
+    """
     if not isinstance(before, dict):
         raise ValueError(f"resume: expected the settings of a training in its state, got {before!r:.80}")
     for name, value in now.items():
@@ -41,7 +44,7 @@ def require_same(before: Any, now: Mapping[str, Any]) -> None:
 
 
 def name_of(function: Any) -> str:
-    """What a loss or a metric is called."""
+    """The name of a loss or a metric; that of a `Loss` includes its options."""
     if isinstance(function, Loss | str):
         return str(function)
     return str(getattr(function, "__qualname__", type(function).__qualname__))

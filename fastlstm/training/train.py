@@ -1,4 +1,4 @@
-"""Training a model on arrays."""
+"""The trainer: it trains a model on arrays, on mini-batches from outside, or on one long sequence."""
 
 from __future__ import annotations
 
@@ -25,25 +25,37 @@ from fastlstm.training.sequence import as_windows
 
 
 class Trainer:
-    """Fits a model to data by back-propagation through time.
+    """Trains a model by back-propagation through time.
 
     Parameters
     ----------
     model : Model
     loss : Loss, its name, or a function
-        A function takes (pred, target, weight) and returns the value and its gradient by pred. Where the model gives an
-        output at each step, all three end at the longest sequence of the batch (targets if they have T steps).
-    optimizer : Optimizer, default Adam()
+        A function takes (pred, target, weight), and returns the loss and its gradient with respect to pred. If the
+        model has an output at each step, all three end at the longest sequence of the batch (target only if it has T
+        steps).
+    optimizer : Optimizer, optional
+        By default ``Adam()``.
     clip_norm : float, optional
-        Largest norm of the gradient, all parameters together.
+        Largest norm of the gradients of all parameters together. Larger gradients are scaled down to it.
     clip_value : float, optional
-        Largest number in the gradient; it is cut before its norm is.
+        Largest absolute value in the gradients. Values are clipped before the norm is.
     accumulate : int, default 1
-        Batches whose gradients are added up for one step of the optimizer: as if they were one batch, but for the
-        memory that would take. The last step of an epoch may have fewer.
-    metrics : names or functions
-        Reported beside the loss, see `fastlstm.metrics`.
-    callbacks : Callbacks
+        Number of mini-batches whose gradients are added up for one step of the optimizer. The step is the same as for
+        one large batch, but needs less memory. The last step of an epoch may have fewer mini-batches.
+    metrics : list of names or metrics, default ()
+        Metrics that are reported beside the loss, see `fastlstm.metrics`.
+    callbacks : list of Callback, default ()
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong type.
+    ValueError
+        If there is no loss or metric of a name, two metrics have the same name, clip_norm or clip_value is below 0, or
+        accumulate is below 1.
+    ImportError
+        If a metric needs a library that is not installed.
 
     Examples
     --------
@@ -78,7 +90,7 @@ class Trainer:
         self.clip_value = None if clip_value is None else _check.number(clip_value, "clip_value", 0)
         self.accumulate = _check.positive_int(accumulate, "accumulate")
         self.metrics = _check.items(metrics, "metrics", "names or functions")
-        self._objective.figures()  # names that nobody knows are told now
+        self._objective.figures()  # raises the error for an unknown metric now
         self.callbacks = _check.items(callbacks, "callbacks", "callbacks")
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
@@ -105,50 +117,63 @@ class Trainer:
     ) -> History:
         """Train for some epochs.
 
-        Ctrl-C ends the training after the current step; the model keeps what it has learned (`interrupted`).
+        Ctrl-C ends the training after the current step. The model keeps what it has learned; see `interrupted`.
 
         Parameters
         ----------
         x : (N, T, F) numbers, or (N, T) tokens
-            What lies in a file (`numpy.memmap`), or is a view whose windows overlap, is read a batch at a time.
+            A file (`numpy.memmap`) and a view with overlapping windows are read one mini-batch at a time.
         y : array
-            Targets in the shape of the model's output; for `softmax_cross_entropy` whole numbers without its last axis.
-        epochs, batch_size : int
+            Targets in the shape of the model's output. For `softmax_cross_entropy`: whole numbers, no last axis.
+        epochs : int
+            Number of epochs. It includes the epochs before an interruption.
+        batch_size : int, default 32
+            Number of sequences in a mini-batch.
         validation : (x, y) or (x, y, lengths), optional
-            Evaluated after each epoch: ``val_loss``.
+            Data that are evaluated after each epoch. Their loss is ``val_loss``.
         lengths : (N,) ints from 1 to T, optional
-            Real steps of each sequence; where the model gives an output for each step, those beyond do not count. Each
-            batch is cut to its longest sequence.
+            Number of real steps of each sequence; by default T. If the model has an output at each step, outputs beyond
+            the length do not count. Each batch is cut to its longest sequence.
         sample_weight : (N,) or (N, T), optional
-            What each sequence or step counts.
+            Weight of each sequence or step in the loss and the metrics; by default 1.
         class_weight : dict, or "balanced", optional
-            What each class counts, by its number; "balanced" lets all count the same together. It multiplies
-            sample_weight; classes that are not named count 1.
-        shuffle : bool
-            Whether the sequences come in a new order in each epoch.
-        bucket : bool
-            Whether sequences of similar lengths share a batch: those of every 50 batches are sorted by length, and the
-            batches come in a random order again if shuffled. Faster where lengths differ much.
+            Weight of each class, by its number. With "balanced" all classes have the same total weight. It multiplies
+            sample_weight. Classes that are not in the dict have weight 1.
+        shuffle : bool, default True
+            Whether each epoch has a new random order.
+        bucket : bool, default False
+            Whether sequences of similar lengths share a batch, which is faster if lengths differ much. The sequences of
+            every 50 batches are sorted by length. The batches are then shuffled if shuffle is True.
         seed : int, optional
-            Of the order and of the dropout masks: same seed, same bits. By default the first `fit` of a trainer always
-            goes the same way, and so does the second, but another one than the first.
+            Seed of the order and of the dropout masks. The same seed gives the same bits. By default the seed depends
+            only on the number of earlier trainings of this trainer.
         progress : bool, optional
-            Whether a bar is shown; None shows one on a terminal.
-        resume : folder, optional
-            Where the training writes its state, by default once a minute (a `Checkpoint` of this folder among the
-            callbacks says how often), and goes on from if there is one, to the same bits as if it had never been
-            interrupted: call again what was interrupted. More epochs than before go on with a training that had ended.
+            Whether a progress bar is shown; by default only on a terminal.
+        resume : path, optional
+            A folder for the state of the training. If it holds a state, the training continues from there, and ends at
+            the same bits as without the interruption. Make the same call again to resume a training, or one with more
+            epochs to continue a finished training. The state is written once a minute and at the end; a `Checkpoint` of
+            this folder among the callbacks sets another interval.
+
+        Returns
+        -------
+        History
 
         Raises
         ------
+        TypeError
+            If an argument is of the wrong type.
         ValueError
-            If the training in the folder of `resume` was told something else: its optimizer, loss, limits of the
-            gradient, metrics, batch_size and so on must be the same.
-        PermissionError, BlockingIOError
-            If that folder cannot be written into, or another training is using it.
+            If a shape does not fit, a number is not finite or out of range, no step has a weight above 0, or bucket is
+            True without lengths. With `resume`, also if the state is damaged, or its training had other settings: the
+            model, optimizer, loss, metrics, clipping, batch_size, seed and so on must be the same.
+        NotADirectoryError, PermissionError, FileExistsError
+            If the path is a file, no file can be written into the folder, or its ``.lock`` is not a regular file.
+        BlockingIOError
+            If another training is using the folder, or that of a `Checkpoint` among the callbacks.
         FloatingPointError
-            If the loss or the gradient is no longer finite: it says at which step, in which layer, and what to try. The
-            parameters are the last ones that were good.
+            If the loss, the norm of the gradients or a parameter is not finite. The message says at which step, in
+            which layer, and what to try. The model keeps its last finite parameters.
         """
         epochs, batch_size = _check.positive_int(epochs, "epochs"), _check.positive_int(batch_size, "batch_size")
         shuffle, bucket, seed = _check.flag(shuffle, "shuffle"), _check.flag(bucket, "bucket"), _check.seed_of(seed)
@@ -175,23 +200,39 @@ class Trainer:
         progress: bool | None = None,
         resume: PathLike | None = None,
     ) -> History:
-        """Train on batches that come from elsewhere: a generator, files, data larger than memory.
+        """Train on mini-batches from outside: from a generator, from files, or from data larger than memory.
 
         Parameters
         ----------
         batches : iterable of (x, y), (x, y, lengths) or (x, y, lengths, weight); or a function
-            Walked through once in each epoch. A function of the epoch, from 1 on, or an object with a method
-            ``at(epoch)`` (as those of `fastlstm.data`), gives the batches of that epoch: a training that is resumed
-            then finds the same ones again. An iterator goes on from epoch to epoch.
+            An iterable gives the batches of every epoch, but an iterator is not restarted: it continues from epoch to
+            epoch. A function of the epoch, from 1 on, or an object with a method ``at(epoch)`` (as in `fastlstm.data`)
+            returns the batches of that epoch. A resumed training then finds the same batches again.
         epochs : int
+            As in `fit`.
         batches_per_epoch : int, optional
-            By default ``len(batches)``, or all that come; schedules that look at the end of the training need it.
+            By default ``len(batches)``, or all batches if there is no length. Schedules that depend on the end of the
+            training need this number.
         validation : (x, y), (x, y, lengths), or as batches, optional
-            Evaluated after each epoch: ``val_loss``.
+            Data that are evaluated after each epoch. Their loss is ``val_loss``.
         seed : int, optional
-            Of the dropout masks.
+            Seed of the dropout masks, as in `fit`.
         progress, resume
-            As in `fit`; those batches of the interrupted epoch that had been learned from are passed over.
+            As in `fit`. A resumed training skips the batches of the interrupted epoch that it has learned from.
+
+        Returns
+        -------
+        History
+
+        Raises
+        ------
+        TypeError
+            If an argument is of the wrong type, or an item of batches is not such a tuple of arrays.
+        ValueError
+            If a batch does not fit the model or the loss (the message has its number), an epoch has no batch, or a
+            number is out of range. With `resume` also as in `fit`.
+        NotADirectoryError, PermissionError, FileExistsError, BlockingIOError, FloatingPointError
+            As in `fit`.
 
         Examples
         --------
@@ -230,39 +271,50 @@ class Trainer:
         progress: bool | None = None,
         resume: PathLike | None = None,
     ) -> History:
-        """Train on one long sequence, a window after the other: truncated back-propagation through time.
+        """Train on one long sequence, window by window: truncated back-propagation through time.
 
-        Each window begins from the state that the one before has left, so that the state knows all that came, while
-        gradients flow back to the window's first step. The windows come in the order of time; one is one step of the
-        optimizer, and a batch to callbacks.
+        Each window starts from the final state of the window before, so the state depends on all earlier steps.
+        Gradients flow back only to the first step of the window. The windows come in the order of time. For the
+        optimizer and the callbacks, a window is a mini-batch.
 
         Parameters
         ----------
         x : (L, F) numbers, or (L,) tokens
         y : (L, ...) targets
-            One for each step: (L, G) for G outputs; for `softmax_cross_entropy` whole numbers (L,).
+            One target for each step: (L, G) for G outputs. For `softmax_cross_entropy`, whole numbers (L,).
         window : int
-            Steps that a gradient flows back at most; the last window of an epoch may have fewer.
+            Number of steps in a window: the most steps that a gradient flows back. The last window of an epoch may have
+            fewer.
         batch_size : int, default 1
-            Streams of S = L // batch_size steps each that x is cut into and that are walked side by side, each from a
-            zero state in each epoch. The last L - S * batch_size steps, fewer than batch_size, are left out.
+            Number of streams. x is cut into streams of S = L // batch_size steps, which run side by side. Each stream
+            starts from a zero state in each epoch. The last L - S * batch_size steps, fewer than batch_size, are left
+            out.
         epochs : int, default 1
+            As in `fit`.
         starts : rising ints from 0 to L - 1, optional
-            Steps at which a document begins: the state is zero there, and no gradient flows back beyond.
+            Steps at which a document begins. The state is zero there, and no gradient flows back beyond.
         sample_weight : (L,), optional
-            What each step counts; a step of weight 0 still moves the state.
+            Weight of each step; by default 1. A step of weight 0 still changes the state.
         validation : (x, y) or (x, y, starts), optional
-            A sequence that is evaluated after each epoch, with the same window and batch_size: ``val_loss``.
+            A sequence that is evaluated after each epoch with the same window and batch_size. Its loss is ``val_loss``.
         seed : int, optional
-            Of the dropout masks, as in `fit`.
+            Seed of the dropout masks, as in `fit`.
         progress, resume
             As in `fit`.
 
+        Returns
+        -------
+        History
+
         Raises
         ------
+        TypeError
+            If an argument is of the wrong type.
         ValueError
-            If the model does not give an output at every step, or has a bidirectional layer.
-        FloatingPointError
+            If the model has no output at each step, a layer cannot carry its state (such as a bidirectional one), a
+            shape does not fit, x has fewer than batch_size steps, starts do not rise, a number is not finite or out of
+            range, or no step has a weight above 0. With `resume` also as in `fit`.
+        NotADirectoryError, PermissionError, FileExistsError, BlockingIOError, FloatingPointError
             As in `fit`.
 
         Examples
@@ -287,7 +339,27 @@ class Trainer:
     def evaluate(
         self, x: Any, y: Any, *, batch_size: int = 256, lengths: Any = None, sample_weight: Any = None
     ) -> dict[str, float]:
-        """Loss and metrics over all of x and y, without training."""
+        """The loss and the metrics over all of x and y, without training.
+
+        Parameters
+        ----------
+        x, y, lengths, sample_weight
+            As in `fit`.
+        batch_size : int, default 256
+            Number of sequences in a mini-batch.
+
+        Returns
+        -------
+        dict
+            ``"loss"`` and the metrics by name.
+
+        Raises
+        ------
+        TypeError
+            If an argument is of the wrong type.
+        ValueError
+            If a shape does not fit, a number is not finite or out of range, or no step has a weight above 0.
+        """
         data = self._data(x, y, lengths, sample_weight)
         batches = self._batches(data, _check.positive_int(batch_size, "batch_size"))
         return self._objective.evaluate(batches.at(1), self.model.tape())
@@ -295,22 +367,43 @@ class Trainer:
     def evaluate_sequence(
         self, x: Any, y: Any, *, window: int = 256, batch_size: int = 1, starts: Any = None, sample_weight: Any = None
     ) -> dict[str, float]:
-        """Loss and metrics over one long sequence, without training; arguments as in `fit_sequence`.
+        """The loss and the metrics over one long sequence, without training.
 
-        The state is carried through all of it, so that the figures do not depend on the window. More than one stream
-        is faster, but each begins from a zero state, and up to batch_size - 1 steps are left out.
+        The state is carried through the whole sequence, so the results do not depend on the window.
+
+        Parameters
+        ----------
+        x, y, starts, sample_weight
+            As in `fit_sequence`.
+        window : int, default 256
+            Number of steps in a window.
+        batch_size : int, default 1
+            Number of streams, as in `fit_sequence`. More streams are faster, but each starts from a zero state, and up
+            to batch_size - 1 steps are left out.
+
+        Returns
+        -------
+        dict
+            ``"loss"`` and the metrics by name.
+
+        Raises
+        ------
+        TypeError
+            If an argument is of the wrong type.
+        ValueError
+            As in `fit_sequence`.
         """
         windows = as_windows(self.model, self.loss, x, y, starts, sample_weight, window, batch_size)
         return self._objective.evaluate(windows.at(1), self.model.tape(carry=True))
 
     @property
     def history(self) -> History:
-        """Of the last training, also of one that was interrupted."""
+        """The history of the last training, even if it was interrupted. It is empty before the first training."""
         return History() if self._loop is None else self._loop.history
 
     @property
     def interrupted(self) -> bool:
-        """Whether Ctrl-C has ended the last training."""
+        """Whether Ctrl-C ended the last training."""
         return self._loop is not None and self._loop.progress.interrupted
 
     @property
@@ -322,15 +415,15 @@ class Trainer:
         return Limits(self.clip_norm, self.clip_value, self.accumulate)
 
     def _data(self, x: Any, y: Any, lengths: Any = None, weight: Any = None, class_weight: Any = None) -> Batch:
-        """All of the data, checked."""
+        """All of the data, checked and converted."""
         return as_data(self.model, self.loss, x, y, lengths, weight, class_weight)
 
     def _batches(
         self, data: Batch, batch_size: int, *, order: int | None = None, bucket: bool = False, seed: int | None = None
     ) -> Batches:
-        """The data in batches, in a new order in each epoch by the seed `order`; the other seed is for all else.
+        """The data in mini-batches. `order` is the seed of their order, and `seed` that of everything else.
 
-        A batch is cut to its longest sequence where T is any number to the model, and to its output.
+        A batch is cut to its longest sequence if the model takes any T, and its output has T steps or no time axis.
         """
         shape = self.model.output_shape
         trim = self.model.input_shape[1] == "T" and (len(shape) == 2 or shape[1] == "T")
@@ -338,7 +431,7 @@ class Trainer:
         return Batches(data, batch_size, seed=order, bucket=bucket, trim=trim, per_step=per_step)
 
     def _seed_of_fit(self, seed: int | None, state: State | None) -> int:
-        """The seed, that of the interrupted training, or one that depends on how many fits there were."""
+        """The given seed, that of the interrupted training, or one made from the number of earlier trainings."""
         if state is not None:
             if seed not in (None, state["seed"]):
                 raise ValueError(f"seed: expected {state['seed']}, that of the interrupted training, got {seed}")
@@ -377,7 +470,7 @@ class Trainer:
 
 
 def parts_of(validation: Any, third: str) -> tuple[Any, Any, Any]:
-    """x, y, and what may come with them."""
+    """x, y and the third part of `validation`, which is None if it is not given."""
     if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
         raise TypeError(f"validation: expected (x, y) or (x, y, {third}), got {type(validation).__name__}")
     return validation[0], validation[1], validation[2] if len(validation) == 3 else None

@@ -92,7 +92,7 @@ static double cells(const struct fl_kernels *kernels) {
 
 /* Weights that do not stay in a core's cache, which the kernels therefore use in parts, each for many rows. */
 static double large(const struct fl_kernels *kernels) {
-    const ptrdiff_t near = 1 << 18, bytes = kernels->bytes, tile = kernels->rows; /* near_bytes of tile.hpp; rows */
+    const ptrdiff_t near = FL_NEAR_BYTES, bytes = kernels->bytes, tile = kernels->rows;
     const struct kind kind = {0, 0, 0, 1};
     double worst = 0;
     for (int k = 0; kernels->f.cells[k].name; k++) {
@@ -102,8 +102,10 @@ static double large(const struct fl_kernels *kernels) {
         if (bytes < 32) continue; /* it would take as many more units as vectors are shorter */
         if (cell->units > 1 && !cell->option)
             worst = fmax(worst, both(kernels, k, 2 * tile + 1, 1, 3, most + block, kind, tile));
-        if (cell->gates > 1)
+        if (cell->gates > 1) /* a strip of the transposed weights that is more than a part, but not by much */
             worst = fmax(worst, both(kernels, k, tile + 1, 2, bytes, most * 3 / 8 + 5, kind, 1));
+        if (cell->gates > 1 && bytes == 64) /* several parts of the weights of the state */
+            worst = fmax(worst, both(kernels, k, 2 * tile + 1, 2, 3, most + 5, kind, tile));
     }
     return worst;
 }
@@ -112,6 +114,11 @@ static double large(const struct fl_kernels *kernels) {
 static double matmul(const struct fl_kernels *kernels) {
     static const ptrdiff_t sizes[] = {1, 2, 3, 7, 17, 33};
     double worst = 0;
+    for (int way = 0; way < ALL_PRODUCTS; way++) { /* several blocks of rows, columns and of what is added up */
+        worst = fmax(worst, matmul_float(kernels, 270, 530, 600, 3, way));
+        worst = fmax(worst, matmul_double(kernels, 130, 20, 300, 1, way));
+        give_back(0);
+    }
     for (size_t s = 0; s < COUNT(sizes); s++)
         for (size_t r = 0; r < COUNT(sizes); r++)
             for (int threads = 1; threads <= 3; threads += 2)

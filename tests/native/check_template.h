@@ -98,7 +98,7 @@ static void X(backward)(const struct fl_kernels *kernels, const struct fl_cell *
     struct fl_backward p = {
         .T = batch->T, .N = batch->N, .rows = batch->offset[batch->T], .I = I, .H = H, .width = width,
         .alive = batch->alive, .offset = batch->offset, .segment_count = batch->segment_count,
-        .segments = batch->segments, .strip = 1 + (batch->N + I) % 4, .x = a->x, .y = a->y_kept, .dy = a->dy,
+        .segments = batch->segments, .strip = H > 128 ? FL_STRIP : 1 + (batch->N + I) % FL_STRIP, .x = a->x, .y = a->y_kept, .dy = a->dy,
         .x_row = batch->x_row, .y_row = batch->y_row, .x_step = turn * I, .y_step = turn * q->Y,
         .h = q->fresh ? NULL : a->h0 + state, .c = q->fresh || !cell->keeps_c ? NULL : a->c0 + state, .kept = kept,
         .kept_c = kept_c, .dh = a->dh + state, .carried = a->carried + state, .option = cell->option,

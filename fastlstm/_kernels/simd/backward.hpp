@@ -7,7 +7,7 @@
 
 namespace {
 
-/* The states around a step of one row, for one vector of units; what is none is zeros. */
+/* The states around a step of one row, for one vector of units. A null pointer stands for zeros. */
 template <class Real> struct States {
     const Real *kept_c, *kept_c_prev, *state_prev;
     ptrdiff_t left; /* units from this vector on */
@@ -17,8 +17,8 @@ template <class Real> struct States {
 };
 
 /* The cell at step t, for some rows and vectors of units: makes the gradients of the sums, and what is carried past
-   them. `products` are the gradients of h that come from the next step; none at the last step of a row, where those of
-   its final state stand in their place. */
+   them. `products` are the gradients of h that come from the next step. It is null at the last step of a row; then
+   those of its final state are used. */
 template <class Cell>
 void cell_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t vector,
                    ptrdiff_t vectors, const Vec<typename Cell::Real> *products) {
@@ -64,7 +64,7 @@ template <class Cell>
 void step_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t first, ptrdiff_t last, ptrdiff_t vector,
                    ptrdiff_t vectors) {
     const ptrdiff_t going = t + 1 < b.p.T ? b.p.alive[t + 1] : 0, continued = least(going, last);
-    Vec<typename Cell::Real> products[held_rows * strip_vectors];
+    Vec<typename Cell::Real> products[held_rows * FL_STRIP] FL_ALIGNED;
     while (first < continued) {
         const ptrdiff_t rows = rows_at_once(b, vectors, first, continued);
         multiply_state(b, b.p.offset[t + 1] + first, rows, vector, vectors, products);
@@ -74,7 +74,7 @@ void step_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t first, ptrdif
     if (first < last) cell_backward<Cell>(b, t, first, last - first, vector, vectors, nullptr);
 }
 
-/* Where dx of a row of all steps lies; t goes on from a step that is not after it. */
+/* The address of dx of a row of all steps. Advances t to the step of the row. */
 template <class Cell> typename Cell::Real *dx_of(const Backward<Cell> &b, ptrdiff_t &t, ptrdiff_t row) {
     while (b.p.offset[t + 1] <= row) t++;
     return (typename Cell::Real *)b.p.dx + b.p.x_row[row - b.p.offset[t]] + t * b.p.x_step;
@@ -84,12 +84,12 @@ template <class Cell> typename Cell::Real *dx_of(const Backward<Cell> &b, ptrdif
 template <class Cell>
 void inputs_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t from, ptrdiff_t to, ptrdiff_t strip) {
     using Real = typename Cell::Real;
-    const ptrdiff_t first = strip * strip_vectors * b.L, last = least(first + strip_vectors * b.L, b.p.I);
+    const ptrdiff_t first = strip * FL_STRIP * b.L, last = least(first + FL_STRIP * b.L, b.p.I);
     const ptrdiff_t vectors = whole(last - first, b.L);
-    Vec<Real> sums[held_rows * strip_vectors];
+    Vec<Real> sums[held_rows * FL_STRIP] FL_ALIGNED;
     for (ptrdiff_t row = from, rows; row < to; row += rows) {
         rows = rows_at_once(b, vectors, row, to);
-        multiply_strip<FromInputs<Cell>>(b, row, rows, b.strip(b.vectors() + strip * strip_vectors), vectors, sums);
+        multiply_strip<FromInputs<Cell>>(b, row, rows, b.strip(b.vectors() + strip * FL_STRIP), vectors, sums);
         const Vec<Real> *sum = sums;
         for (ptrdiff_t r = row; r < row + rows; r++)
             write_columns<Real>(dx_of(b, t, r), first, last, b.p.add_dx, [&](ptrdiff_t, ptrdiff_t) { return *sum++; });
@@ -129,7 +129,7 @@ template <class Cell>
 void share_inputs(const Backward<Cell> &b, const fl_segment &segment, int thread, const fl_team *team) {
     const ptrdiff_t t = segment.first, first = b.p.offset[t], rows = b.p.offset[segment.last] - first;
     const bool by_rows = b.p.I <= few_inputs || rows >= 2 * rows_of_tile * team->size;
-    const Range all = {0, whole(b.p.I, strip_vectors * b.L)};
+    const Range all = {0, whole(b.p.I, FL_STRIP * b.L)};
     const Range mine = by_rows ? share_of(rows, thread, team) : Range{0, rows};
     const Range strips = by_rows ? all : share_of(all.last, thread, team);
     if (b.p.I <= few_inputs) few_inputs_backward(b, t, first + mine.first, first + mine.last);
@@ -145,7 +145,7 @@ template <class Cell> void initial_backward(const Backward<Cell> &b, Range strip
     for (ptrdiff_t n = strips.first; n < strips.last; n++) {
         const ptrdiff_t vector = n * p.strip, vectors = least(b.vectors() - vector, p.strip);
         for (ptrdiff_t row = 0, rows; row < p.alive[0]; row += rows) {
-            Vec<Real> products[held_rows * strip_vectors], *product = products;
+            Vec<Real> products[held_rows * FL_STRIP] FL_ALIGNED, *product = products;
             rows = rows_at_once(b, vectors, row, p.alive[0]);
             multiply_state(b, row, rows, vector, vectors, products);
             for (ptrdiff_t r = row; r < row + rows; r++)

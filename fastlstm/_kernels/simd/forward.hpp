@@ -168,7 +168,7 @@ void step_block(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_
 template <class Cell, bool KEEP>
 void step_in_parts(ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t first, ptrdiff_t last) {
     const ptrdiff_t near = near_bytes / (f.G * FL_BYTES), I = f.p.I, all = I + (f.resumed(t) ? f.p.H : 0);
-    typename Cell::Real sums[held_rows * ForwardOf<Cell>::S * ForwardOf<Cell>::L] __attribute__((aligned(64)));
+    typename Cell::Real sums[held_rows * ForwardOf<Cell>::S * ForwardOf<Cell>::L] FL_ALIGNED;
     f.partial = sums;
     for (ptrdiff_t end; first < last; first = end) {
         end = least(last, first + held_rows);
@@ -186,11 +186,12 @@ void step_in_parts(ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t f
     f.partial = nullptr;
 }
 
-/* One step of a pair of blocks for one row or two, which alone have too few independent sums. */
+/* Up to so many rows take two blocks at once, for they alone have too few independent sums. All fit in the registers. */
+constexpr ptrdiff_t paired_rows = rows_of_tile > 4 ? 2 : 1;
+
 template <class Cell, bool KEEP>
 void step_pair(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t row, ptrdiff_t rows) {
-    if (rows == 1) step<Cell, 1, 2, KEEP>(f, t, block, row);
-    else step<Cell, 2, 2, KEEP>(f, t, block, row);
+    with_constant<paired_rows>(rows, [&](auto r) { step<Cell, decltype(r)::value, 2, KEEP>(f, t, block, row); });
 }
 
 /* One step of a thread's blocks and rows; back and forth, so that each step begins with the weights that the last one
@@ -199,7 +200,7 @@ template <class Cell, bool KEEP>
 void step_units(ForwardOf<Cell> &f, ptrdiff_t t, Range blocks, Range rows, bool parts) {
     const ptrdiff_t count = rows.last - rows.first;
     for (ptrdiff_t b = blocks.first, some; b < blocks.last; b += some) {
-        some = count <= 2 && blocks.last - b >= 2 ? 2 : 1;
+        some = count <= paired_rows && blocks.last - b >= 2 ? 2 : 1;
         const ptrdiff_t block = t & 1 ? blocks.first + blocks.last - b - some : b;
         if (count <= 0) continue;
         if (some == 2) step_pair<Cell, KEEP>(f, t, block, rows.first, count);

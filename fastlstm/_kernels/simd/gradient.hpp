@@ -3,14 +3,13 @@
 #ifndef FASTLSTM_GRADIENT_HPP
 #define FASTLSTM_GRADIENT_HPP
 
-#include "forward.hpp"
 #include "pack.hpp"
 
 namespace {
 
-constexpr ptrdiff_t copied = FL_ROWS == 6 ? 8 : 4; /* numbers copied for FL_ROWS or fewer of them, since whole vectors */
+constexpr ptrdiff_t copied_at_once = FL_ROWS == 6 ? 8 : 4; /* numbers of a row: FL_ROWS up to whole vectors */
 constexpr ptrdiff_t some_rows = 32;                /* rows whose addresses are held */
-static_assert(rows_of_tile <= copied && copied <= FL_BEYOND, "fl_columns_room leaves too little room");
+static_assert(rows_of_tile <= copied_at_once && copied_at_once <= FL_BEYOND, "fl_columns_room leaves too little room");
 
 /* R columns of the gradients: c (R, G LANES) = a' b or that added to c, for a [k][R] and b [k][S][LANES]. The last k
    comes first, as the last step does: then no bit depends on where a segment or a pass ends. */
@@ -39,6 +38,7 @@ template <class Cell> struct Columns {
         : of_x(p.I + 1), of_h(fl_state_columns(p.H, Cell::gates, Cell::sums)), x_strips(whole(of_x, rows_of_tile)),
           h_strips(whole(of_h, rows_of_tile)) {}
     ptrdiff_t strips() const { return x_strips + h_strips; }
+    static ptrdiff_t room(ptrdiff_t rows) { return rows * rows_of_tile + FL_BEYOND; } /* of a strip */
     bool is_x(ptrdiff_t strip) const { return strip < x_strips; }
     ptrdiff_t first(ptrdiff_t strip) const { return (is_x(strip) ? strip : strip - x_strips) * rows_of_tile; }
     ptrdiff_t count(ptrdiff_t strip) const { return least((is_x(strip) ? of_x : of_h) - first(strip), rows_of_tile); }
@@ -46,10 +46,10 @@ template <class Cell> struct Columns {
     ptrdiff_t place(ptrdiff_t strip) const { return (is_x(strip) ? 0 : of_x) + first(strip); }
 };
 
-/* Some columns of one row: `length` numbers `from` somewhere, zeros if nowhere, and a 1 after them. */
+/* Copy some columns of a row of `length` numbers that is followed by a 1. A null `from` stands for zeros. */
 template <class Real>
 FL_INLINE void copy_columns(Real *to, const Real *from, ptrdiff_t length, ptrdiff_t first, ptrdiff_t count) {
-    if (from && first + copied <= length) memcpy(to, from + first, copied * sizeof(Real));
+    if (from && first + copied_at_once <= length) memcpy(to, from + first, copied_at_once * sizeof(Real));
     else
         for (ptrdiff_t j = 0; j < count; j++) to[j] = first + j < length ? from ? from[first + j] : 0 : 1;
 }
@@ -59,7 +59,7 @@ template <class Cell>
 void gather_columns(const fl_backward &p, const fl_segment &segment, int thread, const fl_team *team) {
     using Real = typename Cell::Real;
     const Columns<Cell> columns(p);
-    const ptrdiff_t K = p.offset[segment.last] - p.offset[segment.first], room = K * rows_of_tile + copied;
+    const ptrdiff_t K = p.offset[segment.last] - p.offset[segment.first], room = columns.room(K);
     const Range strips = share_of(columns.strips(), thread, team);
     ptrdiff_t t = segment.first, row = 0;
     for (ptrdiff_t k0 = 0, count; k0 < K; k0 += count) {
@@ -89,7 +89,7 @@ void add_gradients(const fl_backward &p, const fl_segment &segment, bool add, in
     constexpr ptrdiff_t L = lanes<Real>;
     const Columns<Cell> columns(p);
     const ptrdiff_t start = p.offset[segment.first], K = p.offset[segment.last] - start;
-    const ptrdiff_t all = columns.strips(), room = K * rows_of_tile + copied;
+    const ptrdiff_t all = columns.strips(), room = columns.room(K);
     const Range mine = share_of(p.width / (L * Cell::units) * all, thread, team);
     for (ptrdiff_t n = mine.first; n < mine.last; n++) {
         const ptrdiff_t block = n / all, strip = n % all;

@@ -7,6 +7,7 @@
 #include "cells/gru.hpp"
 #include "cells/lstm.hpp"
 #include "cells/simple.hpp"
+#include "forward.hpp"
 #include "probe.hpp"
 #include "single.hpp"
 

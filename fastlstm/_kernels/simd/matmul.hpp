@@ -4,7 +4,7 @@
 #ifndef FASTLSTM_MATMUL_HPP
 #define FASTLSTM_MATMUL_HPP
 
-#include "forward.hpp"
+#include "tile.hpp"
 
 namespace {
 
@@ -13,9 +13,9 @@ template <class Real> FL_INLINE ptrdiff_t strip_width(ptrdiff_t left) {
     return left > 3 * lanes<Real> ? 4 : left > lanes<Real> ? 2 : 1;
 }
 
-/* What is packed at a time. Of b, blocks of depth x breadth, whose strips are used one after the other: 128 KiB at
-   most on AVX-512, beside other data in an L1 and L2. Of a, height x depth, 256 KiB at most, which stays in the L2;
-   its rows are not a power of two apart, for then they would take each other's place in the cache. */
+/* What is packed at a time. Of b, a block of depth x breadth, in strips of up to four vectors; a strip takes 128 KiB at
+   most, and is used for all rows of a. Of a, height x depth, about 256 KiB at most, which stay in the L2 meanwhile. Its
+   rows are not a power of two apart, for then they would take each other's place in the cache. */
 template <class Real> constexpr ptrdiff_t depth_of = 2048 / sizeof(Real);
 template <class Real> constexpr ptrdiff_t breadth_of = 32 * lanes<Real>;
 constexpr ptrdiff_t height_of = FL_ROWS * 21;
@@ -76,21 +76,21 @@ void pack_strip(Real *to, ptrdiff_t width, const Real *b, ptrdiff_t b_k, ptrdiff
     else transpose<Real>(to, row, b, b_col, columns, K);
 }
 
-/* The inner products of four rows of k numbers with b. Their order of additions depends on k alone. */
-template <class Real>
-FL_INLINE void four_products(const Real *const (&row)[4], const Real *b, ptrdiff_t k, Real (&product)[4]) {
+/* The inner products of R rows of k numbers with b. Their order of additions depends on k alone. */
+template <class Real, int R>
+FL_INLINE void inner_products(const Real *const (&row)[R], const Real *b, ptrdiff_t k, Real (&product)[R]) {
     constexpr ptrdiff_t L = lanes<Real>;
-    Vec<Real> sum[4] = {};
+    Vec<Real> sum[R] = {};
     ptrdiff_t l = 0;
     for (; l + L <= k; l += L) {
         const Vec<Real> v = load<Real>(b + l);
-        EACH(r, 4) sum[r] = multiply_add(load<Real>(row[r] + l), v, sum[r]);
+        EACH(r, R) sum[r] = multiply_add(load<Real>(row[r] + l), v, sum[r]);
     }
     if (l < k) {
         const Vec<Real> v = load_part<Real>(b + l, k - l);
-        EACH(r, 4) sum[r] = multiply_add(load_part<Real>(row[r] + l, k - l), v, sum[r]);
+        EACH(r, R) sum[r] = multiply_add(load_part<Real>(row[r] + l, k - l), v, sum[r]);
     }
-    EACH(r, 4) product[r] = sum_of<Real>(sum[r]);
+    EACH(r, R) product[r] = sum_of<Real>(sum[r]);
 }
 
 /* c[i] = a[i] b + start (or + c[i]) for a vector b: what a single column takes. */
@@ -102,7 +102,7 @@ void inner(const Real *a, ptrdiff_t a_row, const Real *b, ptrdiff_t k, Real star
         const Real *row[4];
         Real product[4];
         EACH(r, 4) row[r] = a + (i + (r < some ? r : 0)) * a_row;
-        four_products<Real>(row, b, k, product);
+        inner_products<Real>(row, b, k, product);
         for (int r = 0; r < some; r++) {
             Real *out = c + (i + r) * c_row;
             *out = product[r] + (add ? *out : start);
@@ -132,7 +132,7 @@ template <class Real> void outer(const fl_matmul &p, Range columns) {
    that the tile adds up in the order that a row has among others. */
 template <class Real> void one_row(const fl_matmul &p, Range columns) {
     constexpr ptrdiff_t L = lanes<Real>, at_once = 64;
-    Real packed[at_once * 4 * L] __attribute__((aligned(64)));
+    Real packed[at_once * 4 * L] FL_ALIGNED;
     for (ptrdiff_t j = columns.first; j < columns.last; j += 4 * L) {
         Real *c = (Real *)p.c + j;
         const ptrdiff_t left = columns.last - j;

@@ -43,7 +43,7 @@ static void restore(fl_fp_state before) { (void)before; }
 
 #define MAX_WORKERS (FL_MOST_THREADS - 1)
 #define SPIN 50            /* microseconds that a worker waits for the next job before it sleeps */
-#define SPIN_CALLED 250    /* and after it was called, for then the next job comes when the last one has been done alone */
+#define SPIN_CALLED 250    /* the same after a call: the caller first finishes the current job alone */
 #define BARRIER_SPINS 2000 /* then let others run: a partner may have lost its processor */
 
 static pthread_mutex_t busy = PTHREAD_MUTEX_INITIALIZER; /* held while a job runs */
@@ -73,7 +73,7 @@ static struct fl_team current_team;
 
 void fl_barrier(struct fl_team *team) {
     if (team->size == 1) return;
-    int phase = atomic_load_explicit(&team->phase, memory_order_relaxed);
+    unsigned phase = atomic_load_explicit(&team->phase, memory_order_relaxed);
     if (atomic_fetch_add_explicit(&team->arrived, 1, memory_order_acq_rel) == team->size - 1) {
         atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
         atomic_store_explicit(&team->phase, phase + 1, memory_order_release);
@@ -184,8 +184,7 @@ static void ring(int helpers) {
 }
 
 /* Whether `helpers` workers are to share a job of so much work: if they are awake, or if it is worth waking or
-   starting them. Where that is not so of one small job, but of the many that come one after the other, they are called
-   for the next. */
+   starting them. If many small jobs follow each other closely, they are called for the next one. */
 static int worth_sharing(int helpers, double work) {
     if (work >= FL_WORTH_WAKING || are_awake(helpers)) return 1;
     missed = fl_microseconds() - last_end < SPIN ? missed + work : work;

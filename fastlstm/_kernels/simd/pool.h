@@ -6,14 +6,15 @@
 
 #ifdef __cplusplus
 extern "C" {
-#define FL_ATOMIC(type) type /* only C, in pool.c, looks at it */
+#define FL_ATOMIC(type) type /* only C looks at it */
 #else
 #define FL_ATOMIC(type) _Atomic type
 #endif
 
 struct fl_team {
     int size;
-    FL_ATOMIC(int) arrived, phase; /* of the barrier */
+    FL_ATOMIC(int) arrived;    /* of the barrier */
+    FL_ATOMIC(unsigned) phase; /* likewise; it only grows */
 };
 
 /* One thread's part of a job. */
@@ -31,10 +32,10 @@ ptrdiff_t fl_wait(const FL_ATOMIC(ptrdiff_t) *count, ptrdiff_t wanted);
 /* Threads at most: the caller and the workers of the pool. */
 #define FL_MOST_THREADS 256
 
-/* Work is told in microseconds of one thread: of that many multiplications and additions each, about. */
+/* Work is in microseconds on one thread. A microsecond is about this many multiplications and additions. */
 #define FL_OPERATIONS 100000
 
-/* The work from which on a second thread is worth while, and from which on it is worth while to wake one that sleeps. */
+/* The least work that is worth a second thread, and the least that is worth waking one. */
 #define FL_WORTH_SHARING 20
 #define FL_WORTH_WAKING 200
 

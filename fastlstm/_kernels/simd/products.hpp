@@ -5,13 +5,11 @@
 #ifndef FASTLSTM_PRODUCTS_HPP
 #define FASTLSTM_PRODUCTS_HPP
 
-#include "forward.hpp"
 #include "pack.hpp"
 
 namespace {
 
 constexpr ptrdiff_t few_inputs = 4; /* up to which dx comes from inner products */
-constexpr ptrdiff_t strip_vectors = FL_STRIP;
 
 /* Rows of gradients of the sums, [block][row][S][LANES]. */
 template <class Real> struct Gradients {
@@ -74,14 +72,13 @@ template <class Cell> struct Backward {
     ptrdiff_t blocks() const { return p.width / (U * L); }
     ptrdiff_t vectors() const { return p.width / L; } /* of units */
     ptrdiff_t depth() const { return p.width * Cell::gates; } /* numbers that a product adds up */
-    ptrdiff_t slot(ptrdiff_t block, ptrdiff_t t, ptrdiff_t row) const { return block * p.rows + p.offset[t] + row; }
     Real *kept(ptrdiff_t slot) const { return (Real *)p.kept + slot * S * L; }
     Gradients<Real> gradients(ptrdiff_t row) const { return {kept(row), p.rows * S * L}; }
     Weight *strip(ptrdiff_t vector) const { return (Weight *)p.transposed + vector * L * depth(); }
 };
 
-/* How many of the rows first..last are summed up at a time: a group of them, if a strip of the weights stays near. A
-   strip that is half as large again as a part is still best used whole. */
+/* The number of rows, of first..last, that a strip of the weights is used for at a time: one group if the strip stays
+   near, else up to held_rows. A strip that is half as large again as a part is still best used whole. */
 template <class Cell>
 ptrdiff_t rows_at_once(const Backward<Cell> &b, ptrdiff_t vectors, ptrdiff_t first, ptrdiff_t last) {
     if (b.depth() * vectors * FL_BYTES <= near_bytes * 3 / 2) return group_of(first, last);
@@ -100,7 +97,7 @@ void multiply_strip(const Backward<Cell> &b, ptrdiff_t row, ptrdiff_t rows, cons
         in_groups(0, rows, [&](auto r, ptrdiff_t n) {
             Gradients<typename Cell::Real> a = b.gradients(row + n);
             a.first += block * a.next_block;
-            with_constant<strip_vectors>(vectors, [&](auto v) {
+            with_constant<FL_STRIP>(vectors, [&](auto v) {
                 multiply_rows<block_sums<Cell>, Feed, decltype(r)::value, decltype(v)::value>(
                     a, count, strip + block * b.G * b.L * vectors * b.L, sums + n * vectors, part > 0);
             });
@@ -158,22 +155,22 @@ __attribute__((noinline)) Vec<typename Cell::Real> weights_of(const Backward<Cel
     return found;
 }
 
-/* A thread's part of all strips, those of u and then those of w. Where w has few columns, these stand there instead,
-   each in one piece, for inner products. */
+/* A thread's part of all strips, those of u and then those of w. If w has few columns, each is stored
+   in one piece instead, for inner products. */
 template <class Cell> void transpose_weights(const Backward<Cell> &b, int thread, const fl_team *team) {
     using Real = typename Cell::Real;
     const fl_backward &p = b.p;
     const ptrdiff_t units = b.vectors(), inputs = whole(p.I, b.L);
-    const ptrdiff_t strips = whole(units, p.strip), more = p.dx ? whole(inputs, strip_vectors) : 0;
+    const ptrdiff_t strips = whole(units, p.strip), more = p.dx ? whole(inputs, FL_STRIP) : 0;
     const Range mine = share_of(strips + more, thread, team);
     for (ptrdiff_t k = mine.first; k < mine.last; k++) {
         if (k < strips) {
             const ptrdiff_t first = k * p.strip;
             transpose_strip(b, b.strip(first), (const Real *)p.u, p.H, first * b.L, least(units - first, p.strip));
         } else if (p.I > few_inputs) {
-            const ptrdiff_t first = (k - strips) * strip_vectors;
+            const ptrdiff_t first = (k - strips) * FL_STRIP;
             transpose_strip(b, b.strip(units + first), (const Real *)p.w, p.I, first * b.L,
-                            least(inputs - first, strip_vectors));
+                            least(inputs - first, FL_STRIP));
         } else {
             typename Cell::Weight *to = b.strip(units);
             for (ptrdiff_t j = 0; j < p.I; j++)

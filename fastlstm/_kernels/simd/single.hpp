@@ -9,15 +9,19 @@
 
 namespace {
 
-/* Up to four rows of a weight (G H, columns) that are read at once: those of all gates of a unit, or of more units where
-   there are fewer gates. So each is followed in memory by one of the next four, which the processor fetches ahead. */
-template <class Cell, class Feed> struct Four {
-    static constexpr int units = Feed::width > 2 ? 1 : 4 / Feed::width; /* at once */
-    int count = 0;
-    ptrdiff_t row[4], sum[4]; /* of the weight; the number in a block's sums [S][LANES] that its product belongs to */
+constexpr int weight_rows = 4; /* that are read at once: enough independent sums for a processor */
 
-    Four(ptrdiff_t block, ptrdiff_t first, ptrdiff_t H) {
-        for (int k = 0; k < units * Feed::width; k++) {
+/* Some rows of a weight (G H, columns) that are read at once: those of all gates of a unit, or of more units where a
+   cell has fewer gates. Each gate's rows follow each other in memory, so the processor fetches those of the next units
+   ahead. */
+template <class Cell, class Feed> struct SomeRows {
+    static_assert(Feed::width <= weight_rows, "a block has more vectors of weights than rows are read at once");
+    static constexpr int units = weight_rows / Feed::width, most = units * Feed::width;
+    int count = 0;
+    ptrdiff_t row[most], sum[most]; /* of the weight; the place in a block's sums [S][LANES] of its product */
+
+    SomeRows(ptrdiff_t block, ptrdiff_t first, ptrdiff_t H) {
+        for (int k = 0; k < most; k++) {
             const int v = k % Feed::width;
             const ptrdiff_t unit = first + k / Feed::width;
             const Rows rows = rows_of<Cell>(block, v, H);
@@ -28,10 +32,13 @@ template <class Cell, class Feed> struct Four {
     }
 };
 
-/* f(up to four rows) for all rows of a block. */
-template <class Cell, class Feed, class F> FL_INLINE void each_four(ptrdiff_t block, ptrdiff_t H, F f) {
-    for (ptrdiff_t unit = 0; unit < rows_of<Cell>(block, 0, H).units; unit += Four<Cell, Feed>::units)
-        f(Four<Cell, Feed>(block, unit, H));
+/* f(how many as a constant, some rows) for all rows of a block. */
+template <class Cell, class Feed, class F> FL_INLINE void for_some_rows(ptrdiff_t block, ptrdiff_t H, F f) {
+    using Some = SomeRows<Cell, Feed>;
+    for (ptrdiff_t unit = 0; unit < rows_of<Cell>(block, 0, H).units; unit += Some::units) {
+        const Some some(block, unit, H);
+        with_constant<Some::most>(some.count, [&](auto count) { f(count, some); });
+    }
 }
 
 /* The products of N rows of `columns` numbers with the weights of a block, added to its sums [N][S][LANES]. */
@@ -39,13 +46,14 @@ template <class Cell, class Feed>
 void add_products(typename Cell::Real *sums, const typename Cell::Real *const *rows, ptrdiff_t N,
                   const typename Cell::Real *weight, ptrdiff_t columns, ptrdiff_t block, ptrdiff_t H) {
     using Real = typename Cell::Real;
-    each_four<Cell, Feed>(block, H, [&](const Four<Cell, Feed> &four) {
-        const Real *w[4];
-        Real product[4];
-        EACH(k, 4) w[k] = weight + four.row[k < four.count ? k : 0] * columns;
+    for_some_rows<Cell, Feed>(block, H, [&](auto count, const SomeRows<Cell, Feed> &some) {
+        constexpr int R = decltype(count)::value;
+        const Real *w[R];
+        Real product[R];
+        EACH(k, R) w[k] = weight + some.row[k] * columns;
         for (ptrdiff_t n = 0; n < N; n++) {
-            four_products<Real>(w, rows[n], columns, product);
-            for (int k = 0; k < four.count; k++) sums[n * block_sums<Cell> * lanes<Real> + four.sum[k]] += product[k];
+            inner_products<Real>(w, rows[n], columns, product);
+            EACH(k, R) sums[n * block_sums<Cell> * lanes<Real> + some.sum[k]] += product[k];
         }
     });
 }
@@ -59,7 +67,7 @@ template <class Cell> void forward_single(void *pass, int thread, fl_team *team)
     const Real *x[FL_SINGLE], *h_prev[FL_SINGLE];
     for (ptrdiff_t n = 0; n < p.N; n++) x[n] = f.x(n, 0), h_prev[n] = f.h(n, 0);
     for (ptrdiff_t block = blocks.first; block < blocks.last; block++) {
-        Real sums[FL_SINGLE * S * ForwardOf<Cell>::L];
+        Real sums[FL_SINGLE * S * ForwardOf<Cell>::L] FL_ALIGNED;
         for (ptrdiff_t n = 0; n < p.N; n++) pack_bias<Cell>(sums + n * S * f.L, (const Real *)p.b, block, p.H);
         add_products<Cell, FromInputs<Cell>>(sums, x, p.N, (const Real *)p.w, p.I, block, p.H);
         if (!p.fresh) add_products<Cell, FromState<Cell>>(sums, h_prev, p.N, (const Real *)p.u, p.H, block, p.H);
@@ -117,12 +125,12 @@ template <class Cell> void bias_single(const Backward<Cell> &b, ptrdiff_t block)
     }
 }
 
-/* out[j] += d[0] w[0][j] + d[1] w[1][j] + ... for some rows of a weight. */
-template <int ROWS, class Real>
-FL_INLINE void add_rows(Real *out, const Real *d, const Real *const *w, Range some) {
+/* out[j] += d[0] w[0][j] + d[1] w[1][j] + ... for R rows of a weight; two chains of additions have half the latency. */
+template <class Real, int R>
+FL_INLINE void add_rows(Real *out, const Real (&d)[R], const Real *const (&w)[R], Range some) {
     write_columns<Real>(out, some.first, some.last, true, [&](ptrdiff_t j, ptrdiff_t left) {
         Vec<Real> sum[2] = {};
-        EACH(k, ROWS) sum[k % 2] = multiply_add(set<Real>(d[k]), load_at_most<Real>(w[k] + j, left), sum[k % 2]);
+        EACH(k, R) sum[k % 2] = multiply_add(set<Real>(d[k]), load_at_most<Real>(w[k] + j, left), sum[k % 2]);
         return sum[0] + sum[1];
     });
 }
@@ -135,13 +143,14 @@ void multiply_back(const Backward<Cell> &b, const typename Cell::Real *weight, p
     for (ptrdiff_t n = 0; n < b.p.N && !add; n++)
         memset(out[n] + some.first, 0, (size_t)(some.last - some.first) * sizeof(Real));
     for (ptrdiff_t block = 0; block < b.blocks(); block++)
-        each_four<Cell, Feed>(block, b.p.H, [&](const Four<Cell, Feed> &four) {
-            const Real *w[4];
-            Real d[4];
-            for (int k = 0; k < four.count; k++) w[k] = weight + four.row[k] * columns;
+        for_some_rows<Cell, Feed>(block, b.p.H, [&](auto count, const SomeRows<Cell, Feed> &read) {
+            constexpr int R = decltype(count)::value;
+            const Real *w[R];
+            Real d[R];
+            EACH(k, R) w[k] = weight + read.row[k] * columns;
             for (ptrdiff_t n = 0; n < b.p.N; n++) {
-                for (int k = 0; k < four.count; k++) d[k] = gradients_of(b, block, 0, n)[four.sum[k]];
-                with_constant<4>(four.count, [&](auto count) { add_rows<decltype(count)::value>(out[n], d, w, some); });
+                EACH(k, R) d[k] = gradients_of(b, block, 0, n)[read.sum[k]];
+                add_rows<Real, R>(out[n], d, w, some);
             }
         });
 }

@@ -29,7 +29,7 @@ struct fl_segment {
     ptrdiff_t by_units;    /* whether threads share the units of each step, or each has rows of its own */
 };
 
-/* A forward pass. Threads only read it. */
+/* A forward pass. Threads only read it, but for `done`. */
 struct fl_pass {
     ptrdiff_t T, N, I, H, width;
     const ptrdiff_t *alive; /* rows still running at each step, never more than at the step before */
@@ -76,12 +76,12 @@ struct fl_backward {
     int option;                      /* of the cell */
     int initial;                     /* whether dh is wanted */
     const void *w, *u;               /* the weights (G H, I) and (G H, H) */
-    void *transposed;                /* fl_transposed_room numbers: [strip][G width][vectors][LANES] of the weights */
+    void *transposed;                /* fl_transposed_room numbers: the weights in strips, see products.hpp */
     void *dx;                        /* or none */
     int add_dx;
     void *columns;                   /* fl_columns_room numbers: x, 1 and h of a segment's rows */
     void *panels;                    /* fl_gradients_room numbers: the gradients of weights and bias */
-    int later;                       /* whether the parts of later steps are in there, from a pass without dw */
+    int later;                       /* whether `panels` already holds the sums of later steps, from a pass without dw */
     void *dw, *du, *db;              /* their gradients, or none: they stay in panels; db alone may be none, too */
     int add_dw, add_du, add_db;      /* whether to add to what is there */
 };
@@ -108,6 +108,9 @@ static inline ptrdiff_t fl_transposed_room(ptrdiff_t inputs, ptrdiff_t width, in
     return (width + inputs) * gates * width;
 }
 
+/* Weights that stay in a core's L2 cache, of 512 KiB and more, beside what they are multiplied with. */
+#define FL_NEAR_BYTES (1 << 18)
+
 #define FL_SINGLE 4 /* rows of a single step up to which the weights are used where they lie */
 
 /* y = x w^T + bias: x is m rows of k, y is m rows of n; panels and bias by pack_matrix */
@@ -123,7 +126,7 @@ struct fl_matmul {
     const void *a, *b;
     void *c;
     int add;
-    int in_order;     /* whether a single row must have the bits that it has among others */
+    int in_order;     /* whether a single row of contiguous numbers must have the bits that it has among others */
     const void *bias; /* added to each row, or none; only with rows of a that are contiguous, n above 1, m above 1 or
                          in_order, and not add */
     void *room;       /* fl_functions.matmul_room bytes for each thread */
@@ -147,7 +150,8 @@ struct fl_cell {
     const char *name;
     int gates, sums, units, keeps_c, option;
     fl_job pack, forward, backward; /* of a struct fl_packing, fl_pass, fl_backward */
-    fl_job forward_single, backward_single; /* of one step of up to FL_SINGLE rows that keeps what backward needs */
+    fl_job forward_single, backward_single; /* of one step of up to FL_SINGLE rows that keeps what
+                                              backward needs, and has dw and du */
 };
 
 struct fl_functions {

@@ -11,12 +11,13 @@ namespace {
 
 constexpr int rows_of_tile = FL_ROWS; /* FL_ROWS x 4 sums fit in the registers */
 
-/* Weights that outgrow a core's L2 cache are used in parts, each for many rows. A part has near_bytes, which leaves
-   room for what it is multiplied with in an L2 of 512 KiB and more; the sums of held_rows rows are held meanwhile. */
-constexpr ptrdiff_t near_bytes = 1 << 18;
+/* Weights that outgrow a core's L2 cache are used in parts of near_bytes, each for many rows, whose sums are held
+   meanwhile. So many rows that loading and storing their sums takes little beside the products. */
+constexpr ptrdiff_t near_bytes = FL_NEAR_BYTES;
 constexpr ptrdiff_t held_rows = 96;
 
-/* A vector of weights from a panel or a strip, as what is multiplied, and back: for each type that a weight has. */
+/* Load weights of a panel or a strip as the type of the arithmetic, and store them. One overload for each type of
+   weight. */
 FL_INLINE Vec<float> load_weights(const float *w) { return load<float>(w); }
 FL_INLINE Vec<double> load_weights(const double *w) { return load<double>(w); }
 FL_INLINE void store_weights(float *w, Vec<float> v) { store<float>(w, v); }
@@ -69,7 +70,7 @@ template <class F> FL_INLINE void in_groups(ptrdiff_t first, ptrdiff_t last, F f
     }
 }
 
-/* The row where the part of a thread begins, if each gets about as many rows times steps of a segment. */
+/* The first row of a thread's share of a segment. Shares have about equal numbers of rows times steps. */
 inline ptrdiff_t share_rows(const ptrdiff_t *alive, const fl_segment &segment, int thread, int threads) {
     ptrdiff_t t = segment.last, rows = alive[segment.first], total = 0, sum = 0, row = 0;
     if (alive[t - 1] == rows || thread == threads) return rows * thread / threads;
@@ -94,7 +95,7 @@ struct Part {
     Range rows, columns;
 };
 
-/* A thread's part of a segment, of which each step has so many blocks or strips of units. */
+/* A thread's rows of a segment, and its blocks or strips, of which each step has `units`. */
 inline Part share_segment(const ptrdiff_t *alive, const fl_segment &segment, ptrdiff_t N, ptrdiff_t units, int thread,
                            const fl_team *team) {
     if (segment.by_units) return {{0, N}, share_of(units, thread, team)};

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define FL_INLINE inline __attribute__((always_inline))
+#define FL_ALIGNED __attribute__((aligned(64))) /* an array of vectors, none of which then lies in two cache lines */
 #define EACH(r, R) _Pragma("GCC unroll 16") for (int r = 0; r < (R); r++)
 
 /* Nothing in here is seen from outside: the linker must not take the code of one instruction set for another's. */
@@ -52,7 +53,7 @@ template <class Real> FL_INLINE void store_at_most(Real *p, ptrdiff_t count, Vec
     else store<Real>(p, v);
 }
 
-/* The sum of so many bytes of numbers, a power of two: that of the first half and the second one, and so on. */
+/* The sum of the numbers in so many bytes: the second half is added to the first one until one number is left. */
 template <class Real, int BYTES = FL_BYTES> FL_INLINE Real sum_of(const Real *numbers) {
     if constexpr (BYTES == sizeof(Real)) return *numbers;
     else {
@@ -78,7 +79,7 @@ FL_INLINE void hide(ptrdiff_t &number) { __asm__("" : "+r"(number)); }
 constexpr ptrdiff_t whole(ptrdiff_t n, ptrdiff_t of) { return (n + of - 1) / of; } /* n / of, rounded up */
 FL_INLINE ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
-#if !defined(__clang__)
+#if !defined(__clang__) /* which has no __builtin_shuffle; it takes the loops below */
 /* A square of as many vectors as a vector has numbers, in registers: in each pass, halves of rows r and r + d change
    places. */
 template <class Real> FL_INLINE void transpose_square(Real *to, ptrdiff_t to_row, const Real *from, ptrdiff_t from_row) {

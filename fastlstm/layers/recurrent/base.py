@@ -1,4 +1,4 @@
-"""What recurrent layers share: everything but the cell and the arguments of its own."""
+"""The base of the recurrent layers: everything but the cell and its own arguments."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from fastlstm.parameter import Initializer
 from fastlstm.workspace import Workspace
 
 State = TypeVar("State")
-"""A state as callers see it: h for a cell with that part only, otherwise the tuple of its parts."""
+"""A state in the public form: h if the cell has no other part, otherwise the tuple of its parts."""
 
 
 class Recurrent(Layer, Generic[State], abstract=True):
-    """Base of the layers that read (N, T, I) step by step, stacked and in one or both directions.
+    """Base of the layers that read (N, T, I) step by step, in one or more layers and one or both directions.
 
-    A subclass names its cell.
+    A subclass passes its cell to the constructor.
     """
 
     checkpoint_every: int | None = None
@@ -66,7 +66,7 @@ class Recurrent(Layer, Generic[State], abstract=True):
                 f"dropout: {self.dropout:g} has no effect in {name} of one layer, since it lies between layers; put "
                 f"fl.Dropout({self.dropout:g}) after the {name}, or give it num_layers of at least 2"
             )
-            warnings.warn(message, stacklevel=3)  # at who calls the subclass
+            warnings.warn(message, stacklevel=3)  # points to the call of the subclass
         self.bias = _check.flag(bias, "bias")
         self.input_shape = ("N", "T", self.input_size)
         self._add_parameters(bias_start)
@@ -97,14 +97,17 @@ class Recurrent(Layer, Generic[State], abstract=True):
         self._plain = PlainStack(stack, self.input_size, self.hidden_size, self.dropout)
 
     def _each_layer(self) -> Iterator[tuple[int, list[str]]]:
-        """For each layer, the features that it reads, and a suffix of its parameters' names for each direction."""
+        """For each layer, the number of input features, and the suffix of the parameter names of each direction."""
         for k in range(self.num_layers):
             inputs = self.input_size if k == 0 else self.directions * self.hidden_size
             yield inputs, [f"_l{k}", f"_l{k}_reverse"][: self.directions]
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Recurrent[State]:
-        """Dropout of a single layer is read as none: whoever made the layer has been warned."""
+        """A new layer from what `config` has returned.
+
+        Dropout of a single layer has no effect. It is set to 0, so that its warning does not come a second time.
+        """
         return cls(**{**config, "dropout": 0.0} if config.get("num_layers", 1) == 1 else config)
 
     def config(self) -> dict[str, Any]:
@@ -119,30 +122,37 @@ class Recurrent(Layer, Generic[State], abstract=True):
         return (*shape[:2], self.directions * self.hidden_size)
 
     def __call__(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Array, State]:
-        """Outputs at every step and the final state.
+        """The outputs at all steps and the final state. D is the number of directions.
 
         Parameters
         ----------
         x : (N, T, I)
         state : optional
-            The state before the first step: h (layers·D, N, H), for an LSTM the tuple (h, c); zeros if not given. Its
-            order is layer 0, layer 0 reverse, layer 1, ... An h beyond a 2^32nd of the largest number counts as that,
-            because sums over it must not overflow. A SimpleRNN with relu takes it as it is.
+            The initial state: h (layers·D, N, H), or for an LSTM the tuple (h, c); by default zeros. The order of the
+            first axis is layer 0, layer 0 reverse, layer 1, ... h is clipped to ± the largest float / 2^32, so that
+            sums over it do not overflow. A SimpleRNN with relu does not clip it.
         lengths : (N,) ints from 1 to T, optional
-            Real steps of each sequence; outputs beyond them are zero.
+            Number of real steps of each sequence. Outputs beyond them are zero.
 
         Returns
         -------
         y : (N, T, D·H)
         h, or (h, c) : each (layers·D, N, H)
-            The state after each sequence's own last step (for the reverse direction: after its first).
+            The state after the last real step of each sequence; in the reverse direction, after its first step.
+
+        Raises
+        ------
+        TypeError
+            If x, state or lengths are not numbers of the right kind, or the state of an LSTM is not a tuple (h, c).
+        ValueError
+            If a shape does not fit, or a number is not finite or out of range.
         """
         found: tuple[Array, Parts] | None = self._kept.run(x, lengths) if state is None else None
         y, final = found or self._call(x, state, lengths)
         return y, self._given(final)
 
     def _call(self, x: Any, state: Any, lengths: Any) -> tuple[Array, Parts]:
-        """A call with an initial state, or for which no program is kept."""
+        """A call with an initial state, or without a kept program."""
         x = self.as_input(x)
         start, lengths = self.as_state(state, len(x)), _check.lengths_of(lengths, *x.shape[:2])
         if self._is_plain():
@@ -151,7 +161,7 @@ class Recurrent(Layer, Generic[State], abstract=True):
         return found or self._run_anew(x, start, lengths)
 
     def _run_anew(self, x: Array, start: Parts | None, lengths: Index | None) -> tuple[Array, Parts]:
-        """A call by a new program, which is then kept."""
+        """Make a program for this call, run it, and keep it."""
         n, t, _ = x.shape
         tape, seen, turn = Workspace(0), Seen(self.parameters()), Turn("this program", "run another one")
         order = None if lengths is None else RaggedOrder(n, t, lengths)
@@ -164,11 +174,11 @@ class Recurrent(Layer, Generic[State], abstract=True):
         return found
 
     def _given(self, state: Parts) -> State:
-        """A state as callers see it, from its parts."""
+        """A state in the public form, from its parts."""
         return cast(State, state if len(state) > 1 else state[0])
 
     def as_state(self, state: Any, n: int) -> Parts | None:
-        """The parts of a caller's state, checked and converted."""
+        """The parts of a state in the public form, checked and converted; None for None."""
         if state is None:
             return None
         self.build()
@@ -209,9 +219,9 @@ class Recurrent(Layer, Generic[State], abstract=True):
         training: bool,
         lengths: Index | None,
     ) -> Array:
-        """`forward` from an initial state. Writes the final one into `final`, if there is one."""
+        """`forward` from an initial state, None for zeros. Writes the final state into `final` if that is given."""
         self.build()
-        x = np.ascontiguousarray(x)  # another layer may give a view
+        x = np.ascontiguousarray(x)  # the layer before may return a view
         n, t, _ = x.shape
         plain = self._is_plain()
         batch = self._full_batch(n, t, tape) if lengths is None else RaggedBatch(n, t, lengths)
@@ -240,7 +250,7 @@ class Recurrent(Layer, Generic[State], abstract=True):
     def backward_with_state(
         self, dy: Array, dstate: Parts | None, tape: Workspace, *, input_gradient: bool = True
     ) -> tuple[Array | None, Parts]:
-        """`backward` from gradients of the final state, None for zeros. Also returns those of the initial state."""
+        """`backward` with gradients of the final state, None for zeros. Also returns those of the initial state."""
         batch: RaggedBatch = tape.notes["batch"]
         initial = self._room("initial", batch.N, tape, dy.dtype)
         stack = self._plain if tape.notes["plain"] else self._trained
@@ -266,7 +276,7 @@ class Recurrent(Layer, Generic[State], abstract=True):
         return self._trained.replay(x, self._full_batch(n, t, tape), tape)
 
     def _carry_on(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
-        """`forward` from the state after the last pass. Leaves the new one for the next pass."""
+        """`forward` from the final state of the last pass. Keeps the new final state for the next pass."""
         running = tape.lasting.get("running")
         y, final = self.forward_with_state(x, running, tape, training=training, lengths=lengths)
         tape.lasting["running"] = self._keep("running", final, tape)
@@ -309,11 +319,11 @@ class Recurrent(Layer, Generic[State], abstract=True):
         return (self.num_layers * self.directions, n, self.hidden_size)
 
     def _room(self, name: str, n: int, tape: Workspace, dtype: Any) -> Parts:
-        """Arrays of the tape for a state."""
+        """Arrays of the tape for the parts of a state."""
         return tuple(tape.array(f"{name}_{part}", self._state_shape(n), dtype) for part in self.parts)
 
     def _keep(self, name: str, state: Parts, tape: Workspace) -> Parts:
-        """A copy of a state in the tape."""
+        """Copy a state into the tape. Returns the copy."""
         kept = self._room(name, state[0].shape[1], tape, state[0].dtype)
         for old, new in zip(kept, state, strict=True):
             old[...] = new
@@ -321,7 +331,7 @@ class Recurrent(Layer, Generic[State], abstract=True):
 
     @staticmethod
     def _full_batch(n: int, t: int, tape: Workspace) -> RaggedBatch:
-        """The order of a batch whose sequences are all full, kept for the next batch of the same shape."""
+        """The row order of a batch of full sequences. It is kept for the next batch of the same shape."""
         batch: RaggedBatch | None = tape.notes.get("full batch")
         if batch is None or (batch.N, batch.T) != (n, t):
             batch = tape.notes["full batch"] = RaggedBatch(n, t, None)

@@ -139,7 +139,7 @@ def running_state(cell: Cell, n: int, hidden: int, dtype: Any, tape: Workspace) 
 
     c has no rows for a cell without c. c and h are zeros at first, and their padding stays zero.
     """
-    width = -(-hidden // cpu.lanes(dtype)) * cpu.lanes(dtype)
+    width = cpu.width(hidden, dtype)
     held: tuple[Array, Array, Array] | None = tape.notes.get("state")
     if held is None or held[1].shape != (2, n, width):
         c = aligned_zeros((n if cell.keeps_c else 0, width), dtype)

@@ -257,17 +257,15 @@ class TrainedDirection:
             forward = kernel.prepare(self._cell.name, forward_rows, panels, bias, *state, *projected)
             forward.keep(*own)
             passes.forwards.append(forward)
-            passes.backwards.append(self._prepare_backward(backward_rows, own, gradients, tape))
-        if single:
-            passes.backwards[0].single()
+            passes.backwards.append(self._prepare_backward(backward_rows, own, gradients, tape, single=single))
         return passes
 
     def _prepare_backward(
-        self, rows: Layout, kept: tuple[Array, Array], gradients: tuple[Array, Array], tape: Workspace
+        self, rows: Layout, kept: tuple[Array, Array], gradients: tuple[Array, Array], tape: Workspace, *, single: bool
     ) -> back.Backward:
         dtype = kept[0].dtype
         lanes, width = cpu.lanes(dtype), gradients[0].shape[1]
-        sizes = back.rooms(self._cell.name, rows, dtype == np.float32)
+        sizes = (0, 0, 0) if single else back.rooms(self._cell.name, rows, dtype == np.float32)
         names = ("transposed", "columns", "gradient panels")
         scratch = [tape.array(name, (size,), dtype) for name, size in zip(names, sizes, strict=True)]
         strip = min(cpu.STRIP, max(1, width // lanes // rows.threads)) if rows.by_units else cpu.STRIP

@@ -9,7 +9,7 @@
 
 namespace {
 
-/* A cell names, or takes over from here:
+/* A cell defines these members, or inherits the defaults:
 
    gates        matrices that stand one below the other in W and in U; W's product for gate g is added to sum g
    sums         sums of a unit: the gates' own, and more where a gate keeps the product of U apart
@@ -41,7 +41,7 @@ template <class T> struct Cell {
 template <class Cell> constexpr int panel_width = Cell::gates * Cell::units;
 template <class Cell> constexpr int block_sums = Cell::sums * Cell::units;
 
-/* Which sum of a block each vector of weights feeds. Cells for which that is alike share their code. */
+/* Which sum of a block each vector of weights feeds. Cells with the same mapping share their code. */
 template <int G> struct InOrder {
     static constexpr int width = G;
     static constexpr int at(int v) { return v; }
