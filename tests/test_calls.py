@@ -16,7 +16,6 @@ import fastlstm as fl
 from fastlstm._kernels import cpu
 from fastlstm._kernels.program import Kept
 
-
 pytestmark = pytest.mark.usefixtures("default_threads")
 
 

@@ -7,7 +7,6 @@ from call_cases import Twice, numbers
 import fastlstm as fl
 from fastlstm.layers.replay import Replay
 
-
 pytestmark = pytest.mark.usefixtures("default_threads")
 
 

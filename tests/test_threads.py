@@ -10,7 +10,6 @@ import fastlstm as fl
 from fastlstm import threads
 from fastlstm._kernels import cpu
 
-
 pytestmark = pytest.mark.usefixtures("default_threads")
 
 

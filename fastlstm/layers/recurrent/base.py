@@ -22,6 +22,7 @@ from fastlstm.layers.recurrent.inference import PackedDirection, PackedStack
 from fastlstm.layers.recurrent.ragged import RaggedBatch
 from fastlstm.layers.recurrent.stack import PlainStack, TrainedStack
 from fastlstm.layers.recurrent.training import TrainedDirection
+from fastlstm.layers.recurrent.weights import Weights
 from fastlstm.layers.replay import Backward, Calls
 from fastlstm.parameter import Initializer
 from fastlstm.workspace import Workspace
@@ -86,15 +87,15 @@ class Recurrent(Layer, Generic[State], abstract=True):
                         self.add(name + suffix, shape, starts[name])
 
     def _make_stacks(self) -> None:
-        stack = [
-            [Direction(self.cell, self._parameters, suffix) for suffix in suffixes]
-            for _, suffixes in self._each_layer()
+        weights = [
+            [Weights(self.cell, self._parameters, suffix) for suffix in suffixes] for _, suffixes in self._each_layer()
         ]
-        packed = [[PackedDirection(self.cell, *d.parameters, d.reverse) for d in layer] for layer in stack]
-        trained = [[TrainedDirection(self.cell, *d.parameters, d.reverse) for d in layer] for layer in stack]
+        packed = [[PackedDirection(own) for own in layer] for layer in weights]
+        trained = [[TrainedDirection(own) for own in layer] for layer in weights]
+        plain = [[Direction(own) for own in layer] for layer in weights]
         self._packed = PackedStack(self.cell, packed, self.hidden_size)
         self._trained = TrainedStack(trained, self.input_size, self.hidden_size, self.dropout)
-        self._plain = PlainStack(stack, self.input_size, self.hidden_size, self.dropout)
+        self._plain = PlainStack(plain, self.input_size, self.hidden_size, self.dropout)
 
     def _each_layer(self) -> Iterator[tuple[int, list[str]]]:
         """For each layer, the number of input features, and the suffix of the parameter names of each direction."""

@@ -7,9 +7,8 @@ import numpy as np
 from fastlstm._kernels import plain as kernel
 from fastlstm._kernels import rows
 from fastlstm.layers.base import Array
-from fastlstm.layers.recurrent.cells import Cell
 from fastlstm.layers.recurrent.ragged import RaggedBatch
-from fastlstm.parameter import Parameter
+from fastlstm.layers.recurrent.weights import Weights
 from fastlstm.workspace import Workspace
 
 Parts = tuple[Array, ...]
@@ -20,16 +19,11 @@ SUMS_BUFFER = 1 << 18
 
 
 class Direction:
-    """Reads the parameters with a suffix, such as ``_l0``. With ``_l0_reverse`` it reads each sequence from its end."""
+    """One direction of one layer on its weights."""
 
-    def __init__(self, cell: Cell, parameters: dict[str, Parameter], suffix: str) -> None:
-        self.cell, self.suffix = cell, suffix
-        self.reverse = suffix.endswith("_reverse")
-        self._w_ih = parameters["weight_ih" + suffix]
-        self._w_hh = parameters["weight_hh" + suffix]
-        self._bias = parameters.get("bias" + suffix)
-        self.hidden = self._w_hh.shape[1]
-        self.parameters = (self._w_ih, self._w_hh, self._bias)
+    def __init__(self, weights: Weights) -> None:
+        self._weights, self.cell, self.suffix = weights, weights.cell, weights.suffix
+        self.hidden, self.reverse = weights.hidden, weights.reverse
 
     def forward(
         self, x: Array, start: Parts | None, end: Parts, batch: RaggedBatch, tape: Workspace, *, training: bool
@@ -42,9 +36,9 @@ class Direction:
             part[:n] = 0 if start is None else batch.gather_states(start[k])
         held = size if training else max(n, SUMS_BUFFER // (width * dtype.itemsize))
         sums = tape.array("sums", (min(size, held), width), dtype)
-        bias = np.zeros(width, dtype) if self._bias is None else self._bias.value
+        bias = np.zeros(width, dtype) if self._weights.bias is None else self._weights.bias.value
         alive = batch.alive[: batch.longest]
-        kernel.forward(self.cell.name, state, sums, x, self._w_ih.value, self._w_hh.value, bias, alive)
+        kernel.forward(self.cell.name, state, sums, x, self._weights.w_ih.value, self._weights.w_hh.value, bias, alive)
         for part, final in zip(state, end, strict=True):
             batch.scatter_states(part if len(part) == n else part[n + batch.ends], final)
         return self.reversed(state[0][n:], batch, tape, "y")
@@ -63,11 +57,19 @@ class Direction:
         dstate = tuple(tape.array(f"d{part}", (n, self.hidden), dtype) for part in cell.parts)
         for k, running in enumerate(dstate):
             running[...] = 0 if end is None else batch.gather_states(end[k])
-        dbias = np.empty(0, dtype) if self._bias is None else self._bias.grad
+        dbias = np.empty(0, dtype) if self._weights.bias is None else self._weights.bias.grad
         dx = tape.array("dx", (size if wanted else 0, x.shape[1]), dtype)
         kernel.backward(
-            *(cell.name, self._w_ih.grad, self._w_hh.grad, dbias, dx, dstate, self.sums(batch, tape, dtype)),
-            *(dy, x, state, self._w_ih.value, self._w_hh.value, batch.alive[: batch.longest]),
+            *(
+                cell.name,
+                self._weights.w_ih.grad,
+                self._weights.w_hh.grad,
+                dbias,
+                dx,
+                dstate,
+                self.sums(batch, tape, dtype),
+            ),
+            *(dy, x, state, self._weights.w_ih.value, self._weights.w_hh.value, batch.alive[: batch.longest]),
         )
         for running, initial in zip(dstate, start, strict=True):
             batch.scatter_states(running, initial)

@@ -17,7 +17,7 @@ from fastlstm.layers.packed import Packed
 from fastlstm.layers.recurrent.cells import Cell
 from fastlstm.layers.recurrent.plan import layout, projection, ragged_layout, sizes_of
 from fastlstm.layers.recurrent.ragged import RaggedBatch
-from fastlstm.parameter import Parameter
+from fastlstm.layers.recurrent.weights import Weights
 from fastlstm.workspace import Workspace, aligned_empty, aligned_zeros
 
 State = tuple[Array, Array]
@@ -29,21 +29,21 @@ WAVE = 8
 class PackedDirection(Packed):
     """The packed weights of one direction of a recurrent layer, and its passes."""
 
-    def __init__(self, cell: Cell, w_ih: Parameter, w_hh: Parameter, bias: Parameter | None, reverse: bool) -> None:
-        super().__init__(w_ih, w_hh, bias)
-        self._cell, self._w_ih, self._w_hh, self._bias, self._reverse = cell, w_ih, w_hh, bias, reverse
-        self._inputs, self._hidden = w_ih.shape[1], w_hh.shape[1]
+    def __init__(self, weights: Weights) -> None:
+        super().__init__(*weights.parameters)
+        self._weights, self._cell, self._hidden = weights, weights.cell, weights.hidden
 
     def pack(self) -> tuple[Array, Array]:
-        w_ih, w_hh = self._w_ih.value, self._w_hh.value
+        weights = self._weights
+        w_ih, w_hh = weights.w_ih.value, weights.w_hh.value
         none = np.zeros(self._cell.sums * self._hidden, w_ih.dtype)
-        panels, packed_bias = panel_room(self._cell, self._inputs, self._hidden, w_ih.dtype)
-        bias = none if self._bias is None else self._bias.value
+        panels, packed_bias = panel_room(self._cell, weights.inputs, self._hidden, w_ih.dtype)
+        bias = none if weights.bias is None else weights.bias.value
         kernel.pack(self._cell.name, panels, packed_bias, w_ih, w_hh, bias)
         return panels, packed_bias
 
     def _state(self, n: int, tape: Workspace) -> tuple[Array, Array, Array]:
-        return running_state(self._cell, n, self._hidden, self._w_hh.value.dtype, tape)
+        return running_state(self._cell, n, self._hidden, self._weights.w_hh.value.dtype, tape)
 
     def reset(self, rows: Any, tape: Workspace) -> None:
         """Set the state of these rows of a stream to zero."""
@@ -60,11 +60,11 @@ class PackedDirection(Packed):
         """
         panels, bias = self.get()
         n, t, _ = x.shape
-        sizes = (x.shape, y.shape, column, sizes_of(self._cell, self._inputs, self._hidden))
+        sizes = (x.shape, y.shape, column, sizes_of(self._cell, self._weights.inputs, self._hidden))
         if order is None:
-            rows = layout(RaggedBatch(n, t), *sizes, reverse=self._reverse, team=team)
+            rows = layout(RaggedBatch(n, t), *sizes, reverse=self._weights.reverse, team=team)
         else:
-            rows = ragged_layout(order, *sizes, reverse=self._reverse, team=team)
+            rows = ragged_layout(order, *sizes, reverse=self._weights.reverse, team=team)
         projected, chunk = (np.empty(0, x.dtype), 1) if order is not None else projection(rows, panels, bias.size, tape)
         if wave and len(projected):
             chunk = min(chunk, WAVE)

@@ -15,13 +15,12 @@ from fastlstm._kernels import cpu
 from fastlstm._kernels import forward as kernel
 from fastlstm._kernels.layout import Layout
 from fastlstm.layers.base import Array
-from fastlstm.layers.recurrent.cells import Cell
 from fastlstm.layers.recurrent.direction import Parts
 from fastlstm.layers.recurrent.inference import panel_room, running_state
 from fastlstm.layers.recurrent.plan import layout, projection, sizes_of
 from fastlstm.layers.recurrent.ragged import RaggedBatch
+from fastlstm.layers.recurrent.weights import Weights
 from fastlstm.layers.replay import Calls
-from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace
 
 SEGMENT = 1024
@@ -86,11 +85,9 @@ class Passes:
 class TrainedDirection:
     """One direction of one layer. Its packed weights and what it keeps lie in the workspace that it is given."""
 
-    def __init__(self, cell: Cell, w_ih: Parameter, w_hh: Parameter, bias: Parameter | None, reverse: bool) -> None:
-        self._cell = cell
-        self._w_ih, self._w_hh, self._bias, self._reverse = w_ih, w_hh, bias, reverse
-        self._parameters = [parameter for parameter in (w_ih, w_hh, bias) if parameter is not None]
-        self._inputs, self._hidden = w_ih.shape[1], w_hh.shape[1]
+    def __init__(self, weights: Weights) -> None:
+        self._weights, self._cell = weights, weights.cell
+        self._inputs, self._hidden = weights.inputs, weights.hidden
 
     def forward(
         self, x: Array, y: Array, column: int, start: Parts | None, batch: RaggedBatch, block: int, tape: Workspace
@@ -101,8 +98,8 @@ class TrainedDirection:
         if passes is None or passes.kind != kind:
             passes = tape.notes["passes"] = self._prepare(kind, x, y, tape)
         if passes.single:
-            bias = None if self._bias is None else self._bias.read()
-            passes.forwards[0].single(self._w_ih.read(), self._w_hh.read(), bias)
+            bias = None if self._weights.bias is None else self._weights.bias.read()
+            passes.forwards[0].single(*self._weights.read(), bias)
         else:
             self._pack(kind, tape)
         passes.x, passes.y, passes.fresh = x, y, start is None
@@ -121,7 +118,7 @@ class TrainedDirection:
 
     def final_state(self, y: Array, column: int, end: Parts, batch: RaggedBatch, tape: Workspace) -> None:
         """Write the state after a forward pass to columns of y into `end`, each part (N, H)."""
-        last = np.zeros(batch.N, np.intp) if self._reverse else batch.lengths - 1
+        last = np.zeros(batch.N, np.intp) if self._weights.reverse else batch.lengths - 1
         end[0][batch.index] = y[batch.index, last, column : column + self._hidden]
         if self._cell.keeps_c:
             batch.scatter_states(tape.notes["passes"].state[0][:, : self._hidden], end[1])
@@ -148,7 +145,7 @@ class TrainedDirection:
         if end is not None:
             for array, part in zip(parts, end, strict=True):
                 array[:, : self._hidden] = batch.gather_states(part)
-        weights = (self._w_ih.read(), self._w_hh.read())
+        weights = self._weights.read()
         last = len(passes.backwards) - 1
         for k in range(last, -1, -1):
             start_of_block = None if passes.fresh and k == 0 else passes.starts[k]
@@ -166,8 +163,8 @@ class TrainedDirection:
                 batch.scatter_states(array[:, : self._hidden], part)
 
     def _bind_gradients(self, backward: back.Backward) -> None:
-        (dw, add_dw), (du, add_du) = self._w_ih.accumulator(), self._w_hh.accumulator()
-        db, add_db = (None, False) if self._bias is None else self._bias.accumulator()
+        (dw, add_dw), (du, add_du) = self._weights.w_ih.accumulator(), self._weights.w_hh.accumulator()
+        db, add_db = (None, False) if self._weights.bias is None else self._weights.bias.accumulator()
         backward.bind_gradients(dw, add_dw, du, add_du, db, add_db)
 
     def _panels(self, dtype: np.dtype[Any], tape: Workspace) -> tuple[Array, Array]:
@@ -186,7 +183,7 @@ class TrainedDirection:
         """The calls of `forward` from zero states, and a function from dy, dx and add_dx to the call of `backward`."""
         kind = self._kind(x, y, column, batch, batch.T)
         passes = self._prepare(kind, x, y, tape)
-        (forward,), (kernel_pass,), weights = passes.forwards, passes.backwards, (self._w_ih.read(), self._w_hh.read())
+        (forward,), (kernel_pass,), weights = passes.forwards, passes.backwards, self._weights.read()
         forward.fresh = True
         forward.bind(x, y)
 
@@ -209,7 +206,7 @@ class TrainedDirection:
     def _pack(self, kind: Kind, tape: Workspace) -> None:
         """Pack the weights into the workspace if they have changed."""
         self._panels(kind.dtype, tape)
-        version = (kind.isa, *[parameter.version for parameter in self._parameters])
+        version = (kind.isa, *[parameter.version for parameter in self._weights.parameters])
         if tape.notes["packed"] != version:
             self._pack_stage(kind, tape).go()
             tape.notes["packed"] = version
@@ -217,8 +214,8 @@ class TrainedDirection:
     def _pack_stage(self, kind: Kind, tape: Workspace) -> kernel.Pack:
         """The stage that packs the weights."""
         panels, packed_bias = self._panels(kind.dtype, tape)
-        w_ih, w_hh = self._w_ih.read(), self._w_hh.read()
-        bias = tape.notes["no bias"] if self._bias is None else self._bias.read()
+        w_ih, w_hh = self._weights.read()
+        bias = tape.notes["no bias"] if self._weights.bias is None else self._weights.bias.read()
         stage: kernel.Pack | None = tape.notes["pack"]
         team = 1 if panels.size < LARGE else kind.team
         if stage is None or stage.threads != team or not stage.reads(w_ih, w_hh, bias):
@@ -245,7 +242,7 @@ class TrainedDirection:
             forward_rows, backward_rows = (
                 layout(
                     *(batch, x.shape, y.shape, kind.column, sizes),
-                    reverse=self._reverse,
+                    reverse=self._weights.reverse,
                     team=team,
                     steps=steps,
                     rows=most,
