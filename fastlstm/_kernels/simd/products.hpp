@@ -136,11 +136,14 @@ void transpose_strip(const Backward<Cell> &b, typename Cell::Weight *to, const t
         for (int v = 0; v < b.G; v++) {
             const Rows rows = rows_of<Cell>(block, v, b.p.H);
             const Real *from = weight + rows.row * columns + first;
-            for (ptrdiff_t k = 0; k < L; k++, from += columns)
-                for (ptrdiff_t n = 0; n < vectors; n++, to += L) {
-                    const ptrdiff_t left = k < rows.units ? columns - first - n * L : 0;
-                    store_weights(to, load_at_most<Real>(from + n * L, left));
-                }
+            for (ptrdiff_t k = 0; k < L; k++, from += columns) {
+                const ptrdiff_t left = k < rows.units ? columns - first : 0;
+                if (left >= vectors * L)
+                    for (ptrdiff_t n = 0; n < vectors; n++, to += L) store_weights(to, load<Real>(from + n * L));
+                else
+                    for (ptrdiff_t n = 0; n < vectors; n++, to += L)
+                        store_weights(to, load_at_most<Real>(from + n * L, left - n * L));
+            }
         }
 }
 
