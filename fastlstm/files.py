@@ -62,6 +62,7 @@ def require_replaceable(path: PathLike) -> int | None:
     int or None
         The mode of the file that exists there; None if there is none.
     """
+    _require_path(path)
     if not os.fspath(path):
         raise FileNotFoundError("path: expected a file, got an empty path")
     try:
@@ -79,7 +80,10 @@ def open_file(path: PathLike, what: str = "a file") -> BufferedReader:
     ------
     FileNotFoundError, IsADirectoryError, PermissionError, OSError
         The message names the path.
+    TypeError
+        If it is no path.
     """
+    _require_path(path)
     try:
         _require_file(path, os.stat(path).st_mode, OSError, what)
         file = open(path, "rb", opener=_open_at_once)
@@ -144,6 +148,12 @@ _counter = itertools.count()
 
 PART = re.compile(r"\..+\.\d+\.\d+\.part", re.DOTALL)
 """Names that `write_atomically` gives to unfinished files."""
+
+
+def _require_path(path: PathLike) -> None:
+    """Refuse what the system would take for an open file: its number."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path: expected a str or a path, got {path!r}")
 
 
 def _require_file(path: PathLike, mode: int, refusal: type[OSError], what: str = "a file") -> None:

@@ -98,6 +98,7 @@ VALUE_ERRORS = {
     "stream nan": (lambda: model().stream().step([0, np.nan, 0]), "x_t: expected finite numbers, got nan"),
     "stream block": (lambda: model().stream(2).run(X[:1]), r"x: expected shape \(2, T, 3\), got \(1, 5, 3\)"),
     "reset": (lambda: model().stream(2).reset(2), "rows: expected rows of a batch of 2, got 2"),
+    "huge reset": (lambda: model().stream(2).reset(np.uint64(2**64 - 1)), "rows: expected rows of a batch of 2, got"),
     "number of targets": (
         lambda: trainer().fit(X, np.zeros((3, 2)), epochs=1),
         r"y: expected shape \(2, 2\), got \(3, 2\)",

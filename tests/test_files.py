@@ -249,3 +249,19 @@ def test_an_empty_path_is_told_before_anything_is_written(tmp_path, monkeypatch)
     with pytest.raises(FileNotFoundError, match="path: expected a file, got an empty path"):
         fl.save(model(), "")
     assert sorted(tmp_path.rglob("*")) == [tmp_path / "here"]
+
+
+@pytest.mark.parametrize("path", [True, 3, None, 1.5, [], b"model"])
+def test_the_number_of_an_open_file_is_no_path(path, tmp_path):
+    model = fl.Model([fl.LSTM(2, 3)], seed=0)
+    for call in (fl.load, lambda path: fl.save(model, path)):
+        with pytest.raises(TypeError, match="path: expected a str or a path, got"):
+            call(path)
+    os.fstat(1)  # it is still open
+
+
+@pytest.mark.parametrize("metadata", [3, "x", [("a", "b")], {"a": 1}, np.zeros(0)])
+def test_metadata_that_is_no_dict_of_words_is_refused(metadata, tmp_path):
+    model = fl.Model([fl.LSTM(2, 3)], seed=0)
+    with pytest.raises(TypeError, match=r"metadata: expected words \(str\) for words, got"):
+        fl.save(model, tmp_path / "m.safetensors", metadata=metadata)

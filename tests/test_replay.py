@@ -1,5 +1,7 @@
 """Training passes over batches that lie where the last one lay."""
 
+import warnings
+
 import numpy as np
 import pytest
 from call_cases import Twice, numbers
@@ -86,6 +88,35 @@ def test_gradients_of_several_passes_add_up():
         assert len(each.tape._replays) == each.replayed
     for a, b in zip(both[0].model.parameters(), both[1].model.parameters(), strict=True):
         np.testing.assert_array_equal(a.grad, b.grad)
+
+
+@pytest.mark.parametrize("name", ["dropout", "checkpoints", "gated units", "LSTM, Last, Dense"])
+def test_a_batch_comes_again_after_a_larger_one(name):
+    """Its recorded pass writes where the layers' arrays were before they had to grow."""
+    model = fl.Model(MODELS[name](), seed=0)
+    tape, other = model.tape(seed=3), model.tape(seed=3)
+    small, large = numbers(1, 3, 3), numbers(8, 6, 3)
+    for x in (small, small, large, small, large, large, small):
+        y = model.forward(x, tape, training=True)
+        np.testing.assert_array_equal(y, model.forward(x.copy(), other, training=True))
+        dx = model.backward(np.ones_like(y), tape)
+        np.testing.assert_array_equal(dx, model.backward(np.ones_like(y), other))
+
+
+def test_arrays_that_were_reshaped_in_place_are_noticed():
+    model = fl.Model([fl.LSTM(3, 8), fl.Dense(8, 2)], seed=0)
+    tape, x, dy = model.tape(), numbers(4, 6, 3), numbers(4, 6, 2)
+    for _ in range(3):
+        model.forward(x, tape, training=True)
+        model.backward(dy, tape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        dy.shape = (6, 4, 2)
+        model.forward(x, tape, training=True)
+        with pytest.raises(ValueError, match=r"dy: expected shape"):
+            model.backward(dy, tape)
+        x.shape = (6, 4, 3)
+    np.testing.assert_allclose(model.forward(x, tape, training=True), model.predict(x), rtol=1e-5, atol=1e-6)
 
 
 def test_parameters_that_lie_elsewhere_are_noticed():

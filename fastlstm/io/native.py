@@ -54,9 +54,9 @@ forget_bias=1.0)], dtype='float32')
     """
     if not isinstance(model, Model):
         raise TypeError(f"model: expected a Model, got {type(model).__name__}")
-    own = dict(metadata or {})
-    if any(not isinstance(part, str) for item in own.items() for part in item):
-        raise TypeError("metadata: expected words (str) for words")
+    own = {} if metadata is None else metadata
+    if not isinstance(own, Mapping) or any(not isinstance(part, str) for item in own.items() for part in item):
+        raise TypeError(f"metadata: expected words (str) for words, got {metadata!r:.100}")
     words = {
         **{USER + key: value for key, value in own.items()},
         "format": "fastlstm",

@@ -44,7 +44,7 @@ class Replay:
     """
 
     def __init__(self, layers: Sequence[Layer], workspaces: Sequence[Workspace], x: Array) -> None:
-        self._x = x
+        self._x, self._shape, self._dtype = x, x.shape, x.dtype
         self._calls: Calls = []
         self._backwards: list[Backward] = []
         self._values = [(parameter, parameter.read()) for parameter in trained(layers)]
@@ -70,8 +70,10 @@ class Replay:
         x must have the address, shape and dtype of the recorded array. The number of threads, the instruction set and
         the arrays of the parameters must be unchanged.
         """
+        if x.shape != self._shape or x.dtype != self._dtype:  # also of the recorded array, which may be reshaped
+            return False
         if x is not self._x:
-            if x.shape != self._x.shape or x.dtype != self._x.dtype or place(x) != place(self._x):
+            if place(x) != place(self._x):
                 return False
             self._x = x
         return self._machine == (get_num_threads(), cpu.isa()) and unmoved(self._values)
@@ -81,8 +83,9 @@ class Replay:
         run(self._calls)
 
     def knows(self, dy: Any) -> bool:
-        """Whether a backward pass is recorded for this very array."""
-        return any(dy is made[0] for made in self._made.values())
+        """Whether a backward pass is recorded for this very array, and it has kept its shape and dtype."""
+        known = any(dy is made[0] for made in self._made.values())
+        return known and dy.shape == self.y.shape and dy.dtype == self.y.dtype
 
     def backward(self, dy: Array, *, wanted: bool) -> Array | None:
         """Add to the gradients of the parameters. Returns the gradient of x if it is wanted."""
@@ -125,7 +128,8 @@ def place(array: Array) -> int:
 def by_calling(layer: Layer, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward]:
     """The passes of a layer without `replay`, as calls of its `forward` and `backward`. Calls `forward` once."""
     forward = partial(layer.forward, x, tape, training=True, lengths=None)
-    y = np.require(forward(), None, ["C"])
+    # an array of its own where the layer's must not be written: the layer's may lie elsewhere after a larger batch
+    y = np.require(forward(), None, ["C", "W"])
 
     def backward(dy: Array, wanted: bool) -> BackwardCalls:
         call = partial(layer.backward, dy, tape, input_gradient=wanted)

@@ -136,7 +136,7 @@ class Stream:
                 if index.dtype == bool and index.shape != (self.batch,):
                     raise IndexError("a mask has an entry for each row")
                 chosen = np.arange(self.batch)[index]
-            except (IndexError, ValueError) as error:
+            except (IndexError, ValueError, OverflowError) as error:
                 raise ValueError(f"rows: expected rows of a batch of {self.batch}, got {rows!r} ({error})") from None
         with self._turn:
             for layer, workspace in zip(self._layers, self._workspaces, strict=True):
