@@ -84,6 +84,17 @@ class Workspace:
             self._children[name] = type(self)(self._seeds.spawn(1)[0], self.carries)
         return self._children[name]
 
+    def writable(self, array: NDArray[Any]) -> NDArray[Any]:
+        """The array itself if it can be written, or lies in a buffer; else a copy of it. It is contiguous."""
+        array = np.require(array, None, ["C"])
+        if array.flags.writeable:
+            return array
+        if any(array.base is buffer.base for buffer in self._buffers.values()):
+            view = array.view()
+            view.flags.writeable = True
+            return view
+        return array.copy()
+
     @property
     def nbytes(self) -> int:
         """Bytes of all buffers, those of the children included."""

@@ -128,8 +128,7 @@ def place(array: Array) -> int:
 def by_calling(layer: Layer, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward]:
     """The passes of a layer without `replay`, as calls of its `forward` and `backward`. Calls `forward` once."""
     forward = partial(layer.forward, x, tape, training=True, lengths=None)
-    # an array of its own where the layer's must not be written: the layer's may lie elsewhere after a larger batch
-    y = np.require(forward(), None, ["C", "W"])
+    y = tape.writable(forward())  # which is written if the layer's own lies elsewhere after a larger batch
 
     def backward(dy: Array, wanted: bool) -> BackwardCalls:
         call = partial(layer.backward, dy, tape, input_gradient=wanted)
