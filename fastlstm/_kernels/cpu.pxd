@@ -1,4 +1,4 @@
-"""The kernels in C++ and C: their table for the instruction set in use, and the pool of threads. All is linked into cpu."""
+"""The kernels in C++ and C, all linked into cpu: the table for the instruction set in use, and the pool of threads."""
 
 from libc.stdint cimport uint32_t, uint64_t
 
