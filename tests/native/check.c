@@ -114,7 +114,7 @@ static double large(const struct fl_kernels *kernels) {
 static double matmul(const struct fl_kernels *kernels) {
     static const ptrdiff_t sizes[] = {1, 2, 3, 7, 17, 33};
     double worst = 0;
-    for (int way = 0; way < ALL_PRODUCTS; way++) { /* several blocks of rows, columns and of what is added up */
+    for (int way = 0; way < ALL_PRODUCTS; way += 5) { /* several blocks of rows, columns and of what is added up */
         worst = fmax(worst, matmul_float(kernels, 270, 530, 600, 3, way));
         worst = fmax(worst, matmul_double(kernels, 130, 20, 300, 1, way));
         give_back(0);
