@@ -2,6 +2,7 @@
 
     python -m bench --suite inference --threads 1 2 --json run.json
     python -m bench --suite training --cell gru --json gru.json
+    python -m bench --suite low --threads 1 2 --json low.json   low precision, with each one's error against float64
     python -m bench compare old.json new.json
     python -m bench docs [--keep] run.json [more.json ...]      writes docs/benchmarks.md and its pictures
 
@@ -24,12 +25,12 @@ from typing import Any
 
 import numpy as np
 
-from bench import THREAD_VARIABLES, compare, machine, page, report
+from bench import THREAD_VARIABLES, compare, exact, low, machine, page, report
 from bench.cases import SUITES, takes_any_cell
 from bench.cells import CELLS
 from bench.contenders import CONTENDERS, OURS, Array, installed
 
-LARGEST_DIFFERENCE = {"float32": 1e-3, "float64": 1e-8}
+LARGEST_DIFFERENCE = {"float32": 1e-3, "float64": 1e-8, "bfloat16": 0.1, "int8": 0.1}
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -55,6 +56,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     if options.cell != "lstm" and not takes_any_cell(options.suite):
         expected = f"lstm with --suite {options.suite}, which trains whole models of LSTMs"
         parser.error(f"--cell: expected {expected}, got {options.cell}")
+    if options.suite == "low" and (options.dtype != "float32" or options.pictures):
+        parser.error("--suite low: expected --dtype float32, which it is lower than, and no --pictures, as it has none")
     if options.processes < 1:
         parser.error(f"--processes: expected at least 1, got {options.processes}")
     return options
@@ -99,11 +102,11 @@ def taking_part(suite: str, peers: list[str] | None) -> list[str]:
 
 
 def run(contenders: list[str], threads: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Figures of every process by contender and case, each one's largest difference from ours, the machine's speed."""
+    """Figures of every process by contender and case, each one's largest difference from ours, the machine's speed; in
+    suite `low` errors against float64 instead of differences."""
     figures: dict[str, Any] = {name: {} for name in contenders}
     speeds: list[dict[str, Any]] = []
-    differences: dict[str, float] = {}
-    smooth = CELLS[options.cell].smooth
+    compared: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name_of_folder:
         folder = Path(name_of_folder)
         for round_ in range(options.processes):
@@ -113,14 +116,35 @@ def run(contenders: list[str], threads: int, options: argparse.Namespace) -> dic
                 for case, figure in run_process(name, threads, options, folder).items():
                     figures[name].setdefault(case, []).append(figure)
         print("\r" + " " * 50 + "\r", end="", file=sys.stderr)
-        ours = np.load(folder / "fastlstm.npz")
-        for name in contenders[1:]:
-            for key, array in np.load(folder / f"{name}.npz").items() if figures[name] else ():
-                case, _, number = key.rpartition("/")
-                case, gradient = f"{name}/{case}", number != "0"
-                worst = difference(array, ours[key], np.max if smooth or not gradient else np.mean)
-                differences[case] = float(np.maximum(differences.get(case, 0), worst))  # NaN, if one is
-    return {"figures": figures, "differences": differences, "machine": machine.fastest(speeds)}
+        measured = [name for name in contenders if figures[name]]
+        if options.suite == "low":
+            compared["differences"] = {}
+            compared["errors"] = exact.errors(measured, options.suite, options.cell, threads, folder)
+        else:
+            compared["differences"] = differences(measured, CELLS[options.cell].smooth, folder)
+    return {"figures": figures, **compared, "machine": machine.fastest(speeds)}
+
+
+def differences(names: list[str], smooth: bool, folder: Path) -> dict[str, float]:
+    """The largest one from ours, which come first, by contender and case."""
+    found: dict[str, float] = {}
+    ours = np.load(folder / "fastlstm.npz")
+    for name in names[1:]:
+        for key, array in np.load(folder / f"{name}.npz").items():
+            case, _, number = key.rpartition("/")
+            case, gradient = f"{name}/{case}", number != "0"
+            worst = difference(array, ours[key], np.max if smooth or not gradient else np.mean)
+            found[case] = float(np.maximum(found.get(case, 0), worst))  # NaN, if one is
+    return found
+
+
+def too_large(found: dict[str, Any], dtype: str) -> dict[str, float]:
+    """Differences and errors with which no time can be believed; those of low precision may be larger."""
+    large = {case: value for case, value in found["differences"].items() if not value < LARGEST_DIFFERENCE[dtype]}
+    for name, errors in found.get("errors", {}).items():
+        limit = LARGEST_DIFFERENCE[CONTENDERS[name].precision or dtype]
+        large |= {f"{name}/{case}": value for case, value in errors.items() if not value < limit}
+    return large
 
 
 def difference(found: Array, ours: Array, size: Callable[[Array], float]) -> float:
@@ -146,13 +170,12 @@ def main(argv: list[str]) -> int:
     }
     for threads in options.threads:
         found = run(contenders, threads, options)
-        limit = LARGEST_DIFFERENCE[options.dtype]
-        wrong = {case: value for case, value in found["differences"].items() if not value < limit}
+        wrong = too_large(found, options.dtype)
         if wrong:
             print(f"results differ, so that no time can be believed: {wrong}", file=sys.stderr)
             return 1
         result["threads"][str(threads)] = found
-        print(report.table(result, str(threads)))
+        print((low if options.suite == "low" else report).table(result, str(threads)))
     if options.json:
         options.json.write_text(json.dumps(result, indent=1), encoding="utf-8")
     if options.pictures:

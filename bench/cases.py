@@ -188,6 +188,22 @@ OWN_CALLS = [
 ]
 SMALL_STEP = StepCase("small model", 10, 32, None, 4, 8, 1, 1, False, "mse")
 
+# large layers, whose weights in low precision need less of the caches, and small ones, which gain the least; rows of a
+# batch from 1 to 128
+LOW_PRECISION = [
+    Case(50, 64, 512, 512),
+    Case(25, 16, 1024, 1024),
+    Case(100, 32, 64, 128),
+    Case(25, 1, 1024, 1024),
+    Case(100, 1, 256, 256),
+    Case(25, 4, 2048, 2048),
+    Case(1, 1, 256, 256),
+    Case(50, 48, 256, 256),
+    Case(100, 1, 64, 64),
+    Case(30, 128, 1, 32),
+    Case(25, 24, 1024, 1024),
+]
+
 SUITES: dict[str, dict[str, Sequence[Case | StepCase]]] = {
     "quick": {"inference": [Case(100, 1, 64, 64), Case(100, 32, 64, 128), Case(30, 128, 1, 32)]},
     "inference": {"inference": [*TABLE, *DEEPBENCH_SERVE, *ONEDNN_837, *PYTORCH_81634]},
@@ -196,6 +212,7 @@ SUITES: dict[str, dict[str, Sequence[Case | StepCase]]] = {
     "training": {"training": list(dict.fromkeys([*TABLE, *DEEPBENCH_TRAIN]))},
     "ragged": {"ragged": RAGGED},
     "steps": {"steps": STEPS},
+    "low": {"low precision": LOW_PRECISION},
 }
 """The cases of each suite by the mode that they are measured in, see `bench.contenders`."""
 BACKWARD = ("training", "ragged", "steps", "fit")

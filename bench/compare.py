@@ -7,6 +7,7 @@ import argparse
 import numpy as np
 
 from bench import report
+from bench.contenders import CONTENDERS, OURS
 
 
 def main(argv: list[str]) -> int:
@@ -30,16 +31,23 @@ def main(argv: list[str]) -> int:
             print(f"{name}: {run['machine']['processor']}")
         if report.has_prepared(a, threads) != report.has_prepared(b, threads):
             print("fastlstm is the prepared pass in the older run, and predict in the newer one")
-        print(f"{'':29}{'A':>22}{'B':>22}{'A / B':>8}{'A ratio':>10}{'B ratio':>10}")
-        gains = []
-        for one, other in zip(report.rows(a, threads), report.rows(b, threads), strict=True):
-            gains.append(one.best["fastlstm"] / other.best["fastlstm"])
-            times = "".join(f"{row.best['fastlstm']:>12.4g}{f'[{cpu_of(row)}]':>10}" for row in (one, other))
-            ratios = "".join(f"{report.number(row.ratio, '.2f'):>10}" for row in (one, other))
-            print(f"{one.case!s:29}{times}{gains[-1]:>8.2f}{ratios}")
-        print(f"geometric mean of A / B: {np.exp(np.mean(np.log(gains))):.3f}")
+        in_low = [name for name in OURS if CONTENDERS[name].precision]
+        for name in ["fastlstm", *in_low]:
+            rows = list(zip(report.rows(a, threads), report.rows(b, threads), strict=True))
+            if all(name in row.best for pair in rows for row in pair):
+                show(name, rows)
     return 0
 
 
-def cpu_of(row: report.Row) -> str:
-    return report.number(row.cpu.get("fastlstm"))
+def show(name: str, rows: list[tuple[report.Row, report.Row]]) -> None:
+    """One of ours in both runs."""
+    what = "" if name == "fastlstm" else name
+    print(f"{what:29}{'A':>22}{'B':>22}{'A / B':>8}{'A ratio':>10}{'B ratio':>10}")
+    gains = []
+    for pair in rows:
+        one, other = pair
+        gains.append(one.best[name] / other.best[name])
+        times = "".join(f"{row.best[name]:>12.4g}{f'[{report.number(row.cpu.get(name))}]':>10}" for row in pair)
+        ratios = "".join(f"{report.number(row.ratio_of(name), '.2f'):>10}" for row in pair)
+        print(f"{one.case!s:29}{times}{gains[-1]:>8.2f}{ratios}")
+    print(f"geometric mean of A / B: {np.exp(np.mean(np.log(gains))):.3f}")

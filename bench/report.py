@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from bench.cases import BACKWARD, RTNEURAL, SUITES, Case, StepCase, cases_of
 from bench.cells import CELLS
-from bench.contenders import OURS
+from bench.contenders import CONTENDERS, OURS
 
 Result = dict[str, Any]
 NONE = "–"
@@ -38,8 +39,7 @@ class Row:
 
     @property
     def best_peer(self) -> str | None:
-        peers = [name for name in self.best if name not in OURS]
-        return min(peers, key=self.best.__getitem__) if peers else None
+        return best_peer(self.best)
 
     @property
     def gflops(self) -> float:
@@ -47,8 +47,11 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        peer = self.best_peer
-        return self.best[peer] / self.best["fastlstm"] if peer else None
+        return self.ratio_of("fastlstm")
+
+    def ratio_of(self, ours: str) -> float | None:
+        """The time of the best peer in the same precision over this one of ours."""
+        return over(self.best, best_peer(self.best, CONTENDERS[ours].precision), ours)
 
     @property
     def share(self) -> float:
@@ -60,6 +63,17 @@ class Row:
         """Our time for ragged sequences over that for full ones."""
         full = self.best.get("fastlstm, full")
         return self.best["fastlstm"] / full if full else None
+
+
+def best_peer(figures: Mapping[str, float], precision: str | None = None) -> str | None:
+    """Who has the smallest figure of the peers that compute in this precision, by default that of the problem."""
+    peers = [name for name in figures if name not in OURS and CONTENDERS[name].precision == precision]
+    return min(peers, key=figures.__getitem__, default=None)
+
+
+def over(figures: Mapping[str, float], one: str | None, other: str | None) -> float | None:
+    """The figure of one over that of another, where both were measured."""
+    return figures[one] / figures[other] if one and other and {one, other} <= set(figures) else None
 
 
 def load(path: str) -> Result:
@@ -157,15 +171,18 @@ def columns(result: Result, threads: str, found: list[Row]) -> list[list[str]]:
     more = ["load", "beyond"] if any(row.cpu for row in found) else []
     lines = [["case", *names, "GFLOP/s", "share", *more, "ratio"]]
     for row in found:
-        cells = [str(row.case)]
-        for name in names:
-            time = f"{row.best.get(name, 0):.4g} (+{row.spread.get(name, 1) - 1:.0%}) [{number(row.cpu.get(name))}]"
-            cells.append(time if name in row.best else NONE)
+        cells = [str(row.case), *(time_of(row, name) for name in names)]
         cells += [f"{row.gflops:.1f}", f"{row.share:.0%} {row.bound}"]
         if more:
             cells += [number(row.load.get("fastlstm"), ".2f"), number(next(iter(row.beyond.values()), None), ".1f")]
         lines.append([*cells, number(row.ratio, ".2f")])
     return lines
+
+
+def time_of(row: Row, name: str) -> str:
+    if name not in row.best:
+        return NONE
+    return f"{row.best[name]:.4g} (+{row.spread[name] - 1:.0%}) [{number(row.cpu.get(name))}]"
 
 
 def number(value: float | None, form: str = ".4g") -> str:
@@ -227,10 +244,15 @@ def about_lengths(found: list[Row]) -> list[str]:
 
 def table(result: Result, threads: str) -> str:
     found = rows(result, threads)
-    cells = columns(result, threads, found)
+    lines = ["", *header(result, threads), "", *aligned(columns(result, threads, found))]
+    return "\n".join([*lines, *footer(result, threads, found)])
+
+
+def aligned(cells: list[list[str]]) -> list[str]:
+    """A line for each row, the columns below each other."""
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ["", *header(result, threads), ""]
+    lines = []
     for first, *others in cells:
         right = (f"{text:>{width}}" for text, width in zip(others, widths[1:], strict=True))
         lines.append("  ".join([f"{first:{widths[0]}}", *right]))
-    return "\n".join([*lines, *footer(result, threads, found)])
+    return lines

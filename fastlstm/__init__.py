@@ -50,6 +50,8 @@ from fastlstm.optim import AdamW as AdamW
 from fastlstm.optim import RMSprop as RMSprop
 from fastlstm.optim import clip_grad_norm as clip_grad_norm
 from fastlstm.parameter import Parameter as Parameter
+from fastlstm.quantization import Quantized as Quantized
+from fastlstm.quantization import quantize as quantize
 from fastlstm.threads import get_num_threads as get_num_threads
 from fastlstm.threads import set_num_threads as set_num_threads
 from fastlstm.training import History as History

@@ -13,7 +13,10 @@ from fastlstm.threads import get_num_threads
 
 
 def config() -> dict[str, str]:
-    """Versions, instruction set, BLAS and number of threads, as words."""
+    """Versions, instruction set, BLAS and number of threads, as words.
+
+    "narrow" says of each kind of `fastlstm.quantize` whether the processor multiplies such numbers itself.
+    """
     import scipy
 
     blas: dict[str, Any] = scipy.show_config(mode="dicts")["Build Dependencies"]["blas"]
@@ -23,6 +26,11 @@ def config() -> dict[str, str]:
         "numpy, scipy": f"{np.__version__}, {scipy.__version__}",
         "machine": f"{platform.machine()}, {platform.system()}",
         "kernels": f"packed, {cpu.isa()}" if cpu.isa() != "plain" else "plain, on BLAS",
+        "narrow": ", ".join(
+            f"{kind} {'multiplied' if cpu.multiplies(kind) else 'widened'}" for kind in ("bfloat16", "int8")
+        )
+        if cpu.isa() != "plain"
+        else "none",
         "BLAS": f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip(),
         "threads": str(get_num_threads()),
     }

@@ -10,6 +10,7 @@ raises LookupError where it cannot do what is asked. The modes:
 - ragged: the same over sequences of different lengths; what stands beyond them is padding
 - steps: whole training steps of a model, see `bench.steps`, where the modules for it are
 - fit: the same, by `Trainer.fit` too
+- low precision: inference by fastlstm in float32, and by contenders in a lower precision, which are in no other mode
 
 A suite (`bench.cases`) has cases of one mode or of several.
 """
@@ -34,21 +35,26 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Contender:
-    """Its module here and in `bench.steps`, the package that must be installed, and the modes it is measured in."""
+    """Its module here and in `bench.steps`, the package that must be installed, the modes it is measured in, and the
+    lower precision, "bfloat16" or "int8", that it computes in; by default that of the problem."""
 
     module: str
     package: str
     modes: tuple[str, ...]
+    precision: str | None = None
 
 
+LOW = ("low precision",)
 CONTENDERS = {
     "fastlstm": Contender(
-        "ours", "fastlstm", ("inference", "own calls", "streaming", "training", "ragged", "steps", "fit")
+        "ours", "fastlstm", ("inference", "own calls", "streaming", "training", "ragged", "steps", "fit", *LOW)
     ),
     "fastlstm, prepared": Contender("ours_prepared", "fastlstm", ("inference", "own calls")),
     "fastlstm, Trainer": Contender("ours_trainer", "fastlstm", ("fit",)),
     "fastlstm, block": Contender("ours_block", "fastlstm", ("streaming",)),
     "fastlstm, full": Contender("ours_full", "fastlstm", ("ragged",)),
+    "fastlstm-bfloat16": Contender("ours", "fastlstm", LOW, "bfloat16"),
+    "fastlstm-int8": Contender("ours", "fastlstm", LOW, "int8"),
     "torch": Contender("pytorch", "torch", ("inference", "streaming", "training", "ragged", "steps", "fit")),
     "torch, masked": Contender("pytorch_masked", "torch", ("ragged",)),
     "torch.compile": Contender("pytorch_compiled", "torch", ("inference", "streaming")),
@@ -56,18 +62,25 @@ CONTENDERS = {
     "openvino": Contender("open_vino", "openvino", ("inference", "streaming")),
     "jax": Contender("jax_scan", "jax", ("inference", "streaming", "training")),
     "keras": Contender("keras_tensorflow", "keras", ("inference", "streaming", "training", "steps", "fit")),
+    "pytorch-bfloat16": Contender("pytorch_bfloat16", "torch", LOW, "bfloat16"),
+    "pytorch-autocast": Contender("pytorch_autocast", "torch", LOW, "bfloat16"),
+    "openvino-bf16": Contender("open_vino", "openvino", LOW, "bfloat16"),
+    "pytorch-int8": Contender("pytorch_int8", "torch", LOW, "int8"),
+    "onnxruntime-int8": Contender("onnx_runtime_int8", "onnxruntime", LOW, "int8"),
 }
 OURS = [name for name, contender in CONTENDERS.items() if contender.package == "fastlstm"]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Weights under PyTorch's names, and an input (N, T, I); in streaming T is 1, and x comes again and again."""
+    """Weights under PyTorch's names, and an input (N, T, I); in streaming T is 1, and x comes again and again. The
+    dtype is that of weights and input; with a precision, the contender is to compute in that instead."""
 
     case: Case
     dtype: str
     weights: dict[str, Array]
     x: Array
+    precision: str | None = None
 
     def suffixes(self, layer: int) -> list[str]:
         return [f"_l{layer}", f"_l{layer}_reverse"][: self.case.directions]
@@ -99,7 +112,7 @@ STREAMED = 4
 """Steps after which the results of streams are compared."""
 
 
-def make_problem(case: Case, dtype: str) -> Problem:
+def make_problem(case: Case, dtype: str, precision: str | None = None) -> Problem:
     rng = np.random.default_rng(0)
     bound = case.hidden**-0.5
     rows = case.gates * case.hidden
@@ -111,7 +124,8 @@ def make_problem(case: Case, dtype: str) -> Problem:
             for name, width in shapes.items():
                 shape = (rows,) if width is None else (rows, width)
                 weights[name + suffix] = rng.uniform(-bound, bound, shape).astype(dtype)
-    return Problem(case, dtype, weights, rng.standard_normal((case.n, case.t, case.inputs)).astype(dtype))
+    x = rng.standard_normal((case.n, case.t, case.inputs)).astype(dtype)
+    return Problem(case, dtype, weights, x, precision)
 
 
 def installed(name: str) -> bool:
@@ -127,7 +141,7 @@ def prepare(name: str, case: Case | StepCase, dtype: str, mode: str, threads: in
         call = module.prepare(steps.make_problem(case, dtype), threads)
     else:
         module = importlib.import_module(f"bench.contenders.{contender.module}")
-        call = module.prepare(make_problem(case, dtype), mode, threads)
+        call = module.prepare(make_problem(case, dtype, contender.precision), mode, threads)
     return call
 
 

@@ -14,9 +14,13 @@ from bench.contenders import STREAMED, Array, Call, Problem, only
 
 def prepare(problem: Problem, mode: str, threads: int) -> Call:
     only(problem.dtype == "float32", "measured in float32")
+    return session_of(problem, mode, threads, model_of(problem, mode))
+
+
+def session_of(problem: Problem, mode: str, threads: int, model: bytes) -> Call:
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    session = ort.InferenceSession(model_of(problem, mode), options, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     return call_of(problem, mode, lambda feed: session.run(None, feed))
 
 
@@ -29,7 +33,7 @@ def call_of(problem: Problem, mode: str, run: Any) -> Call:
     def results(y: Array) -> list[Array]:
         return [np.asarray(y).transpose(2, 0, 1, 3).reshape(case.n, case.t, -1)]
 
-    if mode == "inference":
+    if mode != "streaming":
         return Call(lambda: run(feed), lambda: results(run(feed)[0]))
     start = dict.fromkeys(given(problem), zeros)
     feed.update(start)

@@ -1,4 +1,4 @@
-"""OpenVINO on the same ONNX model, in float32 and for latency."""
+"""OpenVINO on the same ONNX model, in float32 or bfloat16, and for latency."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ def prepare(problem: Problem, mode: str, threads: int) -> Call:
     only(problem.dtype == "float32", "measured in float32")
     core = ov.Core()
     model = core.read_model(model_of(problem, mode))
-    options = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    options = {
+        "INFERENCE_NUM_THREADS": threads,
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "bf16" if problem.precision == "bfloat16" else "f32",
+    }
     compiled = core.compile_model(model, "CPU", options)
 
     def run(feed: dict[str, Any]) -> list[Any]:

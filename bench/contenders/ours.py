@@ -17,7 +17,7 @@ def model_of(problem: Problem, threads: int) -> fl.Model:
     case, activation = problem.case, problem.cell.torch.options.get("nonlinearity")
     layer = fl.io.from_torch(problem.weights, activation=activation)
     head = [fl.Last(), fl.Dense(case.directions * case.hidden, 1)] if case.head else []
-    return fl.Model([layer, *head], dtype=problem.dtype, seed=0)
+    return fl.Model([layer, *head], dtype=problem.dtype, seed=0, weights=problem.precision)
 
 
 def prepare(problem: Problem, mode: str, threads: int) -> Call:

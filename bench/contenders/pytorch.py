@@ -25,8 +25,9 @@ def prepare(problem: Problem, mode: str, threads: int) -> Call:
     return inference(module, problem, mode) if mode in ("inference", "streaming") else training(module, problem)
 
 
-def inference(module: Any, problem: Problem, mode: str) -> Call:
-    x = torch.tensor(problem.x)
+def inference(module: Any, problem: Problem, mode: str, dtype: torch.dtype | None = None) -> Call:
+    """With a dtype, x is converted to it before the clock starts, and the results back after it."""
+    x = torch.tensor(problem.x, dtype=dtype)
     case = problem.case
     shape = (case.layers * case.directions, case.n, case.hidden)
     parts = tuple(torch.zeros(shape, dtype=x.dtype) for _ in problem.cell.parts)
@@ -44,9 +45,15 @@ def inference(module: Any, problem: Problem, mode: str) -> Call:
 
     def streamed() -> list[Array]:
         state[0] = zeros
-        return [step().numpy() for _ in range(STREAMED)][-1:]
+        return [array_of(step()) for _ in range(STREAMED)][-1:]
 
-    return Call(step, streamed) if mode == "streaming" else Call(infer, lambda: [infer().numpy()])
+    return Call(step, streamed) if mode == "streaming" else Call(infer, lambda: [array_of(infer())])
+
+
+def array_of(y: torch.Tensor) -> Array:
+    """NumPy has no bfloat16."""
+    found: Array = (y.float() if y.dtype == torch.bfloat16 else y).numpy()
+    return found
 
 
 def training(module: torch.nn.RNNBase, problem: Problem, mask: Any = None) -> Call:

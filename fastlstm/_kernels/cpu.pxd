@@ -113,7 +113,8 @@ cdef extern from "simd/training.h" nogil:
 
 cdef extern from "simd/table.h" nogil:
     enum:
-        FL_SINGLE, FL_STRIP, FL_NEAR_BYTES
+        FL_SINGLE, FL_STRIP, FL_NEAR_BYTES, FL_HELD_ROWS
+        FL_EXACT, FL_BFLOAT16, FL_INT8, FL_FORMATS
 
     struct fl_segment:
         Py_ssize_t first, last, by_units
@@ -139,6 +140,8 @@ cdef extern from "simd/table.h" nogil:
         void* y
         const Py_ssize_t* y_row
         Py_ssize_t y_step
+        void* rounded
+        Py_ssize_t rounded_each
         void* projected
         Py_ssize_t chunk
         Py_ssize_t segment_count
@@ -202,6 +205,7 @@ cdef extern from "simd/table.h" nogil:
         const void* panels
         const void* bias
         void* y
+        void* rounded
 
     struct fl_matmul:
         Py_ssize_t m, n, k, a_row, a_k, b_k, b_col, c_row
@@ -227,9 +231,14 @@ cdef extern from "simd/table.h" nogil:
         int gates, sums, units, keeps_c, option
         fl_job pack, forward, backward, forward_single, backward_single
 
-    struct fl_functions:
+    struct fl_format:
+        Py_ssize_t depth, bytes, tail, rounds, ends
         fl_pack_matrix pack_matrix
-        fl_job affine, matmul, fma, read, activate
+        fl_job affine
+
+    struct fl_functions:
+        (const fl_format*)[FL_FORMATS] formats
+        fl_job matmul, fma, read, activate
         const fl_training* training
         Py_ssize_t matmul_room
 
@@ -240,7 +249,11 @@ cdef extern from "simd/table.h" nogil:
 
 
 cdef const fl_kernels* table() noexcept nogil
-cdef const fl_cell* cell_of(str name, Py_ssize_t H, bint single) except NULL
+cdef const fl_cell* cell_of(str name, Py_ssize_t H, bint single, str format=*) except NULL
+cdef const fl_format* format_of(bint single, str format) except NULL
+cdef Py_ssize_t panel_rows(const fl_format* format, Py_ssize_t k) noexcept
+cdef Py_ssize_t row_inputs(const fl_format* format, Py_ssize_t k) noexcept
+cdef str number_of(const fl_format* format)
 cdef Py_ssize_t vectors_of(Py_ssize_t n, bint single) noexcept
 cdef Py_ssize_t padded(Py_ssize_t n, bint single) noexcept
 cdef int allowed() noexcept nogil

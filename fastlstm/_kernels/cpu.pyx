@@ -1,7 +1,8 @@
 """The instruction set in use, the threads, and what benchmarks and tests ask of the processor.
 
 The C and C++ in simd/ are compiled once for each instruction set. The best one that the processor has is chosen when
-this is imported. FASTLSTM_ISA chooses another one: avx512, avx2, baseline, or plain for none, where SciPy's BLAS works.
+this is imported. FASTLSTM_ISA chooses another one: avx512_bf16, avx512_vnni, avx512, avx2, baseline, or plain for none,
+where SciPy's BLAS works. The first two differ from avx512 only in weights that are bfloat16 or int8.
 """
 
 import os
@@ -27,7 +28,7 @@ cdef extern from "simd/scratch.h" nogil:
 
 cdef extern from "simd/table.h" nogil:
     const fl_kernels* fl_select(const char* name) noexcept
-    const fl_cell* fl_cell_of(const fl_functions* functions, const char* name, Py_ssize_t vectors) noexcept
+    const fl_cell* fl_cell_of(const fl_format* format, const char* name, Py_ssize_t vectors) noexcept
 
 
 MOST_THREADS = FL_MOST_THREADS
@@ -41,6 +42,9 @@ MOST_SIDE_BY_SIDE = FL_MOST_SIDE_BY_SIDE
 
 SINGLE = FL_SINGLE
 """The number of rows up to which training on a single step reads the weights where they lie."""
+
+HELD_ROWS = FL_HELD_ROWS
+"""The number of rows that a part of the weights is used for at a time."""
 
 NEAR_BYTES = FL_NEAR_BYTES
 """Bytes of weights that stay in a core's L2 cache. More are used in parts of so many, each for many rows."""
@@ -63,15 +67,41 @@ cdef const fl_functions* functions(bint single) noexcept nogil:
     return &kernels.f if single else &kernels.d
 
 
-cdef const fl_cell* cell_of(str name, Py_ssize_t H, bint single) except NULL:
-    """The kernels of a cell with H units."""
+cdef const fl_format* format_of(bint single, str format) except NULL:
+    """What weights in this format serve."""
+    cdef const fl_format* found = NULL
+    cdef int known = FL_INT8 if format == "int8" else FL_BFLOAT16 if format == "bfloat16" else FL_EXACT
+    if kernels != NULL and (known != FL_EXACT or format == "exact"):
+        found = functions(single).formats[known]
+    if found == NULL:
+        raise ValueError(f"expected a format of weights for {'float32' if single else 'float64'}, got {format!r}")
+    return found
+
+
+cdef const fl_cell* cell_of(str name, Py_ssize_t H, bint single, str format="exact") except NULL:
+    """The kernels of a cell with H units on weights in this format."""
     cdef bytes known = name.encode()
     cdef const fl_cell* found = NULL
     if kernels != NULL and H > 0:
-        found = fl_cell_of(functions(single), known, vectors_of(H, single))
+        found = fl_cell_of(format_of(single, format), known, vectors_of(H, single))
     if found == NULL:
         raise ValueError(f"expected the name of a cell and a number of units, got {name!r} and {H}")
     return found
+
+
+cdef Py_ssize_t panel_rows(const fl_format* format, Py_ssize_t k) noexcept:
+    """The rows of a panel that the weights of k inputs take."""
+    return (k + format.depth - 1) // format.depth + format.tail
+
+
+cdef Py_ssize_t row_inputs(const fl_format* format, Py_ssize_t k) noexcept:
+    """The fours of bytes that a rounded row of k inputs takes; 0 where the format reads inputs as they are."""
+    return (k + format.depth - 1) // format.depth + format.ends if format.rounds else 0
+
+
+cdef str number_of(const fl_format* format):
+    """The kind of a packed weight, as of the struct module."""
+    return {1: "b", 2: "H", 4: "f", 8: "d"}[format.bytes]
 
 
 cdef Py_ssize_t vectors_of(Py_ssize_t n, bint single) noexcept:
@@ -181,7 +211,7 @@ def choose(str isa):
     cdef bytes name = isa.encode()
     cdef const fl_kernels* found = fl_select(name)
     if found == NULL and isa:
-        names = [other for other in ("avx512", "avx2", "baseline") if fl_select(other.encode()) != NULL]
+        names = [other for other in ("avx512_bf16", "avx512_vnni", "avx512", "avx2", "baseline") if fl_select(other.encode()) != NULL]
         raise ValueError(f"FASTLSTM_ISA: expected one of {[*names, 'plain']} on this processor, got {isa!r}")
     kernels = found
 
@@ -211,12 +241,38 @@ def width(Py_ssize_t n, dtype):
     return padded(n, np.dtype(dtype) == np.float32)
 
 
-def panel_shapes(str cell, Py_ssize_t inputs, Py_ssize_t hidden, dtype):
-    """The shapes of a cell's packed weights and bias: (blocks, I + H, vectors, lanes) and (blocks, sums, lanes)."""
+def panel_shapes(str cell, Py_ssize_t inputs, Py_ssize_t hidden, dtype, str format="exact"):
+    """The shapes of a cell's packed weights and bias: (blocks, rows, vectors, numbers) and (blocks, sums, lanes).
+
+    A row has the weights of one input of W, then of U, or of as many as stand side by side in the format.
+    """
     cdef bint single = np.dtype(dtype) == np.float32
-    cdef const fl_cell* known = cell_of(cell, hidden, single)
+    cdef const fl_cell* known = cell_of(cell, hidden, single, format)
+    cdef const fl_format* packed = format_of(single, format)
     cdef Py_ssize_t blocks = vectors_of(hidden, single) // known.units, vector = lanes(dtype)
-    return (blocks, inputs + hidden, known.gates * known.units, vector), (blocks, known.sums * known.units, vector)
+    cdef Py_ssize_t rows = panel_rows(packed, inputs) + panel_rows(packed, hidden)
+    return (blocks, rows, known.gates * known.units, packed.depth * vector), (blocks, known.sums * known.units, vector)
+
+
+def matrix_size(Py_ssize_t n, Py_ssize_t k, dtype, str format="exact"):
+    """The numbers that packed weights (n, k) of an affine map take."""
+    cdef const fl_format* packed = format_of(np.dtype(dtype) == np.float32, format)
+    return width(n, dtype) * panel_rows(packed, k) * packed.depth
+
+
+def number(dtype, str format="exact"):
+    """The dtype of packed weights."""
+    return np.dtype(number_of(format_of(np.dtype(dtype) == np.float32, format)))
+
+
+def multiplies(str format):
+    """Whether the processor multiplies weights of this format itself. Elsewhere they become float32 as they are read."""
+    return kernels != NULL and bool(format_of(True, format).rounds)
+
+
+def rounded_row(Py_ssize_t n, dtype, str format="exact"):
+    """The numbers (uint32) that a rounded row of n inputs takes; 0 where the format reads inputs as they are."""
+    return row_inputs(format_of(np.dtype(dtype) == np.float32, format), n)
 
 
 def multiply_add(dtype, Py_ssize_t rounds, int threads):

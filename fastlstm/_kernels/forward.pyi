@@ -15,6 +15,7 @@ def pack(
     w_hh: NDArray[Any],
     b: NDArray[Any],
     threads: int = 1,
+    format: str = "exact",
 ) -> None: ...
 def pack_stage(
     cell: str,
@@ -24,6 +25,7 @@ def pack_stage(
     w_hh: NDArray[Any],
     b: NDArray[Any],
     threads: int,
+    format: str = "exact",
 ) -> Pack: ...
 def prepare(
     cell: str,
@@ -35,6 +37,8 @@ def prepare(
     phase: NDArray[np.intc],
     projected: NDArray[Any],
     chunk: int,
+    format: str = "exact",
+    rounded: NDArray[Any] | None = None,
 ) -> Pass: ...
 
 @disjoint_base

@@ -2,7 +2,22 @@
 
 from libc.string cimport memcpy
 
-from fastlstm._kernels.cpu cimport FL_SINGLE, cell_of, fl_cell, fl_packing, fl_pass, table, vectors_of, work_of_step
+from fastlstm._kernels.cpu cimport (
+    FL_SINGLE,
+    cell_of,
+    fl_cell,
+    fl_format,
+    fl_packing,
+    fl_pass,
+    format_of,
+    number_of,
+    padded,
+    panel_rows,
+    row_inputs,
+    table,
+    vectors_of,
+    work_of_step,
+)
 from fastlstm._kernels.layout cimport Layout, RaggedOrder
 from fastlstm._kernels.stage cimport Stage, address
 from fastlstm._kernels.real cimport real
@@ -20,23 +35,24 @@ cdef class Pack(Stage):
 
 
 def pack_stage(
-    str cell, real[:, :, :, ::1] panels, real[:, :, ::1] bias,
-    const real[:, ::1] w_ih, const real[:, ::1] w_hh, const real[::1] b, int threads,
+    str cell, panels, real[:, :, ::1] bias,
+    const real[:, ::1] w_ih, const real[:, ::1] w_hh, const real[::1] b, int threads, str format="exact",
 ):
     """A stage that packs a cell's weights (G·H, I), (G·H, H) and bias (S·H) into arrays of `cpu.panel_shapes`.
 
     G and S are the numbers of the cell's gates and sums.
     """
     cdef Py_ssize_t I = w_ih.shape[1], H = w_hh.shape[1]
-    cdef const fl_cell* known = cell_of(cell, H, real is float)
+    cdef const fl_cell* known = cell_of(cell, H, real is float, format)
+    cdef const fl_format* packed = format_of(real is float, format)
     if (
         threads < 1 or I < 1 or w_ih.shape[0] != known.gates * H or w_hh.shape[0] != known.gates * H
-        or b.shape[0] != known.sums * H or not fits(known, panels.shape, bias.shape, I, H, sizeof(real))
+        or b.shape[0] != known.sums * H or not fits(known, packed, panels.shape, bias.shape, I, H, sizeof(real))
     ):
         raise ValueError("forward.pack: sizes do not agree")
     cdef Pack made = Pack()
     made.p.I, made.p.H, made.p.w, made.p.u, made.p.b = I, H, &w_ih[0, 0], &w_hh[0, 0], &b[0]
-    made.p.panels, made.p.bias = &panels[0, 0, 0, 0], &bias[0, 0, 0]
+    made.p.panels, made.p.bias = panels_at(panels, packed, True), &bias[0, 0, 0]
     made.job, made.argument, made.threads = known.pack, &made.p, threads
     made.work = known.gates * H * (I + H) / 1e3
     made.held = (w_ih.base, w_hh.base, b.base, panels, bias)
@@ -44,19 +60,26 @@ def pack_stage(
 
 
 cdef bint fits(
-    const fl_cell* cell, const Py_ssize_t* panels, const Py_ssize_t* bias, Py_ssize_t I, Py_ssize_t H, Py_ssize_t size
-) noexcept:
+    const fl_cell* cell, const fl_format* format, tuple panels, const Py_ssize_t* bias, Py_ssize_t I, Py_ssize_t H,
+    Py_ssize_t size
+):
     """Whether packed weights and bias have the shapes of `cpu.panel_shapes`."""
     cdef Py_ssize_t lanes = table().bytes // size, blocks = vectors_of(H, size == 4) // cell.units
+    cdef Py_ssize_t rows = panel_rows(format, I) + panel_rows(format, H)
     return (
-        panels[0] == blocks and panels[1] == I + H and panels[2] == cell.gates * cell.units and panels[3] == lanes
+        panels == (blocks, rows, cell.gates * cell.units, format.depth * lanes)
         and bias[0] == blocks and bias[1] == cell.sums * cell.units and bias[2] == lanes
     )
 
 
-def pack(str cell, panels, bias, w_ih, w_hh, b, int threads=1):
+cdef void* panels_at(panels, const fl_format* format, bint writable) except NULL:
+    """Where packed weights of the right shape begin, if they are of the format's numbers."""
+    return <void*>address(panels, number_of(format), panels.size * format.bytes, writable)
+
+
+def pack(str cell, panels, bias, w_ih, w_hh, b, int threads=1, str format="exact"):
     """Run a stage of `pack_stage` once."""
-    pack_stage(cell, panels, bias, w_ih, w_hh, b, threads).go()
+    pack_stage(cell, panels, bias, w_ih, w_hh, b, threads, format).go()
 
 
 cdef class Pass(Stage):
@@ -73,6 +96,7 @@ cdef class Pass(Stage):
     cdef Py_ssize_t x_bytes, y_bytes, place
     cdef Layout rows
     cdef RaggedOrder order
+    cdef int most_threads  # that there is room for, if it rounds
     cdef double row_work  # microseconds of a row of a step
     cdef tuple held, weights
 
@@ -157,7 +181,8 @@ cdef class Pass(Stage):
     cdef void take_layout(self) noexcept:
         """Take over what may have changed in the layout."""
         cdef Layout rows = self.rows
-        self.p.T, self.p.rows, self.threads, self.work = rows.T, rows.S, rows.threads, rows.S * self.row_work
+        self.p.T, self.p.rows, self.work = rows.T, rows.S, rows.S * self.row_work
+        self.threads = min(rows.threads, self.most_threads) if self.most_threads else rows.threads
         self.p.alive, self.p.offset, self.p.x_row, self.p.y_row = rows.alive, rows.offset, rows.x_row, rows.y_row
         self.p.segments, self.p.segment_count = rows.segments, rows.segment_count
 
@@ -206,19 +231,21 @@ cdef int check_state(Pass self, const Py_ssize_t* h, const Py_ssize_t* c) except
 
 
 def prepare(
-    str cell, Layout rows, const real[:, :, :, ::1] panels, const real[:, :, ::1] bias, real[:, ::1] c,
-    real[:, :, ::1] h, int[::1] phase, real[::1] projected, Py_ssize_t chunk,
+    str cell, Layout rows, panels, const real[:, :, ::1] bias, real[:, ::1] c,
+    real[:, :, ::1] h, int[::1] phase, real[::1] projected, Py_ssize_t chunk, str format="exact", rounded=None,
 ):
     """A `Pass` over the rows of a layout. `bind` it before it runs.
 
     c (N, width), h (2, N, width) and phase (1) hold the state, padded with zeros. c has no rows for a cell without c.
-    projected, if not empty, is scratch for W x of `chunk` steps.
+    projected, if not empty, is scratch for W x of `chunk` steps. `rounded` (uint32) is scratch where the format rounds:
+    (threads, chunk·N·cpu.rounded_row(I) + N·cpu.rounded_row(H)).
     """
     cdef Py_ssize_t N = h.shape[1], width = h.shape[2]
-    cdef const fl_cell* known = cell_of(cell, rows.H, real is float)
+    cdef const fl_cell* known = cell_of(cell, rows.H, real is float, format)
+    cdef const fl_format* packed = format_of(real is float, format)
     if (
-        rows.N != N or not fits(known, panels.shape, bias.shape, rows.I, rows.H, sizeof(real))
-        or width != panels.shape[0] * panels.shape[3] * known.units or h.shape[0] != 2
+        rows.N != N or not fits(known, packed, panels.shape, bias.shape, rows.I, rows.H, sizeof(real))
+        or width != padded(rows.H, sizeof(real) == 4) or h.shape[0] != 2
         or c.shape[0] != (N if known.keeps_c else 0) or c.shape[1] != width
         or phase.shape[0] != 1 or not 0 <= phase[0] <= 1
         or (projected.shape[0] and (chunk < 1 or projected.shape[0] < chunk * N * known.sums * width or not rows.full))
@@ -228,7 +255,11 @@ def prepare(
     made.cell, made.p.option = known, known.option
     made.p.N, made.p.I, made.p.H, made.p.width, made.p.chunk, made.p.phase = N, rows.I, rows.H, width, chunk, &phase[0]
     made.p.x_step, made.p.y_step = rows.x_step, rows.y_step
-    made.p.panels, made.p.bias, made.p.h = &panels[0, 0, 0, 0], &bias[0, 0, 0], &h[0, 0, 0]
+    made.p.panels, made.p.bias, made.p.h = panels_at(panels, packed, False), &bias[0, 0, 0], &h[0, 0, 0]
+    if packed.rounds:
+        made.most_threads = rounded.shape[0]
+        made.p.rounded_each = N * (chunk * row_inputs(packed, rows.I) + row_inputs(packed, rows.H))
+        made.p.rounded = <void*>address(rounded, "I", 4 * made.most_threads * made.p.rounded_each, True)
     made.p.c = &c[0, 0] if known.keeps_c else NULL
     made.p.projected = &projected[0] if projected.shape[0] else NULL
     made.job, made.argument = known.forward, &made.p
@@ -238,5 +269,5 @@ def prepare(
     made.take_layout()
     made.x_bytes, made.y_bytes = rows.x_size * <Py_ssize_t>sizeof(real), rows.y_size * <Py_ssize_t>sizeof(real)
     made.output_bytes = made.y_bytes
-    made.held = (panels, bias, c, h, phase, projected)  # keeps their memory
+    made.held = (panels, bias, c, h, phase, projected, rounded)  # keeps their memory
     return made

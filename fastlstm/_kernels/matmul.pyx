@@ -1,22 +1,45 @@
 """Matrix products on the register tile (simd/matmul.hpp): for Dense, and the large products of training."""
 
-from fastlstm._kernels.cpu cimport fl_affine, fl_matmul, functions, run, scratch, table, work_of
+from fastlstm._kernels.cpu cimport (
+    FL_HELD_ROWS,
+    fl_affine,
+    fl_format,
+    fl_matmul,
+    format_of,
+    functions,
+    number_of,
+    panel_rows,
+    row_inputs,
+    run,
+    scratch,
+    table,
+    work_of,
+)
 from fastlstm._kernels.real cimport real
-from fastlstm._kernels.stage cimport Stage
+from fastlstm._kernels.stage cimport Stage, address
 
 
-def pack(real[::1] panels, real[::1] bias, const real[:, ::1] weight, const real[::1] b):
-    """Pack a weight (n, k) and b (n or 0) into panels (width·k) and bias (width); width is n up to whole vectors."""
+cdef void* panels_at(panels, Py_ssize_t width, Py_ssize_t k, const fl_format* format, bint writable) except NULL:
+    """Where packed weights begin, if they are as many of the format's numbers as (width, k) takes."""
+    cdef Py_ssize_t bytes = width * panel_rows(format, k) * format.depth * format.bytes
+    return <void*>address(panels, number_of(format), bytes, writable)
+
+
+def pack(panels, real[::1] bias, const real[:, ::1] weight, const real[::1] b, str format="exact"):
+    """Pack a weight (n, k) and b (n or 0) into panels (width·k) and bias (width); width is n up to whole vectors.
+
+    panels are cpu.matrix_size numbers. A single column, n = 1, is always exact.
+    """
     cdef Py_ssize_t n = weight.shape[0], k = weight.shape[1], width = bias.shape[0]
+    cdef const fl_format* known = format_of(real is float, format)
     if (
-        table() == NULL or n < 1 or k < 1 or b.shape[0] not in (0, n) or panels.shape[0] != width * k
+        n < 1 + (known.bytes < <Py_ssize_t>sizeof(real)) or k < 1 or b.shape[0] not in (0, n)
         or width * <Py_ssize_t>sizeof(real) % table().bytes != 0 or width < n
     ):
         raise ValueError("matmul.pack: sizes do not agree")
+    cdef void* start = panels_at(panels, width, k, known, True)
     with nogil:
-        functions(real is float).pack_matrix(
-            &panels[0], &bias[0], &weight[0, 0], &b[0] if b.shape[0] else NULL, n, k
-        )
+        known.pack_matrix(start, &bias[0], &weight[0, 0], &b[0] if b.shape[0] else NULL, n, k)
 
 
 cdef class Affine(Stage):
@@ -25,23 +48,32 @@ cdef class Affine(Stage):
     cdef fl_affine a
 
 
-def affine(const real[:, :] x, const real[::1] panels, const real[::1] bias, real[:, ::1] y, int threads):
-    """An `Affine` from x (m, k), whose rows may lie apart, to y (m, n)."""
+def affine(
+    const real[:, :] x, panels, const real[::1] bias, real[:, ::1] y, int threads, str format="exact", rounded=None
+):
+    """An `Affine` from x (m, k), whose rows may lie apart, to y (m, n).
+
+    `rounded` (uint32) is scratch where the format rounds: (threads, cpu.HELD_ROWS, cpu.rounded_row(k)).
+    """
     cdef Py_ssize_t m = x.shape[0], k = x.shape[1], n = y.shape[1]
+    cdef const fl_format* known = format_of(real is float, format)
     if (
-        table() == NULL or m < 1 or k < 1 or n < 1 or threads < 1 or y.shape[0] != m or bias.shape[0] < n
-        or panels.shape[0] != bias.shape[0] * k or (k > 1 and x.strides[1] != sizeof(real))
+        m < 1 or k < 1 or n < 1 + (known.bytes < <Py_ssize_t>sizeof(real)) or threads < 1 or y.shape[0] != m or bias.shape[0] < n
+        or (k > 1 and x.strides[1] != sizeof(real))
         or bias.shape[0] * <Py_ssize_t>sizeof(real) % table().bytes != 0 or x.strides[0] % sizeof(real) != 0
     ):
         raise ValueError("matmul.affine: sizes do not agree")
     cdef Affine made = Affine()
     made.a.m, made.a.n, made.a.k = m, n, k
     made.a.x_row, made.a.y_row = x.strides[0] // <Py_ssize_t>sizeof(real), n
-    made.a.x, made.a.y, made.a.panels, made.a.bias = &x[0, 0], &y[0, 0], &panels[0], &bias[0]
-    made.job, made.argument, made.threads = functions(real is float).affine, &made.a, threads
+    made.a.x, made.a.y, made.a.bias = &x[0, 0], &y[0, 0], &bias[0]
+    made.a.panels = panels_at(panels, bias.shape[0], k, known, False)
+    if known.rounds:
+        made.a.rounded = <void*>address(rounded, "I", 4 * threads * FL_HELD_ROWS * row_inputs(known, k), True)
+    made.job, made.argument, made.threads = known.affine, &made.a, threads
     made.work = work_of(2.0 * m * n * k)
     made.input, made.output, made.output_bytes = &made.a.x, &made.a.y, m * n * <Py_ssize_t>sizeof(real)
-    made.x, made.y = x, (y, panels, bias)
+    made.x, made.y = x, (y, panels, bias, rounded)
     return made
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastlstm import _check
 from fastlstm.layers import Layer
+from fastlstm.layers.matrix import MatrixLayer
 from fastlstm.model import Model
 from fastlstm.tensors import as_object
 
@@ -33,9 +34,7 @@ def to_json(model: Model) -> str:
     ValueError
         If `layers_of` would refuse it.
     """
-    layers = [
-        {"type": type(layer).__name__, "config": _by_place(layer.config(), model.layers)} for layer in model.layers
-    ]
+    layers = [_entry(layer, model.layers) for layer in model.layers]
     kept = {**model.named_parameters(), **model.named_buffers()}
     check(layers, {name: parameter.shape for name, parameter in kept.items()})
     return json.dumps({"dtype": model.dtype.name, "layers": layers})
@@ -65,6 +64,11 @@ def layers_of(text: str, arrays: Mapping[str, Array]) -> tuple[list[Layer], np.d
             raise ValueError(f"{name}: expected {dtype}, got {arrays[name].dtype}")
     for i, (layer, own) in enumerate(zip(layers, shapes, strict=True)):
         layer.load_parameters({name: arrays[f"{i}.{name}"] for name in own}, dtype)
+        kinds = config["layers"][i].get("weights")
+        if kinds is not None:
+            if not isinstance(layer, MatrixLayer):
+                raise ValueError(f"layer {i} ({type(layer).__name__}): has no matrix for weights={kinds!r:.80}")
+            layer.weights = kinds
     return layers, dtype
 
 
@@ -97,6 +101,13 @@ def _check_number(value: Any, name: str, most: int) -> None:
         raise ValueError(f"{name}: expected a finite number, got {value}")
     if isinstance(value, int) and abs(value) > most:
         raise ValueError(f"{name}: expected at most {most} for the arrays that are there, got {value}")
+
+
+def _entry(layer: Layer, layers: Sequence[Layer]) -> dict[str, Any]:
+    entry: dict[str, Any] = {"type": type(layer).__name__, "config": _by_place(layer.config(), layers)}
+    if isinstance(layer, MatrixLayer) and layer.weights is not None:
+        entry["weights"] = layer.weights
+    return entry
 
 
 def _by_place(config: dict[str, Any], layers: Sequence[Layer]) -> dict[str, Any]:

@@ -21,7 +21,6 @@ from fastlstm.workspace import Workspace
 
 Array = NDArray[Any]
 Index = NDArray[np.intp]
-
 _building = threading.RLock()
 """The lock for setting starting values. All layers share it, because a layer with a lock could not be copied."""
 
@@ -218,7 +217,11 @@ class Layer:
         raise NotImplementedError(f"{type(self).__name__} must write config")
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in self.config().items())})"
+        return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in self._shown().items())})"
+
+    def _shown(self) -> dict[str, Any]:
+        """What `repr` shows."""
+        return self.config()
 
 
 def run_kept(

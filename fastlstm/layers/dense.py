@@ -11,14 +11,15 @@ from fastlstm._check import Shape
 from fastlstm._kernels import blas, cpu
 from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.stage import Stage
-from fastlstm.layers.base import Array, Index, Layer, as_rows, check_features
-from fastlstm.layers.packed import PackedMatrix
+from fastlstm.layers.base import Array, Index, as_rows, check_features
+from fastlstm.layers.matrix import MatrixLayer
+from fastlstm.layers.packed import Packed, PackedMatrix
 from fastlstm.layers.replay import Backward, BackwardCalls, Calls
 from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace
 
 
-class Dense(Layer):
+class Dense(MatrixLayer):
     """y = x Wᵀ + b on the last axis, the same for every step of every sequence.
 
     Parameters
@@ -34,6 +35,8 @@ class Dense(Layer):
         None takes the model's.
     seed : int, optional
         Seed of the starting values; by default from the model.
+    weights : "bfloat16", "int8" or None, default None
+        How inference holds the weights; see `fastlstm.quantize`. None is as they are.
 
     Examples
     --------
@@ -43,7 +46,14 @@ class Dense(Layer):
     """
 
     def __init__(
-        self, input_size: int, output_size: int, *, bias: bool = True, dtype: Any = None, seed: int | None = None
+        self,
+        input_size: int,
+        output_size: int,
+        *,
+        bias: bool = True,
+        dtype: Any = None,
+        seed: int | None = None,
+        weights: str | None = None,
     ) -> None:
         super().__init__(dtype, seed)
         self.input_size = _check.positive_int(input_size, "input_size")
@@ -54,6 +64,10 @@ class Dense(Layer):
         if bias:
             self.add("bias", (self.output_size,), init.zeros)
         self._packed = PackedMatrix(self._parameters["weight"], self._parameters.get("bias"))
+        self.weights = weights
+
+    def packed(self) -> list[Packed]:
+        return [self._packed]
 
     def as_input(self, x: Any, name: str = "x", shape: Shape | None = None) -> Array:
         if np.ndim(x) == 2 and shape is None:  # a layer without a model takes x with or without steps

@@ -13,9 +13,18 @@ from fastlstm.layers.base import Array
 from fastlstm.parameter import Parameter
 from fastlstm.workspace import aligned_empty
 
+MOST_INPUTS = 1 << 16
+"""The largest number of inputs of which products of 8 bits are sure to fit a sum of 32."""
+
+L2_WEIGHTS, L3_WEIGHTS = 1 << 18, 1 << 23
+"""The numbers of weights in float32 that fill a core's L2 cache of 1 MiB, and the L3 cache of many processors."""
+
 
 class Packed:
     """The packed weights of some parameters. `get` packs them again when a parameter has changed."""
+
+    format = "exact"
+    """How the weights are packed: "exact", or for float32 "bfloat16" or "int8"."""
 
     def __init__(self, *parameters: Parameter | None) -> None:
         self.parameters = [parameter for parameter in parameters if parameter is not None]
@@ -23,14 +32,35 @@ class Packed:
 
     def get(self) -> tuple[Array, Array]:
         """Panels and bias. Two threads may pack them at the same time, with the same result."""
-        version = (cpu.isa(), *(parameter.version for parameter in self.parameters))
+        version = (cpu.isa(), self.format, *(parameter.version for parameter in self.parameters))
         cached = self._cached
         if cached is None or cached[0] != version:
             cached = self._cached = (version, self.pack())
         return cached[1]
 
+    def used(self) -> str:
+        """The format that the weights are packed in: that which was chosen, unless the exact one is faster."""
+        raise NotImplementedError(f"{type(self).__name__} must write used")
+
     def pack(self) -> tuple[Array, Array]:
         raise NotImplementedError(f"{type(self).__name__} must write pack")
+
+
+def worth(format: str, outputs: int, inputs: int) -> str:
+    """The format, or "exact" if that is faster for so many outputs of so many inputs.
+
+    Rounding inputs and scaling sums takes longer than small products save. Where the processor does not multiply such
+    numbers itself, they are worth the trouble only if it reads fewer bytes from beyond its L2 cache; where it has not
+    the registers of AVX-512 either, from beyond its L3 cache. The choice is the same for any number of rows, as the
+    bits of a row are.
+    """
+    weights = outputs * inputs
+    if format == "exact" or inputs > MOST_INPUTS:
+        return "exact"
+    if not cpu.multiplies(format):
+        return format if weights > (L2_WEIGHTS if cpu.lanes(np.float32) == 16 else L3_WEIGHTS) else "exact"
+    enough = weights >= 1024 if format == "bfloat16" else weights >= 4096 and outputs > 16
+    return format if enough else "exact"
 
 
 class PackedMatrix(Packed):
@@ -41,15 +71,23 @@ class PackedMatrix(Packed):
         self._weight, self._bias = weight, bias
 
     def pack(self) -> tuple[Array, Array]:
-        weight = self._weight.value
+        weight, format = self._weight.value, self.used()
         n, k = weight.shape
-        width = cpu.width(n, weight.dtype)
-        panels, bias = aligned_empty((width * k,), weight.dtype), aligned_empty((width,), weight.dtype)
-        matmul.pack(panels, bias, weight, np.empty(0, weight.dtype) if self._bias is None else self._bias.value)
+        panels = aligned_empty((cpu.matrix_size(n, k, weight.dtype, format),), cpu.number(weight.dtype, format))
+        bias = aligned_empty((cpu.width(n, weight.dtype),), weight.dtype)
+        start = np.empty(0, weight.dtype) if self._bias is None else self._bias.value
+        matmul.pack(panels, bias, weight, start, format)
         return panels, bias
+
+    def used(self) -> str:
+        n, k = self._weight.shape
+        return "exact" if n == 1 else worth(self.format, n, k)  # a single column is an inner product
 
     def prepare(self, x: Array, y: Array) -> Stage:
         """A stage from x (M, K) to y (M, N)."""
         panels, bias = self.get()
-        small = cpu.matrix_work(2 * x.shape[0] * len(panels)) < cpu.WORTH_SHARING
-        return matmul.affine(x, panels, bias, y, 1 if small else threads.get_num_threads())
+        format = self.used()
+        m, k = x.shape
+        team = 1 if cpu.matrix_work(2 * m * k * y.shape[1]) < cpu.WORTH_SHARING else threads.get_num_threads()
+        rounded = aligned_empty((team, cpu.HELD_ROWS, cpu.rounded_row(k, x.dtype, format)), np.uint32)
+        return matmul.affine(x, panels, bias, y, team, format, rounded)

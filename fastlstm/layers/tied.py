@@ -29,6 +29,8 @@ class TiedDense(Dense):
         None takes that of the embedding.
     seed : int, optional
         Seed of the starting values; by default from the model.
+    weights : "bfloat16", "int8" or None, default None
+        How inference holds the weights; see `fastlstm.quantize`. None is as they are.
 
     Raises
     ------
@@ -48,7 +50,15 @@ class TiedDense(Dense):
     '2.bias'
     """
 
-    def __init__(self, embedding: Embedding, *, bias: bool = True, dtype: Any = None, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        embedding: Embedding,
+        *,
+        bias: bool = True,
+        dtype: Any = None,
+        seed: int | None = None,
+        weights: str | None = None,
+    ) -> None:
         if not isinstance(embedding, Embedding):
             raise TypeError(f"embedding: expected an Embedding, got {embedding!r}")
         super().__init__(embedding.output_size, embedding.num_tokens, bias=bias, dtype=dtype, seed=seed)
@@ -56,6 +66,7 @@ class TiedDense(Dense):
         self._shared = embedding._parameters["weight"]
         del self._parameters["weight"]
         self._packed = PackedMatrix(self._shared, self._parameters.get("bias"))
+        self.weights = weights
 
     def shares(self) -> list[Layer]:
         return [self.embedding]

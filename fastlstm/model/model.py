@@ -15,6 +15,7 @@ from fastlstm._kernels.program import Kept
 from fastlstm._kernels.stage import ShapeChanged
 from fastlstm.layers import Layer
 from fastlstm.layers.base import run_kept
+from fastlstm.layers.matrix import MatrixLayer
 from fastlstm.layers.preparing import prepare
 from fastlstm.model.stream import Stream
 from fastlstm.model.tape import Recorded, Tape
@@ -35,6 +36,9 @@ class Model:
     seed : int, optional
         Seed of the starting values. The same seed gives the same bits. By default a new seed is drawn; the attribute
         ``seed`` holds it.
+    weights : "bfloat16", "int8" or None, default None
+        How inference holds the weights of all layers that have matrices; see `fastlstm.quantize`. None leaves each
+        layer as it is.
 
     Raises
     ------
@@ -60,7 +64,14 @@ class Model:
     total                              393
     """
 
-    def __init__(self, layers: Iterable[Layer], dtype: Any = "float32", seed: int | None = None) -> None:
+    def __init__(
+        self,
+        layers: Iterable[Layer],
+        dtype: Any = "float32",
+        seed: int | None = None,
+        *,
+        weights: str | None = None,
+    ) -> None:
         self.layers = tuple(_check.items(layers, "layers", "layers"))
         self.dtype = _check.dtype_of(dtype)
         self.seed = np.random.SeedSequence(_check.seed_of(seed)).entropy
@@ -88,6 +99,10 @@ class Model:
             for parameter in [*layer.parameters(), *layer.buffers()]:
                 if "." not in parameter.name:  # a layer that two models share keeps its first name
                     parameter.name = f"{i}.{parameter.name}"
+        if weights is not None:
+            for layer in self.layers:
+                if isinstance(layer, MatrixLayer):
+                    layer.weights = weights
         self._kept = Kept()
         self._parameters = [parameter for layer in self.layers for parameter in layer.parameters()]
 

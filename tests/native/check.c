@@ -1,9 +1,12 @@
 /* Checks the kernels of one instruction set without Python, so that it can run under an emulator: every recurrent cell,
    forwards and back, and the matrix product against plain loops in double, the rest of training against
-   training_plain.c, for float and double, odd sizes, one thread and three. Each row of a batch has the same bits in
-   batches of any size, and likewise in single steps.
+   training_plain.c, for float and double, odd sizes, one thread and three; then cells forwards and affine maps with
+   weights in bfloat16 and int8. Each row of a batch has the same bits in batches of any size, and likewise in single
+   steps.
 
-       check [avx512 | avx2 | baseline]        the best that there is, if none is named
+       check [avx512_bf16 | avx512_vnni | avx512 | avx2 | baseline]        the best that there is, if none is named
+
+   For avx512_bf16 and avx512_vnni only what avx512 has not is checked, if they are named.
 */
 #include <math.h>
 #include <stdint.h>
@@ -12,6 +15,7 @@
 #include <string.h>
 
 #include "../../fastlstm/_kernels/simd/table.h"
+#include "formats.h"
 #include "plain.h"
 #include "ways.h"
 
@@ -19,6 +23,7 @@
 enum product { A_TRANSPOSED = 1, B_TRANSPOSED = 2, ADD = 4, IN_ORDER = 8, BIAS = 16, ALL_PRODUCTS = 32 };
 
 #define BEFORE 0.5f /* what stands in every array that a kernel is to write or to add to */
+#define COUNT(array) (sizeof(array) / sizeof *(array))
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 
@@ -36,30 +41,34 @@ enum product { A_TRANSPOSED = 1, B_TRANSPOSED = 2, ADD = 4, IN_ORDER = 8, BIAS =
 #include "rest_template.h"
 #include "check_template.h"
 
-#define COUNT(array) (sizeof(array) / sizeof *(array))
-
-/* The k-th cell of the tables, by its equations. */
-static const struct plain_cell *plain_of(const struct fl_kernels *kernels, int k) {
-    const struct fl_cell *f = kernels->f.cells + k, *d = kernels->d.cells + k;
+/* A cell by its equations. */
+static const struct plain_cell *plain_of(const struct fl_cell *cell) {
     for (size_t n = 0; n < COUNT(plain_cells); n++) {
-        const struct plain_cell *cell = plain_cells + n;
-        if (!strcmp(f->name, cell->name) && !strcmp(d->name, cell->name) && f->units == d->units
-            && f->gates == cell->gates && f->sums == cell->sums && f->keeps_c == cell->keeps_c)
-            return cell;
+        const struct plain_cell *plain = plain_cells + n;
+        if (!strcmp(cell->name, plain->name) && cell->gates == plain->gates && cell->sums == plain->sums
+            && cell->keeps_c == plain->keeps_c)
+            return plain;
     }
-    printf("plain_cells.h has no such cell as %s\n", f->name);
+    printf("plain_cells.h has no such cell as %s\n", cell->name);
     exit(1);
 }
+
+#include "narrow_cells.h"
+#include "narrow_extremes.h"
+#include "narrow_maps.h"
 
 /* Both types in all ways, or, of a large problem, in those with `part` rows a batch. */
 static double both(const struct fl_kernels *kernels, int k, ptrdiff_t N, ptrdiff_t T, ptrdiff_t I, ptrdiff_t H,
                    struct kind kind, ptrdiff_t part) {
     const size_t before = held_count;
-    const struct problem q = problem_of(plain_of(kernels, k), N, T, I, H, kind);
+    const struct fl_cell *f = kernels->f.formats[FL_EXACT]->cells + k, *d = kernels->d.formats[FL_EXACT]->cells + k;
+    const struct problem q = posed(plain_of(f), N, T, I, H, kind);
     struct way ways[MOST_WAYS];
     const size_t count = all_ways_of(&q, part, ways);
-    const double worst = fmax(all_ways_float(kernels, kernels->f.cells + k, &q, ways, count),
-                              all_ways_double(kernels, kernels->d.cells + k, &q, ways, count));
+    if (plain_of(d) != q.cell || d->units != f->units) return INFINITY;
+    solve(&q);
+    const double of_float = all_ways_float(kernels, f, &q, ways, count);
+    const double worst = fmax(of_float, all_ways_double(kernels, d, &q, ways, count));
     if (!(worst < 1))
         printf("of N %td, T %td, I %td, H %td, %s%s%s%s\n", N, T, I, H, kind.ragged ? "ragged, " : "",
                kind.reversed ? "reversed, " : "", kind.fresh ? "fresh, " : "", kind.bias ? "biased" : "not biased");
@@ -72,7 +81,8 @@ static double cell(const struct fl_kernels *kernels, int k) {
     static const ptrdiff_t rows[] = {13, 1, 7, 2, 3}, inputs[] = {1, 3, 5, 17, 70};
     const ptrdiff_t vector = kernels->bytes / (ptrdiff_t)sizeof(float);
     const ptrdiff_t small[] = {1, 5, 17, 33}, large[] = {4 * vector - 1, 8 * vector - 1, 12 * vector, 4 * vector};
-    const ptrdiff_t *units = kernels->f.cells[k].units > 1 ? large : small; /* in whole blocks, of double, too */
+    const struct fl_cell *cell = kernels->f.formats[FL_EXACT]->cells + k;
+    const ptrdiff_t *units = cell->units > 1 ? large : small; /* in whole blocks, of double, too */
     double worst = 0;
     unsigned n = 0;
     for (size_t i = 0; i < COUNT(inputs); i++)
@@ -86,7 +96,7 @@ static double cell(const struct fl_kernels *kernels, int k) {
 
 static double cells(const struct fl_kernels *kernels) {
     double worst = 0;
-    for (int k = 0; kernels->f.cells[k].name; k++) worst = fmax(worst, cell(kernels, k));
+    for (int k = 0; kernels->f.formats[FL_EXACT]->cells[k].name; k++) worst = fmax(worst, cell(kernels, k));
     return worst;
 }
 
@@ -95,8 +105,8 @@ static double large(const struct fl_kernels *kernels) {
     const ptrdiff_t near = FL_NEAR_BYTES, bytes = kernels->bytes, tile = kernels->rows;
     const struct kind kind = {0, 0, 0, 1};
     double worst = 0;
-    for (int k = 0; kernels->f.cells[k].name; k++) {
-        const struct fl_cell *cell = kernels->f.cells + k;
+    for (int k = 0; kernels->f.formats[FL_EXACT]->cells[k].name; k++) {
+        const struct fl_cell *cell = kernels->f.formats[FL_EXACT]->cells + k;
         const ptrdiff_t block = cell->units * bytes / 4, most = near / (cell->gates * cell->units * bytes); /* inputs */
         worst = fmax(worst, both(kernels, k, 2 * tile + 1, 2, most + 3, block, kind, tile));
         if (bytes < 32) continue; /* it would take as many more units as vectors are shorter */
@@ -145,13 +155,30 @@ static double rest(const struct fl_kernels *kernels) {
     return worst;
 }
 
+/* Whether a table has the kernels of a format itself, and not from the one named avx512. */
+static int is_own(const struct fl_kernels *kernels, int format) {
+    const struct fl_kernels *other = fl_select("avx512");
+    return !other || other == kernels || other->f.formats[format] != kernels->f.formats[format];
+}
+
+static double exact(const struct fl_kernels *kernels) {
+    return fmax(fmax(cells(kernels), large(kernels)), fmax(matmul(kernels), rest(kernels)));
+}
+static double narrow(const struct fl_kernels *kernels, int format) {
+    const struct narrow as = narrow_of(kernels, format);
+    return fmax(maps(&as), fmax(narrow_cells(&as), extremes(&as)));
+}
+
 int main(int count, char **words) {
     const struct fl_kernels *kernels = fl_select(count > 1 ? words[1] : "");
+    double worst = 0;
     if (!kernels) {
         printf("this processor has no %s\n", words[1]);
         return 77;
     }
-    const double worst = fmax(fmax(cells(kernels), large(kernels)), fmax(matmul(kernels), rest(kernels)));
+    for (int format = FL_EXACT; format < FL_FORMATS; format++)
+        if (count == 1 || is_own(kernels, format))
+            worst = fmax(worst, format == FL_EXACT ? exact(kernels) : narrow(kernels, format));
     printf("%s: largest error %.2f of what is allowed\n", kernels->name, worst);
     return !(worst < 1);
 }

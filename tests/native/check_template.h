@@ -40,34 +40,37 @@ static double X(error)(const REAL *found, ptrdiff_t width, const double *wanted,
 
 /* A problem's arrays for the kernels: what they read, and what they leave, of all rows. */
 struct X(arrays) {
+    const struct fl_format *format; /* of the panels */
     ptrdiff_t lanes, width;
-    REAL *w, *u, *b, *x, *dy, *h0, *c0, *panels, *bias;
+    void *panels;
+    REAL *w, *u, *b, *x, *dy, *h0, *c0, *bias;
     REAL *y, *y_kept, *c, *dx, *dw, *du, *db, *dh, *carried; /* y of a pass that keeps nothing, and of one that does */
 };
 
-static struct X(arrays) X(arrays_of)(const struct fl_kernels *kernels, const struct fl_cell *cell,
-                                     const struct problem *q) {
+static struct X(arrays) X(arrays_of)(const struct fl_kernels *kernels, const struct fl_format *format,
+                                     const struct fl_cell *cell, const struct problem *q) {
     const ptrdiff_t N = q->N, T = q->T, I = q->I, H = q->H, G = cell->gates, S = cell->sums;
     const ptrdiff_t lanes = kernels->bytes / (ptrdiff_t)sizeof(REAL), width = (H + lanes - 1) / lanes * lanes;
     return (struct X(arrays)){
-        .lanes = lanes, .width = width, .w = X(copy)(q->w, G * H * I), .u = X(copy)(q->u, G * H * H),
+        .format = format, .lanes = lanes, .width = width, .w = X(copy)(q->w, G * H * I), .u = X(copy)(q->u, G * H * H),
         .b = q->b ? X(copy)(q->b, S * H) : NULL, .x = X(copy)(q->x, N * T * I), .dy = X(copy)(q->dy, N * T * q->Y),
         .h0 = X(wide)(q->h0, N, H, width), .c0 = X(wide)(q->c0, N, H, width),
-        .panels = X(scratch)(width * G * (I + H)), .bias = X(scratch)(width * S),
+        .panels = garbage(panel_bytes(format, width * G, I) + panel_bytes(format, width * G, H)),
+        .bias = X(scratch)(width * S),
         .y = X(filled)(N * T * q->Y, BEFORE), .y_kept = X(filled)(N * T * q->Y, BEFORE), .c = X(wide)(q->c0, N, H, width),
         .dx = X(filled)(N * T * I, BEFORE), .dw = X(filled)(G * H * I, BEFORE), .du = X(filled)(G * H * H, BEFORE),
         .db = q->b ? X(filled)(S * H, BEFORE) : NULL, .dh = X(wide)(q->dh, N, H, width),
         .carried = X(wide)(q->dc, N, H, width)};
 }
 
-/* Forwards, with and without keeping what `backward` needs; the final h is the last output. */
+/* Forwards, with and without keeping what `backward` needs, if there is one; the final h is the last output. */
 static int X(forward)(const struct fl_cell *cell, const struct problem *q, const struct X(arrays) *a,
                       const struct batch *batch, const struct way *way, REAL *kept, REAL *kept_c) {
     const ptrdiff_t N = batch->N, H = q->H, width = a->width, state = batch->first * width;
     const int turn = q->reversed ? -1 : 1;
     int same = 1;
-    for (int keeps = way->single; keeps < 2; keeps++) {
-        int phase = keeps;
+    for (int keeps = way->single; keeps < (cell->backward ? 2 : 1); keeps++) {
+        int phase = (keeps + N) & 1;
         REAL *h = X(scratch)(2 * N * width), *c = a->c + state, *y = keeps ? a->y_kept : a->y;
         memcpy(h + phase * N * width, a->h0 + state, (size_t)(N * width) * sizeof *h);
         memcpy(c, a->c0 + state, (size_t)(N * width) * sizeof *c);
@@ -79,7 +82,10 @@ static int X(forward)(const struct fl_cell *cell, const struct problem *q, const
         if (way->single) p.w = a->w, p.u = a->u, p.b = a->b;
         else p.panels = a->panels, p.bias = a->bias;
         if (keeps) p.kept = kept, p.kept_c = kept_c, p.offset = batch->offset, p.rows = batch->offset[batch->T];
-        else if (batch->full && batch->segment_count == 1) p.projected = X(scratch)(3 * N * width * cell->sums);
+        else if (batch->full && batch->segment_count == 1)
+            p.projected = X(scratch)(3 * N * width * cell->sums);
+        p.rounded_each = N * (p.chunk * row_inputs(a->format, q->I) + row_inputs(a->format, H));
+        p.rounded = garbage(way->threads * p.rounded_each * (ptrdiff_t)sizeof(uint32_t));
         fl_run(way->single ? cell->forward_single : cell->forward, &p, way->threads, FL_WORTH_WAKING);
         for (ptrdiff_t n = 0; n < N; n++) {
             const ptrdiff_t T = q->lengths[batch->first + n], last = batch->y_row[n] + (T - 1) * turn * q->Y;
@@ -117,7 +123,7 @@ static struct found X(run)(const struct fl_kernels *kernels, const struct fl_cel
                            const struct way *way) {
     const size_t before = held_count;
     const ptrdiff_t N = q->N, T = q->T, I = q->I, H = q->H, G = cell->gates, S = cell->sums;
-    const struct X(arrays) a = X(arrays_of)(kernels, cell, q);
+    const struct X(arrays) a = X(arrays_of)(kernels, kernels->TABLE.formats[FL_EXACT], cell, q);
     struct fl_packing packing = {I, H, a.w, a.u, a.b, a.panels, a.bias};
     struct found found = {0, 0, 0};
     uint64_t bits = 0;

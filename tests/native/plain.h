@@ -83,23 +83,28 @@ static void add_scaled(double *to, double factor, const double *from, ptrdiff_t 
     for (ptrdiff_t k = 0; k < count; k++) to[k] += factor * from[k];
 }
 
+/* One unit's step from its states before it; products see x and h. */
+static void plain_step(const struct problem *q, ptrdiff_t j, const double *x, const double *h, double *sum,
+                       struct unit *unit) {
+    const struct plain_cell *cell = q->cell;
+    for (int s = 0; s < cell->sums; s++) sum[s] = q->b ? q->b[s * q->H + j] : 0;
+    for (int g = 0; g < cell->gates; g++) {
+        sum[g] += inner_product(q->w + (g * q->H + j) * q->I, x, q->I);
+        sum[cell->feeds[g]] += inner_product(q->u + (g * q->H + j) * q->H, h, q->H);
+    }
+    cell->forward(sum, unit);
+}
+
 /* One sequence forwards. sums [T][H][4] becomes what the cell keeps; units [T][H]. */
 static void plain_forward(const struct problem *q, ptrdiff_t n, double *sums, struct unit *units, double *h) {
-    const struct plain_cell *cell = q->cell;
-    const ptrdiff_t I = q->I, H = q->H, T = q->lengths[n];
+    const ptrdiff_t H = q->H, T = q->lengths[n];
     memcpy(h, q->h0 + n * H, (size_t)H * sizeof *h);
     for (ptrdiff_t t = 0; t < T; t++) {
         for (ptrdiff_t j = 0; j < H; j++) {
-            double *sum = sums + (t * H + j) * 4;
             struct unit *unit = units + t * H + j;
-            for (int s = 0; s < cell->sums; s++) sum[s] = q->b ? q->b[s * H + j] : 0;
-            for (int g = 0; g < cell->gates; g++) {
-                sum[g] += inner_product(q->w + (g * H + j) * I, q->x + at_step(q, n, t) * I, I);
-                sum[cell->feeds[g]] += inner_product(q->u + (g * H + j) * H, h, H);
-            }
             unit->h_prev = h[j];
             unit->c_prev = t ? units[(t - 1) * H + j].c : q->c0[n * H + j];
-            cell->forward(sum, unit);
+            plain_step(q, j, q->x + at_step(q, n, t) * q->I, h, sums + (t * H + j) * 4, unit);
         }
         for (ptrdiff_t j = 0; j < H; j++) h[j] = q->y[at_step(q, n, t) * q->Y + COLUMN + j] = units[t * H + j].h;
     }
@@ -144,9 +149,9 @@ static struct kind any_kind(void) {
     return (struct kind){ragged, reversed, fresh, number() < 0.5};
 }
 
-/* A problem at random, solved. */
-static struct problem problem_of(const struct plain_cell *cell, ptrdiff_t N, ptrdiff_t T, ptrdiff_t I, ptrdiff_t H,
-                                 struct kind kind) {
+/* A problem at random, not solved yet. */
+static struct problem posed(const struct plain_cell *cell, ptrdiff_t N, ptrdiff_t T, ptrdiff_t I, ptrdiff_t H,
+                            struct kind kind) {
     const ptrdiff_t G = cell->gates, S = cell->sums;
     const double scale = exp2(-ceil(log2((double)(I + H)) / 2)), before = !kind.fresh;
     struct problem q = {.cell = cell, .N = N, .T = T, .I = I, .H = H, .Y = H + BESIDE, .reversed = kind.reversed,
@@ -160,13 +165,16 @@ static struct problem problem_of(const struct plain_cell *cell, ptrdiff_t N, ptr
     q.y = unset(N * T * q.Y), q.dx = unset(N * T * I), q.c = unset(N * H);
     q.dw = numbers(G * H * I, 0), q.du = numbers(G * H * H, 0), q.db = numbers(S * H, 0);
     q.dh0 = unset(N * H), q.dc0 = unset(N * H);
-    for (ptrdiff_t n = 0; n < N; n++) {
-        double *sums = numbers(T * H * 4, 0), *h = numbers(H, 0);
-        struct unit *units = room((size_t)(T * H) * sizeof *units);
-        plain_forward(&q, n, sums, units, h);
-        plain_backward(&q, n, sums, units, h);
-    }
     return q;
+}
+
+static void solve(const struct problem *q) {
+    for (ptrdiff_t n = 0; n < q->N; n++) {
+        double *sums = numbers(q->T * q->H * 4, 0), *h = numbers(q->H, 0);
+        struct unit *units = room((size_t)(q->T * q->H) * sizeof *units);
+        plain_forward(q, n, sums, units, h);
+        plain_backward(q, n, sums, units, h);
+    }
 }
 
 #endif

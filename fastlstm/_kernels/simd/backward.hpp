@@ -115,9 +115,9 @@ template <class Cell> void few_inputs_backward(const Backward<Cell> &b, ptrdiff_
     for (ptrdiff_t row = from; row < to; row++) {
         Real *dx = dx_of(b, t, row);
         for (ptrdiff_t j = 0; j < b.p.I; j++) {
-            const typename Cell::Weight *w = b.strip(b.vectors()) + j * b.depth();
+            const Real *w = b.strip(b.vectors()) + j * b.depth();
             const Real found = few_backward(b, row, [&](ptrdiff_t block, int v) {
-                return load_weights(w + (block * b.G + v) * b.L);
+                return load<Real>(w + (block * b.G + v) * b.L);
             });
             dx[j] = b.p.add_dx ? dx[j] + found : found;
         }

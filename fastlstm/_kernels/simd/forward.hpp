@@ -8,22 +8,45 @@
 namespace {
 
 /* One thread's part of a pass, with G vectors of weights and S vectors of sums in a block. */
-template <class Real_, class Weight_, int G_, int S_> struct Forward {
-    using Real = Real_;
-    using Weight = Weight_;
+template <class Format_, int G_, int S_> struct Forward {
+    using Format = Format_;
+    using Real = typename Format::Real;
+    using Weight = typename Format::Weight;
+    using Input = typename Format::Input;
     static constexpr ptrdiff_t L = lanes<Real>;
     static constexpr int G = G_, S = S_;
+    static constexpr ptrdiff_t panel_row = G * L * Format::depth; /* numbers */
 
     const fl_pass &p;
     ptrdiff_t blocks;
+    ptrdiff_t of_x, of_h;      /* Inputs of a row of a batch: rows of a panel without their tails */
     Range projecting = {0, 0}; /* the rows that it projects */
+    /* Where a format rounds: inputs of some steps from rounded_step on, [step][N][of_x + ends], and the states of one
+       step, [N][of_h + ends]. */
+    Input *rounded_x = nullptr, *rounded_h = nullptr;
+    ptrdiff_t rounded_step = 0;
     /* The sums of rows from partial_row on, [row][S][LANES], by the weights up to partial_end. */
     Real *partial = nullptr;
     ptrdiff_t partial_row = 0, partial_begin = 0, partial_end = 0;
 
-    const Weight *panel(ptrdiff_t block) const { return (const Weight *)p.panels + block * (p.I + p.H) * G * L; }
+    const Weight *panel(ptrdiff_t block) const {
+        return (const Weight *)p.panels + block * (of_x + of_h + 2 * Format::tail) * panel_row;
+    }
+    const Weight *state_panel(ptrdiff_t block) const { return panel(block) + (of_x + Format::tail) * panel_row; }
     const Real *bias(ptrdiff_t block) const { return (const Real *)p.bias + block * S * L; }
     const Real *x(ptrdiff_t row, ptrdiff_t t) const { return (const Real *)p.x + p.x_row[row] + t * p.x_step; }
+    Input *x_rounded(ptrdiff_t row, ptrdiff_t t) const {
+        return rounded_x + ((t - rounded_step) * p.N + row) * (of_x + Format::ends);
+    }
+    Input *h_rounded(ptrdiff_t row) const { return rounded_h + row * (of_h + Format::ends); }
+    const Input *x_inputs(ptrdiff_t row, ptrdiff_t t) const {
+        if constexpr (Format::rounds) return x_rounded(row, t);
+        else return x(row, t);
+    }
+    const Input *h_inputs(ptrdiff_t row, ptrdiff_t t) const {
+        if constexpr (Format::rounds) return h_rounded(row);
+        else return h(row, t);
+    }
     Real *h(ptrdiff_t row, ptrdiff_t t) const { return (Real *)p.h + (((t + *p.phase) & 1) * p.N + row) * p.width; }
     Real *c(ptrdiff_t row) const { return (Real *)p.c + row * p.width; }
     Real *projected(ptrdiff_t row, ptrdiff_t block) const {
@@ -32,9 +55,10 @@ template <class Real_, class Weight_, int G_, int S_> struct Forward {
     bool resumed(ptrdiff_t t) const { return t || !p.fresh; }
 };
 template <class Cell>
-using ForwardOf = Forward<typename Cell::Real, typename Cell::Weight, panel_width<Cell>, block_sums<Cell>>;
+using ForwardOf = Forward<typename Cell::Format, panel_width<Cell>, block_sums<Cell>>;
 template <class Cell> ForwardOf<Cell> forward_of(const fl_pass &p) {
-    return {p, p.width / (Cell::units * lanes<typename Cell::Real>)};
+    constexpr ptrdiff_t depth = Cell::Format::depth;
+    return {p, p.width / (Cell::units * lanes<typename Cell::Real>), whole(p.I, depth), whole(p.H, depth)};
 }
 
 /* R rows of the inputs of a chunk of steps, with the bias: the q-th is row first + q % count at step t0 + q / count. */
@@ -43,11 +67,11 @@ __attribute__((noinline)) void project(const F &f, ptrdiff_t t0, ptrdiff_t block
     using Real = typename F::Real;
     constexpr int S = F::S;
     const ptrdiff_t first = f.projecting.first, count = f.projecting.last - first;
-    const Real *x[R];
+    const typename F::Input *x[R];
     Vec<Real> sum[R][S];
-    EACH(r, R) x[r] = f.x(first + (q + r) % count, t0 + (q + r) / count);
+    EACH(r, R) x[r] = f.x_inputs(first + (q + r) % count, t0 + (q + r) / count);
     EACH(r, R) EACH(s, S) sum[r][s] = load<Real>(f.bias(block) + s * lanes<Real>);
-    tile<R, 1, InOrder<F::G>, Real>(sum, f.p.I, x, f.panel(block), 0, f.G * f.L);
+    tile<R, 1, InOrder<F::G>, typename F::Format>(sum, f.of_x, x, f.panel(block), 0, f.panel_row);
     EACH(r, R) {
         Real *out = f.projected((q + r) / count * f.p.N + first + (q + r) % count, block);
         EACH(s, S) store<Real>(out + s * lanes<Real>, sum[r][s]);
@@ -59,15 +83,15 @@ template <class FromState, int R, class F>
 __attribute__((noinline)) void add_part(const F &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t row) {
     using Real = typename F::Real;
     constexpr int S = F::S;
-    const ptrdiff_t I = f.p.I, k = f.partial_begin, count = f.partial_end - k;
-    const typename F::Weight *w = f.panel(block) + k * f.G * f.L;
-    const Real *a[R];
+    const ptrdiff_t I = f.of_x, k = f.partial_begin, count = f.partial_end - k;
+    const typename F::Weight *w = f.panel(block) + k * f.panel_row;
+    const typename F::Input *a[R];
     Real *out = f.partial + (row - f.partial_row) * S * f.L;
     Vec<Real> sum[R][S];
-    EACH(r, R) a[r] = k < I ? f.x(row + r, t) + k : f.h(row + r, t) + k - I;
+    EACH(r, R) a[r] = k < I ? f.x_inputs(row + r, t) + k : f.h_inputs(row + r, t) + k - I;
     EACH(r, R) EACH(s, S) sum[r][s] = load<Real>(k ? out + (r * S + s) * f.L : f.bias(block) + s * f.L);
-    if (k < I) tile<R, 1, InOrder<F::G>, Real>(sum, count, a, w, 0, f.G * f.L);
-    else tile<R, 1, FromState, Real>(sum, count, a, w, 0, f.G * f.L);
+    if (k < I) tile<R, 1, InOrder<F::G>, typename F::Format>(sum, count, a, w, 0, f.panel_row);
+    else tile<R, 1, FromState, typename F::Format>(sum, count, a, w, 0, f.panel_row);
     EACH(r, R) EACH(s, S) store<Real>(out + (r * S + s) * f.L, sum[r][s]);
 }
 
@@ -85,9 +109,9 @@ FL_INLINE void sum_inputs(const F &f, Vec<typename F::Real> (&sum)[N][S], ptrdif
     hide(next_row);
     EACH(b, B) EACH(r, R) EACH(s, S) sum[b * R + r][s] = load<Real>(from + b * S * L + r * next_row + s * L);
     if (begun) return;
-    const Real *x[R];
-    EACH(r, R) x[r] = f.x(row + r, t);
-    tile<R, B, InOrder<F::G>, Real>(sum, f.p.I, x, f.panel(block), f.panel(1) - f.panel(0), f.G * L);
+    const typename F::Input *x[R];
+    EACH(r, R) x[r] = f.x_inputs(row + r, t);
+    tile<R, B, InOrder<F::G>, typename F::Format>(sum, f.of_x, x, f.panel(block), f.panel(1) - f.panel(0), f.panel_row);
 }
 
 /* What the backward pass reads of one step. */
@@ -141,11 +165,12 @@ __attribute__((noinline)) void step(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdi
     Vec<Real> sum[B * R][S], c[B * R * U], h[B * R * U];
     sum_inputs<R, B>(f, sum, t, block, row);
     if (resumed) {
-        const ptrdiff_t done = f.partial ? f.partial_end - p.I : 0;
-        const typename Cell::Weight *w = f.panel(block) + (p.I + done) * f.G * L;
-        const Real *a[R];
-        EACH(r, R) a[r] = h_prev + r * width + done;
-        tile<R, B, FromState<Cell>, Real>(sum, p.H - done, a, w, f.panel(1) - f.panel(0), f.G * L);
+        const ptrdiff_t done = f.partial ? f.partial_end - f.of_x : 0;
+        const typename Cell::Format::Weight *w = f.state_panel(block) + done * f.panel_row;
+        const typename Cell::Format::Input *a[R];
+        EACH(r, R) a[r] = f.h_inputs(row + r, t) + done;
+        tile<R, B, FromState<Cell>, typename Cell::Format>(sum, f.of_h - done, a, w, f.panel(1) - f.panel(0),
+                                                           f.panel_row);
     }
     EACH(b, B) EACH(r, R) EACH(u, U) {
         const int n = (b * R + r) * U + u;
@@ -167,7 +192,7 @@ void step_block(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_
    cell. */
 template <class Cell, bool KEEP>
 void step_in_parts(ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t first, ptrdiff_t last) {
-    const ptrdiff_t near = near_bytes / (f.G * FL_BYTES), I = f.p.I, all = I + (f.resumed(t) ? f.p.H : 0);
+    const ptrdiff_t near = near_bytes / (f.panel_row * (ptrdiff_t)sizeof(typename Cell::Format::Weight)), I = f.of_x, all = I + (f.resumed(t) ? f.of_h : 0);
     typename Cell::Real sums[held_rows * ForwardOf<Cell>::S * ForwardOf<Cell>::L] FL_ALIGNED;
     f.partial = sums;
     for (ptrdiff_t end; first < last; first = end) {
@@ -209,6 +234,21 @@ void step_units(ForwardOf<Cell> &f, ptrdiff_t t, Range blocks, Range rows, bool 
     }
 }
 
+/* Each thread rounds for itself, in a room of its own: inputs of some steps from t on, and the states before a step. */
+template <class F> void take_room(F &f, int thread) {
+    f.rounded_x = (typename F::Input *)f.p.rounded + thread * f.p.rounded_each;
+    f.rounded_h = f.rounded_x + f.p.chunk * f.p.N * (f.of_x + F::Format::ends);
+}
+template <class F> void round_inputs(F &f, ptrdiff_t t, ptrdiff_t steps, Range rows) {
+    f.rounded_step = t;
+    for (ptrdiff_t step = t; step < t + steps; step++)
+        for (ptrdiff_t row = rows.first; row < least(rows.last, f.p.alive[step]); row++)
+            F::Format::round(f.x_rounded(row, step), f.x(row, step), f.p.I);
+}
+template <class F> void round_states(const F &f, ptrdiff_t t, Range rows) {
+    for (ptrdiff_t row = rows.first; row < rows.last; row++) F::Format::round(f.h_rounded(row), f.h(row, t), f.p.H);
+}
+
 template <class F> void project_chunk(const F &f, ptrdiff_t t, ptrdiff_t steps, Range blocks) {
     const ptrdiff_t rows = steps * (f.projecting.last - f.projecting.first);
     for (ptrdiff_t block = blocks.first; block < blocks.last; block++)
@@ -218,20 +258,26 @@ template <class F> void project_chunk(const F &f, ptrdiff_t t, ptrdiff_t steps, 
 template <class Cell, bool KEEP> void walk(fl_pass *pass, int thread, fl_team *team) {
     const fl_pass &p = *pass;
     ForwardOf<Cell> f = forward_of<Cell>(p);
-    const ptrdiff_t panel_row = f.G * FL_BYTES; /* bytes */
     ptrdiff_t known = 0;
+    if constexpr (Cell::Format::rounds) take_room(f, thread);
     for (const fl_segment *segment = p.segments; segment < p.segments + p.segment_count; segment++) {
         const Part share = share_segment(p.alive, *segment, p.N, f.blocks, thread, team);
         const Range blocks = share.columns;
         const ptrdiff_t count = share.rows.last - share.rows.first;
-        const bool parts = !p.projected && count > 2 * rows_of_tile && (p.I + p.H) * panel_row > near_bytes;
+        const bool parts = !Cell::Format::scales && !p.projected && count > 2 * rows_of_tile
+            && (f.of_x + f.of_h) * f.panel_row * (ptrdiff_t)sizeof(typename Cell::Format::Weight) > near_bytes;
         f.projecting = share.rows;
         for (ptrdiff_t t = segment->first; t < segment->last; t++) {
+            const Range rows = {share.rows.first, least(p.alive[t], share.rows.last)};
             ptrdiff_t steps = 1;
             if (p.projected) steps = t % p.chunk ? 0 : least(p.T - t, p.chunk);
             if (p.below && known < t + steps) known = fl_wait(&p.below->done, t + steps);
+            if constexpr (Cell::Format::rounds) {
+                if (steps) round_inputs(f, t, steps, share.rows);
+                if (f.resumed(t)) round_states(f, t, rows);
+            }
             if (p.projected && steps && count) project_chunk(f, t, steps, blocks);
-            step_units<Cell, KEEP>(f, t, blocks, {share.rows.first, least(p.alive[t], share.rows.last)}, parts);
+            step_units<Cell, KEEP>(f, t, blocks, rows, parts);
             if (segment->by_units) fl_barrier(team);
             if (team->size == 1) fl_reach(&pass->done, t + 1);
         }
@@ -242,6 +288,7 @@ template <class Cell, bool KEEP> void walk(fl_pass *pass, int thread, fl_team *t
 template <class Cell> void forward(void *pass, int thread, fl_team *team) {
     fl_pass *p = (fl_pass *)pass;
     if constexpr (Cell::keeps_all) walk<Cell, true>(p, thread, team);
+    else if constexpr (!Cell::Format::trains) walk<Cell, false>(p, thread, team);
     else if (p->kept) walk<Cell, true>(p, thread, team);
     else walk<Cell, false>(p, thread, team);
 }

@@ -23,3 +23,6 @@
 #define FL_LOAD_PART_d(V, p, count) ((V)_mm256_maskload_pd(p, FL_FIRST_d(count)))
 #define FL_STORE_PART_f(p, count, v) _mm256_maskstore_ps(p, FL_FIRST_f(count), (__m256)(v))
 #define FL_STORE_PART_d(p, count, v) _mm256_maskstore_pd(p, FL_FIRST_d(count), (__m256d)(v))
+/* bfloat16 and int8 numbers as floats */
+#define FL_WIDEN_BFLOAT16(p) _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(p))), 16)
+#define FL_WIDEN_INT8(p) _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(p))))

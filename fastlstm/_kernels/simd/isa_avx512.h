@@ -1,12 +1,22 @@
-/* AVX-512: 32 registers of 64 bytes. */
+/* AVX-512: 32 registers of 64 bytes. Who includes it may define FL_PAIRS or FL_QUADS, for products of narrow numbers. */
 #define FL_ISA avx512
+#define FL_AVX512
 #define FL_BYTES 64
 #define FL_ROWS 6
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"))), apply_to = function)
+#if defined(FL_PAIRS)
+#define FL_TARGET "avx512f,avx512dq,avx512bw,avx512vl,avx512bf16,avx2,fma"
+#elif defined(FL_QUADS)
+#define FL_TARGET "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,avx2,fma"
 #else
-#pragma GCC target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")
+#define FL_TARGET "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"
 #endif
+#define FL_PRAGMA(text) _Pragma(#text)
+#if defined(__clang__)
+#define FL_FOR(target_) FL_PRAGMA(clang attribute push(__attribute__((target(target_))), apply_to = function))
+#else
+#define FL_FOR(target_) FL_PRAGMA(GCC target(target_))
+#endif
+FL_FOR(FL_TARGET)
 #include <immintrin.h>
 /* masked, since GCC 12 warns of what the others leave undefined in its own headers */
 #define FL_MIN_f(a, b) ((__typeof__(a))_mm512_maskz_min_ps((__mmask16)-1, (__m512)(a), (__m512)(b)))
@@ -22,3 +32,13 @@
 #define FL_LOAD_PART_d(V, p, count) ((V)_mm512_maskz_loadu_pd((__mmask8)((1u << (count)) - 1), p))
 #define FL_STORE_PART_f(p, count, v) _mm512_mask_storeu_ps(p, (__mmask16)((1u << (count)) - 1), (__m512)(v))
 #define FL_STORE_PART_d(p, count, v) _mm512_mask_storeu_pd(p, (__mmask8)((1u << (count)) - 1), (__m512d)(v))
+/* bfloat16 and int8 numbers as floats */
+#define FL_WIDEN_BFLOAT16(p) _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(p))), 16)
+#define FL_WIDEN_INT8(p) _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(p))))
+#if defined(FL_PAIRS) /* two products of bfloat16 for each float; a vector of floats rounded to bfloat16 */
+#define FL_MULTIPLY_PAIRS(x, w, sum) ((__typeof__(sum))_mm512_dpbf16_ps((__m512)(sum), (__m512bh)(w), (__m512bh)(x)))
+#define FL_STORE_BFLOAT16(to, x) _mm256_storeu_si256((__m256i *)(to), (__m256i)_mm512_cvtneps_pbh((__m512)(x)))
+#elif defined(FL_QUADS) /* four products of unsigned and signed bytes for each int32 */
+#define FL_MULTIPLY_QUADS(x, w, sum) \
+    ((__typeof__(sum))_mm512_dpbusd_epi32((__m512i)(sum), (__m512i)(x), (__m512i)(w)))
+#endif

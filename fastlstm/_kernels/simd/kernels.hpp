@@ -21,31 +21,60 @@
 namespace {
 
 template <class Cell> constexpr fl_cell cell_of(const char *name, int option = 0) {
-    return {name,          Cell::gates,   Cell::sums,     Cell::units,          Cell::keeps_c,         option,
-            pack<Cell>, forward<Cell>, backward<Cell>, forward_single<Cell>, backward_single<Cell>};
+    fl_cell cell = {name, Cell::gates, Cell::sums, Cell::units, Cell::keeps_c, option, pack<Cell>, forward<Cell>, nullptr,
+                    nullptr, nullptr};
+    if constexpr (Cell::Format::trains) {
+        cell.backward = backward<Cell>;
+        cell.forward_single = forward_single<Cell>;
+        cell.backward_single = backward_single<Cell>;
+    }
+    return cell;
 }
 
-template <class T> constexpr fl_cell cells[] = {
-    cell_of<Lstm<T>>("lstm"),
-    cell_of<Gru<T>>("gru"),
-    cell_of<Simple<T, 1>>("tanh"),
-    cell_of<Simple<T, 4>>("tanh"),
-    cell_of<Simple<T, 1>>("relu", 1),
-    cell_of<Simple<T, 4>>("relu", 1),
+template <class Format> constexpr fl_cell cells[] = {
+    cell_of<Lstm<Format>>("lstm"),
+    cell_of<Gru<Format>>("gru"),
+    cell_of<Simple<Format, 1>>("tanh"),
+    cell_of<Simple<Format, 4>>("tanh"),
+    cell_of<Simple<Format, 1>>("relu", 1),
+    cell_of<Simple<Format, 4>>("relu", 1),
     {},
 };
 
-template <class T> constexpr fl_functions functions_of(const fl_training *training) {
-    return {cells<T>, pack_matrix<T>, affine<T>, matmul<T>, probe_fma<T>, probe_read<T>, probe_activate<T>, training,
-            matmul_room<T>};
+template <class Format>
+constexpr fl_format format_of = {Format::depth, sizeof(typename Format::Weight), Format::tail, Format::rounds,
+                                 Format::ends, cells<Format>, pack_matrix<Format>, affine<Format>};
+
+constexpr fl_functions functions_of_float(const fl_training *training, const fl_format *bfloat16, const fl_format *int8) {
+    return {{&format_of<Exact<float>>, bfloat16, int8}, matmul<float>, probe_fma<float>, probe_read<float>,
+            probe_activate<float>, training, matmul_room<float>};
+}
+constexpr fl_functions functions_of_double(const fl_training *training) {
+    return {{&format_of<Exact<double>>}, matmul<double>, probe_fma<double>, probe_read<double>, probe_activate<double>,
+            training, matmul_room<double>};
 }
 
 }
 
 extern "C" {
+#if defined(FL_MULTIPLY_PAIRS)
+extern const fl_format fl_format_pairs;
+const fl_format fl_format_pairs = format_of<PairsOfBfloat16>;
+#elif defined(FL_MULTIPLY_QUADS)
+extern const fl_format fl_format_quads;
+const fl_format fl_format_quads = format_of<QuadsOfInt8>;
+#else
 extern const fl_training FL_TYPED(training, FL_ISA, f), FL_TYPED(training, FL_ISA, d);
-extern const fl_kernels FL_NAME(kernels, FL_ISA);
-const fl_kernels FL_NAME(kernels, FL_ISA) = {
-    FL_TEXT(FL_ISA), FL_BYTES, FL_ROWS, functions_of<float>(&FL_TYPED(training, FL_ISA, f)),
-    functions_of<double>(&FL_TYPED(training, FL_ISA, d))};
+#define FL_TABLE(isa, bfloat16, int8) \
+    extern const fl_kernels FL_NAME(kernels, isa); \
+    const fl_kernels FL_NAME(kernels, isa) = { \
+        FL_TEXT(isa), FL_BYTES, FL_ROWS, functions_of_float(&FL_TYPED(training, FL_ISA, f), bfloat16, int8), \
+        functions_of_double(&FL_TYPED(training, FL_ISA, d))};
+FL_TABLE(FL_ISA, &format_of<WideningBfloat16>, &format_of<WideningInt8>)
+#ifdef FL_AVX512 /* and the same with products of narrow numbers */
+extern const fl_format fl_format_pairs, fl_format_quads;
+FL_TABLE(avx512_vnni, &format_of<WideningBfloat16>, &fl_format_quads)
+FL_TABLE(avx512_bf16, &fl_format_pairs, &fl_format_quads)
+#endif
+#endif
 }

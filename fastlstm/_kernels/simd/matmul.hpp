@@ -27,31 +27,36 @@ constexpr ptrdiff_t packed_size = depth_of<Real> * breadth_of<Real> + height_of 
 constexpr ptrdiff_t narrow = 256; /* columns of b up to which a product may be formed transposed */
 
 /* Rows times one strip: c[i] = a[i] w, or that added to c, or to the bias. */
-template <class Real> struct Strip {
-    ptrdiff_t k, a_row, c_row, columns;
-    const Real *a, *w, *bias;
+template <class Format> struct Strip {
+    using Real = typename Format::Real;
+    ptrdiff_t k, a_row, c_row, columns; /* k and a_row in Inputs */
+    const typename Format::Input *a;
+    const typename Format::Weight *w;
+    const Real *bias;
     Real *c;
     bool add;
 };
 
-template <class Real, int R, int G> __attribute__((noinline)) void rows_by_strip(const Strip<Real> &s, ptrdiff_t row) {
+template <class Format, int R, int G>
+__attribute__((noinline)) void rows_by_strip(const Strip<Format> &s, ptrdiff_t row) {
+    using Real = typename Format::Real;
     constexpr ptrdiff_t L = lanes<Real>;
-    const Real *a[R];
+    const typename Format::Input *a[R];
     Real *c = s.c + row * s.c_row;
     Vec<Real> sum[R][G];
     EACH(r, R) a[r] = s.a + (row + r) * s.a_row;
     if (s.add) EACH(r, R) EACH(g, G) sum[r][g] = load_at_most<Real>(c + r * s.c_row + g * L, s.columns - g * L);
     else EACH(r, R) EACH(g, G) sum[r][g] = s.bias ? load<Real>(s.bias + g * L) : Vec<Real>{};
-    tile<R, 1, InOrder<G>, Real>(sum, s.k, a, s.w, 0, G * L);
+    tile<R, 1, InOrder<G>, Format>(sum, s.k, a, s.w, 0, G * L * Format::depth);
     EACH(r, R) EACH(g, G) store_at_most<Real>(c + r * s.c_row + g * L, s.columns - g * L, sum[r][g]);
 }
 
-template <class Real> void run_strip(const Strip<Real> &s, ptrdiff_t width, ptrdiff_t first, ptrdiff_t last) {
+template <class Format> void run_strip(const Strip<Format> &s, ptrdiff_t width, ptrdiff_t first, ptrdiff_t last) {
     in_groups(first, last, [&](auto r, ptrdiff_t row) {
         constexpr int R = decltype(r)::value;
-        if (width == 1) rows_by_strip<Real, R, 1>(s, row);
-        else if (width == 2) rows_by_strip<Real, R, 2>(s, row);
-        else rows_by_strip<Real, R, 4>(s, row);
+        if (width == 1) rows_by_strip<Format, R, 1>(s, row);
+        else if (width == 2) rows_by_strip<Format, R, 2>(s, row);
+        else rows_by_strip<Format, R, 4>(s, row);
     });
 }
 
@@ -145,26 +150,32 @@ template <class Real> void one_row(const fl_matmul &p, Range columns) {
             const Real *a = (const Real *)p.a + k;
             count = least(p.k - k, at_once);
             pack_strip<Real>(packed, 4, (const Real *)p.b + j * p.b_col + k * p.b_k, p.b_k, p.b_col, count, left);
-            tile<1, 1, InOrder<4>, Real>(sum, count, &a, packed, 0, 4 * L);
+            tile<1, 1, InOrder<4>, Exact<Real>>(sum, count, &a, packed, 0, 4 * L);
         }
         EACH(g, 4) store_at_most<Real>(c + g * L, left - g * L, sum[0][g]);
     }
 }
 
-/* All strips of the weights (n, k) and of the bias (n) or NULL of an affine map. */
-template <class Real>
+/* All strips of the weights (n, k) and of the bias (n) or NULL of an affine map. A single column stays as it is, for inner
+   products, in every format. */
+template <class Format>
 void pack_matrix(void *panels, void *bias, const void *w, const void *b, ptrdiff_t n, ptrdiff_t k) {
-    Real *to = (Real *)panels, *start = (Real *)bias;
+    using Real = typename Format::Real;
+    constexpr ptrdiff_t L = lanes<Real>;
+    typename Format::Weight *to = (typename Format::Weight *)panels;
+    Real *start = (Real *)bias;
     const Real *weight = (const Real *)w, *from = (const Real *)b;
-    if (n == 1) { /* for inner products */
-        memcpy(to, weight, (size_t)k * sizeof(Real));
+    if (n == 1) {
+        memcpy(panels, weight, (size_t)k * sizeof(Real));
         *start = from ? *from : 0;
         return;
     }
-    for (ptrdiff_t j = 0, width; j < n; j += width * lanes<Real>) {
+    for (ptrdiff_t j = 0, width; j < n; j += width * L) {
         width = strip_width<Real>(n - j);
-        pack_strip<Real>(to + j * k, width, weight + j * k, 1, k, k, n - j);
-        for (ptrdiff_t l = j; l < j + width * lanes<Real>; l++) start[l] = from && l < n ? from[l] : 0;
+        for (ptrdiff_t v = 0; v < width; v++)
+            Format::pack(to, (int)width, (int)v, weight + (j + v * L) * k, least(n - j - v * L, L), k);
+        to += (whole(k, Format::depth) + Format::tail) * width * L * Format::depth;
+        for (ptrdiff_t l = j; l < j + width * L; l++) start[l] = from && l < n ? from[l] : 0;
     }
 }
 
@@ -176,21 +187,41 @@ template <class Real> Part part_of(ptrdiff_t m, ptrdiff_t n, int thread, const f
     return {{0, m}, {strips.first * strip, least(strips.last * strip, n)}};
 }
 
-template <class Real> void affine(void *argument, int thread, fl_team *team) {
+/* Some rows of x times all strips of a thread's columns. */
+template <class Format>
+void affine_rows(const fl_affine &p, const typename Format::Input *x, ptrdiff_t x_row, Range rows, Range columns) {
+    using Real = typename Format::Real;
+    constexpr ptrdiff_t L = lanes<Real>;
+    const ptrdiff_t k = whole(p.k, Format::depth);
+    for (ptrdiff_t j = columns.first, width; j < columns.last; j += width * L) {
+        width = strip_width<Real>(p.n - j);
+        const typename Format::Weight *w =
+            (const typename Format::Weight *)p.panels + j * (k + Format::tail) * Format::depth;
+        const Strip<Format> s = {k, x_row, p.y_row, p.n - j, x, w, (const Real *)p.bias + j,
+                                 (Real *)p.y + rows.first * p.y_row + j, false};
+        run_strip(s, width, 0, rows.last - rows.first);
+    }
+}
+
+template <class Format> void affine(void *argument, int thread, fl_team *team) {
+    using Real = typename Format::Real;
     const fl_affine &p = *(const fl_affine *)argument;
     const Part part = part_of<Real>(p.m, p.n, thread, team);
     const Range rows = part.rows;
-    const Real *x = (const Real *)p.x, *panels = (const Real *)p.panels, *bias = (const Real *)p.bias;
-    Real *y = (Real *)p.y;
-    if (p.n == 1) {
-        inner<Real>(x + rows.first * p.x_row, p.x_row, panels, p.k, *bias, false, y + rows.first * p.y_row, p.y_row,
-                    rows.last - rows.first);
-        return;
-    }
-    for (ptrdiff_t j = part.columns.first, width; j < part.columns.last; j += width * lanes<Real>) {
-        width = strip_width<Real>(p.n - j);
-        const Strip<Real> s = {p.k, p.x_row, p.y_row, p.n - j, x, panels + j * p.k, bias + j, y + j, false};
-        run_strip(s, width, rows.first, rows.last);
+    const Real *x = (const Real *)p.x;
+    if (p.n == 1)
+        inner<Real>(x + rows.first * p.x_row, p.x_row, (const Real *)p.panels, p.k, *(const Real *)p.bias, false,
+                    (Real *)p.y + rows.first * p.y_row, p.y_row, rows.last - rows.first);
+    else if constexpr (!Format::rounds)
+        affine_rows<Format>(p, x + rows.first * p.x_row, p.x_row, rows, part.columns);
+    else {
+        const ptrdiff_t row = whole(p.k, Format::depth) + Format::ends;
+        typename Format::Input *rounded = (typename Format::Input *)p.rounded + thread * held_rows * row;
+        for (ptrdiff_t first = rows.first, last; first < rows.last; first = last) {
+            last = least(first + held_rows, rows.last);
+            for (ptrdiff_t n = first; n < last; n++) Format::round(rounded + (n - first) * row, x + n * p.x_row, p.k);
+            affine_rows<Format>(p, rounded, row, {first, last}, part.columns);
+        }
     }
 }
 
@@ -204,7 +235,7 @@ void multiply_block(const fl_matmul &p, Range rows, ptrdiff_t j, ptrdiff_t k, pt
         const Real *a = (const Real *)p.a + i * p.a_row + k * p.a_k;
         height = least(rows.last - i, height_of);
         if (p.a_k != 1) transpose<Real>(packed_a, packed_row<Real>, a, p.a_k, depth, height);
-        Strip<Real> s = {depth, p.a_row, p.c_row, 0, a, nullptr, nullptr, nullptr, p.add || k};
+        Strip<Exact<Real>> s = {depth, p.a_row, p.c_row, 0, a, nullptr, nullptr, nullptr, p.add || k};
         if (p.a_k != 1) s.a = packed_a, s.a_row = packed_row<Real>;
         for (ptrdiff_t l = 0, width; l < breadth; l += width * L) {
             width = strip_width<Real>(breadth - l);

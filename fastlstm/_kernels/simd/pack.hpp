@@ -19,16 +19,11 @@ template <class Cell> FL_INLINE Rows rows_of(ptrdiff_t block, int v, ptrdiff_t H
 
 /* A panel's rows of the weight (G H, columns); the units beyond the last one become zero. */
 template <class Cell>
-void pack_rows(typename Cell::Weight *to, const typename Cell::Real *weight, ptrdiff_t columns, ptrdiff_t block,
+void pack_rows(typename Cell::Format::Weight *to, const typename Cell::Real *weight, ptrdiff_t columns, ptrdiff_t block,
                ptrdiff_t H) {
-    using Real = typename Cell::Real;
-    constexpr int G = panel_width<Cell>;
-    constexpr ptrdiff_t L = lanes<Real>;
-    for (int v = 0; v < G; v++) {
+    for (int v = 0; v < panel_width<Cell>; v++) {
         const Rows from = rows_of<Cell>(block, v, H);
-        if (from.units < L)
-            for (ptrdiff_t j = 0; j < columns; j++) store_weights(to + (j * G + v) * L, Vec<Real>{});
-        transpose<Real>(to + v * L, G * L, weight + from.row * columns, columns, from.units, columns);
+        Cell::Format::pack(to, panel_width<Cell>, v, weight + from.row * columns, from.units, columns);
     }
 }
 
@@ -44,12 +39,14 @@ void pack_bias(typename Cell::Real *to, const typename Cell::Real *b, ptrdiff_t 
 template <class Cell> void pack(void *packing, int thread, fl_team *team) {
     using Real = typename Cell::Real;
     const fl_packing &p = *(const fl_packing *)packing;
-    constexpr ptrdiff_t L = lanes<Real>, row = panel_width<Cell> * L;
+    using Format = typename Cell::Format;
+    constexpr ptrdiff_t L = lanes<Real>, row = panel_width<Cell> * L * Format::depth;
+    const ptrdiff_t of_x = whole(p.I, Format::depth) + Format::tail, of_h = whole(p.H, Format::depth) + Format::tail;
     const Range blocks = share_of(whole(p.H, L * Cell::units), thread, team);
     for (ptrdiff_t block = blocks.first; block < blocks.last; block++) {
-        typename Cell::Weight *panel = (typename Cell::Weight *)p.panels + block * (p.I + p.H) * row;
+        typename Format::Weight *panel = (typename Format::Weight *)p.panels + block * (of_x + of_h) * row;
         pack_rows<Cell>(panel, (const Real *)p.w, p.I, block, p.H);
-        pack_rows<Cell>(panel + p.I * row, (const Real *)p.u, p.H, block, p.H);
+        pack_rows<Cell>(panel + of_x * row, (const Real *)p.u, p.H, block, p.H);
         pack_bias<Cell>((Real *)p.bias + block * block_sums<Cell> * L, (const Real *)p.b, block, p.H);
     }
 }

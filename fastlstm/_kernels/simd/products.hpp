@@ -18,8 +18,8 @@ template <class Real> struct Gradients {
 };
 
 /* R rows' products with some blocks of a strip of W vectors, or those added to `sums` [R][W]. */
-template <int S, class Feed, int R, int W, class Real, class Weight>
-__attribute__((noinline)) void multiply_rows(Gradients<Real> a, ptrdiff_t blocks, const Weight *w, Vec<Real> *sums,
+template <int S, class Feed, int R, int W, class Real>
+__attribute__((noinline)) void multiply_rows(Gradients<Real> a, ptrdiff_t blocks, const Real *w, Vec<Real> *sums,
                                              bool add) {
     constexpr ptrdiff_t L = lanes<Real>;
     Vec<Real> sum[R][W];
@@ -32,7 +32,7 @@ __attribute__((noinline)) void multiply_rows(Gradients<Real> a, ptrdiff_t blocks
             const Real *row[R];
             run = run_of<Feed>(g);
             EACH(r, R) row[r] = a.first + r * S * L + Feed::at(g) * L;
-            tile<R, 1, InOrder<W>, Real>(sum, run * L, row, w, 0, W * L);
+            tile<R, 1, InOrder<W>, Exact<Real>>(sum, run * L, row, w, 0, W * L);
         }
     }
     EACH(r, R) EACH(v, W) sums[r * W + v] = sum[r][v];
@@ -40,8 +40,8 @@ __attribute__((noinline)) void multiply_rows(Gradients<Real> a, ptrdiff_t blocks
 
 /* The same where few units leave a tile too few independent sums: several chains of additions for each, one for each
    block, or if there is but one block, for each of its gates. */
-template <int S, class Feed, int R, int W, int BLOCKS, class Real, class Weight>
-__attribute__((noinline)) void multiply_few(Gradients<Real> a, const Weight *w, Vec<Real> *sums) {
+template <int S, class Feed, int R, int W, int BLOCKS, class Real>
+__attribute__((noinline)) void multiply_few(Gradients<Real> a, const Real *w, Vec<Real> *sums) {
     constexpr bool by_gate = BLOCKS == 1;
     constexpr int CHAINS = by_gate ? Feed::width : BLOCKS, gates = by_gate ? 1 : Feed::width;
     constexpr ptrdiff_t L = lanes<Real>;
@@ -51,9 +51,9 @@ __attribute__((noinline)) void multiply_few(Gradients<Real> a, const Weight *w, 
             EACH(chain, CHAINS) {
                 const int gate = by_gate ? chain : g;
                 const Real *from = a.first + (by_gate ? 0 : chain * a.next_block) + Feed::at(gate) * L + k;
-                const Weight *weights = w + ((chain * gates + g) * L + k) * W * L;
+                const Real *weights = w + ((chain * gates + g) * L + k) * W * L;
                 EACH(r, R) EACH(v, W) sum[chain][r][v] =
-                    multiply_add(set<Real>(from[r * S * L]), load_weights(weights + v * L), sum[chain][r][v]);
+                    multiply_add(set<Real>(from[r * S * L]), load<Real>(weights + v * L), sum[chain][r][v]);
             }
     for (int n = 1; n < CHAINS; n *= 2)
         for (int chain = 0; chain + n < CHAINS; chain += 2 * n)
@@ -64,7 +64,6 @@ __attribute__((noinline)) void multiply_few(Gradients<Real> a, const Weight *w, 
 /* One thread's part of a pass. */
 template <class Cell> struct Backward {
     using Real = typename Cell::Real;
-    using Weight = typename Cell::Weight;
     static constexpr ptrdiff_t L = lanes<Real>;
     static constexpr int G = panel_width<Cell>, S = block_sums<Cell>, U = Cell::units;
 
@@ -74,7 +73,7 @@ template <class Cell> struct Backward {
     ptrdiff_t depth() const { return p.width * Cell::gates; } /* numbers that a product adds up */
     Real *kept(ptrdiff_t slot) const { return (Real *)p.kept + slot * S * L; }
     Gradients<Real> gradients(ptrdiff_t row) const { return {kept(row), p.rows * S * L}; }
-    Weight *strip(ptrdiff_t vector) const { return (Weight *)p.transposed + vector * L * depth(); }
+    Real *strip(ptrdiff_t vector) const { return (Real *)p.transposed + vector * L * depth(); }
 };
 
 /* The number of rows, of first..last, that a strip of the weights is used for at a time: one group if the strip stays
@@ -88,7 +87,7 @@ ptrdiff_t rows_at_once(const Backward<Cell> &b, ptrdiff_t vectors, ptrdiff_t fir
 /* The products of some rows, from `row` of all steps on, with a strip. As many weights are used at a time as stay near,
    which does not change the order of additions. */
 template <class Feed, class Cell>
-void multiply_strip(const Backward<Cell> &b, ptrdiff_t row, ptrdiff_t rows, const typename Cell::Weight *strip,
+void multiply_strip(const Backward<Cell> &b, ptrdiff_t row, ptrdiff_t rows, const typename Cell::Real *strip,
                     ptrdiff_t vectors, Vec<typename Cell::Real> *sums) {
     const ptrdiff_t blocks = b.blocks(), near = near_bytes / (b.G * b.L * vectors * FL_BYTES);
     const ptrdiff_t parts = rows > rows_of_tile && near ? whole(blocks, near) : 1;
@@ -112,7 +111,7 @@ void multiply_state(const Backward<Cell> &b, ptrdiff_t row, ptrdiff_t rows, ptrd
                     Vec<typename Cell::Real> *sums) {
     using Feed = FromState<Cell>;
     constexpr int S = block_sums<Cell>;
-    const typename Cell::Weight *strip = b.strip(vector);
+    const typename Cell::Real *strip = b.strip(vector);
     if (Cell::units > 1 || b.blocks() > 2) {
         multiply_strip<Feed>(b, row, rows, strip, vectors, sums);
         return;
@@ -128,7 +127,7 @@ void multiply_state(const Backward<Cell> &b, ptrdiff_t row, ptrdiff_t rows, ptrd
 
 /* The strip of `vectors` vectors of a weight's columns, from column `first` on; zeros beyond the last one. */
 template <class Cell>
-void transpose_strip(const Backward<Cell> &b, typename Cell::Weight *to, const typename Cell::Real *weight,
+void transpose_strip(const Backward<Cell> &b, typename Cell::Real *to, const typename Cell::Real *weight,
                      ptrdiff_t columns, ptrdiff_t first, ptrdiff_t vectors) {
     using Real = typename Cell::Real;
     constexpr ptrdiff_t L = lanes<Real>;
@@ -139,10 +138,10 @@ void transpose_strip(const Backward<Cell> &b, typename Cell::Weight *to, const t
             for (ptrdiff_t k = 0; k < L; k++, from += columns) {
                 const ptrdiff_t left = k < rows.units ? columns - first : 0;
                 if (left >= vectors * L)
-                    for (ptrdiff_t n = 0; n < vectors; n++, to += L) store_weights(to, load<Real>(from + n * L));
+                    for (ptrdiff_t n = 0; n < vectors; n++, to += L) store<Real>(to, load<Real>(from + n * L));
                 else
                     for (ptrdiff_t n = 0; n < vectors; n++, to += L)
-                        store_weights(to, load_at_most<Real>(from + n * L, left - n * L));
+                        store<Real>(to, load_at_most<Real>(from + n * L, left - n * L));
             }
         }
 }
@@ -175,10 +174,10 @@ template <class Cell> void transpose_weights(const Backward<Cell> &b, int thread
             transpose_strip(b, b.strip(units + first), (const Real *)p.w, p.I, first * b.L,
                             least(inputs - first, FL_STRIP));
         } else {
-            typename Cell::Weight *to = b.strip(units);
+            typename Cell::Real *to = b.strip(units);
             for (ptrdiff_t j = 0; j < p.I; j++)
                 for (ptrdiff_t block = 0; block < b.blocks(); block++)
-                    for (int v = 0; v < b.G; v++, to += b.L) store_weights(to, weights_of(b, block, v, j));
+                    for (int v = 0; v < b.G; v++, to += b.L) store<Real>(to, weights_of(b, block, v, j));
         }
     }
 }

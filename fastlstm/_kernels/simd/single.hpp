@@ -43,7 +43,7 @@ template <class Cell, class Feed, class F> FL_INLINE void for_some_rows(ptrdiff_
 
 /* The products of N rows of `columns` numbers with the weights of a block, added to its sums [N][S][LANES]. */
 template <class Cell, class Feed>
-void add_products(typename Cell::Real *sums, const typename Cell::Real *const *rows, ptrdiff_t N,
+void add_inner_products(typename Cell::Real *sums, const typename Cell::Real *const *rows, ptrdiff_t N,
                   const typename Cell::Real *weight, ptrdiff_t columns, ptrdiff_t block, ptrdiff_t H) {
     using Real = typename Cell::Real;
     for_some_rows<Cell, Feed>(block, H, [&](auto count, const SomeRows<Cell, Feed> &some) {
@@ -69,8 +69,8 @@ template <class Cell> void forward_single(void *pass, int thread, fl_team *team)
     for (ptrdiff_t block = blocks.first; block < blocks.last; block++) {
         Real sums[FL_SINGLE * S * ForwardOf<Cell>::L] FL_ALIGNED;
         for (ptrdiff_t n = 0; n < p.N; n++) pack_bias<Cell>(sums + n * S * f.L, (const Real *)p.b, block, p.H);
-        add_products<Cell, FromInputs<Cell>>(sums, x, p.N, (const Real *)p.w, p.I, block, p.H);
-        if (!p.fresh) add_products<Cell, FromState<Cell>>(sums, h_prev, p.N, (const Real *)p.u, p.H, block, p.H);
+        add_inner_products<Cell, FromInputs<Cell>>(sums, x, p.N, (const Real *)p.w, p.I, block, p.H);
+        if (!p.fresh) add_inner_products<Cell, FromState<Cell>>(sums, h_prev, p.N, (const Real *)p.u, p.H, block, p.H);
         for (ptrdiff_t n = 0; n < p.N; n++) {
             const ptrdiff_t at = block * U * f.L;
             Vec<Real> sum[1][S], c[U], h[U];

@@ -7,7 +7,8 @@
 
        panels [blocks][I + H][G UNITS][LANES]    bias [blocks][S UNITS][LANES]    blocks = width / (UNITS LANES)
 
-   where width is H rounded up to whole vectors, whose number UNITS divides.
+   where width is H rounded up to whole vectors, whose number UNITS divides. This is the exact format. Others have the
+   weights of several inputs in a row, and more rows after those of I and of H (formats.hpp).
 */
 #ifndef FASTLSTM_TABLE_H
 #define FASTLSTM_TABLE_H
@@ -42,6 +43,9 @@ struct fl_pass {
     void *y;                /* row n at step t is at y + y_row[n] + t * y_step, H numbers */
     const ptrdiff_t *y_row;
     ptrdiff_t y_step;
+    void *rounded;          /* room for rounded inputs of N rows of `chunk` steps, and for the states of a step, if the
+                               format of the weights rounds them: rounded_each Inputs for each thread */
+    ptrdiff_t rounded_each;
     void *projected;        /* [chunk][N][blocks][S UNITS][LANES], or none: then x is projected step by step */
     ptrdiff_t chunk;
     ptrdiff_t segment_count;
@@ -110,6 +114,7 @@ static inline ptrdiff_t fl_transposed_room(ptrdiff_t inputs, ptrdiff_t width, in
 
 /* Weights that stay in a core's L2 cache, of 512 KiB and more, beside what they are multiplied with. */
 #define FL_NEAR_BYTES (1 << 18)
+#define FL_HELD_ROWS 96 /* whose sums are held while such a part of the weights is used for all of them */
 
 #define FL_SINGLE 4 /* rows of a single step up to which the weights are used where they lie */
 
@@ -118,6 +123,7 @@ struct fl_affine {
     ptrdiff_t m, n, k, x_row, y_row;
     const void *x, *panels, *bias;
     void *y;
+    void *rounded; /* room for FL_HELD_ROWS rows of inputs for each thread, if the format rounds them */
 };
 
 /* c (m, n) = a b, or c += a b; a's element (i, k) is at a + i * a_row + k * a_k, one of which is 1; b's likewise */
@@ -146,6 +152,9 @@ struct fl_packing {
     void *panels, *bias;
 };
 
+/* Of the type of the sums; others, for sums in float. */
+enum { FL_EXACT, FL_BFLOAT16, FL_INT8, FL_FORMATS };
+
 struct fl_cell {
     const char *name;
     int gates, sums, units, keeps_c, option;
@@ -154,11 +163,20 @@ struct fl_cell {
                                               backward needs, and has dw and du */
 };
 
-struct fl_functions {
+/* What packed weights in one format serve. */
+struct fl_format {
+    ptrdiff_t depth, bytes;      /* inputs in a row of a panel; bytes of a weight */
+    ptrdiff_t tail;              /* rows that follow those of the weights */
+    ptrdiff_t rounds, ends;      /* whether inputs are rounded, into fours of bytes, of which so many are beyond them */
     const struct fl_cell *cells; /* those of one name stand one after the other, by their units; the last has no name */
     /* panels and bias from the weights (n, k) and the bias (n) or NULL; both as long as n rounded up to LANES wants */
     void (*pack_matrix)(void *panels, void *bias, const void *w, const void *b, ptrdiff_t n, ptrdiff_t k);
-    fl_job affine, matmul;
+    fl_job affine; /* of a struct fl_affine */
+};
+
+struct fl_functions {
+    const struct fl_format *formats[FL_FORMATS]; /* or NULL */
+    fl_job matmul;
     fl_job fma, read, activate; /* of a struct fl_probe */
     const struct fl_training *training;
     ptrdiff_t matmul_room;
@@ -174,7 +192,7 @@ struct fl_kernels {
 const struct fl_kernels *fl_select(const char *name);
 
 /* The cell of this name for so many vectors of units: the kernels with the largest blocks that divide them. */
-const struct fl_cell *fl_cell_of(const struct fl_functions *functions, const char *name, ptrdiff_t vectors);
+const struct fl_cell *fl_cell_of(const struct fl_format *format, const char *name, ptrdiff_t vectors);
 
 #ifdef __cplusplus
 }

@@ -4,44 +4,76 @@
 
 #include <type_traits>
 
+#include "formats.hpp"
 #include "table.h"
-#include "vector.hpp"
 
 namespace {
+
+/* Which sum of a block each vector of weights feeds: here, each its own. */
+template <int G> struct InOrder {
+    static constexpr int width = G;
+    static constexpr int at(int v) { return v; }
+};
 
 constexpr int rows_of_tile = FL_ROWS; /* FL_ROWS x 4 sums fit in the registers */
 
 /* Weights that outgrow a core's L2 cache are used in parts of near_bytes, each for many rows, whose sums are held
    meanwhile. So many rows that loading and storing their sums takes little beside the products. */
 constexpr ptrdiff_t near_bytes = FL_NEAR_BYTES;
-constexpr ptrdiff_t held_rows = 96;
-
-/* Load weights of a panel or a strip as the type of the arithmetic, and store them. One overload for each type of
-   weight. */
-FL_INLINE Vec<float> load_weights(const float *w) { return load<float>(w); }
-FL_INLINE Vec<double> load_weights(const double *w) { return load<double>(w); }
-FL_INLINE void store_weights(float *w, Vec<float> v) { store<float>(w, v); }
-FL_INLINE void store_weights(double *w, Vec<double> v) { store<double>(w, v); }
+constexpr ptrdiff_t held_rows = FL_HELD_ROWS;
 
 /* sum[b R + r][Feed::at(g)] += sum over k of a[r][k] w[b][k][g], for R rows, B blocks of weights `apart` numbers apart,
    each of whose rows of Feed::width vectors is `row` numbers after the last one.
 
    Each sum is added up one k after the other, whatever R and B are: a row has the same bits in any tile. A processor
    needs many independent sums; B gives them to one row. */
-template <int R, int B, class Feed, class Real, class Weight, int N, int S>
-FL_INLINE void tile(Vec<Real> (&sum)[N][S], ptrdiff_t K, const Real *const *a, const Weight *w, ptrdiff_t apart,
-                    ptrdiff_t row) {
+template <int R, int B, class Feed, class Format, int N, int S>
+FL_INLINE void add_products(typename Format::Sums (&sum)[N][S], ptrdiff_t K, const typename Format::Input *const *a,
+                            const typename Format::Weight *w, ptrdiff_t apart, ptrdiff_t row) {
+    using Vector = decltype(Format::load(w));
     constexpr int G = Feed::width;
-    constexpr ptrdiff_t L = lanes<Real>;
+    constexpr ptrdiff_t vector = lanes<typename Format::Real> * Format::depth; /* numbers */
     for (ptrdiff_t k = 0; k < K; k++, w += row) {
-        Vec<Real> x[R];
-        if constexpr (B > 1) EACH(r, R) x[r] = set<Real>(a[r][k]);
+        Vector x[R];
+        if constexpr (B > 1 || Format::widens) EACH(r, R) x[r] = Format::broadcast(a[r][k]);
+        if constexpr (Format::widens) { /* one weight at a time, since it takes a register */
+            EACH(b, B) EACH(g, G) {
+                const Vector v = Format::load(w + b * apart + g * vector);
+                EACH(r, R) {
+                    typename Format::Sums &to = sum[b * R + r][Feed::at(g)];
+                    to = Format::multiply_add(x[r], v, to);
+                }
+            }
+            continue;
+        }
         EACH(b, B) {
-            Vec<Real> v[G];
-            EACH(g, G) v[g] = load_weights(w + b * apart + g * L);
+            Vector v[G];
+            EACH(g, G) v[g] = Format::load(w + b * apart + g * vector);
             EACH(r, R) {
-                if constexpr (B == 1) x[r] = set<Real>(a[r][k]);
-                EACH(g, G) sum[b * R + r][Feed::at(g)] = multiply_add(x[r], v[g], sum[b * R + r][Feed::at(g)]);
+                if constexpr (B == 1) x[r] = Format::broadcast(a[r][k]);
+                EACH(g, G) {
+                    typename Format::Sums &to = sum[b * R + r][Feed::at(g)];
+                    to = Format::multiply_add(x[r], v[g], to);
+                }
+            }
+        }
+    }
+}
+
+/* The same in the units of the result, whatever those of the format's own sums are. */
+template <int R, int B, class Feed, class Format, int N, int S>
+FL_INLINE void tile(Vec<typename Format::Real> (&sum)[N][S], ptrdiff_t K, const typename Format::Input *const *a,
+                    const typename Format::Weight *w, ptrdiff_t apart, ptrdiff_t row) {
+    constexpr int G = Feed::width;
+    if constexpr (!Format::scales) add_products<R, B, Feed, Format>(sum, K, a, w, apart, row);
+    else {
+        typename Format::Sums products[B * R][G] = {};
+        add_products<R, B, InOrder<G>, Format>(products, K, a, w, apart, row);
+        EACH(b, B) EACH(g, G) {
+            const auto scale = Format::scale_of_vector(w + K * row + b * apart, G, g);
+            EACH(r, R) {
+                Vec<typename Format::Real> &to = sum[b * R + r][Feed::at(g)];
+                to = Format::add_scaled(products[b * R + r][g], scale, a[r] + K, to);
             }
         }
     }

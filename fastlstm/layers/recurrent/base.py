@@ -15,7 +15,9 @@ from fastlstm._kernels import cpu
 from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.program import Program, Seen, Turn
 from fastlstm._kernels.stage import Stage
-from fastlstm.layers.base import Array, Index, Layer, check_features
+from fastlstm.layers.base import Array, Index, check_features
+from fastlstm.layers.matrix import MatrixLayer
+from fastlstm.layers.packed import Packed
 from fastlstm.layers.recurrent.cells import Cell
 from fastlstm.layers.recurrent.direction import Direction, Parts
 from fastlstm.layers.recurrent.inference import PackedDirection, PackedStack
@@ -31,7 +33,7 @@ State = TypeVar("State")
 """A state in the public form: h if the cell has no other part, otherwise the tuple of its parts."""
 
 
-class Recurrent(Layer, Generic[State], abstract=True):
+class Recurrent(MatrixLayer, Generic[State], abstract=True):
     """Base of the layers that read (N, T, I) step by step, in one or more layers and one or both directions.
 
     A subclass passes its cell to the constructor.
@@ -50,6 +52,7 @@ class Recurrent(Layer, Generic[State], abstract=True):
         bias: bool,
         dtype: Any,
         seed: int | None,
+        weights: str | None,
         *,
         bias_start: Initializer = init.zeros,
     ) -> None:
@@ -72,6 +75,10 @@ class Recurrent(Layer, Generic[State], abstract=True):
         self.input_shape = ("N", "T", self.input_size)
         self._add_parameters(bias_start)
         self._make_stacks()
+        self.weights = weights
+
+    def packed(self) -> list[Packed]:
+        return [direction for layer in self._packed.layers for direction in layer]
 
     def _add_parameters(self, bias_start: Initializer) -> None:
         cell = self.cell

@@ -38,6 +38,8 @@ class GRU(Recurrent[Array]):
         orthogonal.
     dtype : "float32", "float64" or None
     seed : int or None
+    weights : "bfloat16", "int8" or None, default None
+        How inference holds the weights; see `fastlstm.quantize`. None is as they are.
 
     Notes
     -----
@@ -65,5 +67,8 @@ class GRU(Recurrent[Array]):
         bias: bool = True,
         dtype: Any = None,
         seed: int | None = None,
+        weights: str | None = None,
     ) -> None:
-        super().__init__(cells.GRU, input_size, hidden_size, num_layers, bidirectional, dropout, bias, dtype, seed)
+        super().__init__(
+            cells.GRU, input_size, hidden_size, num_layers, bidirectional, dropout, bias, dtype, seed, weights
+        )

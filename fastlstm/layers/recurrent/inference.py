@@ -13,7 +13,7 @@ from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.rows import clear_stage
 from fastlstm._kernels.stage import SideBySide, Stage
 from fastlstm.layers.base import Array
-from fastlstm.layers.packed import Packed
+from fastlstm.layers.packed import Packed, worth
 from fastlstm.layers.recurrent.cells import Cell
 from fastlstm.layers.recurrent.plan import layout, projection, ragged_layout, sizes_of
 from fastlstm.layers.recurrent.ragged import RaggedBatch
@@ -33,13 +33,16 @@ class PackedDirection(Packed):
         super().__init__(*weights.parameters)
         self._weights, self._cell, self._hidden = weights, weights.cell, weights.hidden
 
+    def used(self) -> str:
+        return worth(self.format, self._cell.gates * self._hidden, self._weights.inputs + self._hidden)
+
     def pack(self) -> tuple[Array, Array]:
         weights = self._weights
         w_ih, w_hh = weights.w_ih.value, weights.w_hh.value
         none = np.zeros(self._cell.sums * self._hidden, w_ih.dtype)
-        panels, packed_bias = panel_room(self._cell, weights.inputs, self._hidden, w_ih.dtype)
+        panels, packed_bias = panel_room(self._cell, weights.inputs, self._hidden, w_ih.dtype, self.used())
         bias = none if weights.bias is None else weights.bias.value
-        kernel.pack(self._cell.name, panels, packed_bias, w_ih, w_hh, bias)
+        kernel.pack(self._cell.name, panels, packed_bias, w_ih, w_hh, bias, format=self.used())
         return panels, packed_bias
 
     def _state(self, n: int, tape: Workspace) -> tuple[Array, Array, Array]:
@@ -65,10 +68,15 @@ class PackedDirection(Packed):
             rows = layout(RaggedBatch(n, t), *sizes, reverse=self._weights.reverse, team=team)
         else:
             rows = ragged_layout(order, *sizes, reverse=self._weights.reverse, team=team)
-        projected, chunk = (np.empty(0, x.dtype), 1) if order is not None else projection(rows, panels, bias.size, tape)
+        projected, chunk = np.empty(0, x.dtype), 1
+        if order is None:  # whose rows change
+            projected, chunk = projection(rows, panels.nbytes, bias.size, x.dtype, tape)
         if wave and len(projected):
             chunk = min(chunk, WAVE)
-        prepared = kernel.prepare(self._cell.name, rows, panels, bias, *self._state(n, tape), projected, chunk)
+        state = self._state(n, tape)
+        of_x, of_h = (cpu.rounded_row(k, x.dtype, self.used()) for k in (self._weights.inputs, self._hidden))
+        rounded = tape.array("rounded", (team, n * (chunk * of_x + of_h)), np.uint32)
+        prepared = kernel.prepare(self._cell.name, rows, panels, bias, *state, projected, chunk, self.used(), rounded)
         prepared.bind(x, y)
         return prepared
 
@@ -77,7 +85,7 @@ class PackedStack:
     """All layers and directions. It decides which passes run one after the other and which side by side."""
 
     def __init__(self, cell: Cell, layers: list[list[PackedDirection]], hidden: int) -> None:
-        self._cell, self._layers, self._hidden = cell, layers, hidden
+        self._cell, self.layers, self._hidden = cell, layers, hidden
         self._directions = len(layers[0])
 
     def prepare(
@@ -90,15 +98,19 @@ class PackedStack:
         n, t, _ = x.shape
         team = threads.get_num_threads()
         steps = cpu.step_work(n, 2 * self._cell.gates * self._hidden**2, t)
-        pair = self._directions == 2 and team % 2 == 0 and steps >= cpu.WORTH_SHARING
+        may_pair = self._directions == 2 and team % 2 == 0 and steps >= cpu.WORTH_SHARING
         together = 1  # layers
         # threads with rows of their own need not wait: with enough rows, layers had better run one after the other
         if self._directions == 1 and team > 1 and n < 6 * team and t >= 4 * WAVE and steps >= cpu.WORTH_SHARING:
-            together = min(team, len(self._layers), cpu.MOST_SIDE_BY_SIDE)
+            together = min(team, len(self.layers), cpu.MOST_SIDE_BY_SIDE)
+        # what runs side by side is one kernel
+        if len({direction.used() for layer in self.layers for direction in layer}) > 1:
+            together = 1
         stages: list[Stage] = []
         passes: list[kernel.Pass] = []
-        for k, layer in enumerate(self._layers):
-            wave = together > 1 and k < len(self._layers) // together * together
+        for k, layer in enumerate(self.layers):
+            pair = may_pair and len({direction.used() for direction in layer}) == 1
+            wave = together > 1 and k < len(self.layers) // together * together
             y = tape.array(f"y_l{k}", (n, t, self._directions * self._hidden), x.dtype)
             for d, direction in enumerate(layer):
                 own_team = 1 if wave else team // 2 if pair else team
@@ -123,15 +135,15 @@ class PackedStack:
         """Each direction of each layer with its workspace, in the order of the passes."""
         return [
             (direction, tape.child(f"l{k}_{d}"))
-            for k, layer in enumerate(self._layers)
+            for k, layer in enumerate(self.layers)
             for d, direction in enumerate(layer)
         ]
 
 
-def panel_room(cell: Cell, inputs: int, hidden: int, dtype: Any) -> tuple[Array, Array]:
+def panel_room(cell: Cell, inputs: int, hidden: int, dtype: Any, format: str = "exact") -> tuple[Array, Array]:
     """Room for a cell's packed weights and bias."""
-    panels, bias = (aligned_empty(shape, dtype) for shape in cpu.panel_shapes(cell.name, inputs, hidden, dtype))
-    return panels, bias
+    panels, bias = cpu.panel_shapes(cell.name, inputs, hidden, dtype, format)
+    return aligned_empty(panels, cpu.number(dtype, format)), aligned_empty(bias, dtype)
 
 
 def running_state(cell: Cell, n: int, hidden: int, dtype: Any, tape: Workspace) -> tuple[Array, Array, Array]:

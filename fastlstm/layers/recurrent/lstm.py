@@ -47,6 +47,8 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         path (``FASTLSTM_ISA=plain``) keeps the gates of all steps.
     dtype : "float32", "float64" or None
     seed : int or None
+    weights : "bfloat16", "int8" or None, default None
+        How inference holds the weights; see `fastlstm.quantize`. None is as they are.
 
     Notes
     -----
@@ -75,12 +77,13 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         checkpoint_every: int | None = None,
         dtype: Any = None,
         seed: int | None = None,
+        weights: str | None = None,
     ) -> None:
         self.forget_bias = _check.number(forget_bias, "forget_bias", -np.inf)
         if checkpoint_every is not None:
             self.checkpoint_every = _check.positive_int(checkpoint_every, "checkpoint_every")
         super().__init__(
-            *(cells.LSTM, input_size, hidden_size, num_layers, bidirectional, dropout, bias, dtype, seed),
+            *(cells.LSTM, input_size, hidden_size, num_layers, bidirectional, dropout, bias, dtype, seed, weights),
             bias_start=partial(init.gate_bias, forget_bias=self.forget_bias),
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -136,11 +136,13 @@ def plan(available: int, n: int, t: int, sizes: Sizes) -> tuple[int, bool]:
     return min(available, n), False
 
 
-def projection(rows: Layout, panels: Array, bias_size: int, tape: Workspace) -> tuple[Array, int]:
-    """Scratch for W x of some steps, and their number. It is empty where each step had better project its own."""
-    n, t, dtype = rows.N, rows.T, panels.dtype
-    step = bias_size
-    if t == 1 or not rows.full or not (n < 6 or (n < 48 and panels.nbytes > LARGE_WEIGHTS)):
+def projection(rows: Layout, weights: int, step: int, dtype: np.dtype[Any], tape: Workspace) -> tuple[Array, int]:
+    """Scratch for W x of some steps, and their number. It is empty where each step had better project its own.
+
+    `weights` is the bytes of the packed weights, and `step` the numbers of W x of one row.
+    """
+    n, t = rows.N, rows.T
+    if t == 1 or not rows.full or not (n < 6 or (n < 48 and weights > LARGE_WEIGHTS)):
         return np.empty(0, dtype), 1
     chunk = chunk_of(t, n, step * n * dtype.itemsize, rows.I * step * dtype.itemsize)
     return tape.array("projected", (chunk * n * step,), dtype), chunk

@@ -40,6 +40,8 @@ class SimpleRNN(Recurrent[Array]):
         H·(I + H) + H parameters for a layer and direction. b starts at zero, W as Glorot's uniform.
     dtype : "float32", "float64" or None
     seed : int or None
+    weights : "bfloat16", "int8" or None, default None
+        How inference holds the weights; see `fastlstm.quantize`. None is as they are.
 
     Notes
     -----
@@ -67,12 +69,13 @@ class SimpleRNN(Recurrent[Array]):
         bias: bool = True,
         dtype: Any = None,
         seed: int | None = None,
+        weights: str | None = None,
     ) -> None:
         if not isinstance(activation, str) or activation not in CELLS:
             raise ValueError(f"activation: expected 'tanh' or 'relu', got {activation!r}")
         self.activation = activation
         super().__init__(
-            CELLS[activation], input_size, hidden_size, num_layers, bidirectional, dropout, bias, dtype, seed
+            CELLS[activation], input_size, hidden_size, num_layers, bidirectional, dropout, bias, dtype, seed, weights
         )
 
     def config(self) -> dict[str, Any]:

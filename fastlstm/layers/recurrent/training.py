@@ -250,7 +250,7 @@ class TrainedDirection:
                 for most in (0, SEGMENT)
             )
             own = kept[: forward_rows.S * self._cell.sums * width], kept_c[: forward_rows.S * width]
-            projected = projection(forward_rows, panels, bias.size, tape)
+            projected = projection(forward_rows, panels.nbytes, bias.size, dtype, tape)
             forward = kernel.prepare(self._cell.name, forward_rows, panels, bias, *state, *projected)
             forward.keep(*own)
             passes.forwards.append(forward)

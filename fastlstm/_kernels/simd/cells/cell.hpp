@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "../activations.hpp"
+#include "../tile.hpp"
 
 namespace {
 
@@ -28,10 +29,10 @@ namespace {
 
    Several rows go forwards together so that their chains of operations overlap.
 
-   Real is the type of everything but the weights in panels and strips, which have a type of their own. */
-template <class T> struct Cell {
-    using Real = T;
-    using Weight = T;
+   Real is the type of everything but the weights in panels, which have a format of their own (formats.hpp). */
+template <class F> struct Cell {
+    using Format = F;
+    using Real = typename F::Real;
     static constexpr int units = 1;
     static constexpr bool keeps_all = true, keeps_c = false, reads_h = false, carries_h = false;
 };
@@ -41,11 +42,7 @@ template <class T> struct Cell {
 template <class Cell> constexpr int panel_width = Cell::gates * Cell::units;
 template <class Cell> constexpr int block_sums = Cell::sums * Cell::units;
 
-/* Which sum of a block each vector of weights feeds. Cells with the same mapping share their code. */
-template <int G> struct InOrder {
-    static constexpr int width = G;
-    static constexpr int at(int v) { return v; }
-};
+/* Which sum of a block each vector of weights of the state feeds. Cells with the same mapping share their code. */
 template <class Cell> struct Apart {
     static constexpr int width = panel_width<Cell>;
     static constexpr int at(int v) { return Cell::state_feeds(v / Cell::units) * Cell::units + v % Cell::units; }

@@ -10,7 +10,8 @@
 
 namespace {
 
-template <class T> struct Gru : Cell<T> {
+template <class Format> struct Gru : Cell<Format> {
+    using T = typename Format::Real;
     using V = Vec<T>;
     static constexpr int gates = 3, sums = 4;
     static constexpr bool reads_h = true, carries_h = true;

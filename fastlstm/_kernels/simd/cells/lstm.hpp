@@ -7,7 +7,8 @@
 
 namespace {
 
-template <class T> struct Lstm : Cell<T> {
+template <class Format> struct Lstm : Cell<Format> {
+    using T = typename Format::Real;
     using V = Vec<T>;
     static constexpr int gates = 4, sums = 4;
     static constexpr bool keeps_all = false, keeps_c = true;

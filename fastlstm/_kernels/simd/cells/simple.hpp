@@ -10,7 +10,8 @@
 
 namespace {
 
-template <class T, int UNITS> struct Simple : Cell<T> {
+template <class Format, int UNITS> struct Simple : Cell<Format> {
+    using T = typename Format::Real;
     using V = Vec<T>;
     static constexpr int gates = 1, sums = 1, units = UNITS;
     static constexpr int state_feeds(int gate) { return gate; }

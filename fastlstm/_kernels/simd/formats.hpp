@@ -1,0 +1,259 @@
+/* Formats of packed weights: how they lie in a panel, and how they are multiplied with inputs.
+
+   A row of a panel has the weights of `depth` inputs, those of a unit side by side. An Input is what is multiplied with
+   a row: `depth` inputs of one row of a batch. Products are added up in Sums; where these are not yet in the units of
+   the result (`scales`), `tail` rows after those of the weights hold what makes them so, and each row of inputs ends
+   with `ends` Inputs more. Where a format `rounds`, inputs are rounded first; elsewhere they are read where they lie. Where
+   it `widens`, weights become Real as they are loaded. */
+#ifndef FASTLSTM_FORMATS_HPP
+#define FASTLSTM_FORMATS_HPP
+
+#include "vector.hpp"
+
+namespace {
+
+/* Weights and inputs are of the type of the sums. */
+template <class T> struct Exact {
+    using Real = T;
+    using Weight = T;
+    using Input = T;
+    using Sums = Vec<T>;
+    static constexpr int depth = 1, tail = 0, ends = 0;
+    static constexpr bool rounds = false, scales = false, widens = false, trains = true;
+    FL_INLINE static Vec<T> load(const Weight *w) { return ::load<T>(w); }
+    FL_INLINE static Vec<T> broadcast(Input x) { return set<T>(x); }
+    FL_INLINE static Vec<T> multiply_add(Vec<T> x, Vec<T> w, Vec<T> sum) { return ::multiply_add(x, w, sum); }
+
+    /* Vector v, of G, of each row of a panel: from (units, columns). */
+    static void pack(Weight *panel, int G, int v, const T *from, ptrdiff_t units, ptrdiff_t columns) {
+        Weight *to = panel + v * lanes<T>;
+        const ptrdiff_t row = G * lanes<T>;
+        if (units < lanes<T>)
+            for (ptrdiff_t j = 0; j < columns; j++) store<T>(to + j * row, Vec<T>{});
+        transpose<T>(to, row, from, columns, units, columns);
+    }
+};
+
+/* The upper half of a float, to nearest, ties to even; NaN stays NaN. */
+FL_INLINE uint16_t bfloat16_of(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    if (x != x) return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+template <int DEPTH>
+void pack_bfloat16(uint16_t *panel, int G, int v, const float *from, ptrdiff_t units, ptrdiff_t columns) {
+    constexpr ptrdiff_t numbers = DEPTH * lanes<float>;
+    uint16_t *to = panel + v * numbers;
+    for (ptrdiff_t k = 0; k < whole(columns, DEPTH); k++, to += G * numbers)
+        for (ptrdiff_t n = 0; n < numbers; n++) {
+            const ptrdiff_t unit = n / DEPTH, column = k * DEPTH + n % DEPTH;
+            to[n] = unit < units && column < columns ? bfloat16_of(from[unit * columns + column]) : 0;
+        }
+}
+
+/* Of numbers the largest of which has this size: what 1 in 127 of it stands for. It is 0 if all are as good as zero, and
+   not finite if one of them is not, which makes all results of its unit or row NaN. */
+inline float scale_of(float most) { return most < 1e-30f ? 0 : most / 127; }
+
+/* What makes of a number how often it has the scale. */
+inline float steps_of(float scale) { return scale > 0 && scale - scale == 0 ? 1 / scale : 0; }
+
+/* The bits of the sizes of numbers, which are in the order of the sizes, NaN above all. */
+FL_INLINE Number<float>::Signed size_bits(Vec<float> x) {
+    return (Number<float>::Signed)((Number<float>::Bits)x & ~Number<float>::sign);
+}
+
+/* The largest of the whole numbers in so many bytes: the halves are compared until one number is left. */
+template <int BYTES = FL_BYTES> FL_INLINE int32_t largest_of(const int32_t *numbers) {
+    if constexpr (BYTES == sizeof(int32_t)) return *numbers;
+    else {
+        typedef int32_t Half __attribute__((vector_size(BYTES / 2), aligned(sizeof(int32_t)), may_alias));
+        const Half *halves = (const Half *)numbers, most = halves[0] > halves[1] ? halves[0] : halves[1];
+        return largest_of<BYTES / 2>((const int32_t *)&most);
+    }
+}
+
+/* The largest size of some numbers. */
+inline float largest(const float *x, ptrdiff_t count) {
+    using Signed = Number<float>::Signed;
+    Signed most = {};
+    for (ptrdiff_t i = 0; i < count; i += lanes<float>) {
+        const Signed size = size_bits(load_at_most<float>(x + i, count - i));
+        most = size > most ? size : most;
+    }
+    const int32_t found = largest_of((const int32_t *)&most);
+    float size;
+    memcpy(&size, &found, sizeof size);
+    return size;
+}
+
+/* Numbers to the nearest whole ones, ties to even; they must be small. */
+FL_INLINE Number<float>::Bits to_nearest(Vec<float> x) { return (Number<float>::Bits)(x + Number<float>::magic); }
+
+/* int8 weights of one unit, and their sum. */
+inline int32_t pack_unit(int8_t *to, ptrdiff_t depth, ptrdiff_t row, const float *from, ptrdiff_t columns, float scale) {
+    const float steps = steps_of(scale);
+    int32_t sum = 0;
+    for (ptrdiff_t j = 0; j < columns; j++) {
+        const float x = steps ? from[j] * steps + Number<float>::magic : Number<float>::magic;
+        int32_t q;
+        memcpy(&q, &x, sizeof q);
+        sum += to[j / depth * row + j % depth] = (int8_t)(q & 0xff);
+    }
+    return sum;
+}
+
+/* As many narrow numbers as a vector has floats. */
+template <class T> struct NarrowOf {
+    typedef T Vec __attribute__((vector_size(FL_BYTES / sizeof(float) * sizeof(T)), aligned(1), may_alias));
+};
+template <class T> using Narrow = typename NarrowOf<T>::Vec;
+
+/* bfloat16 weights that become float as they are loaded. */
+struct WideningBfloat16 : Exact<float> {
+    using Weight = uint16_t;
+    static constexpr bool widens = true, trains = false;
+    FL_INLINE static Vec<float> load(const Weight *w) {
+#ifdef FL_WIDEN_BFLOAT16
+        return (Vec<float>)FL_WIDEN_BFLOAT16(w);
+#else
+        return (Vec<float>)(__builtin_convertvector(*reinterpret_cast<const Narrow<uint16_t> *>(w), Number<float>::Bits)
+                            << 16);
+#endif
+    }
+    static constexpr auto pack = pack_bfloat16<1>;
+};
+
+/* int8 weights that become float as they are loaded; the tail has the scale of each unit. */
+struct WideningInt8 : Exact<float> {
+    using Weight = int8_t;
+    static constexpr int tail = sizeof(float);
+    static constexpr bool scales = true, widens = true, trains = false;
+    FL_INLINE static Vec<float> load(const Weight *w) {
+#ifdef FL_WIDEN_INT8
+        return (Vec<float>)FL_WIDEN_INT8(w);
+#else
+        const auto whole = __builtin_convertvector(*reinterpret_cast<const Narrow<int8_t> *>(w), Number<float>::Signed);
+        return __builtin_convertvector(whole, Vec<float>);
+#endif
+    }
+
+    /* What vector g of G takes to the units of the result, from the tail. */
+    using Scale = Vec<float>;
+    FL_INLINE static Scale scale_of_vector(const Weight *tail, int, int g) {
+        return ::load<float>(reinterpret_cast<const float *>(tail) + g * lanes<float>);
+    }
+    FL_INLINE static Vec<float> add_scaled(Vec<float> products, Scale s, const Input *, Vec<float> sum) {
+        return ::multiply_add(products, s, sum);
+    }
+
+    static void pack(Weight *panel, int G, int v, const float *from, ptrdiff_t units, ptrdiff_t columns) {
+        constexpr ptrdiff_t L = lanes<float>;
+        Weight *to = panel + v * L;
+        float *scales = reinterpret_cast<float *>(panel + columns * G * L) + v * L;
+        for (ptrdiff_t j = 0; j < columns && units < L; j++) memset(to + j * G * L, 0, (size_t)L);
+        for (ptrdiff_t unit = 0; unit < L; unit++) {
+            const float *w = from + unit * columns;
+            scales[unit] = unit < units ? scale_of(largest(w, columns)) : 0;
+            if (unit < units) pack_unit(to + unit, 1, G * L, w, columns, scales[unit]);
+        }
+    }
+};
+
+#ifdef FL_MULTIPLY_PAIRS
+/* bfloat16 weights and inputs in pairs, the first one in the lower half of 32 bits. */
+struct PairsOfBfloat16 {
+    using Real = float;
+    using Weight = uint16_t;
+    using Input = uint32_t;
+    using Sums = Vec<float>;
+    using Bits = Number<float>::Bits;
+    static constexpr int depth = 2, tail = 0, ends = 0;
+    static constexpr bool rounds = true, scales = false, widens = false, trains = false;
+    FL_INLINE static Bits load(const Weight *w) { return *reinterpret_cast<const Bits *>(w); }
+    FL_INLINE static Bits broadcast(Input x) { return x - Bits{}; }
+    FL_INLINE static Sums multiply_add(Bits x, Bits w, Sums sum) { return FL_MULTIPLY_PAIRS(x, w, sum); }
+    static constexpr auto pack = pack_bfloat16<2>;
+
+    /* `count` numbers and zeros up to a whole pair. */
+    static void round(Input *to, const float *from, ptrdiff_t count) {
+        uint16_t *numbers = reinterpret_cast<uint16_t *>(to);
+        ptrdiff_t i = 0;
+        for (; i + lanes<float> <= count; i += lanes<float>) FL_STORE_BFLOAT16(numbers + i, ::load<float>(from + i));
+        for (; i < count; i += 2) {
+            const uint32_t second = i + 1 < count ? bfloat16_of(from[i + 1]) : 0;
+            to[i / 2] = bfloat16_of(from[i]) | second << 16;
+        }
+    }
+};
+#endif
+
+#ifdef FL_MULTIPLY_QUADS
+/* int8 weights in fours, each unit with a scale, and inputs in 8 bits, each row with a scale: a number q + 128 stands for
+   q times it. Products are added up exactly, those of up to 2^16 inputs. The tail has the scale of each unit and 128 times the sum of its weights;
+   a row of inputs ends with its scale. */
+struct QuadsOfInt8 {
+    using Real = float;
+    using Weight = int8_t;
+    using Input = uint32_t;
+    using Sums = Number<float>::Signed;
+    using Bits = Number<float>::Bits;
+    static constexpr int depth = 4, tail = 2, ends = 1;
+    static constexpr bool rounds = true, scales = true, widens = false, trains = false;
+    FL_INLINE static Bits load(const Weight *w) { return *reinterpret_cast<const Bits *>(w); }
+    FL_INLINE static Bits broadcast(Input x) { return x - Bits{}; }
+    FL_INLINE static Sums multiply_add(Bits x, Bits w, Sums sum) { return FL_MULTIPLY_QUADS(x, w, sum); }
+
+    struct Scale {
+        Vec<float> of_unit;
+        Sums excess;
+    };
+    FL_INLINE static Scale scale_of_vector(const Weight *tail, int G, int g) {
+        return {::load<float>(reinterpret_cast<const float *>(tail) + g * lanes<float>),
+                *(reinterpret_cast<const Sums *>(tail) + G + g)};
+    }
+    FL_INLINE static Vec<float> add_scaled(Sums products, const Scale &s, const Input *end, Vec<float> sum) {
+        float of_row;
+        memcpy(&of_row, end, sizeof of_row);
+        /* one scale after the other, as their product may be beyond the largest number */
+        return ::multiply_add(__builtin_convertvector(products - s.excess, Vec<float>) * of_row, s.of_unit, sum);
+    }
+
+    static void pack(Weight *panel, int G, int v, const float *from, ptrdiff_t units, ptrdiff_t columns) {
+        constexpr ptrdiff_t L = lanes<float>, vector = L * depth;
+        const ptrdiff_t rows = whole(columns, depth);
+        Weight *to = panel + v * vector;
+        float *scales = reinterpret_cast<float *>(panel + rows * G * vector) + v * L;
+        int32_t *excess = reinterpret_cast<int32_t *>(panel + (rows + 1) * G * vector) + v * L;
+        for (ptrdiff_t k = 0; k < rows; k++) memset(to + k * G * vector, 0, (size_t)vector);
+        for (ptrdiff_t unit = 0; unit < L; unit++) {
+            const float *w = from + unit * columns;
+            scales[unit] = unit < units ? scale_of(largest(w, columns)) : 0;
+            excess[unit] =
+                unit < units ? 128 * pack_unit(to + unit * depth, depth, G * vector, w, columns, scales[unit]) : 0;
+        }
+    }
+
+    /* `count` numbers, zeros up to a whole four, and their scale. */
+    static void round(Input *to, const float *from, ptrdiff_t count) {
+        constexpr ptrdiff_t L = lanes<float>;
+        uint8_t *numbers = reinterpret_cast<uint8_t *>(to);
+        const float scale = scale_of(largest(from, count)), steps = steps_of(scale);
+        ptrdiff_t i = 0;
+        for (; i < count; i += L) {
+            const Vec<float> x = load_at_most<float>(from + i, count - i);
+            const Bits q32 = to_nearest(steps ? x * steps : Vec<float>{}) + 128;
+            const Narrow<uint8_t> q = __builtin_convertvector(q32 & 0xff, Narrow<uint8_t>);
+            if (count - i >= L) *reinterpret_cast<Narrow<uint8_t> *>(numbers + i) = q;
+            else memcpy(numbers + i, &q, (size_t)(whole(count - i, depth) * depth));
+        }
+        memcpy(to + whole(count, depth), &scale, sizeof scale);
+    }
+};
+#endif
+
+}
+
+#endif

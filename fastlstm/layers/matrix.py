@@ -1,0 +1,73 @@
+"""The base of layers that multiply by matrices, whose weights inference may hold with fewer bits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastlstm import _check
+from fastlstm.layers.base import Layer
+from fastlstm.layers.packed import Packed
+
+Kind = str | None
+"""How inference holds the weights of a matrix: as they are, or as one of `NARROW`."""
+
+NARROW = ("bfloat16", "int8")
+"""The kinds of weights that have fewer bits than float32."""
+
+
+class MatrixLayer(Layer, abstract=True):
+    """Base of layers with packed matrices. A subclass writes `packed`, and sets `weights` when it has them."""
+
+    def __init__(self, dtype: Any = None, seed: int | None = None) -> None:
+        super().__init__(dtype, seed)
+        self._kinds: list[Kind] = []
+
+    def packed(self) -> list[Packed]:
+        """The packed matrices, in a fixed order."""
+        raise NotImplementedError(f"{type(self).__name__} must write packed")
+
+    @property
+    def weights(self) -> Kind | list[Kind]:
+        """How inference holds the weights: None as they are, "bfloat16" or "int8" with fewer bits.
+
+        It is a list if the layer has several matrices that differ. See `fastlstm.quantize`.
+        """
+        return self._kinds[0] if len({*self._kinds}) == 1 else list(self._kinds)
+
+    @weights.setter
+    def weights(self, kind: Kind | Sequence[Kind]) -> None:
+        packed = self.packed()
+        one = kind is None or isinstance(kind, str)
+        kinds: list[Kind] = [kind] * len(packed) if one else _check.items(kind, "weights", "kinds")  # type: ignore[list-item]
+        for each in kinds:
+            if each is not None and each not in NARROW:
+                raise ValueError(f"weights: expected one of {NARROW} or None, got {each!r:.80}")
+        if len(kinds) != len(packed):
+            raise ValueError(f"weights: expected one kind, or one for each of {len(packed)} matrices, got {kind!r:.80}")
+        _check_dtype(kinds, self._dtype)
+        self._kinds = kinds
+        for own, each in zip(packed, kinds, strict=True):
+            own.format = each or "exact"
+            for parameter in own.parameters:
+                parameter.touch()  # prepared passes then look again
+
+    def build(self, dtype: Any = None, rng: np.random.Generator | None = None) -> None:
+        if not self._built:
+            _check_dtype(self._kinds, self._dtype or dtype)
+        super().build(dtype, rng)
+
+    def load_parameters(self, arrays: dict[str, Any], dtype: Any) -> None:
+        _check_dtype(self._kinds, dtype)
+        super().load_parameters(arrays, dtype)
+
+    def _shown(self) -> dict[str, Any]:
+        return self.config() if self.weights is None else {**self.config(), "weights": self.weights}
+
+
+def _check_dtype(kinds: list[Kind], dtype: Any) -> None:
+    """Require that only float32 has fewer bits."""
+    if any(kinds) and dtype is not None and _check.dtype_of(dtype) == np.float64:
+        raise ValueError(f"weights: expected None for a layer in float64, got {next(filter(None, kinds))!r}")

@@ -1,0 +1,187 @@
+"""Fewer bits for the weights of inference, as few as a bound on the error allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm import _check
+from fastlstm.layers.matrix import NARROW, Kind, MatrixLayer
+from fastlstm.model import Model
+
+Array = NDArray[Any]
+
+MORE_BITS: dict[Kind, Kind] = {"int8": "bfloat16", "bfloat16": None}
+"""What a matrix takes next if its kind costs too much accuracy."""
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """What `quantize` has done to a model. ``print`` shows it as a table.
+
+    Attributes
+    ----------
+    weights : dict
+        For the first parameter of each matrix, such as ``"0.weight_ih_l0"``, its kind: "bfloat16", "int8" or None.
+    error : float or None
+        The largest difference of an output on the sample from that of the weights as they are, as a share of the range
+        of these outputs; None without a sample.
+    """
+
+    weights: dict[str, Kind]
+    error: float | None
+
+    def __str__(self) -> str:
+        wide = max(map(len, self.weights), default=0)
+        lines = [f"{name:{wide}}  {kind or 'as it is'}" for name, kind in self.weights.items()]
+        end = (
+            "no sample, so the error is not known" if self.error is None else f"{self.error:.3%} of the outputs' range"
+        )
+        return "\n".join([*lines, f"{'error':{wide}}  {end}"])
+
+
+@dataclass
+class _Matrix:
+    """A matrix of a layer: the k-th that its `weights` are for."""
+
+    layer: MatrixLayer
+    k: int
+    name: str
+
+    @property
+    def kind(self) -> Kind:
+        kinds = self.layer.weights
+        return kinds[self.k] if isinstance(kinds, list) else kinds
+
+    @kind.setter
+    def kind(self, kind: Kind) -> None:
+        kinds = self.layer.weights
+        new = list(kinds) if isinstance(kinds, list) else [kinds] * len(self.layer.packed())
+        new[self.k] = kind
+        self.layer.weights = new
+
+
+def quantize(
+    model: Model, weights: str | None = "int8", *, sample: Any = None, lengths: Any = None, bound: float | None = None
+) -> Quantized:
+    """Let inference hold the weights of a model with fewer bits: `predict`, `model(x)` and streams become faster.
+
+    Products are taken of the narrow numbers and added up in float32 ("bfloat16") or exactly ("int8"); gates, states and
+    all else stay in float32. In int8, each output channel of a matrix has a scale, and so has each row of inputs at
+    each step. The parameters and training stay as they are, so it can be taken back with ``quantize(model, None)``.
+    A saved model remembers it. A matrix that would not be faster is used as it is, and so is all on the plain path
+    (``FASTLSTM_ISA=plain``). Where the processor has no products of such numbers (see `show_config`), the weights
+    become float32 as they are read, and inputs are not rounded.
+
+    Parameters
+    ----------
+    model : Model
+        Of float32. It is changed.
+    weights : "int8", "bfloat16" or None, default "int8"
+        The fewest bits: 8, 16, or the weights as they are.
+    sample : array, optional
+        Inputs as for `Model.predict`, on which the error is measured.
+    lengths : (N,) ints, optional
+        Lengths of the sequences of the sample.
+    bound : float, optional
+        The largest error on the sample, as a share of the outputs' range. Where `weights` would exceed it, the matrices
+        that cost most get more bits, one after the other, until it is kept. It needs a sample.
+
+    Returns
+    -------
+    Quantized
+        The kind of each matrix, and the error on the sample.
+
+    Raises
+    ------
+    TypeError
+        If model is no Model, or the sample or the bound is not of the right type.
+    ValueError
+        If weights is another word, the model is float64 or has no matrix, bound is negative or lacks a sample, or the
+        sample does not fit.
+
+    Examples
+    --------
+    >>> import fastlstm as fl, numpy as np
+    >>> model = fl.Model([fl.LSTM(8, 64), fl.Last(), fl.Dense(64, 4)], seed=0)
+    >>> x = np.random.default_rng(0).normal(size=(32, 20, 8))
+    >>> fl.quantize(model, "bfloat16", sample=x).error < 0.01
+    True
+    >>> fl.quantize(model, "int8", sample=x, bound=0.01).error <= 0.01
+    True
+    """
+    if not isinstance(model, Model):
+        raise TypeError(f"model: expected a Model, got {type(model).__name__}")
+    if weights is not None and weights not in NARROW:
+        raise ValueError(f"weights: expected one of {NARROW} or None, got {weights!r:.80}")
+    if bound is not None:
+        bound = _check.number(bound, "bound", 0)
+        if sample is None:
+            raise ValueError("bound: expected a sample to measure the error on, got none")
+    matrices = [
+        _Matrix(layer, k, f"{place}.{packed.parameters[0].name.partition('.')[2]}")
+        for place, layer in enumerate(model.layers)
+        if isinstance(layer, MatrixLayer)
+        for k, packed in enumerate(layer.packed())
+    ]
+    if weights is not None and model.dtype != np.float32:
+        raise ValueError(f"model: expected float32 for weights={weights!r}, got {model.dtype}")
+    if not matrices:
+        raise ValueError("model: expected a layer with matrices, such as LSTM or Dense, got none")
+    before = [matrix.kind for matrix in matrices]
+    try:
+        error = _choose(model, matrices, weights, sample, lengths, bound)
+    except BaseException:
+        _set(matrices, before)
+        raise
+    return Quantized({matrix.name: matrix.kind for matrix in matrices}, error)
+
+
+def _choose(
+    model: Model, matrices: list[_Matrix], weights: Kind, sample: Any, lengths: Any, bound: float | None
+) -> float | None:
+    """Set the kinds of all matrices. Returns the error on the sample, if there is one."""
+    if sample is None:
+        _set(matrices, [weights] * len(matrices))
+        return None
+    _set(matrices, [None] * len(matrices))
+    exact = model.predict(sample, lengths=lengths)
+
+    def error() -> float:
+        return _error(model.predict(sample, lengths=lengths), exact)
+
+    def alone(matrix: _Matrix, kind: Kind) -> float:
+        """The error if only this matrix is of this kind."""
+        kinds = [one.kind for one in matrices]
+        _set(matrices, [kind if one is matrix else None for one in matrices])
+        found = error()
+        _set(matrices, kinds)
+        return found
+
+    _set(matrices, [weights] * len(matrices))
+    found = error()
+    if bound is None or found <= bound:
+        return found
+    costs = [alone(matrix, weights) for matrix in matrices]
+    while found > bound:
+        worst = int(np.argmax(costs))
+        matrix = matrices[worst]
+        matrix.kind = MORE_BITS[matrix.kind]
+        costs[worst] = -1.0 if matrix.kind is None else alone(matrix, matrix.kind)
+        found = error()
+    return found
+
+
+def _set(matrices: list[_Matrix], kinds: list[Kind]) -> None:
+    for matrix, kind in zip(matrices, kinds, strict=True):
+        matrix.kind = kind
+
+
+def _error(y: Array, exact: Array) -> float:
+    """The largest difference as a share of the range of the exact outputs."""
+    most = float(np.max(np.abs(y.astype(float) - exact), initial=0))
+    span = float(np.ptp(exact.astype(float))) if exact.size else 0.0
+    return most / span if span else 0.0 if most == 0 else float("inf")

@@ -1,0 +1,78 @@
+/* The formats of packed weights by their definitions: the numbers that they hold, and the room that they take. */
+#ifndef FASTLSTM_PLAIN_FORMATS_H
+#define FASTLSTM_PLAIN_FORMATS_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "../../fastlstm/_kernels/simd/table.h"
+#include "plain.h"
+
+/* Rows of a panel that the weights of k inputs take. */
+static ptrdiff_t rows_of(const struct fl_format *format, ptrdiff_t k) {
+    return (k + format->depth - 1) / format->depth;
+}
+
+/* Bytes of panels with the weights of `units` units, whole vectors of them, for k inputs. */
+static ptrdiff_t panel_bytes(const struct fl_format *format, ptrdiff_t units, ptrdiff_t k) {
+    return units * (rows_of(format, k) + format->tail) * format->depth * format->bytes;
+}
+
+/* Fours of bytes of a row of k inputs that the format rounds. */
+static ptrdiff_t row_inputs(const struct fl_format *format, ptrdiff_t k) {
+    return format->rounds ? rows_of(format, k) + format->ends : 0;
+}
+
+/* Room whose bytes are no good as a number in any format. */
+static void *garbage(ptrdiff_t bytes) { return memset(room((size_t)bytes), 0xff, (size_t)bytes); }
+
+/* What one row of numbers becomes, those of a unit or an input: */
+typedef void rounding(double *x, ptrdiff_t count);
+
+static void to_itself(double *x, ptrdiff_t count) { (void)x, (void)count; }
+
+/* 8 significant bits, ties to even */
+static void to_bfloat16(double *x, ptrdiff_t count) {
+    for (ptrdiff_t k = 0; k < count; k++) {
+        int power;
+        const double part = frexp((float)x[k], &power);
+        if (isfinite(part)) x[k] = ldexp(rint(ldexp(part, 8)), power - 8);
+    }
+}
+
+/* -127 to 127 times one in 127 of the largest size; in float up to the whole number, as the kernels have it, so that
+   there is no doubt about ties */
+static void to_int8(double *x, ptrdiff_t count) {
+    float most = 0;
+    for (ptrdiff_t k = 0; k < count; k++) most = fmaxf(most, fabsf((float)x[k]));
+    const float scale = most / 127, steps = 1 / scale;
+    for (ptrdiff_t k = 0; k < count; k++) {
+        const float part = (float)x[k] * steps;
+        x[k] = most < 1e-30f ? 0 : rint(part) * (double)scale;
+    }
+}
+
+/* A copy of (rows, count), each row rounded. */
+static double *rounded(rounding *by, const double *from, ptrdiff_t rows, ptrdiff_t count) {
+    double *to = room((size_t)(rows * count) * sizeof *to);
+    memcpy(to, from, (size_t)(rows * count) * sizeof *to);
+    for (ptrdiff_t k = 0; k < rows; k++) by(to + k * count, count);
+    return to;
+}
+
+/* A format of one instruction set. */
+struct narrow {
+    const struct fl_kernels *kernels;
+    const struct fl_format *format;
+    const char *name;
+    rounding *weights, *inputs;
+};
+static struct narrow narrow_of(const struct fl_kernels *kernels, int format) {
+    rounding *const weights = format == FL_INT8 ? to_int8 : to_bfloat16;
+    const struct fl_format *known = kernels->f.formats[format];
+    return (struct narrow){kernels, known, format == FL_INT8 ? "int8" : "bfloat16", weights,
+                           known->rounds ? weights : to_itself};
+}
+
+#endif
