@@ -27,7 +27,7 @@ def config() -> dict[str, str]:
         "machine": f"{platform.machine()}, {platform.system()}",
         "kernels": f"packed, {cpu.isa()}" if cpu.isa() != "plain" else "plain, on BLAS",
         "narrow": ", ".join(
-            f"{kind} {'multiplied' if cpu.multiplies(kind) else 'widened'}" for kind in ("bfloat16", "int8")
+            f"{kind} {'multiplied' if cpu.multiplies(kind) else 'widened to float32'}" for kind in ("bfloat16", "int8")
         )
         if cpu.isa() != "plain"
         else "none",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
+from fastlstm._kernels import cpu
 from fastlstm.layers.matrix import NARROW, Kind, MatrixLayer
 from fastlstm.model import Model
 
@@ -25,18 +26,25 @@ class Quantized:
     Attributes
     ----------
     weights : dict
-        For the first parameter of each matrix, such as ``"0.weight_ih_l0"``, its kind: "bfloat16", "int8" or None.
+        For each matrix, by the place of its layer and the layer's own name for its first parameter, such as
+        ``"0.weight_ih_l0"``, its kind: "bfloat16", "int8" or None.
+    in_use : dict
+        Likewise what this processor computes with: None also where fewer bits would not be faster.
     error : float or None
         The largest difference of an output on the sample from that of the weights as they are, as a share of the range
         of these outputs; None without a sample.
     """
 
     weights: dict[str, Kind]
+    in_use: dict[str, Kind]
     error: float | None
 
     def __str__(self) -> str:
         wide = max(map(len, self.weights), default=0)
-        lines = [f"{name:{wide}}  {kind or 'as it is'}" for name, kind in self.weights.items()]
+        lines = [
+            f"{name:{wide}}  {kind or 'as it is'}{'' if self.in_use[name] == kind else ', used as it is'}"
+            for name, kind in self.weights.items()
+        ]
         end = (
             "no sample, so the error is not known" if self.error is None else f"{self.error:.3%} of the outputs' range"
         )
@@ -50,6 +58,11 @@ class _Matrix:
     layer: MatrixLayer
     k: int
     name: str
+
+    @property
+    def in_use(self) -> Kind:
+        used = "exact" if cpu.isa() == "plain" else self.layer.packed()[self.k].used()
+        return None if used == "exact" else used
 
     @property
     def kind(self) -> Kind:
@@ -72,8 +85,11 @@ def quantize(
     Products are taken of the narrow numbers and added up in float32 ("bfloat16") or exactly ("int8"); gates, states and
     all else stay in float32. In int8, each output channel of a matrix has a scale, and so has each row of inputs at
     each step. The parameters and training stay as they are, so it can be taken back with ``quantize(model, None)``.
-    A saved model remembers it. A matrix that would not be faster is used as it is, and so is all on the plain path
-    (``FASTLSTM_ISA=plain``). Where the processor has no products of such numbers (see `show_config`), the weights
+    A saved model remembers it. What single layers had before is replaced. It must not be called while another thread
+    uses the model.
+
+    A matrix that would not be faster is used as it is, and so is all on the plain path (``FASTLSTM_ISA=plain``) and the
+    layers within a `Decoder`. Where the processor has no products of such numbers (see `show_config`), the weights
     become float32 as they are read, and inputs are not rounded.
 
     Parameters
@@ -87,8 +103,8 @@ def quantize(
     lengths : (N,) ints, optional
         Lengths of the sequences of the sample.
     bound : float, optional
-        The largest error on the sample, as a share of the outputs' range. Where `weights` would exceed it, the matrices
-        that cost most get more bits, one after the other, until it is kept. It needs a sample.
+        The largest error on the sample, as a share of the outputs' range. Where `weights` would exceed it, the matrix
+        that costs most gets more bits, again and again, until it is kept. It needs a sample.
 
     Returns
     -------
@@ -100,8 +116,8 @@ def quantize(
     TypeError
         If model is no Model, or the sample or the bound is not of the right type.
     ValueError
-        If weights is another word, the model is float64 or has no matrix, bound is negative or lacks a sample, or the
-        sample does not fit.
+        If weights is another word, the model is float64 or has no matrix, bound is negative or lacks a sample, the
+        sample does not fit, or its outputs are all the same or not finite.
 
     Examples
     --------
@@ -137,7 +153,8 @@ def quantize(
     except BaseException:
         _set(matrices, before)
         raise
-    return Quantized({matrix.name: matrix.kind for matrix in matrices}, error)
+    kinds, in_use = {one.name: one.kind for one in matrices}, {one.name: one.in_use for one in matrices}
+    return Quantized(kinds, in_use, error)
 
 
 def _choose(
@@ -148,10 +165,16 @@ def _choose(
         _set(matrices, [weights] * len(matrices))
         return None
     _set(matrices, [None] * len(matrices))
-    exact = model.predict(sample, lengths=lengths)
+    exact = _outputs(model, sample, lengths)
+    span = float(np.ptp(exact))
+    if not 0 < span < np.inf:
+        raise ValueError(
+            f"sample: expected finite outputs that differ, got a range of {span:g} from the weights as they are"
+        )
 
     def error() -> float:
-        return _error(model.predict(sample, lengths=lengths), exact)
+        found = float(np.max(np.abs(_outputs(model, sample, lengths) - exact))) / span
+        return found if found >= 0 else float("inf")  # where some are NaN
 
     def alone(matrix: _Matrix, kind: Kind) -> float:
         """The error if only this matrix is of this kind."""
@@ -168,6 +191,8 @@ def _choose(
     costs = [alone(matrix, weights) for matrix in matrices]
     while found > bound:
         worst = int(np.argmax(costs))
+        if costs[worst] < 0:
+            raise ValueError(f"bound: the model itself gives other outputs each time, which differ by {found:g}")
         matrix = matrices[worst]
         matrix.kind = MORE_BITS[matrix.kind]
         costs[worst] = -1.0 if matrix.kind is None else alone(matrix, matrix.kind)
@@ -180,8 +205,9 @@ def _set(matrices: list[_Matrix], kinds: list[Kind]) -> None:
         matrix.kind = kind
 
 
-def _error(y: Array, exact: Array) -> float:
-    """The largest difference as a share of the range of the exact outputs."""
-    most = float(np.max(np.abs(y.astype(float) - exact), initial=0))
-    span = float(np.ptp(exact.astype(float))) if exact.size else 0.0
-    return most / span if span else 0.0 if most == 0 else float("inf")
+def _outputs(model: Model, sample: Any, lengths: Any) -> Array:
+    """The outputs at real steps, in float64."""
+    y = model.predict(sample, lengths=lengths).astype(float)
+    if lengths is None or "T" not in model.output_shape:
+        return y
+    return y[np.arange(y.shape[1]) < np.asarray(lengths)[:, None]]

@@ -45,7 +45,7 @@ LIBRARY = {
     "callbacks": "_check files optim parameter snapshot",
     "schedules": "_check callbacks",
     "model": "_check _kernels layers parameter workspace",
-    "quantization": "_check layers model",
+    "quantization": "_check _kernels layers model",
     "training": "_check _kernels callbacks files layers losses metrics model optim parameter snapshot workspace",
     "io": "_check files layers model tensors",
     "application": "_check files io layers model",

@@ -24,6 +24,8 @@ def always(monkeypatch):
         monkeypatch.setattr(module, "worth", lambda format, *sizes: format)
 
 
+packed_only = pytest.mark.skipif(cpu.isa() == "plain", reason="the plain path has weights as they are")
+
 LAYERS = {
     "lstm": fl.LSTM,
     "gru": fl.GRU,
@@ -104,7 +106,7 @@ def test_dense_is_exact_by_the_definition_of_its_weights(isa, kind, always, rows
 @pytest.mark.parametrize("make", [fl.LSTM, fl.GRU, fl.SimpleRNN])
 def test_rows_threads_lengths_and_streams_change_no_bit(isa, kind, always, make, default_threads):
     model = fl.Model([make(20, 48, num_layers=2), fl.Dense(48, 36)], seed=0, weights=kind)
-    x = np.random.default_rng(0).normal(size=(19, 30, 20)).astype(np.float32)
+    x = np.random.default_rng(0).normal(size=(19, 40, 20)).astype(np.float32)
     fl.set_num_threads(1)
     y = model.predict(x)
     for threads in (1, 2, 3):
@@ -112,13 +114,43 @@ def test_rows_threads_lengths_and_streams_change_no_bit(isa, kind, always, make,
         assert np.array_equal(model.predict(x), y)
         assert np.array_equal(model.predict(x[4:5]), y[4:5])
         assert np.array_equal(model.predict(x[:7]), y[:7])
-        lengths = np.arange(19) % 30 + 1
+        lengths = np.arange(19) % 40 + 1
         ragged = model.predict(x, lengths=lengths)
         for n, length in enumerate(lengths):
             assert np.array_equal(ragged[n, :length], y[n, :length])
         stream = model.stream(19)
         steps = np.stack([stream.step(x[:, t]) for t in range(5)], 1)
         assert np.array_equal(np.concatenate([steps, stream.run(x[:, 5:])], 1), y)
+
+
+@pytest.mark.parametrize("options", [{"num_layers": 3}, {"bidirectional": True, "num_layers": 2}])
+@pytest.mark.parametrize("rows", [1, 3, 60])
+def test_layers_and_units_side_by_side_change_no_bit(isa, kind, always, options, rows, default_threads):
+    layer = fl.LSTM(40, 260, seed=0, weights=kind, **options)
+    x = np.random.default_rng(0).normal(size=(rows, 40, 40)).astype(np.float32)
+    kinds = [kind, None] * (len(layer.packed()) // 2) + [kind] * (len(layer.packed()) % 2)
+    for weights in (kind, kinds):
+        layer.weights = weights
+        fl.set_num_threads(1)
+        y, _ = layer(x)
+        for threads in (2, 3, 4):
+            fl.set_num_threads(threads)
+            assert np.array_equal(layer(x)[0], y)
+
+
+@packed_only
+def test_what_is_prepared_follows_a_change(always):
+    x = np.random.default_rng(0).normal(size=(4, 10, 40)).astype(np.float32)
+    model = fl.Model([fl.LSTM(40, 64), fl.Dense(64, 40)], seed=0)
+    exact, stream = model.predict(x), model.stream(4)
+    first = np.stack([stream.step(x[:, t]) for t in range(5)], 1)
+    assert np.array_equal(first, exact[:, :5])
+    fl.quantize(model, "bfloat16")
+    y, second = model.predict(x), np.stack([stream.step(x[:, t]) for t in range(5, 10)], 1)
+    for found in (y[:, 5:], second):
+        assert 0 < np.abs(found - exact[:, 5:]).max() < 0.02
+    fl.quantize(model, None)
+    assert np.array_equal(model.predict(x), exact)
 
 
 def test_a_state_may_be_given(isa, kind, always):
@@ -183,7 +215,8 @@ def test_a_model_keeps_its_weights_in_its_file_and_copies(tmp_path, kind):
         assert np.array_equal(other.predict(TOKENS), y)
 
 
-def test_each_matrix_may_have_a_kind_of_its_own(tmp_path):
+@packed_only
+def test_each_matrix_may_have_a_kind_of_its_own(tmp_path, always):
     model = model_of()
     model.layers[1].weights = ["int8", None]
     assert model.layers[1].weights == ["int8", None]
@@ -233,7 +266,8 @@ def test_training_is_as_without(kind):
     assert all(np.array_equal(a, b) for a, b in zip(*found, strict=True))
 
 
-def test_quantize_says_what_it_has_done():
+@packed_only
+def test_quantize_says_what_it_has_done(always):
     model = model_of()
     exact = model.predict(TOKENS)
     done = fl.quantize(model, "int8", sample=TOKENS)
@@ -251,7 +285,8 @@ def test_quantize_says_what_it_has_done():
 
 
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.1, 0])
-def test_quantize_keeps_the_bound(share):
+@packed_only
+def test_quantize_keeps_the_bound(share, always):
     model = model_of()
     free = fl.quantize(model, "int8", sample=TOKENS).error
     bound = share * free
@@ -264,6 +299,30 @@ def test_quantize_keeps_the_bound(share):
     fl.quantize(exact, None)
     y = exact.predict(TOKENS).astype(float)
     assert np.abs(model.predict(TOKENS) - y).max() / np.ptp(y) == pytest.approx(done.error, abs=1e-9)
+
+
+@packed_only
+def test_the_error_is_that_of_real_steps(always):
+    model = fl.Model([fl.LSTM(40, 64), fl.Dense(64, 40)], seed=0)
+    model.layers[1].parameter("bias").value = np.full(40, 100.0)
+    x, lengths = np.random.default_rng(0).normal(size=(6, 9, 40)), [9, 1, 4, 3, 2, 5]
+    exact, error = model.predict(x, lengths=lengths).astype(float), fl.quantize(model, sample=x, lengths=lengths).error
+    real = np.arange(9) < np.array(lengths)[:, None]
+    difference = np.abs(model.predict(x, lengths=lengths) - exact)[real].max()
+    assert error == pytest.approx(difference / np.ptp(exact[real]))
+
+
+def test_quantize_says_what_is_used_as_it_is():
+    done = fl.quantize(fl.Model([fl.LSTM(4, 4)], seed=0))
+    assert done.weights == {"0.weight_ih_l0": "int8"}
+    assert done.in_use == {"0.weight_ih_l0": None}
+    assert "int8, used as it is" in str(done)
+
+
+def test_outputs_that_are_all_the_same_have_no_error():
+    model = fl.Model([fl.LSTM(4, 4), fl.Last(), fl.Dense(4, 1)], seed=0)
+    with pytest.raises(ValueError, match="sample: expected finite outputs that differ"):
+        fl.quantize(model, sample=np.ones((3, 5, 4)))
 
 
 def test_quantize_leaves_a_model_as_it_was_if_it_fails():

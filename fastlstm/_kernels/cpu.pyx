@@ -211,7 +211,8 @@ def choose(str isa):
     cdef bytes name = isa.encode()
     cdef const fl_kernels* found = fl_select(name)
     if found == NULL and isa:
-        names = [other for other in ("avx512_bf16", "avx512_vnni", "avx512", "avx2", "baseline") if fl_select(other.encode()) != NULL]
+        known = ("avx512_bf16", "avx512_vnni", "avx512", "avx2", "baseline")
+        names = [other for other in known if fl_select(other.encode()) != NULL]
         raise ValueError(f"FASTLSTM_ISA: expected one of {[*names, 'plain']} on this processor, got {isa!r}")
     kernels = found
 
@@ -266,7 +267,7 @@ def number(dtype, str format="exact"):
 
 
 def multiplies(str format):
-    """Whether the processor multiplies weights of this format itself. Elsewhere they become float32 as they are read."""
+    """Whether the processor multiplies weights of this format itself; others become float32 as they are read."""
     return kernels != NULL and bool(format_of(True, format).rounds)
 
 

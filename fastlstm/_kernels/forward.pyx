@@ -127,6 +127,8 @@ cdef class Pass(Stage):
         kept_c is empty for a cell without c.
         """
         cdef Py_ssize_t bytes = self.p.rows * self.p.width * (4 if self.format == "f" else 8)
+        if self.cell.backward == NULL:
+            raise ValueError("Pass.keep: nothing trains on weights in this format")
         self.p.kept = <void*>address(kept, self.format, self.cell.sums * bytes, True)
         if self.cell.keeps_c:
             self.p.kept_c = <void*>address(kept_c, self.format, bytes, True)
@@ -257,6 +259,8 @@ def prepare(
     made.p.x_step, made.p.y_step = rows.x_step, rows.y_step
     made.p.panels, made.p.bias, made.p.h = panels_at(panels, packed, False), &bias[0, 0, 0], &h[0, 0, 0]
     if packed.rounds:
+        if chunk < 1 or rounded is None or rounded.shape[0] < 1:
+            raise ValueError("forward.prepare: expected room for rounded inputs")
         made.most_threads = rounded.shape[0]
         made.p.rounded_each = N * (chunk * row_inputs(packed, rows.I) + row_inputs(packed, rows.H))
         made.p.rounded = <void*>address(rounded, "I", 4 * made.most_threads * made.p.rounded_each, True)

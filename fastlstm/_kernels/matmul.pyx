@@ -28,7 +28,7 @@ cdef void* panels_at(panels, Py_ssize_t width, Py_ssize_t k, const fl_format* fo
 def pack(panels, real[::1] bias, const real[:, ::1] weight, const real[::1] b, str format="exact"):
     """Pack a weight (n, k) and b (n or 0) into panels (width·k) and bias (width); width is n up to whole vectors.
 
-    panels are cpu.matrix_size numbers. A single column, n = 1, is always exact.
+    panels are cpu.matrix_size numbers. A single column, n = 1, needs the exact format.
     """
     cdef Py_ssize_t n = weight.shape[0], k = weight.shape[1], width = bias.shape[0]
     cdef const fl_format* known = format_of(real is float, format)
@@ -58,7 +58,8 @@ def affine(
     cdef Py_ssize_t m = x.shape[0], k = x.shape[1], n = y.shape[1]
     cdef const fl_format* known = format_of(real is float, format)
     if (
-        m < 1 or k < 1 or n < 1 + (known.bytes < <Py_ssize_t>sizeof(real)) or threads < 1 or y.shape[0] != m or bias.shape[0] < n
+        m < 1 or k < 1 or n < 1 + (known.bytes < <Py_ssize_t>sizeof(real)) or threads < 1
+        or y.shape[0] != m or bias.shape[0] < n
         or (k > 1 and x.strides[1] != sizeof(real))
         or bias.shape[0] * <Py_ssize_t>sizeof(real) % table().bytes != 0 or x.strides[0] % sizeof(real) != 0
     ):

@@ -21,6 +21,7 @@ from fastlstm.workspace import Workspace
 
 Array = NDArray[Any]
 Index = NDArray[np.intp]
+
 _building = threading.RLock()
 """The lock for setting starting values. All layers share it, because a layer with a lock could not be copied."""
 

@@ -95,7 +95,7 @@ class Dense(MatrixLayer):
         if cpu.isa() == "plain":
             return None
         y = tape.array("y", (*x.shape[:-1], self.output_size), x.dtype)
-        return [self._packed.prepare(as_rows(x), as_rows(y))], y
+        return [self._packed.prepare(as_rows(x), as_rows(y), tape)], y
 
     def replay(self, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward]:
         y = tape.array("y", (*x.shape[:-1], self.output_size), x.dtype)

@@ -26,14 +26,15 @@ class MatrixLayer(Layer, abstract=True):
         self._kinds: list[Kind] = []
 
     def packed(self) -> list[Packed]:
-        """The packed matrices, in a fixed order."""
+        """The packed matrices; those of recurrent layers by layer and direction: 0, 0 reverse, 1, ..."""
         raise NotImplementedError(f"{type(self).__name__} must write packed")
 
     @property
     def weights(self) -> Kind | list[Kind]:
         """How inference holds the weights: None as they are, "bfloat16" or "int8" with fewer bits.
 
-        It is a list if the layer has several matrices that differ. See `fastlstm.quantize`.
+        It is a list, one for each of `packed`, if they differ. It must not be changed while the layer runs. See
+        `fastlstm.quantize`.
         """
         return self._kinds[0] if len({*self._kinds}) == 1 else list(self._kinds)
 
@@ -41,7 +42,7 @@ class MatrixLayer(Layer, abstract=True):
     def weights(self, kind: Kind | Sequence[Kind]) -> None:
         packed = self.packed()
         one = kind is None or isinstance(kind, str)
-        kinds: list[Kind] = [kind] * len(packed) if one else _check.items(kind, "weights", "kinds")  # type: ignore[list-item]
+        kinds: list[Any] = [kind] * len(packed) if one else _check.items(kind, "weights", "kinds")
         for each in kinds:
             if each is not None and each not in NARROW:
                 raise ValueError(f"weights: expected one of {NARROW} or None, got {each!r:.80}")
@@ -50,9 +51,10 @@ class MatrixLayer(Layer, abstract=True):
         _check_dtype(kinds, self._dtype)
         self._kinds = kinds
         for own, each in zip(packed, kinds, strict=True):
-            own.format = each or "exact"
-            for parameter in own.parameters:
-                parameter.touch()  # prepared passes then look again
+            if own.format != (each or "exact"):
+                own.format = each or "exact"
+                for parameter in own.parameters:
+                    parameter.touch()  # prepared passes then look again
 
     def build(self, dtype: Any = None, rng: np.random.Generator | None = None) -> None:
         if not self._built:

@@ -11,7 +11,7 @@ from fastlstm._kernels import cpu, matmul
 from fastlstm._kernels.stage import Stage
 from fastlstm.layers.base import Array
 from fastlstm.parameter import Parameter
-from fastlstm.workspace import aligned_empty
+from fastlstm.workspace import Workspace, aligned_empty
 
 MOST_INPUTS = 1 << 16
 """The largest number of inputs of which products of 8 bits are sure to fit a sum of 32."""
@@ -30,19 +30,19 @@ class Packed:
         self.parameters = [parameter for parameter in parameters if parameter is not None]
         self._cached: tuple[Any, tuple[Array, Array]] | None = None
 
-    def get(self) -> tuple[Array, Array]:
-        """Panels and bias. Two threads may pack them at the same time, with the same result."""
-        version = (cpu.isa(), self.format, *(parameter.version for parameter in self.parameters))
+    def get(self, format: str) -> tuple[Array, Array]:
+        """Panels and bias in this format. Two threads may pack them at the same time, with the same result."""
+        version = (cpu.isa(), format, *(parameter.version for parameter in self.parameters))
         cached = self._cached
         if cached is None or cached[0] != version:
-            cached = self._cached = (version, self.pack())
+            cached = self._cached = (version, self.pack(format))
         return cached[1]
 
     def used(self) -> str:
         """The format that the weights are packed in: that which was chosen, unless the exact one is faster."""
         raise NotImplementedError(f"{type(self).__name__} must write used")
 
-    def pack(self) -> tuple[Array, Array]:
+    def pack(self, format: str) -> tuple[Array, Array]:
         raise NotImplementedError(f"{type(self).__name__} must write pack")
 
 
@@ -55,11 +55,11 @@ def worth(format: str, outputs: int, inputs: int) -> str:
     bits of a row are.
     """
     weights = outputs * inputs
-    if format == "exact" or inputs > MOST_INPUTS:
+    if format == "exact":
         return "exact"
     if not cpu.multiplies(format):
         return format if weights > (L2_WEIGHTS if cpu.lanes(np.float32) == 16 else L3_WEIGHTS) else "exact"
-    enough = weights >= 1024 if format == "bfloat16" else weights >= 4096 and outputs > 16
+    enough = weights >= 1024 if format == "bfloat16" else weights >= 8192 and outputs > 16 and inputs <= MOST_INPUTS
     return format if enough else "exact"
 
 
@@ -70,8 +70,8 @@ class PackedMatrix(Packed):
         super().__init__(weight, bias)
         self._weight, self._bias = weight, bias
 
-    def pack(self) -> tuple[Array, Array]:
-        weight, format = self._weight.value, self.used()
+    def pack(self, format: str) -> tuple[Array, Array]:
+        weight = self._weight.value
         n, k = weight.shape
         panels = aligned_empty((cpu.matrix_size(n, k, weight.dtype, format),), cpu.number(weight.dtype, format))
         bias = aligned_empty((cpu.width(n, weight.dtype),), weight.dtype)
@@ -83,11 +83,11 @@ class PackedMatrix(Packed):
         n, k = self._weight.shape
         return "exact" if n == 1 else worth(self.format, n, k)  # a single column is an inner product
 
-    def prepare(self, x: Array, y: Array) -> Stage:
-        """A stage from x (M, K) to y (M, N)."""
-        panels, bias = self.get()
+    def prepare(self, x: Array, y: Array, tape: Workspace) -> Stage:
+        """A stage from x (M, K) to y (M, N). What it rounds lies in the workspace."""
         format = self.used()
+        panels, bias = self.get(format)
         m, k = x.shape
         team = 1 if cpu.matrix_work(2 * m * k * y.shape[1]) < cpu.WORTH_SHARING else threads.get_num_threads()
-        rounded = aligned_empty((team, cpu.HELD_ROWS, cpu.rounded_row(k, x.dtype, format)), np.uint32)
+        rounded = tape.array("rounded", (team, cpu.HELD_ROWS, cpu.rounded_row(k, x.dtype, format)), np.uint32)
         return matmul.affine(x, panels, bias, y, team, format, rounded)

@@ -3,8 +3,8 @@
    A row of a panel has the weights of `depth` inputs, those of a unit side by side. An Input is what is multiplied with
    a row: `depth` inputs of one row of a batch. Products are added up in Sums; where these are not yet in the units of
    the result (`scales`), `tail` rows after those of the weights hold what makes them so, and each row of inputs ends
-   with `ends` Inputs more. Where a format `rounds`, inputs are rounded first; elsewhere they are read where they lie. Where
-   it `widens`, weights become Real as they are loaded. */
+   with `ends` Inputs more. Where a format `rounds`, inputs are rounded first; elsewhere they are read where they lie.
+   Where it `widens`, weights become Real as they are loaded. */
 #ifndef FASTLSTM_FORMATS_HPP
 #define FASTLSTM_FORMATS_HPP
 
@@ -53,11 +53,11 @@ void pack_bfloat16(uint16_t *panel, int G, int v, const float *from, ptrdiff_t u
         }
 }
 
-/* Of numbers the largest of which has this size: what 1 in 127 of it stands for. It is 0 if all are as good as zero, and
-   not finite if one of them is not, which makes all results of its unit or row NaN. */
+/* The scale of numbers whose largest size is `most`, which becomes 127. It is 0 if all are as good as zero, and not finite
+   if one of them is not, which makes all results of its unit or row NaN. */
 inline float scale_of(float most) { return most < 1e-30f ? 0 : most / 127; }
 
-/* What makes of a number how often it has the scale. */
+/* The factor from a number to multiples of the scale. */
 inline float steps_of(float scale) { return scale > 0 && scale - scale == 0 ? 1 / scale : 0; }
 
 /* The bits of the sizes of numbers, which are in the order of the sizes, NaN above all. */
@@ -93,7 +93,8 @@ inline float largest(const float *x, ptrdiff_t count) {
 FL_INLINE Number<float>::Bits to_nearest(Vec<float> x) { return (Number<float>::Bits)(x + Number<float>::magic); }
 
 /* int8 weights of one unit, and their sum. */
-inline int32_t pack_unit(int8_t *to, ptrdiff_t depth, ptrdiff_t row, const float *from, ptrdiff_t columns, float scale) {
+inline int32_t pack_unit(int8_t *to, ptrdiff_t depth, ptrdiff_t row, const float *from, ptrdiff_t columns,
+                         float scale) {
     const float steps = steps_of(scale);
     int32_t sum = 0;
     for (ptrdiff_t j = 0; j < columns; j++) {
@@ -191,8 +192,9 @@ struct PairsOfBfloat16 {
 #endif
 
 #ifdef FL_MULTIPLY_QUADS
-/* int8 weights in fours, each unit with a scale, and inputs in 8 bits, each row with a scale: a number q + 128 stands for
-   q times it. Products are added up exactly, those of up to 2^16 inputs. The tail has the scale of each unit and 128 times the sum of its weights;
+/* int8 weights in fours, each unit with a scale, and inputs in 8 bits, each row with a scale: a number q + 128 stands
+   for q times it. Products are added up exactly, those of up to 2^16 inputs. The tail has the scale of each unit and
+   128 times the sum of its weights;
    a row of inputs ends with its scale. */
 struct QuadsOfInt8 {
     using Real = float;

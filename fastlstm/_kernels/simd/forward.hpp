@@ -192,7 +192,8 @@ void step_block(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_
    cell. */
 template <class Cell, bool KEEP>
 void step_in_parts(ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t first, ptrdiff_t last) {
-    const ptrdiff_t near = near_bytes / (f.panel_row * (ptrdiff_t)sizeof(typename Cell::Format::Weight)), I = f.of_x, all = I + (f.resumed(t) ? f.of_h : 0);
+    const ptrdiff_t near = near_bytes / (f.panel_row * (ptrdiff_t)sizeof(typename Cell::Format::Weight));
+    const ptrdiff_t I = f.of_x, all = I + (f.resumed(t) ? f.of_h : 0);
     typename Cell::Real sums[held_rows * ForwardOf<Cell>::S * ForwardOf<Cell>::L] FL_ALIGNED;
     f.partial = sums;
     for (ptrdiff_t end; first < last; first = end) {

@@ -2,7 +2,8 @@
 
 #include "table.h"
 
-extern const struct fl_kernels fl_kernels_avx512_bf16, fl_kernels_avx512_vnni, fl_kernels_avx512, fl_kernels_avx2, fl_kernels_baseline;
+extern const struct fl_kernels fl_kernels_avx512_bf16, fl_kernels_avx512_vnni, fl_kernels_avx512, fl_kernels_avx2,
+    fl_kernels_baseline;
 
 const struct fl_kernels *fl_select(const char *name) {
     const struct fl_kernels *best_first[5] = {NULL};

@@ -152,13 +152,13 @@ struct fl_packing {
     void *panels, *bias;
 };
 
-/* Of the type of the sums; others, for sums in float. */
+/* Formats of weights: FL_EXACT is of the type of the sums; the others exist only where that is float. */
 enum { FL_EXACT, FL_BFLOAT16, FL_INT8, FL_FORMATS };
 
 struct fl_cell {
     const char *name;
     int gates, sums, units, keeps_c, option;
-    fl_job pack, forward, backward; /* of a struct fl_packing, fl_pass, fl_backward */
+    fl_job pack, forward, backward; /* of a struct fl_packing, fl_pass, fl_backward; what trains is NULL in some formats */
     fl_job forward_single, backward_single; /* of one step of up to FL_SINGLE rows that keeps what
                                               backward needs, and has dw and du */
 };

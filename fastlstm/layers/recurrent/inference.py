@@ -36,13 +36,13 @@ class PackedDirection(Packed):
     def used(self) -> str:
         return worth(self.format, self._cell.gates * self._hidden, self._weights.inputs + self._hidden)
 
-    def pack(self) -> tuple[Array, Array]:
+    def pack(self, format: str) -> tuple[Array, Array]:
         weights = self._weights
         w_ih, w_hh = weights.w_ih.value, weights.w_hh.value
         none = np.zeros(self._cell.sums * self._hidden, w_ih.dtype)
-        panels, packed_bias = panel_room(self._cell, weights.inputs, self._hidden, w_ih.dtype, self.used())
+        panels, packed_bias = panel_room(self._cell, weights.inputs, self._hidden, w_ih.dtype, format)
         bias = none if weights.bias is None else weights.bias.value
-        kernel.pack(self._cell.name, panels, packed_bias, w_ih, w_hh, bias, format=self.used())
+        kernel.pack(self._cell.name, panels, packed_bias, w_ih, w_hh, bias, format=format)
         return panels, packed_bias
 
     def _state(self, n: int, tape: Workspace) -> tuple[Array, Array, Array]:
@@ -61,7 +61,8 @@ class PackedDirection(Packed):
 
         `wave` says that the layer runs side by side with the one below.
         """
-        panels, bias = self.get()
+        format = self.used()
+        panels, bias = self.get(format)
         n, t, _ = x.shape
         sizes = (x.shape, y.shape, column, sizes_of(self._cell, self._weights.inputs, self._hidden))
         if order is None:
@@ -74,9 +75,9 @@ class PackedDirection(Packed):
         if wave and len(projected):
             chunk = min(chunk, WAVE)
         state = self._state(n, tape)
-        of_x, of_h = (cpu.rounded_row(k, x.dtype, self.used()) for k in (self._weights.inputs, self._hidden))
+        of_x, of_h = (cpu.rounded_row(k, x.dtype, format) for k in (self._weights.inputs, self._hidden))
         rounded = tape.array("rounded", (team, n * (chunk * of_x + of_h)), np.uint32)
-        prepared = kernel.prepare(self._cell.name, rows, panels, bias, *state, projected, chunk, self.used(), rounded)
+        prepared = kernel.prepare(self._cell.name, rows, panels, bias, *state, projected, chunk, format, rounded)
         prepared.bind(x, y)
         return prepared
 
@@ -103,14 +104,12 @@ class PackedStack:
         # threads with rows of their own need not wait: with enough rows, layers had better run one after the other
         if self._directions == 1 and team > 1 and n < 6 * team and t >= 4 * WAVE and steps >= cpu.WORTH_SHARING:
             together = min(team, len(self.layers), cpu.MOST_SIDE_BY_SIDE)
-        # what runs side by side is one kernel
-        if len({direction.used() for layer in self.layers for direction in layer}) > 1:
-            together = 1
         stages: list[Stage] = []
         passes: list[kernel.Pass] = []
         for k, layer in enumerate(self.layers):
-            pair = may_pair and len({direction.used() for direction in layer}) == 1
-            wave = together > 1 and k < len(self.layers) // together * together
+            pair = may_pair and one_format([layer])
+            group = self.layers[k // together * together :][:together]
+            wave = together > 1 and len(group) == together and one_format(group)
             y = tape.array(f"y_l{k}", (n, t, self._directions * self._hidden), x.dtype)
             for d, direction in enumerate(layer):
                 own_team = 1 if wave else team // 2 if pair else team
@@ -138,6 +137,11 @@ class PackedStack:
             for k, layer in enumerate(self.layers)
             for d, direction in enumerate(layer)
         ]
+
+
+def one_format(layers: list[list[PackedDirection]]) -> bool:
+    """Whether the same kernel serves all of them, as it must where they run side by side."""
+    return len({direction.used() for layer in layers for direction in layer}) == 1
 
 
 def panel_room(cell: Cell, inputs: int, hidden: int, dtype: Any, format: str = "exact") -> tuple[Array, Array]:
