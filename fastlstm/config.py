@@ -15,7 +15,7 @@ from fastlstm.threads import get_num_threads
 def config() -> dict[str, str]:
     """Versions, instruction set, BLAS and number of threads, as words.
 
-    "narrow" says of each kind of `fastlstm.quantize` whether the processor multiplies such numbers itself.
+    "few bits" says of each kind of `fastlstm.quantize` whether the processor multiplies such numbers itself.
     """
     import scipy
 
@@ -26,8 +26,8 @@ def config() -> dict[str, str]:
         "numpy, scipy": f"{np.__version__}, {scipy.__version__}",
         "machine": f"{platform.machine()}, {platform.system()}",
         "kernels": f"packed, {cpu.isa()}" if cpu.isa() != "plain" else "plain, on BLAS",
-        "narrow": ", ".join(
-            f"{kind} {'multiplied' if cpu.multiplies(kind) else 'widened to float32'}" for kind in ("bfloat16", "int8")
+        "few bits": ", ".join(
+            f"{kind} {'multiplied' if cpu.multiplies(kind) else 'widened to float32'}" for kind in cpu.NARROW
         )
         if cpu.isa() != "plain"
         else "none",

@@ -206,3 +206,23 @@ def test_processors_of_one_name_are_told_apart(bench, tmp_path):
     name, instructions = bench.machine.processor(tmp_path / "none")
     assert name
     assert not instructions
+
+
+def test_low_precision_is_shown_beside_the_peers_of_the_same_precision(bench, command):
+    result = run_of(bench, "low")
+    part = result["threads"]["1"]
+    cases = list(part["figures"]["fastlstm"])
+    times = {"fastlstm-bfloat16": 50.0, "fastlstm-int8": 25.0, "openvino-bf16": 60.0, "pytorch-int8": 30.0}
+    for name, time in times.items():
+        part["figures"][name] = {case: [{**part["figures"]["fastlstm"][case][0], "median": time}] for case in cases}
+    part["errors"] = {name: dict.fromkeys(cases, time / 1e4) for name, time in times.items()}
+    shown = command.low.table(result, "1")
+    assert "1.20 openvino-bf16" in shown
+    assert "1.20 pytorch-int8" in shown
+    assert "0.83 pytorch-int8" in shown
+    assert command.too_large(part, "float32") == {}
+    part["errors"]["pytorch-int8"][cases[0]] = 0.2
+    part["errors"]["openvino-bf16"][cases[1]] = float("nan")
+    part["errors"]["fastlstm"] = {cases[2]: 2e-3}
+    wrong = {f"pytorch-int8/{cases[0]}", f"openvino-bf16/{cases[1]}", f"fastlstm/{cases[2]}"}
+    assert command.too_large(part, "float32").keys() == wrong

@@ -61,19 +61,13 @@ def expected(cell, layer, x, kind):
     for n, row in enumerate(x):
         state = tuple(np.zeros(layer.hidden_size) for _ in known.parts)
         for t, inputs in enumerate(row):
-            seen = known.forward(of_inputs(inputs), (of_inputs(state[0]), *state[1:]), w, u, b)
-            state = seen[0] if cell != "gru" else _gru(of_inputs(inputs), state[0], of_inputs(state[0]), w, u, b)
+            rounded = of_inputs(state[0])
+            before, (state, tape) = state[0], known.forward(of_inputs(inputs), (rounded, *state[1:]), w, u, b)
+            if cell == "gru":  # past the products, h goes on as it is
+                z = tape[3]
+                state = (state[0] + z * (before - rounded),)
             y[n, t] = state[0]
     return y
-
-
-def _gru(x, h, rounded, w, u, b):
-    """The GRU also takes h as it is, past the products."""
-    (w_r, w_z, w_n), (u_r, u_z, u_n) = np.split(w @ x, 3), np.split(u @ rounded, 3)
-    b_r, b_z, b_n, b_m = np.split(np.asarray(b, float), 4)
-    r, z = (1 / (1 + np.exp(-a)) for a in (w_r + u_r + b_r, w_z + u_z + b_z))
-    n = np.tanh(w_n + b_n + r * (u_n + b_m))
-    return ((1 - z) * n + z * h,)
 
 
 @pytest.mark.parametrize("cell", LAYERS)
@@ -171,10 +165,9 @@ def test_zeros_and_numbers_near_the_ends(isa, kind, always):
     ones = np.ones((9, 64))
     assert np.array_equal(dense(ones)[:, 3], np.zeros(9))
     assert np.array_equal(dense(0 * ones), np.zeros((9, 40)))
-    for size in (1e-38, 1e-31, 1e30):
-        assert np.abs(dense(size * ones) / size - dense(ones)).max() < (
-            1.1 * np.abs(weight).sum(1).max() if size < 1e-30 else 1e-3
-        )
+    for size in (2.0**-66, 2.0**100):
+        assert np.abs(dense(size * ones).astype(float) / size - dense(ones)).max() < 1e-5
+    assert np.abs(dense(1e-38 * ones)).max() < 1e-36
     weight[4] = 1e-38
     dense.parameter("weight").value = weight
     assert np.abs(dense(ones)[:, 4]).max() < 1e-35

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 MOST_THREADS: int
 WORTH_SHARING: int
+NARROW: tuple[str, ...]
 MOST_SIDE_BY_SIDE: int
 SINGLE: int
 HELD_ROWS: int

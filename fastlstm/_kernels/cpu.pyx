@@ -37,6 +37,9 @@ MOST_THREADS = FL_MOST_THREADS
 WORTH_SHARING = FL_WORTH_SHARING
 """Microseconds of work from which on a second thread is worth while."""
 
+NARROW = ("bfloat16", "int8")
+"""The formats of weights that have fewer bits than float32; the other one is "exact"."""
+
 MOST_SIDE_BY_SIDE = FL_MOST_SIDE_BY_SIDE
 """The largest number of stages that run at the same time."""
 

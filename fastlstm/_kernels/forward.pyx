@@ -10,7 +10,6 @@ from fastlstm._kernels.cpu cimport (
     fl_packing,
     fl_pass,
     format_of,
-    number_of,
     padded,
     panel_rows,
     row_inputs,
@@ -19,7 +18,7 @@ from fastlstm._kernels.cpu cimport (
     work_of_step,
 )
 from fastlstm._kernels.layout cimport Layout, RaggedOrder
-from fastlstm._kernels.stage cimport Stage, address
+from fastlstm._kernels.stage cimport Stage, address, weights_at
 from fastlstm._kernels.real cimport real
 
 
@@ -52,7 +51,7 @@ def pack_stage(
         raise ValueError("forward.pack: sizes do not agree")
     cdef Pack made = Pack()
     made.p.I, made.p.H, made.p.w, made.p.u, made.p.b = I, H, &w_ih[0, 0], &w_hh[0, 0], &b[0]
-    made.p.panels, made.p.bias = panels_at(panels, packed, True), &bias[0, 0, 0]
+    made.p.panels, made.p.bias = weights_at(panels, packed, panels.size, True), &bias[0, 0, 0]
     made.job, made.argument, made.threads = known.pack, &made.p, threads
     made.work = known.gates * H * (I + H) / 1e3
     made.held = (w_ih.base, w_hh.base, b.base, panels, bias)
@@ -70,11 +69,6 @@ cdef bint fits(
         panels == (blocks, rows, cell.gates * cell.units, format.depth * lanes)
         and bias[0] == blocks and bias[1] == cell.sums * cell.units and bias[2] == lanes
     )
-
-
-cdef void* panels_at(panels, const fl_format* format, bint writable) except NULL:
-    """Where packed weights of the right shape begin, if they are of the format's numbers."""
-    return <void*>address(panels, number_of(format), panels.size * format.bytes, writable)
 
 
 def pack(str cell, panels, bias, w_ih, w_hh, b, int threads=1, str format="exact"):
@@ -257,7 +251,7 @@ def prepare(
     made.cell, made.p.option = known, known.option
     made.p.N, made.p.I, made.p.H, made.p.width, made.p.chunk, made.p.phase = N, rows.I, rows.H, width, chunk, &phase[0]
     made.p.x_step, made.p.y_step = rows.x_step, rows.y_step
-    made.p.panels, made.p.bias, made.p.h = panels_at(panels, packed, False), &bias[0, 0, 0], &h[0, 0, 0]
+    made.p.panels, made.p.bias, made.p.h = weights_at(panels, packed, panels.size, False), &bias[0, 0, 0], &h[0, 0, 0]
     if packed.rounds:
         if chunk < 1 or rounded is None or rounded.shape[0] < 1:
             raise ValueError("forward.prepare: expected room for rounded inputs")

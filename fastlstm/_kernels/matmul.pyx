@@ -7,7 +7,6 @@ from fastlstm._kernels.cpu cimport (
     fl_matmul,
     format_of,
     functions,
-    number_of,
     panel_rows,
     row_inputs,
     run,
@@ -16,13 +15,7 @@ from fastlstm._kernels.cpu cimport (
     work_of,
 )
 from fastlstm._kernels.real cimport real
-from fastlstm._kernels.stage cimport Stage, address
-
-
-cdef void* panels_at(panels, Py_ssize_t width, Py_ssize_t k, const fl_format* format, bint writable) except NULL:
-    """Where packed weights begin, if they are as many of the format's numbers as (width, k) takes."""
-    cdef Py_ssize_t bytes = width * panel_rows(format, k) * format.depth * format.bytes
-    return <void*>address(panels, number_of(format), bytes, writable)
+from fastlstm._kernels.stage cimport Stage, address, weights_at
 
 
 def pack(panels, real[::1] bias, const real[:, ::1] weight, const real[::1] b, str format="exact"):
@@ -37,7 +30,7 @@ def pack(panels, real[::1] bias, const real[:, ::1] weight, const real[::1] b, s
         or width * <Py_ssize_t>sizeof(real) % table().bytes != 0 or width < n
     ):
         raise ValueError("matmul.pack: sizes do not agree")
-    cdef void* start = panels_at(panels, width, k, known, True)
+    cdef void* start = weights_at(panels, known, width * panel_rows(known, k) * known.depth, True)
     with nogil:
         known.pack_matrix(start, &bias[0], &weight[0, 0], &b[0] if b.shape[0] else NULL, n, k)
 
@@ -68,7 +61,7 @@ def affine(
     made.a.m, made.a.n, made.a.k = m, n, k
     made.a.x_row, made.a.y_row = x.strides[0] // <Py_ssize_t>sizeof(real), n
     made.a.x, made.a.y, made.a.bias = &x[0, 0], &y[0, 0], &bias[0]
-    made.a.panels = panels_at(panels, bias.shape[0], k, known, False)
+    made.a.panels = weights_at(panels, known, bias.shape[0] * panel_rows(known, k) * known.depth, False)
     if known.rounds:
         made.a.rounded = <void*>address(rounded, "I", 4 * threads * FL_HELD_ROWS * row_inputs(known, k), True)
     made.job, made.argument, made.threads = known.affine, &made.a, threads

@@ -1,4 +1,4 @@
-from fastlstm._kernels.cpu cimport FL_MOST_SIDE_BY_SIDE, fl_job, fl_side_by_side, fl_team
+from fastlstm._kernels.cpu cimport FL_MOST_SIDE_BY_SIDE, fl_format, fl_job, fl_side_by_side, fl_team
 
 
 cdef class Stage:
@@ -22,6 +22,7 @@ cdef class Stage:
 
 
 cdef const void* address(object array, str format, Py_ssize_t bytes, bint writable) except NULL
+cdef void* weights_at(object panels, const fl_format* format, Py_ssize_t count, bint writable) except NULL
 
 
 cdef class Call(Stage):

@@ -8,7 +8,7 @@ from cpython.buffer cimport (
     PyObject_GetBuffer,
 )
 
-from fastlstm._kernels.cpu cimport run, side_by_side
+from fastlstm._kernels.cpu cimport fl_format, number_of, run, side_by_side
 
 
 cdef const void* address(object array, str format, Py_ssize_t bytes, bint writable) except NULL:
@@ -21,6 +21,11 @@ cdef const void* address(object array, str format, Py_ssize_t bytes, bint writab
     if not fits:
         raise ValueError("sizes or dtypes do not agree")
     return start
+
+
+cdef void* weights_at(object panels, const fl_format* format, Py_ssize_t count, bint writable) except NULL:
+    """Where packed weights begin, so many of the format's numbers."""
+    return <void*>address(panels, number_of(format), count * format.bytes, writable)
 
 
 cdef class Stage:

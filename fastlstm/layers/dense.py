@@ -12,7 +12,7 @@ from fastlstm._kernels import blas, cpu
 from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.stage import Stage
 from fastlstm.layers.base import Array, Index, as_rows, check_features
-from fastlstm.layers.matrix import MatrixLayer
+from fastlstm.layers.matrix import Kinds, MatrixLayer
 from fastlstm.layers.packed import Packed, PackedMatrix
 from fastlstm.layers.replay import Backward, BackwardCalls, Calls
 from fastlstm.parameter import Parameter
@@ -53,7 +53,7 @@ class Dense(MatrixLayer):
         bias: bool = True,
         dtype: Any = None,
         seed: int | None = None,
-        weights: str | None = None,
+        weights: Kinds = None,
     ) -> None:
         super().__init__(dtype, seed)
         self.input_size = _check.positive_int(input_size, "input_size")

@@ -8,22 +8,21 @@ from typing import Any
 import numpy as np
 
 from fastlstm import _check
+from fastlstm._kernels import cpu
 from fastlstm.layers.base import Layer
 from fastlstm.layers.packed import Packed
 
 Kind = str | None
-"""How inference holds the weights of a matrix: as they are, or as one of `NARROW`."""
+"""How inference holds the weights of a matrix: None as they are, or one of `NARROW`."""
 
-NARROW = ("bfloat16", "int8")
-"""The kinds of weights that have fewer bits than float32."""
+Kinds = Kind | Sequence[Kind]
+"""One for all matrices of a layer, or one for each."""
+
+NARROW = cpu.NARROW
 
 
 class MatrixLayer(Layer, abstract=True):
     """Base of layers with packed matrices. A subclass writes `packed`, and sets `weights` when it has them."""
-
-    def __init__(self, dtype: Any = None, seed: int | None = None) -> None:
-        super().__init__(dtype, seed)
-        self._kinds: list[Kind] = []
 
     def packed(self) -> list[Packed]:
         """The packed matrices; those of recurrent layers by layer and direction: 0, 0 reverse, 1, ..."""
@@ -36,10 +35,11 @@ class MatrixLayer(Layer, abstract=True):
         It is a list, one for each of `packed`, if they differ. It must not be changed while the layer runs. See
         `fastlstm.quantize`.
         """
-        return self._kinds[0] if len({*self._kinds}) == 1 else list(self._kinds)
+        kinds = self._kinds()
+        return kinds[0] if len({*kinds}) == 1 else kinds
 
     @weights.setter
-    def weights(self, kind: Kind | Sequence[Kind]) -> None:
+    def weights(self, kind: Kinds) -> None:
         packed = self.packed()
         one = kind is None or isinstance(kind, str)
         kinds: list[Any] = [kind] * len(packed) if one else _check.items(kind, "weights", "kinds")
@@ -49,20 +49,22 @@ class MatrixLayer(Layer, abstract=True):
         if len(kinds) != len(packed):
             raise ValueError(f"weights: expected one kind, or one for each of {len(packed)} matrices, got {kind!r:.80}")
         _check_dtype(kinds, self._dtype)
-        self._kinds = kinds
         for own, each in zip(packed, kinds, strict=True):
             if own.format != (each or "exact"):
                 own.format = each or "exact"
                 for parameter in own.parameters:
                     parameter.touch()  # prepared passes then look again
 
+    def _kinds(self) -> list[Kind]:
+        return [None if own.format == "exact" else own.format for own in self.packed()]
+
     def build(self, dtype: Any = None, rng: np.random.Generator | None = None) -> None:
         if not self._built:
-            _check_dtype(self._kinds, self._dtype or dtype)
+            _check_dtype(self._kinds(), self._dtype or dtype)
         super().build(dtype, rng)
 
     def load_parameters(self, arrays: dict[str, Any], dtype: Any) -> None:
-        _check_dtype(self._kinds, dtype)
+        _check_dtype(self._kinds(), dtype)
         super().load_parameters(arrays, dtype)
 
     def _shown(self) -> dict[str, Any]:

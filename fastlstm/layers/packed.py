@@ -49,7 +49,8 @@ class Packed:
 def worth(format: str, outputs: int, inputs: int) -> str:
     """The format, or "exact" if that is faster for so many outputs of so many inputs.
 
-    Rounding inputs and scaling sums takes longer than small products save. Where the processor does not multiply such
+    Rounding inputs and scaling sums takes longer than small products save; the bounds below are where they stood level
+    on a Zen 4. Where the processor does not multiply such
     numbers itself, they are worth the trouble only if it reads fewer bytes from beyond its L2 cache; where it has not
     the registers of AVX-512 either, from beyond its L3 cache. The choice is the same for any number of rows, as the
     bits of a row are.

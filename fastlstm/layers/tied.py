@@ -9,6 +9,7 @@ import numpy as np
 from fastlstm.layers.base import Layer
 from fastlstm.layers.dense import Dense
 from fastlstm.layers.embedding import Embedding
+from fastlstm.layers.matrix import Kinds
 from fastlstm.layers.packed import PackedMatrix
 from fastlstm.parameter import Parameter
 
@@ -57,7 +58,7 @@ class TiedDense(Dense):
         bias: bool = True,
         dtype: Any = None,
         seed: int | None = None,
-        weights: str | None = None,
+        weights: Kinds = None,
     ) -> None:
         if not isinstance(embedding, Embedding):
             raise TypeError(f"embedding: expected an Embedding, got {embedding!r}")

@@ -42,6 +42,7 @@ FL_INLINE uint16_t bfloat16_of(float x) {
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
+/* bfloat16 weights, DEPTH inputs of a unit side by side. */
 template <int DEPTH>
 void pack_bfloat16(uint16_t *panel, int G, int v, const float *from, ptrdiff_t units, ptrdiff_t columns) {
     constexpr ptrdiff_t numbers = DEPTH * lanes<float>;
@@ -92,18 +93,36 @@ inline float largest(const float *x, ptrdiff_t count) {
 /* Numbers to the nearest whole ones, ties to even; they must be small. */
 FL_INLINE Number<float>::Bits to_nearest(Vec<float> x) { return (Number<float>::Bits)(x + Number<float>::magic); }
 
-/* int8 weights of one unit, and their sum. */
-inline int32_t pack_unit(int8_t *to, ptrdiff_t depth, ptrdiff_t row, const float *from, ptrdiff_t columns,
-                         float scale) {
+/* int8 weights of one unit, DEPTH side by side in rows of `row` bytes, and their sum. */
+template <int DEPTH>
+int32_t pack_unit(int8_t *to, ptrdiff_t row, const float *from, ptrdiff_t columns, float scale) {
     const float steps = steps_of(scale);
     int32_t sum = 0;
     for (ptrdiff_t j = 0; j < columns; j++) {
         const float x = steps ? from[j] * steps + Number<float>::magic : Number<float>::magic;
         int32_t q;
         memcpy(&q, &x, sizeof q);
-        sum += to[j / depth * row + j % depth] = (int8_t)(q & 0xff);
+        sum += to[j / DEPTH * row + j % DEPTH] = (int8_t)(q & 0xff);
     }
     return sum;
+}
+
+/* After the weights stand the scales of all units of the panel, and, if they are wanted, 128 times the sums of their
+   weights. */
+template <int DEPTH, bool SUMS>
+void pack_int8(int8_t *panel, int G, int v, const float *from, ptrdiff_t units, ptrdiff_t columns) {
+    constexpr ptrdiff_t L = lanes<float>, vector = L * DEPTH;
+    const ptrdiff_t rows = whole(columns, DEPTH), row = G * vector;
+    int8_t *to = panel + v * vector;
+    float *scales = reinterpret_cast<float *>(panel + rows * row), *scale = scales + v * L;
+    for (ptrdiff_t k = 0; k < rows; k++) memset(to + k * row, 0, (size_t)vector);
+    for (ptrdiff_t unit = 0; unit < L; unit++) {
+        const float *w = from + unit * columns;
+        int32_t sum = 0;
+        scale[unit] = unit < units ? scale_of(largest(w, columns)) : 0;
+        if (unit < units) sum = pack_unit<DEPTH>(to + unit * DEPTH, row, w, columns, scale[unit]);
+        if constexpr (SUMS) reinterpret_cast<int32_t *>(scales + G * L)[v * L + unit] = 128 * sum;
+    }
 }
 
 /* As many narrow numbers as a vector has floats. */
@@ -150,17 +169,7 @@ struct WideningInt8 : Exact<float> {
         return ::multiply_add(products, s, sum);
     }
 
-    static void pack(Weight *panel, int G, int v, const float *from, ptrdiff_t units, ptrdiff_t columns) {
-        constexpr ptrdiff_t L = lanes<float>;
-        Weight *to = panel + v * L;
-        float *scales = reinterpret_cast<float *>(panel + columns * G * L) + v * L;
-        for (ptrdiff_t j = 0; j < columns && units < L; j++) memset(to + j * G * L, 0, (size_t)L);
-        for (ptrdiff_t unit = 0; unit < L; unit++) {
-            const float *w = from + unit * columns;
-            scales[unit] = unit < units ? scale_of(largest(w, columns)) : 0;
-            if (unit < units) pack_unit(to + unit, 1, G * L, w, columns, scales[unit]);
-        }
-    }
+    static constexpr auto pack = pack_int8<1, false>;
 };
 
 #ifdef FL_MULTIPLY_PAIRS
@@ -194,8 +203,7 @@ struct PairsOfBfloat16 {
 #ifdef FL_MULTIPLY_QUADS
 /* int8 weights in fours, each unit with a scale, and inputs in 8 bits, each row with a scale: a number q + 128 stands
    for q times it. Products are added up exactly, those of up to 2^16 inputs. The tail has the scale of each unit and
-   128 times the sum of its weights;
-   a row of inputs ends with its scale. */
+   128 times the sum of its weights; a row of inputs ends with its scale. */
 struct QuadsOfInt8 {
     using Real = float;
     using Weight = int8_t;
@@ -223,20 +231,7 @@ struct QuadsOfInt8 {
         return ::multiply_add(__builtin_convertvector(products - s.excess, Vec<float>) * of_row, s.of_unit, sum);
     }
 
-    static void pack(Weight *panel, int G, int v, const float *from, ptrdiff_t units, ptrdiff_t columns) {
-        constexpr ptrdiff_t L = lanes<float>, vector = L * depth;
-        const ptrdiff_t rows = whole(columns, depth);
-        Weight *to = panel + v * vector;
-        float *scales = reinterpret_cast<float *>(panel + rows * G * vector) + v * L;
-        int32_t *excess = reinterpret_cast<int32_t *>(panel + (rows + 1) * G * vector) + v * L;
-        for (ptrdiff_t k = 0; k < rows; k++) memset(to + k * G * vector, 0, (size_t)vector);
-        for (ptrdiff_t unit = 0; unit < L; unit++) {
-            const float *w = from + unit * columns;
-            scales[unit] = unit < units ? scale_of(largest(w, columns)) : 0;
-            excess[unit] =
-                unit < units ? 128 * pack_unit(to + unit * depth, depth, G * vector, w, columns, scales[unit]) : 0;
-        }
-    }
+    static constexpr auto pack = pack_int8<4, true>;
 
     /* `count` numbers, zeros up to a whole four, and their scale. */
     static void round(Input *to, const float *from, ptrdiff_t count) {

@@ -16,7 +16,7 @@ from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.program import Program, Seen, Turn
 from fastlstm._kernels.stage import Stage
 from fastlstm.layers.base import Array, Index, check_features
-from fastlstm.layers.matrix import MatrixLayer
+from fastlstm.layers.matrix import Kinds, MatrixLayer
 from fastlstm.layers.packed import Packed
 from fastlstm.layers.recurrent.cells import Cell
 from fastlstm.layers.recurrent.direction import Direction, Parts
@@ -52,7 +52,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         bias: bool,
         dtype: Any,
         seed: int | None,
-        weights: str | None,
+        weights: Kinds,
         *,
         bias_start: Initializer = init.zeros,
     ) -> None:

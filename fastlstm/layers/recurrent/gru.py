@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastlstm.layers.base import Array
+from fastlstm.layers.matrix import Kinds
 from fastlstm.layers.recurrent import cells
 from fastlstm.layers.recurrent.base import Recurrent
 
@@ -38,8 +39,9 @@ class GRU(Recurrent[Array]):
         orthogonal.
     dtype : "float32", "float64" or None
     seed : int or None
-    weights : "bfloat16", "int8" or None, default None
-        How inference holds the weights; see `fastlstm.quantize`. None is as they are.
+    weights : "bfloat16", "int8" or None, or a list of these, default None
+        How inference holds the weights; see `fastlstm.quantize`. None is as they are. A list has one for each layer and
+        direction: layer 0, layer 0 reverse, layer 1, ...
 
     Notes
     -----
@@ -67,7 +69,7 @@ class GRU(Recurrent[Array]):
         bias: bool = True,
         dtype: Any = None,
         seed: int | None = None,
-        weights: str | None = None,
+        weights: Kinds = None,
     ) -> None:
         super().__init__(
             cells.GRU, input_size, hidden_size, num_layers, bidirectional, dropout, bias, dtype, seed, weights

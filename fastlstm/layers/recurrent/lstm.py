@@ -9,6 +9,7 @@ import numpy as np
 
 from fastlstm import _check, init
 from fastlstm.layers.base import Array
+from fastlstm.layers.matrix import Kinds
 from fastlstm.layers.recurrent import cells
 from fastlstm.layers.recurrent.base import Recurrent
 from fastlstm.layers.recurrent.gates import Gates, read_gates
@@ -47,8 +48,9 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         path (``FASTLSTM_ISA=plain``) keeps the gates of all steps.
     dtype : "float32", "float64" or None
     seed : int or None
-    weights : "bfloat16", "int8" or None, default None
-        How inference holds the weights; see `fastlstm.quantize`. None is as they are.
+    weights : "bfloat16", "int8" or None, or a list of these, default None
+        How inference holds the weights; see `fastlstm.quantize`. None is as they are. A list has one for each layer and
+        direction: layer 0, layer 0 reverse, layer 1, ...
 
     Notes
     -----
@@ -77,7 +79,7 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         checkpoint_every: int | None = None,
         dtype: Any = None,
         seed: int | None = None,
-        weights: str | None = None,
+        weights: Kinds = None,
     ) -> None:
         self.forget_bias = _check.number(forget_bias, "forget_bias", -np.inf)
         if checkpoint_every is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastlstm.layers.base import Array
+from fastlstm.layers.matrix import Kinds
 from fastlstm.layers.recurrent import cells
 from fastlstm.layers.recurrent.base import Recurrent
 
@@ -40,8 +41,9 @@ class SimpleRNN(Recurrent[Array]):
         H·(I + H) + H parameters for a layer and direction. b starts at zero, W as Glorot's uniform.
     dtype : "float32", "float64" or None
     seed : int or None
-    weights : "bfloat16", "int8" or None, default None
-        How inference holds the weights; see `fastlstm.quantize`. None is as they are.
+    weights : "bfloat16", "int8" or None, or a list of these, default None
+        How inference holds the weights; see `fastlstm.quantize`. None is as they are. A list has one for each layer and
+        direction: layer 0, layer 0 reverse, layer 1, ...
 
     Notes
     -----
@@ -69,7 +71,7 @@ class SimpleRNN(Recurrent[Array]):
         bias: bool = True,
         dtype: Any = None,
         seed: int | None = None,
-        weights: str | None = None,
+        weights: Kinds = None,
     ) -> None:
         if not isinstance(activation, str) or activation not in CELLS:
             raise ValueError(f"activation: expected 'tanh' or 'relu', got {activation!r}")
