@@ -39,6 +39,8 @@ class Workspace:
         Seed of `rng`; by default a new one from the operating system.
     carries : bool, default False
         Whether each pass begins from the state that the pass before has left; the same for all children.
+    precision : "bfloat16" or None, default None
+        How training rounds what it multiplies; None rounds nothing. The same for all children.
 
     Attributes
     ----------
@@ -50,12 +52,18 @@ class Workspace:
     rng : numpy.random.Generator
         Source of the dropout masks.
     carries : bool
+    precision : str or None
     """
 
-    def __init__(self, seed: int | np.random.SeedSequence | None = None, carries: bool = False) -> None:
+    def __init__(
+        self,
+        seed: int | np.random.SeedSequence | None = None,
+        carries: bool = False,
+        precision: str | None = None,
+    ) -> None:
         self.notes: dict[str, Any] = {}
         self.lasting: dict[str, Any] = {}
-        self.carries = carries
+        self.carries, self.precision = carries, precision
         self._seed = seed
         self._buffers: dict[str, NDArray[Any]] = {}
         self._views: dict[str, NDArray[Any]] = {}
@@ -81,7 +89,7 @@ class Workspace:
     def child(self, name: str) -> Workspace:
         """The workspace of a part of the layer, made when it is first asked for."""
         if name not in self._children:
-            self._children[name] = type(self)(self._seeds.spawn(1)[0], self.carries)
+            self._children[name] = type(self)(self._seeds.spawn(1)[0], self.carries, self.precision)
         return self._children[name]
 
     def writable(self, array: NDArray[Any]) -> NDArray[Any]:

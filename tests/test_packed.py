@@ -317,12 +317,12 @@ def prepared_backward(**changes):
     lanes = cpu.lanes("float64")
     n, t, _, h = SIZES.values()
     width = -(-h // lanes) * lanes
-    transposed, columns, panels = backward.rooms("lstm", rows(), False)
+    rooms = dict(zip(backward.SCRATCH, backward.rooms("lstm", rows(), False), strict=True))
     options = {
         **{"cell": "lstm", "rows": rows(), "strip": 4},
         **{"kept": np.zeros(n * t * 4 * width), "kept_c": np.zeros(n * t * width)},
         **{"dh": np.zeros((n, width)), "carried": np.zeros((n, width))},
-        **{"transposed": np.zeros(transposed), "columns": np.zeros(columns), "panels": np.zeros(panels)},
+        **{name: np.zeros(size) for name, size in rooms.items()},
     }
     return backward.prepare(**{**options, **changes})
 

@@ -6,7 +6,9 @@ from typing_extensions import disjoint_base
 from fastlstm._kernels.layout import Layout
 from fastlstm._kernels.stage import Stage
 
-def rooms(cell: str, rows: Layout, single: bool) -> tuple[int, int, int]: ...
+SCRATCH: tuple[str, ...]
+
+def rooms(cell: str, rows: Layout, single: bool, format: str = "exact") -> tuple[int, ...]: ...
 def prepare(
     cell: str,
     rows: Layout,
@@ -18,6 +20,9 @@ def prepare(
     transposed: NDArray[Any],
     columns: NDArray[Any],
     panels: NDArray[Any],
+    rounded: NDArray[Any],
+    interleaved: NDArray[Any],
+    format: str = "exact",
 ) -> Backward: ...
 
 @disjoint_base

@@ -7,8 +7,10 @@ from fastlstm._kernels.cpu cimport (
     fl_backward,
     fl_cell,
     fl_columns_room,
+    fl_format,
     fl_gradients_room,
     fl_transposed_room,
+    format_of,
     padded,
     table,
     work_of,
@@ -29,15 +31,34 @@ cdef bint same(tuple old, tuple new):
     return True
 
 
-def rooms(str cell, Layout rows, bint single):
-    """How many numbers of scratch `prepare` needs, in float32 if `single`: transposed, columns and panels."""
-    cdef const fl_cell* known = cell_of(cell, rows.H, single)
-    cdef Py_ssize_t width = padded(rows.H, single)
+SCRATCH = ("transposed", "columns", "panels", "rounded", "interleaved")
+"""The names of the arrays of scratch that `prepare` takes."""
+
+
+def rooms(str cell, Layout rows, bint single, str format="exact"):
+    """How many numbers each of SCRATCH has, in float32 if `single`, for weights that are multiplied in this format."""
+    cdef const fl_cell* known = cell_of(cell, rows.H, single, format)
+    cdef const fl_format* packed = format_of(single, format)
+    cdef Py_ssize_t width = padded(rows.H, single), depth = packed.depth, groups = longest_in_groups(rows, depth)
+    cdef Py_ssize_t block = known.sums * known.units * table().bytes // (4 if single else 8)
     return (
-        fl_transposed_room(padded(rows.I, single), width, known.gates),
-        fl_columns_room(rows.I, rows.H, known.gates, known.sums, table().rows, rows.longest),
+        fl_transposed_room(padded(rows.I, single), width, known.gates) // depth,
+        fl_columns_room(rows.I, rows.H, known.gates, known.sums, table().rows, groups),
         fl_gradients_room(rows.I, rows.H, known.gates, known.sums, width),
+        rows.S * known.sums * width // depth if packed.rounds else 0,
+        rows.threads * groups * block if depth > 1 else 0,
     )
+
+
+cdef Py_ssize_t longest_in_groups(Layout rows, Py_ssize_t depth):
+    """The largest number of groups of rows in a segment: a group is up to `depth` rows of a step."""
+    cdef Py_ssize_t k, t, groups, most = 0
+    for k in range(rows.segment_count):
+        groups = 0
+        for t in range(rows.segments[k].first, rows.segments[k].last):
+            groups += (rows.alive[t] + depth - 1) // depth
+        most = max(most, groups)
+    return most
 
 
 cdef class Backward(Stage):
@@ -102,24 +123,28 @@ cdef class Backward(Stage):
 
 def prepare(
     str cell, Layout rows, Py_ssize_t strip, real[::1] kept, const real[::1] kept_c, real[:, ::1] dh,
-    real[:, ::1] carried, real[::1] transposed, real[::1] columns, real[::1] panels,
+    real[:, ::1] carried, real[::1] transposed, real[::1] columns, real[::1] panels, real[::1] rounded,
+    real[::1] interleaved, str format="exact",
 ):
     """A `Backward` of a pass over these rows that has written kept and kept_c. `bind` it before it runs.
 
     kept becomes the gradients of the sums. dh and carried (N, width), padded with zeros, hold the gradients of the
     final h and c before, and those of the initial ones after. For a cell without c, carried holds zeros before. Threads
-    take strips of `strip` vectors of units, 1 to cpu.STRIP, of a step. The rest is scratch, see `rooms`; a single step
-    of up to cpu.SINGLE rows that needs none has it empty.
+    take strips of `strip` vectors of units, 1 to cpu.STRIP, of a step. Products are those of the format. The rest is
+    scratch, see `rooms`; a single step of up to cpu.SINGLE rows that needs none has it empty.
     """
     cdef Py_ssize_t N = dh.shape[0], width = dh.shape[1]
-    cdef const fl_cell* known = cell_of(cell, rows.H, real is float)
+    cdef const fl_cell* known = cell_of(cell, rows.H, real is float, format)
     cdef bint single = transposed.shape[0] == 0
-    wanted = (0, 0, 0) if single else rooms(cell, rows, real is float)
+    scratch = (transposed.shape[0], columns.shape[0], panels.shape[0], rounded.shape[0], interleaved.shape[0])
+    wanted = (0,) * len(SCRATCH) if single else rooms(cell, rows, real is float, format)
+    if known.backward == NULL or (single and known.backward_single == NULL):
+        raise ValueError("backward.prepare: nothing trains on weights in this format")
     if (
         rows.N != N or width != padded(rows.H, sizeof(real) == 4) or carried.shape[0] != N or carried.shape[1] != width
         or not 1 <= strip <= FL_STRIP or kept.shape[0] != rows.S * known.sums * width
         or kept_c.shape[0] != (rows.S * width if known.keeps_c else 0)
-        or transposed.shape[0] < wanted[0] or columns.shape[0] < wanted[1] or panels.shape[0] < wanted[2]
+        or any([there < size for there, size in zip(scratch, wanted)])
         or (single and (rows.T != 1 or N > FL_SINGLE or rows.S != N))
     ):
         raise ValueError("backward.prepare: sizes do not agree")
@@ -133,10 +158,13 @@ def prepare(
     made.p.dh, made.p.carried = &dh[0, 0], &carried[0, 0]
     if not single:
         made.p.transposed, made.p.columns, made.p.panels = &transposed[0], &columns[0], &panels[0]
+        made.p.rounded = &rounded[0] if rounded.shape[0] else NULL
+        made.p.interleaved = &interleaved[0] if interleaved.shape[0] else NULL
+        made.p.interleaved_each = wanted[4] // rows.threads
     made.single, made.job = single, known.backward_single if single else known.backward
     made.argument, made.threads = &made.p, rows.threads
     made.work = work_of(4.0 * rows.S * known.gates * rows.H * (rows.I + rows.H))
     made.format, made.size = "f" if real is float else "d", sizeof(real)
     made.x_size, made.y_size = rows.x_size, rows.y_size
-    made.held = (rows, kept, kept_c, dh, carried, transposed, columns, panels)  # keeps their memory
+    made.held = (rows, kept, kept_c, dh, carried, transposed, columns, panels, rounded, interleaved)  # keeps their memory
     return made

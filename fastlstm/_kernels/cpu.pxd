@@ -175,6 +175,7 @@ cdef extern from "simd/table.h" nogil:
         const void* h
         const void* c
         void* kept
+        void* rounded
         const void* kept_c
         void* dh
         void* carried
@@ -186,6 +187,8 @@ cdef extern from "simd/table.h" nogil:
         void* dx
         int add_dx
         void* columns
+        void* interleaved
+        Py_ssize_t interleaved_each
         void* panels
         int later
         void* dw
@@ -233,6 +236,7 @@ cdef extern from "simd/table.h" nogil:
 
     struct fl_format:
         Py_ssize_t depth, bytes, tail, rounds, ends
+        const fl_cell* cells
         fl_pack_matrix pack_matrix
         fl_job affine
 

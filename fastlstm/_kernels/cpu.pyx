@@ -274,6 +274,11 @@ def multiplies(str format):
     return kernels != NULL and bool(format_of(True, format).rounds)
 
 
+def trains(str format):
+    """Whether float32 is trained with products in this format."""
+    return kernels != NULL and format_of(True, format).cells[0].backward != NULL
+
+
 def rounded_row(Py_ssize_t n, dtype, str format="exact"):
     """The numbers (uint32) that a rounded row of n inputs takes; 0 where the format reads inputs as they are."""
     return row_inputs(format_of(np.dtype(dtype) == np.float32, format), n)

@@ -131,8 +131,11 @@ cdef class Pass(Stage):
     def single(self, w_ih, w_hh, b):
         """Be a single step of a few rows on weights that are not packed: (G·H, I), (G·H, H), and bias (S·H) or None."""
         cdef Py_ssize_t H = self.p.H, size = 4 if self.format == "f" else 8, rows = self.cell.gates * H
-        if self.p.T != 1 or self.p.N > FL_SINGLE or self.p.rows != self.p.N or self.p.kept == NULL:
-            raise ValueError("Pass.single: expected one step of a few rows that is kept")
+        if (
+            self.p.T != 1 or self.p.N > FL_SINGLE or self.p.rows != self.p.N or self.p.kept == NULL
+            or self.cell.forward_single == NULL
+        ):
+            raise ValueError("Pass.single: expected one step of a few rows that is kept, on exact weights")
         self.p.w = address(w_ih, self.format, rows * self.p.I * size, False)
         self.p.u = address(w_hh, self.format, rows * H * size, False)
         self.p.b = NULL if b is None else address(b, self.format, self.cell.sums * H * size, False)

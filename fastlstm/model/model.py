@@ -167,7 +167,7 @@ class Model:
         for parameter in self._parameters:
             parameter.zero_grad()
 
-    def tape(self, seed: int | None = 0, carry: bool = False) -> Tape:
+    def tape(self, seed: int | None = 0, carry: bool = False, *, precision: str | None = None) -> Tape:
         """A new tape for `forward` and `backward`.
 
         Parameters
@@ -179,14 +179,16 @@ class Model:
             last real step of each sequence. The first pass starts from zeros. No gradient flows back into the pass
             before (truncated back-propagation). All passes must have the same number of sequences, unless `carry` is
             called between them.
+        precision : "bfloat16" or None, default None
+            How training passes round what their products multiply, as in `Trainer`.
 
         Raises
         ------
         TypeError
             If seed is not a whole number or None, or carry is not True or False.
         ValueError
-            If seed is negative, or carry is True and a layer cannot carry its state: a bidirectional layer, pooling or
-            a `Decoder`.
+            If seed is negative, precision is none of these or is given for a model in float64, or carry is True and a
+            layer cannot carry its state: a bidirectional layer, pooling or a `Decoder`.
 
         Examples
         --------
@@ -197,7 +199,8 @@ class Model:
         >>> np.allclose(second, model.predict(x)[:, 4:])
         True
         """
-        tape = Tape(self, _check.seed_of(seed), _check.flag(carry, "carry"))
+        self.check_precision(precision)
+        tape = Tape(self, _check.seed_of(seed), _check.flag(carry, "carry"), precision)
         if tape.carries:
             for i, (layer, workspace) in enumerate(zip(self.layers, tape.workspaces, strict=True)):
                 try:
@@ -205,6 +208,15 @@ class Model:
                 except ValueError as error:
                     raise ValueError(f"layer {i} ({type(layer).__name__}): {error}") from None
         return tape
+
+    def check_precision(self, precision: Any) -> None:
+        """Raise ValueError if no training of this model has this precision."""
+        if precision is None:
+            return
+        if precision != "bfloat16":
+            raise ValueError(f"precision: expected 'bfloat16' or None, got {precision!r:.80}")
+        if self.dtype == np.float64:
+            raise ValueError("precision: expected None for a model in float64, got 'bfloat16'")
 
     def carry(self, index: Any, tape: Tape) -> None:
         """Rearrange the carried state: row k gets the state of row ``index[k]``, or zeros for -1.

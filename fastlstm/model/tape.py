@@ -36,11 +36,11 @@ class Tape:
         Holds the gradient of the loss with respect to the predictions.
     """
 
-    def __init__(self, model: Model, seed: int | None, carries: bool = False) -> None:
+    def __init__(self, model: Model, seed: int | None, carries: bool = False, precision: str | None = None) -> None:
         self.model, self.carries, self.rows = model, carries, 0
         # a spawn key, so that the masks do not use the random numbers of the starting values of the same seed
         seeds = np.random.SeedSequence(seed, spawn_key=(1,))
-        self.workspaces = [Workspace(child, carries) for child in seeds.spawn(len(model.layers))]
+        self.workspaces = [Workspace(child, carries, precision) for child in seeds.spawn(len(model.layers))]
         self.loss = Workspace()
         self.recorded: Recorded | None = None
         self._told_more = any(layer.told_more for layer in model.layers)

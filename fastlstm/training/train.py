@@ -46,14 +46,19 @@ class Trainer:
     metrics : list of names or metrics, default ()
         Metrics that are reported beside the loss, see `fastlstm.metrics`.
     callbacks : list of Callback, default ()
+    precision : "bfloat16" or None, default None
+        With "bfloat16", recurrent layers round to 16 bits what their products multiply: weights, inputs, states and
+        gradients, forwards and backwards. Parameters, states, sums, gradients of parameters and the optimizer stay in
+        float32. It is for large layers on processors with AVX512_BF16; where it would not be faster, a layer is
+        trained in float32. See docs/quantization.md.
 
     Raises
     ------
     TypeError
         If an argument is of the wrong type.
     ValueError
-        If there is no loss or metric of a name, two metrics have the same name, clip_norm or clip_value is below 0, or
-        accumulate is below 1.
+        If there is no loss or metric of a name, two metrics have the same name, clip_norm or clip_value is below 0,
+        accumulate is below 1, or precision is none of these, or is given for a model in float64.
     ImportError
         If a metric needs a library that is not installed.
 
@@ -78,6 +83,7 @@ class Trainer:
         accumulate: int = 1,
         metrics: Sequence[Any] = (),
         callbacks: Iterable[Callback] = (),
+        precision: str | None = None,
     ) -> None:
         if not isinstance(model, Model):
             raise TypeError(f"model: expected a Model, got {type(model).__name__}")
@@ -95,6 +101,8 @@ class Trainer:
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
                 raise TypeError(f"callbacks: expected objects of Callback, got {callback!r}")
+        model.check_precision(precision)
+        self.precision = precision
         self._loop: Loop | None = None
         self._fits = 0
 
@@ -453,13 +461,13 @@ class Trainer:
         carry: bool = False,
         **passed: Any,
     ) -> History:
-        tapes = self.model.tape(seed, carry=carry), self.model.tape(carry=carry)
+        tapes = self.model.tape(seed, carry=carry, precision=self.precision), self.model.tape(carry=carry)
         callbacks = [*self.callbacks, *run.callbacks(self.callbacks)]
         if progress is not False:
             callbacks.append(ProgressBar(always=progress is True))
         loop = Loop(
             *(self._objective, self.optimizer, self._limits, callbacks, batches, held_out, tapes, epochs, seed),
-            passed,
+            {**passed, "precision": self.precision},
         )
         self._loop = loop
         with run.alone(callbacks):

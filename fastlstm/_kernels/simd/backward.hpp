@@ -31,6 +31,7 @@ void cell_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t row, ptrdiff_
     for (ptrdiff_t r = row; r < row + rows; r++) {
         const Real *dy = (const Real *)p.dy + p.y_row[r] + t * p.y_step, *dh_in = (const Real *)p.dh + r * width;
         Real *kept = b.kept(p.offset[t] + r), *carrying = (Real *)p.carried + r * width;
+        typename Cell::Format::Input *gradients = b.gradients(p.offset[t] + r).first;
         const Real *c = nullptr, *c_prev = nullptr, *h_prev = nullptr;
         if constexpr (Cell::keeps_c) {
             c = (const Real *)p.kept_c + (p.offset[t] + r) * U * L;
@@ -43,7 +44,8 @@ void cell_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t row, ptrdiff_
         }
         for (ptrdiff_t v = vector; v < vector + vectors; v++) {
             const ptrdiff_t in_block = (v / U * next * U + v % U) * L; /* of c, which a block has U vectors of */
-            Real *sums = kept + v / U * next * S * L + v % U * L;
+            const ptrdiff_t place = v / U * next * S + v % U; /* of the first sum among all vectors */
+            const Real *sums = kept + place * L;
             V sum[Cell::sums], carried = {}, dh;
             EACH(s, Cell::sums) sum[s] = load<Real>(sums + s * U * L);
             dh = products ? *products++ : load<Real>(dh_in + v * L);
@@ -53,7 +55,7 @@ void cell_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t row, ptrdiff_
             const States<Real> at = {c ? c + in_block : nullptr, c_prev ? c_prev + (t ? in_block : v * L) : nullptr,
                                      h_prev ? h_prev + v * L : nullptr, H - v * L};
             Cell::backward(sum, dh, carried, at, option);
-            EACH(s, Cell::sums) store<Real>(sums + s * U * L, sum[s]);
+            EACH(s, Cell::sums) Cell::Format::put(gradients + (place + s * U) * b.inputs, sum[s]);
             if constexpr (Cell::keeps_c || Cell::carries_h) store<Real>(carrying + v * L, carried);
         }
     }
@@ -103,8 +105,10 @@ typename Cell::Real few_backward(const Backward<Cell> &b, ptrdiff_t row, Weights
     constexpr int G = panel_width<Cell>;
     Vec<Real> sum[G] = {};
     for (ptrdiff_t block = 0; block < b.blocks(); block++)
-        EACH(v, G) sum[v] = multiply_add(load<Real>(b.kept(block * b.p.rows + row) + FromInputs<Cell>::at(v) * b.L),
-                                         weights(block, v), sum[v]);
+        EACH(v, G) {
+            const auto *gradients = b.gradients(block * b.p.rows + row).first + FromInputs<Cell>::at(v) * b.inputs;
+            sum[v] = multiply_add(Cell::Format::get(gradients), weights(block, v), sum[v]);
+        }
     for (int n = 1; n < G; n *= 2)
         for (int v = 0; v + n < G; v += 2 * n) sum[v] += sum[v + n];
     return sum_of<Real>(sum[0]);
@@ -115,7 +119,7 @@ template <class Cell> void few_inputs_backward(const Backward<Cell> &b, ptrdiff_
     for (ptrdiff_t row = from; row < to; row++) {
         Real *dx = dx_of(b, t, row);
         for (ptrdiff_t j = 0; j < b.p.I; j++) {
-            const Real *w = b.strip(b.vectors()) + j * b.depth();
+            const Real *w = b.few_weights() + j * b.depth();
             const Real found = few_backward(b, row, [&](ptrdiff_t block, int v) {
                 return load<Real>(w + (block * b.G + v) * b.L);
             });
@@ -183,7 +187,7 @@ template <class Cell> void backward(void *argument, int thread, fl_team *team) {
         gather_columns<Cell>(p, *segment, thread, team);
         if (p.dx) share_inputs(b, *segment, thread, team);
         fl_barrier(team);
-        add_gradients<Cell>(p, *segment, p.later || segment + 1 < p.segments + p.segment_count, thread, team);
+        add_gradients(b, *segment, p.later || segment + 1 < p.segments + p.segment_count, thread, team);
     }
     if (p.initial) initial_backward(b, share_of(strips, thread, team));
     if (!p.dw) return;

@@ -4,7 +4,11 @@
    a row: `depth` inputs of one row of a batch. Products are added up in Sums; where these are not yet in the units of
    the result (`scales`), `tail` rows after those of the weights hold what makes them so, and each row of inputs ends
    with `ends` Inputs more. Where a format `rounds`, inputs are rounded first; elsewhere they are read where they lie.
-   Where it `widens`, weights become Real as they are loaded. */
+   Where it `widens`, weights become Real as they are loaded.
+
+   Where a format `trains`, what a backward pass multiplies is in it, too: `put` and `get` are a vector of numbers as
+   Inputs, each of `depth` numbers that stand side by side, and `interleave` writes vectors of `depth` rows as one row
+   of a panel. */
 #ifndef FASTLSTM_FORMATS_HPP
 #define FASTLSTM_FORMATS_HPP
 
@@ -23,6 +27,9 @@ template <class T> struct Exact {
     FL_INLINE static Vec<T> load(const Weight *w) { return ::load<T>(w); }
     FL_INLINE static Vec<T> broadcast(Input x) { return set<T>(x); }
     FL_INLINE static Vec<T> multiply_add(Vec<T> x, Vec<T> w, Vec<T> sum) { return ::multiply_add(x, w, sum); }
+    FL_INLINE static void put(Input *to, Vec<T> x) { store<T>(to, x); }
+    FL_INLINE static Vec<T> get(const Input *from) { return ::load<T>(from); }
+    FL_INLINE static void interleave(Weight *to, const Vec<T> (&rows)[1]) { store<T>(to, rows[0]); }
 
     /* Vector v, of G, of each row of a panel: from (units, columns). */
     static void pack(Weight *panel, int G, int v, const T *from, ptrdiff_t units, ptrdiff_t columns) {
@@ -42,16 +49,45 @@ FL_INLINE uint16_t bfloat16_of(float x) {
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
+/* As many narrow numbers as a vector has floats. */
+template <class T> struct NarrowOf {
+    typedef T Vec __attribute__((vector_size(FL_BYTES / sizeof(float) * sizeof(T)), aligned(1), may_alias));
+};
+template <class T> using Narrow = typename NarrowOf<T>::Vec;
+
+FL_INLINE Number<float>::Bits bfloat16_of(Vec<float> x) {
+    using Bits = Number<float>::Bits;
+    const Bits bits = (Bits)x, nan = (Bits)(x != x);
+    return ((~nan & (bits + 0x7fff + (bits >> 16 & 1))) | (nan & (bits | 0x400000))) >> 16;
+}
+FL_INLINE Vec<float> widen_bfloat16(const uint16_t *from) {
+#ifdef FL_WIDEN_BFLOAT16
+    return (Vec<float>)FL_WIDEN_BFLOAT16(from);
+#else
+    const Narrow<uint16_t> narrow = *reinterpret_cast<const Narrow<uint16_t> *>(from);
+    return (Vec<float>)(__builtin_convertvector(narrow, Number<float>::Bits) << 16);
+#endif
+}
+
 /* bfloat16 weights, DEPTH inputs of a unit side by side. */
 template <int DEPTH>
 void pack_bfloat16(uint16_t *panel, int G, int v, const float *from, ptrdiff_t units, ptrdiff_t columns) {
-    constexpr ptrdiff_t numbers = DEPTH * lanes<float>;
-    uint16_t *to = panel + v * numbers;
-    for (ptrdiff_t k = 0; k < whole(columns, DEPTH); k++, to += G * numbers)
-        for (ptrdiff_t n = 0; n < numbers; n++) {
-            const ptrdiff_t unit = n / DEPTH, column = k * DEPTH + n % DEPTH;
-            to[n] = unit < units && column < columns ? bfloat16_of(from[unit * columns + column]) : 0;
+    constexpr ptrdiff_t L = lanes<float>, at_once = 32;
+    static_assert(DEPTH <= 2 && at_once % DEPTH == 0, "numbers are put into the two halves of 32 bits");
+    uint16_t *to = panel + v * DEPTH * L;
+    float inputs[at_once * L] FL_ALIGNED;
+    for (ptrdiff_t j = 0; j < columns; j += at_once) {
+        const ptrdiff_t some = least(columns - j, at_once);
+        if (units < L || some < at_once) memset(inputs, 0, sizeof inputs);
+        transpose<float>(inputs, L, from + j, columns, units, some);
+        for (ptrdiff_t k = 0; k < some; k += DEPTH, to += G * DEPTH * L) {
+            const Number<float>::Bits first = bfloat16_of(load<float>(inputs + k * L));
+            if constexpr (DEPTH == 1)
+                *reinterpret_cast<Narrow<uint16_t> *>(to) = __builtin_convertvector(first, Narrow<uint16_t>);
+            else
+                *reinterpret_cast<Number<float>::Bits *>(to) = first | bfloat16_of(load<float>(inputs + k * L + L)) << 16;
         }
+    }
 }
 
 /* The scale of numbers whose largest size is `most`, which becomes 127. It is 0 if all are as good as zero, and not finite
@@ -125,24 +161,11 @@ void pack_int8(int8_t *panel, int G, int v, const float *from, ptrdiff_t units, 
     }
 }
 
-/* As many narrow numbers as a vector has floats. */
-template <class T> struct NarrowOf {
-    typedef T Vec __attribute__((vector_size(FL_BYTES / sizeof(float) * sizeof(T)), aligned(1), may_alias));
-};
-template <class T> using Narrow = typename NarrowOf<T>::Vec;
-
 /* bfloat16 weights that become float as they are loaded. */
 struct WideningBfloat16 : Exact<float> {
     using Weight = uint16_t;
     static constexpr bool widens = true, trains = false;
-    FL_INLINE static Vec<float> load(const Weight *w) {
-#ifdef FL_WIDEN_BFLOAT16
-        return (Vec<float>)FL_WIDEN_BFLOAT16(w);
-#else
-        return (Vec<float>)(__builtin_convertvector(*reinterpret_cast<const Narrow<uint16_t> *>(w), Number<float>::Bits)
-                            << 16);
-#endif
-    }
+    FL_INLINE static Vec<float> load(const Weight *w) { return widen_bfloat16(w); }
     static constexpr auto pack = pack_bfloat16<1>;
 };
 
@@ -181,17 +204,21 @@ struct PairsOfBfloat16 {
     using Sums = Vec<float>;
     using Bits = Number<float>::Bits;
     static constexpr int depth = 2, tail = 0, ends = 0;
-    static constexpr bool rounds = true, scales = false, widens = false, trains = false;
+    static constexpr bool rounds = true, scales = false, widens = false, trains = true;
     FL_INLINE static Bits load(const Weight *w) { return *reinterpret_cast<const Bits *>(w); }
     FL_INLINE static Bits broadcast(Input x) { return x - Bits{}; }
     FL_INLINE static Sums multiply_add(Bits x, Bits w, Sums sum) { return FL_MULTIPLY_PAIRS(x, w, sum); }
+    FL_INLINE static void put(Input *to, Vec<float> x) { FL_STORE_BFLOAT16(to, x); }
+    FL_INLINE static Vec<float> get(const Input *from) { return widen_bfloat16(reinterpret_cast<const uint16_t *>(from)); }
+    FL_INLINE static void interleave(Weight *to, const Vec<float> (&rows)[2]) {
+        *reinterpret_cast<Bits *>(to) = FL_INTERLEAVE_BFLOAT16(rows[0], rows[1], Bits);
+    }
     static constexpr auto pack = pack_bfloat16<2>;
 
     /* `count` numbers and zeros up to a whole pair. */
     static void round(Input *to, const float *from, ptrdiff_t count) {
-        uint16_t *numbers = reinterpret_cast<uint16_t *>(to);
         ptrdiff_t i = 0;
-        for (; i + lanes<float> <= count; i += lanes<float>) FL_STORE_BFLOAT16(numbers + i, ::load<float>(from + i));
+        for (; i + lanes<float> <= count; i += lanes<float>) put(to + i / 2, ::load<float>(from + i));
         for (; i < count; i += 2) {
             const uint32_t second = i + 1 < count ? bfloat16_of(from[i + 1]) : 0;
             to[i / 2] = bfloat16_of(from[i]) | second << 16;

@@ -3,7 +3,7 @@
 #ifndef FASTLSTM_GRADIENT_HPP
 #define FASTLSTM_GRADIENT_HPP
 
-#include "pack.hpp"
+#include "products.hpp"
 
 namespace {
 
@@ -11,21 +11,25 @@ constexpr ptrdiff_t copied_at_once = FL_ROWS == 6 ? 8 : 4; /* numbers of a row: 
 constexpr ptrdiff_t some_rows = 32;                /* rows whose addresses are held */
 static_assert(rows_of_tile <= copied_at_once && copied_at_once <= FL_BEYOND, "fl_columns_room leaves too little room");
 
-/* R columns of the gradients: c (R, G LANES) = a' b or that added to c, for a [k][R] and b [k][S][LANES]. The last k
-   comes first, as the last step does: then no bit depends on where a segment or a pass ends. */
-template <class Real, int S, class Feed, int R>
-__attribute__((noinline)) void gradient(const Real *a, const Real *b, Real *c, ptrdiff_t K, bool add) {
+/* R columns of the gradients: c (R, G LANES) = a' b or that added to c, for a [k][R] and b [k][S][LANES], where a k is
+   a row, or as many rows of a step as the format is deep. The last k comes first, as the last step does: then no bit
+   depends on where a segment or a pass ends. */
+template <class Format, int S, class Feed, int R>
+__attribute__((noinline)) void gradient(const typename Format::Input *a, const typename Format::Weight *b,
+                                        typename Format::Real *c, ptrdiff_t K, bool add) {
+    using Real = typename Format::Real;
+    using Vector = decltype(Format::load(b));
     constexpr int G = Feed::width;
     constexpr ptrdiff_t L = lanes<Real>;
     Vec<Real> sum[R][G];
     EACH(r, R) EACH(g, G) sum[r][g] = add ? load<Real>(c + (r * G + g) * L) : Vec<Real>{};
     for (ptrdiff_t k = K; k-- > 0;) {
-        Vec<Real> v[G];
-        EACH(g, G) v[g] = load<Real>(b + (k * S + Feed::at(g)) * L);
+        Vector v[G];
+        EACH(g, G) v[g] = Format::load(b + (k * S + Feed::at(g)) * L * Format::depth);
         __builtin_prefetch(a + k * R - 512); /* the processor's own prefetch stops at the end of a page */
         EACH(r, R) {
-            const Vec<Real> x = set<Real>(a[k * R + r]);
-            EACH(g, G) sum[r][g] = multiply_add(x, v[g], sum[r][g]);
+            const Vector x = Format::broadcast(a[k * R + r]);
+            EACH(g, G) sum[r][g] = Format::multiply_add(x, v[g], sum[r][g]);
         }
     }
     EACH(r, R) EACH(g, G) store<Real>(c + (r * G + g) * L, sum[r][g]);
@@ -46,61 +50,119 @@ template <class Cell> struct Columns {
     ptrdiff_t place(ptrdiff_t strip) const { return (is_x(strip) ? 0 : of_x) + first(strip); }
 };
 
-/* Copy some columns of a row of `length` numbers that is followed by a 1. A null `from` stands for zeros. */
-template <class Real>
-FL_INLINE void copy_columns(Real *to, const Real *from, ptrdiff_t length, ptrdiff_t first, ptrdiff_t count) {
-    if (from && first + copied_at_once <= length) memcpy(to, from + first, copied_at_once * sizeof(Real));
-    else
-        for (ptrdiff_t j = 0; j < count; j++) to[j] = first + j < length ? from ? from[first + j] : 0 : 1;
+/* The rows of a segment are taken one by one, or as many of a step together as the format is deep: the number of such
+   groups. The last group of a step may lack rows. */
+template <class Format> ptrdiff_t groups_of(const fl_backward &p, const fl_segment &segment) {
+    ptrdiff_t groups = 0;
+    for (ptrdiff_t t = segment.first; t < segment.last; t++) groups += whole(p.alive[t], Format::depth);
+    return groups;
 }
 
-/* x, 1 and the h before, of a segment's rows, into strips of columns [k][columns]. */
+/* Copy some columns of a group of rows of `length` numbers, each of which is followed by a 1. Null stands for zeros. */
+template <class Format, class Real>
+FL_INLINE void copy_columns(typename Format::Input *to, const Real *const (&from)[Format::depth], ptrdiff_t length,
+                            ptrdiff_t first, ptrdiff_t count) {
+    constexpr int D = Format::depth;
+    if (from[0] && first + copied_at_once <= length) {
+        if constexpr (D == 1) memcpy(to, from[0] + first, copied_at_once * sizeof(Real));
+        else {
+            typename Format::Input all[lanes<Real>] FL_ALIGNED;
+            Vec<Real> rows[D];
+            EACH(d, D) rows[d] = load_at_most<Real>(from[d] + first, copied_at_once);
+            Format::interleave((typename Format::Weight *)all, rows);
+            memcpy(to, all, copied_at_once * sizeof *to);
+        }
+        return;
+    }
+    for (ptrdiff_t j = 0; j < count; j++) {
+        Vec<Real> number[D];
+        typename Format::Input all[lanes<Real>] FL_ALIGNED;
+        EACH(d, D) number[d] = set<Real>(first + j < length ? from[0] ? from[d][first + j] : 0 : 1);
+        Format::interleave((typename Format::Weight *)all, number);
+        to[j] = all[0];
+    }
+}
+
+/* x, 1 and the h before, of a segment's rows, into strips of columns [k][columns]. A row that a group lacks is the first
+   one once more: its gradients are zeros. */
 template <class Cell>
 void gather_columns(const fl_backward &p, const fl_segment &segment, int thread, const fl_team *team) {
     using Real = typename Cell::Real;
+    using Input = typename Cell::Format::Input;
+    constexpr int D = Cell::Format::depth;
     const Columns<Cell> columns(p);
-    const ptrdiff_t K = p.offset[segment.last] - p.offset[segment.first], room = columns.room(K);
+    const ptrdiff_t K = groups_of<typename Cell::Format>(p, segment), room = columns.room(K);
     const Range strips = share_of(columns.strips(), thread, team);
     ptrdiff_t t = segment.first, row = 0;
     for (ptrdiff_t k0 = 0, count; k0 < K; k0 += count) {
-        const Real *x[some_rows], *h[some_rows];
+        const Real *x[some_rows][D], *h[some_rows][D];
         count = least(K - k0, some_rows);
-        for (ptrdiff_t k = 0; k < count; k++, row++) {
-            if (row == p.alive[t]) t++, row = 0;
-            x[k] = (const Real *)p.x + p.x_row[row] + t * p.x_step;
-            h[k] = t     ? (const Real *)p.y + p.y_row[row] + (t - 1) * p.y_step
-                   : p.h ? (const Real *)p.h + row * p.width
-                         : nullptr;
+        for (ptrdiff_t k = 0; k < count; k++, row += D) {
+            if (row >= p.alive[t]) t++, row = 0;
+            for (int d = 0; d < D; d++) {
+                const ptrdiff_t r = row + d < p.alive[t] ? row + d : row;
+                x[k][d] = (const Real *)p.x + p.x_row[r] + t * p.x_step;
+                h[k][d] = t     ? (const Real *)p.y + p.y_row[r] + (t - 1) * p.y_step
+                          : p.h ? (const Real *)p.h + r * p.width
+                                : nullptr;
+            }
         }
         for (ptrdiff_t strip = strips.first; strip < strips.last; strip++) {
             const bool is_x = columns.is_x(strip);
             const ptrdiff_t some = columns.count(strip);
-            Real *to = (Real *)p.columns + strip * room + k0 * some;
+            Input *to = (Input *)p.columns + strip * room + k0 * some;
             for (ptrdiff_t k = 0; k < count; k++, to += some)
-                copy_columns(to, is_x ? x[k] : h[k], is_x ? p.I : p.H, columns.first(strip), some);
+                copy_columns<typename Cell::Format>(to, is_x ? x[k] : h[k], is_x ? p.I : p.H, columns.first(strip), some);
         }
+    }
+}
+
+/* The gradients of the sums of a block in a segment, its rows in groups: [k][S][LANES], interleaved. */
+template <class Cell>
+void interleave_gradients(const Backward<Cell> &b, const fl_segment &segment, ptrdiff_t block,
+                          typename Cell::Format::Weight *to) {
+    using Format = typename Cell::Format;
+    using Real = typename Cell::Real;
+    constexpr int D = Format::depth, S = block_sums<Cell>;
+    constexpr ptrdiff_t inputs = Backward<Cell>::inputs;
+    for (ptrdiff_t t = segment.first; t < segment.last; t++) {
+        const typename Format::Input *from = b.gradients(block * b.p.rows + b.p.offset[t]).first;
+        for (ptrdiff_t row = 0; row < b.p.alive[t]; row += D, from += D * S * inputs)
+            EACH(s, S) {
+                Vec<Real> some[D] = {};
+                EACH(d, D) if (row + d < b.p.alive[t]) some[d] = Format::get(from + (d * S + s) * inputs);
+                Format::interleave(to, some);
+                to += D * lanes<Real>;
+            }
     }
 }
 
 /* The part of a segment's rows in the gradients of the weights. */
 template <class Cell>
-void add_gradients(const fl_backward &p, const fl_segment &segment, bool add, int thread, const fl_team *team) {
+void add_gradients(const Backward<Cell> &b, const fl_segment &segment, bool add, int thread, const fl_team *team) {
+    using Format = typename Cell::Format;
     using Real = typename Cell::Real;
-    constexpr ptrdiff_t L = lanes<Real>;
+    using Weight = typename Format::Weight;
+    constexpr int S = block_sums<Cell>;
+    const fl_backward &p = b.p;
     const Columns<Cell> columns(p);
-    const ptrdiff_t start = p.offset[segment.first], K = p.offset[segment.last] - start;
-    const ptrdiff_t all = columns.strips(), room = columns.room(K);
-    const Range mine = share_of(p.width / (L * Cell::units) * all, thread, team);
+    const ptrdiff_t K = groups_of<Format>(p, segment), all = columns.strips(), room = columns.room(K);
+    const Range mine = share_of(b.blocks() * all, thread, team);
     for (ptrdiff_t n = mine.first; n < mine.last; n++) {
         const ptrdiff_t block = n / all, strip = n % all;
-        const Real *a = (const Real *)p.columns + strip * room;
-        const Real *b = (const Real *)p.kept + (block * p.rows + start) * block_sums<Cell> * L;
+        const typename Format::Input *x = (const typename Format::Input *)p.columns + strip * room;
+        const Weight *sums = (const Weight *)p.kept + (block * p.rows + p.offset[segment.first]) * S * b.L;
+        if constexpr (Format::depth > 1) {
+            Weight *const own = (Weight *)((Real *)p.interleaved + thread * p.interleaved_each);
+            if (n == mine.first || strip == 0) interleave_gradients(b, segment, block, own);
+            sums = own;
+        }
         const ptrdiff_t column = block * (columns.of_x + columns.of_h) + columns.place(strip);
-        Real *c = (Real *)p.panels + column * panel_width<Cell> * L;
+        Real *to = (Real *)p.panels + column * panel_width<Cell> * b.L;
         with_constant<rows_of_tile>(columns.count(strip), [&](auto r) {
             constexpr int R = decltype(r)::value;
-            if (columns.is_x(strip)) gradient<Real, block_sums<Cell>, FromInputs<Cell>, R>(a, b, c, K, add);
-            else gradient<Real, block_sums<Cell>, FromState<Cell>, R>(a, b, c, K, add);
+            if (columns.is_x(strip)) gradient<Format, S, FromInputs<Cell>, R>(x, sums, to, K, add);
+            else gradient<Format, S, FromState<Cell>, R>(x, sums, to, K, add);
         });
     }
 }

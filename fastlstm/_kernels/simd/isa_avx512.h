@@ -35,9 +35,14 @@ FL_FOR(FL_TARGET)
 /* bfloat16 and int8 numbers as floats */
 #define FL_WIDEN_BFLOAT16(p) _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(p))), 16)
 #define FL_WIDEN_INT8(p) _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(p))))
-#if defined(FL_PAIRS) /* two products of bfloat16 for each float; a vector of floats rounded to bfloat16 */
+#if defined(FL_PAIRS) /* two products of bfloat16 for each float; vectors of floats rounded to bfloat16, and of two of them */
 #define FL_MULTIPLY_PAIRS(x, w, sum) ((__typeof__(sum))_mm512_dpbf16_ps((__m512)(sum), (__m512bh)(w), (__m512bh)(x)))
 #define FL_STORE_BFLOAT16(to, x) _mm256_storeu_si256((__m256i *)(to), (__m256i)_mm512_cvtneps_pbh((__m512)(x)))
+#define FL_INTERLEAVE_BFLOAT16(a, b, V) \
+    ((V)_mm512_permutexvar_epi16((__m512i)(fl_halves){ \
+        0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31}, \
+        (__m512i)_mm512_cvtne2ps_pbh((__m512)(b), (__m512)(a))))
+typedef short fl_halves __attribute__((vector_size(64)));
 #elif defined(FL_QUADS) /* four products of unsigned and signed bytes for each int32 */
 #define FL_MULTIPLY_QUADS(x, w, sum) \
     ((__typeof__(sum))_mm512_dpbusd_epi32((__m512i)(sum), (__m512i)(x), (__m512i)(w)))

@@ -23,8 +23,8 @@ namespace {
 template <class Cell> constexpr fl_cell cell_of(const char *name, int option = 0) {
     fl_cell cell = {name, Cell::gates, Cell::sums, Cell::units, Cell::keeps_c, option, pack<Cell>, forward<Cell>, nullptr,
                     nullptr, nullptr};
-    if constexpr (Cell::Format::trains) {
-        cell.backward = backward<Cell>;
+    if constexpr (Cell::Format::trains) cell.backward = backward<Cell>;
+    if constexpr (std::is_same_v<typename Cell::Format, Exact<typename Cell::Real>>) {
         cell.forward_single = forward_single<Cell>;
         cell.backward_single = backward_single<Cell>;
     }

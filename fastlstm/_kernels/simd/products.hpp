@@ -1,7 +1,8 @@
 /* The products that back-propagation takes: gradients of the sums times the transposed weights, by the register tile.
 
    A strip is some columns of a weight (G H, columns), a few vectors wide: row k of it is the weight's row of the k-th
-   number of a row of gradients, [block][gate and vector of units][LANES]. */
+   number of a row of gradients, [block][gate and vector of units][LANES]. In a format of some depth, so many rows are
+   interleaved. */
 #ifndef FASTLSTM_PRODUCTS_HPP
 #define FASTLSTM_PRODUCTS_HPP
 
@@ -11,28 +12,30 @@ namespace {
 
 constexpr ptrdiff_t few_inputs = 4; /* up to which dx comes from inner products */
 
-/* Rows of gradients of the sums, [block][row][S][LANES]. */
-template <class Real> struct Gradients {
-    const Real *first;
-    ptrdiff_t next_block; /* numbers from a block to the next */
+/* Rows of gradients of the sums, [block][row][S][LANES] numbers. */
+template <class Input> struct Gradients {
+    Input *first;
+    ptrdiff_t next_block; /* Inputs from a block to the next */
 };
 
 /* R rows' products with some blocks of a strip of W vectors, or those added to `sums` [R][W]. */
-template <int S, class Feed, int R, int W, class Real>
-__attribute__((noinline)) void multiply_rows(Gradients<Real> a, ptrdiff_t blocks, const Real *w, Vec<Real> *sums,
+template <int S, class Feed, int R, int W, class Format>
+__attribute__((noinline)) void multiply_rows(Gradients<typename Format::Input> a, ptrdiff_t blocks,
+                                             const typename Format::Weight *w, Vec<typename Format::Real> *sums,
                                              bool add) {
-    constexpr ptrdiff_t L = lanes<Real>;
+    using Real = typename Format::Real;
+    constexpr ptrdiff_t L = lanes<Real>, inputs = L / Format::depth; /* of a vector */
+    constexpr int lines = S * FL_BYTES / Format::depth / 64;
     Vec<Real> sum[R][W];
     EACH(r, R) EACH(v, W) sum[r][v] = add ? sums[r * W + v] : Vec<Real>{};
     for (ptrdiff_t block = 0; block < blocks; block++, a.first += a.next_block) {
         /* the next block lies so far on that no processor fetches it by itself */
-        EACH(r, R) EACH(l, S * FL_BYTES / 64)
-            __builtin_prefetch((const char *)(a.first + r * S * L + a.next_block) + l * 64);
+        EACH(r, R) EACH(l, lines) __builtin_prefetch((const char *)(a.first + r * S * inputs + a.next_block) + l * 64);
         for (int g = 0, run; g < Feed::width; g += run, w += run * L * W * L) {
-            const Real *row[R];
+            const typename Format::Input *row[R];
             run = run_of<Feed>(g);
-            EACH(r, R) row[r] = a.first + r * S * L + Feed::at(g) * L;
-            tile<R, 1, InOrder<W>, Exact<Real>>(sum, run * L, row, w, 0, W * L);
+            EACH(r, R) row[r] = a.first + (r * S + Feed::at(g)) * inputs;
+            tile<R, 1, InOrder<W>, Format>(sum, run * inputs, row, w, 0, W * L * Format::depth);
         }
     }
     EACH(r, R) EACH(v, W) sums[r * W + v] = sum[r][v];
@@ -63,8 +66,11 @@ __attribute__((noinline)) void multiply_few(Gradients<Real> a, const Real *w, Ve
 
 /* One thread's part of a pass. */
 template <class Cell> struct Backward {
-    using Real = typename Cell::Real;
-    static constexpr ptrdiff_t L = lanes<Real>;
+    using Format = typename Cell::Format;
+    using Real = typename Format::Real;
+    using Weight = typename Format::Weight;
+    using Input = typename Format::Input;
+    static constexpr ptrdiff_t L = lanes<Real>, inputs = L / Format::depth; /* of a vector */
     static constexpr int G = panel_width<Cell>, S = block_sums<Cell>, U = Cell::units;
 
     const fl_backward &p;
@@ -72,32 +78,37 @@ template <class Cell> struct Backward {
     ptrdiff_t vectors() const { return p.width / L; } /* of units */
     ptrdiff_t depth() const { return p.width * Cell::gates; } /* numbers that a product adds up */
     Real *kept(ptrdiff_t slot) const { return (Real *)p.kept + slot * S * L; }
-    Gradients<Real> gradients(ptrdiff_t row) const { return {kept(row), p.rows * S * L}; }
-    Real *strip(ptrdiff_t vector) const { return (Real *)p.transposed + vector * L * depth(); }
+    Gradients<Input> gradients(ptrdiff_t slot) const {
+        void *const all = Format::rounds ? p.rounded : p.kept;
+        return {(Input *)all + slot * S * inputs, p.rows * S * inputs};
+    }
+    Weight *strip(ptrdiff_t vector) const { return (Weight *)p.transposed + vector * L * depth(); }
+    Real *few_weights() const { return (Real *)strip(vectors()); } /* of few inputs, each of which has depth() */
+    static constexpr ptrdiff_t vector_bytes = L * (ptrdiff_t)sizeof(Weight); /* of a vector of a strip */
 };
 
 /* The number of rows, of first..last, that a strip of the weights is used for at a time: one group if the strip stays
    near, else up to held_rows. A strip that is half as large again as a part is still best used whole. */
 template <class Cell>
 ptrdiff_t rows_at_once(const Backward<Cell> &b, ptrdiff_t vectors, ptrdiff_t first, ptrdiff_t last) {
-    if (b.depth() * vectors * FL_BYTES <= near_bytes * 3 / 2) return group_of(first, last);
+    if (b.depth() * vectors * b.vector_bytes <= near_bytes * 3 / 2) return group_of(first, last);
     return least(last - first, held_rows);
 }
 
 /* The products of some rows, from `row` of all steps on, with a strip. As many weights are used at a time as stay near,
    which does not change the order of additions. */
 template <class Feed, class Cell>
-void multiply_strip(const Backward<Cell> &b, ptrdiff_t row, ptrdiff_t rows, const typename Cell::Real *strip,
+void multiply_strip(const Backward<Cell> &b, ptrdiff_t row, ptrdiff_t rows, const typename Cell::Format::Weight *strip,
                     ptrdiff_t vectors, Vec<typename Cell::Real> *sums) {
-    const ptrdiff_t blocks = b.blocks(), near = near_bytes / (b.G * b.L * vectors * FL_BYTES);
+    const ptrdiff_t blocks = b.blocks(), near = near_bytes / (b.G * b.L * vectors * b.vector_bytes);
     const ptrdiff_t parts = rows > rows_of_tile && near ? whole(blocks, near) : 1;
     for (ptrdiff_t part = 0; part < parts; part++) {
         const ptrdiff_t block = blocks * part / parts, count = blocks * (part + 1) / parts - block;
         in_groups(0, rows, [&](auto r, ptrdiff_t n) {
-            Gradients<typename Cell::Real> a = b.gradients(row + n);
+            auto a = b.gradients(row + n);
             a.first += block * a.next_block;
             with_constant<FL_STRIP>(vectors, [&](auto v) {
-                multiply_rows<block_sums<Cell>, Feed, decltype(r)::value, decltype(v)::value>(
+                multiply_rows<block_sums<Cell>, Feed, decltype(r)::value, decltype(v)::value, typename Cell::Format>(
                     a, count, strip + block * b.G * b.L * vectors * b.L, sums + n * vectors, part > 0);
             });
         });
@@ -111,38 +122,42 @@ void multiply_state(const Backward<Cell> &b, ptrdiff_t row, ptrdiff_t rows, ptrd
                     Vec<typename Cell::Real> *sums) {
     using Feed = FromState<Cell>;
     constexpr int S = block_sums<Cell>;
-    const typename Cell::Real *strip = b.strip(vector);
-    if (Cell::units > 1 || b.blocks() > 2) {
+    const typename Cell::Format::Weight *strip = b.strip(vector);
+    if (Cell::units > 1 || Cell::Format::rounds || b.blocks() > 2) {
         multiply_strip<Feed>(b, row, rows, strip, vectors, sums);
         return;
     }
-    in_groups(0, rows, [&](auto r, ptrdiff_t n) {
-        constexpr int R = decltype(r)::value;
-        const Gradients<typename Cell::Real> a = b.gradients(row + n);
-        if (b.blocks() == 1) multiply_few<S, Feed, R, 1, 1>(a, strip, sums + n);
-        else if (vectors == 1) multiply_few<S, Feed, R, 1, 2>(a, strip, sums + n);
-        else multiply_few<S, Feed, R, 2, 2>(a, strip, sums + n * 2);
-    });
+    if constexpr (!Cell::Format::rounds)
+        in_groups(0, rows, [&](auto r, ptrdiff_t n) {
+            constexpr int R = decltype(r)::value;
+            const auto a = b.gradients(row + n);
+            if (b.blocks() == 1) multiply_few<S, Feed, R, 1, 1>(a, strip, sums + n);
+            else if (vectors == 1) multiply_few<S, Feed, R, 1, 2>(a, strip, sums + n);
+            else multiply_few<S, Feed, R, 2, 2>(a, strip, sums + n * 2);
+        });
 }
 
 /* The strip of `vectors` vectors of a weight's columns, from column `first` on; zeros beyond the last one. */
 template <class Cell>
-void transpose_strip(const Backward<Cell> &b, typename Cell::Real *to, const typename Cell::Real *weight,
+void transpose_strip(const Backward<Cell> &b, typename Cell::Format::Weight *to, const typename Cell::Real *weight,
                      ptrdiff_t columns, ptrdiff_t first, ptrdiff_t vectors) {
-    using Real = typename Cell::Real;
+    using Format = typename Cell::Format;
+    using Real = typename Format::Real;
+    constexpr int D = Format::depth;
     constexpr ptrdiff_t L = lanes<Real>;
     for (ptrdiff_t block = 0; block < b.blocks(); block++)
         for (int v = 0; v < b.G; v++) {
             const Rows rows = rows_of<Cell>(block, v, b.p.H);
             const Real *from = weight + rows.row * columns + first;
-            for (ptrdiff_t k = 0; k < L; k++, from += columns) {
-                const ptrdiff_t left = k < rows.units ? columns - first : 0;
-                if (left >= vectors * L)
-                    for (ptrdiff_t n = 0; n < vectors; n++, to += L) store<Real>(to, load<Real>(from + n * L));
-                else
-                    for (ptrdiff_t n = 0; n < vectors; n++, to += L)
-                        store<Real>(to, load_at_most<Real>(from + n * L, left - n * L));
-            }
+            for (ptrdiff_t k = 0; k < L; k += D, from += D * columns)
+                for (ptrdiff_t n = 0; n < vectors; n++, to += D * L) {
+                    Vec<Real> some[D];
+                    EACH(d, D) {
+                        const ptrdiff_t left = k + d < rows.units ? columns - first - n * L : 0;
+                        some[d] = load_at_most<Real>(from + d * columns + n * L, left);
+                    }
+                    Format::interleave(to, some);
+                }
         }
 }
 
@@ -174,7 +189,7 @@ template <class Cell> void transpose_weights(const Backward<Cell> &b, int thread
             transpose_strip(b, b.strip(units + first), (const Real *)p.w, p.I, first * b.L,
                             least(inputs - first, FL_STRIP));
         } else {
-            typename Cell::Real *to = b.strip(units);
+            Real *to = b.few_weights();
             for (ptrdiff_t j = 0; j < p.I; j++)
                 for (ptrdiff_t block = 0; block < b.blocks(); block++)
                     for (int v = 0; v < b.G; v++, to += b.L) store<Real>(to, weights_of(b, block, v, j));

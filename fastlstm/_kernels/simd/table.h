@@ -74,7 +74,8 @@ struct fl_backward {
     const ptrdiff_t *x_row, *y_row;
     ptrdiff_t x_step, y_step;
     const void *h, *c;               /* initial states [N][width], or none for zeros */
-    void *kept;                      /* becomes the gradients of the sums */
+    void *kept;                      /* becomes the gradients of the sums, unless the format of the weights rounds */
+    void *rounded;                   /* their room if it does: [blocks][rows][S UNITS][LANES] in the format */
     const void *kept_c;
     void *dh, *carried;              /* [N][width] gradients of the final h and c in, of the initial ones out */
     int option;                      /* of the cell */
@@ -84,6 +85,9 @@ struct fl_backward {
     void *dx;                        /* or none */
     int add_dx;
     void *columns;                   /* fl_columns_room numbers: x, 1 and h of a segment's rows */
+    void *interleaved;               /* room for a segment's gradients of the sums of a block, in groups of rows, if the
+                                        format has a depth: interleaved_each fours of bytes for each thread */
+    ptrdiff_t interleaved_each;
     void *panels;                    /* fl_gradients_room numbers: the gradients of weights and bias */
     int later;                       /* whether `panels` already holds the sums of later steps, from a pass without dw */
     void *dw, *du, *db;              /* their gradients, or none: they stay in panels; db alone may be none, too */

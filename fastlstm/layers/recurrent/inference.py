@@ -75,8 +75,7 @@ class PackedDirection(Packed):
         if wave and len(projected):
             chunk = min(chunk, WAVE)
         state = self._state(n, tape)
-        of_x, of_h = (cpu.rounded_row(k, x.dtype, format) for k in (self._weights.inputs, self._hidden))
-        rounded = tape.array("rounded", (team, n * (chunk * of_x + of_h)), np.uint32)
+        rounded = rounding_room(team, n, chunk, self._weights.inputs, self._hidden, format, tape)
         prepared = kernel.prepare(self._cell.name, rows, panels, bias, *state, projected, chunk, format, rounded)
         prepared.bind(x, y)
         return prepared
@@ -148,6 +147,12 @@ def panel_room(cell: Cell, inputs: int, hidden: int, dtype: Any, format: str = "
     """Room for a cell's packed weights and bias."""
     panels, bias = cpu.panel_shapes(cell.name, inputs, hidden, dtype, format)
     return aligned_empty(panels, cpu.number(dtype, format)), aligned_empty(bias, dtype)
+
+
+def rounding_room(team: int, n: int, chunk: int, inputs: int, hidden: int, format: str, tape: Workspace) -> Array:
+    """Room in which each thread rounds n rows of `chunk` steps, and their states, if the format rounds them."""
+    of_x, of_h = (cpu.rounded_row(k, np.float32, format) for k in (inputs, hidden))
+    return tape.array("rounded", (team, n * (chunk * of_x + of_h)), np.uint32)
 
 
 def running_state(cell: Cell, n: int, hidden: int, dtype: Any, tape: Workspace) -> tuple[Array, Array, Array]:

@@ -15,8 +15,9 @@ from fastlstm._kernels import cpu
 from fastlstm._kernels import forward as kernel
 from fastlstm._kernels.layout import Layout
 from fastlstm.layers.base import Array
+from fastlstm.layers.packed import worth
 from fastlstm.layers.recurrent.direction import Parts
-from fastlstm.layers.recurrent.inference import panel_room, running_state
+from fastlstm.layers.recurrent.inference import panel_room, rounding_room, running_state
 from fastlstm.layers.recurrent.plan import layout, projection, sizes_of
 from fastlstm.layers.recurrent.ragged import RaggedBatch
 from fastlstm.layers.recurrent.weights import Weights
@@ -43,6 +44,7 @@ class Kind(NamedTuple):
     width: int
     block: int
     team: int
+    format: str
     isa: str
     dtype: np.dtype[Any]
     invariant: bool
@@ -93,7 +95,7 @@ class TrainedDirection:
         self, x: Array, y: Array, column: int, start: Parts | None, batch: RaggedBatch, block: int, tape: Workspace
     ) -> None:
         """Write columns of y (N, T, ·), from `column` on, for x (N, T, I). Keeps the gates of `block` steps."""
-        kind = self._kind(x, y, column, batch, block)
+        kind = self._kind(x, y, column, batch, block, tape)
         passes: Passes | None = tape.notes.get("passes")
         if passes is None or passes.kind != kind:
             passes = tape.notes["passes"] = self._prepare(kind, x, y, tape)
@@ -112,9 +114,20 @@ class TrainedDirection:
                     held[...] = running
             passes.go(k)
 
-    def _kind(self, x: Array, y: Array, column: int, batch: RaggedBatch, block: int) -> Kind:
-        machine = threads.get_num_threads(), cpu.isa(), x.dtype, cpu.keeps_order()
-        return Kind(self, batch, column, y.shape[2], block, *machine)
+    def _kind(self, x: Array, y: Array, column: int, batch: RaggedBatch, block: int, tape: Workspace) -> Kind:
+        format = "exact" if self._is_single(batch) else self._format(tape)
+        machine = cpu.isa(), x.dtype, cpu.keeps_order()
+        return Kind(self, batch, column, y.shape[2], block, threads.get_num_threads(), format, *machine)
+
+    def _is_single(self, batch: RaggedBatch) -> bool:
+        """Whether a pass is a single step of a few rows, for which the weights are not packed."""
+        return batch.size == batch.N <= cpu.SINGLE and not cpu.keeps_order()
+
+    def _format(self, tape: Workspace) -> str:
+        """The format in which products are taken."""
+        wanted = tape.precision or "exact"
+        cell = self._cell
+        return worth(wanted, cell.gates * self._hidden, self._inputs + self._hidden) if cpu.trains(wanted) else "exact"
 
     def final_state(self, y: Array, column: int, end: Parts, batch: RaggedBatch, tape: Workspace) -> None:
         """Write the state after a forward pass to columns of y into `end`, each part (N, H)."""
@@ -167,11 +180,12 @@ class TrainedDirection:
         db, add_db = (None, False) if self._weights.bias is None else self._weights.bias.accumulator()
         backward.bind_gradients(dw, add_dw, du, add_du, db, add_db)
 
-    def _panels(self, dtype: np.dtype[Any], tape: Workspace) -> tuple[Array, Array]:
+    def _panels(self, kind: Kind, tape: Workspace) -> tuple[Array, Array]:
         """Room for the packed weights and bias in the workspace."""
-        kind = (self, cpu.lanes(dtype), dtype)
-        if tape.notes.get("panels", (None,))[0] != kind:
-            tape.notes["panels"] = (kind, *panel_room(self._cell, self._inputs, self._hidden, dtype))
+        dtype, format = kind.dtype, kind.format
+        known = (self, cpu.lanes(dtype), dtype, format)
+        if tape.notes.get("panels", (None,))[0] != known:
+            tape.notes["panels"] = (known, *panel_room(self._cell, self._inputs, self._hidden, dtype, format))
             tape.notes["packed"] = tape.notes["pack"] = None
             tape.notes["no bias"] = np.zeros(self._cell.sums * self._hidden, dtype)
         found: tuple[Array, Array] = tape.notes["panels"][1:]
@@ -181,7 +195,7 @@ class TrainedDirection:
         self, x: Array, y: Array, column: int, batch: RaggedBatch, tape: Workspace
     ) -> tuple[Calls, Callable[[Array, Array | None, bool], Callable[[], None]]]:
         """The calls of `forward` from zero states, and a function from dy, dx and add_dx to the call of `backward`."""
-        kind = self._kind(x, y, column, batch, batch.T)
+        kind = self._kind(x, y, column, batch, batch.T, tape)
         passes = self._prepare(kind, x, y, tape)
         (forward,), (kernel_pass,), weights = passes.forwards, passes.backwards, self._weights.read()
         forward.fresh = True
@@ -205,7 +219,7 @@ class TrainedDirection:
 
     def _pack(self, kind: Kind, tape: Workspace) -> None:
         """Pack the weights into the workspace if they have changed."""
-        self._panels(kind.dtype, tape)
+        self._panels(kind, tape)
         version = (kind.isa, *[parameter.version for parameter in self._weights.parameters])
         if tape.notes["packed"] != version:
             self._pack_stage(kind, tape).go()
@@ -213,19 +227,20 @@ class TrainedDirection:
 
     def _pack_stage(self, kind: Kind, tape: Workspace) -> kernel.Pack:
         """The stage that packs the weights."""
-        panels, packed_bias = self._panels(kind.dtype, tape)
+        panels, packed_bias = self._panels(kind, tape)
         w_ih, w_hh = self._weights.read()
         bias = tape.notes["no bias"] if self._weights.bias is None else self._weights.bias.read()
         stage: kernel.Pack | None = tape.notes["pack"]
         team = 1 if panels.size < LARGE else kind.team
         if stage is None or stage.threads != team or not stage.reads(w_ih, w_hh, bias):
-            stage = tape.notes["pack"] = kernel.pack_stage(self._cell.name, panels, packed_bias, w_ih, w_hh, bias, team)
+            arrays = (panels, packed_bias, w_ih, w_hh, bias)
+            stage = tape.notes["pack"] = kernel.pack_stage(self._cell.name, *arrays, team, kind.format)
         return stage
 
     def _prepare(self, kind: Kind, x: Array, y: Array, tape: Workspace) -> Passes:
-        batch, block, dtype = kind.batch, kind.block, kind.dtype
+        batch, block, dtype, format = kind.batch, kind.block, kind.dtype, kind.format
         n, t = batch.N, batch.longest
-        panels, bias = self._panels(dtype, tape)
+        panels, bias = self._panels(kind, tape)
         state = running_state(self._cell, n, self._hidden, dtype, tape)
         width = state[1].shape[2]
         edges = [(first, min(first + block, t)) for first in range(0, t, block)]
@@ -234,7 +249,7 @@ class TrainedDirection:
         kept_c = tape.array("kept_c", (rows * width if self._cell.keeps_c else 0,), dtype)
         gradients = tape.array("dh", (n, width), dtype), tape.array("carried", (n, width), dtype)
         starts = tape.array("starts", (len(edges), len(self._cell.parts), n, width), dtype)
-        single = batch.size == n <= cpu.SINGLE and not kind.invariant
+        single = self._is_single(batch)
         passes = Passes(kind, single, state, gradients, [tuple(start) for start in starts], [], [], x, y)
         team = 1 if single and panels.size < LARGE_SINGLE else kind.team
         sizes = sizes_of(self._cell, self._inputs, self._hidden)
@@ -251,19 +266,23 @@ class TrainedDirection:
             )
             own = kept[: forward_rows.S * self._cell.sums * width], kept_c[: forward_rows.S * width]
             projected = projection(forward_rows, panels.nbytes, bias.size, dtype, tape)
-            forward = kernel.prepare(self._cell.name, forward_rows, panels, bias, *state, *projected)
+            rounded = rounding_room(team, n, projected[1], self._inputs, self._hidden, format, tape)
+            forward = kernel.prepare(self._cell.name, forward_rows, panels, bias, *state, *projected, format, rounded)
             forward.keep(*own)
             passes.forwards.append(forward)
-            passes.backwards.append(self._prepare_backward(backward_rows, own, gradients, tape, single=single))
+            passes.backwards.append(self._prepare_backward(backward_rows, own, gradients, kind, tape))
         return passes
 
     def _prepare_backward(
-        self, rows: Layout, kept: tuple[Array, Array], gradients: tuple[Array, Array], tape: Workspace, *, single: bool
+        self, rows: Layout, kept: tuple[Array, Array], gradients: tuple[Array, Array], kind: Kind, tape: Workspace
     ) -> back.Backward:
-        dtype = kept[0].dtype
+        dtype = kind.dtype
         lanes, width = cpu.lanes(dtype), gradients[0].shape[1]
-        sizes = (0, 0, 0) if single else back.rooms(self._cell.name, rows, dtype == np.float32)
-        names = ("transposed", "columns", "gradient panels")
-        scratch = [tape.array(name, (size,), dtype) for name, size in zip(names, sizes, strict=True)]
+        sizes = [0] * len(back.SCRATCH)
+        if not self._is_single(kind.batch):
+            sizes = [*back.rooms(self._cell.name, rows, dtype == np.float32, kind.format)]
+        scratch = {
+            name: tape.array(f"backward {name}", (size,), dtype) for name, size in zip(back.SCRATCH, sizes, strict=True)
+        }
         strip = min(cpu.STRIP, max(1, width // lanes // rows.threads)) if rows.by_units else cpu.STRIP
-        return back.prepare(self._cell.name, rows, strip, *kept, *gradients, *scratch)
+        return back.prepare(self._cell.name, rows, strip, *kept, *gradients, **scratch, format=kind.format)
