@@ -3,6 +3,7 @@
     python -m bench --suite inference --threads 1 2 --json run.json
     python -m bench --suite training --cell gru --json gru.json
     python -m bench --suite low --threads 1 2 --json low.json   low precision, with each one's error against float64
+    python -m bench --suite low-steps --threads 1 2 --json low-steps.json   training in low precision, likewise
     python -m bench compare old.json new.json
     python -m bench docs [--keep] run.json [more.json ...]      writes docs/benchmarks.md and its pictures
 
@@ -30,8 +31,6 @@ from bench.cases import SUITES, takes_any_cell
 from bench.cells import CELLS
 from bench.contenders import CONTENDERS, OURS, Array, installed
 
-LARGEST_DIFFERENCE = {"float32": 1e-3, "float64": 1e-8, "bfloat16": 0.1, "int8": 0.1}
-
 
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -56,8 +55,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
     if options.cell != "lstm" and not takes_any_cell(options.suite):
         expected = f"lstm with --suite {options.suite}, which trains whole models of LSTMs"
         parser.error(f"--cell: expected {expected}, got {options.cell}")
-    if options.suite == "low" and (options.dtype != "float32" or options.pictures):
-        parser.error("--suite low: expected --dtype float32, which it is lower than, and no --pictures, as it has none")
+    if options.suite in low.LOW_SUITES and (options.dtype != "float32" or options.pictures):
+        expected = "--dtype float32, which it is lower than, and no --pictures, as it has none"
+        parser.error(f"--suite {options.suite}: expected {expected}")
     if options.processes < 1:
         parser.error(f"--processes: expected at least 1, got {options.processes}")
     return options
@@ -103,7 +103,7 @@ def taking_part(suite: str, peers: list[str] | None) -> list[str]:
 
 def run(contenders: list[str], threads: int, options: argparse.Namespace) -> dict[str, Any]:
     """Figures of every process by contender and case, each one's largest difference from ours, the machine's speed; in
-    suite `low` errors against float64 instead of differences."""
+    suites of low precision errors against float64 instead of differences."""
     figures: dict[str, Any] = {name: {} for name in contenders}
     speeds: list[dict[str, Any]] = []
     compared: dict[str, Any] = {}
@@ -117,9 +117,9 @@ def run(contenders: list[str], threads: int, options: argparse.Namespace) -> dic
                     figures[name].setdefault(case, []).append(figure)
         print("\r" + " " * 50 + "\r", end="", file=sys.stderr)
         measured = [name for name in contenders if figures[name]]
-        if options.suite == "low":
-            compared["differences"] = {}
-            compared["errors"] = exact.errors(measured, options.suite, options.cell, threads, folder)
+        if options.suite in low.LOW_SUITES:
+            errors = exact.errors(measured, options.suite, options.cell, threads, folder)
+            compared |= {"differences": {}, **errors}
         else:
             compared["differences"] = differences(measured, CELLS[options.cell].smooth, folder)
     return {"figures": figures, **compared, "machine": machine.fastest(speeds)}
@@ -140,11 +140,9 @@ def differences(names: list[str], smooth: bool, folder: Path) -> dict[str, float
 
 def too_large(found: dict[str, Any], dtype: str) -> dict[str, float]:
     """Differences and errors with which no time can be believed; those of low precision may be larger."""
-    large = {case: value for case, value in found["differences"].items() if not value < LARGEST_DIFFERENCE[dtype]}
-    for name, errors in found.get("errors", {}).items():
-        limit = LARGEST_DIFFERENCE[CONTENDERS[name].precision or dtype]
-        large |= {f"{name}/{case}": value for case, value in errors.items() if not value < limit}
-    return large
+    limit = report.LARGEST_DIFFERENCE[dtype]
+    large = {case: value for case, value in found["differences"].items() if not value < limit}
+    return large | low.too_large(found, dtype)
 
 
 def difference(found: Array, ours: Array, size: Callable[[Array], float]) -> float:
@@ -175,7 +173,7 @@ def main(argv: list[str]) -> int:
             print(f"results differ, so that no time can be believed: {wrong}", file=sys.stderr)
             return 1
         result["threads"][str(threads)] = found
-        print((low if options.suite == "low" else report).table(result, str(threads)))
+        print((low if options.suite in low.LOW_SUITES else report).table(result, str(threads)))
     if options.json:
         options.json.write_text(json.dumps(result, indent=1), encoding="utf-8")
     if options.pictures:

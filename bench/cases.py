@@ -87,7 +87,7 @@ class Case:
 @dataclass(frozen=True)
 class StepCase:
     """A training step of N sequences of T steps: perhaps an embedding of tokens, an LSTM of so many layers, a dense
-    layer on every step or on the last, a loss."""
+    layer on every step or on the last, a loss. One without a name is named by its shape, as a `Case` is."""
 
     name: str
     t: int
@@ -102,7 +102,9 @@ class StepCase:
     pause = 0
 
     def __str__(self) -> str:
-        return f"{self.name} T{self.t} N{self.n}"
+        if self.name:
+            return f"{self.name} T{self.t} N{self.n}"
+        return str(Case(self.t, self.n, self.inputs, self.hidden, self.layers))
 
     @property
     def recurrent_numbers(self) -> int:
@@ -204,6 +206,23 @@ LOW_PRECISION = [
     Case(25, 24, 1024, 1024),
 ]
 
+
+def low_step(t: int, n: int, inputs: int, hidden: int, layers: int = 1) -> StepCase:
+    """A step that is hardly more than its LSTM: numbers come in, and each step is told as one of ten classes."""
+    return StepCase("", t, n, None, inputs, hidden, layers, 10, True, "softmax_cross_entropy")
+
+
+# large layers, which the training in low precision is for; one in which the products are less of the step; the last is
+# the LSTM of the medium language model of Zaremba et al. 2014, with a larger batch
+LOW_STEPS = [
+    low_step(50, 64, 512, 512),
+    low_step(50, 48, 512, 512),
+    low_step(25, 64, 1024, 1024),
+    low_step(50, 48, 256, 256),
+    low_step(100, 32, 64, 128),
+    low_step(35, 64, 650, 650, layers=2),
+]
+
 SUITES: dict[str, dict[str, Sequence[Case | StepCase]]] = {
     "quick": {"inference": [Case(100, 1, 64, 64), Case(100, 32, 64, 128), Case(30, 128, 1, 32)]},
     "inference": {"inference": [*TABLE, *DEEPBENCH_SERVE, *ONEDNN_837, *PYTORCH_81634]},
@@ -213,9 +232,10 @@ SUITES: dict[str, dict[str, Sequence[Case | StepCase]]] = {
     "ragged": {"ragged": RAGGED},
     "steps": {"steps": STEPS},
     "low": {"low precision": LOW_PRECISION},
+    "low-steps": {"low steps": LOW_STEPS},
 }
 """The cases of each suite by the mode that they are measured in, see `bench.contenders`."""
-BACKWARD = ("training", "ragged", "steps", "fit")
+BACKWARD = ("training", "ragged", "steps", "fit", "low steps")
 """Modes that go forward and backward: as many operations as three forward passes."""
 
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from bench import low, pictures, report
+from bench.steps import COMPARED
 
 DOCS = Path(__file__).parent.parent / "docs"
 MACHINE = "## The machine"
@@ -18,6 +19,7 @@ This page is made by `python -m bench docs` from the runs that are described in 
     python -m bench --suite inference --threads 1 2 --json run.json --pictures pictures
     python -m bench --suite calls --threads 1 2 --json calls.json
     python -m bench --suite low --threads 1 2 --json low.json
+    python -m bench --suite low-steps --threads 1 2 --json low-steps.json
     python -m bench --suite training --cell gru --peers torch --threads 1 2 --json gru.json
     python -m bench compare before.json after.json
 
@@ -72,6 +74,15 @@ WHAT = {
     "the same precision. The error is the largest difference of any output from that of a computation in float64 on "
     "the same weights and input, as a share of the range of the latter, its largest number less its smallest. As to "
     "times the best peer is the fastest one, as to errors the one whose error is the smallest.",
+    "low-steps": "Whole training steps in low precision: those of suite steps, of an LSTM on numbers and a dense layer "
+    "of ten classes on every step. Parameters, their gradients and Adam are in float32 everywhere. fastlstm is in "
+    'float32, and over a tape with `precision="bfloat16"`, as a `Trainer` has with that. PyTorch is in float32; and '
+    "under `torch.autocast`, in which the pass forward and the loss are computed, and which makes the pass backward "
+    f"one in bfloat16 too. The errors are those of the first {COMPARED} steps, from the same steps in float64 with the "
+    "same parameters and batches: of the losses; and of Adam's running means of the gradients, whose error is the norm "
+    "of the difference over that of the float64 mean, shown of the parameter where it is largest. A run in which one "
+    f"in float32 is {report.LARGEST_DIFFERENCE['float32']:g} or more is not shown; where one in bfloat16 is "
+    f"{report.LARGEST_DIFFERENCE['bfloat16']:g} or more, that is said below the tables.",
 }
 
 
@@ -112,7 +123,7 @@ def kept(page: str, renewed: set[str]) -> list[str]:
 
 def section(result: report.Result, folder: Path) -> str:
     lines = [f"## {title_of(result)}", "", WHAT[result["suite"]], ""]
-    in_low = result["suite"] == "low"
+    in_low = result["suite"] in low.LOW_SUITES
     for path in pictures.draw(result, folder / "pictures") if not in_low else ():
         lines += [f"![{path.stem}](pictures/{path.name})", ""]
     for threads in result["threads"]:
@@ -120,6 +131,7 @@ def section(result: report.Result, folder: Path) -> str:
         if in_low:
             for title, cells in low.tables(result, threads):
                 lines += [f"{title}:", "", *markdown(cells), ""]
+            lines += [line + "  " for line in low.notes(result, threads)]
             continue
         found = report.rows(result, threads)
         lines += markdown(report.columns(result, threads, found))

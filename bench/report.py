@@ -17,6 +17,8 @@ from bench.contenders import CONTENDERS, OURS
 
 Result = dict[str, Any]
 NONE = "–"
+LARGEST_DIFFERENCE = {"float32": 1e-3, "float64": 1e-8, "bfloat16": 0.1, "int8": 0.1}
+"""Of a difference or an error in each precision; beyond it results say that something is wrong."""
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,13 @@ def seed_of(seed: Any, name: str = "seed") -> int | None:
     return int(seed)
 
 
+def precision_of(value: Any, name: str = "precision") -> str | None:
+    """How training rounds what it multiplies: "bfloat16", or None for not at all."""
+    if value is not None and not (isinstance(value, str) and value == "bfloat16"):
+        raise ValueError(f"{name}: expected 'bfloat16' or None, got {value!r:.80}")
+    return value
+
+
 def items(value: Any, name: str, what: str) -> list[Any]:
     """The items of a list or another iterable as a list. A str is refused."""
     if isinstance(value, str) or not hasattr(value, "__iter__"):

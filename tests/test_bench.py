@@ -50,6 +50,8 @@ cases.SUITES["steps"]["steps"] = [
     cases.StepCase("choice", 6, 5, 9, 3, 4, 1, 1, False, "sigmoid_cross_entropy"),
 ]
 cases.SUITES["fit"] = {"fit": cases.SUITES["steps"]["steps"]}
+wide = cases.low_step(4, 16, 48, 128, layers=2)
+cases.SUITES["low-steps"] = {"low steps": [*cases.SUITES["steps"]["steps"], wide]}
 cases.SUITES["cells"] = {  # a case of a suite has a name of its own
     "inference": [small, cases.Case(6, 2, 3, 8, layers=2, directions=2)],
     "training": [cases.Case(8, 5, 3, 4), cases.Case(9, 2, 3, 8, layers=2, directions=2)],
@@ -211,6 +213,31 @@ def test_training_steps_agree(peer, dtype, limit, tmp_path):
     # PyTorch clips to the norm over the norm + 1e-6, which shows where clipping is active, as it is here
     assert max(found.values()) < limit
     assert all(np.isfinite(array).all() for array in ours.values())
+
+
+# prints their errors against float64 after that
+ERRORS = """
+import json
+from pathlib import Path
+from bench import exact
+print(json.dumps(exact.errors(names, suite, cell, 1, Path(folder))))
+"""
+
+
+def test_training_steps_in_low_precision_are_measured_beside_those_in_float64(tmp_path):
+    pytest.importorskip("torch")
+    names = ["fastlstm", "torch", "fastlstm-bfloat16", "pytorch-autocast"]
+    found = json.loads(python("-c", SMALL + ERRORS, "low-steps", "lstm", "float32", tmp_path, *names).stdout)
+    assert list(found) == ["losses", "gradients"]
+    for errors in found.values():
+        assert list(errors) == names
+        assert all(len(of_cases) == 4 for of_cases in errors.values())
+        for name, limit in zip(names, (1e-4, 1e-4, 0.1, 0.1), strict=True):
+            assert max(errors[name].values()) < limit
+    rounding = {name: errors["T4 N16 I48 H128 x2"] for name, errors in found["gradients"].items()}
+    assert rounding["pytorch-autocast"] > 1e-3
+    if cpu.trains("bfloat16"):
+        assert rounding["fastlstm-bfloat16"] > 1e-3
 
 
 # results of each contender in suite "cells": those of training are y and the gradients of x and of the weights

@@ -47,13 +47,26 @@ def test_operations_of_a_case_are_those_of_the_gates_of_its_cell(bench):
         assert str(case) == "T7 N5 I3 H8 x2 bi"
 
 
-@pytest.mark.parametrize("suite", ["calls", "steps"])
+@pytest.mark.parametrize("suite", ["calls", "steps", "low-steps"])
 def test_whole_models_are_those_of_lstms(command, suite, capsys):
     with pytest.raises(SystemExit):
         command.parse(["--suite", suite, "--cell", "gru"])
     expected = f"--cell: expected lstm with --suite {suite}, which trains whole models of LSTMs, got gru"
     assert expected in capsys.readouterr().err
     assert command.parse(["--suite", suite]).cell == "lstm"
+
+
+@pytest.mark.parametrize("suite", ["low", "low-steps"])
+@pytest.mark.parametrize("options", [["--dtype", "float64"], ["--pictures", "pictures"]])
+def test_low_precision_is_lower_than_float32_and_has_no_pictures(command, suite, options, capsys):
+    with pytest.raises(SystemExit):
+        command.parse(["--suite", suite, *options])
+    assert f"--suite {suite}: expected --dtype float32" in capsys.readouterr().err
+
+
+def test_steps_without_a_name_are_named_by_their_shape(bench):
+    assert str(bench.cases.low_step(35, 64, 650, 128, layers=2)) == "T35 N64 I650 H128 x2"
+    assert str(bench.cases.SMALL_STEP) == "small model T10 N32"
 
 
 def test_differences_are_the_largest_or_the_mean(command):
@@ -226,3 +239,71 @@ def test_low_precision_is_shown_beside_the_peers_of_the_same_precision(bench, co
     part["errors"]["fastlstm"] = {cases[2]: 2e-3}
     wrong = {f"pytorch-int8/{cases[0]}", f"openvino-bf16/{cases[1]}", f"fastlstm/{cases[2]}"}
     assert command.too_large(part, "float32").keys() == wrong
+
+
+def low_steps(bench):
+    """A run of training steps on one thread: ours 100 microseconds, PyTorch 120, in bfloat16 50 and 60."""
+    result = run_of(bench, "low-steps")
+    part = result["threads"]["1"]
+    cases = list(part["figures"]["fastlstm"])
+    times = {"fastlstm": 100.0, "fastlstm-bfloat16": 50.0, "torch": 120.0, "pytorch-autocast": 60.0}
+    figure = part["figures"]["fastlstm"][cases[0]][0]
+    part["figures"] = {name: {case: [{**figure, "median": time}] for case in cases} for name, time in times.items()}
+    errors = {"fastlstm": 1e-6, "fastlstm-bfloat16": 4e-3, "torch": 2e-6, "pytorch-autocast": 8e-3}
+    for kind in ("losses", "gradients"):
+        part[kind] = {name: dict.fromkeys(cases, error) for name, error in errors.items()}
+    return {**result, "threads": {"1": part}}, cases
+
+
+def test_training_in_low_precision_is_shown_beside_float32_and_the_peer(bench, command):
+    result, cases = low_steps(bench)
+    (_, _), (_, ratios), (losses, of_losses), (gradients, of_gradients) = command.low.tables(result, "1")
+    assert ratios[0] == ["case", "float32: best peer", "bfloat16: float32", "bfloat16: best peer"]
+    assert ratios[1] == [cases[0], "1.20 torch", "2.00", "1.20 pytorch-autocast"]
+    assert ratios[-1] == ["geometric mean", "1.20", "2.00", "1.20"]
+    assert losses == "Largest error of a loss as a share of the float64 loss"
+    assert of_losses[1] == [cases[0], "1.0e-06", "4.0e-03", "2.0e-06", "8.0e-03"]
+    assert gradients == "Largest error of a parameter's gradient as a share of the float64 gradient"
+    assert of_gradients[1] == [*of_losses[1], "0.50 pytorch-autocast"]
+    assert command.too_large(result["threads"]["1"], "float32") == {}
+    assert command.low.notes(result, "1") == []
+
+
+def test_errors_of_training_in_low_precision_are_told_and_others_end_the_run(bench, command):
+    result, cases = low_steps(bench)
+    part = result["threads"]["1"]
+    part["gradients"]["pytorch-autocast"][cases[0]] = 0.2
+    part["losses"]["fastlstm-bfloat16"][cases[1]] = float("nan")
+    part["gradients"]["torch"][cases[2]] = 2e-3
+    assert command.too_large(part, "float32").keys() == {f"torch/{cases[2]}"}
+    assert command.low.notes(result, "1") == [
+        f"no time can be believed of fastlstm-bfloat16 at {cases[1]}: error of the losses nan",
+        f"no time can be believed of pytorch-autocast at {cases[0]}: error of the gradients 2.0e-01",
+    ]
+    assert "error of the gradients 2.0e-01" in command.low.table(result, "1")
+
+
+def test_the_page_has_a_section_of_training_in_low_precision(bench, command, tmp_path):
+    result, cases = low_steps(bench)
+    run = tmp_path / "run.json"
+    run.write_text(json.dumps(result))
+    assert command.main(["docs", str(run), "--folder", str(tmp_path)]) == 0
+    page = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
+    assert "\n## Low-steps, float32\n\nWhole training steps in low precision" in page
+    assert f"\n| {cases[0]} | 1.20 torch | 2.00 | 1.20 pytorch-autocast |\n" in page
+    assert not (tmp_path / "pictures").exists()
+
+
+def test_errors_are_shares_of_what_is_right(bench):
+    from bench import exact
+
+    step = bench.cases.low_step(2, 3, 4, 5)
+    right = [np.array([2.0, 4.0]), np.array([3.0, 4.0]), np.ones(4)]
+    found = [np.array([2.0, 4.2]), np.array([3.0, 4.5]), np.ones(4)]
+    errors = exact.errors_of(step, found, right)
+    assert errors == {"losses": pytest.approx(0.05), "gradients": pytest.approx(0.1)}
+    found[2] = found[2] * np.nan
+    assert np.isnan(exact.errors_of(step, found, right)["gradients"])
+    assert exact.errors_of(bench.cases.Case(1, 1, 1, 2), [np.array([0.0, 3.0])], [np.array([-1.0, 3.0])]) == {
+        "errors": pytest.approx(0.25)
+    }

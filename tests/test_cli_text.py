@@ -70,6 +70,11 @@ def test_words_are_learned_and_written(verses, tmp_path, capsys):
     assert run(capsys, "text", "generate", out, "--prompt", "The horse", "--length", "4").startswith("The horse")
 
 
+def test_a_training_in_half_the_bits_keeps_its_recipe(verses, tmp_path, capsys):
+    run(capsys, "text", "train", verses, *SMALL, "--epochs", 1, "--bfloat16", "--output", tmp_path / "out")
+    assert LanguageModel.load(tmp_path / "out/model.safetensors").recipe.precision == "bfloat16"
+
+
 def test_the_same_seed_learns_the_same(verses, tmp_path, capsys):
     for name, seed in (("a", 5), ("b", 5), ("c", 6)):
         train = ["text", "train", verses, *SMALL, "--epochs", 1, "--seed", seed, "--output", tmp_path / name]

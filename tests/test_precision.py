@@ -8,10 +8,7 @@ from test_quantization import LAYERS, to_bfloat16
 
 import fastlstm as fl
 from fastlstm._kernels import cpu
-from fastlstm.layers.recurrent import training
-
-FEW_INPUTS = 4
-"""Up to which dx comes from inner products, for which weights are not rounded."""
+from fastlstm.layers import packed
 
 isa = instruction_sets(["avx512_bf16"])
 isa_without = instruction_sets(["avx512_vnni", "avx512", "avx2", "baseline", "plain"])
@@ -20,10 +17,10 @@ isa_without = instruction_sets(["avx512_vnni", "avx512", "avx2", "baseline", "pl
 @pytest.fixture
 def always(monkeypatch):
     """Products are in bfloat16 even where that is not faster."""
-    monkeypatch.setattr(training, "worth", lambda format, *sizes: format)
+    monkeypatch.setattr(packed, "worth", lambda format, *sizes: format)
 
 
-def step_backward(cell, dstate, tape, before, w_of_x, w, u):
+def step_backward(cell, dstate, tape, before, w, u):
     """The gradients by a step's x and state and by w, u and b, with products of rounded numbers."""
     known, (x, h, *rest) = CELLS[cell], tape
     _, dbefore, _, _, da = known.backward(dstate, (x, before, *rest), w, u)  # past the products, h is as it is
@@ -32,13 +29,12 @@ def step_backward(cell, dstate, tape, before, w_of_x, w, u):
     past_products = dbefore[0] - u.T @ by_h
     da, by_h = to_bfloat16(da), to_bfloat16(by_h)
     by_x = da[: gates * len(h)]
-    return w_of_x.T @ by_x, (past_products + u.T @ by_h, *dbefore[1:]), np.outer(by_x, x), np.outer(by_h, h), da
+    return w.T @ by_x, (past_products + u.T @ by_h, *dbefore[1:]), np.outer(by_x, x), np.outer(by_h, h), da
 
 
 def expected(cell, layer, x, start, dy, lengths):
     """Outputs, dx, gradients of the initial state and of the parameters, in float64 but for what is rounded."""
     w, u, b = (parameter.value for parameter in layer.parameters())
-    w_of_x = w if w.shape[1] <= FEW_INPUTS else to_bfloat16(w)
     w, u, known = to_bfloat16(w), to_bfloat16(u), CELLS[cell]
     y, dx = np.zeros(dy.shape), np.zeros(x.shape)
     dstart, sums = tuple(np.zeros(part.shape) for part in start), [np.zeros(a.shape) for a in (w, u, b)]
@@ -55,7 +51,7 @@ def expected(cell, layer, x, start, dy, lengths):
         dstate = tuple(np.zeros(layer.hidden_size) for _ in start)
         for t in range(length - 1, -1, -1):
             after = (dstate[0] + dy[n, t], *dstate[1:])
-            dx[n, t], dstate, *own = step_backward(cell, after, *tapes[t], w_of_x, w, u)
+            dx[n, t], dstate, *own = step_backward(cell, after, *tapes[t], w, u)
             sums = [a + b for a, b in zip(sums, own, strict=True)]
         for part, value in zip(dstart, dstate, strict=True):
             part[0, n] = value
@@ -135,6 +131,47 @@ def test_no_bit_depends_on_threads_or_blocks(isa, cell, options, rows, hidden, d
     in_blocks, *_ = problem(cell, rows, 36, 40, hidden, **options, checkpoint_every=5)
     for got, one in zip(passes(in_blocks, x, start, dy), passes(layer, x, start, dy), strict=True):
         assert np.array_equal(got, one)
+
+
+@pytest.mark.parametrize(
+    ("rows", "inputs", "outputs"),
+    [(1, 64, 64), (3, 17, 70), (33, 33, 33), (200, 130, 257), (5, 1100, 40), (700, 65, 3)],
+)
+def test_the_products_of_dense_are_exact_by_their_definition(isa, always, rows, inputs, outputs, default_threads):
+    dense, rng = fl.Dense(inputs, outputs, seed=1), np.random.default_rng(2)
+    x, dy = (rng.normal(size=(rows, 1, size)).astype("f4") for size in (inputs, outputs))
+    found = []
+    for threads in (1, 2, 3):
+        fl.set_num_threads(threads)
+        tape = fl.Workspace(0, precision="bfloat16")
+        y = dense.forward(x, tape, training=True, lengths=None).copy()
+        for parameter in dense.parameters():
+            parameter.zero_grad()
+        dx = dense.backward(dy, tape).copy()
+        found.append([y, dx, *[parameter.grad.copy() for parameter in dense.parameters()]])
+    x, g, w = to_bfloat16(x[:, 0]), to_bfloat16(dy[:, 0]), to_bfloat16(dense.parameter("weight").value)
+    want = [x @ w.T + dense.parameter("bias").value, g @ w, g.T @ x, dy[:, 0].sum(0)]
+    for got, *others, exact in zip(*found, want, strict=True):
+        assert np.abs(got.reshape(exact.shape) - exact).max() < 1e-5 * np.abs(exact).max() + 1e-5
+        for other in others:
+            assert np.array_equal(got, other)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_replayed_step_gives_the_bits_of_the_first(isa, tied):
+    embedding = fl.Embedding(70, 64)
+    output = fl.TiedDense(embedding) if tied else fl.Dense(64, 70)
+    model, x = fl.Model([embedding, fl.LSTM(64, 64), output], seed=0), np.arange(60).reshape(5, 12)
+    dy = np.random.default_rng(0).normal(size=(5, 12, 70)).astype("f4")
+    tape, seen = model.tape(precision="bfloat16"), []
+    for _ in range(4):
+        model.zero_grad()
+        y = model.forward(x, tape, training=True).copy()
+        model.backward(dy, tape, input_gradient=False)
+        seen.append([y, *[parameter.grad.copy() for parameter in model.parameters()]])
+    for other in seen[1:]:
+        assert same(other, seen[0])
+    assert not np.array_equal(seen[0][0], model.forward(x, model.tape(), training=True))
 
 
 def training_of(precision, hidden=64, **options):

@@ -253,6 +253,7 @@ def test_a_short_text_gets_fewer_streams_and_more_epochs():
         ({"dropout": 1.0}, "dropout: expected at least 0 and below 1, got 1.0"),
         ({"epochs": 0}, "epochs: expected at least 1, got 0"),
         ({"warmup": 1.0}, "warmup: expected at least 0 and below 1"),
+        ({"precision": "half"}, "precision: expected 'bfloat16' or None, got 'half'"),
     ],
 )
 def test_wrong_recipes_are_errors(options, message):

@@ -10,7 +10,10 @@ raises LookupError where it cannot do what is asked. The modes:
 - ragged: the same over sequences of different lengths; what stands beyond them is padding
 - steps: whole training steps of a model, see `bench.steps`, where the modules for it are
 - fit: the same, by `Trainer.fit` too
-- low precision: inference by fastlstm in float32, and by contenders in a lower precision, which are in no other mode
+- low precision: inference by fastlstm in float32, and by contenders in a lower precision
+- low steps: whole training steps by fastlstm and PyTorch in float32, and by contenders in a lower precision
+
+Contenders in a lower precision are in the last two modes only.
 
 A suite (`bench.cases`) has cases of one mode or of several.
 """
@@ -44,18 +47,22 @@ class Contender:
     precision: str | None = None
 
 
-LOW = ("low precision",)
+LOW, LOW_STEPS = ("low precision",), ("low steps",)
 CONTENDERS = {
     "fastlstm": Contender(
-        "ours", "fastlstm", ("inference", "own calls", "streaming", "training", "ragged", "steps", "fit", *LOW)
+        "ours",
+        "fastlstm",
+        ("inference", "own calls", "streaming", "training", "ragged", "steps", "fit", *LOW, *LOW_STEPS),
     ),
     "fastlstm, prepared": Contender("ours_prepared", "fastlstm", ("inference", "own calls")),
     "fastlstm, Trainer": Contender("ours_trainer", "fastlstm", ("fit",)),
     "fastlstm, block": Contender("ours_block", "fastlstm", ("streaming",)),
     "fastlstm, full": Contender("ours_full", "fastlstm", ("ragged",)),
-    "fastlstm-bfloat16": Contender("ours", "fastlstm", LOW, "bfloat16"),
+    "fastlstm-bfloat16": Contender("ours", "fastlstm", (*LOW, *LOW_STEPS), "bfloat16"),
     "fastlstm-int8": Contender("ours", "fastlstm", LOW, "int8"),
-    "torch": Contender("pytorch", "torch", ("inference", "streaming", "training", "ragged", "steps", "fit")),
+    "torch": Contender(
+        "pytorch", "torch", ("inference", "streaming", "training", "ragged", "steps", "fit", *LOW_STEPS)
+    ),
     "torch, masked": Contender("pytorch_masked", "torch", ("ragged",)),
     "torch.compile": Contender("pytorch_compiled", "torch", ("inference", "streaming")),
     "onnxruntime": Contender("onnx_runtime", "onnxruntime", ("inference", "streaming")),
@@ -63,7 +70,7 @@ CONTENDERS = {
     "jax": Contender("jax_scan", "jax", ("inference", "streaming", "training")),
     "keras": Contender("keras_tensorflow", "keras", ("inference", "streaming", "training", "steps", "fit")),
     "pytorch-bfloat16": Contender("pytorch_bfloat16", "torch", LOW, "bfloat16"),
-    "pytorch-autocast": Contender("pytorch_autocast", "torch", LOW, "bfloat16"),
+    "pytorch-autocast": Contender("pytorch_autocast", "torch", (*LOW, *LOW_STEPS), "bfloat16"),
     "openvino-bf16": Contender("open_vino", "openvino", LOW, "bfloat16"),
     "pytorch-int8": Contender("pytorch_int8", "torch", LOW, "int8"),
     "onnxruntime-int8": Contender("onnx_runtime_int8", "onnxruntime", LOW, "int8"),
@@ -138,7 +145,7 @@ def prepare(name: str, case: Case | StepCase, dtype: str, mode: str, threads: in
     call: Call
     if isinstance(case, StepCase):
         module = importlib.import_module(f"bench.steps.{contender.module}")
-        call = module.prepare(steps.make_problem(case, dtype), threads)
+        call = module.prepare(steps.make_problem(case, dtype, contender.precision), threads)
     else:
         module = importlib.import_module(f"bench.contenders.{contender.module}")
         call = module.prepare(make_problem(case, dtype, contender.precision), mode, threads)

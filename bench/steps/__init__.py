@@ -33,12 +33,14 @@ LEARNING_RATE, BETAS, EPSILON = 1e-3, (0.9, 0.999), 1e-8
 
 @dataclass(frozen=True)
 class StepProblem:
-    """Parameters by layer and name, an LSTM's as in PyTorch but with one bias; and batches of x and y."""
+    """Parameters by layer and name, an LSTM's as in PyTorch but with one bias; and batches of x and y. The dtype is
+    that of all of them; with a precision, products are to be computed in that instead."""
 
     case: StepCase
     dtype: str
     weights: dict[str, Array]
     batches: list[tuple[Array, Array]]
+    precision: str | None = None
 
     def in_turn(self) -> Iterator[tuple[Array, Array]]:
         return cycle(self.batches)
@@ -49,7 +51,7 @@ class StepProblem:
         return np.array([np.linalg.norm(now - start) for now, start in zip(values, before, strict=True)])
 
 
-def make_problem(case: StepCase, dtype: str) -> StepProblem:
+def make_problem(case: StepCase, dtype: str, precision: str | None = None) -> StepProblem:
     rng = np.random.default_rng(0)
     bound = case.hidden**-0.5
     shapes: dict[str, tuple[int, ...]] = {}
@@ -62,7 +64,7 @@ def make_problem(case: StepCase, dtype: str) -> StepProblem:
     shapes["dense.weight"] = (case.outputs, case.hidden)
     shapes["dense.bias"] = (case.outputs,)
     weights = {name: rng.uniform(-bound, bound, shape).astype(dtype) for name, shape in shapes.items()}
-    return StepProblem(case, dtype, weights, [make_batch(case, dtype, rng) for _ in range(BATCHES)])
+    return StepProblem(case, dtype, weights, [make_batch(case, dtype, rng) for _ in range(BATCHES)], precision)
 
 
 def make_batch(case: StepCase, dtype: str, rng: np.random.Generator) -> tuple[Array, Array]:

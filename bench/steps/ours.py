@@ -1,4 +1,4 @@
-"""fastlstm, from Python by the parts of a `Trainer`."""
+"""fastlstm, from Python by the parts of a `Trainer`, in the precision of the problem."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastlstm.optim import grad_norm
 def prepare(problem: StepProblem, threads: int) -> Call:
     fl.set_num_threads(threads)
     model, parameters = model_of(problem)
-    loss, tape = getattr(fl, problem.case.loss), model.tape()
+    loss, tape = getattr(fl, problem.case.loss), model.tape(precision=problem.precision)
     scratch = fl.Workspace()
     optimizer = fl.Adam(LEARNING_RATE, betas=BETAS, eps=EPSILON)
     batches = problem.in_turn()

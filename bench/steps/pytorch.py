@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -38,19 +39,21 @@ LOSSES: dict[str, Any] = {
 }
 
 
-def prepare(problem: StepProblem, threads: int) -> Call:
+def prepare(problem: StepProblem, threads: int, context: AbstractContextManager[Any] | None = None) -> Call:
+    """The forward pass and the loss, but not what comes after them, are computed in the context."""
     torch.set_num_threads(threads)
     net = Net(problem)
     watched = load(net, problem)
     trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
     loss = LOSSES[problem.case.loss]
     optimizer = torch.optim.Adam(trained, LEARNING_RATE, betas=BETAS, eps=EPSILON)
-    batches = problem.in_turn()
+    batches, forward = problem.in_turn(), nullcontext() if context is None else context
 
     def step() -> Any:
         x, y = (torch.from_numpy(array) for array in next(batches))
         optimizer.zero_grad()
-        value = loss(net(x), y)
+        with forward:
+            value = loss(net(x), y)
         value.backward()
         torch.nn.utils.clip_grad_norm_(trained, LARGEST_NORM)
         optimizer.step()

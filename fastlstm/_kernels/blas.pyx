@@ -12,7 +12,8 @@ from libc.limits cimport INT_MAX
 from libc.string cimport memset
 
 from fastlstm._kernels.cpu cimport (
-    fl_columns, fl_matmul, functions, invariant, run, run_for, scratch, table, team_for, training, work_of
+    FL_EXACT, fl_columns, fl_format, fl_matmul, format_of, functions, invariant, run, run_for, scratch, table, team_for,
+    training, work_of,
 )
 from fastlstm._kernels.real cimport real
 from fastlstm._kernels.stage cimport Stage, address
@@ -55,6 +56,7 @@ cdef int gemm(
         multiply(
             m, n, k, a, 1 if trans_a == TRANS else lda, lda if trans_a == TRANS else 1,
             b, 1 if trans_b == TRANS else ldb, ldb if trans_b == TRANS else 1, beta != 0, c, ldc, <const real*>NULL,
+            functions(real is float).formats[FL_EXACT],
         )
         return 0
     if not (routines.sgemm and routines.dgemm and routines.sgemv and routines.dgemv):
@@ -86,6 +88,7 @@ cdef int gemm(
 cdef int multiply(
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real* a, Py_ssize_t a_row, Py_ssize_t a_k,
     const real* b, Py_ssize_t b_k, Py_ssize_t b_col, bint add, real* c, Py_ssize_t c_row, const real* bias,
+    const fl_format* format,
 ) except -1 nogil:
     cdef fl_matmul p
     cdef double work = work_of(2.0 * m * n * k)
@@ -93,7 +96,7 @@ cdef int multiply(
     p.m, p.n, p.k, p.a_row, p.a_k, p.b_k, p.b_col, p.c_row = m, n, k, a_row, a_k, b_k, b_col, c_row
     p.a, p.b, p.c, p.add, p.in_order, p.bias = a, b, c, add, invariant(), bias
     p.room = scratch(threads * functions(real is float).matmul_room)
-    run(functions(real is float).matmul, &p, threads, work)
+    run(format.matmul, &p, threads, work)
     return 0
 
 
@@ -106,26 +109,43 @@ cdef void column_sums(
     run_for(training(real is float).columns, &p, m * n / 4e3)
 
 
-def affine(const real[:, ::1] x, const real[:, ::1] weight, const real[::1] bias, real[:, ::1] y):
-    """y = x·weightᵀ + bias; x (M, K), weight (N, K), bias (N) or empty, y (M, N)."""
+cdef const fl_format* rounding(bint single, str format) except? NULL:
+    """The format, or NULL for "exact"."""
+    cdef const fl_format* found
+    if format == "exact":
+        return NULL
+    found = format_of(single, format)
+    if found.matmul == NULL:
+        raise ValueError(f"nothing trains on numbers in the format {format!r}")
+    return found
+
+
+def affine(
+    const real[:, ::1] x, const real[:, ::1] weight, const real[::1] bias, real[:, ::1] y, str format="exact"
+):
+    """y = x·weightᵀ + bias; x (M, K), weight (N, K), bias (N) or empty, y (M, N). The product is that of the format."""
     cdef Py_ssize_t m = x.shape[0], k = x.shape[1], n = weight.shape[0]
     if weight.shape[1] != k or y.shape[0] != m or y.shape[1] != n or bias.shape[0] not in (0, n):
         raise ValueError("affine: sizes do not agree")
     if m == 0 or n == 0:
         return
+    cdef const fl_format* rounds = rounding(real is float, format)
     with nogil:
         affine_on(
             m, n, k, &x[0, 0] if k else NULL, &weight[0, 0] if k else NULL,
-            &bias[0] if bias.shape[0] else NULL, &y[0, 0],
+            &bias[0] if bias.shape[0] else NULL, &y[0, 0], rounds,
         )
 
 
 cdef int affine_on(
-    Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real* x, const real* weight, const real* bias, real* y
+    Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real* x, const real* weight, const real* bias, real* y,
+    const fl_format* rounds,
 ) except -1 nogil:
     cdef Py_ssize_t i, j
+    if rounds != NULL:
+        return multiply(m, n, k, x, k, 1, weight, 1, k, False, y, n, bias, rounds)
     if bias != NULL and table() != NULL and (m > 1 or invariant()) and n > 1 and k > 0:
-        multiply(m, n, k, x, k, 1, weight, 1, k, False, y, n, bias)
+        multiply(m, n, k, x, k, 1, weight, 1, k, False, y, n, bias, functions(real is float).formats[FL_EXACT])
         return 0
     if bias != NULL:
         for i in range(m):
@@ -137,10 +157,11 @@ cdef int affine_on(
 def affine_backward(
     const real[:, ::1] dy, const real[:, ::1] x, const real[:, ::1] weight,
     real[:, ::1] dweight, real[::1] dbias, real[:, ::1] dx, bint add_weight=True, bint add_bias=True,
+    str format="exact",
 ):
     """dweight += dyᵀ·x; dbias += sum of dy's rows (unless empty); dx = dy·weight (unless it has no rows).
 
-    What is not to be added to is written over, whatever it holds.
+    What is not to be added to is written over, whatever it holds. Products are those of the format.
     """
     cdef Py_ssize_t m = x.shape[0], k = x.shape[1], n = weight.shape[0]
     if (
@@ -150,21 +171,27 @@ def affine_backward(
         raise ValueError("affine_backward: sizes do not agree")
     if m == 0 or n == 0 or k == 0:
         raise ValueError("affine_backward: expected no empty arrays")
+    cdef const fl_format* rounds = rounding(real is float, format)
     with nogil:
         affine_backward_on(
             m, n, k, &dy[0, 0], &x[0, 0], &weight[0, 0], &dweight[0, 0], add_weight,
-            &dbias[0] if dbias.shape[0] else NULL, add_bias, &dx[0, 0] if dx.shape[0] else NULL,
+            &dbias[0] if dbias.shape[0] else NULL, add_bias, &dx[0, 0] if dx.shape[0] else NULL, rounds,
         )
 
 
 cdef int affine_backward_on(
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real* dy, const real* x, const real* weight,
-    real* dweight, bint add_weight, real* dbias, bint add_bias, real* dx,
+    real* dweight, bint add_weight, real* dbias, bint add_bias, real* dx, const fl_format* rounds,
 ) except -1 nogil:
-    gemm(TRANS, NO_TRANS, n, k, m, dy, n, x, k, <real>add_weight, dweight, k)
+    if rounds != NULL:
+        multiply(n, k, m, dy, 1, n, x, k, 1, add_weight, dweight, k, <const real*>NULL, rounds)
+    else:
+        gemm(TRANS, NO_TRANS, n, k, m, dy, n, x, k, <real>add_weight, dweight, k)
     if dbias != NULL:
         column_sums(m, n, dy, n, add_bias, dbias)
-    if dx != NULL:
+    if dx != NULL and rounds != NULL:
+        multiply(m, k, n, dy, n, 1, weight, k, 1, False, dx, k, <const real*>NULL, rounds)
+    elif dx != NULL:
         gemm(NO_TRANS, NO_TRANS, m, k, n, dy, n, weight, k, <real>0, dx, k)
     return 0
 
@@ -178,22 +205,24 @@ cdef class Affine(Stage):
     cdef const void* weight
     cdef const void* bias
     cdef void* to
+    cdef const fl_format* rounds
     cdef tuple held
 
     cpdef go(self):
         with nogil:
             if self.single:
                 affine_on[float](
-                    self.m, self.n, self.k, <float*>self.from_, <float*>self.weight, <float*>self.bias, <float*>self.to
+                    self.m, self.n, self.k, <float*>self.from_, <float*>self.weight, <float*>self.bias, <float*>self.to,
+                    self.rounds,
                 )
             else:
                 affine_on[double](
                     self.m, self.n, self.k, <double*>self.from_, <double*>self.weight, <double*>self.bias,
-                    <double*>self.to,
+                    <double*>self.to, self.rounds,
                 )
 
 
-def affine_stage(x, weight, bias, y):
+def affine_stage(x, weight, bias, y, str format="exact"):
     """`affine` of contiguous arrays of a dtype: x (M, K), weight (N, K), bias (N) or None, y (M, N)."""
     cdef Affine made = Affine()
     (made.m, made.k), (made.n, _) = x.shape, weight.shape
@@ -206,6 +235,7 @@ def affine_stage(x, weight, bias, y):
     made.weight = address(weight, form, made.n * made.k * size, False)
     made.bias = NULL if bias is None else address(bias, form, made.n * size, False)
     made.to = <void*>address(y, form, made.m * made.n * size, True)
+    made.rounds = rounding(made.single, format)
     made.held = (x, weight, bias, y)
     return made
 
@@ -219,6 +249,7 @@ cdef class AffineBackward(Stage):
     cdef const void* from_
     cdef const void* value
     cdef void* dx
+    cdef const fl_format* rounds
     cdef object weight, bias
     cdef tuple held
 
@@ -236,16 +267,16 @@ cdef class AffineBackward(Stage):
             if self.single:
                 affine_backward_on[float](
                     self.m, self.n, self.k, <float*>self.dy, <float*>self.from_, <float*>self.value, <float*>dweight,
-                    add_weight, <float*>dbias, add_bias, <float*>self.dx,
+                    add_weight, <float*>dbias, add_bias, <float*>self.dx, self.rounds,
                 )
             else:
                 affine_backward_on[double](
                     self.m, self.n, self.k, <double*>self.dy, <double*>self.from_, <double*>self.value,
-                    <double*>dweight, add_weight, <double*>dbias, add_bias, <double*>self.dx,
+                    <double*>dweight, add_weight, <double*>dbias, add_bias, <double*>self.dx, self.rounds,
                 )
 
 
-def affine_backward_stage(dy, x, weight, bias, dx):
+def affine_backward_stage(dy, x, weight, bias, dx, str format="exact"):
     """`affine_backward` to the gradients of the parameters weight and bias (or None); dx None: not wanted."""
     cdef AffineBackward made = AffineBackward()
     value = weight.read()
@@ -259,5 +290,6 @@ def affine_backward_stage(dy, x, weight, bias, dx):
     made.from_ = address(x, form, made.m * made.k * size, False)
     made.value = address(value, form, made.n * made.k * size, False)
     made.dx = NULL if dx is None else <void*>address(dx, form, made.m * made.k * size, True)
+    made.rounds = rounding(made.single, format)
     made.weight, made.bias, made.held = weight, bias, (dy, x, value, dx)
     return made

@@ -236,13 +236,12 @@ cdef extern from "simd/table.h" nogil:
 
     struct fl_format:
         Py_ssize_t depth, bytes, tail, rounds, ends
-        const fl_cell* cells
         fl_pack_matrix pack_matrix
-        fl_job affine
+        fl_job affine, matmul
 
     struct fl_functions:
         (const fl_format*)[FL_FORMATS] formats
-        fl_job matmul, fma, read, activate
+        fl_job fma, read, activate
         const fl_training* training
         Py_ssize_t matmul_room
 

@@ -276,7 +276,7 @@ def multiplies(str format):
 
 def trains(str format):
     """Whether float32 is trained with products in this format."""
-    return kernels != NULL and format_of(True, format).cells[0].backward != NULL
+    return kernels != NULL and format_of(True, format).matmul != NULL
 
 
 def rounded_row(Py_ssize_t n, dtype, str format="exact"):

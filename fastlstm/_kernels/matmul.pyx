@@ -1,6 +1,7 @@
 """Matrix products on the register tile (simd/matmul.hpp): for Dense, and the large products of training."""
 
 from fastlstm._kernels.cpu cimport (
+    FL_EXACT,
     FL_HELD_ROWS,
     fl_affine,
     fl_format,
@@ -86,4 +87,4 @@ def multiply(const real[:, :] a, const real[:, :] b, real[:, ::1] c, bint add, i
     p.a, p.b, p.c, p.c_row, p.add, p.in_order = &a[0, 0], &b[0, 0], &c[0, 0], p.n, add, False
     p.bias, p.room = NULL, scratch(threads * functions(real is float).matmul_room)
     with nogil:
-        run(functions(real is float).matmul, &p, threads, work_of(2.0 * p.m * p.n * p.k))
+        run(functions(real is float).formats[FL_EXACT].matmul, &p, threads, work_of(2.0 * p.m * p.n * p.k))

@@ -88,6 +88,11 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     add("--window", type=count, default=default.window, metavar="N", help="steps a gradient flows (default: 64)")
     add("--batch", type=count, default=default.batch_size, metavar="N", help="streams side by side (default: 32)")
     add("--lr", type=float, default=default.learning_rate, metavar="RATE", help="learning rate (default: %(default)s)")
+    add(
+        "--bfloat16",
+        action="store_true",
+        help="train in half the bits: faster for 256 units and more, on some processors",
+    )
     length = network.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=count, metavar="N", help="passes over the text (default: 10, more if short)")
     length.add_argument("--minutes", type=float, metavar="M", help="as many epochs as take about so long")
@@ -172,6 +177,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
             learning_rate=options.lr,
             epochs=options.epochs,
             seed=options.seed,
+            precision="bfloat16" if options.bfloat16 else None,
         )
 
 

@@ -13,7 +13,7 @@ from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.stage import Stage
 from fastlstm.layers.base import Array, Index, as_rows, check_features
 from fastlstm.layers.matrix import Kinds, MatrixLayer
-from fastlstm.layers.packed import Packed, PackedMatrix
+from fastlstm.layers.packed import Packed, PackedMatrix, worth_training
 from fastlstm.layers.replay import Backward, BackwardCalls, Calls
 from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace
@@ -86,8 +86,14 @@ class Dense(MatrixLayer):
             return ready[1]
         y = tape.array("y", (*x.shape[:-1], self.output_size), x.dtype)
         bias = self.parameter("bias").value if self.bias else np.empty(0, x.dtype)
-        blas.affine(as_rows(x), self.parameter("weight").value, bias, as_rows(y))
+        blas.affine(as_rows(x), self.parameter("weight").value, bias, as_rows(y), self._format(tape, training=training))
         return y
+
+    def _format(self, tape: Workspace, *, training: bool = True) -> str:
+        """The format in which products are taken without packed weights."""
+        if not training or self.output_size == 1:  # a single column is an inner product
+            return "exact"
+        return worth_training(tape.precision, self.output_size, self.input_size)
 
     def prepare(
         self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
@@ -101,20 +107,21 @@ class Dense(MatrixLayer):
         y = tape.array("y", (*x.shape[:-1], self.output_size), x.dtype)
         rows = as_rows(x)
 
-        weight, bias = self._weight_and_bias()
+        (weight, bias), format = self._weight_and_bias(), self._format(tape)
 
         def backward(dy: Array, wanted: bool) -> BackwardCalls:
             dx = tape.array("dx", x.shape, x.dtype) if wanted else None
-            stage = blas.affine_backward_stage(as_rows(dy), rows, weight, bias, None if dx is None else as_rows(dx))
+            to = None if dx is None else as_rows(dx)
+            stage = blas.affine_backward_stage(as_rows(dy), rows, weight, bias, to, format)
             return [stage.go], dx
 
         values = weight.read(), None if bias is None else bias.read()
-        return [blas.affine_stage(rows, *values, as_rows(y)).go], y, backward
+        return [blas.affine_stage(rows, *values, as_rows(y), format).go], y, backward
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
         x = tape.notes["x"]
         dx = tape.array("dx", x.shape if input_gradient else (0, self.input_size), x.dtype)
-        backward_of_rows(as_rows(dy), as_rows(x), as_rows(dx), *self._weight_and_bias())
+        backward_of_rows(as_rows(dy), as_rows(x), as_rows(dx), *self._weight_and_bias(), self._format(tape))
         return dx if input_gradient else None
 
     def _weight_and_bias(self) -> tuple[Parameter, Parameter | None]:
@@ -124,8 +131,10 @@ class Dense(MatrixLayer):
         return {"input_size": self.input_size, "output_size": self.output_size, "bias": self.bias}
 
 
-def backward_of_rows(dy: Array, x: Array, dx: Array, weight: Parameter, bias: Parameter | None) -> None:
+def backward_of_rows(
+    dy: Array, x: Array, dx: Array, weight: Parameter, bias: Parameter | None, format: str = "exact"
+) -> None:
     """Write dx, unless it has no rows, and add to the gradients of the parameters."""
     dweight, add_weight = weight.accumulator()
     dbias, add_bias = (np.empty(0, x.dtype), True) if bias is None else bias.accumulator()
-    blas.affine_backward(dy, x, weight.read(), dweight, dbias, dx, add_weight, add_bias)
+    blas.affine_backward(dy, x, weight.read(), dweight, dbias, dx, add_weight, add_bias, format)

@@ -64,6 +64,11 @@ def worth(format: str, outputs: int, inputs: int) -> str:
     return format if enough else "exact"
 
 
+def worth_training(precision: str | None, outputs: int, inputs: int) -> str:
+    """The format in which training takes products with such weights: that of the precision, or "exact" if faster."""
+    return worth(precision, outputs, inputs) if precision is not None and cpu.trains(precision) else "exact"
+
+
 class PackedMatrix(Packed):
     """The packed weights of an affine map, y = x·weightᵀ + bias."""
 

@@ -211,12 +211,8 @@ class Model:
 
     def check_precision(self, precision: Any) -> None:
         """Raise ValueError if no training of this model has this precision."""
-        if precision is None:
-            return
-        if precision != "bfloat16":
-            raise ValueError(f"precision: expected 'bfloat16' or None, got {precision!r:.80}")
-        if self.dtype == np.float64:
-            raise ValueError("precision: expected None for a model in float64, got 'bfloat16'")
+        if _check.precision_of(precision) is not None and self.dtype == np.float64:
+            raise ValueError(f"precision: expected None for a model in float64, got {precision!r}")
 
     def carry(self, index: Any, tape: Tape) -> None:
         """Rearrange the carried state: row k gets the state of row ``index[k]``, or zeros for -1.

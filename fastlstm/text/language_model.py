@@ -116,6 +116,7 @@ class LanguageModel(Application):
             recipe.optimizer(),
             clip_norm=recipe.clip_norm,
             callbacks=[recipe.schedule(), *callbacks],
+            precision=recipe.precision,
         )
         streams = recipe.streams(len(x))
         check_memory(self.model.layers, streams, min(recipe.window, len(x) // streams))

@@ -54,6 +54,8 @@ class Recipe(application.Recipe):
         By default 10, or more for a short text.
     seed : int, default 0
         The same seed gives the same bits.
+    precision : "bfloat16" or None, default None
+        Of the training, as in `fastlstm.Trainer`.
 
     Raises
     ------
@@ -93,9 +95,11 @@ class Recipe(application.Recipe):
     betas: tuple[float, float] = (0.9, 0.99)
     epochs: int | None = None
     seed: int = 0
+    precision: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _check.precision_of(self.precision)
         _check.positive_int(self.num_layers, "num_layers", MOST_LAYERS)
         object.__setattr__(
             self, "betas", tuple(_check.items(self.betas, "betas", "two numbers"))

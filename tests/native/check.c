@@ -56,6 +56,7 @@ static const struct plain_cell *plain_of(const struct fl_cell *cell) {
 #include "narrow_cells.h"
 #include "narrow_extremes.h"
 #include "narrow_maps.h"
+#include "narrow_training.h"
 
 /* Both types in all ways, or, of a large problem, in those with `part` rows a batch. */
 static double both(const struct fl_kernels *kernels, int k, ptrdiff_t N, ptrdiff_t T, ptrdiff_t I, ptrdiff_t H,
@@ -67,8 +68,9 @@ static double both(const struct fl_kernels *kernels, int k, ptrdiff_t N, ptrdiff
     const size_t count = all_ways_of(&q, part, ways);
     if (plain_of(d) != q.cell || d->units != f->units) return INFINITY;
     solve(&q);
-    const double of_float = all_ways_float(kernels, f, &q, ways, count);
-    const double worst = fmax(of_float, all_ways_double(kernels, d, &q, ways, count));
+    const double of_float = all_ways_float(kernels, kernels->f.formats[FL_EXACT], f, &q, ways, count, 1);
+    const double of_double = all_ways_double(kernels, kernels->d.formats[FL_EXACT], d, &q, ways, count, 1);
+    const double worst = fmax(of_float, of_double);
     if (!(worst < 1))
         printf("of N %td, T %td, I %td, H %td, %s%s%s%s\n", N, T, I, H, kind.ragged ? "ragged, " : "",
                kind.reversed ? "reversed, " : "", kind.fresh ? "fresh, " : "", kind.bias ? "biased" : "not biased");
@@ -166,7 +168,9 @@ static double exact(const struct fl_kernels *kernels) {
 }
 static double narrow(const struct fl_kernels *kernels, int format) {
     const struct narrow as = narrow_of(kernels, format);
-    return fmax(maps(&as), fmax(narrow_cells(&as), extremes(&as)));
+    double worst = fmax(maps(&as), fmax(narrow_cells(&as), extremes(&as)));
+    if (as.format->matmul) worst = fmax(worst, fmax(narrow_training(&as), narrow_products(&as)));
+    return worst;
 }
 
 int main(int count, char **words) {

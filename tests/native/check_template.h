@@ -111,19 +111,23 @@ static void X(backward)(const struct fl_kernels *kernels, const struct fl_cell *
         .initial = !q->fresh, .w = a->w, .u = a->u, .dx = a->dx, .add_dx = way->add, .dw = a->dw, .du = a->du,
         .db = a->db, .add_dw = way->add || more, .add_du = !way->add || more, .add_db = way->add || more};
     if (!way->single) {
-        p.transposed = X(scratch)(fl_transposed_room(inputs, width, G));
-        p.columns = X(scratch)(fl_columns_room(I, H, G, S, kernels->rows, batch->longest));
+        const ptrdiff_t depth = a->format->depth, groups = longest_in_groups(batch, depth);
+        p.transposed = garbage(fl_transposed_room(inputs, width, G) * a->format->bytes);
+        p.columns = X(scratch)(fl_columns_room(I, H, G, S, kernels->rows, groups));
         p.panels = X(scratch)(fl_gradients_room(I, H, G, S, width));
+        if (a->format->rounds) p.rounded = X(scratch)(p.rows * S * width / depth);
+        p.interleaved_each = groups * S * cell->units * a->lanes;
+        if (depth > 1) p.interleaved = X(scratch)(way->threads * p.interleaved_each);
     }
     fl_run(way->single ? cell->backward_single : cell->backward, &p, way->threads, FL_WORTH_WAKING);
 }
 
 /* A problem in one way: batch after batch, and its errors. */
-static struct found X(run)(const struct fl_kernels *kernels, const struct fl_cell *cell, const struct problem *q,
-                           const struct way *way) {
+static struct found X(run)(const struct fl_kernels *kernels, const struct fl_format *format,
+                           const struct fl_cell *cell, const struct problem *q, const struct way *way) {
     const size_t before = held_count;
     const ptrdiff_t N = q->N, T = q->T, I = q->I, H = q->H, G = cell->gates, S = cell->sums;
-    const struct X(arrays) a = X(arrays_of)(kernels, kernels->TABLE.formats[FL_EXACT], cell, q);
+    const struct X(arrays) a = X(arrays_of)(kernels, format, cell, q);
     struct fl_packing packing = {I, H, a.w, a.u, a.b, a.panels, a.bias};
     struct found found = {0, 0, 0};
     uint64_t bits = 0;
@@ -157,16 +161,16 @@ static struct found X(run)(const struct fl_kernels *kernels, const struct fl_cel
 
 /* All the ways: whatever threads share and whatever batch a row stands in, its own bits are those of the first way,
    and in single steps those of the first of these; the bits of the gradients of the weights depend on the batch alone.
- */
-static double X(all_ways)(const struct fl_kernels *kernels, const struct fl_cell *cell, const struct problem *q,
-                          const struct way *ways, size_t count) {
+   Errors may be `allowed` times as large as those of exact formats. */
+static double X(all_ways)(const struct fl_kernels *kernels, const struct fl_format *format, const struct fl_cell *cell,
+                          const struct problem *q, const struct way *ways, size_t count, double allowed) {
     struct found first = {0, 0, 0}, last = first;
     double worst = 0;
-    for (size_t k = 0; k < count; k++) {
+    for (size_t k = 0; k < count && (!ways[k].single || cell->forward_single); k++) {
         const int same_batch = k && ways[k].rows == ways[k - 1].rows && ways[k].single == ways[k - 1].single;
-        const struct found found = X(run)(kernels, cell, q, ways + k);
+        const struct found found = X(run)(kernels, format, cell, q, ways + k);
         if (!k || ways[k].single != ways[k - 1].single) first = found;
-        worst = fmax(worst, found.error);
+        worst = fmax(worst, found.error / allowed);
         if (found.row_bits != first.row_bits || (same_batch && found.weight_bits != last.weight_bits)) worst = INFINITY;
         if (!(worst < 1)) {
             printf("%s, %zu bytes: error %g, bits of rows %s, by ", cell->name, sizeof(REAL), worst,
@@ -191,7 +195,7 @@ static double X(matmul)(const struct fl_kernels *kernels, ptrdiff_t m, ptrdiff_t
     double worst = 0;
     if (p.bias && (p.a_k != 1 || n == 1 || (m == 1 && !p.in_order) || p.add)) return 0;
     for (ptrdiff_t i = 0; i < m * n; i++) c[i] = (REAL)BEFORE;
-    fl_run(kernels->TABLE.matmul, &p, threads, FL_WORTH_WAKING);
+    fl_run(kernels->TABLE.formats[FL_EXACT]->matmul, &p, threads, FL_WORTH_WAKING);
     for (ptrdiff_t i = 0; i < m; i++)
         for (ptrdiff_t j = 0; j < n; j++) {
             double sum = p.add ? (double)BEFORE : p.bias ? (double)bias[j] : 0;

@@ -84,4 +84,15 @@ static struct batch batch_of(const struct problem *q, const struct way *way, ptr
     return b;
 }
 
+/* The largest number of groups of up to `depth` rows of a step in a segment. */
+static ptrdiff_t longest_in_groups(const struct batch *b, ptrdiff_t depth) {
+    ptrdiff_t most = 0;
+    for (ptrdiff_t k = 0; k < b->segment_count; k++) {
+        ptrdiff_t groups = 0;
+        for (ptrdiff_t t = b->segments[k].first; t < b->segments[k].last; t++) groups += (b->alive[t] + depth - 1) / depth;
+        if (groups > most) most = groups;
+    }
+    return most;
+}
+
 #endif

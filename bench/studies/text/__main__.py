@@ -3,6 +3,7 @@
     python -m bench.studies.text               both trainings, in fresh processes in turn
     python -m bench.studies.text --best        the best recipe
     python -m bench.studies.text --seeds 5     five seeds each: do the losses differ by more than chance?
+    python -m bench.studies.text --seeds 3 --contenders fastlstm bfloat16      what training in bfloat16 costs
     python -m bench.studies.text --page        only writes the page, from what was measured before
 
 Figures go to the file of --json, which keeps those of the other command; the page docs/text.md is made from it. The
@@ -28,7 +29,12 @@ from bench.studies.text import page, seeds
 from bench.studies.text.task import BEST, SAME
 from fastlstm.text import Recipe
 
-CONTENDERS = {"fastlstm": "ours", "torch": "pytorch"}
+CONTENDERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "fastlstm": ("ours", {}),
+    "torch": ("pytorch", {}),
+    "bfloat16": ("ours", {"precision": "bfloat16"}),
+}
+"""The module that trains, and what it changes in the recipe."""
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -44,12 +50,18 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--seeds", type=int, metavar="N", help="train with the seeds 0 to N - 1, and print the losses; no page"
     )
+    parser.add_argument(
+        "--contenders", nargs="+", choices=CONTENDERS, default=["fastlstm", "torch"], help="with --seeds (default both)"
+    )
     parser.add_argument("--epochs", type=int, help="instead of the recipe's")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="of the recipe: hidden_size=384 ...")
     parser.add_argument("--characters", type=int, default=0, help="of the text, to try it out (default: all)")
     parser.add_argument("--json", type=Path, default=Path("text.json"), help="default: text.json")
     parser.add_argument("--folder", type=Path, default=DOCS, help="of the page (default: docs)")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if not options.seeds and options.contenders != ["fastlstm", "torch"]:
+        parser.error("--contenders: expected with --seeds only, as the page compares fastlstm and torch")
+    return options
 
 
 def recipe_of(options: argparse.Namespace) -> Recipe:
@@ -74,7 +86,7 @@ def run_process(module: str, recipe: Recipe, options: argparse.Namespace) -> dic
 def measure(options: argparse.Namespace, keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """All runs by contender, and how they were made; kept after each, for it may be hours until the last."""
     data.find("tinyshakespeare.txt")  # rather fail now
-    recipe, names = recipe_of(options), ["fastlstm"] if options.best else list(CONTENDERS)
+    recipe, names = recipe_of(options), ["fastlstm"] if options.best else options.contenders
     measured = {
         "machine": machine.describe(),
         "threads": options.threads,
@@ -84,7 +96,8 @@ def measure(options: argparse.Namespace, keep: Callable[[dict[str, Any]], None])
     }
     for seed in range(options.seeds) if options.seeds else [recipe.seed] * options.rounds:
         for name in names:
-            run = run_process(CONTENDERS[name], dataclasses.replace(recipe, seed=seed), options)
+            module, changes = CONTENDERS[name]
+            run = run_process(module, dataclasses.replace(recipe, seed=seed, **changes), options)
             measured["runs"][name].append(run)
             keep(measured)
     return measured

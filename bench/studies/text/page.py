@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 COLORS = {"fastlstm": "#c8382c", "torch": "#8a8f98"}
-NAMES = {"fastlstm": "fastlstm", "torch": "PyTorch"}
+NAMES = {"fastlstm": "fastlstm", "torch": "PyTorch", "bfloat16": "fastlstm in bfloat16"}
 
 PROSE = """# Text
 

@@ -33,7 +33,9 @@ FL_FOR(FL_TARGET)
 #define FL_STORE_PART_f(p, count, v) _mm512_mask_storeu_ps(p, (__mmask16)((1u << (count)) - 1), (__m512)(v))
 #define FL_STORE_PART_d(p, count, v) _mm512_mask_storeu_pd(p, (__mmask8)((1u << (count)) - 1), (__m512d)(v))
 /* bfloat16 and int8 numbers as floats */
-#define FL_WIDEN_BFLOAT16(p) _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(p))), 16)
+#define FL_WIDEN_BFLOAT16(p) \
+    _mm512_maskz_slli_epi32( \
+        (__mmask16)-1, _mm512_maskz_cvtepu16_epi32((__mmask16)-1, _mm256_loadu_si256((const __m256i *)(p))), 16)
 #define FL_WIDEN_INT8(p) _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(p))))
 #if defined(FL_PAIRS) /* two products of bfloat16 for each float; vectors of floats rounded to bfloat16, and of two of them */
 #define FL_MULTIPLY_PAIRS(x, w, sum) ((__typeof__(sum))_mm512_dpbf16_ps((__m512)(sum), (__m512bh)(w), (__m512bh)(x)))

@@ -41,17 +41,22 @@ template <class Format> constexpr fl_cell cells[] = {
     {},
 };
 
+template <class Format> constexpr fl_job matmul_in() {
+    if constexpr (Format::trains) return matmul<Format>;
+    else return nullptr;
+}
+
 template <class Format>
 constexpr fl_format format_of = {Format::depth, sizeof(typename Format::Weight), Format::tail, Format::rounds,
-                                 Format::ends, cells<Format>, pack_matrix<Format>, affine<Format>};
+                                 Format::ends, cells<Format>, pack_matrix<Format>, affine<Format>, matmul_in<Format>()};
 
 constexpr fl_functions functions_of_float(const fl_training *training, const fl_format *bfloat16, const fl_format *int8) {
-    return {{&format_of<Exact<float>>, bfloat16, int8}, matmul<float>, probe_fma<float>, probe_read<float>,
+    return {{&format_of<Exact<float>>, bfloat16, int8}, probe_fma<float>, probe_read<float>,
             probe_activate<float>, training, matmul_room<float>};
 }
 constexpr fl_functions functions_of_double(const fl_training *training) {
-    return {{&format_of<Exact<double>>}, matmul<double>, probe_fma<double>, probe_read<double>, probe_activate<double>,
-            training, matmul_room<double>};
+    return {{&format_of<Exact<double>>}, probe_fma<double>, probe_read<double>, probe_activate<double>, training,
+            matmul_room<double>};
 }
 
 }

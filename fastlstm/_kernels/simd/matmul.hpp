@@ -15,7 +15,8 @@ template <class Real> FL_INLINE ptrdiff_t strip_width(ptrdiff_t left) {
 
 /* What is packed at a time. Of b, a block of depth x breadth, in strips of up to four vectors; a strip takes 128 KiB at
    most, and is used for all rows of a. Of a, height x depth, about 256 KiB at most, which stay in the L2 meanwhile. Its
-   rows are not a power of two apart, for then they would take each other's place in the cache. */
+   rows are not a power of two apart, for then they would take each other's place in the cache. Depth counts Inputs, which
+   in a format that trains are as large as Real. */
 template <class Real> constexpr ptrdiff_t depth_of = 2048 / sizeof(Real);
 template <class Real> constexpr ptrdiff_t breadth_of = 32 * lanes<Real>;
 constexpr ptrdiff_t height_of = FL_ROWS * 21;
@@ -79,6 +80,70 @@ void pack_strip(Real *to, ptrdiff_t width, const Real *b, ptrdiff_t b_k, ptrdiff
     if (b_col == 1)
         for (ptrdiff_t k = 0; k < K; k++) memcpy(to + k * row, b + k * b_k, (size_t)columns * sizeof(Real));
     else transpose<Real>(to, row, b, b_col, columns, K);
+}
+
+/* A square of as many rows of Inputs as a vector has numbers, of which `rows` rows of `count` are written. Inputs are as
+   large as numbers, and are moved as such. */
+template <class Real, class To>
+void transpose_inputs(To *to, ptrdiff_t to_row, const Real *square, ptrdiff_t rows, ptrdiff_t count) {
+    constexpr ptrdiff_t L = lanes<Real>;
+    Real transposed[L * L] FL_ALIGNED;
+    transpose<Real>(transposed, L, square, L, L, L);
+    for (ptrdiff_t r = 0; r < rows; r++) memcpy(to + r * to_row, transposed + r * L, (size_t)count * sizeof(Real));
+}
+
+/* The same in a format, where the rows of `depth` k are interleaved. */
+template <class Format>
+void pack_strip_in(typename Format::Weight *to, ptrdiff_t width, const typename Format::Real *b, ptrdiff_t b_k,
+                   ptrdiff_t b_col, ptrdiff_t K, ptrdiff_t columns) {
+    using Real = typename Format::Real;
+    constexpr ptrdiff_t L = lanes<Real>, inputs = L / Format::depth;
+    constexpr int D = Format::depth;
+    if constexpr (D == 1) pack_strip<Real>(to, width, b, b_k, b_col, K, columns);
+    else if (b_col == 1)
+        for (ptrdiff_t k = 0; k < K; k += D)
+            for (ptrdiff_t g = 0; g < width; g++, to += D * L) {
+                Vec<Real> rows[D] = {};
+                EACH(d, D) if (k + d < K)
+                    rows[d] = load_at_most<Real>(b + (k + d) * b_k + g * L, columns - g * L);
+                Format::interleave(to, rows);
+            }
+    else
+        for (ptrdiff_t g = 0; g < width; g++)
+            for (ptrdiff_t k = 0; k < K; k += D * L) {
+                Real square[L * L] FL_ALIGNED = {}; /* [column][Inputs] */
+                for (ptrdiff_t l = 0; l < least(columns - g * L, L); l++)
+                    EACH(d, D) Format::put((typename Format::Input *)(square + l * L + d * inputs),
+                                           load_at_most<Real>(b + (g * L + l) * b_col + k + d * L, K - k - d * L));
+                transpose_inputs<Real>((typename Format::Input *)to + (k / D * width + g) * L, width * L, square,
+                                       least(whole(K - k, D), L), L);
+            }
+}
+
+/* Rows of K numbers as Inputs, `next` of them apart, of the matrix whose element (i, k) lies at a + i * a_row + k * a_k. */
+template <class Format>
+void pack_inputs(typename Format::Input *to, ptrdiff_t next, const typename Format::Real *a, ptrdiff_t a_row,
+                 ptrdiff_t a_k, ptrdiff_t rows, ptrdiff_t K) {
+    using Real = typename Format::Real;
+    constexpr ptrdiff_t L = lanes<Real>;
+    constexpr int D = Format::depth;
+    static_assert(sizeof(typename Format::Input) == sizeof(Real), "Inputs are moved as Reals");
+    if constexpr (D == 1) transpose<Real>(to, next, a, a_k, K, rows);
+    else if (a_k == 1)
+        for (ptrdiff_t row = 0; row < rows; row++) Format::round(to + row * next, a + row * a_row, K);
+    else
+        for (ptrdiff_t row = 0; row < rows; row += L)
+            for (ptrdiff_t k = 0; k < K; k += D * L) {
+                Real square[L * L] FL_ALIGNED; /* [k][rows] of Inputs */
+                for (ptrdiff_t l = 0; l < L; l++) {
+                    Vec<Real> numbers[D] = {};
+                    EACH(d, D) if (k + l * D + d < K)
+                        numbers[d] = load_at_most<Real>(a + row + (k + l * D + d) * a_k, rows - row);
+                    Format::interleave((typename Format::Weight *)(square + l * L), numbers);
+                }
+                transpose_inputs<Real>(to + row * next + k / D, next, square, least(rows - row, L),
+                                       least(whole(K - k, D), L));
+            }
 }
 
 /* The inner products of R rows of k numbers with b. Their order of additions depends on k alone. */
@@ -225,21 +290,25 @@ template <class Format> void affine(void *argument, int thread, fl_team *team) {
     }
 }
 
-/* Rows times a packed block of b, `breadth` columns from j on and `depth` of the k from k on. */
-template <class Real>
-void multiply_block(const fl_matmul &p, Range rows, ptrdiff_t j, ptrdiff_t k, ptrdiff_t breadth, ptrdiff_t depth,
-                    const Real *packed_b, Real *packed_a) {
+/* Rows times a packed block of b, `breadth` columns from j on and K of the k from k on. */
+template <class Format>
+void multiply_block(const fl_matmul &p, Range rows, ptrdiff_t j, ptrdiff_t k, ptrdiff_t breadth, ptrdiff_t K,
+                    const typename Format::Weight *packed_b, typename Format::Input *packed_a) {
+    using Real = typename Format::Real;
     constexpr ptrdiff_t L = lanes<Real>;
+    const ptrdiff_t depth = whole(K, Format::depth);
     Real last_bias[4 * L] = {};
     for (ptrdiff_t i = rows.first, height; i < rows.last; i += height) {
         const Real *a = (const Real *)p.a + i * p.a_row + k * p.a_k;
+        const bool packs = Format::rounds || p.a_k != 1;
         height = least(rows.last - i, height_of);
-        if (p.a_k != 1) transpose<Real>(packed_a, packed_row<Real>, a, p.a_k, depth, height);
-        Strip<Exact<Real>> s = {depth, p.a_row, p.c_row, 0, a, nullptr, nullptr, nullptr, p.add || k};
-        if (p.a_k != 1) s.a = packed_a, s.a_row = packed_row<Real>;
+        if (packs) pack_inputs<Format>(packed_a, packed_row<Real>, a, p.a_row, p.a_k, height, K);
+        Strip<Format> s = {depth, packed_row<Real>, p.c_row, 0, packed_a, nullptr, nullptr, nullptr, p.add || k};
+        if constexpr (!Format::rounds)
+            if (!packs) s.a = a, s.a_row = p.a_row;
         for (ptrdiff_t l = 0, width; l < breadth; l += width * L) {
             width = strip_width<Real>(breadth - l);
-            s.w = packed_b + l * depth;
+            s.w = packed_b + l * depth * Format::depth;
             s.c = (Real *)p.c + i * p.c_row + j + l;
             s.columns = breadth - l;
             s.bias = p.bias && !k ? (const Real *)p.bias + j + l : nullptr;
@@ -251,27 +320,32 @@ void multiply_block(const fl_matmul &p, Range rows, ptrdiff_t j, ptrdiff_t k, pt
 }
 
 /* A part of the product. */
-template <class Real> void multiply(const fl_matmul &p, Part part, Real *scratch) {
-    constexpr ptrdiff_t L = lanes<Real>;
-    Real *packed_b = scratch, *packed_a = packed_b + depth_of<Real> * breadth_of<Real>;
+template <class Format> void multiply(const fl_matmul &p, Part part, typename Format::Real *scratch) {
+    using Real = typename Format::Real;
+    using Weight = typename Format::Weight;
+    constexpr ptrdiff_t L = lanes<Real>, most = depth_of<Real> * Format::depth;
+    Weight *packed_b = (Weight *)scratch;
+    auto *packed_a = (typename Format::Input *)(scratch + depth_of<Real> * breadth_of<Real>);
     if (part.rows.first == part.rows.last) return;
     for (ptrdiff_t j = part.columns.first, breadth; j < part.columns.last; j += breadth) {
         breadth = least(part.columns.last - j, breadth_of<Real>);
-        for (ptrdiff_t k = 0, depth; k < p.k; k += depth) {
-            depth = least(p.k - k, depth_of<Real>);
+        for (ptrdiff_t k = 0, K; k < p.k; k += K) {
+            K = least(p.k - k, most);
             for (ptrdiff_t l = 0, width; l < breadth; l += width * L) {
                 width = strip_width<Real>(breadth - l);
-                pack_strip<Real>(packed_b + l * depth, width, (const Real *)p.b + k * p.b_k + (j + l) * p.b_col, p.b_k,
-                                 p.b_col, depth, breadth - l);
+                pack_strip_in<Format>(packed_b + l * whole(K, Format::depth) * Format::depth, width,
+                                      (const Real *)p.b + k * p.b_k + (j + l) * p.b_col, p.b_k, p.b_col, K, breadth - l);
             }
-            multiply_block<Real>(p, part.rows, j, k, breadth, depth, packed_b, packed_a);
+            multiply_block<Format>(p, part.rows, j, k, breadth, K, packed_b, packed_a);
         }
     }
 }
 
 /* Where a must be transposed and has many more rows than b has columns, the product is formed transposed, so that it is
    b that is transposed: c' = b' a', in parts of breadth_of rows of c. */
-template <class Real> void multiply_transposed(const fl_matmul &p, Range rows, Real *scratch) {
+template <class Format>
+void multiply_transposed(const fl_matmul &p, Range rows, typename Format::Real *scratch) {
+    using Real = typename Format::Real;
     constexpr ptrdiff_t L = lanes<Real>, breadth = breadth_of<Real>;
     Real *product = scratch + packed_size<Real>;
     for (ptrdiff_t i = rows.first; i < rows.last; i += breadth) {
@@ -279,7 +353,7 @@ template <class Real> void multiply_transposed(const fl_matmul &p, Range rows, R
         Real *c = (Real *)p.c + i * p.c_row;
         const fl_matmul q = {p.n, count, p.k, p.b_col, p.b_k, p.a_k, p.a_row, breadth,
                              p.b, (const Real *)p.a + i * p.a_row, product, 0, 0, nullptr, nullptr};
-        multiply<Real>(q, {{0, p.n}, {0, count}}, scratch);
+        multiply<Format>(q, {{0, p.n}, {0, count}}, scratch);
         if (!p.add) transpose<Real>(c, p.c_row, product, breadth, p.n, count);
         else
             for (ptrdiff_t r = 0; r < count; r += L) {
@@ -298,9 +372,8 @@ template <class Real> void multiply_transposed(const fl_matmul &p, Range rows, R
 template <class Real>
 constexpr ptrdiff_t matmul_room = whole((packed_size<Real> + narrow * breadth_of<Real>) * sizeof(Real), 64) * 64;
 
-template <class Real> void matmul(void *argument, int thread, fl_team *team) {
-    const fl_matmul &p = *(const fl_matmul *)argument;
-    Real *scratch = (Real *)((char *)p.room + thread * matmul_room<Real>);
+/* A thread's part of a product of a single row or column; whether it is one. */
+template <class Real> bool multiply_single(const fl_matmul &p, int thread, const fl_team *team) {
     if (p.n == 1 && p.a_k == 1 && p.b_k == 1) {
         const Range rows = share_of(p.m, thread, team);
         inner<Real>((const Real *)p.a + rows.first * p.a_row, p.a_row, (const Real *)p.b, p.k, 0, p.add,
@@ -311,10 +384,19 @@ template <class Real> void matmul(void *argument, int thread, fl_team *team) {
         const Range columns = share_of(p.n, thread, team);
         inner<Real>((const Real *)p.b + columns.first * p.b_col, p.b_col, (const Real *)p.a, p.k, 0, p.add,
                     (Real *)p.c + columns.first, 1, columns.last - columns.first);
-    }
-    else if (p.a_k != 1 && p.n <= narrow && 2 * p.n <= p.m)
-        multiply_transposed<Real>(p, share_of(p.m, thread, team), scratch);
-    else multiply<Real>(p, part_of<Real>(p.m, p.n, thread, team), scratch);
+    } else return false;
+    return true;
+}
+
+template <class Format> void matmul(void *argument, int thread, fl_team *team) {
+    using Real = typename Format::Real;
+    const fl_matmul &p = *(const fl_matmul *)argument;
+    Real *scratch = (Real *)((char *)p.room + thread * matmul_room<Real>);
+    if constexpr (!Format::rounds)
+        if (multiply_single<Real>(p, thread, team)) return;
+    if (p.a_k != 1 && p.n <= narrow && 2 * p.n <= p.m)
+        multiply_transposed<Format>(p, share_of(p.m, thread, team), scratch);
+    else multiply<Format>(p, part_of<Real>(p.m, p.n, thread, team), scratch);
 }
 
 }

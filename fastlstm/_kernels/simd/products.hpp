@@ -168,8 +168,10 @@ __attribute__((noinline)) Vec<typename Cell::Real> weights_of(const Backward<Cel
     const Rows rows = rows_of<Cell>(block, v, b.p.H);
     Vec<typename Cell::Real> found = {};
     const typename Cell::Real *w = (const typename Cell::Real *)b.p.w + rows.row * b.p.I + j;
+    typename Cell::Format::Input rounded[Backward<Cell>::inputs];
     for (ptrdiff_t k = 0; k < rows.units; k++) found[k] = w[k * b.p.I];
-    return found;
+    Cell::Format::put(rounded, found);
+    return Cell::Format::get(rounded);
 }
 
 /* A thread's part of all strips, those of u and then those of w. If w has few columns, each is stored

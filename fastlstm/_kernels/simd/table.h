@@ -136,10 +136,11 @@ struct fl_matmul {
     const void *a, *b;
     void *c;
     int add;
-    int in_order;     /* whether a single row of contiguous numbers must have the bits that it has among others */
+    int in_order;     /* whether a single row of contiguous numbers must have the bits that it has among others, as it
+                         always has where the format rounds */
     const void *bias; /* added to each row, or none; only with rows of a that are contiguous, n above 1, m above 1 or
                          in_order, and not add */
-    void *room;       /* fl_functions.matmul_room bytes for each thread */
+    void *room;       /* fl_functions.matmul_room bytes for each thread, in any format */
 };
 
 struct fl_probe {
@@ -176,11 +177,11 @@ struct fl_format {
     /* panels and bias from the weights (n, k) and the bias (n) or NULL; both as long as n rounded up to LANES wants */
     void (*pack_matrix)(void *panels, void *bias, const void *w, const void *b, ptrdiff_t n, ptrdiff_t k);
     fl_job affine; /* of a struct fl_affine */
+    fl_job matmul; /* of a struct fl_matmul, or NULL */
 };
 
 struct fl_functions {
     const struct fl_format *formats[FL_FORMATS]; /* or NULL */
-    fl_job matmul;
     fl_job fma, read, activate; /* of a struct fl_probe */
     const struct fl_training *training;
     ptrdiff_t matmul_room;

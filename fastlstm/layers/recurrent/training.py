@@ -15,7 +15,7 @@ from fastlstm._kernels import cpu
 from fastlstm._kernels import forward as kernel
 from fastlstm._kernels.layout import Layout
 from fastlstm.layers.base import Array
-from fastlstm.layers.packed import worth
+from fastlstm.layers.packed import worth_training
 from fastlstm.layers.recurrent.direction import Parts
 from fastlstm.layers.recurrent.inference import panel_room, rounding_room, running_state
 from fastlstm.layers.recurrent.plan import layout, projection, sizes_of
@@ -115,19 +115,14 @@ class TrainedDirection:
             passes.go(k)
 
     def _kind(self, x: Array, y: Array, column: int, batch: RaggedBatch, block: int, tape: Workspace) -> Kind:
-        format = "exact" if self._is_single(batch) else self._format(tape)
+        weights = self._cell.gates * self._hidden, self._inputs + self._hidden
+        format = "exact" if self._is_single(batch) else worth_training(tape.precision, *weights)
         machine = cpu.isa(), x.dtype, cpu.keeps_order()
         return Kind(self, batch, column, y.shape[2], block, threads.get_num_threads(), format, *machine)
 
     def _is_single(self, batch: RaggedBatch) -> bool:
         """Whether a pass is a single step of a few rows, for which the weights are not packed."""
         return batch.size == batch.N <= cpu.SINGLE and not cpu.keeps_order()
-
-    def _format(self, tape: Workspace) -> str:
-        """The format in which products are taken."""
-        wanted = tape.precision or "exact"
-        cell = self._cell
-        return worth(wanted, cell.gates * self._hidden, self._inputs + self._hidden) if cpu.trains(wanted) else "exact"
 
     def final_state(self, y: Array, column: int, end: Parts, batch: RaggedBatch, tape: Workspace) -> None:
         """Write the state after a forward pass to columns of y into `end`, each part (N, H)."""
