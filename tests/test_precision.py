@@ -10,7 +10,7 @@ import fastlstm as fl
 from fastlstm._kernels import cpu
 from fastlstm.layers import packed
 
-isa = instruction_sets(["avx512_bf16"])
+isa = instruction_sets(["avx512_bf16", "armv8_6"])
 isa_without = instruction_sets(["avx512_vnni", "avx512", "avx2", "baseline", "plain"])
 
 

@@ -13,7 +13,7 @@ from fastlstm.layers import packed
 from fastlstm.layers.matrix import NARROW
 from fastlstm.layers.recurrent import inference
 
-isa = instruction_sets(["avx512_bf16", "avx512_vnni", "avx512", "avx2", "baseline"])
+isa = instruction_sets(["avx512_bf16", "avx512_vnni", "avx512", "avx2", "armv8_6", "baseline"])
 kind = pytest.fixture(params=NARROW)(lambda request: request.param)
 
 

@@ -1,8 +1,9 @@
 """The instruction set in use, the threads, and what benchmarks and tests ask of the processor.
 
 The C and C++ in simd/ are compiled once for each instruction set. The best one that the processor has is chosen when
-this is imported. FASTLSTM_ISA chooses another one: avx512_bf16, avx512_vnni, avx512, avx2, baseline, or plain for none,
-where SciPy's BLAS works. The first two differ from avx512 only in weights that are bfloat16 or int8.
+this is imported. FASTLSTM_ISA chooses another one: avx512_bf16, avx512_vnni, avx512, avx2, armv8_6, baseline, or plain for
+none, where SciPy's BLAS works. The first two differ from avx512, and armv8_6 from baseline, only in products of bfloat16 and
+int8.
 """
 
 import os
@@ -214,7 +215,7 @@ def choose(str isa):
     cdef bytes name = isa.encode()
     cdef const fl_kernels* found = fl_select(name)
     if found == NULL and isa:
-        known = ("avx512_bf16", "avx512_vnni", "avx512", "avx2", "baseline")
+        known = ("avx512_bf16", "avx512_vnni", "avx512", "avx2", "armv8_6", "baseline")
         names = [other for other in known if fl_select(other.encode()) != NULL]
         raise ValueError(f"FASTLSTM_ISA: expected one of {[*names, 'plain']} on this processor, got {isa!r}")
     kernels = found

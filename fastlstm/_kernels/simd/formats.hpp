@@ -211,7 +211,11 @@ struct PairsOfBfloat16 {
     FL_INLINE static void put(Input *to, Vec<float> x) { FL_STORE_BFLOAT16(to, x); }
     FL_INLINE static Vec<float> get(const Input *from) { return widen_bfloat16(reinterpret_cast<const uint16_t *>(from)); }
     FL_INLINE static void interleave(Weight *to, const Vec<float> (&rows)[2]) {
+#ifdef FL_INTERLEAVE_BFLOAT16
         *reinterpret_cast<Bits *>(to) = FL_INTERLEAVE_BFLOAT16(rows[0], rows[1], Bits);
+#else
+        *reinterpret_cast<Bits *>(to) = bfloat16_of(rows[0]) | bfloat16_of(rows[1]) << 16;
+#endif
     }
     static constexpr auto pack = pack_bfloat16<2>;
 

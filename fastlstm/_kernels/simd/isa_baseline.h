@@ -1,5 +1,5 @@
 /* What every processor of this kind has: SSE2 on x86-64 (without fused multiply-adds), NEON with its 32 registers on
-   64-bit ARM. */
+   64-bit ARM. Who includes it for ARM may define FL_PAIRS or FL_QUADS, for the products of narrow numbers of Armv8.6. */
 #define FL_ISA baseline
 #define FL_BYTES 16
 #if defined(__x86_64__)
@@ -16,7 +16,24 @@
 #define FL_MULTIPLY(a, b) ((fl_counters)_mm_mul_epu32((__m128i)(a), (__m128i)(b)))
 #elif defined(__aarch64__)
 #define FL_ROWS 6
+#if defined(FL_PAIRS) && defined(__clang__)
+#pragma clang attribute push(__attribute__((target("bf16"))), apply_to = function)
+#elif defined(FL_PAIRS)
+#pragma GCC target("arch=armv8.2-a+bf16")
+#elif defined(FL_QUADS) && defined(__clang__)
+#pragma clang attribute push(__attribute__((target("i8mm"))), apply_to = function)
+#elif defined(FL_QUADS)
+#pragma GCC target("arch=armv8.2-a+i8mm")
+#endif
 #include <arm_neon.h>
+#if defined(FL_PAIRS) /* two products of bfloat16 for each float; a vector of floats rounded to bfloat16 */
+#define FL_MULTIPLY_PAIRS(x, w, sum) \
+    ((__typeof__(sum))vbfdotq_f32((float32x4_t)(sum), (bfloat16x8_t)(w), (bfloat16x8_t)(x)))
+#define FL_STORE_BFLOAT16(to, x) vst1_bf16((bfloat16_t *)(to), vcvt_bf16_f32((float32x4_t)(x)))
+#elif defined(FL_QUADS) /* four products of unsigned and signed bytes for each int32 */
+#define FL_MULTIPLY_QUADS(x, w, sum) \
+    ((__typeof__(sum))vusdotq_s32((int32x4_t)(sum), (uint8x16_t)(x), (int8x16_t)(w)))
+#endif
 #define FL_MIN_f(a, b) ((__typeof__(a))vminq_f32((float32x4_t)(a), (float32x4_t)(b)))
 #define FL_MAX_f(a, b) ((__typeof__(a))vmaxq_f32((float32x4_t)(a), (float32x4_t)(b)))
 #define FL_MIN_d(a, b) ((__typeof__(a))vminq_f64((float64x2_t)(a), (float64x2_t)(b)))

@@ -76,10 +76,14 @@ extern const fl_training FL_TYPED(training, FL_ISA, f), FL_TYPED(training, FL_IS
         FL_TEXT(isa), FL_BYTES, FL_ROWS, functions_of_float(&FL_TYPED(training, FL_ISA, f), bfloat16, int8), \
         functions_of_double(&FL_TYPED(training, FL_ISA, d))};
 FL_TABLE(FL_ISA, &format_of<WideningBfloat16>, &format_of<WideningInt8>)
-#ifdef FL_AVX512 /* and the same with products of narrow numbers */
+/* and the same with products of narrow numbers */
+#if defined(FL_AVX512)
 extern const fl_format fl_format_pairs, fl_format_quads;
 FL_TABLE(avx512_vnni, &format_of<WideningBfloat16>, &fl_format_quads)
 FL_TABLE(avx512_bf16, &fl_format_pairs, &fl_format_quads)
+#elif defined(__aarch64__)
+extern const fl_format fl_format_pairs, fl_format_quads;
+FL_TABLE(armv8_6, &fl_format_pairs, &fl_format_quads)
 #endif
 #endif
 }

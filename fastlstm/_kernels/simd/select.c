@@ -2,8 +2,31 @@
 
 #include "table.h"
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
+
 extern const struct fl_kernels fl_kernels_avx512_bf16, fl_kernels_avx512_vnni, fl_kernels_avx512, fl_kernels_avx2,
-    fl_kernels_baseline;
+    fl_kernels_armv8_6, fl_kernels_baseline;
+
+#if defined(__aarch64__)
+/* Whether an ARM processor has the products of bfloat16 and of 8 bits, as all have from Armv8.6 on. */
+static int has_narrow_products(void) {
+#if defined(__linux__)
+    const unsigned long i8mm = 1ul << 13, bf16 = 1ul << 14; /* of AT_HWCAP2: older headers do not name them */
+    return (getauxval(AT_HWCAP2) & (i8mm | bf16)) == (i8mm | bf16);
+#elif defined(__APPLE__)
+    int i8mm = 0, bf16 = 0;
+    size_t size = sizeof i8mm;
+    return !sysctlbyname("hw.optional.arm.FEAT_I8MM", &i8mm, &size, NULL, 0) && i8mm
+        && !sysctlbyname("hw.optional.arm.FEAT_BF16", &bf16, &size, NULL, 0) && bf16;
+#else
+    return 0;
+#endif
+}
+#endif
 
 const struct fl_kernels *fl_select(const char *name) {
     const struct fl_kernels *best_first[5] = {NULL};
@@ -20,6 +43,8 @@ const struct fl_kernels *fl_select(const char *name) {
         best_first[count++] = &fl_kernels_avx512;
     }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) best_first[count++] = &fl_kernels_avx2;
+#elif defined(__aarch64__)
+    if (has_narrow_products()) best_first[count++] = &fl_kernels_armv8_6;
 #endif
     best_first[count++] = &fl_kernels_baseline;
 #endif
