@@ -18,7 +18,7 @@ PRECISIONS = ("bfloat16", "int8")
 TITLES = {
     "errors": "Largest error as a share of the range of the float64 output",
     "losses": "Largest error of a loss as a share of the float64 loss",
-    "gradients": "Largest error of a parameter's gradient as a share of the float64 gradient",
+    "gradients": "Largest error of a parameter's gradients, of their running mean, as a share of those in float64",
 }
 """Of the errors of each kind, see `bench.exact`."""
 Cells = list[list[str]]

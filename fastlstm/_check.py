@@ -61,10 +61,12 @@ def seed_of(seed: Any, name: str = "seed") -> int | None:
     return int(seed)
 
 
-def precision_of(value: Any, name: str = "precision") -> str | None:
-    """How training rounds what it multiplies: "bfloat16", or None for not at all."""
+def precision_of(value: Any, dtype: Any = np.float32) -> str | None:
+    """How the training of a model of this dtype rounds what it multiplies: "bfloat16", or None for not at all."""
     if value is not None and not (isinstance(value, str) and value == "bfloat16"):
-        raise ValueError(f"{name}: expected 'bfloat16' or None, got {value!r:.80}")
+        raise ValueError(f"precision: expected 'bfloat16' or None, got {value!r:.80}")
+    if value is not None and dtype == np.float64:
+        raise ValueError(f"precision: expected None for a model in float64, got {value!r}")
     return value
 
 

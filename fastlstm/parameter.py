@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -9,8 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
+from fastlstm.narrow import Narrow
 
 Initializer = Callable[[np.random.Generator, tuple[int, ...]], NDArray[np.float64]]
+
+
+_widening = threading.Lock()
 
 
 def unmoved(places: Iterable[tuple[Parameter, NDArray[Any]]]) -> bool:
@@ -40,12 +45,13 @@ class Parameter:
         self.version = 0
         self._initializer = initializer
         self._value: NDArray[Any] | None = None
+        self._narrow: Narrow | None = None  # until somebody wants the array itself
         self._grad: NDArray[Any] | None = None
         self._cleared = False
 
     @property
     def is_set(self) -> bool:
-        return self._value is not None
+        return self._value is not None or self._narrow is not None
 
     def initialize(self, rng: np.random.Generator, dtype: np.dtype[Any]) -> None:
         """Set the value to starting values."""
@@ -53,8 +59,9 @@ class Parameter:
         self.version += 1
 
     def assign(self, value: Any, dtype: np.dtype[Any]) -> None:
-        """Set the value, and its dtype, from an array of the parameter's shape."""
-        self._value = _check.real_array(value, self.name, dtype, self.shape).copy()
+        """Set the value, and its dtype, from an array of the parameter's shape, or from a `Narrow`, which is kept."""
+        self._narrow = value if isinstance(value, Narrow) else None
+        self._value = None if self._narrow else _check.real_array(value, self.name, dtype, self.shape).copy()
         self._grad = None
         self.version += 1
 
@@ -70,6 +77,11 @@ class Parameter:
         array = self._array()
         array[...] = _check.real_array(value, self.name, array.dtype, self.shape)
         self.version += 1
+
+    def glance(self) -> NDArray[Any]:
+        """The value for somebody who does not keep it: of a `Narrow`, a new array that goes again."""
+        narrow = self._narrow
+        return self.read() if narrow is None else narrow.widened()
 
     def read(self) -> NDArray[Any]:
         """The array itself, for a kernel that only reads."""
@@ -116,6 +128,12 @@ class Parameter:
         return int(np.prod(self.shape))
 
     def _array(self) -> NDArray[Any]:
+        narrow = self._narrow
+        if narrow is not None:
+            with _widening:
+                if self._value is None:
+                    self._value = narrow.widened()
+                self._narrow = None
         if self._value is None:
             raise RuntimeError(f"{self.name} has no value yet: build its layer first")
         return self._value

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm import _check
+
 CACHE_LINE = 64
 
 
@@ -63,7 +65,7 @@ class Workspace:
     ) -> None:
         self.notes: dict[str, Any] = {}
         self.lasting: dict[str, Any] = {}
-        self.carries, self.precision = carries, precision
+        self.carries, self.precision = carries, _check.precision_of(precision)
         self._seed = seed
         self._buffers: dict[str, NDArray[Any]] = {}
         self._views: dict[str, NDArray[Any]] = {}

@@ -19,7 +19,7 @@ def accuracy(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT))
     pytest.importorskip("kaldi_native_fbank", reason="kaldi-native-fbank is not installed")
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    from bench import accuracy
+    from bench.studies import accuracy
 
     return accuracy
 

@@ -1,5 +1,7 @@
 """Training with products in bfloat16: exact by its own definition, the same bits on any threads, and in a trainer."""
 
+import copy
+
 import numpy as np
 import pytest
 from conftest import instruction_sets
@@ -172,6 +174,31 @@ def test_a_replayed_step_gives_the_bits_of_the_first(isa, tied):
     for other in seen[1:]:
         assert same(other, seen[0])
     assert not np.array_equal(seen[0][0], model.forward(x, model.tape(), training=True))
+
+
+def test_a_decoder_trains_with_all_its_products(isa):
+    decoder = fl.Decoder(64, 48, num_tokens=40, max_steps=4, end_token=39, attention=True)
+    found = {}
+    for precision in (None, "bfloat16"):
+        model = fl.Model([fl.Embedding(40, 64), fl.LSTM(64, 64), copy.deepcopy(decoder)], seed=0)
+        trainer = fl.Seq2SeqTrainer(model, teacher_forcing=0.5, precision=precision)
+        x = np.random.default_rng(0).integers(0, 39, (24, 4))
+        found[precision] = trainer.fit(x, x[:, ::-1], epochs=4, seed=0, progress=False)["loss"]
+    assert found[None] != found["bfloat16"]
+    np.testing.assert_allclose(found["bfloat16"], found[None], rtol=0.02)
+
+
+def test_a_carried_state_and_added_batches_are_those_of_one_training(isa):
+    x = np.random.default_rng(0).normal(size=(401, 4)).astype("f4")
+    found = []
+    for threads in (1, 2):
+        fl.set_num_threads(threads)
+        model = fl.Model([fl.LSTM(4, 64), fl.Dense(64, 4)], seed=0)
+        trainer = fl.Trainer(model, "mse", precision="bfloat16", accumulate=2)
+        trainer.fit_sequence(x[:-1], x[1:], window=20, batch_size=4, epochs=2, seed=0, progress=False)
+        found.append([parameter.value.copy() for parameter in model.parameters()])
+    fl.set_num_threads(None)
+    assert same(*found)
 
 
 def training_of(precision, hidden=64, **options):

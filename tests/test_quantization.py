@@ -11,7 +11,6 @@ import fastlstm as fl
 from fastlstm._kernels import cpu
 from fastlstm.layers import packed
 from fastlstm.layers.matrix import NARROW
-from fastlstm.layers.recurrent import inference
 
 isa = instruction_sets(["avx512_bf16", "avx512_vnni", "avx512", "avx2", "armv8_6", "baseline"])
 kind = pytest.fixture(params=NARROW)(lambda request: request.param)
@@ -20,8 +19,7 @@ kind = pytest.fixture(params=NARROW)(lambda request: request.param)
 @pytest.fixture
 def always(monkeypatch):
     """Weights have the kind that is asked for, even where it is not faster."""
-    for module in (packed, inference):
-        monkeypatch.setattr(module, "worth", lambda format, *sizes: format)
+    monkeypatch.setattr(packed, "worth", lambda format, *sizes: format)
 
 
 packed_only = pytest.mark.skipif(cpu.isa() == "plain", reason="the plain path has weights as they are")
@@ -40,16 +38,26 @@ def to_bfloat16(a):
 
 
 def to_int8(a):
-    """Each row by its own scale."""
+    """Each row of inputs by its own scale."""
     a = np.asarray(a, np.float32)
-    scale = np.abs(a).max(-1, keepdims=True) / np.float32(127)
+    return in_steps(a, np.abs(a).max(-1, keepdims=True) / np.float32(127))
+
+
+def weights_to_int8(a):
+    """Each row of weights by its own scale, which has 16 bits, rounded up."""
+    a = np.asarray(a, np.float32)
+    part, power = np.frexp(np.abs(a).max(-1, keepdims=True) / np.float32(127))
+    return in_steps(a, np.ldexp(np.ceil(part * 2.0**16), power - 16).astype(np.float32))
+
+
+def in_steps(a, scale):
     return np.rint(a * np.where(scale > 0, 1 / np.where(scale > 0, scale, 1), 0)).astype(float) * scale
 
 
 def rounding(kind):
     """What becomes of weights and of inputs."""
-    narrow = {"bfloat16": to_bfloat16, "int8": to_int8}[kind]
-    return narrow, narrow if cpu.multiplies(kind) else lambda a: np.asarray(a, float)
+    of_weights, of_inputs = {"bfloat16": (to_bfloat16, to_bfloat16), "int8": (weights_to_int8, to_int8)}[kind]
+    return of_weights, of_inputs if cpu.multiplies(kind) else lambda a: np.asarray(a, float)
 
 
 def expected(cell, layer, x, kind):

@@ -1,7 +1,7 @@
 """What fewer bits cost the trained models of docs/: the figure of each on held-out data, in float32, bfloat16 and int8.
 
-    python -m bench.studies.accuracy                               all of them, trained by the recipes of their pages
-    python -m bench.studies.accuracy text speech --folder models   keeps trained models there, and takes those that are there
+    python -m bench.studies.accuracy                               all, trained by the recipes of their pages
+    python -m bench.studies.accuracy text speech --folder models   takes trained models from there, or keeps them there
     python -m bench.studies.accuracy --epochs 1 --nets 1           a little training, for a first look
 
 Data, recipes and figures are those of `bench.studies`; FASTLSTM_DATA names the folder of the data. All networks train
@@ -306,7 +306,9 @@ def verdict(compared: Sequence[Compared]) -> Iterator[str]:
 
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m bench.studies.accuracy", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m bench.studies.accuracy",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)} (default: all)")
     parser.add_argument(

@@ -39,25 +39,25 @@ def rooms(str cell, Layout rows, bint single, str format="exact"):
     """How many numbers each of SCRATCH has, in float32 if `single`, for weights that are multiplied in this format."""
     cdef const fl_cell* known = cell_of(cell, rows.H, single, format)
     cdef const fl_format* packed = format_of(single, format)
-    cdef Py_ssize_t width = padded(rows.H, single), depth = packed.depth, groups = longest_in_groups(rows, depth)
+    cdef Py_ssize_t width = padded(rows.H, single), depth = packed.depth, bundles = longest_in_bundles(rows, depth)
     cdef Py_ssize_t block = known.sums * known.units * table().bytes // (4 if single else 8)
     return (
         fl_transposed_room(padded(rows.I, single), width, known.gates) // depth,
-        fl_columns_room(rows.I, rows.H, known.gates, known.sums, table().rows, groups),
+        fl_columns_room(rows.I, rows.H, known.gates, known.sums, table().rows, bundles),
         fl_gradients_room(rows.I, rows.H, known.gates, known.sums, width),
         rows.S * known.sums * width // depth if packed.rounds else 0,
-        rows.threads * groups * block if depth > 1 else 0,
+        rows.threads * bundles * block if depth > 1 else 0,
     )
 
 
-cdef Py_ssize_t longest_in_groups(Layout rows, Py_ssize_t depth):
-    """The largest number of groups of rows in a segment: a group is up to `depth` rows of a step."""
-    cdef Py_ssize_t k, t, groups, most = 0
+cdef Py_ssize_t longest_in_bundles(Layout rows, Py_ssize_t depth):
+    """The largest number of bundles of rows in a segment: a bundle is up to `depth` rows of a step."""
+    cdef Py_ssize_t k, t, bundles, most = 0
     for k in range(rows.segment_count):
-        groups = 0
+        bundles = 0
         for t in range(rows.segments[k].first, rows.segments[k].last):
-            groups += (rows.alive[t] + depth - 1) // depth
-        most = max(most, groups)
+            bundles += (rows.alive[t] + depth - 1) // depth
+        most = max(most, bundles)
     return most
 
 
@@ -128,10 +128,10 @@ def prepare(
 ):
     """A `Backward` of a pass over these rows that has written kept and kept_c. `bind` it before it runs.
 
-    kept becomes the gradients of the sums. dh and carried (N, width), padded with zeros, hold the gradients of the
-    final h and c before, and those of the initial ones after. For a cell without c, carried holds zeros before. Threads
-    take strips of `strip` vectors of units, 1 to cpu.STRIP, of a step. Products are those of the format. The rest is
-    scratch, see `rooms`; a single step of up to cpu.SINGLE rows that needs none has it empty.
+    kept becomes the gradients of the sums, unless the format rounds. dh and carried (N, width), padded with zeros, hold
+    the gradients of the final h and c before, and those of the initial ones after. For a cell without c, carried holds
+    zeros before. Threads take strips of `strip` vectors of units, 1 to cpu.STRIP, of a step. Products are those of the
+    format. The rest is scratch, see `rooms`; a single step of up to cpu.SINGLE rows that needs none has it empty.
     """
     cdef Py_ssize_t N = dh.shape[0], width = dh.shape[1]
     cdef const fl_cell* known = cell_of(cell, rows.H, real is float, format)
@@ -139,7 +139,7 @@ def prepare(
     scratch = (transposed.shape[0], columns.shape[0], panels.shape[0], rounded.shape[0], interleaved.shape[0])
     wanted = (0,) * len(SCRATCH) if single else rooms(cell, rows, real is float, format)
     if known.backward == NULL or (single and known.backward_single == NULL):
-        raise ValueError("backward.prepare: nothing trains on weights in this format")
+        raise ValueError(f"backward.prepare: format: expected one that trains, got {format!r}")
     if (
         rows.N != N or width != padded(rows.H, sizeof(real) == 4) or carried.shape[0] != N or carried.shape[1] != width
         or not 1 <= strip <= FL_STRIP or kept.shape[0] != rows.S * known.sums * width

@@ -109,14 +109,14 @@ cdef void column_sums(
     run_for(training(real is float).columns, &p, m * n / 4e3)
 
 
-cdef const fl_format* rounding(bint single, str format) except? NULL:
-    """The format, or NULL for "exact"."""
+cdef const fl_format* narrow_format(bint single, str format) except? NULL:
+    """The format of products of narrow numbers; NULL for "exact", which on the plain path is BLAS's."""
     cdef const fl_format* found
     if format == "exact":
         return NULL
     found = format_of(single, format)
     if found.matmul == NULL:
-        raise ValueError(f"nothing trains on numbers in the format {format!r}")
+        raise ValueError(f"format: expected one that has products of matrices, got {format!r}")
     return found
 
 
@@ -129,21 +129,21 @@ def affine(
         raise ValueError("affine: sizes do not agree")
     if m == 0 or n == 0:
         return
-    cdef const fl_format* rounds = rounding(real is float, format)
+    cdef const fl_format* narrow = narrow_format(real is float, format)
     with nogil:
         affine_on(
             m, n, k, &x[0, 0] if k else NULL, &weight[0, 0] if k else NULL,
-            &bias[0] if bias.shape[0] else NULL, &y[0, 0], rounds,
+            &bias[0] if bias.shape[0] else NULL, &y[0, 0], narrow,
         )
 
 
 cdef int affine_on(
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real* x, const real* weight, const real* bias, real* y,
-    const fl_format* rounds,
+    const fl_format* narrow,
 ) except -1 nogil:
     cdef Py_ssize_t i, j
-    if rounds != NULL:
-        return multiply(m, n, k, x, k, 1, weight, 1, k, False, y, n, bias, rounds)
+    if narrow != NULL:
+        return multiply(m, n, k, x, k, 1, weight, 1, k, False, y, n, bias, narrow)
     if bias != NULL and table() != NULL and (m > 1 or invariant()) and n > 1 and k > 0:
         multiply(m, n, k, x, k, 1, weight, 1, k, False, y, n, bias, functions(real is float).formats[FL_EXACT])
         return 0
@@ -171,26 +171,26 @@ def affine_backward(
         raise ValueError("affine_backward: sizes do not agree")
     if m == 0 or n == 0 or k == 0:
         raise ValueError("affine_backward: expected no empty arrays")
-    cdef const fl_format* rounds = rounding(real is float, format)
+    cdef const fl_format* narrow = narrow_format(real is float, format)
     with nogil:
         affine_backward_on(
             m, n, k, &dy[0, 0], &x[0, 0], &weight[0, 0], &dweight[0, 0], add_weight,
-            &dbias[0] if dbias.shape[0] else NULL, add_bias, &dx[0, 0] if dx.shape[0] else NULL, rounds,
+            &dbias[0] if dbias.shape[0] else NULL, add_bias, &dx[0, 0] if dx.shape[0] else NULL, narrow,
         )
 
 
 cdef int affine_backward_on(
     Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real* dy, const real* x, const real* weight,
-    real* dweight, bint add_weight, real* dbias, bint add_bias, real* dx, const fl_format* rounds,
+    real* dweight, bint add_weight, real* dbias, bint add_bias, real* dx, const fl_format* narrow,
 ) except -1 nogil:
-    if rounds != NULL:
-        multiply(n, k, m, dy, 1, n, x, k, 1, add_weight, dweight, k, <const real*>NULL, rounds)
+    if narrow != NULL:
+        multiply(n, k, m, dy, 1, n, x, k, 1, add_weight, dweight, k, <const real*>NULL, narrow)
     else:
         gemm(TRANS, NO_TRANS, n, k, m, dy, n, x, k, <real>add_weight, dweight, k)
     if dbias != NULL:
         column_sums(m, n, dy, n, add_bias, dbias)
-    if dx != NULL and rounds != NULL:
-        multiply(m, k, n, dy, n, 1, weight, k, 1, False, dx, k, <const real*>NULL, rounds)
+    if dx != NULL and narrow != NULL:
+        multiply(m, k, n, dy, n, 1, weight, k, 1, False, dx, k, <const real*>NULL, narrow)
     elif dx != NULL:
         gemm(NO_TRANS, NO_TRANS, m, k, n, dy, n, weight, k, <real>0, dx, k)
     return 0
@@ -205,7 +205,7 @@ cdef class Affine(Stage):
     cdef const void* weight
     cdef const void* bias
     cdef void* to
-    cdef const fl_format* rounds
+    cdef const fl_format* narrow
     cdef tuple held
 
     cpdef go(self):
@@ -213,12 +213,12 @@ cdef class Affine(Stage):
             if self.single:
                 affine_on[float](
                     self.m, self.n, self.k, <float*>self.from_, <float*>self.weight, <float*>self.bias, <float*>self.to,
-                    self.rounds,
+                    self.narrow,
                 )
             else:
                 affine_on[double](
                     self.m, self.n, self.k, <double*>self.from_, <double*>self.weight, <double*>self.bias,
-                    <double*>self.to, self.rounds,
+                    <double*>self.to, self.narrow,
                 )
 
 
@@ -235,7 +235,7 @@ def affine_stage(x, weight, bias, y, str format="exact"):
     made.weight = address(weight, form, made.n * made.k * size, False)
     made.bias = NULL if bias is None else address(bias, form, made.n * size, False)
     made.to = <void*>address(y, form, made.m * made.n * size, True)
-    made.rounds = rounding(made.single, format)
+    made.narrow = narrow_format(made.single, format)
     made.held = (x, weight, bias, y)
     return made
 
@@ -249,7 +249,7 @@ cdef class AffineBackward(Stage):
     cdef const void* from_
     cdef const void* value
     cdef void* dx
-    cdef const fl_format* rounds
+    cdef const fl_format* narrow
     cdef object weight, bias
     cdef tuple held
 
@@ -267,12 +267,12 @@ cdef class AffineBackward(Stage):
             if self.single:
                 affine_backward_on[float](
                     self.m, self.n, self.k, <float*>self.dy, <float*>self.from_, <float*>self.value, <float*>dweight,
-                    add_weight, <float*>dbias, add_bias, <float*>self.dx, self.rounds,
+                    add_weight, <float*>dbias, add_bias, <float*>self.dx, self.narrow,
                 )
             else:
                 affine_backward_on[double](
                     self.m, self.n, self.k, <double*>self.dy, <double*>self.from_, <double*>self.value,
-                    <double*>dweight, add_weight, <double*>dbias, add_bias, <double*>self.dx, self.rounds,
+                    <double*>dweight, add_weight, <double*>dbias, add_bias, <double*>self.dx, self.narrow,
                 )
 
 
@@ -290,6 +290,6 @@ def affine_backward_stage(dy, x, weight, bias, dx, str format="exact"):
     made.from_ = address(x, form, made.m * made.k * size, False)
     made.value = address(value, form, made.n * made.k * size, False)
     made.dx = NULL if dx is None else <void*>address(dx, form, made.m * made.k * size, True)
-    made.rounds = rounding(made.single, format)
+    made.narrow = narrow_format(made.single, format)
     made.weight, made.bias, made.held = weight, bias, (dy, x, value, dx)
     return made

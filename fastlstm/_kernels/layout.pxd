@@ -12,7 +12,7 @@ cdef class RaggedOrder:
 
 
 cdef class Layout:
-    cdef readonly Py_ssize_t T, N, S, I, H, x_size, y_size, longest
+    cdef readonly Py_ssize_t T, N, S, I, H, x_size, y_size
     cdef readonly int threads
     cdef readonly bint full, by_units
     cdef Py_ssize_t x_step, y_step, segment_count

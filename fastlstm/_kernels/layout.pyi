@@ -22,7 +22,6 @@ class Layout:
     H: int
     x_size: int
     y_size: int
-    longest: int
     threads: int
     full: bool
     by_units: bool

@@ -127,9 +127,8 @@ cdef class Layout:
         offset[0] = 0
         for t in range(T):
             offset[t + 1] = offset[t] + alive[t]
-        self.longest, self.by_units = 0, False
+        self.by_units = False
         for k in range(segments.shape[0]):
-            self.longest = max(self.longest, offset[segments[k, 1]] - offset[segments[k, 0]])
             self.by_units = self.by_units or segments[k, 2] != 0
         self.T, self.S, self.full = T, offset[T], alive[T - 1] == N
         self.alive, self.offset, self.x_row, self.y_row = &alive[0], &offset[0], &x_row[0], &y_row[0]

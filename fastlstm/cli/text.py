@@ -91,7 +91,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     add(
         "--bfloat16",
         action="store_true",
-        help="train in half the bits: faster for 256 units and more, on some processors",
+        help="take products in bfloat16: faster for 256 units and more, on some processors",
     )
     length = network.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=count, metavar="N", help="passes over the text (default: 10, more if short)")

@@ -14,6 +14,7 @@ from fastlstm import _check
 from fastlstm.layers import Layer
 from fastlstm.layers.matrix import MatrixLayer
 from fastlstm.model import Model
+from fastlstm.narrow import Narrow
 from fastlstm.tensors import as_object
 
 Array = NDArray[Any]
@@ -40,7 +41,7 @@ def to_json(model: Model) -> str:
     return json.dumps({"dtype": model.dtype.name, "layers": layers})
 
 
-def layers_of(text: str, arrays: Mapping[str, Array]) -> tuple[list[Layer], np.dtype[Any]]:
+def layers_of(text: str, arrays: Mapping[str, Array | Narrow]) -> tuple[list[Layer], np.dtype[Any]]:
     """The layers that `to_json` has described, with the arrays as their parameters, and their dtype.
 
     Raises
@@ -60,8 +61,10 @@ def layers_of(text: str, arrays: Mapping[str, Array]) -> tuple[list[Layer], np.d
         got = arrays[name].shape if name in arrays else None
         if got != wanted.get(name):
             raise ValueError(f"{name}: expected shape {wanted.get(name)}, got {got}")
-        if arrays[name].dtype != dtype:
-            raise ValueError(f"{name}: expected {dtype}, got {arrays[name].dtype}")
+        array = arrays[name]
+        own_dtype = np.dtype(np.float32) if isinstance(array, Narrow) else array.dtype
+        if own_dtype != dtype:
+            raise ValueError(f"{name}: expected {dtype}, got {own_dtype}")
     for i, (layer, own) in enumerate(zip(layers, shapes, strict=True)):
         layer.load_parameters({name: arrays[f"{i}.{name}"] for name in own}, dtype)
         kinds = config["layers"][i].get("weights")

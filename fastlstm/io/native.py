@@ -5,20 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from numpy.typing import NDArray
+
 from fastlstm import _check, tensors
 from fastlstm.files import PathLike, reading
 from fastlstm.io.architecture import layers_of, to_json
+from fastlstm.layers.matrix import MatrixLayer
+from fastlstm.layers.packed import enough
 from fastlstm.model import Model
+from fastlstm.narrow import NUMBERS, Narrow
 from fastlstm.tensors import Arrays, Words
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""The newest version. Files with matrices in fewer bits have it, all others are of version 1."""
+
+SCALE = ".scale"
+"""What the name of the scales of a matrix in int8 ends with."""
+
+Array = NDArray[Any]
 
 KNOWN = {"format", "format_version", "model"}
 USER = "user."
 """The prefix of the words that a user has given to `save`."""
 
 
-def save(model: Model, path: PathLike, *, metadata: Mapping[str, str] | None = None) -> None:
+def save(model: Model, path: PathLike, *, metadata: Mapping[str, str] | None = None, narrow: bool = False) -> None:
     """Write the architecture and the parameters of a model to a safetensors file, with a checksum.
 
     The file is written under another name and then renamed, so that it is always whole. A device or a FIFO is not
@@ -32,13 +43,17 @@ def save(model: Model, path: PathLike, *, metadata: Mapping[str, str] | None = N
         Its folder must exist.
     metadata : dict of str, optional
         Words of your own to keep in the file; see `read_metadata`.
+    narrow : bool, default False
+        Whether matrices whose weights inference holds in "bfloat16" or "int8" (see `fastlstm.quantize`) are written in
+        these bits, too. The file is then about a half or a quarter as large, and so is what a model that is loaded from
+        it takes until it is trained. The rest of their bits is lost: the model that is loaded has the rounded numbers.
 
     Raises
     ------
     TypeError
-        If model is no Model, or metadata has something else than str.
+        If model is no Model, metadata has something else than str, or narrow is not True or False.
     ValueError
-        If a parameter is not finite, or there are more than 1000 layers.
+        If a parameter is not finite, also in the fewer bits, or there are more than 1000 layers.
     OSError
         If the file cannot be written.
 
@@ -57,17 +72,63 @@ forget_bias=1.0)], dtype='float32')
     own = {} if metadata is None else metadata
     if not isinstance(own, Mapping) or any(not isinstance(part, str) for item in own.items() for part in item):
         raise TypeError(f"metadata: expected words (str) for words, got {metadata!r:.100}")
+    kinds = kinds_of(model) if _check.flag(narrow, "narrow") else {}
     words = {
         **{USER + key: value for key, value in own.items()},
         "format": "fastlstm",
-        "format_version": str(FORMAT_VERSION),
+        "format_version": str(FORMAT_VERSION if kinds else 1),
         "model": to_json(model),
     }
-    kept = {**model.named_parameters(), **model.named_buffers()}
-    arrays = {name: parameter.value for name, parameter in kept.items()}
-    for name, array in arrays.items():
-        _check.finite(array, name)
+    arrays: Arrays = {}
+    for name, parameter in {**model.named_parameters(), **model.named_buffers()}.items():
+        value = parameter.glance()
+        _check.finite(value, name)
+        if id(parameter) in kinds:
+            arrays.update(narrowed(name, value, kinds[id(parameter)]))
+        else:
+            arrays[name] = value
     tensors.write(path, arrays, words)
+
+
+def kinds_of(model: Model) -> dict[int, str]:
+    """The kind of each matrix that is large enough for it, by the id of the parameter."""
+    return {
+        id(parameter): packed.format
+        for layer in model.layers
+        if isinstance(layer, MatrixLayer)
+        for packed in layer.packed()
+        if enough(packed.format, *packed.sizes)
+        for parameter in packed.matrices
+    }
+
+
+def narrowed(name: str, matrix: Array, kind: str) -> Arrays:
+    """The arrays of a matrix in fewer bits."""
+    try:
+        found = Narrow.of(kind, matrix)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    return {name: found.numbers} if found.scale is None else {name: found.numbers, name + SCALE: found.scale}
+
+
+def is_scale(name: str, arrays: Arrays) -> bool:
+    """Whether an array has the scales of a matrix in int8."""
+    matrix = arrays.get(name.removesuffix(SCALE))
+    return name.endswith(SCALE) and matrix is not None and matrix.dtype == NUMBERS["int8"]
+
+
+def widenable(arrays: Arrays) -> dict[str, Array | Narrow]:
+    """The arrays of a file, those of fewer bits with their scales."""
+    found: dict[str, Array | Narrow] = {}
+    for name, array in arrays.items():
+        if array.dtype in NUMBERS.values():
+            try:
+                found[name] = Narrow(array, arrays.get(name + SCALE))
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+        elif not is_scale(name, arrays):
+            found[name] = array
+    return found
 
 
 def load(path: PathLike) -> Model:
@@ -125,7 +186,8 @@ def read_metadata(path: PathLike) -> dict[str, str]:
 def _load(path: PathLike) -> tuple[Model, Words]:
     words, arrays = _read(path)
     with reading(path):
-        layers, dtype = layers_of(words["model"], arrays)
+        narrow = int(words["format_version"]) > 1
+        layers, dtype = layers_of(words["model"], widenable(arrays) if narrow else arrays)
         return Model(layers, dtype=dtype, seed=0), words
 
 

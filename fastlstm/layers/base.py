@@ -133,8 +133,8 @@ class Layer:
     def buffer_shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: buffer.shape for name, buffer in self._buffers.items()}
 
-    def load_parameters(self, arrays: dict[str, Array], dtype: Any) -> None:
-        """Set all parameters and buffers to these arrays, one for each name."""
+    def load_parameters(self, arrays: dict[str, Any], dtype: Any) -> None:
+        """Set all parameters and buffers to these arrays, one for each name; see `Parameter.assign`."""
         self._dtype = _check.dtype_of(dtype)
         for name, parameter in self._arrays().items():
             parameter.assign(arrays[name], self._dtype)

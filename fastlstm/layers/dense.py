@@ -86,14 +86,14 @@ class Dense(MatrixLayer):
             return ready[1]
         y = tape.array("y", (*x.shape[:-1], self.output_size), x.dtype)
         bias = self.parameter("bias").value if self.bias else np.empty(0, x.dtype)
-        blas.affine(as_rows(x), self.parameter("weight").value, bias, as_rows(y), self._format(tape, training=training))
+        blas.affine(as_rows(x), self.parameter("weight").value, bias, as_rows(y), self._format(tape))
         return y
 
-    def _format(self, tape: Workspace, *, training: bool = True) -> str:
-        """The format in which products are taken without packed weights."""
-        if not training or self.output_size == 1:  # a single column is an inner product
+    def _format(self, tape: Workspace) -> str:
+        """The format in which training takes products; "exact" on the plain path."""
+        if self.output_size == 1:  # a single column is an inner product
             return "exact"
-        return worth_training(tape.precision, self.output_size, self.input_size)
+        return worth_training(tape.precision, self._dtype, self.output_size, self.input_size)
 
     def prepare(
         self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None

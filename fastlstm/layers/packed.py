@@ -38,9 +38,19 @@ class Packed:
             cached = self._cached = (version, self.pack(format))
         return cached[1]
 
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """The numbers of outputs and of inputs."""
+        raise NotImplementedError(f"{type(self).__name__} must write sizes")
+
     def used(self) -> str:
         """The format that the weights are packed in: that which was chosen, unless the exact one is faster."""
-        raise NotImplementedError(f"{type(self).__name__} must write used")
+        return worth(self.format, *self.sizes)
+
+    @property
+    def matrices(self) -> list[Parameter]:
+        """The parameters that are matrices."""
+        return [parameter for parameter in self.parameters if len(parameter.shape) == 2]
 
     def pack(self, format: str) -> tuple[Array, Array]:
         raise NotImplementedError(f"{type(self).__name__} must write pack")
@@ -55,18 +65,28 @@ def worth(format: str, outputs: int, inputs: int) -> str:
     the registers of AVX-512 either, from beyond its L3 cache. The choice is the same for any number of rows, as the
     bits of a row are.
     """
-    weights = outputs * inputs
-    if format == "exact":
+    if not enough(format, outputs, inputs):
         return "exact"
     if not cpu.multiplies(format):
-        return format if weights > (L2_WEIGHTS if cpu.lanes(np.float32) == 16 else L3_WEIGHTS) else "exact"
-    enough = weights >= 1024 if format == "bfloat16" else weights >= 8192 and outputs > 16 and inputs <= MOST_INPUTS
-    return format if enough else "exact"
+        far = L2_WEIGHTS if cpu.lanes(np.float32) == 16 else L3_WEIGHTS
+        return format if outputs * inputs > far else "exact"
+    return format
 
 
-def worth_training(precision: str | None, outputs: int, inputs: int) -> str:
+def enough(format: str, outputs: int, inputs: int) -> bool:
+    """Whether a matrix is of a size for which this format is worth while at all, on some processor."""
+    if format == "exact":
+        return False
+    if format == "bfloat16":
+        return outputs * inputs >= 1024
+    return outputs * inputs >= 8192 and outputs > 16 and inputs <= MOST_INPUTS
+
+
+def worth_training(precision: str | None, dtype: Any, outputs: int, inputs: int) -> str:
     """The format in which training takes products with such weights: that of the precision, or "exact" if faster."""
-    return worth(precision, outputs, inputs) if precision is not None and cpu.trains(precision) else "exact"
+    if precision is None or dtype != np.float32 or not cpu.trains(precision):
+        return "exact"
+    return worth(precision, outputs, inputs)
 
 
 class PackedMatrix(Packed):
@@ -77,7 +97,7 @@ class PackedMatrix(Packed):
         self._weight, self._bias = weight, bias
 
     def pack(self, format: str) -> tuple[Array, Array]:
-        weight = self._weight.value
+        weight = self._weight.glance()
         n, k = weight.shape
         panels = aligned_empty((cpu.matrix_size(n, k, weight.dtype, format),), cpu.number(weight.dtype, format))
         bias = aligned_empty((cpu.width(n, weight.dtype),), weight.dtype)
@@ -85,9 +105,13 @@ class PackedMatrix(Packed):
         matmul.pack(panels, bias, weight, start, format)
         return panels, bias
 
+    @property
+    def sizes(self) -> tuple[int, int]:
+        outputs, inputs = self._weight.shape
+        return outputs, inputs
+
     def used(self) -> str:
-        n, k = self._weight.shape
-        return "exact" if n == 1 else worth(self.format, n, k)  # a single column is an inner product
+        return "exact" if self.sizes[0] == 1 else super().used()  # a single column is an inner product
 
     def prepare(self, x: Array, y: Array, tape: Workspace) -> Stage:
         """A stage from x (M, K) to y (M, N). What it rounds lies in the workspace."""

@@ -199,7 +199,7 @@ class Model:
         >>> np.allclose(second, model.predict(x)[:, 4:])
         True
         """
-        self.check_precision(precision)
+        precision = _check.precision_of(precision, self.dtype)
         tape = Tape(self, _check.seed_of(seed), _check.flag(carry, "carry"), precision)
         if tape.carries:
             for i, (layer, workspace) in enumerate(zip(self.layers, tape.workspaces, strict=True)):
@@ -208,11 +208,6 @@ class Model:
                 except ValueError as error:
                     raise ValueError(f"layer {i} ({type(layer).__name__}): {error}") from None
         return tape
-
-    def check_precision(self, precision: Any) -> None:
-        """Raise ValueError if no training of this model has this precision."""
-        if _check.precision_of(precision) is not None and self.dtype == np.float64:
-            raise ValueError(f"precision: expected None for a model in float64, got {precision!r}")
 
     def carry(self, index: Any, tape: Tape) -> None:
         """Rearrange the carried state: row k gets the state of row ``index[k]``, or zeros for -1.

@@ -10,7 +10,10 @@ from fastlstm.training.batches import Batch
 
 
 def of_loss(model: Model, batch: Batch) -> str:
-    """Says which parameter, or else which output on the way to the loss, is the first that is not finite."""
+    """Says which parameter, or else which output on the way to the loss, is the first that is not finite.
+
+    Outputs are those of inference.
+    """
     spoilt = of_parameters(model)
     if spoilt:
         return f"{spoilt} holds numbers that are not finite"

@@ -47,10 +47,10 @@ class Trainer:
         Metrics that are reported beside the loss, see `fastlstm.metrics`.
     callbacks : list of Callback, default ()
     precision : "bfloat16" or None, default None
-        With "bfloat16", recurrent layers round to 16 bits what their products multiply: weights, inputs, states and
-        gradients, forwards and backwards. Parameters, states, sums, gradients of parameters and the optimizer stay in
-        float32. It is for large layers on processors with AVX512_BF16; where it would not be faster, a layer is
-        trained in float32. See docs/quantization.md.
+        With "bfloat16", recurrent and dense layers round to 16 bits what their products multiply: weights, inputs,
+        states and gradients, forwards and backwards. Parameters, states, sums, gradients of parameters and the
+        optimizer stay in float32. It is for large layers on processors that multiply bfloat16 (AVX512_BF16, Armv8.6);
+        on others, and for small layers, training is in float32. See docs/quantization.md.
 
     Raises
     ------
@@ -101,8 +101,7 @@ class Trainer:
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
                 raise TypeError(f"callbacks: expected objects of Callback, got {callback!r}")
-        model.check_precision(precision)
-        self.precision = precision
+        self.precision = _check.precision_of(precision, model.dtype)
         self._loop: Loop | None = None
         self._fits = 0
 

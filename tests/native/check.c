@@ -30,7 +30,8 @@ enum product { A_TRANSPOSED = 1, B_TRANSPOSED = 2, ADD = 4, IN_ORDER = 8, BIAS =
 #define REAL float
 #define X(name) name##_float
 #define TABLE f
-#define TOLERANCE 4e-6
+#define FLOAT_TOLERANCE 4e-6
+#define TOLERANCE FLOAT_TOLERANCE
 #include "rest_template.h"
 #include "check_template.h"
 

@@ -111,12 +111,12 @@ static void X(backward)(const struct fl_kernels *kernels, const struct fl_cell *
         .initial = !q->fresh, .w = a->w, .u = a->u, .dx = a->dx, .add_dx = way->add, .dw = a->dw, .du = a->du,
         .db = a->db, .add_dw = way->add || more, .add_du = !way->add || more, .add_db = way->add || more};
     if (!way->single) {
-        const ptrdiff_t depth = a->format->depth, groups = longest_in_groups(batch, depth);
+        const ptrdiff_t depth = a->format->depth, bundles = longest_in_bundles(batch, depth);
         p.transposed = garbage(fl_transposed_room(inputs, width, G) * a->format->bytes);
-        p.columns = X(scratch)(fl_columns_room(I, H, G, S, kernels->rows, groups));
+        p.columns = X(scratch)(fl_columns_room(I, H, G, S, kernels->rows, bundles));
         p.panels = X(scratch)(fl_gradients_room(I, H, G, S, width));
         if (a->format->rounds) p.rounded = X(scratch)(p.rows * S * width / depth);
-        p.interleaved_each = groups * S * cell->units * a->lanes;
+        p.interleaved_each = bundles * S * cell->units * a->lanes;
         if (depth > 1) p.interleaved = X(scratch)(way->threads * p.interleaved_each);
     }
     fl_run(way->single ? cell->backward_single : cell->backward, &p, way->threads, FL_WORTH_WAKING);

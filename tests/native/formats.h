@@ -41,16 +41,32 @@ static void to_bfloat16(double *x, ptrdiff_t count) {
     }
 }
 
-/* -127 to 127 times one in 127 of the largest size; in float up to the whole number, as the kernels have it, so that
-   there is no doubt about ties */
-static void to_int8(double *x, ptrdiff_t count) {
-    float most = 0;
-    for (ptrdiff_t k = 0; k < count; k++) most = fmaxf(most, fabsf((float)x[k]));
-    const float scale = most / 127, steps = 1 / scale;
+/* -127 to 127 times a scale; in float up to the whole number, as the kernels have it, so that there is no doubt about
+   ties */
+static void in_steps(double *x, ptrdiff_t count, float most, float scale) {
+    const float steps = 1 / scale;
     for (ptrdiff_t k = 0; k < count; k++) {
         const float part = (float)x[k] * steps;
         x[k] = most < 1e-30f ? 0 : rint(part) * (double)scale;
     }
+}
+
+static float largest_size(const double *x, ptrdiff_t count) {
+    float most = 0;
+    for (ptrdiff_t k = 0; k < count; k++) most = fmaxf(most, fabsf((float)x[k]));
+    return most;
+}
+
+/* The scale of inputs is one in 127 of the largest size; that of weights has 16 significant bits, rounded up. */
+static void to_int8(double *x, ptrdiff_t count) {
+    const float most = largest_size(x, count);
+    in_steps(x, count, most, most / 127);
+}
+static void to_int8_weights(double *x, ptrdiff_t count) {
+    const float most = largest_size(x, count);
+    int power;
+    const double part = frexp(most / 127, &power);
+    in_steps(x, count, most, (float)ldexp(ceil(ldexp(part, 16)), power - 16));
 }
 
 /* A copy of (rows, count), each row rounded. */
@@ -69,10 +85,11 @@ struct narrow {
     rounding *weights, *inputs;
 };
 static struct narrow narrow_of(const struct fl_kernels *kernels, int format) {
-    rounding *const weights = format == FL_INT8 ? to_int8 : to_bfloat16;
+    rounding *const weights = format == FL_INT8 ? to_int8_weights : to_bfloat16;
+    rounding *const inputs = format == FL_INT8 ? to_int8 : to_bfloat16;
     const struct fl_format *known = kernels->f.formats[format];
     return (struct narrow){kernels, known, format == FL_INT8 ? "int8" : "bfloat16", weights,
-                           known->rounds ? weights : to_itself};
+                           known->rounds ? inputs : to_itself};
 }
 
 #endif

@@ -7,14 +7,14 @@
 
 #include "narrow_cells.h"
 
-#define NARROW_NEAR 0.03 /* of the largest number */
+#define NARROW_NEAR 0.03 /* of the largest number; with max(0, .), whose slope jumps where a sum is near zero: */
+#define NARROW_NEAR_RELU 10
 
 static double narrow_gradients(const struct narrow *as, const struct fl_cell *cell, ptrdiff_t N, ptrdiff_t T, ptrdiff_t I,
                                ptrdiff_t H, struct kind kind, ptrdiff_t part) {
     const size_t before = held_count;
     const struct problem q = posed(plain_of(cell), N, T, I, H, kind), seen = as_rounded(as, &q);
-    /* relu' jumps where a sum is near zero */
-    const double allowed = (cell->option ? INFINITY : NARROW_NEAR) / 4e-6;
+    const double allowed = (cell->option ? NARROW_NEAR_RELU : NARROW_NEAR) / FLOAT_TOLERANCE;
     struct way ways[MOST_WAYS];
     const size_t count = all_ways_of(&seen, part, ways);
     solve(&seen);

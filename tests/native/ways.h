@@ -54,8 +54,8 @@ static size_t all_ways_of(const struct problem *q, ptrdiff_t part, struct way *w
 
 /* Some rows of a problem, as the kernels are told of them. */
 struct batch {
-    ptrdiff_t first, N, T, segment_count, longest; /* rows in a segment */
-    int full;                                      /* whether all rows have all the steps */
+    ptrdiff_t first, N, T, segment_count;
+    int full; /* whether all rows have all the steps */
     ptrdiff_t *alive, *offset, *x_row, *y_row;
     struct fl_segment *segments;
 };
@@ -76,21 +76,20 @@ static struct batch batch_of(const struct problem *q, const struct way *way, ptr
         b.y_row[n] = at_step(q, first + n, 0) * q->Y + COLUMN;
     }
     for (ptrdiff_t t = 0, k; t < T; t += way->steps) {
-        const ptrdiff_t last = t + way->steps < T ? t + way->steps : T, rows = b.offset[last] - b.offset[t];
+        const ptrdiff_t last = t + way->steps < T ? t + way->steps : T;
         k = b.segment_count++;
         b.segments[k] = (struct fl_segment){t, last, way->sharing == UNITS || (way->sharing == IN_TURN && k % 2)};
-        if (rows > b.longest) b.longest = rows;
     }
     return b;
 }
 
-/* The largest number of groups of up to `depth` rows of a step in a segment. */
-static ptrdiff_t longest_in_groups(const struct batch *b, ptrdiff_t depth) {
+/* The largest number of bundles of up to `depth` rows of a step in a segment. */
+static ptrdiff_t longest_in_bundles(const struct batch *b, ptrdiff_t depth) {
     ptrdiff_t most = 0;
     for (ptrdiff_t k = 0; k < b->segment_count; k++) {
-        ptrdiff_t groups = 0;
-        for (ptrdiff_t t = b->segments[k].first; t < b->segments[k].last; t++) groups += (b->alive[t] + depth - 1) / depth;
-        if (groups > most) most = groups;
+        ptrdiff_t bundles = 0;
+        for (ptrdiff_t t = b->segments[k].first; t < b->segments[k].last; t++) bundles += (b->alive[t] + depth - 1) / depth;
+        if (bundles > most) most = bundles;
     }
     return most;
 }

@@ -119,9 +119,9 @@ template <class Cell> void few_inputs_backward(const Backward<Cell> &b, ptrdiff_
     for (ptrdiff_t row = from; row < to; row++) {
         Real *dx = dx_of(b, t, row);
         for (ptrdiff_t j = 0; j < b.p.I; j++) {
-            const Real *w = b.few_weights() + j * b.depth();
+            const auto *w = b.few_weights() + j * b.depth() / Cell::Format::depth;
             const Real found = few_backward(b, row, [&](ptrdiff_t block, int v) {
-                return load<Real>(w + (block * b.G + v) * b.L);
+                return Cell::Format::get(w + (block * b.G + v) * b.inputs);
             });
             dx[j] = b.p.add_dx ? dx[j] + found : found;
         }

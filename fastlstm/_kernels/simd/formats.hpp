@@ -94,6 +94,16 @@ void pack_bfloat16(uint16_t *panel, int G, int v, const float *from, ptrdiff_t u
    if one of them is not, which makes all results of its unit or row NaN. */
 inline float scale_of(float most) { return most < 1e-30f ? 0 : most / 127; }
 
+/* A scale with 16 significant bits, rounded up. Then whole numbers up to 127 times it are exact, and weights that are such
+   products have the same scale and numbers again: those of a model from a file with as few bits (narrow.py). */
+inline float rounded_up(float scale) {
+    uint32_t bits;
+    memcpy(&bits, &scale, sizeof bits);
+    bits = (bits + 0xff) & ~0xffu;
+    memcpy(&scale, &bits, sizeof bits);
+    return scale;
+}
+
 /* The factor from a number to multiples of the scale. */
 inline float steps_of(float scale) { return scale > 0 && scale - scale == 0 ? 1 / scale : 0; }
 
@@ -155,7 +165,7 @@ void pack_int8(int8_t *panel, int G, int v, const float *from, ptrdiff_t units, 
     for (ptrdiff_t unit = 0; unit < L; unit++) {
         const float *w = from + unit * columns;
         int32_t sum = 0;
-        scale[unit] = unit < units ? scale_of(largest(w, columns)) : 0;
+        scale[unit] = unit < units ? rounded_up(scale_of(largest(w, columns))) : 0;
         if (unit < units) sum = pack_unit<DEPTH>(to + unit * DEPTH, row, w, columns, scale[unit]);
         if constexpr (SUMS) reinterpret_cast<int32_t *>(scales + G * L)[v * L + unit] = 128 * sum;
     }

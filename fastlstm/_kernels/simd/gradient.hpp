@@ -51,39 +51,41 @@ template <class Cell> struct Columns {
 };
 
 /* The rows of a segment are taken one by one, or as many of a step together as the format is deep: the number of such
-   groups. The last group of a step may lack rows. */
-template <class Format> ptrdiff_t groups_of(const fl_backward &p, const fl_segment &segment) {
-    ptrdiff_t groups = 0;
-    for (ptrdiff_t t = segment.first; t < segment.last; t++) groups += whole(p.alive[t], Format::depth);
-    return groups;
+   bundles. The last bundle of a step may lack rows. */
+template <class Format> ptrdiff_t bundles_of(const fl_backward &p, const fl_segment &segment) {
+    ptrdiff_t bundles = 0;
+    for (ptrdiff_t t = segment.first; t < segment.last; t++) bundles += whole(p.alive[t], Format::depth);
+    return bundles;
 }
 
-/* Copy some columns of a group of rows of `length` numbers, each of which is followed by a 1. Null stands for zeros. */
+/* Copy some columns of a bundle of rows of `length` numbers, each of which is followed by a 1. Null stands for zeros. */
 template <class Format, class Real>
 FL_INLINE void copy_columns(typename Format::Input *to, const Real *const (&from)[Format::depth], ptrdiff_t length,
                             ptrdiff_t first, ptrdiff_t count) {
     constexpr int D = Format::depth;
+    constexpr ptrdiff_t L = lanes<Real>;
+    typename Format::Input all[L > copied_at_once ? L : copied_at_once] FL_ALIGNED;
     if (from[0] && first + copied_at_once <= length) {
         if constexpr (D == 1) memcpy(to, from[0] + first, copied_at_once * sizeof(Real));
         else {
-            typename Format::Input all[lanes<Real>] FL_ALIGNED;
-            Vec<Real> rows[D];
-            EACH(d, D) rows[d] = load_at_most<Real>(from[d] + first, copied_at_once);
-            Format::interleave((typename Format::Weight *)all, rows);
+            for (ptrdiff_t j = 0; j < copied_at_once; j += L) {
+                Vec<Real> rows[D];
+                EACH(d, D) rows[d] = load_at_most<Real>(from[d] + first + j, copied_at_once - j);
+                Format::interleave((typename Format::Weight *)(all + j), rows);
+            }
             memcpy(to, all, copied_at_once * sizeof *to);
         }
         return;
     }
     for (ptrdiff_t j = 0; j < count; j++) {
         Vec<Real> number[D];
-        typename Format::Input all[lanes<Real>] FL_ALIGNED;
         EACH(d, D) number[d] = set<Real>(first + j < length ? from[0] ? from[d][first + j] : 0 : 1);
         Format::interleave((typename Format::Weight *)all, number);
         to[j] = all[0];
     }
 }
 
-/* x, 1 and the h before, of a segment's rows, into strips of columns [k][columns]. A row that a group lacks is the first
+/* x, 1 and the h before, of a segment's rows, into strips of columns [k][columns]. A row that a bundle lacks is the first
    one once more: its gradients are zeros. */
 template <class Cell>
 void gather_columns(const fl_backward &p, const fl_segment &segment, int thread, const fl_team *team) {
@@ -91,7 +93,7 @@ void gather_columns(const fl_backward &p, const fl_segment &segment, int thread,
     using Input = typename Cell::Format::Input;
     constexpr int D = Cell::Format::depth;
     const Columns<Cell> columns(p);
-    const ptrdiff_t K = groups_of<typename Cell::Format>(p, segment), room = columns.room(K);
+    const ptrdiff_t K = bundles_of<typename Cell::Format>(p, segment), room = columns.room(K);
     const Range strips = share_of(columns.strips(), thread, team);
     ptrdiff_t t = segment.first, row = 0;
     for (ptrdiff_t k0 = 0, count; k0 < K; k0 += count) {
@@ -117,7 +119,7 @@ void gather_columns(const fl_backward &p, const fl_segment &segment, int thread,
     }
 }
 
-/* The gradients of the sums of a block in a segment, its rows in groups: [k][S][LANES], interleaved. */
+/* The gradients of the sums of a block in a segment, its rows in bundles: [k][S][LANES], interleaved. */
 template <class Cell>
 void interleave_gradients(const Backward<Cell> &b, const fl_segment &segment, ptrdiff_t block,
                           typename Cell::Format::Weight *to) {
@@ -146,7 +148,7 @@ void add_gradients(const Backward<Cell> &b, const fl_segment &segment, bool add,
     constexpr int S = block_sums<Cell>;
     const fl_backward &p = b.p;
     const Columns<Cell> columns(p);
-    const ptrdiff_t K = groups_of<Format>(p, segment), all = columns.strips(), room = columns.room(K);
+    const ptrdiff_t K = bundles_of<Format>(p, segment), all = columns.strips(), room = columns.room(K);
     const Range mine = share_of(b.blocks() * all, thread, team);
     for (ptrdiff_t n = mine.first; n < mine.last; n++) {
         const ptrdiff_t block = n / all, strip = n % all;

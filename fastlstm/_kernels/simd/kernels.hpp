@@ -81,7 +81,7 @@ FL_TABLE(FL_ISA, &format_of<WideningBfloat16>, &format_of<WideningInt8>)
 extern const fl_format fl_format_pairs, fl_format_quads;
 FL_TABLE(avx512_vnni, &format_of<WideningBfloat16>, &fl_format_quads)
 FL_TABLE(avx512_bf16, &fl_format_pairs, &fl_format_quads)
-#elif defined(__aarch64__)
+#elif FL_ARMV8_6
 extern const fl_format fl_format_pairs, fl_format_quads;
 FL_TABLE(armv8_6, &fl_format_pairs, &fl_format_quads)
 #endif

@@ -1,4 +1,5 @@
-#if defined(__aarch64__) && defined(__GNUC__)
+#include "table.h"
+#if FL_ARMV8_6
 #define FL_QUADS
 #include "isa_baseline.h"
 #include "kernels.hpp"

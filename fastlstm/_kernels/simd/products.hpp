@@ -83,7 +83,7 @@ template <class Cell> struct Backward {
         return {(Input *)all + slot * S * inputs, p.rows * S * inputs};
     }
     Weight *strip(ptrdiff_t vector) const { return (Weight *)p.transposed + vector * L * depth(); }
-    Real *few_weights() const { return (Real *)strip(vectors()); } /* of few inputs, each of which has depth() */
+    Input *few_weights() const { return (Input *)strip(vectors()); } /* of few inputs, each of which has depth() */
     static constexpr ptrdiff_t vector_bytes = L * (ptrdiff_t)sizeof(Weight); /* of a vector of a strip */
 };
 
@@ -168,10 +168,8 @@ __attribute__((noinline)) Vec<typename Cell::Real> weights_of(const Backward<Cel
     const Rows rows = rows_of<Cell>(block, v, b.p.H);
     Vec<typename Cell::Real> found = {};
     const typename Cell::Real *w = (const typename Cell::Real *)b.p.w + rows.row * b.p.I + j;
-    typename Cell::Format::Input rounded[Backward<Cell>::inputs];
     for (ptrdiff_t k = 0; k < rows.units; k++) found[k] = w[k * b.p.I];
-    Cell::Format::put(rounded, found);
-    return Cell::Format::get(rounded);
+    return found;
 }
 
 /* A thread's part of all strips, those of u and then those of w. If w has few columns, each is stored
@@ -179,8 +177,8 @@ __attribute__((noinline)) Vec<typename Cell::Real> weights_of(const Backward<Cel
 template <class Cell> void transpose_weights(const Backward<Cell> &b, int thread, const fl_team *team) {
     using Real = typename Cell::Real;
     const fl_backward &p = b.p;
-    const ptrdiff_t units = b.vectors(), inputs = whole(p.I, b.L);
-    const ptrdiff_t strips = whole(units, p.strip), more = p.dx ? whole(inputs, FL_STRIP) : 0;
+    const ptrdiff_t units = b.vectors(), columns = whole(p.I, b.L);
+    const ptrdiff_t strips = whole(units, p.strip), more = p.dx ? whole(columns, FL_STRIP) : 0;
     const Range mine = share_of(strips + more, thread, team);
     for (ptrdiff_t k = mine.first; k < mine.last; k++) {
         if (k < strips) {
@@ -189,12 +187,12 @@ template <class Cell> void transpose_weights(const Backward<Cell> &b, int thread
         } else if (p.I > few_inputs) {
             const ptrdiff_t first = (k - strips) * FL_STRIP;
             transpose_strip(b, b.strip(units + first), (const Real *)p.w, p.I, first * b.L,
-                            least(inputs - first, FL_STRIP));
+                            least(columns - first, FL_STRIP));
         } else {
-            Real *to = b.few_weights();
+            typename Cell::Format::Input *to = b.few_weights();
             for (ptrdiff_t j = 0; j < p.I; j++)
                 for (ptrdiff_t block = 0; block < b.blocks(); block++)
-                    for (int v = 0; v < b.G; v++, to += b.L) store<Real>(to, weights_of(b, block, v, j));
+                    for (int v = 0; v < b.G; v++, to += b.inputs) Cell::Format::put(to, weights_of(b, block, v, j));
         }
     }
 }

@@ -2,16 +2,16 @@
 
 #include "table.h"
 
-#if defined(__aarch64__) && defined(__linux__)
+#if FL_ARMV8_6 && defined(__linux__)
 #include <sys/auxv.h>
-#elif defined(__aarch64__) && defined(__APPLE__)
+#elif FL_ARMV8_6 && defined(__APPLE__)
 #include <sys/sysctl.h>
 #endif
 
 extern const struct fl_kernels fl_kernels_avx512_bf16, fl_kernels_avx512_vnni, fl_kernels_avx512, fl_kernels_avx2,
     fl_kernels_armv8_6, fl_kernels_baseline;
 
-#if defined(__aarch64__)
+#if FL_ARMV8_6
 /* Whether an ARM processor has the products of bfloat16 and of 8 bits, as all have from Armv8.6 on. */
 static int has_narrow_products(void) {
 #if defined(__linux__)
@@ -43,7 +43,7 @@ const struct fl_kernels *fl_select(const char *name) {
         best_first[count++] = &fl_kernels_avx512;
     }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) best_first[count++] = &fl_kernels_avx2;
-#elif defined(__aarch64__)
+#elif FL_ARMV8_6
     if (has_narrow_products()) best_first[count++] = &fl_kernels_armv8_6;
 #endif
     best_first[count++] = &fl_kernels_baseline;

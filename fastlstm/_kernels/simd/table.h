@@ -18,6 +18,15 @@
 #include "pool.h"
 #include "training.h"
 
+/* Whether the compiler knows the products of narrow numbers of Armv8.6. */
+#if defined(__aarch64__) && defined(__clang__)
+#define FL_ARMV8_6 (__clang_major__ >= 16)
+#elif defined(__aarch64__) && defined(__GNUC__)
+#define FL_ARMV8_6 (__GNUC__ >= 10)
+#else
+#define FL_ARMV8_6 0
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -85,7 +94,7 @@ struct fl_backward {
     void *dx;                        /* or none */
     int add_dx;
     void *columns;                   /* fl_columns_room numbers: x, 1 and h of a segment's rows */
-    void *interleaved;               /* room for a segment's gradients of the sums of a block, in groups of rows, if the
+    void *interleaved;               /* room for a segment's gradients of the sums of a block, in bundles of rows, if the
                                         format has a depth: interleaved_each fours of bytes for each thread */
     ptrdiff_t interleaved_each;
     void *panels;                    /* fl_gradients_room numbers: the gradients of weights and bias */
@@ -98,8 +107,8 @@ struct fl_backward {
    and another 1 where a cell has sums that x does not feed. */
 static inline ptrdiff_t fl_state_columns(ptrdiff_t H, int gates, int sums) { return H + (sums > gates); }
 
-/* Room for these columns of at most `rows` rows: strips of `tile` columns, and FL_BEYOND numbers beyond each, for
-   numbers are copied in whole vectors. */
+/* Room for these columns of at most `rows` rows, or bundles of rows: strips of `tile` columns, and FL_BEYOND numbers
+   beyond each, for numbers are copied in whole vectors. */
 #define FL_BEYOND 8
 static inline ptrdiff_t fl_columns_room(ptrdiff_t I, ptrdiff_t H, int gates, int sums, ptrdiff_t tile, ptrdiff_t rows) {
     const ptrdiff_t of_x = I + 1, of_h = fl_state_columns(H, gates, sums);

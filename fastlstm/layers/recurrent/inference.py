@@ -13,7 +13,7 @@ from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.rows import clear_stage
 from fastlstm._kernels.stage import SideBySide, Stage
 from fastlstm.layers.base import Array
-from fastlstm.layers.packed import Packed, worth
+from fastlstm.layers.packed import Packed
 from fastlstm.layers.recurrent.cells import Cell
 from fastlstm.layers.recurrent.plan import layout, projection, ragged_layout, sizes_of
 from fastlstm.layers.recurrent.ragged import RaggedBatch
@@ -33,20 +33,18 @@ class PackedDirection(Packed):
         super().__init__(*weights.parameters)
         self._weights, self._cell, self._hidden = weights, weights.cell, weights.hidden
 
-    def used(self) -> str:
-        return worth(self.format, self._cell.gates * self._hidden, self._weights.inputs + self._hidden)
+    @property
+    def sizes(self) -> tuple[int, int]:
+        return self._cell.gates * self._hidden, self._weights.inputs + self._hidden
 
     def pack(self, format: str) -> tuple[Array, Array]:
         weights = self._weights
-        w_ih, w_hh = weights.w_ih.value, weights.w_hh.value
+        w_ih, w_hh = weights.w_ih.glance(), weights.w_hh.glance()
         none = np.zeros(self._cell.sums * self._hidden, w_ih.dtype)
         panels, packed_bias = panel_room(self._cell, weights.inputs, self._hidden, w_ih.dtype, format)
         bias = none if weights.bias is None else weights.bias.value
         kernel.pack(self._cell.name, panels, packed_bias, w_ih, w_hh, bias, format=format)
         return panels, packed_bias
-
-    def _state(self, n: int, tape: Workspace) -> tuple[Array, Array, Array]:
-        return running_state(self._cell, n, self._hidden, self._weights.w_hh.value.dtype, tape)
 
     def reset(self, rows: Any, tape: Workspace) -> None:
         """Set the state of these rows of a stream to zero."""
@@ -74,7 +72,7 @@ class PackedDirection(Packed):
             projected, chunk = projection(rows, panels.nbytes, bias.size, x.dtype, tape)
         if wave and len(projected):
             chunk = min(chunk, WAVE)
-        state = self._state(n, tape)
+        state = running_state(self._cell, n, self._hidden, x.dtype, tape)
         rounded = rounding_room(team, n, chunk, self._weights.inputs, self._hidden, format, tape)
         prepared = kernel.prepare(self._cell.name, rows, panels, bias, *state, projected, chunk, format, rounded)
         prepared.bind(x, y)

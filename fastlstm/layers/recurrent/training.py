@@ -116,7 +116,7 @@ class TrainedDirection:
 
     def _kind(self, x: Array, y: Array, column: int, batch: RaggedBatch, block: int, tape: Workspace) -> Kind:
         weights = self._cell.gates * self._hidden, self._inputs + self._hidden
-        format = "exact" if self._is_single(batch) else worth_training(tape.precision, *weights)
+        format = "exact" if self._is_single(batch) else worth_training(tape.precision, x.dtype, *weights)
         machine = cpu.isa(), x.dtype, cpu.keeps_order()
         return Kind(self, batch, column, y.shape[2], block, threads.get_num_threads(), format, *machine)
 
