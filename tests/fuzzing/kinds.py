@@ -39,6 +39,10 @@ def models(folder):
     for chain in chains:
         fl.save(fl.Model(chain, seed=0), folder / "whole", metadata={"made by": "hand"})
         yield (folder / "whole").read_bytes()
+    for kind in ("bfloat16", "int8"):
+        chain = [fl.LSTM(2, 45), fl.Last(), fl.Dense(45, 2)]
+        fl.save(fl.Model(chain, seed=0, weights=kind), folder / "whole", narrow=True)
+        yield (folder / "whole").read_bytes()
 
 
 def read_model(path):
