@@ -158,9 +158,9 @@ static double rest(const struct fl_kernels *kernels) {
     return worst;
 }
 
-/* Whether a table has the kernels of a format itself, and not from the one named avx512. */
+/* Whether a table has the kernels of a format itself, and not from the one without products of narrow numbers. */
 static int is_own(const struct fl_kernels *kernels, int format) {
-    const struct fl_kernels *other = fl_select("avx512");
+    const struct fl_kernels *other = fl_select(strcmp(kernels->name, "armv8_6") ? "avx512" : "baseline");
     return !other || other == kernels || other->f.formats[format] != kernels->f.formats[format];
 }
 
