@@ -41,7 +41,7 @@ static double narrow_training(const struct narrow *as) {
                 worst = fmax(worst, narrow_gradients(as, cell, N, 3 + (ptrdiff_t)n % 3, inputs[i], H, any_kind(), 0));
                 worst = fmax(worst, narrow_gradients(as, cell, rows[(n + i) % COUNT(rows)], 1, inputs[i], H, even, 0));
             }
-        if (cell->gates > 1) /* several parts of the weights */
+        if (cell->gates > 1 && bytes == 64) /* several parts of the weights; shorter vectors take as many more units */
             worst = fmax(worst, narrow_gradients(as, cell, 2 * tile + 1, 2, 3, 2 * most + 5, even, tile));
     }
     return worst;
