@@ -263,7 +263,9 @@ def test_training_in_low_precision_is_shown_beside_float32_and_the_peer(bench, c
     assert ratios[-1] == ["geometric mean", "1.20", "2.00", "1.20"]
     assert losses == "Largest error of a loss as a share of the float64 loss"
     assert of_losses[1] == [cases[0], "1.0e-06", "4.0e-03", "2.0e-06", "8.0e-03"]
-    assert gradients == "Largest error of a parameter's gradient as a share of the float64 gradient"
+    assert (
+        gradients == "Largest error of a parameter's gradients, of their running mean, as a share of those in float64"
+    )
     assert of_gradients[1] == [*of_losses[1], "0.50 pytorch-autocast"]
     assert command.too_large(result["threads"]["1"], "float32") == {}
     assert command.low.notes(result, "1") == []

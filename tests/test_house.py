@@ -23,8 +23,9 @@ LIBRARY = {
     "_public": "",
     "_kernels": "",
     "_check": "_kernels",
-    "parameter": "_check",
-    "workspace": "",
+    "narrow": "",
+    "parameter": "_check narrow",
+    "workspace": "_check",
     "init": "",
     "threads": "_check _kernels",
     "invariance": "_check _kernels",
@@ -47,7 +48,7 @@ LIBRARY = {
     "model": "_check _kernels layers parameter workspace",
     "quantization": "_check _kernels layers model",
     "training": "_check _kernels callbacks files layers losses metrics model optim parameter snapshot workspace",
-    "io": "_check files layers model tensors",
+    "io": "_check files layers model narrow tensors",
     "application": "_check files io layers model",
 }
 """The rooms of the library, a module or a package each, from the bottom up, and the rooms each may import from."""

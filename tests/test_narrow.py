@@ -174,6 +174,6 @@ def test_a_loaded_model_takes_less_memory(tmp_path):
     for kind in (None, "int8"):
         model = fl.Model([fl.LSTM(1024, 1024)], seed=0, weights=kind)
         fl.save(model, tmp_path / "m", narrow=kind is not None)
-        words = [sys.executable, "-c", MEMORY, str(tmp_path / "m")]
+        words = [sys.executable, "-P", "-c", MEMORY, str(tmp_path / "m")]
         taken[kind] = float(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
     assert taken["int8"] < 0.75 * taken[None]
