@@ -166,5 +166,6 @@ def prepare(
     made.work = work_of(4.0 * rows.S * known.gates * rows.H * (rows.I + rows.H))
     made.format, made.size = "f" if real is float else "d", sizeof(real)
     made.x_size, made.y_size = rows.x_size, rows.y_size
-    made.held = (rows, kept, kept_c, dh, carried, transposed, columns, panels, rounded, interleaved)  # keeps their memory
+    # keeps their memory
+    made.held = (rows, kept, kept_c, dh, carried, transposed, columns, panels, rounded, interleaved)
     return made

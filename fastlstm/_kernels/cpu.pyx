@@ -1,9 +1,9 @@
 """The instruction set in use, the threads, and what benchmarks and tests ask of the processor.
 
 The C and C++ in simd/ are compiled once for each instruction set. The best one that the processor has is chosen when
-this is imported. FASTLSTM_ISA chooses another one: avx512_bf16, avx512_vnni, avx512, avx2, armv8_6, baseline, or plain for
-none, where SciPy's BLAS works. The first two differ from avx512, and armv8_6 from baseline, only in products of bfloat16 and
-int8.
+this is imported. FASTLSTM_ISA chooses another one: avx512_bf16, avx512_vnni, avx512, avx2, armv8_6, baseline, or plain
+for none, where SciPy's BLAS works. The first two differ from avx512, and armv8_6 from baseline, only in products of
+bfloat16 and int8.
 """
 
 import os
