@@ -48,7 +48,7 @@ class Narrow:
         """A finite float32 matrix in the nearest numbers of this kind: those that inference has of it."""
         if kind == "bfloat16":
             bits = np.ascontiguousarray(matrix).view(np.uint32)
-            return cls(((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16))
+            return cls(((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16))
         scale = scales_of(matrix)
         steps = np.divide(np.float32(1), scale, out=np.zeros_like(scale), where=scale > 0)
         return cls(np.rint(matrix * steps[:, None]).astype(np.int8), scale)
@@ -70,5 +70,5 @@ def scales_of(matrix: Array) -> Array:
     """
     most = np.abs(matrix).max(1)
     scale = np.where(most < np.float32(1e-30), np.float32(0), most / np.float32(127))
-    rounded: Array = (scale.view(np.uint32) + 0xFF & 0xFFFFFF00).view(np.float32)
+    rounded: Array = ((scale.view(np.uint32) + 0xFF) & 0xFFFFFF00).view(np.float32)
     return rounded

@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,9 +20,9 @@ def accuracy(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT))
     pytest.importorskip("kaldi_native_fbank", reason="kaldi-native-fbank is not installed")
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    from bench.studies import accuracy
+    from bench.studies.accuracy import compared, trained
 
-    return accuracy
+    return SimpleNamespace(**{**vars(trained), **vars(compared)})
 
 
 def stub(accuracy, measured):

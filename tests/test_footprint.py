@@ -34,6 +34,7 @@ def test_the_kept_numbers_follow_the_cell():
     for layer, numbers in ((fl.LSTM(3, 16), 5), (fl.GRU(3, 16), 4), (fl.SimpleRNN(3, 16), 1)):
         states = 7 * 16 * len(layer.cell.parts)
         assert activations([layer], 7, 10) == rows * 16 * (numbers + 2) + states
+    assert activations([fl.LSTM(3, 16)], 7, 10, "bfloat16") == rows * 16 * (7 + 2) + 7 * 16 * 2
     assert activations([fl.Dense(3, 16)], 7, 10) == 2 * rows * 16
     assert activations([fl.Embedding(5, 3), fl.Last()], 7, 10) == 2 * 3 * (rows + 7)
 

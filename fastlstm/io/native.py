@@ -5,24 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from numpy.typing import NDArray
-
 from fastlstm import _check, tensors
 from fastlstm.files import PathLike, reading
 from fastlstm.io.architecture import layers_of, to_json
-from fastlstm.layers.matrix import MatrixLayer
-from fastlstm.layers.packed import enough
+from fastlstm.io.few_bits import kinds_of, narrowed, widenable
 from fastlstm.model import Model
-from fastlstm.narrow import NUMBERS, Narrow
 from fastlstm.tensors import Arrays, Words
 
 FORMAT_VERSION = 2
 """The newest version. Files with matrices in fewer bits have it, all others are of version 1."""
-
-SCALE = ".scale"
-"""What the name of the scales of a matrix in int8 ends with."""
-
-Array = NDArray[Any]
 
 KNOWN = {"format", "format_version", "model"}
 USER = "user."
@@ -88,47 +79,6 @@ forget_bias=1.0)], dtype='float32')
         else:
             arrays[name] = value
     tensors.write(path, arrays, words)
-
-
-def kinds_of(model: Model) -> dict[int, str]:
-    """The kind of each matrix that is large enough for it, by the id of the parameter."""
-    return {
-        id(parameter): packed.format
-        for layer in model.layers
-        if isinstance(layer, MatrixLayer)
-        for packed in layer.packed()
-        if enough(packed.format, *packed.sizes)
-        for parameter in packed.matrices
-    }
-
-
-def narrowed(name: str, matrix: Array, kind: str) -> Arrays:
-    """The arrays of a matrix in fewer bits."""
-    try:
-        found = Narrow.of(kind, matrix)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
-    return {name: found.numbers} if found.scale is None else {name: found.numbers, name + SCALE: found.scale}
-
-
-def is_scale(name: str, arrays: Arrays) -> bool:
-    """Whether an array has the scales of a matrix in int8."""
-    matrix = arrays.get(name.removesuffix(SCALE))
-    return name.endswith(SCALE) and matrix is not None and matrix.dtype == NUMBERS["int8"]
-
-
-def widenable(arrays: Arrays) -> dict[str, Array | Narrow]:
-    """The arrays of a file, those of fewer bits with their scales."""
-    found: dict[str, Array | Narrow] = {}
-    for name, array in arrays.items():
-        if array.dtype in NUMBERS.values():
-            try:
-                found[name] = Narrow(array, arrays.get(name + SCALE))
-            except ValueError as error:
-                raise ValueError(f"{name}: {error}") from None
-        elif not is_scale(name, arrays):
-            found[name] = array
-    return found
 
 
 def load(path: PathLike) -> Model:

@@ -19,7 +19,7 @@ COPIES = 4
 GIGABYTE = 1e9
 
 
-def check_memory(layers: Sequence[Layer], sequences: int = 1, steps: int = 1) -> None:
+def check_memory(layers: Sequence[Layer], sequences: int = 1, steps: int = 1, precision: str | None = None) -> None:
     """Raise an error if the training of a network would not fit into the free memory.
 
     Parameters
@@ -28,6 +28,8 @@ def check_memory(layers: Sequence[Layer], sequences: int = 1, steps: int = 1) ->
         Layers that are not built yet.
     sequences, steps : int, default 1
         Number of sequences in a mini-batch, and of steps in a sequence.
+    precision : "bfloat16" or None, default None
+        As in `fastlstm.Trainer`.
 
     Raises
     ------
@@ -44,7 +46,7 @@ def check_memory(layers: Sequence[Layer], sequences: int = 1, steps: int = 1) ->
     MemoryError: training this network of 400,000,080,000,000 parameters needs about ...
     """
     parameters = sum(math.prod(shape) for layer in layers for shape in layer.parameter_shapes().values())
-    needed = 4 * (COPIES * parameters + activations(layers, sequences, steps))
+    needed = 4 * (COPIES * parameters + activations(layers, sequences, steps, precision))
     there = free()
     if needed > there:
         batches = f" on batches of {sequences:,} x {steps:,} steps" if sequences * steps > 1 else ""
@@ -54,28 +56,30 @@ def check_memory(layers: Sequence[Layer], sequences: int = 1, steps: int = 1) ->
         )
 
 
-def activations(layers: Sequence[Layer], sequences: int, steps: int) -> int:
+def activations(layers: Sequence[Layer], sequences: int, steps: int, precision: str | None = None) -> int:
     """About how many numbers the layers keep for the backward pass, including outputs and their gradients."""
     shape: Shape = ("N", "T", "F") if not layers[0].takes_tokens else ("N", "T")
     total = 0
     for layer in layers:
         if isinstance(layer, Recurrent):
-            total += kept(layer, sequences, steps)
+            total += kept(layer, sequences, steps, precision)
         shape = layer.output_shape(shape)
         width = shape[-1] if isinstance(shape[-1], int) else 1
         total += 2 * sequences * (steps if len(shape) == 3 else 1) * width
     return total
 
 
-def kept(layer: Recurrent[Any], sequences: int, steps: int) -> int:
+def kept(layer: Recurrent[Any], sequences: int, steps: int, precision: str | None) -> int:
     """How many numbers a recurrent layer keeps besides its output.
 
     These are the sums of the cell and c at each step, and the outputs of the lower layers with their gradients. With
     checkpoints, the layer keeps the sums and c of at most ``checkpoint_every`` steps, and a state for each such block.
+    In bfloat16, rounded gradients of the sums lie beside them, in half their memory.
     """
     every = min(layer.checkpoint_every or steps, steps)
     states = math.ceil(steps / every) * len(layer.cell.parts)
-    of_a_unit = every * (layer.cell.sums + layer.cell.keeps_c) + states
+    sums = math.ceil(1.5 * layer.cell.sums) if precision else layer.cell.sums
+    of_a_unit = every * (sums + layer.cell.keeps_c) + states
     units = layer.directions * layer.hidden_size
     return sequences * units * (layer.num_layers * of_a_unit + 2 * (layer.num_layers - 1) * steps)
 

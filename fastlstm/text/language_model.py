@@ -119,7 +119,7 @@ class LanguageModel(Application):
             precision=recipe.precision,
         )
         streams = recipe.streams(len(x))
-        check_memory(self.model.layers, streams, min(recipe.window, len(x) // streams))
+        check_memory(self.model.layers, streams, min(recipe.window, len(x) // streams), recipe.precision)
         if held_out is not None and len(held_out[0]) < streams:
             raise ValueError(f"validation: expected at least {streams + 1} tokens, got {len(held_out[0]) + 1}")
         history = trainer.fit_sequence(

@@ -1,14 +1,4 @@
-"""What fewer bits cost the trained models of docs/: the figure of each on held-out data, in float32, bfloat16 and int8.
-
-    python -m bench.studies.accuracy                               all, trained by the recipes of their pages
-    python -m bench.studies.accuracy text speech --folder models   takes trained models from there, or keeps them there
-    python -m bench.studies.accuracy --epochs 1 --nets 1           a little training, for a first look
-
-Data, recipes and figures are those of `bench.studies`; FASTLSTM_DATA names the folder of the data. All networks train
-in float32. Then `fastlstm.quantize` changes how inference holds the weights, with no sample and no bound, and the same
-data is measured again. Differences are shares of the figure in float32. Beside them stands how many answers of all
-networks are others, in bfloat16 and in int8; where that is a handful, a difference of so many answers is chance.
-"""
+"""The models of docs/: how each is trained, the data that it has not seen, and what is measured on these."""
 
 from __future__ import annotations
 
@@ -17,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -32,7 +21,6 @@ from bench.studies.text.task import BEST, SAME, Task
 from fastlstm.application import Application
 from fastlstm.classification import Classifier
 from fastlstm.classification import Recipe as ReviewRecipe
-from fastlstm.config import config
 from fastlstm.forecasting import Forecaster
 from fastlstm.metrics import error_rate
 from fastlstm.speech import Recording, StringReader, WordClassifier, read_recordings
@@ -40,9 +28,6 @@ from fastlstm.text import LanguageModel, Recipe
 
 App = TypeVar("App", bound=Application)
 Array = NDArray[Any]
-
-BOUNDS = {"bfloat16": 0.002, "int8": 0.01}
-"""How far a figure may lie from that in float32, as a share of it."""
 
 NETS = {"words": 5, "reviews": 3}
 """Networks of a page that differ in their seeds only. Those of a forecast stand in its setting."""
@@ -241,106 +226,3 @@ PARTS = {
     "classification": classification,
     "forecasting": forecasting,
 }
-
-HEADS = ["", "held out", "figure", "float32", "bfloat16", "", "int8", "", "other answers", "matrices narrowed"]
-
-
-@dataclass(frozen=True)
-class Compared:
-    """What is measured of some trained networks in float32, and with weights of each other kind."""
-
-    trained: Trained
-    exact: Measured
-    found: dict[str, Measured]
-    narrowed: dict[str, int]
-    """Matrices of a network that have fewer bits; the others are used as they are, being too small to gain."""
-    matrices: int
-
-    @classmethod
-    def of(cls, trained: Trained) -> Compared:
-        exact, found, narrowed, matrices = trained.measure(), {}, {}, 0
-        for kind in BOUNDS:
-            for model in trained.models:
-                used = fl.quantize(model, kind).in_use.values()
-            narrowed[kind], matrices = sum(each is not None for each in used), len(used)
-            found[kind] = trained.measure()
-        return cls(trained, exact, found, narrowed, matrices)
-
-    def difference(self, kind: str, figure: str) -> float:
-        """As a share of the figure in float32."""
-        return self.found[kind].figures[figure] / self.exact.figures[figure] - 1
-
-    def rows(self) -> Iterator[list[str]]:
-        """A row of the table for each figure."""
-        for figure, value in self.exact.figures.items():
-            form = ".2%" if figure == "right" else ".5f"
-            cells = [self.trained.name, self.trained.held_out, figure, f"{value:{form}}"]
-            for kind, measured in self.found.items():
-                cells += [f"{measured.figures[figure]:{form}}", f"{self.difference(kind, figure):+.3%}"]
-            cells += [self.others(), f"{of_kinds(self.narrowed)} of {self.matrices}"]
-            yield cells
-
-    def others(self) -> str:
-        """How many answers are not those in float32."""
-        own = self.exact.answers
-        apart = {kind: sum(a != b for a, b in zip(own, one.answers, strict=True)) for kind, one in self.found.items()}
-        return f"{of_kinds(apart)} of {len(own):,}" if own else ""
-
-
-def of_kinds(numbers: dict[str, int]) -> str:
-    return " and ".join(f"{number:,}" for number in numbers.values())
-
-
-def verdict(compared: Sequence[Compared]) -> Iterator[str]:
-    """Which figures lie farther from those in float32 than is allowed."""
-    for kind, bound in BOUNDS.items():
-        apart = {
-            f"{one.trained.name}, {figure}": one.difference(kind, figure)
-            for one in compared
-            for figure in one.exact.figures
-        }
-        over = [f"{name} ({value:+.2%})" for name, value in apart.items() if abs(value) > bound]
-        found = f"not within {bound:.1%}: {'; '.join(over)}" if over else f"all {len(apart)} within {bound:.1%}"
-        yield f"{kind}: {found}"
-
-
-def parse(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.studies.accuracy",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)} (default: all)")
-    parser.add_argument(
-        "--folder", type=Path, help="where trained models are kept; those that are there are not trained"
-    )
-    parser.add_argument("--epochs", type=int, help="instead of the recipes'")
-    parser.add_argument(
-        "--nets", type=int, default=5, help="networks that differ in their seeds only, at most (default 5)"
-    )
-    parser.add_argument("--strings", type=int, default=300, help="of digits to read (default 300, as on the page)")
-    parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args(argv)
-    unknown = set(options.parts) - set(PARTS)
-    if unknown:
-        parser.error(f"PART: expected {', '.join(PARTS)}, got {', '.join(sorted(unknown))}")
-    return options
-
-
-def main(argv: list[str]) -> int:
-    options = parse(argv)
-    fl.set_num_threads(options.threads)
-    print(f"few bits: {config()['few bits']}\n")
-    print(f"| {' | '.join(HEADS)} |\n|{'---|' * 3}{'---:|' * (len(HEADS) - 3)}")
-    compared = []
-    for part in options.parts or PARTS:
-        for trained in PARTS[part](options):
-            compared.append(Compared.of(trained))
-            for row in compared[-1].rows():
-                print(f"| {' | '.join(row)} |", flush=True)
-    print("", *verdict(compared), sep="\n")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
