@@ -49,6 +49,10 @@ template <class Format_, int G_, int S_> struct Forward {
     }
     Real *h(ptrdiff_t row, ptrdiff_t t) const { return (Real *)p.h + (((t + *p.phase) & 1) * p.N + row) * p.width; }
     Real *c(ptrdiff_t row) const { return (Real *)p.c + row * p.width; }
+    Real *y(ptrdiff_t row, ptrdiff_t t) const { return (Real *)p.y + p.y_row[row] + t * p.y_step; }
+    ptrdiff_t slot(ptrdiff_t block, ptrdiff_t t, ptrdiff_t row) const { return block * p.rows + p.offset[t] + row; }
+    Real *kept(ptrdiff_t slot) const { return (Real *)p.kept + slot * S * L; }
+    Real *kept_c(ptrdiff_t slot, int units) const { return (Real *)p.kept_c + slot * units * L; }
     Real *projected(ptrdiff_t row, ptrdiff_t block) const {
         return (Real *)p.projected + (row * blocks + block) * S * L;
     }
@@ -114,6 +118,20 @@ FL_INLINE void sum_inputs(const F &f, Vec<typename F::Real> (&sum)[N][S], ptrdif
     tile<R, B, InOrder<F::G>, typename F::Format>(sum, f.of_x, x, f.panel(block), f.panel(1) - f.panel(0), f.panel_row);
 }
 
+/* Asks for the memory that a step writes, which then comes while the products are added up. Else the stores wait for it,
+   and all that follows for the stores. */
+template <class Cell, int R, int B, bool KEEP>
+FL_INLINE void fetch_written(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t row) {
+    constexpr int S = block_sums<Cell>, U = Cell::units;
+    EACH(r, R) EACH(v, B * U) __builtin_prefetch(f.y(row + r, t) + (block * U + v) * f.L, 1);
+    if (!KEEP || !f.p.kept) return;
+    EACH(b, B) {
+        const ptrdiff_t slot = f.slot(block + b, t, row);
+        EACH(v, R * S) __builtin_prefetch(f.kept(slot) + v * f.L, 1);
+        if constexpr (Cell::keeps_c) EACH(v, R * U) __builtin_prefetch(f.kept_c(slot, U) + v * f.L, 1);
+    }
+}
+
 /* What the backward pass reads of one step. */
 template <class Cell, int R, int B, int N, int S, int M>
 FL_INLINE void keep(const ForwardOf<Cell> &f, const Vec<typename Cell::Real> (&sum)[N][S],
@@ -121,13 +139,10 @@ FL_INLINE void keep(const ForwardOf<Cell> &f, const Vec<typename Cell::Real> (&s
     using Real = typename Cell::Real;
     constexpr int U = Cell::units;
     EACH(b, B) {
-        const ptrdiff_t slot = (block + b) * f.p.rows + f.p.offset[t] + row;
-        Real *kept = (Real *)f.p.kept + slot * S * f.L;
-        EACH(r, R) EACH(s, S) store<Real>(kept + (r * S + s) * f.L, sum[b * R + r][s]);
-        if constexpr (Cell::keeps_c) {
-            Real *kept_c = (Real *)f.p.kept_c + slot * U * f.L;
-            EACH(r, R) EACH(u, U) store<Real>(kept_c + (r * U + u) * f.L, c[(b * R + r) * U + u]);
-        }
+        const ptrdiff_t slot = f.slot(block + b, t, row);
+        EACH(r, R) EACH(s, S) store<Real>(f.kept(slot) + (r * S + s) * f.L, sum[b * R + r][s]);
+        if constexpr (Cell::keeps_c)
+            EACH(r, R) EACH(u, U) store<Real>(f.kept_c(slot, U) + (r * U + u) * f.L, c[(b * R + r) * U + u]);
     }
 }
 
@@ -140,7 +155,7 @@ FL_INLINE void write_states(const ForwardOf<Cell> &f, const Vec<typename Cell::R
     constexpr ptrdiff_t L = lanes<Real>;
     const ptrdiff_t left = f.p.H - unit, width = f.p.width;
     Real *h_next = f.h(row, t + 1) + unit, *y[R];
-    EACH(r, R) y[r] = (Real *)f.p.y + f.p.y_row[row + r] + t * f.p.y_step + unit;
+    EACH(r, R) y[r] = f.y(row + r, t) + unit;
     EACH(b, B) EACH(r, R) EACH(u, U) {
         const ptrdiff_t at = r * width + (b * U + u) * L;
         if constexpr (Cell::keeps_c) store<Real>(f.c(row) + unit + at, c[(b * R + r) * U + u]);
@@ -163,6 +178,7 @@ __attribute__((noinline)) void step(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdi
     const bool resumed = f.resumed(t);
     const Real *h_prev = f.h(row, t);
     Vec<Real> sum[B * R][S], c[B * R * U], h[B * R * U];
+    if constexpr (R > 1) fetch_written<Cell, R, B, KEEP>(f, t, block, row); /* how one row goes on is easily foreseen */
     sum_inputs<R, B>(f, sum, t, block, row);
     if (resumed) {
         const ptrdiff_t done = f.partial ? f.partial_end - f.of_x : 0;
@@ -241,10 +257,14 @@ template <class F> void take_room(F &f, int thread) {
     f.rounded_h = f.rounded_x + f.p.chunk * f.p.N * (f.of_x + F::Format::ends);
 }
 template <class F> void round_inputs(F &f, ptrdiff_t t, ptrdiff_t steps, Range rows) {
+    constexpr ptrdiff_t line = 64 / sizeof(typename F::Real), ahead = 2; /* rows that are asked for before they are read */
     f.rounded_step = t;
     for (ptrdiff_t step = t; step < t + steps; step++)
-        for (ptrdiff_t row = rows.first; row < least(rows.last, f.p.alive[step]); row++)
+        for (ptrdiff_t row = rows.first, last = least(rows.last, f.p.alive[step]); row < last; row++) {
+            if (row + ahead < last)
+                for (ptrdiff_t i = 0; i < f.p.I; i += line) __builtin_prefetch(f.x(row + ahead, step) + i);
             F::Format::round(f.x_rounded(row, step), f.x(row, step), f.p.I);
+        }
 }
 template <class F> void round_states(const F &f, ptrdiff_t t, Range rows) {
     for (ptrdiff_t row = rows.first; row < rows.last; row++) F::Format::round(f.h_rounded(row), f.h(row, t), f.p.H);
