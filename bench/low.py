@@ -14,7 +14,7 @@ from bench.contenders import CONTENDERS
 from bench.report import LARGEST_DIFFERENCE, Result, Row, best_peer, over
 
 LOW_SUITES = ("low", "low-steps")
-PRECISIONS = ("bfloat16", "int8")
+PRECISIONS = ("bfloat16", "int8x16", "int8")
 TITLES = {
     "errors": "Largest error as a share of the range of the float64 output",
     "losses": "Largest error of a loss as a share of the float64 loss",
@@ -80,7 +80,7 @@ def gains(found: Sequence[Row], names: Sequence[str]) -> list[Column]:
         columns.append(Column("float32: best peer", [row.ratio for row in found], ".2f", [k.best_peer for k in found]))
     for precision in precisions(names):
         ours = f"fastlstm-{precision}"
-        peers = [best_peer(row.best, precision) for row in found]
+        peers = [best_peer(row.best, CONTENDERS[ours].beside) for row in found]
         columns += [
             Column(f"{precision}: float32", [over(row.best, "fastlstm", ours) for row in found], ".2f"),
             Column(f"{precision}: best peer", [row.ratio_of(ours) for row in found], ".2f", peers),
@@ -92,8 +92,9 @@ def beside_peers(names: Sequence[str], errors: Sequence[Figures]) -> list[Column
     """Our errors over those of the best peers; less than 1 means that ours is smaller."""
     columns = []
     for precision in precisions(names):
-        peers = [best_peer(of, precision) for of in errors]
-        shares = [over(of, f"fastlstm-{precision}", peer) for of, peer in zip(errors, peers, strict=True)]
+        ours = f"fastlstm-{precision}"
+        peers = [best_peer(of, CONTENDERS[ours].beside) for of in errors]
+        shares = [over(of, ours, peer) for of, peer in zip(errors, peers, strict=True)]
         columns.append(Column(f"{precision}: over the best peer's", shares, ".2f", peers))
     return columns
 

@@ -17,7 +17,7 @@ from bench.contenders import CONTENDERS, OURS
 
 Result = dict[str, Any]
 NONE = "–"
-LARGEST_DIFFERENCE = {"float32": 1e-3, "float64": 1e-8, "bfloat16": 0.1, "int8": 0.1}
+LARGEST_DIFFERENCE = {"float32": 1e-3, "float64": 1e-8, "bfloat16": 0.1, "int8x16": 0.1, "int8": 0.1}
 """Of a difference or an error in each precision; beyond it results say that something is wrong."""
 
 
@@ -53,7 +53,7 @@ class Row:
 
     def ratio_of(self, ours: str) -> float | None:
         """The time of the best peer in the same precision over this one of ours."""
-        return over(self.best, best_peer(self.best, CONTENDERS[ours].precision), ours)
+        return over(self.best, best_peer(self.best, CONTENDERS[ours].beside), ours)
 
     @property
     def share(self) -> float:

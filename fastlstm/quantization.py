@@ -15,7 +15,7 @@ from fastlstm.model import Model
 
 Array = NDArray[Any]
 
-MORE_BITS: dict[Kind, Kind] = {"int8": "bfloat16", "bfloat16": None}
+MORE_BITS: dict[Kind, Kind] = {"int8": "int8x16", "int8x16": "bfloat16", "bfloat16": None}
 """What a matrix takes next if its kind costs too much accuracy."""
 
 
@@ -27,7 +27,7 @@ class Quantized:
     ----------
     weights : dict
         For each matrix, by the place of its layer and the layer's own name for its first parameter, such as
-        ``"0.weight_ih_l0"``, its kind: "bfloat16", "int8" or None.
+        ``"0.weight_ih_l0"``, its kind: "bfloat16", "int8x16", "int8" or None.
     in_use : dict
         Likewise what this processor computes with: None also where fewer bits would not be faster.
     error : float or None
@@ -82,9 +82,9 @@ def quantize(
 ) -> Quantized:
     """Let inference hold the weights of a model with fewer bits: `predict`, `model(x)` and streams become faster.
 
-    Products are taken of the narrow numbers and added up in float32 ("bfloat16") or exactly ("int8"); gates, states and
-    all else stay in float32. In int8, each output channel of a matrix has a scale, and so has each row of inputs at
-    each step. The parameters and training stay as they are, so it can be taken back with ``quantize(model, None)``.
+    Products are taken of the narrow numbers and added up in float32 ("bfloat16") or exactly ("int8", "int8x16"); gates,
+    states and all else stay in float32. In int8, each output channel of a matrix has a scale, and so has each row of
+    inputs at each step. With "int8x16" weights have 8 bits, and the inputs that they are multiplied with 16. The parameters and training stay as they are, so it can be taken back with ``quantize(model, None)``.
     A saved model remembers it. What single layers had before is replaced. It must not be called while another thread
     uses the model.
 
@@ -96,8 +96,8 @@ def quantize(
     ----------
     model : Model
         Of float32. It is changed.
-    weights : "int8", "bfloat16" or None, default "int8"
-        The fewest bits: 8, 16, or the weights as they are.
+    weights : "int8", "int8x16", "bfloat16" or None, default "int8"
+        The fewest bits that a matrix may have; None for the weights as they are.
     sample : array, optional
         Inputs as for `Model.predict`, on which the error is measured.
     lengths : (N,) ints, optional

@@ -233,6 +233,9 @@ def test_low_precision_is_shown_beside_the_peers_of_the_same_precision(bench, co
     assert "1.20 openvino-bf16" in shown
     assert "1.20 pytorch-int8" in shown
     assert "0.83 pytorch-int8" in shown
+    part["figures"]["fastlstm-int8x16"] = part["figures"]["fastlstm-int8"]
+    assert command.low.table(result, "1").count("1.20 pytorch-int8") == 2 * shown.count("1.20 pytorch-int8")
+    del part["figures"]["fastlstm-int8x16"]
     assert command.too_large(part, "float32") == {}
     part["errors"]["pytorch-int8"][cases[0]] = 0.2
     part["errors"]["openvino-bf16"][cases[1]] = float("nan")

@@ -43,6 +43,12 @@ def to_int8(a):
     return in_steps(a, np.abs(a).max(-1, keepdims=True) / np.float32(127))
 
 
+def to_int16(a):
+    """Likewise, by as many steps as the exact sum of as many products by 127 has room for."""
+    a = np.asarray(a, np.float32)
+    return in_steps(a, np.abs(a).max(-1, keepdims=True) / np.float32(min((2**31 - 1) // 127 // a.shape[-1], 2**15 - 1)))
+
+
 def weights_to_int8(a):
     """Each row of weights by its own scale, which has 16 bits, rounded up."""
     a = np.asarray(a, np.float32)
@@ -56,7 +62,8 @@ def in_steps(a, scale):
 
 def rounding(kind):
     """What becomes of weights and of inputs."""
-    of_weights, of_inputs = {"bfloat16": (to_bfloat16, to_bfloat16), "int8": (weights_to_int8, to_int8)}[kind]
+    of_weights = to_bfloat16 if kind == "bfloat16" else weights_to_int8
+    of_inputs = {"bfloat16": to_bfloat16, "int8x16": to_int16, "int8": to_int8}[kind]
     return of_weights, of_inputs if cpu.multiplies(kind) else lambda a: np.asarray(a, float)
 
 
@@ -303,6 +310,18 @@ def test_quantize_keeps_the_bound(share, always):
 
 
 @packed_only
+def test_inputs_of_16_bits_come_before_weights_of_16(always):
+    if not cpu.multiplies("int8x16"):
+        pytest.skip("this processor does not multiply 8 bits by 16")
+    model = model_of()
+    wide, free = (fl.quantize(model, kind, sample=TOKENS).error for kind in ("int8x16", "int8"))
+    assert wide < 0.8 * free
+    done = fl.quantize(model, "int8", sample=TOKENS, bound=(wide + free) / 2)
+    assert "int8x16" in done.weights.values()
+    assert set(done.weights.values()) <= {"int8x16", "int8"}
+
+
+@packed_only
 def test_the_error_is_that_of_real_steps(always):
     model = fl.Model([fl.LSTM(40, 64), fl.Dense(64, 40)], seed=0)
     model.layers[1].parameter("bias").value = np.full(40, 100.0)
@@ -336,7 +355,7 @@ def test_quantize_leaves_a_model_as_it_was_if_it_fails():
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda: fl.Dense(3, 4, weights="int4"), ValueError, r"weights: expected one of .*'bfloat16', 'int8'.*'int4'"),
+        (lambda: fl.Dense(3, 4, weights="int4"), ValueError, r"weights: expected one of .*'bfloat16', 'int8x16', 'int8'.*'int4'"),
         (lambda: setattr(fl.LSTM(3, 4), "weights", ["int8", None]), ValueError, "one for each of 1 matrices"),
         (lambda: setattr(fl.LSTM(3, 4), "weights", 8), TypeError, "weights: expected a list of kinds, got 8"),
         (lambda: fl.LSTM(3, 4, dtype="float64", weights="int8"), ValueError, "weights: expected None for .* float64"),

@@ -39,12 +39,17 @@ Array = NDArray[Any]
 @dataclass(frozen=True)
 class Contender:
     """Its module here and in `bench.steps`, the package that must be installed, the modes it is measured in, and the
-    lower precision, "bfloat16" or "int8", that it computes in; by default that of the problem."""
+    lower precision, "bfloat16", "int8" or "int8x16", that it computes in; by default that of the problem."""
 
     module: str
     package: str
     modes: tuple[str, ...]
     precision: str | None = None
+
+    @property
+    def beside(self) -> str | None:
+        """The precision of the peers that it stands beside: no peer has weights of 8 bits for inputs of 16."""
+        return "int8" if self.precision == "int8x16" else self.precision
 
 
 LOW, LOW_STEPS = ("low precision",), ("low steps",)
@@ -59,6 +64,7 @@ CONTENDERS = {
     "fastlstm, block": Contender("ours_block", "fastlstm", ("streaming",)),
     "fastlstm, full": Contender("ours_full", "fastlstm", ("ragged",)),
     "fastlstm-bfloat16": Contender("ours", "fastlstm", (*LOW, *LOW_STEPS), "bfloat16"),
+    "fastlstm-int8x16": Contender("ours", "fastlstm", LOW, "int8x16"),
     "fastlstm-int8": Contender("ours", "fastlstm", LOW, "int8"),
     "torch": Contender(
         "pytorch", "torch", ("inference", "streaming", "training", "ragged", "steps", "fit", *LOW_STEPS)

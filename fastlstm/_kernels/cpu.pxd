@@ -114,7 +114,7 @@ cdef extern from "simd/training.h" nogil:
 cdef extern from "simd/table.h" nogil:
     enum:
         FL_SINGLE, FL_STRIP, FL_NEAR_BYTES, FL_HELD_ROWS
-        FL_EXACT, FL_BFLOAT16, FL_INT8, FL_FORMATS
+        FL_EXACT, FL_BFLOAT16, FL_INT8, FL_INT8X16, FL_FORMATS
 
     struct fl_segment:
         Py_ssize_t first, last, by_units

@@ -38,7 +38,7 @@ MOST_THREADS = FL_MOST_THREADS
 WORTH_SHARING = FL_WORTH_SHARING
 """Microseconds of work from which on a second thread is worth while."""
 
-NARROW = ("bfloat16", "int8")
+NARROW = ("bfloat16", "int8x16", "int8")
 """The formats of weights that have fewer bits than float32; the other one is "exact"."""
 
 MOST_SIDE_BY_SIDE = FL_MOST_SIDE_BY_SIDE
@@ -74,9 +74,9 @@ cdef const fl_functions* functions(bint single) noexcept nogil:
 cdef const fl_format* format_of(bint single, str format) except NULL:
     """What weights in this format serve."""
     cdef const fl_format* found = NULL
-    cdef int known = FL_INT8 if format == "int8" else FL_BFLOAT16 if format == "bfloat16" else FL_EXACT
-    if kernels != NULL and (known != FL_EXACT or format == "exact"):
-        found = functions(single).formats[known]
+    cdef tuple known = ("exact", "bfloat16", "int8", "int8x16")         # in the order of table.h
+    if kernels != NULL and format in known:
+        found = functions(single).formats[<Py_ssize_t>known.index(format)]
     if found == NULL:
         raise ValueError(f"expected a format of weights for {'float32' if single else 'float64'}, got {format!r}")
     return found

@@ -35,7 +35,7 @@ def save(model: Model, path: PathLike, *, metadata: Mapping[str, str] | None = N
     metadata : dict of str, optional
         Words of your own to keep in the file; see `read_metadata`.
     narrow : bool, default False
-        Whether matrices whose weights inference holds in "bfloat16" or "int8" (see `fastlstm.quantize`) are written in
+        Whether matrices whose weights inference holds with fewer bits (see `fastlstm.quantize`) are written in
         these bits, too. The file is then about a half or a quarter as large, and a model that is loaded from it takes
         less memory until it is trained. The rest of their bits is lost: that model has the rounded numbers.
 

@@ -35,7 +35,7 @@ class Dense(MatrixLayer):
         None takes the model's.
     seed : int, optional
         Seed of the starting values; by default from the model.
-    weights : "bfloat16", "int8" or None, default None
+    weights : "bfloat16", "int8x16", "int8" or None, default None
         How inference holds the weights; see `fastlstm.quantize`. None is as they are.
 
     Examples

@@ -30,7 +30,7 @@ class MatrixLayer(Layer, abstract=True):
 
     @property
     def weights(self) -> Kind | list[Kind]:
-        """How inference holds the weights: None as they are, "bfloat16" or "int8" with fewer bits.
+        """How inference holds the weights: None as they are, "bfloat16", "int8x16" or "int8" with fewer bits.
 
         It is a list, one for each of `packed`, if they differ. It must not be changed while the layer runs. See
         `fastlstm.quantize`.

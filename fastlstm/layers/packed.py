@@ -24,7 +24,7 @@ class Packed:
     """The packed weights of some parameters. `get` packs them again when a parameter has changed."""
 
     format = "exact"
-    """How the weights are packed: "exact", or for float32 "bfloat16" or "int8"."""
+    """How the weights are packed: "exact", or for float32 "bfloat16", "int8x16" or "int8"."""
 
     def __init__(self, *parameters: Parameter | None) -> None:
         self.parameters = [parameter for parameter in parameters if parameter is not None]

@@ -30,7 +30,7 @@ class TiedDense(Dense):
         None takes that of the embedding.
     seed : int, optional
         Seed of the starting values; by default from the model.
-    weights : "bfloat16", "int8" or None, default None
+    weights : "bfloat16", "int8x16", "int8" or None, default None
         How inference holds the weights; see `fastlstm.quantize`. None is as they are.
 
     Raises

@@ -36,7 +36,7 @@ class Model:
     seed : int, optional
         Seed of the starting values. The same seed gives the same bits. By default a new seed is drawn; the attribute
         ``seed`` holds it.
-    weights : "bfloat16", "int8" or None, default None
+    weights : "bfloat16", "int8x16", "int8" or None, default None
         How inference holds the weights of all layers that have matrices; see `fastlstm.quantize`. None leaves each
         layer as it is.
 

@@ -62,6 +62,11 @@ static void to_int8(double *x, ptrdiff_t count) {
     const float most = largest_size(x, count);
     in_steps(x, count, most, most / 127);
 }
+/* into as many steps as the exact sum of as many products by 127 has room for */
+static void to_int16(double *x, ptrdiff_t count) {
+    const float most = largest_size(x, count);
+    in_steps(x, count, most, most / (float)fmin(floor(2147483647. / 127 / (double)count), 32767));
+}
 static void to_int8_weights(double *x, ptrdiff_t count) {
     const float most = largest_size(x, count);
     int power;
@@ -85,11 +90,11 @@ struct narrow {
     rounding *weights, *inputs;
 };
 static struct narrow narrow_of(const struct fl_kernels *kernels, int format) {
-    rounding *const weights = format == FL_INT8 ? to_int8_weights : to_bfloat16;
-    rounding *const inputs = format == FL_INT8 ? to_int8 : to_bfloat16;
+    static const char *const names[FL_FORMATS] = {"exact", "bfloat16", "int8", "int8x16"};
+    static rounding *const weights[FL_FORMATS] = {to_itself, to_bfloat16, to_int8_weights, to_int8_weights};
+    static rounding *const inputs[FL_FORMATS] = {to_itself, to_bfloat16, to_int8, to_int16};
     const struct fl_format *known = kernels->f.formats[format];
-    return (struct narrow){kernels, known, format == FL_INT8 ? "int8" : "bfloat16", weights,
-                           known->rounds ? inputs : to_itself};
+    return (struct narrow){kernels, known, names[format], weights[format], known->rounds ? inputs[format] : to_itself};
 }
 
 #endif

@@ -90,9 +90,9 @@ void pack_bfloat16(uint16_t *panel, int G, int v, const float *from, ptrdiff_t u
     }
 }
 
-/* The scale of numbers whose largest size is `most`, which becomes 127. It is 0 if all are as good as zero, and not finite
-   if one of them is not, which makes all results of its unit or row NaN. */
-inline float scale_of(float most) { return most < 1e-30f ? 0 : most / 127; }
+/* The scale of numbers whose largest size is `most`, which becomes the whole number `steps`. It is 0 if all are as good as
+   zero, and not finite if one of them is not, which makes all results of its unit or row NaN. */
+inline float scale_of(float most, float steps = 127) { return most < 1e-30f ? 0 : most / steps; }
 
 /* A scale with 16 significant bits, rounded up. Then whole numbers up to 127 times it are exact, and weights that are such
    products have the same scale and numbers again: those of a model from a file with as few bits (narrow.py). */
@@ -138,6 +138,29 @@ inline float largest(const float *x, ptrdiff_t count) {
 
 /* Numbers to the nearest whole ones, ties to even; they must be small. */
 FL_INLINE Number<float>::Bits to_nearest(Vec<float> x) { return (Number<float>::Bits)(x + Number<float>::magic); }
+
+/* `count` numbers in multiples of the scale, to which `zero` is added, up to a whole DEPTH of them; and the scale after
+   them. */
+template <class Whole, int DEPTH>
+void round_row(uint32_t *to, const float *from, ptrdiff_t count, float scale, uint32_t zero) {
+    constexpr ptrdiff_t L = lanes<float>;
+    constexpr uint32_t bits = (Whole)-1;
+    const float steps = steps_of(scale);
+    Whole *numbers = reinterpret_cast<Whole *>(to);
+    for (ptrdiff_t i = 0; i < count; i += L) {
+        const Vec<float> x = load_at_most<float>(from + i, count - i);
+        const Number<float>::Bits q32 = to_nearest(steps ? x * steps : Vec<float>{}) + zero;
+        const Narrow<Whole> q = __builtin_convertvector(q32 & bits, Narrow<Whole>);
+        if (count - i >= L) *reinterpret_cast<Narrow<Whole> *>(numbers + i) = q;
+        else memcpy(numbers + i, &q, (size_t)(whole(count - i, DEPTH) * DEPTH) * sizeof(Whole));
+    }
+    memcpy(to + whole(count, DEPTH), &scale, sizeof scale);
+}
+inline float scale_of_row(const uint32_t *end) {
+    float scale;
+    memcpy(&scale, end, sizeof scale);
+    return scale;
+}
 
 /* int8 weights of one unit, DEPTH side by side in rows of `row` bytes, and their sum. */
 template <int DEPTH>
@@ -266,28 +289,51 @@ struct QuadsOfInt8 {
                 *(reinterpret_cast<const Sums *>(tail) + G + g)};
     }
     FL_INLINE static Vec<float> add_scaled(Sums products, const Scale &s, const Input *end, Vec<float> sum) {
-        float of_row;
-        memcpy(&of_row, end, sizeof of_row);
         /* one scale after the other, as their product may be beyond the largest number */
-        return ::multiply_add(__builtin_convertvector(products - s.excess, Vec<float>) * of_row, s.of_unit, sum);
+        const Vec<float> of_unit = __builtin_convertvector(products - s.excess, Vec<float>) * scale_of_row(end);
+        return ::multiply_add(of_unit, s.of_unit, sum);
     }
 
     static constexpr auto pack = pack_int8<4, true>;
 
     /* `count` numbers, zeros up to a whole four, and their scale. */
     static void round(Input *to, const float *from, ptrdiff_t count) {
-        constexpr ptrdiff_t L = lanes<float>;
-        uint8_t *numbers = reinterpret_cast<uint8_t *>(to);
-        const float scale = scale_of(largest(from, count)), steps = steps_of(scale);
-        ptrdiff_t i = 0;
-        for (; i < count; i += L) {
-            const Vec<float> x = load_at_most<float>(from + i, count - i);
-            const Bits q32 = to_nearest(steps ? x * steps : Vec<float>{}) + 128;
-            const Narrow<uint8_t> q = __builtin_convertvector(q32 & 0xff, Narrow<uint8_t>);
-            if (count - i >= L) *reinterpret_cast<Narrow<uint8_t> *>(numbers + i) = q;
-            else memcpy(numbers + i, &q, (size_t)(whole(count - i, depth) * depth));
-        }
-        memcpy(to + whole(count, depth), &scale, sizeof scale);
+        round_row<uint8_t, depth>(to, from, count, scale_of(largest(from, count)), 128);
+    }
+};
+#endif
+
+#ifdef FL_MULTIPLY_WORDS
+/* int8 weights in pairs, each unit with a scale, that become 16 bits as they are loaded, and inputs in 16 bits, each row
+   with a scale. Products are added up exactly: the largest input is as large a number as their sum has room for. The tail
+   has the scale of each unit; a row of inputs ends with its scale. */
+struct WordsOfInt8 {
+    using Real = float;
+    using Weight = int8_t;
+    using Input = uint32_t;
+    using Sums = Number<float>::Signed;
+    using Bits = Number<float>::Bits;
+    static constexpr int depth = 2, tail = 2, ends = 1;
+    static constexpr bool rounds = true, scales = true, widens = false, trains = false;
+    FL_INLINE static Bits load(const Weight *w) { return (Bits)FL_WIDEN_WORDS(w); }
+    FL_INLINE static Bits broadcast(Input x) { return x - Bits{}; }
+    FL_INLINE static Sums multiply_add(Bits x, Bits w, Sums sum) { return FL_MULTIPLY_WORDS(x, w, sum); }
+
+    using Scale = Vec<float>;
+    FL_INLINE static Scale scale_of_vector(const Weight *tail, int, int g) {
+        return ::load<float>(reinterpret_cast<const float *>(tail) + g * lanes<float>);
+    }
+    FL_INLINE static Vec<float> add_scaled(Sums products, Scale s, const Input *end, Vec<float> sum) {
+        const Vec<float> of_unit = __builtin_convertvector(products, Vec<float>) * scale_of_row(end);
+        return ::multiply_add(of_unit, s, sum); /* as in QuadsOfInt8 */
+    }
+
+    static constexpr auto pack = pack_int8<2, false>;
+
+    /* `count` numbers, a zero up to a whole pair, and their scale. */
+    static void round(Input *to, const float *from, ptrdiff_t count) {
+        const ptrdiff_t most = least(INT32_MAX / 127 / count, INT16_MAX);
+        round_row<uint16_t, depth>(to, from, count, scale_of(largest(from, count), (float)most), 0);
     }
 };
 #endif

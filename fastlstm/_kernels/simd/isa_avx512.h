@@ -1,11 +1,12 @@
-/* AVX-512: 32 registers of 64 bytes. Who includes it may define FL_PAIRS or FL_QUADS, for products of narrow numbers. */
+/* AVX-512: 32 registers of 64 bytes. Who includes it may define FL_PAIRS, FL_QUADS or FL_WORDS, for
+   products of narrow numbers. */
 #define FL_ISA avx512
 #define FL_AVX512
 #define FL_BYTES 64
 #define FL_ROWS 6
 #if defined(FL_PAIRS)
 #define FL_TARGET "avx512f,avx512dq,avx512bw,avx512vl,avx512bf16,avx2,fma"
-#elif defined(FL_QUADS)
+#elif defined(FL_QUADS) || defined(FL_WORDS)
 #define FL_TARGET "avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,avx2,fma"
 #else
 #define FL_TARGET "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"
@@ -48,4 +49,8 @@ typedef short fl_halves __attribute__((vector_size(64)));
 #elif defined(FL_QUADS) /* four products of unsigned and signed bytes for each int32 */
 #define FL_MULTIPLY_QUADS(x, w, sum) \
     ((__typeof__(sum))_mm512_dpbusd_epi32((__m512i)(sum), (__m512i)(x), (__m512i)(w)))
+#elif defined(FL_WORDS) /* two products of int16 for each int32; bytes as int16 */
+#define FL_MULTIPLY_WORDS(x, w, sum) \
+    ((__typeof__(sum))_mm512_dpwssd_epi32((__m512i)(sum), (__m512i)(x), (__m512i)(w)))
+#define FL_WIDEN_WORDS(p) _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(p)))
 #endif

@@ -50,8 +50,9 @@ template <class Format>
 constexpr fl_format format_of = {Format::depth, sizeof(typename Format::Weight), Format::tail, Format::rounds,
                                  Format::ends, cells<Format>, pack_matrix<Format>, affine<Format>, matmul_in<Format>()};
 
-constexpr fl_functions functions_of_float(const fl_training *training, const fl_format *bfloat16, const fl_format *int8) {
-    return {{&format_of<Exact<float>>, bfloat16, int8}, probe_fma<float>, probe_read<float>,
+constexpr fl_functions functions_of_float(const fl_training *training, const fl_format *bfloat16, const fl_format *int8,
+                                          const fl_format *int8x16) {
+    return {{&format_of<Exact<float>>, bfloat16, int8, int8x16}, probe_fma<float>, probe_read<float>,
             probe_activate<float>, training, matmul_room<float>};
 }
 constexpr fl_functions functions_of_double(const fl_training *training) {
@@ -68,22 +69,26 @@ const fl_format fl_format_pairs = format_of<PairsOfBfloat16>;
 #elif defined(FL_MULTIPLY_QUADS)
 extern const fl_format fl_format_quads;
 const fl_format fl_format_quads = format_of<QuadsOfInt8>;
+#elif defined(FL_MULTIPLY_WORDS)
+extern const fl_format fl_format_words;
+const fl_format fl_format_words = format_of<WordsOfInt8>;
 #else
 extern const fl_training FL_TYPED(training, FL_ISA, f), FL_TYPED(training, FL_ISA, d);
-#define FL_TABLE(isa, bfloat16, int8) \
+#define FL_TABLE(isa, bfloat16, int8, int8x16) \
     extern const fl_kernels FL_NAME(kernels, isa); \
     const fl_kernels FL_NAME(kernels, isa) = { \
-        FL_TEXT(isa), FL_BYTES, FL_ROWS, functions_of_float(&FL_TYPED(training, FL_ISA, f), bfloat16, int8), \
+        FL_TEXT(isa), FL_BYTES, FL_ROWS, \
+        functions_of_float(&FL_TYPED(training, FL_ISA, f), bfloat16, int8, int8x16), \
         functions_of_double(&FL_TYPED(training, FL_ISA, d))};
-FL_TABLE(FL_ISA, &format_of<WideningBfloat16>, &format_of<WideningInt8>)
+FL_TABLE(FL_ISA, &format_of<WideningBfloat16>, &format_of<WideningInt8>, &format_of<WideningInt8>)
 /* and the same with products of narrow numbers */
 #if defined(FL_AVX512)
-extern const fl_format fl_format_pairs, fl_format_quads;
-FL_TABLE(avx512_vnni, &format_of<WideningBfloat16>, &fl_format_quads)
-FL_TABLE(avx512_bf16, &fl_format_pairs, &fl_format_quads)
+extern const fl_format fl_format_pairs, fl_format_quads, fl_format_words;
+FL_TABLE(avx512_vnni, &format_of<WideningBfloat16>, &fl_format_quads, &fl_format_words)
+FL_TABLE(avx512_bf16, &fl_format_pairs, &fl_format_quads, &fl_format_words)
 #elif FL_ARMV8_6
 extern const fl_format fl_format_pairs, fl_format_quads;
-FL_TABLE(armv8_6, &fl_format_pairs, &fl_format_quads)
+FL_TABLE(armv8_6, &fl_format_pairs, &fl_format_quads, &format_of<WideningInt8>)
 #endif
 #endif
 }

@@ -167,7 +167,7 @@ struct fl_packing {
 };
 
 /* Formats of weights: FL_EXACT is of the type of the sums; the others exist only where that is float. */
-enum { FL_EXACT, FL_BFLOAT16, FL_INT8, FL_FORMATS };
+enum { FL_EXACT, FL_BFLOAT16, FL_INT8, FL_INT8X16, FL_FORMATS };
 
 struct fl_cell {
     const char *name;

@@ -39,7 +39,7 @@ class GRU(Recurrent[Array]):
         orthogonal.
     dtype : "float32", "float64" or None
     seed : int or None
-    weights : "bfloat16", "int8" or None, or a list of these, default None
+    weights : "bfloat16", "int8x16", "int8" or None, or a list of these, default None
         How inference holds the weights; see `fastlstm.quantize`. None is as they are. A list has one for each layer and
         direction: layer 0, layer 0 reverse, layer 1, ...
 

@@ -48,7 +48,7 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         path (``FASTLSTM_ISA=plain``) keeps the gates of all steps.
     dtype : "float32", "float64" or None
     seed : int or None
-    weights : "bfloat16", "int8" or None, or a list of these, default None
+    weights : "bfloat16", "int8x16", "int8" or None, or a list of these, default None
         How inference holds the weights; see `fastlstm.quantize`. None is as they are. A list has one for each layer and
         direction: layer 0, layer 0 reverse, layer 1, ...
 
