@@ -68,12 +68,13 @@ WHAT = {
     "gradient clipped to 1, Adam. GFLOP/s count the matrix products of the LSTM and the dense layer; what the loss and "
     "Adam read and write is in the time only.",
     "low": "Inference in low precision, from zero states. fastlstm is `predict` in float32, and with "
-    '`weights="bfloat16"`, `"int8x16"` and `"int8"`. PyTorch is a module converted to bfloat16, as is its input; one in '
-    "float32 under `torch.autocast`; and one quantized by `quantize_dynamic`. OpenVINO has the hint bf16, and ONNX "
+    '`weights="bfloat16"`, `"int8x16"` and `"int8"`. PyTorch is a module converted to bfloat16, as is its input; one '
+    "in float32 under `torch.autocast`; and one quantized by `quantize_dynamic`. OpenVINO has the hint bf16, and ONNX "
     "Runtime a model quantized by its own `quantize_dynamic`, each with the defaults. Ours stands beside the peers of "
-    "the same precision, and `int8x16` beside those in int8. The error is the largest difference of any output from that of a computation in float64 on "
-    "the same weights and input, as a share of the range of the latter, its largest number less its smallest. As to "
-    "times the best peer is the fastest one, as to errors the one whose error is the smallest.",
+    "the same precision, and `int8x16`, whose weights have 8 bits and whose inputs 16, beside those in int8. The error "
+    "is the largest difference of any output from that of a computation in float64 on the same weights and input, as a "
+    "share of the range of the latter, its largest number less its smallest. As to times the best peer is the fastest "
+    "one, as to errors the one whose error is the smallest.",
     "low-steps": "Whole training steps in low precision: those of suite steps, of an LSTM on numbers and a dense layer "
     "of ten classes on every step. Parameters, their gradients and Adam are in float32 everywhere. fastlstm is in "
     'float32, and over a tape with `precision="bfloat16"`, as a `Trainer` has with that. PyTorch is in float32; and '

@@ -46,18 +46,25 @@ class Narrow:
     @classmethod
     def of(cls, kind: str, matrix: Array) -> Narrow:
         """A finite float32 matrix in the nearest numbers of this kind: those that inference has of it."""
-        if kind == "bfloat16":
-            bits = np.ascontiguousarray(matrix).view(np.uint32)
-            return cls(((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16))
-        scale = scales_of(matrix)
-        steps = np.divide(np.float32(1), scale, out=np.zeros_like(scale), where=scale > 0)
-        return cls(np.rint(matrix * steps[:, None]).astype(np.int8), scale)
+        return cls(*rounded(kind, matrix))
 
     def widened(self) -> Array:
         """The numbers in float32, exactly."""
         if self.scale is None:
             return (self.numbers.astype(np.uint32) << 16).view(np.float32)
         return self.numbers * self.scale[:, None]
+
+
+def rounded(kind: str, matrix: Array) -> tuple[Array, Array | None]:
+    """The numbers of a float32 matrix in this kind, and their scales. NaN and infinity make the scale of a row such."""
+    if kind == "bfloat16":
+        bits = np.ascontiguousarray(matrix).view(np.uint32)
+        upper = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+        return np.where(np.isnan(matrix), bits >> 16 | 0x40, upper).astype(np.uint16), None
+    scale = scales_of(matrix)
+    sound = (scale > 0) & np.isfinite(scale)
+    steps = np.divide(np.float32(1), scale, out=np.zeros_like(scale), where=sound)
+    return np.rint(np.where(sound[:, None], matrix, 0) * steps[:, None]).astype(np.int8), scale
 
 
 LARGEST_SCALE = np.float32(np.finfo(np.float32).max / 127)

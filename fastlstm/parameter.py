@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
-from fastlstm.narrow import Narrow
+from fastlstm.narrow import Narrow, rounded
 
 Initializer = Callable[[np.random.Generator, tuple[int, ...]], NDArray[np.float64]]
 
@@ -82,6 +82,13 @@ class Parameter:
         """The value for somebody who does not keep it: of a `Narrow`, a new array that goes again."""
         narrow = self._narrow
         return self.read() if narrow is None else narrow.widened()
+
+    def narrowed(self, kind: str) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        """The numbers and scales of a matrix in fewer bits (see narrow.py): those of a `Narrow` where they lie."""
+        narrow = self._narrow
+        if narrow is not None and (narrow.kind == "bfloat16") == (kind == "bfloat16"):
+            return narrow.numbers, narrow.scale
+        return rounded(kind, self.glance())
 
     def read(self) -> NDArray[Any]:
         """The array itself, for a kernel that only reads."""

@@ -84,13 +84,13 @@ def quantize(
 
     Products are taken of the narrow numbers and added up in float32 ("bfloat16") or exactly ("int8", "int8x16"); gates,
     states and all else stay in float32. In int8, each output channel of a matrix has a scale, and so has each row of
-    inputs at each step. With "int8x16" weights have 8 bits, and the inputs that they are multiplied with 16. The parameters and training stay as they are, so it can be taken back with ``quantize(model, None)``.
-    A saved model remembers it. What single layers had before is replaced. It must not be called while another thread
-    uses the model.
+    inputs at each step. With "int8x16" weights have 8 bits, and the inputs that they are multiplied with 16. The
+    parameters and training stay as they are, so it can be taken back with ``quantize(model, None)``. A saved model
+    remembers it. What single layers had before is replaced. It must not be called while another thread uses the model.
 
-    A matrix that would not be faster is used as it is, and so is all on the plain path (``FASTLSTM_ISA=plain``) and the
-    layers within a `Decoder`. Where the processor has no products of such numbers (see `show_config`), the weights
-    become float32 as they are read, and inputs are not rounded.
+    A matrix that would not be faster is used as it is, and so is all on the plain path (``FASTLSTM_ISA=plain``). Where
+    the processor has no products of such numbers (see `show_config`), the weights become float32 as they are read, and
+    inputs are not rounded.
 
     Parameters
     ----------

@@ -149,9 +149,9 @@ def test_a_wide_beam_finds_the_best_of_all(attention):
         np.testing.assert_allclose(found.log_probabilities[0], max(known)[0], rtol=1e-9)
 
 
-@pytest.mark.parametrize("beam", [1, 2, 3])
-def test_what_is_generated_has_its_probability(beam):
-    model = model_of()
+@pytest.mark.parametrize(("beam", "layers"), [(1, 1), (2, 1), (3, 1), (1, 2), (3, 2)])
+def test_what_is_generated_has_its_probability(beam, layers):
+    model = model_of(num_layers=layers)
     found = fl.generate(model, X, LENGTHS, beam=beam)
     assert found.tokens.shape == (3, 4)
     for x, n, tokens, length, probability in zip(X, LENGTHS, *found, strict=True):

@@ -15,6 +15,13 @@ def gather_stage(source: NDArray[Any], index: NDArray[np.intp], out: NDArray[Any
 @disjoint_base
 class Gather(Stage): ...
 
+def widen_stage(
+    numbers: NDArray[Any], scale: NDArray[np.float32], index: NDArray[np.intp], out: NDArray[np.float32]
+) -> Widen: ...
+
+@disjoint_base
+class Widen(Stage): ...
+
 def last_steps(order: RaggedOrder, x: NDArray[Any], y: NDArray[Any]) -> LastSteps: ...
 
 @disjoint_base

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from libc.stdint cimport int8_t, uint16_t, uint32_t
 from libc.string cimport memcpy, memset
 
 from fastlstm._kernels.cpu cimport fl_scatter, fl_team, run_for, training
@@ -127,6 +128,84 @@ def gather_stage(const real[:, ::1] source, const Py_ssize_t[::1] index, real[:,
     made.input, made.output = <const void**>&made.g.index, <void**>&made.g.out
     made.output_bytes = made.g.count * made.g.bytes
     made.x, made.y = index, (source, out)
+    return made
+
+
+cdef struct fl_widen:
+    const Py_ssize_t* index
+    const uint16_t* upper                               # bfloat16, or NULL
+    const int8_t* whole                                 # whole numbers, each row with its scale
+    const float* scale
+    float* out
+    Py_ssize_t count, width, rows
+
+
+cdef void widen_bfloat16(const uint16_t* upper, Py_ssize_t count, float* out) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(count):
+        (<uint32_t*>out)[j] = <uint32_t>upper[j] << 16
+
+
+cdef void widen_int8(const int8_t* whole, float scale, Py_ssize_t count, float* out) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(count):
+        out[j] = whole[j] * scale
+
+
+cdef void widen_rows(void* argument, int thread, fl_team* team) noexcept nogil:
+    cdef fl_widen* p = <fl_widen*>argument
+    cdef Py_ssize_t k, row
+    cdef float* out
+    for k in range(p.count * thread // team.size, p.count * (thread + 1) // team.size):
+        row, out = p.index[k], p.out + k * p.width
+        if not 0 <= row < p.rows:                       # a number that was written after the check
+            memset(out, 0, p.width * sizeof(float))
+        elif p.upper != NULL:
+            widen_bfloat16(p.upper + row * p.width, p.width, out)
+        else:
+            widen_int8(p.whole + row * p.width, p.scale[row], p.width, out)
+
+
+cdef class Widen(Stage):
+    """Rows of a table in few bits by an index whose values may change. Made by `widen_stage`."""
+
+    cdef fl_widen p
+
+    cdef bint accepts(self) noexcept:
+        cdef Py_ssize_t k
+        for k in range(self.p.count):
+            if not 0 <= self.p.index[k] < self.p.rows:
+                return False
+        return True
+
+
+ctypedef fused few_bits:
+    uint16_t
+    int8_t
+
+
+def widen_stage(const few_bits[:, ::1] numbers, const float[::1] scale, const Py_ssize_t[::1] index, float[:, ::1] out):
+    """A stage of out[k] = numbers[index[k]]: upper halves of float32 (uint16), or times the scale of the row (int8)."""
+    cdef Widen made = Widen()
+    cdef Py_ssize_t scales = 0
+    if few_bits is int8_t:
+        scales = numbers.shape[0]
+    if (
+        index.shape[0] != out.shape[0] or numbers.shape[1] != out.shape[1] or 0 in (index.shape[0], numbers.shape[1])
+        or scale.shape[0] != scales
+    ):
+        raise ValueError("widen_stage: sizes do not agree")
+    check_index(index, 0, numbers.shape[0])
+    made.p.count, made.p.width, made.p.rows = index.shape[0], numbers.shape[1], numbers.shape[0]
+    made.p.index, made.p.out = &index[0], &out[0, 0]
+    if few_bits is int8_t:
+        made.p.whole, made.p.scale = &numbers[0, 0], &scale[0]
+    else:
+        made.p.upper = &numbers[0, 0]
+    made.job, made.argument, made.threads = widen_rows, &made.p, 1
+    made.input, made.output = <const void**>&made.p.index, <void**>&made.p.out
+    made.output_bytes = made.p.count * made.p.width * sizeof(float)
+    made.x, made.y = index, (numbers, scale, out)
     return made
 
 

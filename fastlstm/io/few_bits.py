@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fastlstm.layers.matrix import MatrixLayer
+from fastlstm.layers.matrix import NARROW, MatrixLayer
 from fastlstm.layers.packed import enough
 from fastlstm.model import Model
 from fastlstm.narrow import NUMBERS, Narrow
@@ -19,15 +19,20 @@ SCALE = ".scale"
 
 
 def kinds_of(model: Model) -> dict[int, str]:
-    """The kind of each matrix that is large enough for it, by the id of the parameter."""
-    return {
-        id(parameter): packed.format
-        for layer in model.layers
-        if isinstance(layer, MatrixLayer)
-        for packed in layer.packed()
-        if enough(packed.format, *packed.sizes)
-        for parameter in packed.matrices
-    }
+    """The kind of each matrix that is large enough for it, by the id of the parameter: of two layers that share it, the
+    one with more bits."""
+    kinds: dict[int, str] = {}
+    for layer in model.layers:
+        if isinstance(layer, MatrixLayer):
+            for packed in layer.packed():
+                kind = packed.format if enough(packed.format, *packed.sizes) else "exact"
+                for parameter in packed.matrices:
+                    kinds[id(parameter)] = min(kind, kinds.get(id(parameter), kind), key=FEWER_BITS.index)
+    return {key: kind for key, kind in kinds.items() if kind != "exact"}
+
+
+FEWER_BITS = ("exact", *NARROW)
+"""Each kind has fewer bits than the one before."""
 
 
 def narrowed(name: str, matrix: Array, kind: str) -> Arrays:

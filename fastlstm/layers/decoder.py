@@ -10,9 +10,11 @@ import numpy as np
 from fastlstm import _check
 from fastlstm._check import Shape
 from fastlstm._kernels import activations
-from fastlstm.layers.base import Array, Index, Layer, as_rows, check_features
+from fastlstm.layers.base import Array, Index, as_rows, check_features
 from fastlstm.layers.dense import Dense
 from fastlstm.layers.embedding import Embedding
+from fastlstm.layers.matrix import Kinds, MatrixLayer
+from fastlstm.layers.packed import Packed
 from fastlstm.layers.recurrent.inference import State
 from fastlstm.layers.recurrent.lstm import LSTM
 from fastlstm.workspace import Workspace
@@ -41,16 +43,16 @@ class Decoding:
 
     def rows(self, index: Index) -> Decoding:
         """The decoding of some of the sequences, in this order. A sequence may occur several times."""
-        h, c = self.state
+        h, c = (np.take(part, index, axis=1) for part in self.state)
         beyond = None if self.beyond is None else self.beyond[index]
-        return Decoding(self.memory[index], self.keys[index], beyond, (h[:, index], c[:, index]))
+        return Decoding(self.memory[index], self.keys[index], beyond, (h, c))
 
 
 MOST_STEPS = 1_000_000
 """The largest number of steps of a decoded sequence. A file that asks for more is damaged."""
 
 
-class Decoder(Layer):
+class Decoder(MatrixLayer):
     """Encoded sequences (N, T, F) to scores (N, S, V) of the tokens of other sequences: the last layer of a model.
 
     An LSTM reads the token before at each step. Its first state depends on the outputs of the encoder at the first and
@@ -88,6 +90,9 @@ class Decoder(Layer):
         None takes the model's.
     seed : int, optional
         Seed of the starting values; by default from the model.
+    weights : "bfloat16", "int8x16", "int8" or None, or a list of these, default None
+        How inference holds the weights, of all matrices or of each: the table of vectors, the layers of the LSTM, W_b,
+        with attention W_a and W_c, and W_o; see `fastlstm.quantize`.
 
     Examples
     --------
@@ -113,6 +118,7 @@ class Decoder(Layer):
         attention: bool = True,
         dtype: Any = None,
         seed: int | None = None,
+        weights: Kinds = None,
     ) -> None:
         super().__init__(dtype, seed)
         self.input_size = _check.positive_int(input_size, "input_size")
@@ -135,7 +141,7 @@ class Decoder(Layer):
         self._output = Dense(hidden, self.num_tokens)
         self._keys = Dense(features, hidden, bias=False)
         self._combine = Dense(features + hidden, hidden)
-        self._parts: dict[str, Layer] = {"embedding": self._embedding, "lstm": self._lstm, "bridge": self._bridge}
+        self._parts: dict[str, MatrixLayer] = {"embedding": self._embedding, "lstm": self._lstm, "bridge": self._bridge}
         if self.attention:
             self._parts |= {"keys": self._keys, "combine": self._combine}
         self._parts["output"] = self._output
@@ -143,6 +149,10 @@ class Decoder(Layer):
             for name, parameter in layer._parameters.items():
                 parameter.name = f"{part}_{name}"
                 self._parameters[parameter.name] = parameter
+        self.weights = weights
+
+    def packed(self) -> list[Packed]:
+        return [packed for layer in self._parts.values() for packed in layer.packed()]
 
     def build(self, dtype: Any = None, rng: np.random.Generator | None = None) -> None:
         super().build(dtype, rng)

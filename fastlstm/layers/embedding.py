@@ -9,11 +9,13 @@ from fastlstm._check import Shape
 from fastlstm._kernels import rows
 from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.stage import Stage
-from fastlstm.layers.base import Array, Index, Layer, as_rows
+from fastlstm.layers.base import Array, Index, as_rows
+from fastlstm.layers.matrix import Kinds, MatrixLayer
+from fastlstm.layers.packed import Packed, PackedTable
 from fastlstm.workspace import Workspace
 
 
-class Embedding(Layer):
+class Embedding(MatrixLayer):
     """Tokens (N, T), whole numbers from 0 to num_tokens - 1, to vectors (N, T, output_size).
 
     Parameters
@@ -27,6 +29,8 @@ class Embedding(Layer):
         None takes the model's.
     seed : int, optional
         Seed of the starting values; by default from the model.
+    weights : "bfloat16", "int8x16", "int8" or None, default None
+        How inference holds the vectors; see `fastlstm.quantize`. "int8x16" is as "int8", for nothing is multiplied.
 
     Examples
     --------
@@ -38,11 +42,24 @@ class Embedding(Layer):
     takes_tokens = True
     input_shape = ("N", "T")
 
-    def __init__(self, num_tokens: int, output_size: int, *, dtype: Any = None, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        num_tokens: int,
+        output_size: int,
+        *,
+        dtype: Any = None,
+        seed: int | None = None,
+        weights: Kinds = None,
+    ) -> None:
         super().__init__(dtype, seed)
         self.num_tokens = _check.positive_int(num_tokens, "num_tokens")
         self.output_size = _check.positive_int(output_size, "output_size")
         self.add("weight", (self.num_tokens, self.output_size), init.uniform)
+        self._packed = PackedTable(self._parameters["weight"])
+        self.weights = weights
+
+    def packed(self) -> list[Packed]:
+        return [self._packed]
 
     def output_shape(self, shape: Shape) -> Shape:
         if len(shape) != 2:
@@ -54,18 +71,19 @@ class Embedding(Layer):
         return _check.int_array(x, name, shape or self.input_shape, 0, self.num_tokens - 1)
 
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
-        weight = self.parameter("weight").value
-        y = tape.array("y", (*x.shape, self.output_size), weight.dtype)
-        rows.gather(weight, x.reshape(-1), as_rows(y))
         tape.notes["x"] = x
+        y = tape.array("y", (*x.shape, self.output_size), self.dtype)
+        if training or not x.size:
+            rows.gather(self.parameter("weight").value, x.reshape(-1), as_rows(y))
+        else:
+            self._packed.prepare(x.reshape(-1), as_rows(y)).go()
         return y
 
     def prepare(
         self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
     ) -> tuple[list[Stage], Array]:
-        weight = self.parameter("weight").value
-        y = tape.array("y", (*x.shape, self.output_size), weight.dtype)
-        return [rows.gather_stage(weight, x.reshape(-1), as_rows(y))], y
+        y = tape.array("y", (*x.shape, self.output_size), self.dtype)
+        return [self._packed.prepare(x.reshape(-1), as_rows(y))], y
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> None:
         dweight, add = self.parameter("weight").accumulator()

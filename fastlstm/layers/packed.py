@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from fastlstm import threads
-from fastlstm._kernels import cpu, matmul
+from fastlstm._kernels import cpu, matmul, rows
 from fastlstm._kernels.stage import Stage
-from fastlstm.layers.base import Array
+from fastlstm.layers.base import Array, Index
 from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace, aligned_empty
 
@@ -121,3 +121,32 @@ class PackedMatrix(Packed):
         team = 1 if cpu.matrix_work(2 * m * k * y.shape[1]) < cpu.WORTH_SHARING else threads.get_num_threads()
         rounded = tape.array("rounded", (team, cpu.HELD_ROWS, cpu.rounded_row(k, x.dtype, format)), np.uint32)
         return matmul.affine(x, panels, bias, y, team, format, rounded)
+
+
+class PackedTable(Packed):
+    """The rows of a table, which are looked up and not multiplied: in few bits, each as it stands."""
+
+    def __init__(self, weight: Parameter) -> None:
+        super().__init__(weight)
+        self._weight = weight
+
+    def pack(self, format: str) -> tuple[Array, Array]:
+        numbers, scale = self._weight.narrowed(format)
+        return numbers, np.empty(0, np.float32) if scale is None else scale
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        tokens, size = self._weight.shape
+        return tokens, size
+
+    def used(self) -> str:
+        tokens, size = self.sizes
+        far = tokens * size > L2_WEIGHTS  # where they stay near, rows are copied as fast as they are read
+        return self.format if far and cpu.isa() != "plain" and enough(self.format, tokens, size) else "exact"
+
+    def prepare(self, index: Index, y: Array) -> Stage:
+        """A stage from rows of the table (M) to y (M, size)."""
+        format = self.used()
+        if format == "exact":
+            return rows.gather_stage(self._weight.value, index, y)
+        return rows.widen_stage(*self.get(format), index, y)

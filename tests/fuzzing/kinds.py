@@ -40,7 +40,10 @@ def models(folder):
         fl.save(fl.Model(chain, seed=0), folder / "whole", metadata={"made by": "hand"})
         yield (folder / "whole").read_bytes()
     for kind in ("bfloat16", "int8"):
-        chain = [fl.LSTM(2, 45), fl.Last(), fl.Dense(45, 2)]
+        chain: list[fl.layers.base.Layer] = [fl.LSTM(2, 45), fl.Last(), fl.Dense(45, 2)]
+        fl.save(fl.Model(chain, seed=0, weights=kind), folder / "whole", narrow=True)
+        yield (folder / "whole").read_bytes()
+        chain = [fl.Embedding(300, 30), fl.LSTM(30, 8), fl.Decoder(8, 46, num_tokens=20, max_steps=3, end_token=19)]
         fl.save(fl.Model(chain, seed=0, weights=kind), folder / "whole", narrow=True)
         yield (folder / "whole").read_bytes()
 
