@@ -257,12 +257,14 @@ template <class F> void take_room(F &f, int thread) {
     f.rounded_h = f.rounded_x + f.p.chunk * f.p.N * (f.of_x + F::Format::ends);
 }
 template <class F> void round_inputs(F &f, ptrdiff_t t, ptrdiff_t steps, Range rows) {
-    constexpr ptrdiff_t line = 64 / sizeof(typename F::Real), ahead = 2; /* rows that are asked for before they are read */
+    /* of rows that are read soon their first lines are asked for; the processor then sees by itself how they go on */
+    constexpr ptrdiff_t line = 64 / sizeof(typename F::Real), lines = 16, ahead = 2;
+    const ptrdiff_t first = least(f.p.I, lines * line);
     f.rounded_step = t;
     for (ptrdiff_t step = t; step < t + steps; step++)
         for (ptrdiff_t row = rows.first, last = least(rows.last, f.p.alive[step]); row < last; row++) {
             if (row + ahead < last)
-                for (ptrdiff_t i = 0; i < f.p.I; i += line) __builtin_prefetch(f.x(row + ahead, step) + i);
+                for (ptrdiff_t i = 0; i < first; i += line) __builtin_prefetch(f.x(row + ahead, step) + i);
             F::Format::round(f.x_rounded(row, step), f.x(row, step), f.p.I);
         }
 }
