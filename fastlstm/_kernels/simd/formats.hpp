@@ -2,8 +2,8 @@
 
    A row of a panel has the weights of `depth` inputs, those of a unit side by side. An Input is what is multiplied with
    a row: `depth` inputs of one row of a batch. Products are added up in Sums; where these are not yet in the units of
-   the result (`scales`), `tail` rows after those of the weights hold what makes them so, and each row of inputs ends
-   with `ends` Inputs more. Where a format `rounds`, inputs are rounded first; elsewhere they are read where they lie.
+   the result (`scales`), `tail` rows after those of the weights hold what makes them so (`scale`) and what they begin with
+   (`start`), and each row of inputs ends with `ends` Inputs more. Where a format `rounds`, inputs are rounded first; elsewhere they are read where they lie.
    Where it `widens`, weights become Real as they are loaded.
 
    Where a format `trains`, what a backward pass multiplies is in it, too: `put` and `get` are a vector of numbers as
@@ -176,7 +176,7 @@ int32_t pack_unit(int8_t *to, ptrdiff_t row, const float *from, ptrdiff_t column
     return sum;
 }
 
-/* After the weights stand the scales of all units of the panel, and, if they are wanted, 128 times the sums of their
+/* After the weights stand the scales of all units of the panel, and, if they are wanted, -128 times the sums of their
    weights. */
 template <int DEPTH, bool SUMS>
 void pack_int8(int8_t *panel, int G, int v, const float *from, ptrdiff_t units, ptrdiff_t columns) {
@@ -190,8 +190,11 @@ void pack_int8(int8_t *panel, int G, int v, const float *from, ptrdiff_t units, 
         int32_t sum = 0;
         scale[unit] = unit < units ? rounded_up(scale_of(largest(w, columns))) : 0;
         if (unit < units) sum = pack_unit<DEPTH>(to + unit * DEPTH, row, w, columns, scale[unit]);
-        if constexpr (SUMS) reinterpret_cast<int32_t *>(scales + G * L)[v * L + unit] = 128 * sum;
+        if constexpr (SUMS) reinterpret_cast<int32_t *>(scales + G * L)[v * L + unit] = -128 * sum;
     }
+}
+FL_INLINE Vec<float> unit_scale(const int8_t *tail, int g) {
+    return load<float>(reinterpret_cast<const float *>(tail) + g * lanes<float>);
 }
 
 /* bfloat16 weights that become float as they are loaded. */
@@ -216,13 +219,10 @@ struct WideningInt8 : Exact<float> {
 #endif
     }
 
-    /* What vector g of G takes to the units of the result, from the tail. */
-    using Scale = Vec<float>;
-    FL_INLINE static Scale scale_of_vector(const Weight *tail, int, int g) {
-        return ::load<float>(reinterpret_cast<const float *>(tail) + g * lanes<float>);
-    }
-    FL_INLINE static Vec<float> add_scaled(Vec<float> products, Scale s, const Input *, Vec<float> sum) {
-        return ::multiply_add(products, s, sum);
+    FL_INLINE static Sums start(const Weight *, int, int) { return Sums{}; }
+    FL_INLINE static Vec<float> scale(const Weight *tail, int g) { return unit_scale(tail, g); }
+    FL_INLINE static Vec<float> add_scaled(Sums products, Vec<float> scale, const Input *, Vec<float> sum) {
+        return ::multiply_add(products, scale, sum);
     }
 
     static constexpr auto pack = pack_int8<1, false>;
@@ -264,36 +264,32 @@ struct PairsOfBfloat16 {
 };
 #endif
 
-#ifdef FL_MULTIPLY_QUADS
-/* int8 weights in fours, each unit with a scale, and inputs in 8 bits, each row with a scale: a number q + 128 stands
-   for q times it. Products are added up exactly, those of up to 2^16 inputs. The tail has the scale of each unit and
-   128 times the sum of its weights; a row of inputs ends with its scale. */
-struct QuadsOfInt8 {
+/* What formats of int8 weights share whose inputs are whole numbers, too, each row of them with a scale at its end. Their
+   products are added up exactly. */
+struct WholeNumbers {
     using Real = float;
     using Weight = int8_t;
     using Input = uint32_t;
     using Sums = Number<float>::Signed;
     using Bits = Number<float>::Bits;
-    static constexpr int depth = 4, tail = 2, ends = 1;
+    static constexpr int tail = 2, ends = 1;
     static constexpr bool rounds = true, scales = true, widens = false, trains = false;
-    FL_INLINE static Bits load(const Weight *w) { return *reinterpret_cast<const Bits *>(w); }
     FL_INLINE static Bits broadcast(Input x) { return x - Bits{}; }
-    FL_INLINE static Sums multiply_add(Bits x, Bits w, Sums sum) { return FL_MULTIPLY_QUADS(x, w, sum); }
-
-    struct Scale {
-        Vec<float> of_unit;
-        Sums excess;
-    };
-    FL_INLINE static Scale scale_of_vector(const Weight *tail, int G, int g) {
-        return {::load<float>(reinterpret_cast<const float *>(tail) + g * lanes<float>),
-                *(reinterpret_cast<const Sums *>(tail) + G + g)};
-    }
-    FL_INLINE static Vec<float> add_scaled(Sums products, const Scale &s, const Input *end, Vec<float> sum) {
+    FL_INLINE static Vec<float> scale(const Weight *tail, int g) { return unit_scale(tail, g); }
+    FL_INLINE static Vec<float> add_scaled(Sums products, Vec<float> scale, const Input *end, Vec<float> sum) {
         /* one scale after the other, as their product may be beyond the largest number */
-        const Vec<float> of_unit = __builtin_convertvector(products - s.excess, Vec<float>) * scale_of_row(end);
-        return ::multiply_add(of_unit, s.of_unit, sum);
+        return ::multiply_add(__builtin_convertvector(products, Vec<float>) * scale_of_row(end), scale, sum);
     }
+};
 
+#ifdef FL_MULTIPLY_QUADS
+/* int8 weights in fours, and inputs in 8 bits: a number q + 128 stands for q. So sums start at -128 times the weights, which
+   the tail has after the scale of each unit. There may be up to 2^16 inputs. */
+struct QuadsOfInt8 : WholeNumbers {
+    static constexpr int depth = 4;
+    FL_INLINE static Bits load(const Weight *w) { return *reinterpret_cast<const Bits *>(w); }
+    FL_INLINE static Sums multiply_add(Bits x, Bits w, Sums sum) { return FL_MULTIPLY_QUADS(x, w, sum); }
+    FL_INLINE static Sums start(const Weight *tail, int G, int g) { return *(reinterpret_cast<const Sums *>(tail) + G + g); }
     static constexpr auto pack = pack_int8<4, true>;
 
     /* `count` numbers, zeros up to a whole four, and their scale. */
@@ -304,30 +300,13 @@ struct QuadsOfInt8 {
 #endif
 
 #ifdef FL_MULTIPLY_WORDS
-/* int8 weights in pairs, each unit with a scale, that become 16 bits as they are loaded, and inputs in 16 bits, each row
-   with a scale. Products are added up exactly: the largest input is as large a number as their sum has room for. The tail
-   has the scale of each unit; a row of inputs ends with its scale. */
-struct WordsOfInt8 {
-    using Real = float;
-    using Weight = int8_t;
-    using Input = uint32_t;
-    using Sums = Number<float>::Signed;
-    using Bits = Number<float>::Bits;
-    static constexpr int depth = 2, tail = 2, ends = 1;
-    static constexpr bool rounds = true, scales = true, widens = false, trains = false;
+/* int8 weights in pairs, that become 16 bits as they are loaded, and inputs in 16 bits: the largest one is as large a
+   number as the sum of products has room for. The tail has the scale of each unit. */
+struct WordsOfInt8 : WholeNumbers {
+    static constexpr int depth = 2;
     FL_INLINE static Bits load(const Weight *w) { return (Bits)FL_WIDEN_WORDS(w); }
-    FL_INLINE static Bits broadcast(Input x) { return x - Bits{}; }
     FL_INLINE static Sums multiply_add(Bits x, Bits w, Sums sum) { return FL_MULTIPLY_WORDS(x, w, sum); }
-
-    using Scale = Vec<float>;
-    FL_INLINE static Scale scale_of_vector(const Weight *tail, int, int g) {
-        return ::load<float>(reinterpret_cast<const float *>(tail) + g * lanes<float>);
-    }
-    FL_INLINE static Vec<float> add_scaled(Sums products, Scale s, const Input *end, Vec<float> sum) {
-        const Vec<float> of_unit = __builtin_convertvector(products, Vec<float>) * scale_of_row(end);
-        return ::multiply_add(of_unit, s, sum); /* as in QuadsOfInt8 */
-    }
-
+    FL_INLINE static Sums start(const Weight *, int, int) { return Sums{}; }
     static constexpr auto pack = pack_int8<2, false>;
 
     /* `count` numbers, a zero up to a whole pair, and their scale. */

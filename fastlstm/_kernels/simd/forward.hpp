@@ -105,17 +105,19 @@ template <int R, int B, class F, int N, int S>
 FL_INLINE void sum_inputs(const F &f, Vec<typename F::Real> (&sum)[N][S], ptrdiff_t t, ptrdiff_t block, ptrdiff_t row) {
     using Real = typename F::Real;
     constexpr ptrdiff_t L = lanes<Real>;
-    const bool begun = f.partial || f.p.projected;
-    const Real *from = f.partial       ? f.partial + (row - f.partial_row) * S * L
-                       : f.p.projected ? f.projected(t % f.p.chunk * f.p.N + row, block)
-                                       : f.bias(block);
-    ptrdiff_t next_row = f.partial ? S * L : f.p.projected ? f.blocks * S * L : 0;
-    hide(next_row);
-    EACH(b, B) EACH(r, R) EACH(s, S) sum[b * R + r][s] = load<Real>(from + b * S * L + r * next_row + s * L);
-    if (begun) return;
+    const Real *bias = f.bias(block);
+    if (f.partial || f.p.projected) {
+        const Real *from = f.partial ? f.partial + (row - f.partial_row) * S * L
+                                     : f.projected(t % f.p.chunk * f.p.N + row, block);
+        const ptrdiff_t next_row = f.partial ? S * L : f.blocks * S * L;
+        EACH(b, B) EACH(r, R) EACH(s, S) sum[b * R + r][s] = load<Real>(from + b * S * L + r * next_row + s * L);
+        return;
+    }
     const typename F::Input *x[R];
     EACH(r, R) x[r] = f.x_inputs(row + r, t);
-    tile<R, B, InOrder<F::G>, typename F::Format>(sum, f.of_x, x, f.panel(block), f.panel(1) - f.panel(0), f.panel_row);
+    begin_tile<R, B, InOrder<F::G>, typename F::Format>(
+        sum, f.of_x, x, f.panel(block), f.panel(1) - f.panel(0), f.panel_row,
+        [&](int n, int s) { return load<Real>(bias + n / R * S * L + s * L); });
 }
 
 /* Asks for the memory that a step writes, which then comes while the products are added up. Else the stores wait for it,

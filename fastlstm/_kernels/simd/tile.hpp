@@ -60,23 +60,34 @@ FL_INLINE void add_products(typename Format::Sums (&sum)[N][S], ptrdiff_t K, con
     }
 }
 
-/* The same in the units of the result, whatever those of the format's own sums are. */
-template <int R, int B, class Feed, class Format, int N, int S>
-FL_INLINE void tile(Vec<typename Format::Real> (&sum)[N][S], ptrdiff_t K, const typename Format::Input *const *a,
-                    const typename Format::Weight *w, ptrdiff_t apart, ptrdiff_t row) {
+/* The same in the units of the result, whatever those of the format's own sums are; sum n, s is first set to begin(n, s).
+   Products that are scaled take the registers of sums that have been set before. */
+template <int R, int B, class Feed, class Format, int N, int S, class Begin>
+FL_INLINE void begin_tile(Vec<typename Format::Real> (&sum)[N][S], ptrdiff_t K, const typename Format::Input *const *a,
+                          const typename Format::Weight *w, ptrdiff_t apart, ptrdiff_t row, Begin begin) {
     constexpr int G = Feed::width;
-    if constexpr (!Format::scales) add_products<R, B, Feed, Format>(sum, K, a, w, apart, row);
-    else {
-        typename Format::Sums products[B * R][G] = {};
+    if constexpr (!Format::scales) {
+        EACH(n, N) EACH(s, S) sum[n][s] = begin(n, s);
+        add_products<R, B, Feed, Format>(sum, K, a, w, apart, row);
+    } else {
+        const typename Format::Weight *const tail = w + K * row;
+        typename Format::Sums products[B * R][G];
+        EACH(b, B) EACH(g, G) EACH(r, R) products[b * R + r][g] = Format::start(tail + b * apart, G, g);
         add_products<R, B, InOrder<G>, Format>(products, K, a, w, apart, row);
+        EACH(n, N) EACH(s, S) sum[n][s] = begin(n, s);
         EACH(b, B) EACH(g, G) {
-            const auto scale = Format::scale_of_vector(w + K * row + b * apart, G, g);
+            const auto scale = Format::scale(tail + b * apart, g);
             EACH(r, R) {
                 Vec<typename Format::Real> &to = sum[b * R + r][Feed::at(g)];
                 to = Format::add_scaled(products[b * R + r][g], scale, a[r] + K, to);
             }
         }
     }
+}
+template <int R, int B, class Feed, class Format, int N, int S>
+FL_INLINE void tile(Vec<typename Format::Real> (&sum)[N][S], ptrdiff_t K, const typename Format::Input *const *a,
+                    const typename Format::Weight *w, ptrdiff_t apart, ptrdiff_t row) {
+    begin_tile<R, B, Feed, Format>(sum, K, a, w, apart, row, [&](int n, int s) { return sum[n][s]; });
 }
 
 /* How many of the rows first..last come next, in groups of at most FL_ROWS and as even as can be: a group of few rows

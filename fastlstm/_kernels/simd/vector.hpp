@@ -73,9 +73,6 @@ template <class Real, class F> FL_INLINE void write_columns(Real *to, ptrdiff_t 
     }
 }
 
-/* Keep the compiler from making code of its own for each of the values that a number may have. */
-FL_INLINE void hide(ptrdiff_t &number) { __asm__("" : "+r"(number)); }
-
 constexpr ptrdiff_t whole(ptrdiff_t n, ptrdiff_t of) { return (n + of - 1) / of; } /* n / of, rounded up */
 FL_INLINE ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
