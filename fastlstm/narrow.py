@@ -37,7 +37,8 @@ class Narrow:
         if self.kind == "bfloat16":
             sound = scale is None and not ((numbers & 0x7F80) == 0x7F80).any()
         elif scale is None or scale.dtype != np.float32 or scale.shape != numbers.shape[:1]:
-            sound = False
+            got = "none" if scale is None else f"{scale.shape} of {scale.dtype}"
+            raise ValueError(f"expected scales {numbers.shape[:1]} of float32 for a matrix of int8, got {got}")
         else:
             sound = bool(((scale >= 0) & (scale <= LARGEST_SCALE)).all() and (numbers >= -127).all())
         if not sound:
@@ -77,5 +78,5 @@ def scales_of(matrix: Array) -> Array:
     """
     most = np.abs(matrix).max(1)
     scale = np.where(most < np.float32(1e-30), np.float32(0), most / np.float32(127))
-    rounded: Array = ((scale.view(np.uint32) + 0xFF) & 0xFFFFFF00).view(np.float32)
-    return rounded
+    rounded = ((scale.view(np.uint32) + 0xFF) & 0xFFFFFF00).view(np.float32)
+    return np.where(np.isnan(scale), scale, rounded)

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from fastlstm import _check
 from fastlstm._kernels import cpu
-from fastlstm.layers.matrix import NARROW, Kind, MatrixLayer
+from fastlstm.layers.decoder import Decoder
+from fastlstm.layers.matrix import NARROW, Kind, MatrixLayer, is_narrow
 from fastlstm.model import Model
 
 Array = NDArray[Any]
 
 MORE_BITS: dict[Kind, Kind] = {"int8": "int8x16", "int8x16": "bfloat16", "bfloat16": None}
-"""What a matrix takes next if its kind costs too much accuracy."""
+"""What a matrix takes next if its kind costs too much accuracy. Where no inputs are rounded, "int8x16" is "int8"."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Quantized:
         Likewise what this processor computes with: None also where fewer bits would not be faster.
     error : float or None
         The largest difference of an output on the sample from that of the weights as they are, as a share of the range
-        of these outputs; None without a sample.
+        of these outputs; None without a sample. A `Decoder` has the tokens before it that the latter choose.
     """
 
     weights: dict[str, Kind]
@@ -68,6 +69,13 @@ class _Matrix:
     def kind(self) -> Kind:
         kinds = self.layer.weights
         return kinds[self.k] if isinstance(kinds, list) else kinds
+
+    @property
+    def more_bits(self) -> Kind:
+        """The next kind that differs."""
+        further = MORE_BITS[self.kind]
+        rounds = self.layer.packed()[self.k].multiplied and cpu.multiplies("int8x16")
+        return MORE_BITS[further] if further == "int8x16" and not rounds else further
 
     @kind.setter
     def kind(self, kind: Kind) -> None:
@@ -131,7 +139,7 @@ def quantize(
     """
     if not isinstance(model, Model):
         raise TypeError(f"model: expected a Model, got {type(model).__name__}")
-    if weights is not None and weights not in NARROW:
+    if weights is not None and not is_narrow(weights):
         raise ValueError(f"weights: expected one of {NARROW} or None, got {weights!r:.80}")
     if bound is not None:
         bound = _check.number(bound, "bound", 0)
@@ -166,6 +174,10 @@ def _choose(
         return None
     _set(matrices, [None] * len(matrices))
     exact = _outputs(model, sample, lengths)
+    tokens = None
+    if isinstance(model.layers[-1], Decoder):  # else a token that is chosen otherwise changes all that follow
+        tokens = exact.argmax(-1)
+        exact = _outputs(model, sample, lengths, tokens)
     span = float(np.ptp(exact))
     if not 0 < span < np.inf:
         raise ValueError(
@@ -173,7 +185,7 @@ def _choose(
         )
 
     def error() -> float:
-        found = float(np.max(np.abs(_outputs(model, sample, lengths) - exact))) / span
+        found = float(np.max(np.abs(_outputs(model, sample, lengths, tokens) - exact))) / span
         return found if found >= 0 else float("inf")  # where some are NaN
 
     def alone(matrix: _Matrix, kind: Kind) -> float:
@@ -194,7 +206,7 @@ def _choose(
         if costs[worst] < 0:
             raise ValueError(f"bound: the model itself gives other outputs each time, which differ by {found:g}")
         matrix = matrices[worst]
-        matrix.kind = MORE_BITS[matrix.kind]
+        matrix.kind = matrix.more_bits
         costs[worst] = -1.0 if matrix.kind is None else alone(matrix, matrix.kind)
         found = error()
     return found
@@ -205,8 +217,13 @@ def _set(matrices: list[_Matrix], kinds: list[Kind]) -> None:
         matrix.kind = kind
 
 
-def _outputs(model: Model, sample: Any, lengths: Any) -> Array:
-    """The outputs at real steps, in float64."""
+def _outputs(model: Model, sample: Any, lengths: Any, tokens: Array | None = None) -> Array:
+    """The outputs at real steps, in float64; of a decoder that has these tokens (N, S) before it, if they are given."""
+    if tokens is not None:
+        tape, decoder = model.tape(), model.layers[-1]
+        assert isinstance(decoder, Decoder)
+        decoder.teach(tokens, tape.workspaces[-1])
+        return model.forward(sample, tape, lengths=lengths).astype(float)
     y = model.predict(sample, lengths=lengths).astype(float)
     if lengths is None or "T" not in model.output_shape:
         return y

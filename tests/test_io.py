@@ -92,7 +92,7 @@ DAMAGE = [
     (lambda m: m["layers"][1]["config"].update(hidden_size="4"), "hidden_size: expected a whole number, got '4'"),
     (lambda m: m["layers"][1]["config"].update(peephole=True), "unexpected keyword argument 'peephole'"),
     (lambda m: m["layers"][1].pop("config"), "config"),
-    (lambda m: m["layers"].pop(), "expected shape None"),
+    (lambda m: m["layers"].pop(), "expected no such array, got one"),
     (lambda m: m.update(dtype=None), "dtype: expected 'float32' or 'float64', got None"),
     (lambda m: m.update(dtype="float64"), "expected float64, got float32"),
     (lambda m: m.update(dtype="int8"), "dtype: expected 'float32' or 'float64', got 'int8'"),

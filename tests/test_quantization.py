@@ -8,6 +8,7 @@ from conftest import instruction_sets
 from reference import CELLS
 
 import fastlstm as fl
+from fastlstm import quantization
 from fastlstm._kernels import cpu
 from fastlstm.layers import packed
 from fastlstm.layers.matrix import NARROW
@@ -188,6 +189,37 @@ def test_zeros_and_numbers_near_the_ends(isa, kind, always):
     assert np.abs(dense(ones)[:, 4]).max() < 1e-35
 
 
+@pytest.mark.parametrize("inputs", [515, 516, 517, 4096, 65536])
+def test_sums_of_the_largest_numbers_fit(inputs, kind, always):
+    dense, of = fl.Dense(inputs, 33, seed=0, weights=kind), rounding(kind)
+    signs = np.sign(np.random.default_rng(0).normal(size=(33, inputs)))
+    signs[0], signs[1] = 1, -1
+    dense.parameter("weight").value = 3 * signs
+    for x in (np.ones((2, inputs)), signs[:5], -signs[:5], np.full((1, inputs), 0.7)):
+        expected = of[1](x) @ of[0](3 * signs).T
+        if cpu.isa() == "plain":
+            expected = x @ (3 * signs).T
+        np.testing.assert_allclose(dense(x), expected, rtol=1e-4, atol=1e-5 * inputs)
+
+
+def test_large_inputs_are_not_beyond_the_largest_number_before_they_are_scaled(kind):
+    rng = np.random.default_rng(0)
+    dense = fl.Dense(256, 64, seed=0, weights=kind)
+    dense.parameter("weight").value = 0.06 * rng.normal(size=(64, 256))
+    found, exact = dense(np.full((2, 256), 1e35)), dense.parameter("weight").value.astype(float).sum(1) * 1e35
+    np.testing.assert_allclose(found, [exact] * 2, atol=0.01 * np.abs(exact).max())
+
+
+def test_a_nan_of_any_bits_is_none_in_what_it_feeds(kind):
+    dense, x = fl.Dense(128, 128, seed=0, weights=kind), np.ones((3, 128))
+    clean, weight = dense(x), dense.parameter("weight").writable()
+    weight.view(np.uint32)[[5, 7], [9, 11]] = [0xFFFFFFFF, 0x7FFFFFFF]
+    dense.parameter("weight").touch()
+    found = dense(x)
+    assert np.isnan(found[:, [5, 7]]).all()
+    assert np.array_equal(np.delete(found, [5, 7], 1), np.delete(clean, [5, 7], 1))
+
+
 def test_small_layers_are_used_as_they_are():
     x = np.ones((3, 5, 4))
     for kind in NARROW:
@@ -321,6 +353,56 @@ def test_inputs_of_16_bits_come_before_weights_of_16(always):
     assert set(done.weights.values()) <= {"int8x16", "int8"}
 
 
+@pytest.mark.parametrize("multiplied", [True, False])
+@packed_only
+def test_kinds_that_do_not_differ_are_passed_over(multiplied, always, monkeypatch):
+    model, seen = model_of(), {}
+    measure = quantization._outputs
+
+    def watched(*arguments):
+        for name, kind in kinds_of(model).items():
+            seen.setdefault(name, set()).add(kind)
+        return measure(*arguments)
+
+    monkeypatch.setattr(quantization, "_outputs", watched)
+    monkeypatch.setattr(cpu, "multiplies", lambda kind: multiplied)
+    fl.quantize(model, "int8", sample=TOKENS, bound=0)
+    every = {None, "int8", "int8x16", "bfloat16"}
+    assert seen.pop(0) <= every - {"int8x16"}  # the table
+    assert all(kinds == (every if multiplied else every - {"int8x16"}) for kinds in seen.values())
+
+
+def kinds_of(model):
+    packed = [packed for layer in model.layers if hasattr(layer, "packed") for packed in layer.packed()]
+    return {k: None if each.format == "exact" else each.format for k, each in enumerate(packed)}
+
+
+def test_a_bound_is_kept_in_a_narrow_file(tmp_path):
+    model = fl.Model([fl.Embedding(2000, 64), fl.LSTM(64, 128), fl.Last(), fl.Dense(128, 40)], seed=0)
+    tokens = np.random.default_rng(0).integers(0, 2000, (16, 12))
+    exact = model.predict(tokens).astype(float)
+    free = fl.quantize(model, "int8", sample=tokens).error
+    for share in (1, 0.7, 0.4):
+        fl.quantize(model, "int8", sample=tokens, bound=share * free)
+        fl.save(model, tmp_path / "m", narrow=True)
+        y = fl.load(tmp_path / "m").predict(tokens)
+        if cpu.isa() != "plain":
+            assert np.abs(y - exact).max() / np.ptp(exact) <= share * free * 1.0001 or not cpu.multiplies("int8")
+
+
+@packed_only
+def test_a_decoder_is_measured_on_the_same_tokens(always):
+    decoder = fl.Decoder(64, 48, num_tokens=50, max_steps=6, end_token=49)
+    model = fl.Model([fl.Embedding(50, 40), fl.LSTM(40, 64), decoder], seed=0)
+    for parameter in decoder.parameters():
+        parameter.value = 4 * parameter.value
+    free = fl.quantize(model, "int8", sample=TOKENS).error
+    assert 0 < free < 0.1  # other tokens would make it about a half
+    done = fl.quantize(model, "int8", sample=TOKENS, bound=free / 2)
+    assert done.error <= free / 2
+    assert any(done.weights.values())
+
+
 @packed_only
 def test_the_error_is_that_of_real_steps(always):
     model = fl.Model([fl.LSTM(40, 64), fl.Dense(64, 40)], seed=0)
@@ -361,6 +443,8 @@ def test_quantize_leaves_a_model_as_it_was_if_it_fails():
             r"weights: expected one of .*'bfloat16', 'int8x16', 'int8'.*'int4'",
         ),
         (lambda: setattr(fl.LSTM(3, 4), "weights", ["int8", None]), ValueError, "one for each of 1 matrices"),
+        (lambda: fl.quantize(model_of(), np.array(["int8"])), ValueError, "weights: expected one of .* got array"),
+        (lambda: setattr(fl.Dense(3, 4), "weights", [np.array(["int8"])]), ValueError, "weights: expected one of"),
         (lambda: setattr(fl.LSTM(3, 4), "weights", 8), TypeError, "weights: expected a list of kinds, got 8"),
         (lambda: fl.LSTM(3, 4, dtype="float64", weights="int8"), ValueError, "weights: expected None for .* float64"),
         (lambda: fl.Model([fl.LSTM(3, 4, weights="int8")], dtype="float64"), ValueError, "weights: expected None"),

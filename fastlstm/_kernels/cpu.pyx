@@ -3,7 +3,7 @@
 The C and C++ in simd/ are compiled once for each instruction set. The best one that the processor has is chosen when
 this is imported. FASTLSTM_ISA chooses another one: avx512_bf16, avx512_vnni, avx512, avx2, armv8_6, baseline, or plain
 for none, where SciPy's BLAS works. The first two differ from avx512, and armv8_6 from baseline, only in products of
-bfloat16 and int8.
+bfloat16, int8 and int8x16.
 """
 
 import os
@@ -56,6 +56,7 @@ NEAR_BYTES = FL_NEAR_BYTES
 STRIP = FL_STRIP
 """The largest number of vectors of units that a thread takes of a step of the backward pass at a time."""
 
+cdef tuple FORMATS = ("exact", "bfloat16", "int8", "int8x16")           # in the order of table.h
 cdef const fl_kernels* kernels = NULL
 cdef int most_threads = 1
 cdef bint batch_invariant = False
@@ -74,9 +75,8 @@ cdef const fl_functions* functions(bint single) noexcept nogil:
 cdef const fl_format* format_of(bint single, str format) except NULL:
     """What weights in this format serve."""
     cdef const fl_format* found = NULL
-    cdef tuple known = ("exact", "bfloat16", "int8", "int8x16")         # in the order of table.h
-    if kernels != NULL and format in known:
-        found = functions(single).formats[<Py_ssize_t>known.index(format)]
+    if kernels != NULL and format in FORMATS:
+        found = functions(single).formats[<Py_ssize_t>FORMATS.index(format)]
     if found == NULL:
         raise ValueError(f"expected a format of weights for {'float32' if single else 'float64'}, got {format!r}")
     return found

@@ -101,17 +101,21 @@ def first_nonfinite(const real[::1] x):
     return -1
 
 
+cdef bint all_within(const Py_ssize_t* index, Py_ssize_t count, Py_ssize_t rows) noexcept:
+    cdef Py_ssize_t k
+    for k in range(count):
+        if not 0 <= index[k] < rows:
+            return False
+    return True
+
+
 cdef class Gather(Stage):
     """Rows of a table by an index whose values may change. Made by `gather_stage`."""
 
     cdef fl_gather g
 
     cdef bint accepts(self) noexcept:
-        cdef Py_ssize_t k
-        for k in range(self.g.count):
-            if not 0 <= self.g.index[k] < self.g.rows:
-                return False
-        return True
+        return all_within(self.g.index, self.g.count, self.g.rows)
 
 
 def gather_stage(const real[:, ::1] source, const Py_ssize_t[::1] index, real[:, ::1] out):
@@ -142,8 +146,10 @@ cdef struct fl_widen:
 
 cdef void widen_bfloat16(const uint16_t* upper, Py_ssize_t count, float* out) noexcept nogil:
     cdef Py_ssize_t j
+    cdef uint32_t bits
     for j in range(count):
-        (<uint32_t*>out)[j] = <uint32_t>upper[j] << 16
+        bits = <uint32_t>upper[j] << 16
+        memcpy(out + j, &bits, sizeof(float))
 
 
 cdef void widen_int8(const int8_t* whole, float scale, Py_ssize_t count, float* out) noexcept nogil:
@@ -172,11 +178,7 @@ cdef class Widen(Stage):
     cdef fl_widen p
 
     cdef bint accepts(self) noexcept:
-        cdef Py_ssize_t k
-        for k in range(self.p.count):
-            if not 0 <= self.p.index[k] < self.p.rows:
-                return False
-        return True
+        return all_within(self.p.index, self.p.count, self.p.rows)
 
 
 ctypedef fused few_bits:

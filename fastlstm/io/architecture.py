@@ -58,10 +58,12 @@ def layers_of(text: str, arrays: Mapping[str, Array | Narrow]) -> tuple[list[Lay
     shapes = [{**layer.parameter_shapes(), **layer.buffer_shapes()} for layer in layers]
     wanted = {f"{i}.{key}": shape for i, own in enumerate(shapes) for key, shape in own.items()}
     for name in sorted(wanted.keys() | arrays.keys()):
-        got = arrays[name].shape if name in arrays else None
-        if got != wanted.get(name):
-            raise ValueError(f"{name}: expected shape {wanted.get(name)}, got {got}")
+        if name not in arrays or name not in wanted:
+            expected, got = ("no such array", "one") if name in arrays else (f"an array {wanted[name]}", "none")
+            raise ValueError(f"{name}: expected {expected}, got {got}")
         array = arrays[name]
+        if array.shape != wanted[name]:
+            raise ValueError(f"{name}: expected shape {wanted[name]}, got {array.shape}")
         own_dtype = np.dtype(np.float32) if isinstance(array, Narrow) else array.dtype
         if own_dtype != dtype:
             raise ValueError(f"{name}: expected {dtype}, got {own_dtype}")

@@ -18,6 +18,10 @@ SCALE = ".scale"
 """What the name of the scales of a matrix in int8 ends with."""
 
 
+MOST_EXACT = ("exact", *NARROW)
+"""The kinds, each of which keeps no more of a matrix than the one before."""
+
+
 def kinds_of(model: Model) -> dict[int, str]:
     """The kind of each matrix that is large enough for it, by the id of the parameter: of two layers that share it, the
     one with more bits."""
@@ -27,12 +31,8 @@ def kinds_of(model: Model) -> dict[int, str]:
             for packed in layer.packed():
                 kind = packed.format if enough(packed.format, *packed.sizes) else "exact"
                 for parameter in packed.matrices:
-                    kinds[id(parameter)] = min(kind, kinds.get(id(parameter), kind), key=FEWER_BITS.index)
+                    kinds[id(parameter)] = min(kind, kinds.get(id(parameter), kind), key=MOST_EXACT.index)
     return {key: kind for key, kind in kinds.items() if kind != "exact"}
-
-
-FEWER_BITS = ("exact", *NARROW)
-"""Each kind has fewer bits than the one before."""
 
 
 def narrowed(name: str, matrix: Array, kind: str) -> Arrays:

@@ -44,14 +44,14 @@ class MatrixLayer(Layer, abstract=True):
         one = kind is None or isinstance(kind, str)
         kinds: list[Any] = [kind] * len(packed) if one else _check.items(kind, "weights", "kinds")
         for each in kinds:
-            if each is not None and each not in NARROW:
+            if each is not None and not is_narrow(each):
                 raise ValueError(f"weights: expected one of {NARROW} or None, got {each!r:.80}")
         if len(kinds) != len(packed):
             raise ValueError(f"weights: expected one kind, or one for each of {len(packed)} matrices, got {kind!r:.80}")
         _check_dtype(kinds, self._dtype)
         for own, each in zip(packed, kinds, strict=True):
             if own.format != (each or "exact"):
-                own.format = each or "exact"
+                own.format = "exact" if each is None else str(each)
                 for parameter in own.parameters:
                     parameter.touch()  # prepared passes then look again
 
@@ -69,6 +69,11 @@ class MatrixLayer(Layer, abstract=True):
 
     def _shown(self) -> dict[str, Any]:
         return self.config() if self.weights is None else {**self.config(), "weights": self.weights}
+
+
+def is_narrow(kind: Any) -> bool:
+    """Whether it is the word for a kind with fewer bits."""
+    return isinstance(kind, str) and kind in NARROW
 
 
 def _check_dtype(kinds: list[Kind], dtype: Any) -> None:

@@ -26,6 +26,9 @@ class Packed:
     format = "exact"
     """How the weights are packed: "exact", or for float32 "bfloat16", "int8x16" or "int8"."""
 
+    multiplied = True
+    """Whether inputs are multiplied with the weights."""
+
     def __init__(self, *parameters: Parameter | None) -> None:
         self.parameters = [parameter for parameter in parameters if parameter is not None]
         self._cached: tuple[Any, tuple[Array, Array]] | None = None
@@ -124,7 +127,9 @@ class PackedMatrix(Packed):
 
 
 class PackedTable(Packed):
-    """The rows of a table, which are looked up and not multiplied: in few bits, each as it stands."""
+    """The rows of a table, which are looked up and not multiplied: in few bits wherever a file has them so, too."""
+
+    multiplied = False
 
     def __init__(self, weight: Parameter) -> None:
         super().__init__(weight)
@@ -140,9 +145,7 @@ class PackedTable(Packed):
         return tokens, size
 
     def used(self) -> str:
-        tokens, size = self.sizes
-        far = tokens * size > L2_WEIGHTS  # where they stay near, rows are copied as fast as they are read
-        return self.format if far and cpu.isa() != "plain" and enough(self.format, tokens, size) else "exact"
+        return self.format if cpu.isa() != "plain" and enough(self.format, *self.sizes) else "exact"
 
     def prepare(self, index: Index, y: Array) -> Stage:
         """A stage from rows of the table (M) to y (M, size)."""

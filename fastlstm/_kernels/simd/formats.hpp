@@ -98,6 +98,7 @@ inline float scale_of(float most, float steps = 127) { return most < 1e-30f ? 0 
    products have the same scale and numbers again: those of a model from a file with as few bits (narrow.py). */
 inline float rounded_up(float scale) {
     uint32_t bits;
+    if (scale != scale) return scale; /* its bits may have no room for more */
     memcpy(&bits, &scale, sizeof bits);
     bits = (bits + 0xff) & ~0xffu;
     memcpy(&scale, &bits, sizeof bits);
@@ -277,8 +278,9 @@ struct WholeNumbers {
     FL_INLINE static Bits broadcast(Input x) { return x - Bits{}; }
     FL_INLINE static Vec<float> scale(const Weight *tail, int g) { return unit_scale(tail, g); }
     FL_INLINE static Vec<float> add_scaled(Sums products, Vec<float> scale, const Input *end, Vec<float> sum) {
-        /* one scale after the other, as their product may be beyond the largest number */
-        return ::multiply_add(__builtin_convertvector(products, Vec<float>) * scale_of_row(end), scale, sum);
+        /* that of the unit first: large inputs may have sums that are no float before they are scaled down */
+        const Vec<float> of_unit = __builtin_convertvector(products, Vec<float>) * scale;
+        return ::multiply_add(of_unit, scale_of_row(end) - Vec<float>{}, sum);
     }
 };
 
