@@ -66,16 +66,16 @@ class _Matrix:
         return None if used == "exact" else used
 
     @property
-    def kind(self) -> Kind:
-        kinds = self.layer.weights
-        return kinds[self.k] if isinstance(kinds, list) else kinds
-
-    @property
     def more_bits(self) -> Kind:
         """The next kind that differs."""
         further = MORE_BITS[self.kind]
         rounds = self.layer.packed()[self.k].multiplied and cpu.multiplies("int8x16")
         return MORE_BITS[further] if further == "int8x16" and not rounds else further
+
+    @property
+    def kind(self) -> Kind:
+        kinds = self.layer.weights
+        return kinds[self.k] if isinstance(kinds, list) else kinds
 
     @kind.setter
     def kind(self, kind: Kind) -> None:
