@@ -2,9 +2,9 @@
 
    A row of a panel has the weights of `depth` inputs, those of a unit side by side. An Input is what is multiplied with
    a row: `depth` inputs of one row of a batch. Products are added up in Sums; where these are not yet in the units of
-   the result (`scales`), `tail` rows after those of the weights hold what makes them so (`scale`) and what they begin with
-   (`start`), and each row of inputs ends with `ends` Inputs more. Where a format `rounds`, inputs are rounded first; elsewhere they are read where they lie.
-   Where it `widens`, weights become Real as they are loaded.
+   the result (`scales`), `tail` rows after those of the weights hold what makes them so (`scale`) and what they begin
+   with (`start`), and each row of inputs ends with `ends` Inputs more. Where a format `rounds`, inputs are rounded first;
+   elsewhere they are read where they lie. Where it `widens`, weights become Real as they are loaded.
 
    Where a format `trains`, what a backward pass multiplies is in it, too: `put` and `get` are a vector of numbers as
    Inputs, each of `depth` numbers that stand side by side, and `interleave` writes vectors of `depth` rows as one row
