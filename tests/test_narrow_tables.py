@@ -52,8 +52,9 @@ def test_what_is_not_finite_stays_in_its_row(kind, poison):
     clean = table(TOKENS)
     table.parameter("weight").writable()[TOKENS[1, 2], 5] = poison
     found, there = table(TOKENS), TOKENS == TOKENS[1, 2]
-    assert not np.isfinite(found[there]).all() or cpu.isa() == "plain"
     assert not np.isfinite(found[1, 2, 5])
+    if kind != "bfloat16" and cpu.isa() != "plain":  # its scale is not finite, and so is all of the row
+        assert not np.isfinite(found[there]).any()
     assert np.array_equal(found[~there], clean[~there])
 
 

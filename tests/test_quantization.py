@@ -377,6 +377,9 @@ def kinds_of(model):
     return {k: None if each.format == "exact" else each.format for k, each in enumerate(packed)}
 
 
+@pytest.mark.skipif(
+    not cpu.multiplies("int8"), reason="elsewhere weights are used as they are, and rounded in the file"
+)
 def test_a_bound_is_kept_in_a_narrow_file(tmp_path):
     model = fl.Model([fl.Embedding(2000, 64), fl.LSTM(64, 128), fl.Last(), fl.Dense(128, 40)], seed=0)
     tokens = np.random.default_rng(0).integers(0, 2000, (16, 12))
@@ -386,8 +389,7 @@ def test_a_bound_is_kept_in_a_narrow_file(tmp_path):
         fl.quantize(model, "int8", sample=tokens, bound=share * free)
         fl.save(model, tmp_path / "m", narrow=True)
         y = fl.load(tmp_path / "m").predict(tokens)
-        if cpu.isa() != "plain":
-            assert np.abs(y - exact).max() / np.ptp(exact) <= share * free * 1.0001 or not cpu.multiplies("int8")
+        assert np.abs(y - exact).max() / np.ptp(exact) <= share * free * 1.0001
 
 
 @packed_only
