@@ -152,6 +152,16 @@ ONEDNN_837 = [Case(63, 1, 24, 32, directions=2), Case(31, 1, 48, 32, directions=
 # PyTorch issue 81634: a long sequence
 PYTORCH_81634 = [Case(2000, 8, 256, 256, layers=2)]
 
+# the small and the medium language model of Zaremba et al. 2014 on PTB, a layer of 384 units as in Haste's benchmarks,
+# and single sequences whose weights are beyond the L1 and the L2
+PAPERS = [
+    Case(20, 20, 200, 200, layers=2),
+    Case(35, 20, 650, 650, layers=2),
+    Case(50, 16, 64, 384),
+    Case(100, 1, 256, 256),
+    Case(150, 1, 384, 384),
+]
+
 # RTNeural, github.com/jatinchowdhury18/RTNeural: small models that answer sample by sample; and larger ones
 STREAMING = [Case(1, 1, 4, 4), Case(1, 1, 16, 16), Case(1, 1, 1, 24), *(Case(1, 1, h, h) for h in (64, 128, 256))]
 
@@ -226,6 +236,8 @@ LOW_STEPS = [
 SUITES: dict[str, dict[str, Sequence[Case | StepCase]]] = {
     "quick": {"inference": [Case(100, 1, 64, 64), Case(100, 32, 64, 128), Case(30, 128, 1, 32)]},
     "inference": {"inference": [*TABLE, *DEEPBENCH_SERVE, *ONEDNN_837, *PYTORCH_81634]},
+    "papers": {"inference": PAPERS},
+    "papers-training": {"training": PAPERS},
     "calls": {"inference": [*CALLS, *SOMETIMES], "own calls": OWN_CALLS, "fit": [SMALL_STEP]},
     "streaming": {"streaming": STREAMING},
     "training": {"training": list(dict.fromkeys([*TABLE, *DEEPBENCH_TRAIN]))},

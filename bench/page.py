@@ -50,6 +50,8 @@ the time. Runs of earlier versions have no CPU time.
 
 WHAT = {
     "quick": "Three shapes of inference, for a first look.",
+    "papers": "As in inference, shapes of papers and of other libraries' benchmarks, at which little is to be gained.",
+    "papers-training": "The same shapes, as in training.",
     "inference": "A pass from zero states, without whatever training needs.",
     "calls": "Small shapes, where a call is more than its kernels. Calls come back to back, or after a pause: then the "
     "time is that of the call alone, the CPU time that of the pause as well, in which threads may sleep or spin. "
