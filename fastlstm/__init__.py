@@ -65,6 +65,7 @@ if typing.TYPE_CHECKING:
     from fastlstm import data as data
     from fastlstm import datasets as datasets
     from fastlstm import decoding as decoding
+    from fastlstm import distributed as distributed
     from fastlstm import forecasting as forecasting
     from fastlstm import layers as layers
     from fastlstm import losses as losses

@@ -116,6 +116,15 @@ class Parameter:
         array = self.grad
         array[...] = _check.real_array(value, f"{self.name} grad", array.dtype, self.shape)
 
+    def keep_grad_in(self, array: NDArray[Any]) -> None:
+        """Let this array, of the value's shape and dtype, hold the gradient from now on."""
+        if self._grad is not array:
+            if self._grad is not None and not self._cleared:
+                array[...] = self._grad
+            else:
+                self._cleared = True
+            self._grad = array
+
     def zero_grad(self) -> None:
         """Set the gradient to zero. The array itself is filled with zeros when it is next read."""
         self._cleared = True

@@ -71,6 +71,26 @@ def read(path: Path) -> State:
     return {**state, "path": str(path)}
 
 
+def to_bytes(state: State) -> bytes:
+    """A state as bytes, for another process of the same training; see `from_bytes`."""
+    from safetensors.numpy import save
+
+    arrays: dict[str, Any] = {}
+    text = json.dumps(_without_arrays(state, arrays)).encode()
+    plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    return len(text).to_bytes(8, "little") + text + save(plain)
+
+
+def from_bytes(content: bytes) -> State:
+    """The state that `to_bytes` has made bytes of."""
+    from safetensors.numpy import load
+
+    end = 8 + int.from_bytes(content[:8], "little")
+    arrays = {name: array.copy() for name, array in load(content[end:]).items()}
+    state: State = _with_arrays(json.loads(content[8:end]), arrays)
+    return state
+
+
 def check(state: Any) -> None:
     """That a state has all its parts, each of its kind."""
     if not isinstance(state, dict):

@@ -39,7 +39,7 @@ def set_num_threads(n: int | None) -> None:
     global _chosen
     if n is not None and _check.positive_int(n, "n") > cpu.MOST_THREADS:
         raise ValueError(f"n: expected at most {cpu.MOST_THREADS} threads, got {n}")
-    chosen = _default() if n is None else int(n)
+    chosen = default_num_threads() if n is None else int(n)
     cpu.allow(chosen)
     _chosen = chosen
 
@@ -49,7 +49,8 @@ def get_num_threads() -> int:
     return _chosen
 
 
-def _default() -> int:
+def default_num_threads() -> int:
+    """The number that ``set_num_threads(None)`` sets."""
     text = os.environ.get("FASTLSTM_NUM_THREADS", "")
     if text:
         number = int(text) if text.isdecimal() and len(text) < 10 else 0
@@ -72,5 +73,5 @@ def _quota(path: Path) -> int:
         return 1 << 16
 
 
-_chosen = _default()
+_chosen = default_num_threads()
 cpu.allow(_chosen)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -29,6 +31,25 @@ def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     return array
 
 
+@dataclass
+class Part:
+    """Which part of a batch a pass is over, if other processes have the other parts.
+
+    Attributes
+    ----------
+    first : int, default 0
+        The row of the whole batch that is the first of this part.
+    spare : bool, default False
+        Whether there was no row for this part, so that it has one that must not count.
+    sum : function of an array, optional
+        Replaces the array by the sum over all parts. None if this part is the whole batch.
+    """
+
+    first: int = 0
+    spare: bool = False
+    sum: Callable[[NDArray[Any]], None] | None = None
+
+
 class Workspace:
     """Buffers and notes of a layer at one place in a model.
 
@@ -43,6 +64,8 @@ class Workspace:
         Whether each pass begins from the state that the pass before has left; the same for all children.
     precision : "bfloat16" or None, default None
         How training rounds what it multiplies; None rounds nothing. The same for all children.
+    part : Part, optional
+        Which part of a batch the passes are over; by default the whole. The same for all children.
 
     Attributes
     ----------
@@ -55,6 +78,7 @@ class Workspace:
         Source of the dropout masks.
     carries : bool
     precision : str or None
+    part : Part
     """
 
     def __init__(
@@ -62,10 +86,12 @@ class Workspace:
         seed: int | np.random.SeedSequence | None = None,
         carries: bool = False,
         precision: str | None = None,
+        part: Part | None = None,
     ) -> None:
         self.notes: dict[str, Any] = {}
         self.lasting: dict[str, Any] = {}
         self.carries, self.precision = carries, _check.precision_of(precision)
+        self.part = Part() if part is None else part
         self._seed = seed
         self._buffers: dict[str, NDArray[Any]] = {}
         self._views: dict[str, NDArray[Any]] = {}
@@ -91,7 +117,7 @@ class Workspace:
     def child(self, name: str) -> Workspace:
         """The workspace of a part of the layer, made when it is first asked for."""
         if name not in self._children:
-            self._children[name] = type(self)(self._seeds.spawn(1)[0], self.carries, self.precision)
+            self._children[name] = type(self)(self._seeds.spawn(1)[0], self.carries, self.precision, self.part)
         return self._children[name]
 
     def writable(self, array: NDArray[Any]) -> NDArray[Any]:

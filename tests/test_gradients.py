@@ -75,13 +75,12 @@ def test_batches_that_are_added_up_are_one_batch_also_where_nothing_counts_in_so
     assert_equal(many.values(), values, rtol=1e-10)
 
 
-@pytest.mark.parametrize("joined", [{"joined": True}, {"accumulate": 2}], ids=str)
 @pytest.mark.parametrize("time", ["mean", "sum"])
-def test_parts_that_were_counted_elsewhere_join_in_before_the_step(time, joined):
+def test_parts_that_were_counted_elsewhere_join_in_before_the_step(time):
     """As a sum over machines does it; one of them has nothing to count."""
     loss, weight = fl.mse.with_options(time=time), masked(3, 4)
     values, norm = whole_step(weight, loss, clip_value=0.05, clip_norm=0.1)
-    parts = [Training(loss, clip_value=0.05, clip_norm=0.1, **joined) for _ in range(3)]
+    parts = [Training(loss, clip_value=0.05, clip_norm=0.1, accumulate=2) for _ in range(3)]
     for _ in range(2):  # what lies in the arrays after the first step must not come in again
         for part, rows in zip(parts, (slice(0, 3), slice(3, 5), slice(5, 8)), strict=True):
             part.add(rows, weight)

@@ -21,6 +21,7 @@ PACKAGE = ROOT / "fastlstm"
 LIBRARY = {
     "_version": "",
     "_public": "",
+    "communicator": "",
     "_kernels": "",
     "_check": "_kernels",
     "narrow": "",
@@ -47,9 +48,11 @@ LIBRARY = {
     "schedules": "_check callbacks",
     "model": "_check _kernels layers parameter workspace",
     "quantization": "_check _kernels layers model",
-    "training": "_check _kernels callbacks files layers losses metrics model optim parameter snapshot workspace",
+    "training": "_check _kernels callbacks communicator files layers losses metrics model narrow optim parameter snapshot "
+    "workspace",
     "io": "_check files layers model narrow tensors",
     "application": "_check files io layers model",
+    "distributed": "_check communicator threads",
 }
 """The rooms of the library, a module or a package each, from the bottom up, and the rooms each may import from."""
 

@@ -64,6 +64,7 @@ cdef extern from "simd/training.h" nogil:
 
     struct fl_drop:
         Py_ssize_t size
+        uint64_t first
         const void* x
         void* y
         uint64_t key, call

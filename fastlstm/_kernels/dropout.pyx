@@ -11,8 +11,11 @@ from fastlstm._kernels.cpu cimport fl_drop, run_for, training
 from fastlstm._kernels.stage cimport address
 
 
-def drop(x, y, double rate, uint64_t key, uint64_t call):
-    """y = x / (1 - rate), but 0 with probability `rate`; contiguous arrays of one size."""
+def drop(x, y, double rate, uint64_t key, uint64_t call, uint64_t first=0):
+    """y = x / (1 - rate), but 0 with probability `rate`; contiguous arrays of one size.
+
+    They are numbers `first` and so on of an array whose other parts may be elsewhere.
+    """
     cdef Py_buffer view
     cdef fl_drop p
     PyObject_GetBuffer(x, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
@@ -23,7 +26,7 @@ def drop(x, y, double rate, uint64_t key, uint64_t call):
     if not known or not 0 <= rate < 1:
         raise ValueError("drop: expected float32 or float64, and a rate below 1")
     p.y = <void*>address(y, "f" if single else "d", size, True)
-    p.key, p.call, p.scale = key, call, 1 / (1 - rate)
+    p.first, p.key, p.call, p.scale = first, key, call, 1 / (1 - rate)
     p.threshold = <uint64_t>min(rate * 4294967296.0, 4294967295.0)
     with nogil:
         run_for(training(single).drop, &p, p.size / 2e3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastlstm.callbacks.base import Callback, Progress
 
@@ -22,6 +22,8 @@ class ProgressBar(Callback):
     always : bool, default False
         Whether the bar is shown even if standard error is not a terminal.
     """
+
+    alone: ClassVar[bool] = True
 
     def __init__(self, always: bool = False) -> None:
         self._always = always

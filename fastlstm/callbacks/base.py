@@ -51,8 +51,15 @@ class Progress:
         What is trained, and what belongs to the model but is not trained, such as the running mean of a `BatchNorm`.
     optimizer : Optimizer
         Its ``lr`` may be changed.
+    rank : int
+        Number of this process among those that train together; 0 if it is alone. Files are written, and lines
+        printed, by rank 0 only.
+    due : bool
+        Set it to True in `on_batch_begin` to ask for a checkpoint. In `on_batch_end` it is True on all ranks if one has
+        asked.
     stop : bool
-        Set it to True to end the training: after this hook, or within an epoch after the next step.
+        Set it to True to end the training: after this hook, or within an epoch after the next step. All ranks stop if
+        one does, one batch later if it is within an epoch.
     interrupted, failed : bool
         At the end: whether Ctrl-C, or an error, has ended the training.
     chosen : bool
@@ -80,6 +87,8 @@ class Progress:
     loss: float = float("nan")
     norm: float = float("nan")
     logs: dict[str, float] = field(default_factory=dict)
+    rank: int = 0
+    due: bool = False
     stop: bool = False
     interrupted: bool = False
     failed: bool = False
@@ -109,6 +118,9 @@ class Callback:
     order : int, default 0
         Callbacks with a lower number come first. The averages of the weights have -1, because others look at the
         weights; `Checkpoint` has 1, because it writes the states of all others.
+    alone : bool, default False
+        Whether it is called on rank 0 only, if a training has several. It must not change the training then, nor save a
+        state.
 
     Examples
     --------
@@ -132,6 +144,7 @@ class Callback:
     """
 
     order: ClassVar[int] = 0
+    alone: ClassVar[bool] = False
 
     def on_fit_begin(self, progress: Progress) -> None:
         """Before the first epoch."""

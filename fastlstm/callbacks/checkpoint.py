@@ -74,18 +74,21 @@ class Checkpoint(Callback):
         self.keep = _check.positive_int(keep, "keep")
 
     def on_fit_begin(self, progress: Progress) -> None:
+        self._time, self._step = time.monotonic(), progress.step
+        if progress.rank:
+            return
         if self.folder.exists() and not self.folder.is_dir():
             raise NotADirectoryError(f"folder: expected a folder, got the file {self.folder}")
         self.folder.mkdir(parents=True, exist_ok=True)
         sweep(self.folder)
-        self._time, self._step = time.monotonic(), progress.step
+
+    def on_batch_begin(self, progress: Progress) -> None:
+        late = self.every_minutes is not None and time.monotonic() - self._time >= 60 * self.every_minutes
+        progress.due = progress.due or late
 
     def on_batch_end(self, progress: Progress) -> None:
-        if not progress.stepped:
-            return
         many = self.every_steps is not None and progress.step - self._step >= self.every_steps
-        late = self.every_minutes is not None and time.monotonic() - self._time >= 60 * self.every_minutes
-        if many or late:
+        if progress.stepped and (many or progress.due):
             self.write(progress)
 
     def on_fit_end(self, progress: Progress) -> None:
@@ -93,7 +96,7 @@ class Checkpoint(Callback):
             self.write(progress)
 
     def write(self, progress: Progress) -> None:
-        """Write the present state, and remove the files that are too old to be kept.
+        """Write the present state, and remove the files that are too old to be kept. Of several ranks, rank 0 does.
 
         Parameters
         ----------
@@ -104,11 +107,14 @@ class Checkpoint(Callback):
         OSError
             If the folder cannot be written into.
         """
-        snapshot.write(self.folder / f"step-{progress.step:09d}.safetensors", progress.snapshot())
+        self._time, self._step = time.monotonic(), progress.step
+        state = progress.snapshot()  # all ranks take part in it
+        if progress.rank:
+            return
+        snapshot.write(self.folder / f"step-{progress.step:09d}.safetensors", state)
         for old in checkpoints(self.folder)[: -self.keep]:
             if old.is_file():
                 old.unlink(missing_ok=True)
-        self._time, self._step = time.monotonic(), progress.step
 
 
 NAME = re.compile(r"step-\d+\.safetensors")

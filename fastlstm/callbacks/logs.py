@@ -6,7 +6,7 @@ import csv
 import io
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from fastlstm import _check
 from fastlstm.callbacks.base import Callback, Progress
@@ -35,13 +35,16 @@ class CSVLog(Callback):
         self.path = Path(path)
 
     def on_fit_begin(self, progress: Progress) -> None:
-        require_replaceable(self.path)
+        if not progress.rank:
+            require_replaceable(self.path)
         self._rows: list[dict[str, float]] = []
 
     def on_epoch_end(self, progress: Progress) -> None:
         assert progress.optimizer is not None
         head = {"epoch": progress.epoch, "step": progress.step, "lr": progress.optimizer.lr}
         self._rows.append({**head, **progress.logs})
+        if progress.rank:
+            return
         text = io.StringIO()
         writer = csv.DictWriter(text, list(dict.fromkeys(name for row in self._rows for name in row)))
         writer.writeheader()
@@ -78,6 +81,8 @@ class TensorBoard(Callback):
     ImportError
         At the beginning of a training, if tensorboardX is not installed.
     """
+
+    alone: ClassVar[bool] = True
 
     def __init__(self, folder: str | os.PathLike[str], every: int = 10) -> None:
         self.folder, self.every = Path(folder), _check.positive_int(every, "every")

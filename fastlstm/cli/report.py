@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 from fastlstm.callbacks import Callback, Progress
 
@@ -15,6 +16,8 @@ class Report(Callback):
     say : function, optional
         Takes the figures of an epoch and returns the text of the line. Without it epochs print nothing.
     """
+
+    alone: ClassVar[bool] = True
 
     def __init__(self, say: Callable[[Mapping[str, float]], str] | None = None) -> None:
         self._say = say

@@ -46,6 +46,8 @@ class Layer:
     takes_tokens: ClassVar[bool] = False
     told_more: ClassVar[bool] = False
     """Whether a pass depends on more than x, its lengths and the parameters. Then even the shape of y may differ."""
+    mixes_rows: ClassVar[bool] = False
+    """Whether in training a sequence's output depends on the other sequences of the batch."""
     input_shape: Shape
 
     def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:

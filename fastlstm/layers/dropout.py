@@ -64,15 +64,15 @@ class Dropout(Layer):
 def drop(x: Array, rate: float, tape: Workspace, name: str = "") -> Array:
     """x times a new mask of 0 and 1 / (1 - rate).
 
-    The mask is computed from the key of the tape and the number of the call. These are noted under `name`, not the mask
-    itself.
+    The mask is computed from the key of the tape, the number of the call, and the place of the rows in the whole batch.
+    These are noted under `name`, not the mask itself.
     """
     if "key" not in tape.lasting:
         tape.lasting["key"], tape.lasting["calls"] = int(tape.rng.integers(1 << 64, dtype=np.uint64)), 0
     call = tape.lasting["calls"] = tape.lasting["calls"] + 1
-    tape.notes["mask" + name] = (rate, tape.lasting["key"], call)
+    mask = tape.notes["mask" + name] = (rate, tape.lasting["key"], call, tape.part.first * (x.size // len(x)))
     dropped = tape.array("dropped" + name, x.shape, x.dtype)
-    kernel.drop(np.ascontiguousarray(x), dropped, rate, tape.lasting["key"], call)
+    kernel.drop(np.ascontiguousarray(x), dropped, *mask)
     return dropped
 
 

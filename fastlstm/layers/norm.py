@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -132,6 +132,8 @@ class BatchNorm(Norm):
     array([1.], dtype=float32)
     """
 
+    mixes_rows: ClassVar[bool] = True
+
     def __init__(
         self, size: int, momentum: float = 0.1, eps: float = 1e-5, *, dtype: Any = None, seed: int | None = None
     ) -> None:
@@ -144,7 +146,7 @@ class BatchNorm(Norm):
         tape.notes["real"] = None if lengths is None or x.ndim == 2 else real_steps(x.shape[0], x.shape[1], lengths)
         rows = self._real(np.ascontiguousarray(x), tape)
         normal = tape.array("normal", rows.shape, x.dtype)
-        mean, variance = self._batch_statistics(rows, normal) if training else self._running_statistics()
+        mean, variance = self._batch_statistics(rows, normal, tape) if training else self._running_statistics()
         np.subtract(rows, mean, out=normal)
         scale = tape.notes["scale"] = 1 / np.sqrt(variance + x.dtype.type(self.eps))
         normal *= scale
@@ -153,19 +155,32 @@ class BatchNorm(Norm):
         scaled += self.parameter("bias").value
         return self._padded(scaled, x.shape, "y", tape)
 
-    def _batch_statistics(self, rows: Array, apart: Array) -> tuple[Array, Array]:
+    def _batch_statistics(self, rows: Array, apart: Array, tape: Workspace) -> tuple[Array, Array]:
         """Mean and variance of the features. The running ones are moved towards them. `apart` is a buffer (R, F)."""
-        count = len(rows)
+        count, mean = self._mean(rows, tape)
+        tape.notes["count"] = count
         if count < 2:
-            raise ValueError("BatchNorm: expected at least 2 real steps in a training batch, got 1")
-        mean = rows.mean(0)
+            raise ValueError(f"BatchNorm: expected at least 2 real steps in a training batch, got {count}")
         np.subtract(rows, mean, out=apart)
-        variance = np.einsum("rf,rf->f", apart, apart) / rows.dtype.type(count)
+        squares = np.einsum("rf,rf->f", apart, apart)
+        if tape.part.sum is not None:
+            squares *= not tape.part.spare
+            tape.part.sum(squares)
+        variance = squares / rows.dtype.type(count)
         if np.isfinite(variance).all():  # otherwise the loss fails, and the running ones stay good
             for name, new in (("running_mean", mean), ("running_var", variance * (count / (count - 1)))):
                 buffer = self.buffer(name)
                 buffer.value = (1 - self.momentum) * buffer.value + self.momentum * new
         return mean, variance
+
+    @staticmethod
+    def _mean(rows: Array, tape: Workspace) -> tuple[int, Array]:
+        """The number of rows and their mean over the features, with those of all other parts of the batch."""
+        if tape.part.sum is None:
+            return len(rows), rows.mean(0)
+        sums = np.append(rows.sum(0, np.float64), len(rows)) * (not tape.part.spare)
+        tape.part.sum(sums)
+        return int(sums[-1]), (sums[:-1] / sums[-1]).astype(rows.dtype)
 
     def _running_statistics(self) -> tuple[Array, Array]:
         return self.buffer("running_mean").value, self.buffer("running_var").value
@@ -176,7 +191,11 @@ class BatchNorm(Norm):
         total, along = self._parameter_gradients(rows, normal)
         if not input_gradient:
             return None
-        count = dy.dtype.type(len(rows))
+        if tape.part.sum is not None:
+            both = np.stack([total, along])
+            tape.part.sum(both)
+            total, along = both
+        count = dy.dtype.type(tape.notes["count"])
         normal *= along / -count
         normal += rows
         normal -= total / count

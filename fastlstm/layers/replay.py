@@ -49,7 +49,7 @@ class Replay:
         self._backwards: list[Backward] = []
         self._values = [(parameter, parameter.read()) for parameter in trained(layers)]
         self._machine = (get_num_threads(), cpu.isa())
-        self._made: dict[bool, tuple[Array, Calls, Array | None]] = {}  # by whether the gradient of x is wanted
+        self._made: dict[bool, tuple[Array, list[Calls], Array | None]] = {}  # by whether the gradient of x is wanted
         y = x
         for layer, workspace in zip(layers, workspaces, strict=True):
             ready = layer.replay(y, workspace)
@@ -87,23 +87,35 @@ class Replay:
         known = any(dy is made[0] for made in self._made.values())
         return known and dy.shape == self.y.shape and dy.dtype == self.y.dtype
 
-    def backward(self, dy: Array, *, wanted: bool) -> Array | None:
-        """Add to the gradients of the parameters. Returns the gradient of x if it is wanted."""
+    def backward(self, dy: Array, *, wanted: bool, after: Callable[[int], None] | None = None) -> Array | None:
+        """Add to the gradients of the parameters. Returns the gradient of x if it is wanted.
+
+        `after` is called with the number of each layer when its parameters have their gradients, the last layer first.
+        """
         made = self._made.get(wanted)
         if made is None or dy is not made[0]:
-            made = self._made[wanted] = self._make_and_run(dy, wanted)
+            made = self._made[wanted] = self._make_and_run(dy, wanted, after)
+        elif after is None:
+            for calls in made[1]:
+                run(calls)
         else:
-            run(made[1])
+            for i, calls in zip(reversed(range(len(made[1]))), made[1], strict=True):
+                run(calls)
+                after(i)
         return made[2]
 
-    def _make_and_run(self, dy: Array, wanted: bool) -> tuple[Array, Calls, Array | None]:
-        """Run the backward pass from dy once. Returns dy, the calls, and the array of the gradient of x."""
-        calls: Calls = []
+    def _make_and_run(
+        self, dy: Array, wanted: bool, after: Callable[[int], None] | None
+    ) -> tuple[Array, list[Calls], Array | None]:
+        """Run the backward pass from dy once. Returns dy, the calls by layer, and the array of the gradient of x."""
+        calls: list[Calls] = []
         dx: Array | None = dy
         for i in reversed(range(len(self._backwards))):
             assert dx is not None
             new, dx = self._backwards[i](dx, i > 0 or wanted)
-            calls += new
+            calls.append(new)
+            if after is not None:
+                after(i)
         return dy, calls, dx
 
 

@@ -103,6 +103,40 @@ class Accumulator:
         ready = {name: total / of if of else math.nan for name, (total, of) in self._figures.items()}
         return {**ready, **{name: measure.value() for name, measure in self._measures.items()}}
 
+    @property
+    def measured(self) -> bool:
+        """Whether there are metrics beside the figures."""
+        return bool(self._measures)
+
+    def merged(self, states: Sequence[Mapping[str, Array]]) -> Accumulator:
+        """The metrics of parts that were gathered apart, with the figures of this accumulator.
+
+        Parameters
+        ----------
+        states : list of dicts of arrays
+            From the `state` of each part's accumulator, in order, this one's included.
+
+        Returns
+        -------
+        Accumulator
+
+        Raises
+        ------
+        NotImplementedError
+            If a metric cannot be merged.
+        """
+        found = copy.deepcopy(self)
+        for name, measure in found._measures.items():
+            measure.start()
+            for state in states:
+                measure.merge({key: state[f"{name}.{key}"] for key in measure.state()})
+        return found
+
+    def forget_metrics(self) -> None:
+        """Start all metrics anew, and leave the figures."""
+        for measure in self._measures.values():
+            measure.start()
+
     def state(self) -> dict[str, Array]:
         """What `restore` needs to go on from here: arrays by names such as ``"rmse.sums"``."""
         ready = {f"{name}.sums": np.array(sums) for name, sums in self._figures.items()}

@@ -79,6 +79,21 @@ class Measure:
         """
         raise NotImplementedError
 
+    def merge(self, state: Mapping[str, Array]) -> None:
+        """Add what another measure of the same kind has gathered. Only trainings on several ranks need it.
+
+        Parameters
+        ----------
+        state : dict of arrays
+            What `state` of the other one has returned.
+
+        Raises
+        ------
+        NotImplementedError
+            If the class has not written it.
+        """
+        raise NotImplementedError(f"metrics: {self.name} cannot be put together from several ranks: write merge")
+
     def __call__(self, pred: Array, target: Array, weights: Array | None = None) -> float:
         """The measure of a single batch.
 
@@ -155,6 +170,9 @@ class Mean(Measure):
 
     def restore(self, state: Mapping[str, Array]) -> None:
         self._sums = np.array(state["sums"], np.float64)
+
+    def merge(self, state: Mapping[str, Array]) -> None:
+        self._sums = self._sums + state["sums"]
 
 
 def step_weights(pred: Array, weights: Array | None) -> Array:

@@ -229,6 +229,10 @@ class F1(Measure):
     def restore(self, state: Mapping[str, Array]) -> None:
         self._counts = np.array(state["counts"])
 
+    def merge(self, state: Mapping[str, Array]) -> None:
+        if state["counts"].size:
+            self._counts = self._counts + state["counts"] if self._counts.size else np.array(state["counts"])
+
     def _of(self, counts: Array, average: str) -> float:
         truth, told = np.nonzero(counts)
         score = _sklearn(self.name).f1_score
@@ -300,6 +304,10 @@ class AUC(Measure):
 
     def restore(self, state: Mapping[str, Array]) -> None:
         self._kept = {name: [state[name].copy()] if len(state[name]) else [] for name in self._kept}
+
+    def merge(self, state: Mapping[str, Array]) -> None:
+        for name, parts in self._kept.items():
+            parts.extend([state[name]] if len(state[name]) else [])
 
 
 auc: Measure = AUC()

@@ -160,6 +160,9 @@ class LabelErrorRate(Measure):
     def restore(self, state: Mapping[str, Array]) -> None:
         self._sums = np.array(state["sums"], np.float64)
 
+    def merge(self, state: Mapping[str, Array]) -> None:
+        self._sums = self._sums + state["sums"]
+
 
 def _items(sequence: Any) -> Any:
     return sequence.tolist() if isinstance(sequence, np.ndarray) else sequence

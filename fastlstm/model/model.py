@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -322,7 +322,9 @@ class Model:
     def _versions(self) -> list[int]:
         return [parameter.version for parameter in self._parameters]
 
-    def backward(self, dy: Any, tape: Tape, *, input_gradient: bool = True) -> Array | None:
+    def backward(
+        self, dy: Any, tape: Tape, *, input_gradient: bool = True, after: Callable[[int], None] | None = None
+    ) -> Array | None:
         """The backward pass: add to the gradients of all parameters.
 
         Call it once after each `forward` with training=True, with the same tape.
@@ -335,6 +337,9 @@ class Model:
             The tape of the forward pass.
         input_gradient : bool, default True
             Whether the gradient with respect to x is computed. False saves this work.
+        after : function of an int, optional
+            Is called with the number of each layer as soon as the layer's parameters have their gradients; the last
+            layer comes first.
 
         Returns
         -------
@@ -361,14 +366,16 @@ class Model:
             replay = recorded.replay
             if replay is not None and replay.knows(dy):
                 _check.finite(dy, "dy")
-                return replay.backward(dy, wanted=input_gradient)
+                return replay.backward(dy, wanted=input_gradient, after=after)
             dx: Array | None = _check.real_array(dy, "dy", self.dtype, recorded.output_shape)
             assert dx is not None
             if replay is not None:
-                return replay.backward(dx, wanted=input_gradient)
+                return replay.backward(dx, wanted=input_gradient, after=after)
             for i in reversed(range(len(self.layers))):
                 assert dx is not None
                 dx = self.layers[i].backward(dx, tape.workspaces[i], input_gradient=i > 0 or input_gradient)
+                if after is not None:
+                    after(i)
             return dx
 
     def predict(self, x: Any, batch_size: int = 256, lengths: Any = None) -> Array:

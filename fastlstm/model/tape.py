@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastlstm._kernels.program import Program, Turn
 from fastlstm.layers.replay import Replay, place
-from fastlstm.workspace import Workspace
+from fastlstm.workspace import Part, Workspace
 
 MOST_REPLAYS = 4
 """Most recorded passes that a tape keeps. One is not enough, because the last batch of an epoch is often smaller."""
@@ -34,13 +34,16 @@ class Tape:
         Number of sequences whose state is carried; 0 before the first pass.
     loss : Workspace
         Holds the gradient of the loss with respect to the predictions.
+    part : Part
+        Which part of a batch the passes are over; the whole, unless a training sets it.
     """
 
     def __init__(self, model: Model, seed: int | None, carries: bool = False, precision: str | None = None) -> None:
         self.model, self.carries, self.rows = model, carries, 0
         # a spawn key, so that the masks do not use the random numbers of the starting values of the same seed
         seeds = np.random.SeedSequence(seed, spawn_key=(1,))
-        self.workspaces = [Workspace(child, carries, precision) for child in seeds.spawn(len(model.layers))]
+        self.part = Part()
+        self.workspaces = [Workspace(seed, carries, precision, self.part) for seed in seeds.spawn(len(model.layers))]
         self.loss = Workspace()
         self.recorded: Recorded | None = None
         self._told_more = any(layer.told_more for layer in model.layers)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from fastlstm import _check
 from fastlstm.losses import Loss, step_weights
 from fastlstm.model import Model, Tape
+from fastlstm.training.shares import WHOLE, Share
 from fastlstm.workspace import Workspace
 
 Array = NDArray[Any]
@@ -19,6 +21,22 @@ Index = NDArray[np.intp]
 
 POOL = 50
 """Number of batches whose sequences are sorted by length together. A small number keeps the order nearly random."""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The batch that a part is of.
+
+    Attributes
+    ----------
+    size : int
+        Number of its sequences, or of its steps, for the progress bar.
+    counts : bool
+        Whether anything counts in it.
+    """
+
+    size: int
+    counts: bool
 
 
 @dataclass
@@ -38,6 +56,12 @@ class Batch:
         The part of each sequence that the batch holds. It is below 1 for a `Window`.
     even : bool, default False
         Whether all weights are known to be 1.
+    whole : Whole, optional
+        The batch that this is a part of; None if it is the whole one.
+    first : int, default 0
+        The row of the whole batch that is the first of this part.
+    spare : bool, default False
+        Whether there was no row for this part. It has one, of weight 0, that must not count.
     """
 
     x: Array
@@ -46,6 +70,9 @@ class Batch:
     weights: Array
     share: float = 1.0
     even: bool = False
+    whole: Whole | None = None
+    first: int = 0
+    spare: bool = False
 
     @property
     def size(self) -> int:
@@ -56,6 +83,31 @@ class Batch:
     def total(self) -> float:
         """The sum of the weights."""
         return float(self.weights.size if self.even else self.weights.sum(dtype=np.float64))
+
+    @property
+    def counts(self) -> bool:
+        """Whether anything counts in the whole batch."""
+        return self.total > 0 if self.whole is None else self.whole.counts
+
+    def part(self, share: Share) -> Batch:
+        """A part of this batch: some of its rows, as views."""
+        if share.of == 1:
+            return self
+        rows, spare = share.cut(len(self.x))
+        lengths = None if self.lengths is None else self.lengths[rows]
+        return replace(self, x=self.x[rows], y=self.y[rows], lengths=lengths, **self._of_part(rows, spare))
+
+    def _of_part(self, rows: slice, spare: bool) -> dict[str, Any]:
+        """The fields of a part that are the same for all kinds of batches."""
+        weights = np.zeros_like(self.weights[rows]) if spare else self.weights[rows]
+        whole = Whole(self.size, self.counts)
+        return {
+            "weights": weights,
+            "even": self.even and not spare,
+            "whole": whole,
+            "first": rows.start,
+            "spare": spare,
+        }
 
     def forward(self, model: Model, tape: Tape, *, training: bool) -> Array:
         """The output of the model, in the layout of the targets."""
@@ -131,7 +183,6 @@ class Batches:
         self._trim = trim and data.lengths is not None
         self._per_step = data.weights.ndim == 2
         self._cut_y = per_step and self._per_step
-        self._ones = data.weights[:0]
         self._even = bool((data.weights == 1).all())
         self._buffers = Workspace()
         self.size = len(data.x)
@@ -141,10 +192,21 @@ class Batches:
         """Number of batches in an epoch."""
         return -(-self.size // self._batch_size)
 
+    @property
+    def fingerprint(self) -> int:
+        """A number that differs for other data; see `digest`."""
+        data = self._data
+        return digest(data.x, data.y, data.weights, *([] if data.lengths is None else [data.lengths]))
+
     def at(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch after the first `start`. Epochs are counted from 1."""
+        for (batch,) in self.parts(epoch, start):
+            yield batch
+
+    def parts(self, epoch: int, start: int = 0, shares: Sequence[Share] = WHOLE) -> Iterator[list[Batch]]:
+        """These parts of the batches of an epoch after the first `start`. Only their own rows are read."""
         for chosen in self.plan(epoch)[start:]:
-            yield self._batch(chosen)
+            yield [self._part(chosen, share) for share in shares]
 
     def plan(self, epoch: int) -> list[Index]:
         """The indices of the sequences in each batch of an epoch."""
@@ -162,39 +224,47 @@ class Batches:
             chosen = [chosen[k] for k in rng.permutation(len(chosen))]
         return chosen
 
-    def _batch(self, chosen: Index) -> Batch:
+    def _part(self, whole: Index, share: Share) -> Batch:
+        """A part of the batch of these sequences. It is as long as the longest sequence of the whole batch."""
         data, steps = self._data, self._steps
-        lengths = None if data.lengths is None else data.lengths[chosen]
+        rows, spare = share.cut(len(whole))
+        chosen, room = whole[rows], self._buffers.child(str(share.index))
+        lengths = None if data.lengths is None else data.lengths[whole]
         if lengths is not None and self._trim:
             steps = int(lengths.max())
-        if lengths is not None and (lengths == steps).all():
-            lengths = None
-        whole = self._cut_y and data.y.ndim > 1 and data.y.shape[1] == self._steps
-        return Batch(
-            self._take("x", data.x, chosen, steps),
-            self._take("y", data.y, chosen, steps if whole else None),
+        if lengths is not None:
+            lengths = None if (lengths[rows] == steps).all() else lengths[rows]
+        with_y = self._cut_y and data.y.ndim > 1 and data.y.shape[1] == self._steps
+        batch = Batch(
+            self._take("x", data.x, chosen, steps, room),
+            self._take("y", data.y, chosen, steps if with_y else None, room),
             lengths,
-            self._weights(chosen, steps),
+            self._weights(chosen, steps, room),
             even=self._even,
         )
+        if share.of > 1:
+            batch.whole = Whole(len(whole), self._even or bool(data.weights[whole].any()))
+            batch.first, batch.spare = rows.start, spare
+            if spare:
+                batch.even = False
+                batch.weights[...] = 0
+        return batch
 
-    def _weights(self, chosen: Index, steps: int) -> Array:
+    def _weights(self, chosen: Index, steps: int, room: Workspace) -> Array:
         weights = self._data.weights
         if not self._even:
-            return self._take("weights", weights, chosen, steps if self._per_step else None)
+            return self._take("weights", weights, chosen, steps if self._per_step else None, room)
         whole = weights.shape[1:]
         shape = (len(chosen), *((steps,) if self._per_step and steps < self._steps else whole))
-        ones = self._ones
-        if ones.shape != shape:
-            ones = self._ones = np.empty(shape, weights.dtype)
+        ones = room.array("ones", shape, weights.dtype)
         ones.fill(1)  # a loss of the user may have changed them
         return ones
 
-    def _take(self, name: str, source: Array | Source, chosen: Index, steps: int | None) -> Array:
+    def _take(self, name: str, source: Array | Source, chosen: Index, steps: int | None, room: Workspace) -> Array:
         """The chosen rows of `source` in a buffer, cut to `steps` steps if these are fewer than T."""
         cut = steps is not None and steps < self._steps
         shape = source.shape[1:] if not cut else (steps, *source.shape[2:])
-        out = buffer(self._buffers, name, (len(chosen), *shape), source.dtype)
+        out = buffer(room, name, (len(chosen), *shape), source.dtype)
         if isinstance(source, Source):
             rows = source.array[chosen, :steps] if cut else source.array[chosen]
             np.copyto(out, rows, casting="unsafe")
@@ -205,6 +275,24 @@ class Batches:
         for row, k in enumerate(chosen):
             out[row] = source[k, :steps]
         return out
+
+
+MOST_DIGESTED = 1 << 24
+"""Bytes of an array that its digest depends on; of a larger one these are rows at equal distances."""
+
+
+def digest(*arrays: Array | Source) -> int:
+    """A number that differs for arrays of another shape or dtype, and most likely for other numbers in them."""
+    found = 0
+    for array in arrays:
+        found = zlib.crc32(repr((array.shape, array.dtype.str)).encode(), found)
+        if array.dtype.hasobject:
+            continue
+        numbers = array.array if isinstance(array, Source) else array
+        most = max(1, MOST_DIGESTED // max(1, numbers[0].nbytes))
+        chosen = numbers if len(numbers) <= most else numbers[np.linspace(0, len(numbers) - 1, most).astype(np.intp)]
+        found = zlib.crc32(np.ascontiguousarray(chosen).reshape(-1).view(np.uint8).data, found)
+    return found
 
 
 def as_data(model: Model, loss: Any, x: Any, y: Any, lengths: Any, weight: Any, class_weight: Any = None) -> Batch:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
 from fastlstm import _check
 from fastlstm.model import Model
 from fastlstm.training.batches import Batch, as_data
+from fastlstm.training.shares import WHOLE, Share
 
 
 @runtime_checkable
@@ -71,6 +72,11 @@ class Feed:
         if start + found == 0:
             hint = "; an iterator ends once: give a list, or a function of the epoch" if self._endless else ""
             raise ValueError(f"{self._name}: expected at least one batch in epoch {epoch}, got none{hint}")
+
+    def parts(self, epoch: int, start: int = 0, shares: Sequence[Share] = WHOLE) -> Iterator[list[Batch]]:
+        """These parts of the batches of an epoch after the first `start`."""
+        for batch in self.at(epoch, start):
+            yield [batch.part(share) for share in shares]
 
     def _items(self, epoch: int, start: int) -> Iterator[Any]:
         source: Any = self._source

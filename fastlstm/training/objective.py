@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.losses import Loss
@@ -26,13 +27,15 @@ class Objective:
         return Accumulator(self.metrics, ["loss"])
 
     def forward(self, batch: Batch, tape: Tape, *, training: bool) -> Array | None:
-        """The predictions, or None if all weights are 0. A carried state is updated in both cases."""
-        counts = batch.total > 0
+        """The predictions, or None if nothing counts in the whole batch. A carried state is updated in both cases."""
+        counts = batch.counts
         pred = batch.forward(self.model, tape, training=training) if counts or tape.carries else None
         return pred if counts else None
 
     def value(self, pred: Array, batch: Batch, tape: Tape) -> tuple[float, Array]:
-        """The loss and its gradient. The inputs of a `Loss` were checked before."""
+        """The loss and its gradient, which are 0 if nothing counts. The inputs of a `Loss` were checked before."""
+        if batch.whole is not None and not batch.total > 0:
+            return 0.0, np.zeros(pred.shape, pred.dtype)
         if isinstance(self.loss, Loss) and pred.flags.c_contiguous:
             return self.loss.prepared(pred, batch.y, batch.weights, tape.loss)
         value, dpred = self.loss(pred, batch.y, batch.weights)
@@ -40,18 +43,23 @@ class Objective:
 
     def size(self, batch: Batch) -> float:
         """The divisor of a batch's loss, and the weight of the batch when batches are accumulated."""
+        if batch.spare:
+            return 0.0
         if isinstance(self.loss, Loss) and (
             self.loss.time == "sum" or type(self.loss).normaliser is not Loss.normaliser
         ):
             return self.loss.normaliser(batch.weights)
         return batch.total
 
-    def count(self, figures: Accumulator, value: float, batch: Batch, pred: Array | None = None) -> None:
-        """Add a batch to the figures. There are no predictions if all weights are 0."""
+    def weighted(self, value: float, batch: Batch) -> tuple[float, float]:
+        """What a batch with this loss adds to the sum of an epoch's losses, and to the weight that divides the sum."""
         total = of = self.size(batch)
         if isinstance(self.loss, Loss) and self.loss.time == "sum":  # a sequence that comes in parts counts once
             of = total * batch.share
-        figures.count("loss", value * total, of)
+        return value * total, of
+
+    def measure(self, figures: Accumulator, batch: Batch, pred: Array | None) -> None:
+        """Add a batch to the metrics. There are no predictions if all weights are 0."""
         if pred is not None and self.metrics:
             figures.add(pred, batch.y, batch.weights)
 
@@ -61,5 +69,6 @@ class Objective:
         for batch in batches:
             pred = self.forward(batch, tape, training=False)
             value = 0.0 if pred is None else self.value(pred, batch, tape)[0]
-            self.count(figures, value, batch, pred)
+            figures.count("loss", *self.weighted(value, batch))
+            self.measure(figures, batch, pred)
         return figures.means()

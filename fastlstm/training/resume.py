@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from fastlstm.callbacks import Callback, Checkpoint, Progress
 from fastlstm.callbacks.checkpoint import checkpoints, newest
+from fastlstm.snapshot import State
 from fastlstm.training.folder import held, require_writable
+from fastlstm.training.ranks import Ranks
 
 PathLike = str | os.PathLike[str]
 
@@ -32,16 +35,23 @@ class Run:
         As in `require_writable`.
     """
 
-    def __init__(self, folder: PathLike | None) -> None:
+    def __init__(self, folder: PathLike | None, ranks: Ranks | None = None) -> None:
         if folder is not None and not isinstance(folder, str | os.PathLike):
             raise TypeError(f"resume: expected a folder, got {folder!r}")
         if folder is not None and not os.fspath(folder):
             raise ValueError("resume: expected a folder, got an empty path")
+        self._ranks = Ranks() if ranks is None else ranks
         self.folder = None if folder is None else Path(folder)
+        self._found: list[Path] = []
+        self.state = None
         if self.folder is not None:
-            require_writable(self.folder)
-        self._found = [] if self.folder is None else checkpoints(self.folder)
-        self.state = None if self.folder is None else newest(self.folder)
+            self.state = self._ranks.first(partial(self._read, self.folder), "reading the state of the training")
+
+    def _read(self, folder: Path) -> State | None:
+        """The last state in the folder."""
+        require_writable(folder)
+        self._found = checkpoints(folder)
+        return newest(folder)
 
     def callbacks(self, given: Iterable[Callback]) -> list[Callback]:
         """A `Checkpoint` for the folder, unless one is given, or there is no folder."""
@@ -51,7 +61,7 @@ class Run:
 
     @contextmanager
     def alone(self, callbacks: Iterable[Callback]) -> Iterator[None]:
-        """Lock the folders of these callbacks, so that no other training writes into them.
+        """Lock the folders of these callbacks, so that no other training writes into them. Only rank 0 does.
 
         Raises
         ------
@@ -60,13 +70,19 @@ class Run:
         NotADirectoryError, PermissionError, FileExistsError
             As in `held`.
         """
-        with held(folders(callbacks)):
-            if self.folder is not None and checkpoints(self.folder) != self._found:
-                raise BlockingIOError(
-                    f"resume: another training has just written into the folder {self.folder}; call again to go on "
-                    "from there"
-                )
+        with ExitStack() as locks:
+            with self._ranks.together("locking the folder of the training"):
+                if self._ranks.rank == 0:
+                    locks.enter_context(held(folders(callbacks)))
+                    self._require_unchanged()
             yield
+
+    def _require_unchanged(self) -> None:
+        if self.folder is not None and checkpoints(self.folder) != self._found:
+            raise BlockingIOError(
+                f"resume: another training has just written into the folder {self.folder}; call again to go on "
+                "from there"
+            )
 
     @staticmethod
     def word(progress: Progress, callbacks: Iterable[Callback]) -> str:

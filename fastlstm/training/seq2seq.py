@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -14,6 +14,7 @@ from fastlstm.layers import Decoder
 from fastlstm.layers.decoder import Decoding
 from fastlstm.model import Model, Tape
 from fastlstm.training.batches import Batch, Batches, as_data
+from fastlstm.training.shares import WHOLE, Share
 from fastlstm.training.train import Trainer
 from fastlstm.workspace import Workspace
 
@@ -157,18 +158,24 @@ class Pairs(Batches):
         super().__init__(data, batch_size, seed=seed, bucket=bucket, trim=False)
         self._forcing, self._coins = forcing, coins
 
-    def at(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch after the first `start`. Epochs are counted from 1."""
+    def parts(self, epoch: int, start: int = 0, shares: Sequence[Share] = WHOLE) -> Iterator[list[Batch]]:
+        """These parts of the batches of an epoch after the first `start`. Epochs are counted from 1."""
         forcing = self._forcing(epoch) if callable(self._forcing) else self._forcing
         forcing = _check.number(forcing, "teacher_forcing", 0, 1)
-        for number, batch in enumerate(super().at(epoch, start), start):
-            steps = 1 + int(np.flatnonzero(batch.weights.any(0))[-1:].sum())
-            y, weights = (np.ascontiguousarray(part[:, :steps]) for part in (batch.y, batch.weights))
+        for number, chosen in enumerate(self.plan(epoch)[start:], start):
+            steps = 1 + int(np.flatnonzero(self._data.weights[chosen].any(0))[-1:].sum())
             own = None
             if forcing < 1:
                 seeds = np.random.SeedSequence(self._coins, spawn_key=(3, epoch, number))
-                own = np.random.default_rng(seeds).random(y.shape) >= forcing
-            yield Pair(batch.x, y, batch.lengths, weights, own=own)
+                own = np.random.default_rng(seeds).random((len(chosen), steps)) >= forcing
+            yield [self._pair(self._part(chosen, share), steps, own) for share in shares]
+
+    @staticmethod
+    def _pair(batch: Batch, steps: int, own: Array | None) -> Pair:
+        """A part of a batch, with its targets cut to so many steps, and its rows of `own`."""
+        fields = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
+        fields |= {name: np.ascontiguousarray(fields[name][:, :steps]) for name in ("y", "weights")}
+        return Pair(**fields, own=None if own is None else own[batch.first : batch.first + len(batch.x)])
 
 
 class Generated(NamedTuple):

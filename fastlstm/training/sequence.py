@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from fastlstm import _check
 from fastlstm._check import describe
 from fastlstm.losses import Loss, step_weights
 from fastlstm.model import Model, Tape
-from fastlstm.training.batches import Batch, Index, buffer
+from fastlstm.training.batches import Batch, Index, buffer, digest
+from fastlstm.training.shares import WHOLE, Share
 from fastlstm.workspace import Workspace
 
 Array = NDArray[Any]
@@ -58,6 +59,23 @@ class Window(Batch):
             return pred
         joined = self.buffers.array("pred", (*self.steps.shape, pred.shape[2]), pred.dtype)
         return np.take(pred.reshape(-1, pred.shape[2]), self.steps, axis=0, out=joined, mode="clip")
+
+    def part(self, share: Share) -> Window:
+        """A part of this window: some of its streams, as views."""
+        if share.of == 1:
+            return self
+        rows, spare = share.cut(len(self.weights))
+        fields = {"y": self.y[rows], **self._of_part(rows, spare), "buffers": self.buffers.child(str(share.index))}
+        pieces = rows
+        if self.after is not None and self.steps is not None:
+            pieces = slice(0 if rows.start == 0 else int(self.after[rows.start - 1]) + 1, int(self.after[rows][-1]) + 1)
+            fields["after"] = self.after[rows] - pieces.start
+            fields["steps"] = self.steps[rows] - pieces.start * self.x.shape[1]
+        if self.before is not None:
+            before = self.before[pieces]
+            fields["before"] = np.where(before < 0, -1, before - rows.start)
+        fields |= {"x": self.x[pieces], "lengths": None if self.lengths is None else self.lengths[pieces]}
+        return replace(self, **{**fields, "first": pieces.start})
 
     def gradient(self, dpred: Array) -> Array:
         if self.steps is None:
@@ -108,10 +126,20 @@ class Windows:
         """Number of windows in an epoch."""
         return -(-self._steps // self._window)
 
+    @property
+    def fingerprint(self) -> int:
+        """A number that differs for other data; see `digest`."""
+        return digest(self._x, self._y, self._weights, self._begins)
+
     def at(self, epoch: int, start: int = 0) -> Iterator[Window]:
         """The windows of an epoch after the first `start`. All epochs have the same windows."""
         for first in range(start * self._window, self._steps, self._window):
             yield self._cut_out(slice(first, min(first + self._window, self._steps)))
+
+    def parts(self, epoch: int, start: int = 0, shares: Sequence[Share] = WHOLE) -> Iterator[list[Window]]:
+        """These parts of the windows of an epoch after the first `start`: each has some of the streams."""
+        for window in self.at(epoch, start):
+            yield [window.part(share) for share in shares]
 
     def _cut_out(self, part: slice) -> Window:
         begins, x = self._begins[:, part], self._x[:, part]

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastlstm import _check, losses
 from fastlstm.callbacks import Callback, ProgressBar
+from fastlstm.communicator import Communicator
 from fastlstm.losses import Loss
 from fastlstm.model import Model
 from fastlstm.optim import Adam, Optimizer
@@ -20,8 +21,10 @@ from fastlstm.training.gradients import Limits
 from fastlstm.training.history import History as History
 from fastlstm.training.loop import Loop, Source
 from fastlstm.training.objective import Objective
+from fastlstm.training.ranks import Ranks
 from fastlstm.training.resume import PathLike, Run
 from fastlstm.training.sequence import as_windows
+from fastlstm.training.team import Team
 
 
 class Trainer:
@@ -51,6 +54,15 @@ class Trainer:
         states and gradients, forwards and backwards. Parameters, states, sums, gradients of parameters and the
         optimizer stay in float32. It is for large layers on processors that multiply bfloat16 (AVX512_BF16, Armv8.6);
         on others, and for small layers, training is in float32. See docs/quantization.md.
+    communicator : Communicator, optional
+        The other processes that train the same model, from `fastlstm.distributed.mpi` or `fastlstm.distributed.torch`.
+        Every process makes the same calls with the same arguments, and works on its share of each batch; batch_size is
+        that of all together. See docs/distributed.md.
+    reproducible : bool or int, default False
+        Whether a training has the same bits on any number of processes, which takes longer. The gradients of 8 pieces
+        of each batch (or so many, if it is a number) are then added up in a fixed order.
+    wire : "bfloat16", "float16" or None, default None
+        With it, gradients travel between processes in 16 bits. What is lost by rounding is added to the next ones.
 
     Raises
     ------
@@ -58,7 +70,9 @@ class Trainer:
         If an argument is of the wrong type.
     ValueError
         If there is no loss or metric of a name, two metrics have the same name, clip_norm or clip_value is below 0,
-        accumulate is below 1, or precision is none of these, or is given for a model in float64.
+        accumulate is below 1, or precision is none of these, or is given for a model in float64; if reproducible asks
+        for fewer pieces than there are processes, or is given for a model with BatchNorm or beside wire; or if wire is
+        none of these.
     ImportError
         If a metric needs a library that is not installed.
 
@@ -84,6 +98,9 @@ class Trainer:
         metrics: Sequence[Any] = (),
         callbacks: Iterable[Callback] = (),
         precision: str | None = None,
+        communicator: Communicator | None = None,
+        reproducible: bool | int = False,
+        wire: str | None = None,
     ) -> None:
         if not isinstance(model, Model):
             raise TypeError(f"model: expected a Model, got {type(model).__name__}")
@@ -102,6 +119,7 @@ class Trainer:
             if not isinstance(callback, Callback):
                 raise TypeError(f"callbacks: expected objects of Callback, got {callback!r}")
         self.precision = _check.precision_of(precision, model.dtype)
+        self.team = Team(model, communicator, reproducible, wire)
         self._loop: Loop | None = None
         self._fits = 0
 
@@ -182,19 +200,21 @@ class Trainer:
             If the loss, the norm of the gradients or a parameter is not finite. The message says at which step, in
             which layer, and what to try. The model keeps its last finite parameters.
         """
-        epochs, batch_size = _check.positive_int(epochs, "epochs"), _check.positive_int(batch_size, "batch_size")
-        shuffle, bucket, seed = _check.flag(shuffle, "shuffle"), _check.flag(bucket, "bucket"), _check.seed_of(seed)
-        if bucket and lengths is None:
-            raise ValueError("bucket: expected lengths with bucket=True, got none")
-        run = Run(resume)
-        data = self._data(x, y, lengths, sample_weight, class_weight)
-        held_out = None
-        if validation is not None:
-            held_out = self._batches(self._data(*parts_of(validation, "lengths")), batch_size)
-        seed = self._seed_of_fit(seed, run.state)
-        batches = self._batches(data, batch_size, order=seed if shuffle else None, bucket=bucket, seed=seed)
-        passed = {"batch_size": batch_size, "shuffle": shuffle, "bucket": bucket, "class_weight": class_weight}
-        return self._fit(epochs, batches, held_out, seed, run, progress, **passed)
+        with self.team.meet() as ranks:
+            with ranks.together("the arguments of fit"):
+                epochs, batch_size = _check.positive_int(epochs, "epochs"), self._batch_size(batch_size)
+                shuffle, bucket = _check.flag(shuffle, "shuffle"), _check.flag(bucket, "bucket")
+                seed = _check.seed_of(seed)
+                if bucket and lengths is None:
+                    raise ValueError("bucket: expected lengths with bucket=True, got none")
+                data, held_out = self._data(x, y, lengths, sample_weight, class_weight), None
+                if validation is not None:
+                    held_out = self._batches(self._data(*parts_of(validation, "lengths")), batch_size)
+            run = Run(resume, ranks)
+            seed = self._seed_of_fit(seed, run.state)
+            batches = self._batches(data, batch_size, order=seed if shuffle else None, bucket=bucket, seed=seed)
+            passed = {"batch_size": batch_size, "shuffle": shuffle, "bucket": bucket, "class_weight": class_weight}
+            return self._fit(epochs, batches, held_out, seed, run, ranks, progress, **passed)
 
     def fit_batches(
         self,
@@ -254,14 +274,12 @@ class Trainer:
         >>> history["loss"][-1] < 0.2 * history["loss"][0]
         True
         """
-        epochs, seed, run = _check.positive_int(epochs, "epochs"), _check.seed_of(seed), Run(resume)
-        feed = Feed(self.model, self.loss, batches, batches_per_epoch)
-        held_out: Source | None = None
-        if isinstance(validation, tuple | list) and len(validation) in (2, 3) and not isinstance(validation[0], tuple):
-            held_out = self._batches(self._data(*parts_of(validation, "lengths")), 256)
-        elif validation is not None:
-            held_out = Feed(self.model, self.loss, validation, name="validation")
-        return self._fit(epochs, feed, held_out, self._seed_of_fit(seed, run.state), run, progress)
+        with self.team.meet() as ranks:
+            with ranks.together("the arguments of fit_batches"):
+                epochs, seed = _check.positive_int(epochs, "epochs"), _check.seed_of(seed)
+                feed, held_out = Feed(self.model, self.loss, batches, batches_per_epoch), self._held_out(validation)
+            run = Run(resume, ranks)
+            return self._fit(epochs, feed, held_out, self._seed_of_fit(seed, run.state), run, ranks, progress)
 
     def fit_sequence(
         self,
@@ -333,15 +351,19 @@ class Trainer:
         >>> history["loss"][-1] < 0.1 * history["loss"][0]
         True
         """
-        epochs, seed, run = _check.positive_int(epochs, "epochs"), _check.seed_of(seed), Run(resume)
-        windows = as_windows(self.model, self.loss, x, y, starts, sample_weight, window, batch_size)
-        held_out = None
-        if validation is not None:
-            parts = parts_of(validation, "starts")
-            held_out = as_windows(self.model, self.loss, *parts, None, window, batch_size)
-        seed = self._seed_of_fit(seed, run.state)
-        passed = {"window": window, "batch_size": batch_size}
-        return self._fit(epochs, windows, held_out, seed, run, progress, carry=True, **passed)
+        with self.team.meet() as ranks:
+            with ranks.together("the arguments of fit_sequence"):
+                epochs, batch_size = _check.positive_int(epochs, "epochs"), self._batch_size(batch_size)
+                seed = _check.seed_of(seed)
+                windows = as_windows(self.model, self.loss, x, y, starts, sample_weight, window, batch_size)
+                held_out = None
+                if validation is not None:
+                    parts = parts_of(validation, "starts")
+                    held_out = as_windows(self.model, self.loss, *parts, None, window, batch_size)
+            run = Run(resume, ranks)
+            seed = self._seed_of_fit(seed, run.state)
+            passed = {"window": window, "batch_size": batch_size}
+            return self._fit(epochs, windows, held_out, seed, run, ranks, progress, carry=True, **passed)
 
     def evaluate(
         self, x: Any, y: Any, *, batch_size: int = 256, lengths: Any = None, sample_weight: Any = None
@@ -367,9 +389,11 @@ class Trainer:
         ValueError
             If a shape does not fit, a number is not finite or out of range, or no step has a weight above 0.
         """
-        data = self._data(x, y, lengths, sample_weight)
-        batches = self._batches(data, _check.positive_int(batch_size, "batch_size"))
-        return self._objective.evaluate(batches.at(1), self.model.tape())
+        with self.team.meet() as ranks:
+            with ranks.together("the arguments of evaluate"):
+                data = self._data(x, y, lengths, sample_weight)
+                batches = self._batches(data, _check.positive_int(batch_size, "batch_size"))
+            return ranks.evaluate(self._objective, batches.parts(1, 0, ranks.shares), ranks.tapes(self.model))
 
     def evaluate_sequence(
         self, x: Any, y: Any, *, window: int = 256, batch_size: int = 1, starts: Any = None, sample_weight: Any = None
@@ -400,8 +424,12 @@ class Trainer:
         ValueError
             As in `fit_sequence`.
         """
-        windows = as_windows(self.model, self.loss, x, y, starts, sample_weight, window, batch_size)
-        return self._objective.evaluate(windows.at(1), self.model.tape(carry=True))
+        with self.team.meet() as ranks:
+            with ranks.together("the arguments of evaluate_sequence"):
+                windows = as_windows(self.model, self.loss, x, y, starts, sample_weight, window, batch_size)
+            return ranks.evaluate(
+                self._objective, windows.parts(1, 0, ranks.shares), ranks.tapes(self.model, carry=True)
+            )
 
     @property
     def history(self) -> History:
@@ -417,9 +445,18 @@ class Trainer:
     def _objective(self) -> Objective:
         return Objective(self.model, self.loss, self.metrics)
 
-    @property
-    def _limits(self) -> Limits:
-        return Limits(self.clip_norm, self.clip_value, self.accumulate)
+    def _batch_size(self, batch_size: Any) -> int:
+        """Checked: every rank has at least a sequence of each full batch."""
+        size = self.team.size
+        if _check.positive_int(batch_size, "batch_size") < size:
+            raise ValueError(f"batch_size: expected at least {size}, one sequence for each rank, got {batch_size}")
+        return int(batch_size)
+
+    def _held_out(self, validation: Any) -> Source | None:
+        """The validation data of `fit_batches`: arrays, or batches."""
+        if isinstance(validation, tuple | list) and len(validation) in (2, 3) and not isinstance(validation[0], tuple):
+            return self._batches(self._data(*parts_of(validation, "lengths")), 256)
+        return None if validation is None else Feed(self.model, self.loss, validation, name="validation")
 
     def _data(self, x: Any, y: Any, lengths: Any = None, weight: Any = None, class_weight: Any = None) -> Batch:
         """All of the data, checked and converted."""
@@ -455,23 +492,29 @@ class Trainer:
         held_out: Source | None,
         seed: int,
         run: Run,
+        ranks: Ranks,
         progress: bool | None,
         *,
         carry: bool = False,
         **passed: Any,
     ) -> History:
-        tapes = self.model.tape(seed, carry=carry, precision=self.precision), self.model.tape(carry=carry)
+        tapes = (
+            ranks.tapes(self.model, seed, carry=carry, precision=self.precision),
+            ranks.tapes(self.model, carry=carry),
+        )
         callbacks = [*self.callbacks, *run.callbacks(self.callbacks)]
         if progress is not False:
             callbacks.append(ProgressBar(always=progress is True))
+        passed |= {"precision": self.precision, "pieces": ranks.pieces, "wire": self.team.wire}
+        limits = Limits(self.clip_norm, self.clip_value, self.accumulate)
         loop = Loop(
-            *(self._objective, self.optimizer, self._limits, callbacks, batches, held_out, tapes, epochs, seed),
-            {**passed, "precision": self.precision},
+            *(self._objective, self.optimizer, limits, callbacks, batches, held_out, tapes, ranks, epochs, seed),
+            passed,
         )
         self._loop = loop
         with run.alone(callbacks):
             loop.run(run.state)
-        if loop.progress.interrupted and not loop.progress.told:
+        if loop.progress.interrupted and not loop.progress.told and not ranks.rank:
             print(run.word(loop.progress, callbacks), file=sys.stderr)
         return loop.history
 

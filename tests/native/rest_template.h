@@ -114,7 +114,7 @@ static double X(rest)(const struct fl_training *ours, ptrdiff_t m, ptrdiff_t n, 
     worst = fmax(worst, fmax(X(labelling)(sides, m, n, threads), X(rows)(sides, m, n, threads)));
     for (int side = 0; side < 2; side++) {
         for (int a = 0; a < 3; a++) out[side][a] = room((size_t)(m * n + n * n) * sizeof(REAL));
-        struct fl_drop drop = {m * n, source, out[side][0], 0x123456789abcdefu, 77, 0x60000000u, 1.5};
+        struct fl_drop drop = {m * n, 45, source, out[side][0], 0x123456789abcdefu, 77, 0x60000000u, 1.5};
         struct fl_columns columns = {m, n, n, source, out[side][1], 0};
         struct fl_scatter scatter = {m, n, n, index, source, out[side][2], 0};
         fl_run(sides[side]->drop, &drop, threads, FL_WORTH_WAKING);

@@ -2,6 +2,7 @@
    made by itself, by any thread, and made again. */
 
 #define FL_WORDS 512 /* made at a time */
+#define FL_TOGETHER 32 /* words that stand together in an order of their own; see below */
 
 #ifdef FL_BYTES
 typedef uint64_t fl_counters __attribute__((vector_size(FL_BYTES), aligned(8), may_alias));

@@ -10,16 +10,18 @@
 
 static void FL_X(drop)(void *argument, int thread, struct fl_team *team) {
     const struct fl_drop *p = argument;
-    ptrdiff_t parts = (p->size + FL_WORDS - 1) / FL_WORDS, last = parts * (thread + 1) / team->size;
+    const ptrdiff_t lead = (ptrdiff_t)(p->first % FL_TOGETHER); /* words before the first one, which nobody needs */
+    ptrdiff_t parts = (lead + p->size + FL_WORDS - 1) / FL_WORDS, last = parts * (thread + 1) / team->size;
     const FL_REAL scale = (FL_REAL)p->scale;
     const uint32_t threshold = p->threshold;
     uint32_t words[FL_WORDS];
     for (ptrdiff_t part = parts * thread / team->size; part < last; part++) {
-        const FL_REAL *restrict x = (const FL_REAL *)p->x + part * FL_WORDS;
-        FL_REAL *restrict y = (FL_REAL *)p->y + part * FL_WORDS;
-        ptrdiff_t left = p->size - part * FL_WORDS, n = left < FL_WORDS ? left : FL_WORDS;
-        fl_random_words(words, (uint64_t)part * (FL_WORDS / 4), p->key, p->call);
-        for (ptrdiff_t k = 0; k < n; k++) y[k] = words[k] < threshold ? 0 : x[k] * scale;
+        ptrdiff_t begin = part * FL_WORDS - lead, skip = begin < 0 ? -begin : 0, left = p->size - begin;
+        const FL_REAL *restrict x = (const FL_REAL *)p->x + begin + skip;
+        FL_REAL *restrict y = (FL_REAL *)p->y + begin + skip;
+        ptrdiff_t n = (left < FL_WORDS ? left : FL_WORDS) - skip;
+        fl_random_words(words, (p->first - (uint64_t)lead) / 4 + (uint64_t)part * (FL_WORDS / 4), p->key, p->call);
+        for (ptrdiff_t k = 0; k < n; k++) y[k] = words[skip + k] < threshold ? 0 : x[k] * scale;
     }
 }
 

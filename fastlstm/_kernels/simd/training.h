@@ -59,9 +59,11 @@ struct fl_ctc {
 };
 #define FL_CTC_ROOM(T, S) ((T) + ((T) + 6) * (2 * (S) + 5))
 
-/* y = x with those numbers zero whose random word is below the threshold, and the others times scale */
+/* y = x with those numbers zero whose random word is below the threshold, and the others times scale. The words are
+   those from `first` on, so that a part of an array gets what the whole of it would. */
 struct fl_drop {
     ptrdiff_t size;
+    uint64_t first;
     const void *x;
     void *y;
     uint64_t key, call;

@@ -119,7 +119,8 @@ class PlainStack:
         rows = batch.gather(x, tape.array("x", (batch.size, self._inputs), x.dtype))
         for k, directions in enumerate(self.layers):
             if k and training and self._dropout:
-                rows = drop(rows, self._dropout, tape, directions[0].suffix)
+                whole = batch.scatter(rows, tape.array("whole", (batch.N, batch.T, self._width), x.dtype))
+                rows = batch.gather(drop(whole, self._dropout, tape, directions[0].suffix), rows)
             outputs = []
             for d, direction in enumerate(directions):
                 place, part = k * len(directions) + d, tape.child(direction.suffix)
@@ -148,7 +149,8 @@ class PlainStack:
             if len(inputs) == 2:
                 rows += inputs[1]
             if k and self._dropout:
-                rows = drop_backward(rows, tape, directions[0].suffix)
+                whole = batch.scatter(rows, tape.array("whole", (batch.N, batch.T, self._width), dy.dtype))
+                rows = batch.gather(drop_backward(whole, tape, directions[0].suffix), rows)
         if not wanted:
             return None
         return batch.scatter(rows, tape.array("dx", (batch.N, batch.T, self._inputs), dy.dtype))

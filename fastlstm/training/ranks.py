@@ -1,0 +1,201 @@
+"""The ranks that train a model together, as the loop sees them. One process on its own is the simplest case."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.metrics import Accumulator
+from fastlstm.model import Model, Tape
+from fastlstm.snapshot import State
+from fastlstm.training.batches import Batch
+from fastlstm.training.buckets import Buckets
+from fastlstm.training.exchange import Exchange
+from fastlstm.training.objective import Objective
+from fastlstm.training.pieces import Pieces
+from fastlstm.training.shares import Share, shares_of
+from fastlstm.training.wire import Wire
+
+Array = NDArray[Any]
+
+
+class Ranks:
+    """The parts that each batch is cut into, and what is put together from them.
+
+    Parameters
+    ----------
+    exchange : Exchange, optional
+        None if this process trains on its own.
+    pieces : int, optional
+        Parts of a batch whose sums have the same bits on any number of ranks; by default each rank has one part.
+    wire : Wire, optional
+        How gradients travel, if not as they are.
+    """
+
+    def __init__(self, exchange: Exchange | None = None, pieces: int | None = None, wire: Wire | None = None) -> None:
+        self.exchange, self.pieces, self.wire = exchange, pieces, wire
+        self.rank, self.size = (0, 1) if exchange is None else (exchange.rank, exchange.size)
+        self.shares: Sequence[Share] = shares_of(self.rank, self.size, pieces)
+        self._most = max(len(shares_of(rank, self.size, pieces)) for rank in range(self.size))
+
+    def tapes(
+        self, model: Model, seed: int | None = 0, *, carry: bool = False, precision: str | None = None
+    ) -> list[Tape]:
+        """A tape for each part of this rank. All have the same masks, of which each takes those of its rows."""
+        tapes = [model.tape(seed, carry=carry, precision=precision) for _ in self.shares]
+        if self.exchange is not None and self.pieces is None:
+            for tape in tapes:
+                tape.part.sum = self.exchange.sum
+        return tapes
+
+    @property
+    def parted(self) -> bool:
+        """Whether a batch is cut into parts."""
+        return self.shares[0].of > 1
+
+    def joining(self, model: Model) -> Buckets | Pieces | None:
+        """How gradients of all parts are added up."""
+        if self.pieces is not None:
+            return Pieces(model.parameters(), self.shares, self.exchange)
+        return None if self.exchange is None else Buckets(model.layers, self.exchange, self.wire)
+
+    @contextmanager
+    def together(self, what: str) -> Iterator[None]:
+        """Raise on every rank if one rank has an error within this context, in which ranks tell each other nothing."""
+        if self.exchange is None:
+            yield
+            return
+        with self.exchange.together(what):
+            yield
+
+    def require_same(self, what: str, found: State) -> None:
+        """Raise on every rank if what a rank has is not what rank 0 has."""
+        if self.exchange is not None:
+            self.exchange.require_same(what, found)
+
+    def first(self, function: Callable[[], State | None], what: str) -> State | None:
+        """What a function returns on rank 0, on every rank. Its error is raised on every rank."""
+        if self.exchange is None:
+            return function()
+        found = None
+        with self.exchange.together(what):
+            if self.rank == 0:
+                found = function()
+        return self.exchange.share(found, what)
+
+    def first_of(self, word: str) -> str:
+        """The first word that is not empty, by rank."""
+        if self.exchange is None:
+            return word
+        words = [state["word"] for state in self.exchange.gather_states({"word": word}, "an error")]
+        return next(filter(None, words), "")
+
+    def fail(self, error: BaseException) -> None:
+        """End all ranks with the error of this one, unless all have it."""
+        if self.exchange is not None:
+            self.exchange.fail(error)
+
+    def totals(self, numbers: Array, what: str = "the numbers of a batch") -> Array:
+        """The sums over all parts of numbers (parts, n). Their order does not matter if there are `pieces`."""
+        if self.exchange is not None and self.pieces is None:
+            found: Array = numbers.sum(0)
+            self.exchange.sum(found, what)
+            return found
+        if self.exchange is not None:
+            padded = np.zeros((self._most, numbers.shape[1]))
+            padded[: len(numbers)] = numbers
+            numbers = self.exchange.gather(padded, what).reshape(-1, numbers.shape[1])
+        return np.array([math.fsum(column) if np.isfinite(column).all() else column.sum() for column in numbers.T])
+
+    def evaluate(self, objective: Objective, batches: Iterable[Sequence[Batch]], tapes: Sequence[Tape]) -> State:
+        """The loss and the metrics over all parts of all batches, without training."""
+        if not self.parted:
+            return objective.evaluate((batch for (batch,) in batches), tapes[0])
+        figures, losses = objective.figures(), []
+        for parts in batches:
+            for batch, tape in zip(parts, tapes, strict=True):
+                pred = objective.forward(batch, tape, training=False)
+                value = 0.0 if pred is None else objective.value(pred, batch, tape)[0]
+                losses.append(objective.weighted(value, batch))
+                objective.measure(figures, batch, pred)
+        everywhere = [{"losses": losses}]
+        if self.exchange is not None:
+            everywhere = self.exchange.gather_states({"losses": losses}, "an evaluation")
+        found = [pair for state in everywhere for pair in state["losses"]]
+        finite = all(math.isfinite(total) for total, _ in found)
+        add = math.fsum if finite else sum
+        figures.count("loss", add(total for total, _ in found), add(of for _, of in found))
+        return self.merged(figures, "an evaluation").means()
+
+    def merged(self, figures: Accumulator, what: str) -> Accumulator:
+        """The metrics of all ranks together. Figures that are no metrics are the same on all of them."""
+        if self.exchange is not None and figures.measured:
+            states = self.exchange.gather_states(figures.state(), what)
+            figures = figures.merged(states)
+        return figures
+
+    def tape_state(self, tapes: Sequence[Tape]) -> State:
+        """The state of the tapes of all parts as that of one tape for the whole batch."""
+        states = [tape.state() for tape in tapes]
+        if self.exchange is not None:
+            gathered = self.exchange.gather_states({"tapes": states}, "a checkpoint")
+            states = [state for each in gathered for state in each["tapes"]]
+        return joined(states) if len(states) > 1 else states[0]
+
+    def restore_tapes(self, tapes: Sequence[Tape], state: State) -> None:
+        """Give each tape its part of what `tape_state` has returned."""
+        for tape, share in zip(tapes, self.shares, strict=True):
+            tape.restore(state if share.of == 1 else cut(state, share.rows(state["rows"])))
+
+
+def digest_of(model: Model) -> int:
+    """A number that differs for models with other parameters or buffers."""
+    found = 0
+    for array in (*model.named_parameters().values(), *model.named_buffers().values()):
+        found = zlib.crc32(np.ascontiguousarray(array.glance()).reshape(-1).view(np.uint8).data, found)
+    return found
+
+
+def joined(states: list[State]) -> State:
+    """The state of a tape for all rows, from those of tapes for some rows each."""
+    first = states[0]
+    workspaces = [
+        joined_workspace([state["workspaces"][k] for state in states]) for k in range(len(first["workspaces"]))
+    ]
+    return {"rows": sum(state["rows"] for state in states), "workspaces": workspaces}
+
+
+def joined_workspace(states: list[State]) -> State:
+    lasting = dict(states[0]["lasting"])
+    for name, value in lasting.items():
+        if isinstance(value, list | tuple):  # a state, each part (layers, rows, H)
+            each = zip(*(state["lasting"][name] for state in states), strict=True)
+            lasting[name] = [np.concatenate(parts, axis=1) for parts in each]
+    children = states[0]["children"]
+    return {
+        "lasting": lasting,
+        "children": {name: joined_workspace([state["children"][name] for state in states]) for name in children},
+    }
+
+
+def cut(state: State, rows: slice) -> State:
+    """The state of a tape for some of the rows."""
+    return {
+        "rows": rows.stop - rows.start,
+        "workspaces": [cut_workspace(workspace, rows) for workspace in state["workspaces"]],
+    }
+
+
+def cut_workspace(state: State, rows: slice) -> State:
+    lasting = {
+        name: [part[:, rows] for part in value] if isinstance(value, list | tuple) else value
+        for name, value in state["lasting"].items()
+    }
+    children = {name: cut_workspace(child, rows) for name, child in state["children"].items()}
+    return {"lasting": lasting, "children": children}
