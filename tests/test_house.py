@@ -48,8 +48,8 @@ LIBRARY = {
     "schedules": "_check callbacks",
     "model": "_check _kernels layers parameter workspace",
     "quantization": "_check _kernels layers model",
-    "training": "_check _kernels callbacks communicator files layers losses metrics model narrow optim parameter snapshot "
-    "workspace",
+    "training": "_check _kernels callbacks communicator files layers losses metrics model narrow optim parameter "
+    "snapshot workspace",
     "io": "_check files layers model narrow tensors",
     "application": "_check files io layers model",
     "distributed": "_check communicator threads",

@@ -55,7 +55,12 @@ def batches(epoch):
     rng = np.random.default_rng(epoch)
     for size in (8, 3, 1, 8):
         x = rng.normal(size=(size, 6, 2))
-        yield x, x.cumsum(1)[..., :1], rng.integers(1, 7, size), np.maximum(rng.random((size, 6)) > 0.3, [[1, 0, 0, 0, 0, 0]])
+        yield (
+            x,
+            x.cumsum(1)[..., :1],
+            rng.integers(1, 7, size),
+            np.maximum(rng.random((size, 6)) > 0.3, [[1, 0, 0, 0, 0, 0]]),
+        )
 
 
 SERIES = RNG.normal(size=(203, 2))

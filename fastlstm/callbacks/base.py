@@ -57,6 +57,8 @@ class Progress:
     due : bool
         Set it to True in `on_batch_begin` to ask for a checkpoint. In `on_batch_end` it is True on all ranks if one has
         asked.
+    even : bool
+        Whether all ranks have the same parameters now; False only between the means of `Trainer`'s average_every.
     stop : bool
         Set it to True to end the training: after this hook, or within an epoch after the next step. All ranks stop if
         one does, one batch later if it is within an epoch.
@@ -89,6 +91,7 @@ class Progress:
     logs: dict[str, float] = field(default_factory=dict)
     rank: int = 0
     due: bool = False
+    even: bool = True
     stop: bool = False
     interrupted: bool = False
     failed: bool = False

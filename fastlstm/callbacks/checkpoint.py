@@ -88,7 +88,7 @@ class Checkpoint(Callback):
 
     def on_batch_end(self, progress: Progress) -> None:
         many = self.every_steps is not None and progress.step - self._step >= self.every_steps
-        if progress.stepped and (many or progress.due):
+        if progress.stepped and progress.even and (many or progress.due):
             self.write(progress)
 
     def on_fit_end(self, progress: Progress) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from types import TracebackType
 from typing import Any
 
@@ -20,7 +21,7 @@ TIMEOUT = 600.0
 """Seconds that a rank waits for the others, by default."""
 
 LAUNCHED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
-"""Variables in which launchers say how many processes they have started: Open MPI; MPICH, Intel MPI and Slurm; MVAPICH."""
+"""Variables in which launchers say how many processes they have started: Open MPI; MPICH, Intel MPI, Slurm; MVAPICH."""
 
 
 def launched() -> int:
@@ -146,6 +147,8 @@ def end_all_at_an_error(ranks: Communicator) -> None:
     show = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if getattr(error, "told_elsewhere", False):
+            time.sleep(2)  # the rank that tells of it ends all meanwhile
         show(kind, error, trace)
         ranks.abort(f"rank {ranks.rank} of {ranks.size} has failed: {kind.__name__}: {error}")
 

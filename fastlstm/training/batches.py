@@ -193,8 +193,8 @@ class Batches:
         return -(-self.size // self._batch_size)
 
     @property
-    def fingerprint(self) -> int:
-        """A number that differs for other data; see `digest`."""
+    def fingerprint(self) -> str:
+        """A word that differs for other data; see `digest`."""
         data = self._data
         return digest(data.x, data.y, data.weights, *([] if data.lengths is None else [data.lengths]))
 
@@ -281,18 +281,18 @@ MOST_DIGESTED = 1 << 24
 """Bytes of an array that its digest depends on; of a larger one these are rows at equal distances."""
 
 
-def digest(*arrays: Array | Source) -> int:
-    """A number that differs for arrays of another shape or dtype, and most likely for other numbers in them."""
+def digest(*arrays: Array | Source, most_bytes: int = MOST_DIGESTED) -> str:
+    """A word that differs for arrays of another shape or dtype, and most likely for other numbers in them."""
     found = 0
     for array in arrays:
         found = zlib.crc32(repr((array.shape, array.dtype.str)).encode(), found)
         if array.dtype.hasobject:
             continue
         numbers = array.array if isinstance(array, Source) else array
-        most = max(1, MOST_DIGESTED // max(1, numbers[0].nbytes))
+        most = max(1, most_bytes // max(1, numbers[0].nbytes))
         chosen = numbers if len(numbers) <= most else numbers[np.linspace(0, len(numbers) - 1, most).astype(np.intp)]
         found = zlib.crc32(np.ascontiguousarray(chosen).reshape(-1).view(np.uint8).data, found)
-    return found
+    return f"crc32 {found:08x}"
 
 
 def as_data(model: Model, loss: Any, x: Any, y: Any, lengths: Any, weight: Any, class_weight: Any = None) -> Batch:

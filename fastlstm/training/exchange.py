@@ -37,7 +37,7 @@ class Exchange:
         self.rank, self.size = communicator.rank, communicator.size
         self._waits: tuple[float, str] | None = None  # since when it waits, and for what
         self._over = threading.Event()
-        self._agreed: BaseException | None = None
+        self._agreed: Exception | None = None
 
     def __enter__(self) -> Self:
         self._over = threading.Event()
@@ -122,11 +122,11 @@ class Exchange:
             error = found
         said = "" if error is None else f"{type(error).__name__}: {error}"
         others = [state["error"] for state in self.gather_states({"error": said}, what)]
+        first = next((rank for rank, other in enumerate(others) if other), None)
         if error is not None:
-            raise error
-        for rank, other in enumerate(others):
-            if other:
-                raise RankError(f"rank {rank} of {self.size} has failed at {what}: {other}")
+            raise error if first == self.rank else told_elsewhere(error)
+        if first is not None:
+            raise told_elsewhere(RankError(f"rank {first} of {self.size} has failed at {what}: {others[first]}"))
 
     def require_same(self, what: str, found: State) -> None:
         """Raise on every rank if what a rank has is not what rank 0 has."""
@@ -134,21 +134,36 @@ class Exchange:
         for rank, other in enumerate(others, 1):
             for name, value in first.items():
                 if not same(other.get(name), value):
-                    raise RankError(
+                    message = (
                         f"{name}: expected the same on every rank, got {shown(value)} on rank 0 and "
-                        f"{shown(other.get(name))} on rank {rank}, at {what}"
+                        f"{shown(other.get(name))} on rank {rank}, at {what}{HINTS.get(name, '')}"
                     )
+                    raise self.agreed(RankError(message))
 
-    def agreed(self, error: BaseException) -> BaseException:
-        """Note that every rank raises this error now. It does not end the others."""
+    def agreed(self, error: Exception) -> Exception:
+        """An error that every rank raises now. It does not end the others, and rank 0 tells of it."""
         self._agreed = error
-        return error
+        return told_elsewhere(error) if self.rank else error
 
     def fail(self, error: BaseException) -> None:
         """End all ranks, with the error of this one, unless all have agreed to raise it."""
         if error is not self._agreed and not isinstance(error, RankError):
             traceback.print_exception(error, file=sys.stderr)
             self._communicator.abort(f"{self} has failed: {type(error).__name__}: {error}")
+
+
+HINTS = {
+    "data": "; each rank must get all of the data, of which it takes its own share",
+    "parameters": "; give the model a seed, or load it from one file",
+    "parameters now": "; they were the same before: something, such as a callback, has changed them on one rank alone",
+}
+"""What to do about a difference between the ranks, by its name."""
+
+
+def told_elsewhere(error: Exception) -> Exception:
+    """Note in an error that another rank tells of it; this one then does not, if nobody catches it."""
+    error.told_elsewhere = True  # type: ignore[attr-defined]
+    return error
 
 
 def same(a: Any, b: Any) -> bool:
@@ -162,6 +177,4 @@ def shown(value: Any) -> str:
 
 def refuse(exchange: Exchange | None, error: Exception) -> NoReturn:
     """Raise an error that every rank raises now."""
-    if exchange is not None:
-        exchange.agreed(error)
-    raise error
+    raise error if exchange is None else exchange.agreed(error)

@@ -130,8 +130,13 @@ class Gradients:
         """The Euclidean norm of the gradients, divided by what was counted."""
         return 1 / self.counted * self._optimizer.norm(self._parameters)
 
-    def step(self) -> float | None:
+    def step(self, *, always: bool = False) -> float | None:
         """Clip the gradients, first their numbers and then their norm, and move the parameters against them.
+
+        Parameters
+        ----------
+        always : bool, default False
+            Whether a step is taken though nothing counted on this rank: all ranks must take as many.
 
         Returns
         -------
@@ -140,6 +145,8 @@ class Gradients:
             counted, so that there is no step to take.
         """
         self._spent = True
+        if always and self.added:
+            self.counted = self.counted or 1.0
         if not self.added or not self.counted:
             return None
         norm = found = self.norm()

@@ -176,7 +176,7 @@ class Loop:
         if self.ranks.exchange is None:
             return
         progress = self.progress
-        self.ranks.require_same(f"the end of epoch {progress.epoch}", {"parameters": digest_of(self.model)})
+        self.ranks.require_same(f"the end of epoch {progress.epoch}", {"parameters now": digest_of(self.model)})
         self._stop_together(*self.ranks.totals(np.array([[progress.stop, self._asked]], float))[:2])
 
     def _stop_together(self, stops: float, interrupted: float) -> None:
@@ -205,12 +205,16 @@ class Loop:
             stop = self._step(parts)
             for call in after:
                 call(progress)
-            if (progress.stop if stop is None else stop) and progress.stepped:
+            if (progress.stop if stop is None else stop) and progress.stepped and progress.even:
                 break
         if not progress.stepped:  # the last batch was not known to be the last
             progress.stepped = True
-            self._join()
+            if self.ranks.local is None:
+                self._join()
             self._update()
+        if self.ranks.local is not None:
+            self.ranks.local.average(self.model, self.optimizer)
+            progress.even = True
 
     def _step(self, parts: Sequence[Batch]) -> bool | None:
         """Train on a batch, and let the optimizer take a step if no more gradients are to be added up.
@@ -219,14 +223,20 @@ class Loop:
         """
         progress = self.progress
         numbers = [self._pass(k, part) for k, part in enumerate(parts)]
+        local = self.ranks.local
+        if local is not None and progress.stepped:
+            self._update()
         if not self.ranks.parted:
             ((loss, of, size),) = numbers
             stop = None
         else:
             loss, of, size, stop = self._together(numbers)
         progress.loss = self._value if not self.ranks.parted else loss / size if size else 0.0
-        if progress.stepped:
+        if progress.stepped and local is None:
             self._update()
+        elif progress.stepped and local is not None:
+            local.stepped(self.model, self.optimizer)
+            progress.even = not local.steps
         self._figures.count("loss", loss, of)
         return stop
 
@@ -251,14 +261,17 @@ class Loop:
     def _together(self, numbers: list[tuple[float, float, float]]) -> tuple[float, float, float, bool | None]:
         """The same numbers of all parts on all ranks, whether to stop; and the gradients of all, before a step."""
         progress = self.progress
-        own = np.zeros((len(numbers), 8))
+        own, local = np.zeros((len(numbers), 10)), self.ranks.local is not None
         own[:, :3] = numbers
-        own[:, 3] = [*self.gradients.by_part.values()]
-        own[0, 4:] = self.gradients.added, progress.stop, self._asked, progress.due
-        loss, of, size, counted, added, stops, asked, due = self.ranks.totals(own).tolist()
-        if progress.stepped:
+        own[:, 3] = [*self.gradients.by_part.values()] or 0
+        own[0, 4:9] = self.gradients.added, progress.stop, self._asked, progress.due, bool(self._wrong)
+        own[0, 9] = progress.norm if local else 0
+        loss, of, size, counted, added, stops, asked, due, wrong, norm = self.ranks.totals(own).tolist()
+        if local:
+            progress.norm = norm / self.ranks.size
+        elif progress.stepped:
             self.gradients.join(counted, added)
-        if not math.isfinite(loss):
+        if not math.isfinite(loss) or wrong:
             self._fail(self.ranks.first_of(self._wrong) or f"the loss is {loss} {self._where}")
         progress.due = due > 0
         self._stop_together(stops, asked)
@@ -275,11 +288,16 @@ class Loop:
     def _update(self) -> None:
         """Let the optimizer take a step, unless nothing in the batches counted."""
         progress = self.progress
-        norm = self.gradients.step()
+        local = self.ranks.local is not None
+        norm = self.gradients.step(always=local)
         if norm is not None:
-            if not math.isfinite(norm):
-                self._fail(f"the norm of the gradient is {norm} {self._where}: {diagnosis.of_gradient(self.model)}")
-            progress.norm = norm
+            if math.isfinite(norm):
+                progress.norm = norm
+            else:
+                message = f"the norm of the gradient is {norm} {self._where}: {diagnosis.of_gradient(self.model)}"
+                if not local:
+                    self._fail(message)
+                self._wrong = message  # which the other ranks do not know yet
         progress.step += 1
 
     @property
@@ -316,7 +334,7 @@ class Loop:
             **{f"data {name}": value for name, value in self.kind.items()},
             "data": getattr(self.batches, "fingerprint", None),
             "validation": getattr(self.held_out, "fingerprint", None),
-            "settings": self.settings,
+            **self.settings,
             "model": repr(self.model),
             "parameters": digest_of(self.model),
             "steps of the optimizer": self.optimizer.steps,
@@ -350,6 +368,7 @@ class Loop:
             "parameters": {name: array.value for name, array in self._arrays.items()},
             "optimizer": self.optimizer.snapshot(),
             "tape": self.ranks.tape_state(self.tapes[0]),
+            **self.ranks.wire_state(),
             "good": self._good,
             "callbacks": [[type(callback).__name__, callback.state()] for callback in self._lasting],
         }
@@ -372,6 +391,8 @@ class Loop:
         for name, array in arrays.items():
             array.value = state["parameters"][name]
         self.ranks.restore_tapes(self.tapes[0], state["tape"])
+        if self.ranks.wire is not None and "wire" in state:
+            self.ranks.wire.restore(state["wire"])
         if self.ranks.rank:
             self._figures.forget_metrics()  # they are rank 0's, and are put together at the end of the epoch
         progress.epoch, progress.batch = state["epoch"], state["batch"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,9 +13,10 @@ from numpy.typing import NDArray
 from fastlstm.metrics import Accumulator
 from fastlstm.model import Model, Tape
 from fastlstm.snapshot import State
-from fastlstm.training.batches import Batch
+from fastlstm.training.batches import Batch, digest
 from fastlstm.training.buckets import Buckets
 from fastlstm.training.exchange import Exchange
+from fastlstm.training.local import Local
 from fastlstm.training.objective import Objective
 from fastlstm.training.pieces import Pieces
 from fastlstm.training.shares import Share, shares_of
@@ -36,10 +36,18 @@ class Ranks:
         Parts of a batch whose sums have the same bits on any number of ranks; by default each rank has one part.
     wire : Wire, optional
         How gradients travel, if not as they are.
+    local : Local, optional
+        How parameters are averaged, if ranks take steps of their own.
     """
 
-    def __init__(self, exchange: Exchange | None = None, pieces: int | None = None, wire: Wire | None = None) -> None:
-        self.exchange, self.pieces, self.wire = exchange, pieces, wire
+    def __init__(
+        self,
+        exchange: Exchange | None = None,
+        pieces: int | None = None,
+        wire: Wire | None = None,
+        local: Local | None = None,
+    ) -> None:
+        self.exchange, self.pieces, self.wire, self.local = exchange, pieces, wire, local
         self.rank, self.size = (0, 1) if exchange is None else (exchange.rank, exchange.size)
         self.shares: Sequence[Share] = shares_of(self.rank, self.size, pieces)
         self._most = max(len(shares_of(rank, self.size, pieces)) for rank in range(self.size))
@@ -63,7 +71,9 @@ class Ranks:
         """How gradients of all parts are added up."""
         if self.pieces is not None:
             return Pieces(model.parameters(), self.shares, self.exchange)
-        return None if self.exchange is None else Buckets(model.layers, self.exchange, self.wire)
+        return (
+            None if self.exchange is None or self.local is not None else Buckets(model.layers, self.exchange, self.wire)
+        )
 
     @contextmanager
     def together(self, what: str) -> Iterator[None]:
@@ -148,18 +158,22 @@ class Ranks:
             states = [state for each in gathered for state in each["tapes"]]
         return joined(states) if len(states) > 1 else states[0]
 
+    def wire_state(self) -> State:
+        """What all ranks have lost by rounding their gradients."""
+        if self.exchange is None or self.wire is None:
+            return {}
+        return {"wire": self.exchange.gather_states(self.wire.state(), "a checkpoint")}
+
     def restore_tapes(self, tapes: Sequence[Tape], state: State) -> None:
         """Give each tape its part of what `tape_state` has returned."""
         for tape, share in zip(tapes, self.shares, strict=True):
             tape.restore(state if share.of == 1 else cut(state, share.rows(state["rows"])))
 
 
-def digest_of(model: Model) -> int:
-    """A number that differs for models with other parameters or buffers."""
-    found = 0
-    for array in (*model.named_parameters().values(), *model.named_buffers().values()):
-        found = zlib.crc32(np.ascontiguousarray(array.glance()).reshape(-1).view(np.uint8).data, found)
-    return found
+def digest_of(model: Model) -> str:
+    """A word that differs for models with other parameters or buffers."""
+    arrays = (*model.named_parameters().values(), *model.named_buffers().values())
+    return digest(*(array.glance() for array in arrays), most_bytes=1 << 62)
 
 
 def joined(states: list[State]) -> State:

@@ -127,8 +127,8 @@ class Windows:
         return -(-self._steps // self._window)
 
     @property
-    def fingerprint(self) -> int:
-        """A number that differs for other data; see `digest`."""
+    def fingerprint(self) -> str:
+        """A word that differs for other data; see `digest`."""
         return digest(self._x, self._y, self._weights, self._begins)
 
     def at(self, epoch: int, start: int = 0) -> Iterator[Window]:

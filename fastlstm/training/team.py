@@ -10,6 +10,7 @@ from fastlstm import _check
 from fastlstm.communicator import Communicator
 from fastlstm.model import Model
 from fastlstm.training.exchange import Exchange
+from fastlstm.training.local import Local
 from fastlstm.training.ranks import Ranks
 from fastlstm.training.shares import PIECES
 from fastlstm.training.wire import KINDS, Wire
@@ -24,9 +25,10 @@ class Team:
     communicator : Communicator or None
     reproducible : bool or int
     wire : "bfloat16", "float16" or None
+    average_every : int or None
     """
 
-    def __init__(self, model: Model, communicator: Any, reproducible: Any, wire: Any) -> None:
+    def __init__(self, model: Model, communicator: Any, reproducible: Any, wire: Any, average_every: Any) -> None:
         if communicator is not None and not isinstance(communicator, Communicator):
             raise TypeError(
                 "communicator: expected one such as fastlstm.distributed.mpi() or fastlstm.distributed.torch(), got "
@@ -40,6 +42,9 @@ class Team:
         if wire is not None and self.pieces is not None:
             raise ValueError("wire: expected None with reproducible, whose sums must not depend on the ranks")
         self.wire: str | None = wire
+        self.average_every = None if average_every is None else _check.positive_int(average_every, "average_every")
+        if average_every is not None and (wire is not None or self.pieces is not None):
+            raise ValueError("average_every: expected None with reproducible or wire, which are about gradients")
 
     @contextmanager
     def meet(self) -> Iterator[Ranks]:
@@ -48,7 +53,9 @@ class Team:
             yield Ranks(None, self.pieces)
             return
         with Exchange(self.communicator) as exchange:
-            yield Ranks(exchange, self.pieces, None if self.wire is None else Wire(self.wire, exchange))
+            wire = None if self.wire is None else Wire(self.wire, exchange)
+            local = None if self.average_every is None else Local(exchange, self.average_every)
+            yield Ranks(exchange, self.pieces, wire, local)
 
 
 def pieces_of(reproducible: Any, size: int, model: Model) -> int | None:

@@ -63,6 +63,10 @@ class Trainer:
         of each batch (or so many, if it is a number) are then added up in a fixed order.
     wire : "bfloat16", "float16" or None, default None
         With it, gradients travel between processes in 16 bits. What is lost by rounding is added to the next ones.
+    average_every : int, optional
+        With it, each process takes steps of its own with the gradients of its share, and the parameters are averaged
+        every so many steps and at the end of each epoch (local SGD, Stich 2019). That is another training: measure its
+        loss.
 
     Raises
     ------
@@ -71,8 +75,8 @@ class Trainer:
     ValueError
         If there is no loss or metric of a name, two metrics have the same name, clip_norm or clip_value is below 0,
         accumulate is below 1, or precision is none of these, or is given for a model in float64; if reproducible asks
-        for fewer pieces than there are processes, or is given for a model with BatchNorm or beside wire; or if wire is
-        none of these.
+        for fewer pieces than there are processes, or is given for a model with BatchNorm or beside wire; if wire is
+        none of these; or if average_every is below 1, or given beside reproducible or wire.
     ImportError
         If a metric needs a library that is not installed.
 
@@ -101,6 +105,7 @@ class Trainer:
         communicator: Communicator | None = None,
         reproducible: bool | int = False,
         wire: str | None = None,
+        average_every: int | None = None,
     ) -> None:
         if not isinstance(model, Model):
             raise TypeError(f"model: expected a Model, got {type(model).__name__}")
@@ -119,7 +124,7 @@ class Trainer:
             if not isinstance(callback, Callback):
                 raise TypeError(f"callbacks: expected objects of Callback, got {callback!r}")
         self.precision = _check.precision_of(precision, model.dtype)
-        self.team = Team(model, communicator, reproducible, wire)
+        self.team = Team(model, communicator, reproducible, wire, average_every)
         self._loop: Loop | None = None
         self._fits = 0
 
@@ -505,7 +510,8 @@ class Trainer:
         callbacks = [*self.callbacks, *run.callbacks(self.callbacks)]
         if progress is not False:
             callbacks.append(ProgressBar(always=progress is True))
-        passed |= {"precision": self.precision, "pieces": ranks.pieces, "wire": self.team.wire}
+        team = {"pieces": ranks.pieces, "wire": self.team.wire, "average_every": self.team.average_every}
+        passed |= {"precision": self.precision, **team}
         limits = Limits(self.clip_norm, self.clip_value, self.accumulate)
         loop = Loop(
             *(self._objective, self.optimizer, limits, callbacks, batches, held_out, tapes, ranks, epochs, seed),
