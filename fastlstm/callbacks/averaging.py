@@ -84,7 +84,7 @@ class EMA(Averaging):
         self.decay = _check.number(decay, "decay", 0, 1, open_high=True)
 
     def on_batch_end(self, progress: Progress) -> None:
-        if progress.stepped:
+        if progress.stepped and progress.even:
             k = self.count
             self.add(progress, 1 - min(self.decay, (1 + k) / (10 + k)))
 

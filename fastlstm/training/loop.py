@@ -235,7 +235,7 @@ class Loop:
         if progress.stepped and local is None:
             self._update()
         elif progress.stepped and local is not None:
-            local.stepped(self.model, self.optimizer)
+            local.stepped(self.model, self.optimizer, last=progress.batch == progress.batches)
             progress.even = not local.steps
         self._figures.count("loss", loss, of)
         return stop
@@ -331,10 +331,10 @@ class Loop:
         return {
             "epochs": self.progress.epochs,
             "seed": self.seed,
+            **self.settings,
             **{f"data {name}": value for name, value in self.kind.items()},
             "data": getattr(self.batches, "fingerprint", None),
-            "validation": getattr(self.held_out, "fingerprint", None),
-            **self.settings,
+            "validation data": getattr(self.held_out, "fingerprint", None),
             "model": repr(self.model),
             "parameters": digest_of(self.model),
             "steps of the optimizer": self.optimizer.steps,
@@ -368,7 +368,7 @@ class Loop:
             "parameters": {name: array.value for name, array in self._arrays.items()},
             "optimizer": self.optimizer.snapshot(),
             "tape": self.ranks.tape_state(self.tapes[0]),
-            **self.ranks.wire_state(),
+            **self.ranks.own_states(self._figures),
             "good": self._good,
             "callbacks": [[type(callback).__name__, callback.state()] for callback in self._lasting],
         }
@@ -387,14 +387,11 @@ class Loop:
         with reading(state["path"]):
             restoring.check(state, self.model, self.optimizer, self._figures.state())
             self._figures.restore(state["figures"])
+            self.ranks.restore_own(self._figures, state)
         self.optimizer.restore(progress.parameters, state["optimizer"])
         for name, array in arrays.items():
             array.value = state["parameters"][name]
         self.ranks.restore_tapes(self.tapes[0], state["tape"])
-        if self.ranks.wire is not None and "wire" in state:
-            self.ranks.wire.restore(state["wire"])
-        if self.ranks.rank:
-            self._figures.forget_metrics()  # they are rank 0's, and are put together at the end of the epoch
         progress.epoch, progress.batch = state["epoch"], state["batch"]
         progress.step, progress.stop = state["step"], state["stop"]
         self._complete, self._good = state["complete"], state["good"]

@@ -158,11 +158,25 @@ class Ranks:
             states = [state for each in gathered for state in each["tapes"]]
         return joined(states) if len(states) > 1 else states[0]
 
-    def wire_state(self) -> State:
-        """What all ranks have lost by rounding their gradients."""
-        if self.exchange is None or self.wire is None:
+    def own_states(self, figures: Accumulator) -> State:
+        """What each rank has for itself: its metrics so far, and what it has lost by rounding its gradients."""
+        if self.exchange is None:
             return {}
-        return {"wire": self.exchange.gather_states(self.wire.state(), "a checkpoint")}
+        wire = {} if self.wire is None else self.wire.state()
+        return {"ranks": self.exchange.gather_states({"figures": figures.state(), "wire": wire}, "a checkpoint")}
+
+    def restore_own(self, figures: Accumulator, state: State) -> None:
+        """Go on from what `own_states` has left in the state of a training, whose figures have been restored.
+
+        If there were more or fewer ranks, rank 0 has the metrics of all of them.
+        """
+        states = state.get("ranks", [])
+        if len(states) == self.size > 1:
+            figures.restore({**states[self.rank]["figures"], "loss.sums": state["figures"]["loss.sums"]})
+        elif self.rank:
+            figures.forget_metrics()
+        if self.wire is not None and states:
+            self.wire.restore([each["wire"] for each in states])
 
     def restore_tapes(self, tapes: Sequence[Tape], state: State) -> None:
         """Give each tape its part of what `tape_state` has returned."""
