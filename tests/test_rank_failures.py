@@ -63,7 +63,7 @@ def test_ranks_that_disagree_are_told_so_at_the_start(message):
         with pytest.raises(RankError, match=message):
             raise error
     assert on_ranks.aborted is None  # all raise it, and nobody has to be ended
-    assert [hasattr(error, "told_elsewhere") for error in errors] == [False, True, True]
+    assert [error.told_elsewhere for error in errors] == [False, True, True]
 
 
 def test_a_wrong_argument_on_one_rank_is_an_error_on_all():
@@ -71,7 +71,7 @@ def test_a_wrong_argument_on_one_rank_is_an_error_on_all():
     assert isinstance(second, ValueError) and "y: expected shape (24, 5, 1)" in str(second)
     assert isinstance(first, RankError)
     assert str(first).startswith("rank 1 of 2 has failed at the arguments of fit: ValueError: y: expected shape")
-    assert not hasattr(second, "told_elsewhere") and hasattr(first, "told_elsewhere")
+    assert not second.told_elsewhere and first.told_elsewhere
 
 
 def test_a_batch_is_at_least_as_large_as_there_are_ranks():

@@ -17,6 +17,7 @@ from fastlstm.callbacks import Callback
 from fastlstm.classification.recipe import Recipe
 from fastlstm.classification.vectors import word_vectors
 from fastlstm.classification.vocabulary import UNKNOWN, Vocabulary, as_batch, split_words
+from fastlstm.communicator import Communicator
 from fastlstm.layers import LSTM, Gates
 from fastlstm.losses import softmax_cross_entropy
 from fastlstm.metrics import accuracy
@@ -89,6 +90,7 @@ class Classifier(Application):
         callbacks: Iterable[Callback] = (),
         resume: str | os.PathLike[str] | None = None,
         progress: bool | None = None,
+        communicator: Communicator | None = None,
     ) -> History:
         """Learn from labelled texts.
 
@@ -104,6 +106,8 @@ class Classifier(Application):
             A folder in which the training keeps its state, and from which it goes on; see `Trainer.fit`.
         progress : bool, optional
             Whether a bar is shown; by default on a terminal only.
+        communicator : Communicator, optional
+            The other processes that learn the same; see `Trainer`.
 
         Returns
         -------
@@ -142,6 +146,7 @@ class Classifier(Application):
             clip_norm=recipe.clip_norm,
             metrics=[accuracy],
             callbacks=[Cosine(warmup=recipe.warmup), *callbacks],
+            communicator=communicator,
         )
         self._fitted = Fitted(model, vocabulary, classes)
         history = trainer.fit_batches(

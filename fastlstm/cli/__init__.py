@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from fastlstm._version import __version__
 from fastlstm.cli import classify, forecast, speech, text
 from fastlstm.cli.options import UsageError
+from fastlstm.cli.ranks import joined
 
 APPLICATIONS = (forecast, text, classify, speech)
 """Modules of commands. ``add`` of each adds its commands. A command sets ``run``, which returns the exit status."""
@@ -24,6 +25,7 @@ EXAMPLES = """examples:
   fastlstm classify predict reviews-model "What a waste of two hours."
   fastlstm speech train recordings
   fastlstm speech call.wav
+  mpiexec -n 4 fastlstm text train shakespeare.txt
 
 exit status: 0 done, 1 an error or a demo that did not beat a naive forecast, 2 wrong usage, 130 Ctrl-C
 """
@@ -47,8 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(line)
     options.line, options.place = line, None
     try:
-        status: int = options.run(options)
-        sys.stdout.flush()
+        with joined(options):
+            status: int = options.run(options)
+            sys.stdout.flush()
         return status
     except KeyboardInterrupt:
         again = options.place.again if options.place is not None and options.place.resumable else ""
@@ -57,6 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         message, status, before = f"error: {words_of(error)}", 2 if isinstance(error, UsageError) else 1, ""
         if isinstance(error, BlockingIOError):  # the folder belongs to another training
             options.place = None
+        if getattr(error, "told_elsewhere", False):
+            return status
     if options.place is not None:
         options.place.tidy()
     return failed(before + "fastlstm: " + message, status)

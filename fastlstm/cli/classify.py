@@ -70,7 +70,7 @@ def add(commands: Commands) -> None:
 
 
 def add_train(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(run=train)
+    parser.set_defaults(run=train, trains=True)
     add, default = parser.add_argument, Recipe()
     add(
         "texts",
@@ -120,10 +120,17 @@ def train(options: argparse.Namespace) -> int:
     callbacks = [Report(said), best, output.checkpoint()]
     output.begin()
     classifier.fit(
-        learned.texts, learned.labels, (validation.texts, validation.labels), callbacks=callbacks, resume=output.state
+        learned.texts,
+        learned.labels,
+        (validation.texts, validation.labels),
+        callbacks=callbacks,
+        resume=output.state,
+        communicator=options.communicator,
     )
     if classifier.interrupted:
         return output.stopped(classifier.save, 'fastlstm classify predict {} "some text"')
+    if output.done_here():
+        return 0
     print(f"Kept is the network of epoch {best.best_epoch}.\n\n{measured(classifier, test)}")
     options.output.mkdir(parents=True, exist_ok=True)
     classifier.save(output.model)

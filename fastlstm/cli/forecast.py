@@ -74,7 +74,7 @@ def add(commands: Commands) -> None:
         epilog=FORECAST_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(run=forecast)
+    parser.set_defaults(run=forecast, trains=True)
     add = parser.add_argument
     add("file", type=source, metavar="FILE", help="a CSV file; may be compressed as .gz, .bz2 or .xz")
     add(
@@ -119,7 +119,7 @@ def demo(options: argparse.Namespace) -> int:
     columns = Columns((series.name,), values)
     backtest = learn(series, forecaster, columns, 60, output)
     if backtest is None:
-        return output.stopped(forecaster.save, LOAD)
+        return output.stopped(forecaster.save, LOAD) if forecaster.interrupted else 0
     names = naive_names(series, forecaster.season)
     report_errors(series, forecaster, backtest, names, "ppm")
     figure = plot.forecast_figure(
@@ -181,7 +181,7 @@ def forecast(options: argparse.Namespace) -> int:
         raise ValueError(f"{name}: expected less than the {length} values of the series, got {holdout}")
     backtest = learn(series, forecaster, columns, holdout, output)
     if backtest is None:
-        return output.stopped(forecaster.save, LOAD)
+        return output.stopped(forecaster.save, LOAD) if forecaster.interrupted else 0
     names = naive_names(series, forecaster.season)
     coming = columns.each(forecaster.forecast(columns.values, columns.inputs))
     labels = series.future(options.horizon)
@@ -258,7 +258,7 @@ def naive_names(series: Series, season: int) -> dict[str, str]:
 
 
 def learn(series: Series, forecaster: Forecaster, columns: Columns, holdout: int, output: Output) -> Backtest | None:
-    """Train without the held-out values, and forecast them; None if Ctrl-C has ended the training."""
+    """Train without the held-out values, and forecast them; None after Ctrl-C, and on ranks that are done."""
     print(*series.notes, sep="\n")
     print(f"Season: {forecaster.season} steps." if forecaster.season > 1 else "Season: none.")
     train = columns.values[:-holdout]
@@ -275,8 +275,10 @@ def learn(series: Series, forecaster: Forecaster, columns: Columns, holdout: int
         print(f"To keep it short, the windows start {split.stride} steps apart.")
     began = time.perf_counter()
     output.begin()
-    epochs = forecaster.fit(train, inputs, callbacks=[Report(), output.checkpoint()], resume=output.state).epochs
-    if forecaster.interrupted:
+    callbacks = [Report(), output.checkpoint()]
+    communicator = output.communicator
+    epochs = forecaster.fit(train, inputs, callbacks=callbacks, resume=output.state, communicator=communicator).epochs
+    if forecaster.interrupted or output.done_here():
         return None
     print(f"{epochs} epochs in {time.perf_counter() - began:.1f} s.")
     return forecaster.backtest(columns.values, holdout, columns.inputs)

@@ -15,6 +15,7 @@ from typing import Any
 from fastlstm.callbacks import Checkpoint
 from fastlstm.callbacks.checkpoint import checkpoints
 from fastlstm.cli.options import MODEL, UsageError
+from fastlstm.communicator import Communicator
 from fastlstm.files import write_atomically
 
 UNFINISHED = "unfinished"
@@ -33,7 +34,24 @@ LOCK = ".lock"
 """The file in it that a training locks while it runs; see `clear`."""
 
 NO_SETTINGS = frozenset(
-    {"run", "output", "force", "resume", "line", "place", "file", "texts", "words", "beam", "max_bytes", "max_seconds"}
+    {
+        "run",
+        "output",
+        "force",
+        "resume",
+        "line",
+        "place",
+        "ranks",
+        "communicator",
+        "left",
+        "trains",
+        "file",
+        "texts",
+        "words",
+        "beam",
+        "max_bytes",
+        "max_seconds",
+    }
 )
 """Attributes of the parsed command line that do not say how to train, only where and on what."""
 
@@ -77,7 +95,7 @@ class Output:
     """The output folder of a training. It is checked before the training, and written to after it.
 
     An interrupted training leaves the files in it as they were. Its own files are in the subfolder ``unfinished``: the
-    state to go on from, and the network as it was.
+    state to go on from, and the network as it was. Of several ranks, all check the folder, and rank 0 writes to it.
 
     Parameters
     ----------
@@ -85,6 +103,11 @@ class Output:
         The parsed command line: the folder ``output``, ``force``, ``resume``, and ``line``, the words themselves.
     names : list of str
         The files that are written at the end, the model first.
+
+    Attributes
+    ----------
+    written : bool
+        Whether this process writes to the folder: rank 0 does.
     """
 
     def __init__(self, options: argparse.Namespace, names: Sequence[str]) -> None:
@@ -93,6 +116,13 @@ class Output:
         self.model = self.folder / names[0]
         self._options, self._new = options, not os.path.lexists(self.folder)
         options.place = self
+        self.communicator: Communicator | None = options.communicator
+        self.written = options.ranks.rank == 0
+        with options.ranks.together("checking the output folder"):
+            self._check(names)
+
+    def _check(self, names: Sequence[str]) -> None:
+        options = self._options
         if options.resume and not self.resumable:
             raise FileNotFoundError(f"{self.state}: there is no interrupted training to resume")
         if self.resumable and not options.resume and not options.force:
@@ -118,8 +148,9 @@ class Output:
         settings = {name: value for name, value in vars(self._options).items() if name not in NO_SETTINGS}
         if not self._options.resume:
             self.clear(over=False)
-            self.state.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, json.dumps(settings).encode())
+            if self.written:
+                self.state.mkdir(parents=True, exist_ok=True)
+                write_atomically(path, json.dumps(settings).encode())
             return
         for name, begun in read_settings(path).items():
             if settings.get(name, begun) != begun:
@@ -127,7 +158,7 @@ class Output:
 
     def clear(self, *, over: bool = True) -> None:
         """Remove the files of an interrupted training. The lock stays until this training is over."""
-        if not self.state.is_dir():
+        if not self.written or not self.state.is_dir():
             return
         for path in (*checkpoints(self.state), *(self.state / name for name in (*OWN, *[LOCK] * over))):
             path.unlink(missing_ok=True)
@@ -137,13 +168,15 @@ class Output:
     def tidy(self) -> None:
         """After an error, remove the files of a training that cannot be resumed."""
         with suppress(OSError):  # the folder does not exist, or is not empty
-            if not self.resumable:
+            if self.written and not self.resumable:
                 self.clear()
                 if self._new:
                     self.folder.rmdir()
 
     def stopped(self, save: Callable[[Path], None], use: str) -> int:
         """Save what an interrupted training has learned, and print how to use it and how to go on."""
+        if not self.written:
+            return 130
         path = self.state / STOPPED
         save(path)
         print(f"\nWhat it had learned by then: {path}")
@@ -152,6 +185,11 @@ class Output:
         print(f"To use it: {use.format(shlex.quote(str(path)))}")
         print(f"To go on: {self.again}")
         return 130
+
+    def done_here(self) -> bool:
+        """Whether this process has nothing more to do after the training: rank 0 measures and writes alone."""
+        self._options.left = True
+        return not self.written
 
     @property
     def again(self) -> str:

@@ -156,9 +156,12 @@ def train(folder: Path, options: argparse.Namespace) -> int:
     features = LogMel(centred=options.centred)
     reader = StringReader(hidden_size=options.hidden, epochs=options.epochs, features=features, seed=options.seed)
     output.begin()
-    reader.fit(learned, callbacks=[Report(said), output.checkpoint()], resume=output.state)
+    callbacks = [Report(said), output.checkpoint()]
+    reader.fit(learned, callbacks=callbacks, resume=output.state, communicator=options.communicator)
     if reader.interrupted:
         return output.stopped(reader.save, "fastlstm speech FILE.wav --model {}")
+    if output.done_here():
+        return 0
     wrong = string_errors(reader, held_out, rng, options.beam)
     print(f"Wrong words in {TEST_STRINGS} strings of the {len(held_out)} recordings held out: {wrong:.1%}.")
     if wrong > 0.5:

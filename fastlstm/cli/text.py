@@ -70,7 +70,7 @@ def add(commands: Commands) -> None:
 
 
 def add_train(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(run=train)
+    parser.set_defaults(run=train, trains=True)
     add, default = parser.add_argument, Recipe()
     add("file", type=source, metavar="FILE", help="a text in UTF-8")
     add("--words", action="store_true", help="learn words and signs instead of characters")
@@ -127,9 +127,13 @@ def train(options: argparse.Namespace) -> int:
     best = EarlyStopping(patience=recipe.epochs_of(tokens))  # never stops the training, but restores the best epoch
     began = time.perf_counter()
     callbacks = [Start(writer, output.state), Report(partial(said, unit)), best, output.checkpoint()]
-    history = writer.fit(learned, validation, callbacks=callbacks, resume=output.state)
+    history = writer.fit(
+        learned, validation, callbacks=callbacks, resume=output.state, communicator=options.communicator
+    )
     if writer.interrupted:
         return output.stopped(writer.save, "fastlstm text generate {}")
+    if output.done_here():
+        return 0
     print(f"{time.perf_counter() - began:.0f} s. Kept is the network of epoch {best.best_epoch}.")
     usual = figures(writer.frequency_loss(learned, test), unit)
     print(f"Test: {figures(writer.loss(test), unit)}; by how often each {unit} comes alone: {usual}.")
@@ -188,18 +192,20 @@ def new_model(options: argparse.Namespace, recipe: Recipe, whole: str, learned: 
     else:
         vocabulary = text.Vocabulary.of(whole)
     if options.minutes is not None:
-        seconds = epoch_seconds(text.LanguageModel(vocabulary, recipe), learned)
+        seconds = epoch_seconds(text.LanguageModel(vocabulary, recipe), learned, options)
         recipe = dataclasses.replace(recipe, epochs=max(1, int(60 * options.minutes / seconds)))
     return text.LanguageModel(vocabulary, recipe)
 
 
-def epoch_seconds(writer: text.LanguageModel, learned: str) -> float:
-    """Seconds that an epoch and its validation will take, estimated from some steps."""
+def epoch_seconds(writer: text.LanguageModel, learned: str, options: argparse.Namespace) -> float:
+    """Seconds that an epoch and its validation will take, estimated from some steps; the same on every rank."""
     watch = Stopwatch()
-    writer.fit(learned, callbacks=[watch], progress=False)
+    writer.fit(learned, callbacks=[watch], progress=False, communicator=options.communicator)
     if writer.interrupted:
         raise KeyboardInterrupt
-    return 1.05 * watch.step * writer.recipe.steps(len(writer.vocabulary.encode(learned)))
+    seconds = 1.05 * watch.step * writer.recipe.steps(len(writer.vocabulary.encode(learned)))
+    found: float = options.ranks.first(lambda: {"seconds": seconds}, "measuring a step")["seconds"]
+    return found
 
 
 def generate(options: argparse.Namespace) -> int:
@@ -245,7 +251,7 @@ class Start(Callback):
         self._writer, self._state = writer, state
 
     def on_fit_begin(self, progress: Progress) -> None:
-        if not (self._state / MODEL).exists():
+        if not progress.rank and not (self._state / MODEL).exists():
             self._state.mkdir(parents=True, exist_ok=True)
             self._writer.save(self._state / MODEL)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fastlstm import _check
 from fastlstm.application import Application, check_hidden_size, options_of
 from fastlstm.callbacks import Callback, EarlyStopping
+from fastlstm.communicator import Communicator
 from fastlstm.data import windows
 from fastlstm.forecasting.backtest import Backtest, Forecast, conformal_quantile
 from fastlstm.forecasting.naive import last_season, last_value
@@ -219,6 +220,7 @@ class Forecaster(Application):
         callbacks: Iterable[Callback] = (),
         resume: str | os.PathLike[str] | None = None,
         progress: bool | None = None,
+        communicator: Communicator | None = None,
     ) -> History:
         """Learn from a series.
 
@@ -233,6 +235,8 @@ class Forecaster(Application):
             A folder in which the training keeps its state, and from which it goes on; see `Trainer.fit`.
         progress : bool, optional
             Whether a bar is shown; by default on a terminal only.
+        communicator : Communicator, optional
+            The other processes that learn the same; see `Trainer`.
 
         Returns
         -------
@@ -257,7 +261,14 @@ class Forecaster(Application):
         check_memory(layers, min(self.batch_size, split.train_windows), split.window // self.patch)
         model = Model(layers, seed=self.seed)
         callbacks = [EarlyStopping(patience=self.patience), Exponential(self.decay), *callbacks]
-        trainer = Trainer(model, LOSSES[self.loss], Adam(lr=self.learning_rate), clip_norm=1.0, callbacks=callbacks)
+        trainer = Trainer(
+            model,
+            LOSSES[self.loss],
+            Adam(lr=self.learning_rate),
+            clip_norm=1.0,
+            callbacks=callbacks,
+            communicator=communicator,
+        )
         validation = scaling.inputs(past[later]), scaling.targets(past[later], future[later])
         history = trainer.fit(
             scaling.inputs(past[train]),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastlstm import _check
 from fastlstm.application import Application, check_hidden_size, options_of
 from fastlstm.callbacks import Callback, ProgressBar
+from fastlstm.communicator import Communicator
 from fastlstm.layers import LSTM, Layer
 from fastlstm.losses import Loss
 from fastlstm.model import Model
@@ -145,6 +146,7 @@ class Recogniser(Application):
         callbacks: Iterable[Callback] = (),
         resume: str | os.PathLike[str] | None = None,
         progress: bool | None = None,
+        communicator: Communicator | None = None,
     ) -> History:
         """Learn from recordings of single words.
 
@@ -157,6 +159,8 @@ class Recogniser(Application):
             A folder in which the training keeps its state, and from which it goes on; see `Trainer.fit`.
         progress : bool, optional
             Whether a bar is shown; by default on a terminal only.
+        communicator : Communicator, optional
+            The other processes that learn the same; see `Trainer`.
 
         Returns
         -------
@@ -196,6 +200,7 @@ class Recogniser(Application):
             AdamW(lr=self.learning_rate, weight_decay=0.01),
             clip_norm=1.0,
             callbacks=[Cosine(warmup=0.05), *callbacks, *bar],
+            communicator=communicator,
         )
         history = trainer.fit_batches(
             batches,

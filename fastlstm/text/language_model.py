@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastlstm import _check
 from fastlstm.application import Application
 from fastlstm.callbacks import Callback
+from fastlstm.communicator import Communicator
 from fastlstm.model import Model
 from fastlstm.model.memory import check_memory
 from fastlstm.text.recipe import Recipe
@@ -77,6 +78,7 @@ class LanguageModel(Application):
         callbacks: Iterable[Callback] = (),
         resume: str | os.PathLike[str] | None = None,
         progress: bool | None = None,
+        communicator: Communicator | None = None,
     ) -> History:
         """Learn from a text by the recipe.
 
@@ -92,6 +94,8 @@ class LanguageModel(Application):
             A folder in which the training keeps its state, and from which it goes on; see `Trainer.fit`.
         progress : bool, optional
             Whether a bar is shown; by default on a terminal only.
+        communicator : Communicator, optional
+            The other processes that learn the same; see `Trainer`.
 
         Returns
         -------
@@ -117,6 +121,7 @@ class LanguageModel(Application):
             clip_norm=recipe.clip_norm,
             callbacks=[recipe.schedule(), *callbacks],
             precision=recipe.precision,
+            communicator=communicator,
         )
         streams = recipe.streams(len(x))
         check_memory(self.model.layers, streams, min(recipe.window, len(x) // streams), recipe.precision)

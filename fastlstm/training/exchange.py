@@ -37,7 +37,6 @@ class Exchange:
         self.rank, self.size = communicator.rank, communicator.size
         self._waits: tuple[float, str] | None = None  # since when it waits, and for what
         self._over = threading.Event()
-        self._agreed: Exception | None = None
 
     def __enter__(self) -> Self:
         self._over = threading.Event()
@@ -124,9 +123,11 @@ class Exchange:
         others = [state["error"] for state in self.gather_states({"error": said}, what)]
         first = next((rank for rank, other in enumerate(others) if other), None)
         if error is not None:
-            raise error if first == self.rank else told_elsewhere(error)
+            raise of_all_ranks(error, told=first != self.rank)
         if first is not None:
-            raise told_elsewhere(RankError(f"rank {first} of {self.size} has failed at {what}: {others[first]}"))
+            raise of_all_ranks(
+                RankError(f"rank {first} of {self.size} has failed at {what}: {others[first]}"), told=True
+            )
 
     def require_same(self, what: str, found: State) -> None:
         """Raise on every rank if what a rank has is not what rank 0 has."""
@@ -142,12 +143,11 @@ class Exchange:
 
     def agreed(self, error: Exception) -> Exception:
         """An error that every rank raises now. It does not end the others, and rank 0 tells of it."""
-        self._agreed = error
-        return told_elsewhere(error) if self.rank else error
+        return of_all_ranks(error, told=self.rank > 0)
 
     def fail(self, error: BaseException) -> None:
-        """End all ranks, with the error of this one, unless all have agreed to raise it."""
-        if error is not self._agreed and not isinstance(error, RankError):
+        """End all ranks, with the error of this one, unless all have it."""
+        if not hasattr(error, "told_elsewhere"):
             traceback.print_exception(error, file=sys.stderr)
             self._communicator.abort(f"{self} has failed: {type(error).__name__}: {error}")
 
@@ -160,9 +160,9 @@ HINTS = {
 """What to do about a difference between the ranks, by its name."""
 
 
-def told_elsewhere(error: Exception) -> Exception:
-    """Note in an error that another rank tells of it; this one then does not, if nobody catches it."""
-    error.told_elsewhere = True  # type: ignore[attr-defined]
+def of_all_ranks(error: Exception, *, told: bool) -> Exception:
+    """Note in an error that every rank raises one now, and whether another rank tells the user of it."""
+    error.told_elsewhere = told  # type: ignore[attr-defined]
     return error
 
 
