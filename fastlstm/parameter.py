@@ -83,6 +83,11 @@ class Parameter:
         narrow = self._narrow
         return self.read() if narrow is None else narrow.widened()
 
+    @property
+    def narrow(self) -> Narrow | None:
+        """What `assign` was given in fewer bits, until somebody wants the array itself."""
+        return self._narrow
+
     def narrowed(self, kind: str) -> tuple[NDArray[Any], NDArray[Any] | None]:
         """The numbers and scales of a matrix in fewer bits (see narrow.py): those of a `Narrow` where they lie."""
         narrow = self._narrow

@@ -27,10 +27,23 @@ LONGEST_HEADER = 100_000_000
 
 def write(path: PathLike, arrays: Mapping[str, Array], words: Mapping[str, str]) -> None:
     """Write a file, whole or not at all, with a checksum over the arrays and the words."""
+    write_atomically(path, to_bytes(arrays, words))
+
+
+def to_bytes(arrays: Mapping[str, Array], words: Mapping[str, str]) -> bytes:
+    """The content of the file that `write` writes: the same for the same arrays and words."""
     from safetensors.numpy import save
 
     plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    write_atomically(path, save(plain, {**words, CHECKSUM: checksum(plain, words)}))
+    return _in_order(save(plain, {**words, CHECKSUM: checksum(plain, words)}))
+
+
+def _in_order(content: bytes) -> bytes:
+    """The same with a header in the order of the alphabet; safetensors writes it in any."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:end]), sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return b"".join((len(header).to_bytes(8, "little"), header, memoryview(content)[end:]))
 
 
 def read(path: PathLike) -> tuple[Words, Arrays]:
@@ -43,25 +56,35 @@ def read(path: PathLike) -> tuple[Words, Arrays]:
     ValueError
         If the file is damaged, or is no safetensors file.
     """
+    with open_file(path) as file, reading(path):
+        _check_start(path, file.read(9), os.fstat(file.fileno()).st_size)
+        file.seek(0)
+        return from_bytes(file.read(), path)
+
+
+def from_bytes(content: bytes, name: PathLike) -> tuple[Words, Arrays]:
+    """The same of the content of a file; errors call it by this name."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    with open_file(path) as file, reading(path):
-        size = os.fstat(file.fileno()).st_size
-        start = file.read(9)
-        header = 8 + int.from_bytes(start[:8], "little")
-        if size >= 9 and (start[8:] != b"{" or header > 8 + LONGEST_HEADER):
-            raise Damaged(f"{path}: not a safetensors file")
-        if size < max(9, header):
-            raise Damaged(f"{path}: {_not_whole(size)}")
-        file.seek(0)
-        content = file.read()
+    with reading(name):
+        header = _check_start(name, content[:9], len(content))
         try:
             arrays = load(content)
         except SafetensorError as error:
-            raise Damaged(f"{path}: {_not_whole(size)} ({error})") from error
+            raise Damaged(f"{name}: {_not_whole(len(content))} ({error})") from error
         words = json.loads(content[8:header]).get("__metadata__") or {}
-        return words, {name: array if array.flags.writeable else array.copy() for name, array in arrays.items()}
+        return words, {key: array if array.flags.writeable else array.copy() for key, array in arrays.items()}
+
+
+def _check_start(name: PathLike, start: bytes, size: int) -> int:
+    """Where the header of a file ends that starts with these 9 bytes and has so many in all."""
+    header = 8 + int.from_bytes(start[:8], "little")
+    if size >= 9 and (start[8:] != b"{" or header > 8 + LONGEST_HEADER):
+        raise Damaged(f"{name}: not a safetensors file")
+    if size < max(9, header):
+        raise Damaged(f"{name}: {_not_whole(size)}")
+    return header
 
 
 def verify(path: PathLike, words: Words, arrays: Arrays, known: Callable[[str], bool]) -> None:

@@ -1,6 +1,8 @@
 """What every application does: its file, its recipe, and what is said before it has learned."""
 
+import copy
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -132,3 +134,17 @@ def test_damaged_options_of_a_recogniser_are_named(tmp_path, edit, message):
     edit_json(tmp_path / "a", "user.speech", lambda state: edit(state["options"]))
     with pytest.raises(ValueError, match=f"a: damaged: .*{message}"):
         WordClassifier.load(tmp_path / "a")
+
+
+def test_an_application_is_pickled_with_all_that_it_has_learned(application, tmp_path):
+    for again in (pickle.loads(pickle.dumps(application)), copy.deepcopy(application)):
+        for name, one in (("a", application), ("b", again)):
+            one.save(tmp_path / name)
+        assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_an_application_that_has_learned_nothing_is_pickled_as_well():
+    again = pickle.loads(pickle.dumps(Forecaster(2, hidden_size=3, epochs=1)))
+    with pytest.raises(RuntimeError, match="has not learned anything yet"):
+        again.save("nowhere")
+    again.fit(np.arange(1.0, 61.0), progress=False)

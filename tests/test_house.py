@@ -50,7 +50,7 @@ LIBRARY = {
     "quantization": "_check _kernels layers model",
     "training": "_check _kernels callbacks communicator files layers losses metrics model narrow optim parameter "
     "snapshot workspace",
-    "io": "_check files layers model narrow tensors",
+    "io": "_check files layers model narrow parameter tensors",
     "application": "_check files io layers model",
     "distributed": "_check communicator threads",
 }

@@ -50,6 +50,13 @@ def test_other_tools_can_read_it(saved):
     np.testing.assert_array_equal(arrays["1.weight_ih_l0_reverse"], model.parameters()[4].value)
 
 
+def test_the_same_model_is_the_same_bytes(saved, tmp_path):
+    model, path = saved
+    for _ in range(5):  # the words of safetensors' own header come in any order
+        fl.save(model, tmp_path / "again", metadata={"format": "mine", "made by": "a test"})
+        assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
 @pytest.mark.parametrize("keep", [0, 3, 8, 9, 100, -1])
 def test_truncated(saved, keep):
     _, path = saved

@@ -10,6 +10,8 @@ from fastlstm.files import PathLike, reading
 from fastlstm.io.architecture import layers_of, to_json
 from fastlstm.io.few_bits import kinds_of, narrowed, widenable
 from fastlstm.model import Model
+from fastlstm.narrow import NUMBERS
+from fastlstm.parameter import Parameter
 from fastlstm.tensors import Arrays, Words
 
 FORMAT_VERSION = 2
@@ -64,21 +66,31 @@ forget_bias=1.0)], dtype='float32')
     if not isinstance(own, Mapping) or any(not isinstance(part, str) for item in own.items() for part in item):
         raise TypeError(f"metadata: expected words (str) for words, got {metadata!r:.100}")
     kinds = kinds_of(model) if _check.flag(narrow, "narrow") else {}
-    words = {
-        **{USER + key: value for key, value in own.items()},
-        "format": "fastlstm",
-        "format_version": str(FORMAT_VERSION if kinds else 1),
-        "model": to_json(model),
-    }
     arrays: Arrays = {}
-    for name, parameter in {**model.named_parameters(), **model.named_buffers()}.items():
+    for name, parameter in arrays_of(model).items():
         value = parameter.glance()
         _check.finite(value, name)
         if id(parameter) in kinds:
             arrays.update(narrowed(name, value, kinds[id(parameter)]))
         else:
             arrays[name] = value
-    tensors.write(path, arrays, words)
+    tensors.write(path, arrays, words_of(model, arrays, own))
+
+
+def arrays_of(model: Model) -> dict[str, Parameter]:
+    """All that a file of a model holds: parameters and buffers, by their names."""
+    return {**model.named_parameters(), **model.named_buffers()}
+
+
+def words_of(model: Model, arrays: Arrays, own: Mapping[str, str]) -> Words:
+    """The words of the file of a model with these arrays, and those of its user."""
+    narrow = any(array.dtype in NUMBERS.values() for array in arrays.values())
+    return {
+        **{USER + key: value for key, value in own.items()},
+        "format": "fastlstm",
+        "format_version": str(FORMAT_VERSION if narrow else 1),
+        "model": to_json(model),
+    }
 
 
 def load(path: PathLike) -> Model:
@@ -133,21 +145,30 @@ def read_metadata(path: PathLike) -> dict[str, str]:
     return {key.removeprefix(USER): value for key, value in words.items() if key.startswith(USER)}
 
 
-def _load(path: PathLike) -> tuple[Model, Words]:
-    words, arrays = _read(path)
-    with reading(path):
+def model_of(words: Words, arrays: Arrays, name: PathLike) -> Model:
+    """The model that words and arrays tell of, which `checked` has returned; errors call it by this name."""
+    with reading(name):
         narrow = int(words["format_version"]) > 1
         layers, dtype = layers_of(words["model"], widenable(arrays) if narrow else arrays)
-        return Model(layers, dtype=dtype, seed=0), words
+        return Model(layers, dtype=dtype, seed=0)
+
+
+def checked(words: Words, arrays: Arrays, name: PathLike) -> tuple[Words, Arrays]:
+    """Words and arrays of a file that `save` has written; anything else is an error that calls it by this name."""
+    if words.get("format") != "fastlstm":
+        raise ValueError(f"{name}: a safetensors file, but not one that fastlstm.save wrote")
+    _check_version(name, words.get("format_version", ""))
+    tensors.verify(name, words, arrays, lambda word: word in KNOWN or word.startswith(USER))
+    return words, arrays
+
+
+def _load(path: PathLike) -> tuple[Model, Words]:
+    words, arrays = _read(path)
+    return model_of(words, arrays, path), words
 
 
 def _read(path: PathLike) -> tuple[Words, Arrays]:
-    words, arrays = tensors.read(path)
-    if words.get("format") != "fastlstm":
-        raise ValueError(f"{path}: a safetensors file, but not one that fastlstm.save wrote")
-    _check_version(path, words.get("format_version", ""))
-    tensors.verify(path, words, arrays, lambda word: word in KNOWN or word.startswith(USER))
-    return words, arrays
+    return checked(*tensors.read(path), path)
 
 
 def _check_version(path: PathLike, version: str) -> None:
