@@ -19,7 +19,8 @@ def set_num_threads(n: int | None) -> None:
     ----------
     n : int or None
         From 1 to 256. None sets the default: the environment variable FASTLSTM_NUM_THREADS, or else the number of
-        processors that this process may use by its affinity and the quota of its control group.
+        processors that this process may use by its affinity and the quota of its control group, and by
+        OMP_NUM_THREADS where that is set: engines tell their workers so how many are theirs.
 
     Raises
     ------
@@ -61,7 +62,17 @@ def default_num_threads() -> int:
         processors = len(os.sched_getaffinity(0))
     else:
         processors = os.cpu_count() or 1
-    return max(1, min(processors, cpu.MOST_THREADS, _quota(Path("/sys/fs/cgroup/cpu.max"))))
+    return max(1, min(processors, cpu.MOST_THREADS, _quota(Path("/sys/fs/cgroup/cpu.max")), _openmp()))
+
+
+def _openmp() -> int:
+    """What OMP_NUM_THREADS says: a number, or one for each level of nesting; a large number if it says nothing.
+
+    It is meant for others, too, so that nonsense in it is no error here.
+    """
+    text = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
+    return number or 1 << 16
 
 
 def _quota(path: Path) -> int:

@@ -55,6 +55,29 @@ def test_the_environment(monkeypatch):
         assert fl.get_num_threads() == 5
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        *(("1", 1), (" 2 ", 2), ("3,2,1", 3), ("1000", 4)),
+        *((nonsense, 4) for nonsense in ("", " ", "0", "-1", "many", "2.5", ",2", "²", "9" * 5000)),
+    ],
+)
+def test_what_openmp_is_told_bounds_the_default(monkeypatch, value, expected):
+    monkeypatch.delenv("FASTLSTM_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(4), raising=False)
+    monkeypatch.setattr(threads, "_quota", lambda _: 1 << 16)
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    fl.set_num_threads(None)
+    assert fl.get_num_threads() == expected
+
+
+def test_our_own_variable_comes_before_that_of_openmp(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("FASTLSTM_NUM_THREADS", "5")
+    fl.set_num_threads(None)
+    assert fl.get_num_threads() == 5
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")
 def test_the_default_respects_the_affinity(tmp_path):
     code = (
