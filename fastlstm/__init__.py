@@ -13,6 +13,7 @@ from fastlstm.callbacks import Callback as Callback
 from fastlstm.callbacks import Checkpoint as Checkpoint
 from fastlstm.callbacks import EarlyStopping as EarlyStopping
 from fastlstm.config import show_config as show_config
+from fastlstm.distributed import Predictor as Predictor
 from fastlstm.invariance import get_batch_invariant as get_batch_invariant
 from fastlstm.invariance import set_batch_invariant as set_batch_invariant
 from fastlstm.io.native import load as load

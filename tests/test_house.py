@@ -52,7 +52,7 @@ LIBRARY = {
     "snapshot workspace",
     "io": "_check files layers model narrow parameter tensors",
     "application": "_check files io layers model",
-    "distributed": "_check communicator threads",
+    "distributed": "_check communicator files io model threads",
 }
 """The rooms of the library, a module or a package each, from the bottom up, and the rooms each may import from."""
 

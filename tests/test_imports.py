@@ -11,7 +11,7 @@ import pytest
 
 import fastlstm as fl
 
-APPLICATIONS = "classification, data, datasets, decoding, forecasting, plot, speech, text"
+APPLICATIONS = "classification, data, datasets, decoding, distributed, forecasting, plot, speech, text"
 
 ROOTS = """
 import sys

@@ -116,6 +116,17 @@ def load(path: PathLike) -> Model:
     return _load(path)[0]
 
 
+def load_whole(path: PathLike) -> tuple[Model, str]:
+    """A model and the checksum of its file. It raises the errors of `load`."""
+    words, arrays = _read(path)
+    return model_of(words, arrays, path), checksum_of(words, arrays)
+
+
+def checksum_of(words: Words, arrays: Arrays) -> str:
+    """The checksum of what `checked` has returned; files of earlier versions do not tell it themselves."""
+    return words.get(tensors.CHECKSUM) or tensors.checksum(arrays, words)
+
+
 def load_with(path: PathLike, key: str, what: str) -> tuple[Model, dict[str, Any]]:
     """A model, and the JSON object that an application has saved with it under the word `key`.
 
