@@ -13,7 +13,6 @@ from fastlstm.callbacks import Callback as Callback
 from fastlstm.callbacks import Checkpoint as Checkpoint
 from fastlstm.callbacks import EarlyStopping as EarlyStopping
 from fastlstm.config import show_config as show_config
-from fastlstm.distributed import Predictor as Predictor
 from fastlstm.invariance import get_batch_invariant as get_batch_invariant
 from fastlstm.invariance import set_batch_invariant as set_batch_invariant
 from fastlstm.io.native import load as load
@@ -74,6 +73,7 @@ if typing.TYPE_CHECKING:
     from fastlstm import plot as plot
     from fastlstm import speech as speech
     from fastlstm import text as text
+    from fastlstm.distributed import Predictor as Predictor
 else:
     __getattr__ = _public.missing  # a type-checker that saw it would let every name through
 

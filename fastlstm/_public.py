@@ -12,17 +12,23 @@ MODULES = (
 )
 """Modules that are public. What others hold is imported into the package itself, or is internal."""
 
+LATE = {"Predictor": "distributed"}
+"""Other names that are imported when they are first asked for, and the public module that has each."""
+
 
 def names(package: dict[str, object]) -> list[str]:
-    """Public names of the package, whose namespace this is: what it imports from its modules, and `MODULES`."""
+    """Public names of the package, whose namespace this is: what it imports from its modules, `MODULES`, `LATE`."""
     own = (name for name, value in package.items() if not name.startswith("_") and not isinstance(value, ModuleType))
-    return sorted({*MODULES, *own})
+    return sorted({*MODULES, *LATE, *own})
 
 
-def missing(name: str) -> ModuleType:
-    """The package's ``__getattr__``: a public module, imported now; else an error that names what is like it."""
+def missing(name: str) -> object:
+    """The package's ``__getattr__``: a public module or what is in one, imported now; else an error that names what is like it."""
     if name in MODULES:
         return import_module(f"fastlstm.{name}")
+    if name in LATE:
+        found: object = getattr(import_module(f"fastlstm.{LATE[name]}"), name)
+        return found
     message = f"module 'fastlstm' has no attribute {name!r}"
     if not name.startswith("_"):
         from difflib import get_close_matches
