@@ -23,7 +23,7 @@ def names(package: dict[str, object]) -> list[str]:
 
 
 def missing(name: str) -> object:
-    """The package's ``__getattr__``: a public module or what is in one, imported now; else an error that names what is like it."""
+    """The package's ``__getattr__``: what is public, imported now; else an error that names what is like it."""
     if name in MODULES:
         return import_module(f"fastlstm.{name}")
     if name in LATE:

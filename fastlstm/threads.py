@@ -37,17 +37,23 @@ def set_num_threads(n: int | None) -> None:
     2
     >>> fl.set_num_threads(None)
     """
-    global _chosen
+    global _chosen, _is_default
     if n is not None and _check.positive_int(n, "n") > cpu.MOST_THREADS:
         raise ValueError(f"n: expected at most {cpu.MOST_THREADS} threads, got {n}")
     chosen = default_num_threads() if n is None else int(n)
     cpu.allow(chosen)
-    _chosen = chosen
+    _chosen, _is_default = chosen, n is None
 
 
 def get_num_threads() -> int:
     """The largest number of threads that a call may use."""
     return _chosen
+
+
+def renew_default() -> None:
+    """Follow an environment that has changed, unless somebody has chosen a number."""
+    if _is_default and default_num_threads() != _chosen:
+        set_num_threads(None)
 
 
 def default_num_threads() -> int:
@@ -84,5 +90,5 @@ def _quota(path: Path) -> int:
         return 1 << 16
 
 
-_chosen = default_num_threads()
+_chosen, _is_default = default_num_threads(), True
 cpu.allow(_chosen)

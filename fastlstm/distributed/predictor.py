@@ -16,7 +16,7 @@ from fastlstm.distributed.steps import sequences
 from fastlstm.distributed.tables import Table, table_of
 from fastlstm.files import PathLike
 from fastlstm.model import Model
-from fastlstm.threads import default_num_threads, get_num_threads, set_num_threads
+from fastlstm.threads import default_num_threads, get_num_threads, renew_default, set_num_threads
 
 Array = NDArray[Any]
 
@@ -138,10 +138,10 @@ class Predictor:
             raise TypeError(f"data: expected {TAKEN}, got {type(data).__module__}.{type(data).__qualname__}")
         if self.lengths is not None and lengths is None:
             raise ValueError("lengths: expected those of the array's sequences, got none")
-        _check_blocks(block_info)
         x = np.asarray(data)
         if len(x) == 0:
             return _nothing(model, x.shape)
+        _check_blocks(block_info)
         return model.predict(x, self.batch_size, None if lengths is None else np.asarray(lengths).reshape(-1))
 
     def _beside(self, model: Model, table: Table) -> Any:
@@ -182,9 +182,7 @@ class Predictor:
         """The model. A worker process that asks for the first time sets its threads."""
         if not self._settled:
             if self._home != _here():
-                threads = _share() if self.threads is None else self.threads
-                if threads is not None:
-                    set_num_threads(threads)
+                _settle(self.threads)
             self._settled = True
         return self._source.model()
 
@@ -224,7 +222,7 @@ def _nothing(model: Model, shape: tuple[int, ...]) -> Array:
 
 def _check_blocks(block_info: Any) -> None:
     """Refuse blocks of a Dask array that cut sequences: each piece would be taken for a whole one."""
-    whole = (block_info or {}).get(0) or {}
+    whole = block_info.get(0, {}) if isinstance(block_info, dict) else {}
     cut = [axis for axis, blocks in enumerate(whole.get("num-chunks", ())) if axis and blocks > 1]
     if cut:
         raise ValueError(
@@ -233,17 +231,19 @@ def _check_blocks(block_info: Any) -> None:
         )
 
 
-def _share() -> int | None:
-    """Threads for each of the calls that a Dask worker runs side by side in this process; None if this is none."""
+def _settle(threads: int | None) -> None:
+    """Set the threads of a worker process; None for its share of the processors."""
+    if threads is not None:
+        set_num_threads(threads)
+        return
+    renew_default()  # Ray tells a process again with each kind of task
     distributed = sys.modules.get("distributed")
     try:
         worker = distributed.get_worker() if distributed is not None else None
     except ValueError:  # this process imports Dask, but is no worker of it
-        worker = None
-    if worker is None:
-        return None
-    side_by_side: int = worker.state.nthreads
-    return min(get_num_threads(), max(1, default_num_threads() // side_by_side))
+        return
+    if worker is not None:  # whose threads each make calls like this one
+        set_num_threads(min(get_num_threads(), max(1, default_num_threads() // worker.state.nthreads)))
 
 
 _PROCESS = os.urandom(8).hex()

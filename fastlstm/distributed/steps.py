@@ -37,7 +37,7 @@ def column_of(values: Any, name: str) -> Column:
     ValueError
         If a row is missing, or is no sequence as the other rows are.
     """
-    array = np.asarray(values)
+    array = _array(values)
     if array.dtype.kind in "fiub":
         if array.ndim == 1:
             return array
@@ -56,9 +56,20 @@ def column_of(values: Any, name: str) -> Column:
     return Steps(np.concatenate(kept) if kept else np.empty(0), counts)
 
 
+def _array(values: Any) -> Array:
+    """An array; one of objects for lists of different lengths."""
+    try:
+        return np.asarray(values)
+    except ValueError:
+        array = np.empty(len(values), object)
+        for i, value in enumerate(values):
+            array[i] = value
+        return array
+
+
 def _row(value: Any, name: str, i: int) -> Array:
     """A row of a column of objects. A list of arrays, as Arrow gives one, becomes one array."""
-    row = np.asarray(value)
+    row = _array(value)
     if row.dtype.kind == "O" and row.ndim == 1 and all(np.ndim(part) == 1 for part in row):
         if len({len(part) for part in row}) > 1:
             raise ValueError(f"column {name!r}: expected steps of one size, got others in row {i}")
