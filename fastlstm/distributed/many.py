@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-AHEAD = 4
-"""Items for each worker that are taken from the iterable before their results are wanted."""
+AHEAD = 2
+"""Items for each worker that are taken from the iterable before their results are wanted: as many as the queue of the
+workers takes at once."""
 
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -44,7 +46,7 @@ def map_models(function: Callable[[T], R], items: Iterable[T], *, workers: int |
     Returns
     -------
     iterator
-        An error of the function is raised in the place of its result, with a note that tells the item. What then still
+        An error of the function is raised in place of its result, with a note that tells the item. What then still
         runs is ended, also after Ctrl-C, and if the iterator is closed.
 
     Raises
@@ -94,7 +96,17 @@ def _side_by_side(function: Callable[[T], R], items: Iterable[T], workers: int, 
             yield _result(*pending.popleft())
         done = True
     finally:
+        if not done:
+            _wait_until_queued([future for _, _, future in pending])
         executor.shutdown(**({} if done else kill))
+
+
+def _wait_until_queued(futures: list[Future[Any]]) -> None:
+    """Wait until a thread of loky has sent all calls to the workers. If it has some left when these are killed, it
+    prints a KeyError."""
+    until = time.monotonic() + 1
+    while time.monotonic() < until and not all(future.running() or future.done() for future in futures):
+        time.sleep(0.001)
 
 
 def _result(i: int, item: T, future: Future[R]) -> R:
@@ -106,7 +118,7 @@ def _result(i: int, item: T, future: Future[R]) -> R:
 
 
 def _told(i: int, item: object) -> str:
-    return f"map_models: this is the error of item {i}: {item!r:.200}"
+    return f"map_models: this came in place of the result of item {i}, {item!r:.200}"
 
 
 def _executor(workers: int, threads: int) -> tuple[Executor, dict[str, Any]]:

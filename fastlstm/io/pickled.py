@@ -54,7 +54,8 @@ def of_parts(content: bytes, seed: Any = 0, kinds: tuple[type[Layer], ...] = ())
     seed : int, default 0
         What the attribute `seed` of the model shall be.
     kinds : tuple of classes
-        They are registered by now: importing them has done it.
+        Importing them has registered them, except where a package such as cloudpickle has made a class that it then
+        gave up for one that was there.
 
     Raises
     ------
@@ -62,6 +63,7 @@ def of_parts(content: bytes, seed: Any = 0, kinds: tuple[type[Layer], ...] = ())
         If the bytes are damaged, or are not those of a model; the message says which.
     """
     words, arrays = checked(*tensors.from_bytes(content, NAME), NAME)
+    Layer.registry.update({kind.__name__: kind for kind in kinds})
     wild = {name: array for name, array in arrays.items() if _is_wild(array) and not is_scale(name, arrays)}
     model = model_of(words, {**arrays, **{name: np.zeros_like(array) for name, array in wild.items()}}, NAME)
     model.seed = seed
