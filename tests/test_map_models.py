@@ -152,6 +152,8 @@ def test_what_it_cannot_take_is_named_at_once(arguments, kind, message):
 
 WAIT = """
 import os, sys, time
+if {none}:
+    sys.modules["joblib.externals"] = None
 from fastlstm.distributed import map_models
 def wait(i):
     print(os.getpid(), flush=True)
@@ -171,8 +173,9 @@ def alive(pid):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="no list of processes on this system")
-def test_ctrl_c_ends_the_workers_too(tmp_path):
-    (tmp_path / "wait.py").write_text(WAIT)
+@pytest.mark.parametrize("none", [False, True], ids=["loky", "without joblib"])
+def test_ctrl_c_ends_the_workers_too(tmp_path, none):
+    (tmp_path / "wait.py").write_text(WAIT.format(none=none))
     command = [sys.executable, "-P", str(tmp_path / "wait.py")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         workers = [int(process.stdout.readline()) for _ in range(2)]

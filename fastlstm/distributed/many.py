@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastlstm import _check
@@ -86,7 +87,6 @@ def _one_by_one(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
 def _side_by_side(function: Callable[[T], R], items: Iterable[T], workers: int, threads: int) -> Iterator[R]:
     executor, kill = _executor(workers, threads)
     pending: deque[tuple[int, T, Future[R]]] = deque()
-    done = False
     try:
         for i, item in enumerate(items):
             pending.append((i, item, executor.submit(function, item)))
@@ -94,19 +94,11 @@ def _side_by_side(function: Callable[[T], R], items: Iterable[T], workers: int, 
                 yield _result(*pending.popleft())
         while pending:
             yield _result(*pending.popleft())
-        done = True
-    finally:
-        if not done:
-            _wait_until_queued([future for _, _, future in pending])
-        executor.shutdown(**({} if done else kill))
-
-
-def _wait_until_queued(futures: list[Future[Any]]) -> None:
-    """Wait until a thread of loky has sent all calls to the workers. If it has some left when these are killed, it
-    prints a KeyError."""
-    until = time.monotonic() + 1
-    while time.monotonic() < until and not all(future.running() or future.done() for future in futures):
-        time.sleep(0.001)
+    except BaseException:  # also Ctrl-C, and that nobody wants more results
+        _wait_until_queued([future for _, _, future in pending])
+        kill()
+        raise
+    executor.shutdown()
 
 
 def _result(i: int, item: T, future: Future[R]) -> R:
@@ -121,19 +113,45 @@ def _told(i: int, item: object) -> str:
     return f"map_models: this came in place of the result of item {i}, {item!r:.200}"
 
 
-def _executor(workers: int, threads: int) -> tuple[Executor, dict[str, Any]]:
-    """Worker processes, and how they are shut down at once."""
+def _wait_until_queued(futures: list[Future[Any]]) -> None:
+    """Wait until a thread of loky has sent all calls to the workers. If it has some left when these are killed, it
+    prints a KeyError."""
+    until = time.monotonic() + 1
+    while time.monotonic() < until and not all(future.running() or future.done() for future in futures):
+        time.sleep(0.001)
+
+
+def _executor(workers: int, threads: int) -> tuple[Executor, Callable[[], None]]:
+    """Worker processes, and what ends them at once."""
     try:
         from joblib.externals import loky
     except ImportError:
-        import multiprocessing
-        from concurrent.futures import ProcessPoolExecutor
-
-        spawn = multiprocessing.get_context("spawn")  # a fork would copy locks that other threads hold
-        pool = ProcessPoolExecutor(workers, spawn, initializer=set_num_threads, initargs=(threads,))
-        return pool, {"cancel_futures": True}
+        return _spawned(workers, threads)
     environment = dict.fromkeys(VARIABLES, str(threads))  # of BLAS, which reads them when it is imported
-    executor: Executor = loky.ProcessPoolExecutor(
+    executor = loky.ProcessPoolExecutor(
         workers, env=environment, initializer=set_num_threads, initargs=(threads,), timeout=None
     )
-    return executor, {"kill_workers": True}
+    return executor, partial(executor.shutdown, kill_workers=True)
+
+
+def _spawned(workers: int, threads: int) -> tuple[Executor, Callable[[], None]]:
+    """The same without joblib. A fork would copy locks that other threads hold."""
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing.context import SpawnContext
+
+    started: list[Any] = []
+
+    class Spawning(SpawnContext):
+        def Process(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+            started.append(super().Process(*args, **kwargs))
+            return started[-1]
+
+    executor = ProcessPoolExecutor(workers, Spawning(), initializer=set_num_threads, initargs=(threads,))
+
+    def kill() -> None:
+        for process in started:
+            if process.is_alive():
+                process.terminate()
+        executor.shutdown(cancel_futures=True)
+
+    return executor, kill
