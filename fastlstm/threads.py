@@ -8,6 +8,8 @@ from pathlib import Path
 from fastlstm import _check
 from fastlstm._kernels import cpu
 
+MOST_THREADS = cpu.MOST_THREADS
+
 
 def set_num_threads(n: int | None) -> None:
     """Let the kernels use up to n threads.
@@ -38,8 +40,8 @@ def set_num_threads(n: int | None) -> None:
     >>> fl.set_num_threads(None)
     """
     global _chosen, _is_default
-    if n is not None and _check.positive_int(n, "n") > cpu.MOST_THREADS:
-        raise ValueError(f"n: expected at most {cpu.MOST_THREADS} threads, got {n}")
+    if n is not None and _check.positive_int(n, "n") > MOST_THREADS:
+        raise ValueError(f"n: expected at most {MOST_THREADS} threads, got {n}")
     chosen = default_num_threads() if n is None else int(n)
     cpu.allow(chosen)
     _chosen, _is_default = chosen, n is None
@@ -61,14 +63,14 @@ def default_num_threads() -> int:
     text = os.environ.get("FASTLSTM_NUM_THREADS", "")
     if text:
         number = int(text) if text.isdecimal() and len(text) < 10 else 0
-        if not 1 <= number <= cpu.MOST_THREADS:
-            raise ValueError(f"FASTLSTM_NUM_THREADS: expected a number from 1 to {cpu.MOST_THREADS}, got {text!r:.40}")
+        if not 1 <= number <= MOST_THREADS:
+            raise ValueError(f"FASTLSTM_NUM_THREADS: expected a number from 1 to {MOST_THREADS}, got {text!r:.40}")
         return number
     if hasattr(os, "sched_getaffinity"):
         processors = len(os.sched_getaffinity(0))
     else:
         processors = os.cpu_count() or 1
-    return max(1, min(processors, cpu.MOST_THREADS, _quota(Path("/sys/fs/cgroup/cpu.max")), _openmp()))
+    return max(1, min(processors, MOST_THREADS, _quota(Path("/sys/fs/cgroup/cpu.max")), _openmp()))
 
 
 def _openmp() -> int:

@@ -132,7 +132,7 @@ def test_a_long_iterable_is_taken_only_a_little_ahead():
 
 def test_nothing_is_nothing():
     assert list(map_models(abs, [], workers=1)) == []
-    assert list(map_models(abs, [], workers=2)) == []
+    assert list(map_models(abs, iter([]), workers=2)) == []
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -41,8 +41,8 @@ def map_models(function: Callable[[T], R], items: Iterable[T], *, workers: int |
         It is sent to the workers; so are the items, and its results come back.
     items : iterable
     workers : int, optional
-        Number of processes. By default as many as there are processors for this process, and for this process as
-        `set_num_threads` describes its default. With 1 everything runs in this process.
+        Number of processes, but no more than items. By default as many as this process has processors, which is the
+        default of `set_num_threads`. With 1 everything runs in this process.
 
     Returns
     -------
@@ -69,6 +69,8 @@ def map_models(function: Callable[[T], R], items: Iterable[T], *, workers: int |
         raise TypeError(f"items: expected an iterable, got {type(items).__name__}")
     processors = default_num_threads()
     count = processors if workers is None else _check.positive_int(workers, "workers")
+    if isinstance(items, Sized):
+        count = min(count, max(1, len(items)))
     if count == 1:
         return _one_by_one(function, items)
     return _side_by_side(function, items, count, max(1, processors // count))

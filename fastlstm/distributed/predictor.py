@@ -16,7 +16,7 @@ from fastlstm.distributed.steps import sequences
 from fastlstm.distributed.tables import Table, table_of
 from fastlstm.files import PathLike
 from fastlstm.model import Model
-from fastlstm.threads import default_num_threads, get_num_threads, renew_default, set_num_threads
+from fastlstm.threads import MOST_THREADS, default_num_threads, get_num_threads, renew_default, set_num_threads
 
 Array = NDArray[Any]
 
@@ -85,7 +85,7 @@ class Predictor:
         threads: int | None = None,
     ) -> None:
         self.batch_size = _check.positive_int(batch_size, "batch_size")
-        self.threads = None if threads is None else _check.positive_int(threads, "threads", 256)
+        self.threads = None if threads is None else _check.positive_int(threads, "threads", MOST_THREADS)
         if lengths is not None and lengths is not True and not isinstance(lengths, str):
             raise TypeError(f"lengths: expected the name of a column, True or None, got {lengths!r:.80}")
         self.lengths = lengths
@@ -93,6 +93,8 @@ class Predictor:
         self._each = not isinstance(output, str)
         self.output = _names(output, "output")
         if isinstance(model, Model):
+            if type(model).predict is not Model.predict:
+                raise TypeError(f"model: expected a Model, got {type(model).__name__} with a predict of its own")
             self._source = Source.of_model(model)
         elif isinstance(model, str | os.PathLike):
             self._source = Source.of_path(model)
