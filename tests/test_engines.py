@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import subprocess
 import sys
 
 import numpy as np
@@ -122,6 +123,26 @@ def test_the_workers_of_dask(tmp_path):
             found = dd.from_pandas(wide(), npartitions=8).map_partitions(predictor).compute()
             same(found[ABC].to_numpy(), three().predict(X))
         assert {*client.run(look).values()} == {(1, "1")}  # as Dask tells them: each of its threads is one
+
+
+@pytest.mark.slow
+def test_a_worker_of_dask_without_a_nanny_divides_its_processors(tmp_path):
+    """Nobody tells it OMP_NUM_THREADS, and its threads call at the same time."""
+    distributed = pytest.importorskip("dask.distributed", reason="Dask is not installed with distributed")
+    variables = {"FASTLSTM_NUM_THREADS": "4"}
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", "--no-nanny", "--no-dashboard", "--nthreads", "2"]
+    with (
+        distributed.LocalCluster(n_workers=0, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+        open(tmp_path / "log", "w") as log,
+        subprocess.Popen([*command, cluster.scheduler_address], env={**os.environ, **variables}, stderr=log) as worker,
+    ):
+        try:
+            client.wait_for_workers(1, timeout=60)
+            same(client.submit(fl.Predictor(three()), X).result(), three().predict(X))
+            assert [*client.run(fl.get_num_threads).values()] == [2]
+        finally:
+            worker.terminate()
 
 
 @pytest.fixture(scope="module")
