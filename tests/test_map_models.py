@@ -156,8 +156,8 @@ if {none}:
     sys.modules["joblib.externals"] = None
 from fastlstm.distributed import map_models
 def wait(i):
-    print(os.getpid(), flush=True)
-    time.sleep(600)
+    os.write(1, f"{{os.getpid()}}\\n".encode())  # in one piece: the workers share the pipe
+    time.sleep(100)
 if __name__ == "__main__":
     list(map_models(wait, range(10), workers=2))
 """
@@ -178,10 +178,13 @@ def test_ctrl_c_ends_the_workers_too(tmp_path, none):
     (tmp_path / "wait.py").write_text(WAIT.format(none=none))
     command = [sys.executable, "-P", str(tmp_path / "wait.py")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        workers = [int(process.stdout.readline()) for _ in range(2)]
-        began = time.monotonic()
-        process.send_signal(signal.SIGINT)  # to it alone; a terminal would send it to the workers as well
-        _, said = process.communicate(timeout=60)
+        try:
+            workers = [int(process.stdout.readline()) for _ in range(2)]
+            began = time.monotonic()
+            process.send_signal(signal.SIGINT)  # to it alone; a terminal would send it to the workers as well
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode != 0 and "KeyboardInterrupt" in said
     assert time.monotonic() - began < 30
     while any(alive(pid) for pid in workers):
