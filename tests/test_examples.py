@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 NEEDS = {
     "dask_inference": ("dask", "distributed", "pyarrow", "pandas"),
     "many_forecasters": ("joblib",),
+    "mpi_training": ("mpi4py",),
     "ray_inference": ("ray", "pyarrow", "pandas"),
     "spark_inference": ("pyspark", "pyarrow", "pandas"),
 }

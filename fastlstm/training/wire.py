@@ -77,11 +77,18 @@ class Wire:
     def restore(self, states: list[State]) -> None:
         """Go on from the states of all ranks. If these were more or fewer, rank 0 adds all that was lost."""
         rank, size = self._exchange.rank, self._exchange.size
+        n = states[0]["size"]
+        part = -(-n // len(states))
+        for state in states:
+            shapes = state["size"], state["sent"].shape, state["summed"].shape
+            if shapes != (n, (part * len(states),) if n else (0,), (part,) if n else (0,)):
+                raise ValueError(
+                    f"wire: expected the errors of {n} numbers on each of {len(states)} ranks, got {shapes}"
+                )
+        self._size = n
         if len(states) == size:
-            self._size, self._sent = states[rank]["size"], states[rank]["sent"].copy()
-            self._summed = states[rank]["summed"].copy()
+            self._sent, self._summed = states[rank]["sent"].copy(), states[rank]["summed"].copy()
             return
-        n = self._size = states[0]["size"]
         lost = np.sum([state["sent"][:n] for state in states], axis=0)
         lost += np.concatenate([state["summed"] for state in states])[:n]
         width = -(-n // size)
