@@ -1,7 +1,8 @@
 """What training on several processes brings and costs: python -m bench.distributed [--loss TEXT] [--keep FILE]
 
 Two models, that of `fastlstm text train` and that of `fastlstm classify train`, on made-up tokens. A measurement is a
-run of its own: one process with one or two threads, or ranks under mpiexec with one thread each. Needs mpi4py and mpiexec.
+run of its own: one process with one or two threads, or ranks under mpiexec with one thread each. It needs mpi4py and
+mpiexec.
 --loss trains the first model on the beginning of a text, with means of the parameters every few steps, and shows what
 these do to the loss.
 """
@@ -167,8 +168,8 @@ def table(name: str, batch: int) -> dict[str, Any]:
 class Cost:
     """Seconds of a step: fixed + each * sequences on one machine, by least squares of the measured steps of 2 threads.
 
-    On n machines 2 log2(n) messages, one after the other, make a sum, and of an array of so many bytes each machine sends
-    and receives 2 (n - 1) / n of it. A step waits for two sums: that of the numbers of the batch and that of the gradients.
+    On n machines 2 log2(n) messages, one after the other, make a sum, and each machine sends and receives 2 (n - 1) / n
+    of the bytes of an array. A step waits for two sums: that of the numbers of the batch and that of the gradients.
     """
 
     def __init__(self, rows: dict[str, Any]) -> None:
@@ -189,7 +190,7 @@ class Cost:
         return numbers + (numbers + 2 * (machines - 1) / machines * self.bytes / bandwidth) / every
 
     def speed(self, how: str, machines: int, network: tuple[float, float]) -> float | None:
-        """How many times as many sequences a second as one machine; None if a batch has fewer than there are machines."""
+        """How many times as many sequences a second as one machine; None if some machines would have none."""
         alone = self.batch / self.computed(self.batch)
         own, every = (self.batch / machines, 1) if how == "same batch" else (self.batch, 1 if "each" == how[-4:] else 8)
         if own < 1:
