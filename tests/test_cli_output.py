@@ -23,6 +23,7 @@ from fastlstm.speech import StringReader
 from fastlstm.text import LanguageModel
 from fastlstm.training.folder import held
 from fastlstm.training.loop import Loop
+from fastlstm.training.ranks import Ranks
 
 pytest.importorskip("pandas")
 pytest.importorskip("matplotlib")
@@ -387,4 +388,5 @@ def test_a_full_disk_behind_stdout_is_one_line_too(line, tmp_path):
 )
 def test_the_command_that_goes_on_has_its_option_before_the_names(line, again, tmp_path):
     options = argparse.Namespace(output=tmp_path / "out", resume=False, force=False, line=line)
+    options.ranks, options.communicator = Ranks(), None
     assert Output(options, ["model.safetensors"]).again == again
