@@ -118,3 +118,12 @@ def test_what_cannot_be_is_refused():
     ):
         with pytest.raises(ValueError, match="drop: expected|do not agree"):
             kernel.drop(x, y, rate, 0, 0)
+
+
+@pytest.mark.parametrize("first", [1, 31, 32, 45, 512, 5000])
+@pytest.mark.parametrize("size", [1, 33, 700])
+def test_a_part_of_an_array_has_the_mask_of_its_place(isa, first, size):
+    x = np.ones(size)
+    y = np.full_like(x, np.nan)
+    kernel.drop(x, y, 0.3, 77, 5, first)
+    np.testing.assert_array_equal(y == 0, words(first + size, 77, 5)[first:] < int(0.3 * 2**32))
