@@ -123,6 +123,9 @@ FITS = {
 NORMED = {
     "batch norm": Fit(lambda: [fl.BatchNorm(2), *per_step(fl.BatchNorm(5))], validation=HELD_OUT),
     "ragged batch norm": Fit(lambda: per_step(fl.BatchNorm(5)), lengths=LENGTHS),
+    "batch norm of fewer rows than ranks": Fit(
+        lambda: [fl.LSTM(2, 5), fl.Last(), fl.BatchNorm(5), fl.Dense(5, 1)], x=X[:42], y=Y[:42, -1]
+    ),
     "batch norm of pooled": Fit(lambda: pooled(fl.BatchNorm(10)), y=X[:, 0, :1] * [1, 2, 3]),
 }
 
@@ -334,6 +337,13 @@ def test_ranks_that_average_every_few_steps_end_with_the_same_parameters_and_lea
     for other in found[1:]:
         assert_same(other, found[0])
     assert name == "batches" or found[0][1]["loss"][-1] < found[0][1]["loss"][0]  # which has new ones in each epoch
+
+
+@pytest.mark.parametrize("every", [1, 2, 5])
+def test_a_last_step_that_was_not_known_to_be_one_is_averaged_too(every):
+    fit = Fit(per_step, batches=lambda epoch: [*batches(epoch)][:3], trainer={"accumulate": 2})
+    first, second = on_ranks(2, lambda ranks: fit(ranks, average_every=every))
+    assert_same(second, first)
 
 
 def test_evaluation_is_shared_out():

@@ -11,6 +11,7 @@ from fastlstm._version import __version__
 from fastlstm.cli import classify, forecast, speech, text
 from fastlstm.cli.options import UsageError
 from fastlstm.cli.ranks import joined
+from fastlstm.training.exchange import RankError
 
 APPLICATIONS = (forecast, text, classify, speech)
 """Modules of commands. ``add`` of each adds its commands. A command sets ``run``, which returns the exit status."""
@@ -56,11 +57,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         again = options.place.again if options.place is not None and options.place.resumable else ""
         message, status, before = f"stopped{again and f'. To go on: {again}'}", 130, "\n"
-    except (OSError, ValueError, ImportError, FloatingPointError, MemoryError) as error:
+    except (OSError, ValueError, ImportError, FloatingPointError, MemoryError, RankError) as error:
         message, status, before = f"error: {words_of(error)}", 2 if isinstance(error, UsageError) else 1, ""
         if isinstance(error, BlockingIOError):  # the folder belongs to another training
             options.place = None
         if getattr(error, "told_elsewhere", False):
+            if options.place is not None:
+                options.place.tidy()
             return status
     if options.place is not None:
         options.place.tidy()

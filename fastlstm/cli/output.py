@@ -119,7 +119,8 @@ class Output:
         self.communicator: Communicator | None = options.communicator
         self.written = options.ranks.rank == 0
         with options.ranks.together("checking the output folder"):
-            self._check(names)
+            if self.written:  # two that try at once whether they may write would be in each other's way
+                self._check(names)
 
     def _check(self, names: Sequence[str]) -> None:
         options = self._options
@@ -175,6 +176,7 @@ class Output:
 
     def stopped(self, save: Callable[[Path], None], use: str) -> int:
         """Save what an interrupted training has learned, and print how to use it and how to go on."""
+        self._options.left = True
         if not self.written:
             return 130
         path = self.state / STOPPED

@@ -200,6 +200,8 @@ class BatchNorm(Norm):
         normal += rows
         normal -= total / count
         normal *= self.parameter("weight").value * tape.notes["scale"]
+        if tape.part.spare:
+            normal.fill(0)  # the row is in no statistics
         return self._padded(normal, dy.shape, "dx", tape)
 
     def _parameter_gradients(self, dy: Array, normal: Array) -> tuple[Array, Array]:

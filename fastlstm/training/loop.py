@@ -130,7 +130,8 @@ class Loop:
                 with reading(state["path"]):
                     for callback, (_, part) in zip(self._lasting, state["callbacks"], strict=True):
                         callback.restore(part)
-        self.ranks.require_same("the beginning of the training", self._fingerprint)
+        if self.ranks.exchange is not None:
+            self.ranks.require_same("the beginning of the training", self._fingerprint)
         try:
             with interrupts(self._interrupt):
                 for epoch in range(begin, 1 if progress.stop else progress.epochs + 1):
@@ -212,6 +213,11 @@ class Loop:
             if self.ranks.local is None:
                 self._join()
             self._update()
+            if self.ranks.local is not None:
+                wrong = self.ranks.first_of(self._wrong)
+                if wrong:
+                    self._fail(wrong)
+                self.ranks.local.steps += 1
         if self.ranks.local is not None:
             self.ranks.local.average(self.model, self.optimizer)
             progress.even = True
