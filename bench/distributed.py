@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 import fastlstm as fl
+from fastlstm.training.buckets import Buckets
 
 STEPS = 24
 """Steps of an epoch. The first epoch is not counted; of the others the fastest is."""
@@ -48,35 +49,48 @@ def problem(name: str, batch: int) -> tuple[fl.Model, dict[str, Any]]:
 
 
 class Timed:
-    """A communicator that adds up the time in it."""
+    """A communicator that adds up the seconds that are spent in it."""
 
     def __init__(self, ranks: Any) -> None:
         self._ranks, self.seconds = ranks, 0.0
         self.rank, self.size, self.timeout = ranks.rank, ranks.size, ranks.timeout
-        for name in ("sum", "gather", "exchange", "broadcast"):
-            setattr(self, name, self._timed(getattr(ranks, name)))
 
-    def _timed(self, function: Any) -> Any:
-        def call(*arguments: Any) -> Any:
-            began = time.perf_counter()
-            found = function(*arguments)
-            self.seconds += time.perf_counter() - began
-            return found
+    def timed(self, function: Any, *arguments: Any) -> Any:
+        began = time.perf_counter()
+        found = function(*arguments)
+        self.seconds += time.perf_counter() - began
+        return found
 
-        return call
+    def sum(self, array: Any) -> None:
+        self.timed(self._ranks.sum, array)
 
-    def sum(self, array: Any) -> None: ...
-    def gather(self, array: Any) -> Any: ...
-    def exchange(self, array: Any) -> Any: ...
-    def broadcast(self, array: Any) -> None: ...
+    def begin_sum(self, array: Any) -> TimedSum:
+        return TimedSum(self, self.timed(self._ranks.begin_sum, array))
 
-    def begin_sum(self, array: Any) -> Any:
-        pending = self._timed(self._ranks.begin_sum)(array)
-        pending.test, pending.wait = self._timed(pending.test), self._timed(pending.wait)
-        return pending
+    def gather(self, array: Any) -> Any:
+        return self.timed(self._ranks.gather, array)
+
+    def exchange(self, array: Any) -> Any:
+        return self.timed(self._ranks.exchange, array)
+
+    def broadcast(self, array: Any) -> None:
+        self.timed(self._ranks.broadcast, array)
 
     def abort(self, message: str) -> None:
         self._ranks.abort(message)
+
+
+class TimedSum:
+    """A sum on its way, likewise."""
+
+    def __init__(self, ranks: Timed, pending: Any) -> None:
+        self._ranks, self._pending = ranks, pending
+
+    def test(self) -> bool:
+        return bool(self._ranks.timed(self._pending.test))
+
+    def wait(self) -> None:
+        self._ranks.timed(self._pending.wait)
 
 
 class Watch(fl.Callback):
@@ -99,14 +113,16 @@ def work(options: argparse.Namespace) -> None:
     ranks = Timed(fl.distributed.mpi()) if options.ranks else None
     fl.set_num_threads(options.threads)
     model, fit = problem(options.work, options.batch)
-    watch = Watch(ranks)
+    watch, trainer_options = Watch(ranks), json.loads(options.trainer)
+    if not trainer_options.pop("overlap", True):
+        Buckets.after = lambda self, layer: None  # type: ignore[method-assign]
     trainer = fl.Trainer(
         model,
         "softmax_cross_entropy",
         clip_norm=1.0,
         callbacks=[watch],
         communicator=ranks,
-        **json.loads(options.trainer),
+        **trainer_options,
     )
     call = trainer.fit_sequence if "window" in fit else trainer.fit
     call(**fit, epochs=EPOCHS, seed=0, progress=False)
@@ -159,6 +175,7 @@ def table(name: str, batch: int) -> dict[str, Any]:
     row("1 process, 1 thread, reproducible", batch, reproducible=True)
     row("2 ranks, reproducible", batch, ranks=2, reproducible=True)
     row("2 ranks, bfloat16 on the wire", batch, ranks=2, wire="bfloat16")
+    row("2 ranks, nothing travels meanwhile", batch, ranks=2, overlap=False)
     row("2 ranks, means every 8 steps", batch, ranks=2, average_every=8)
     for part in (2, 4, 8):
         row(f"1 process, 2 threads, 1/{part} of a batch", batch // part, threads=2)

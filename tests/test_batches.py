@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import fastlstm as fl
-from fastlstm.training.batches import Batch, Batches
+from fastlstm.training.batch import Batch
+from fastlstm.training.batches import Batches
 
 T = 40
 

@@ -389,4 +389,7 @@ def test_a_full_disk_behind_stdout_is_one_line_too(line, tmp_path):
 def test_the_command_that_goes_on_has_its_option_before_the_names(line, again, tmp_path):
     options = argparse.Namespace(output=tmp_path / "out", resume=False, force=False, line=line)
     options.ranks, options.communicator = Ranks(), None
-    assert Output(options, ["model.safetensors"]).again == again
+    output = Output(options, ["model.safetensors"])
+    assert output.again == again
+    options.ranks.size = 3
+    assert output.again == "mpiexec -n 3 " + again

@@ -5,7 +5,7 @@ import pytest
 
 import fastlstm as fl
 from fastlstm.data import windows
-from fastlstm.training.batches import Source, as_data
+from fastlstm.training.checked import Lazy, as_data
 from fastlstm.training.feed import Feed
 
 
@@ -103,11 +103,11 @@ def test_windows_and_files_are_read_a_batch_at_a_time(tmp_path):
     """The same bits as from a copy in memory, whether views overlap or lie in a file."""
     series = np.random.default_rng(0).normal(size=500)
     x, y = windows(series, 20, 3)
-    assert Source.suits(x)
+    assert Lazy.suits(x)
     np.save(tmp_path / "x.npy", np.ascontiguousarray(x))
     np.save(tmp_path / "y.npy", y[..., 0])
     on_disk = [np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in "xy"]
-    assert Source.suits(on_disk[0])
+    assert Lazy.suits(on_disk[0])
     lengths = np.random.default_rng(1).integers(1, 21, len(x))
     found = []
     for inputs, targets in ((np.ascontiguousarray(x), y[..., 0].copy()), (x, y[..., 0]), on_disk):
@@ -127,7 +127,7 @@ def test_tokens_and_labels_are_read_a_batch_at_a_time():
     for inputs, targets in ((x, y), (x.copy(), y.copy())):
         model = fl.Model([fl.Embedding(7, 4), fl.LSTM(4, 6), fl.Dense(6, 7)], seed=0)
         data = as_data(model, fl.softmax_cross_entropy, inputs, targets, None, None)
-        assert isinstance(data.x, Source) == (inputs is x)
+        assert isinstance(data.x, Lazy) == (inputs is x)
         fl.Trainer(model, "softmax_cross_entropy").fit(inputs, targets, epochs=1)
         found.append(values(model))
     assert_same(*found)

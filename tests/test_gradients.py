@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastlstm as fl
-from fastlstm.training.batches import as_data
+from fastlstm.training.checked import as_data
 from fastlstm.training.gradients import Gradients, Limits
 from fastlstm.training.objective import Objective
 

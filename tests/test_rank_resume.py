@@ -6,6 +6,7 @@ from rank_cases import on_ranks
 from test_ranks import FITS, NORMED, Fit, assert_close, assert_same, per_step
 
 import fastlstm as fl
+from fastlstm import snapshot
 from fastlstm.callbacks import EMA, Checkpoint, CSVLog, EarlyStopping, GradientNorms
 from fastlstm.callbacks.checkpoint import checkpoints
 
@@ -97,6 +98,38 @@ def test_what_16_bits_have_lost_is_not_forgotten(size, tmp_path):
             assert_same(found, expected[0])
         else:
             assert found[1]["loss"] == pytest.approx(expected[0][1]["loss"], rel=0.01)
+
+
+DAMAGED = {
+    "ranks: expected a list of dicts, got 'xx'": lambda ranks: "xx",
+    "damaged": lambda ranks: [1, 2],
+    "there is no 'wire'": lambda ranks: [{"figures": each["figures"]} for each in ranks],
+    "figures rmse.sums: expected 1 axes of float64, got 2": lambda ranks: [
+        {**each, "figures": {**each["figures"], "rmse.sums": np.zeros((7, 5))}} for each in ranks
+    ],
+    "wire of rank 0: expected finite|wire of rank 0 0: expected": lambda ranks: [
+        {**each, "wire": {**each["wire"], "sent": each["wire"]["sent"] * np.nan}} for each in ranks
+    ],
+    "wire of rank 0 1: expected shape": lambda ranks: [
+        {**each, "wire": {**each["wire"], "summed": np.zeros(5)}} for each in ranks
+    ],
+    "wire of rank 0: expected the errors of": lambda ranks: [
+        {**each, "wire": {**each["wire"], "size": 7}} for each in ranks
+    ],
+}
+
+
+@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("message", DAMAGED)
+def test_what_ranks_had_for_themselves_is_checked(message, size, tmp_path):
+    interrupted(CASES["ragged"], tmp_path, 2, 5, wire="bfloat16")
+    newest = checkpoints(tmp_path)[-1]
+    state = snapshot.read(newest)
+    state["ranks"] = DAMAGED[message](state["ranks"])
+    snapshot.write(newest, {name: part for name, part in state.items() if name != "path"})
+    with pytest.raises(ValueError, match=message):
+        gone_on(CASES["ragged"], tmp_path, size, wire="bfloat16")
+    assert on_ranks.aborted is None
 
 
 def test_ranks_that_average_write_their_state_when_they_are_the_same(tmp_path):

@@ -422,7 +422,7 @@ def test_a_metric_of_ones_own_is_put_together_if_it_says_how():
     expected = Fit(per_step, metrics=[Mergeable()])()
     for found in on_ranks(2, Fit(per_step, metrics=[Mergeable()])):
         assert_close(found, expected)
-    with pytest.raises(NotImplementedError, match="metrics: largest cannot be put together from several ranks"):
+    with pytest.raises(TypeError, match="metrics: expected metrics with a method merge, .* got 'largest' without"):
         on_ranks(2, Fit(per_step, metrics=[Largest()]))
 
 

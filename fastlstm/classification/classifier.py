@@ -26,7 +26,8 @@ from fastlstm.model.memory import check_memory
 from fastlstm.optim import Adam
 from fastlstm.schedules import Cosine
 from fastlstm.training import History, Trainer
-from fastlstm.training.batches import Batches, as_data
+from fastlstm.training.batches import Batches
+from fastlstm.training.checked import as_data
 
 Array = NDArray[Any]
 

@@ -199,7 +199,8 @@ class Output:
         line = list(self._options.line)
         if not self._options.resume:
             line.insert(line.index("--") if "--" in line else len(line), "--resume")
-        return shlex.join(["fastlstm", *line])
+        ranks = self._options.ranks.size
+        return shlex.join([*(["mpiexec", "-n", str(ranks)] if ranks > 1 else []), "fastlstm", *line])
 
 
 def read_settings(path: Path) -> dict[str, Any]:

@@ -36,8 +36,9 @@ def launched() -> int:
 def mpi(comm: Any = None, *, timeout: float = TIMEOUT) -> Communicator:
     """The processes that mpiexec has started, for `Trainer`.
 
-    An error that nobody catches, on any rank, from now on ends all ranks. Ranks on the same processors share them: each
-    sets its number of threads to its part, unless FASTLSTM_NUM_THREADS or `set_num_threads` has set one.
+    An error that nobody catches, on any rank, from now on ends all ranks. After ``sys.exit`` on one rank the others
+    wait for it until the time limit. Ranks on the same processors share them: each sets its number of threads to its
+    part, unless FASTLSTM_NUM_THREADS or `set_num_threads` has set one.
 
     Parameters
     ----------

@@ -132,6 +132,20 @@ class Accumulator:
                 measure.merge({key: state[f"{name}.{key}"] for key in measure.state()})
         return found
 
+    def require_mergeable(self) -> None:
+        """Refuse metrics that cannot be put together from parts.
+
+        Raises
+        ------
+        TypeError
+            If the class of a metric has not written `Measure.merge`.
+        """
+        for name, measure in self._measures.items():
+            if type(measure).merge is Measure.merge:
+                raise TypeError(
+                    f"metrics: expected metrics with a method merge, for several ranks, got {name!r} without"
+                )
+
     def forget_metrics(self) -> None:
         """Start all metrics anew, and leave the figures."""
         for measure in self._measures.values():

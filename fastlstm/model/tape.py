@@ -89,3 +89,42 @@ class Recorded:
     output_shape: tuple[int, ...]
     versions: list[int]
     replay: Replay | None = None
+
+
+def joined_states(states: list[dict[str, Any]]) -> dict[str, Any]:
+    """The state of a tape for all rows, from those of tapes for some rows each."""
+    first = states[0]
+    workspaces = [
+        joined_workspaces([state["workspaces"][k] for state in states]) for k in range(len(first["workspaces"]))
+    ]
+    return {"rows": sum(state["rows"] for state in states), "workspaces": workspaces}
+
+
+def joined_workspaces(states: list[dict[str, Any]]) -> dict[str, Any]:
+    lasting = dict(states[0]["lasting"])
+    for name, value in lasting.items():
+        if isinstance(value, list | tuple):  # a state, each part (layers, rows, H)
+            each = zip(*(state["lasting"][name] for state in states), strict=True)
+            lasting[name] = [np.concatenate(parts, axis=1) for parts in each]
+    children = states[0]["children"]
+    return {
+        "lasting": lasting,
+        "children": {name: joined_workspaces([state["children"][name] for state in states]) for name in children},
+    }
+
+
+def state_of_rows(state: dict[str, Any], rows: slice) -> dict[str, Any]:
+    """The state of a tape for some of the rows."""
+    return {
+        "rows": rows.stop - rows.start,
+        "workspaces": [workspace_of_rows(workspace, rows) for workspace in state["workspaces"]],
+    }
+
+
+def workspace_of_rows(state: dict[str, Any], rows: slice) -> dict[str, Any]:
+    lasting = {
+        name: [part[:, rows] for part in value] if isinstance(value, list | tuple) else value
+        for name, value in state["lasting"].items()
+    }
+    children = {name: workspace_of_rows(child, rows) for name, child in state["children"].items()}
+    return {"lasting": lasting, "children": children}

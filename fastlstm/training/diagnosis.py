@@ -6,7 +6,7 @@ import numpy as np
 
 from fastlstm._kernels import rows
 from fastlstm.model import Model
-from fastlstm.training.batches import Batch
+from fastlstm.training.batch import Batch
 
 
 def of_loss(model: Model, batch: Batch) -> str:

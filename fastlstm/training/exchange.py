@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,6 +148,8 @@ class Exchange:
     def fail(self, error: BaseException) -> None:
         """End all ranks, with the error of this one, unless all have it."""
         if not hasattr(error, "told_elsewhere"):
+            if self.rank:
+                time.sleep(1)  # rank 0 may have the same error: then it tells of it, and ends all
             traceback.print_exception(error, file=sys.stderr)
             self._communicator.abort(f"{self} has failed: {type(error).__name__}: {error}")
 
@@ -173,8 +175,3 @@ def same(a: Any, b: Any) -> bool:
 
 def shown(value: Any) -> str:
     return f"{value!r:.60}"
-
-
-def refuse(exchange: Exchange | None, error: Exception) -> NoReturn:
-    """Raise an error that every rank raises now."""
-    raise error if exchange is None else exchange.agreed(error)

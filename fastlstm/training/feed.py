@@ -8,7 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from fastlstm import _check
 from fastlstm.model import Model
-from fastlstm.training.batches import Batch, as_data
+from fastlstm.training.batch import Batch
+from fastlstm.training.checked import as_data
 from fastlstm.training.shares import WHOLE, Share
 
 

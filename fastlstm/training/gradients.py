@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastlstm.model import Tape
 from fastlstm.optim import Optimizer, clip_grad_value
-from fastlstm.training.batches import Batch
+from fastlstm.training.batch import Batch
 from fastlstm.training.buckets import Buckets
 from fastlstm.training.objective import Objective
 from fastlstm.training.pieces import Pieces

@@ -32,11 +32,10 @@ class Local:
     def __init__(self, exchange: Exchange, every: int) -> None:
         self._exchange, self._every, self.steps = exchange, every, 0
 
-    def stepped(self, model: Model, optimizer: Optimizer, *, last: bool) -> None:
-        """Note a step, and take the mean if it is time, or the step is the last one of an epoch."""
-        self.steps += 1
-        if last or self.steps >= self._every:
-            self.average(model, optimizer)
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time for a mean."""
+        return self.steps >= self._every
 
     def average(self, model: Model, optimizer: Optimizer) -> None:
         """Take the mean now, unless no step has been taken since the last one."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
-import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.callbacks import Callback, Progress
@@ -19,37 +17,16 @@ from fastlstm.optim import Optimizer
 from fastlstm.parameter import Parameter
 from fastlstm.snapshot import State
 from fastlstm.training import diagnosis, restoring
-from fastlstm.training.batches import Batch
-from fastlstm.training.exchange import refuse
-from fastlstm.training.gradients import Gradients, Limits
+from fastlstm.training.batch import Source
+from fastlstm.training.gradients import Limits
 from fastlstm.training.history import History
 from fastlstm.training.objective import Objective
 from fastlstm.training.ranks import Ranks, digest_of
 from fastlstm.training.settings import require_same, settings_of
-from fastlstm.training.shares import WHOLE, Share
+from fastlstm.training.steps import kind_of
 
 HINT = "try a smaller learning rate (it was {lr:.3g}), clip_norm, or inputs and targets of about 1"
 BACKWARDS = ("on_validation_end", "on_fit_end")
-
-
-class Source(Protocol):
-    """Data for the loop, in mini-batches."""
-
-    unit: str
-
-    @property
-    def size(self) -> int | None:
-        """Number of sequences, or of steps, in an epoch; None if it is not known."""
-
-    @property
-    def count(self) -> int | None:
-        """Number of batches in an epoch; None if it is not known."""
-
-    def at(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch after the first `start`. Epochs are counted from 1."""
-
-    def parts(self, epoch: int, start: int = 0, shares: Sequence[Share] = WHOLE) -> Iterator[Sequence[Batch]]:
-        """The same, but these parts of each batch."""
 
 
 class Loop:
@@ -109,14 +86,11 @@ class Loop:
             "batches": batches.count,
             "accumulate": limits.accumulate,
         }
-        self.gradients = Gradients(objective, optimizer, limits, ranks.joining(self.model))
+        self.steps = kind_of(ranks)(objective, optimizer, limits, tapes[0], ranks, self.progress, self._fail)
         clips = {"clip_norm": limits.clip_norm, "clip_value": limits.clip_value, "accumulate": limits.accumulate}
         self.settings = settings_of(objective, optimizer, **clips, **passed, validation=held_out is not None)
-        self._figures = objective.figures()
         self._complete = True  # whether the current epoch is complete
         self._good: list[NDArray[Any]] = []  # parameters and buffers at the start of the epoch
-        self._asked = False  # whether Ctrl-C was pressed on this rank, which the others do not know yet
-        self._wrong = ""  # why a loss on this rank is not finite
 
     def run(self, state: State | None = None) -> None:
         """Train for all epochs, from a snapshot if there is one."""
@@ -130,18 +104,22 @@ class Loop:
                 with reading(state["path"]):
                     for callback, (_, part) in zip(self._lasting, state["callbacks"], strict=True):
                         callback.restore(part)
-        if self.ranks.exchange is not None:
-            self.ranks.require_same("the beginning of the training", self._fingerprint)
+        self.ranks.require_same("the beginning of the training", self._fingerprint)
+        with self.ranks.ending_at_errors():
+            self._epochs(begin)
+
+    def _epochs(self, begin: int) -> None:
+        """Train from this epoch on."""
+        progress = self.progress
         try:
-            with interrupts(self._interrupt):
+            with interrupts(self.steps.interrupt):
                 for epoch in range(begin, 1 if progress.stop else progress.epochs + 1):
                     progress.epoch = epoch
                     self._epoch()
                     if progress.stop:
                         break
-        except BaseException as error:
+        except BaseException:
             progress.failed = True
-            self.ranks.fail(error)
             raise
         finally:
             self._call("on_fit_end")
@@ -150,7 +128,7 @@ class Loop:
         """Train for one epoch, or for the rest of it. Ctrl-C leaves it unfinished."""
         progress = self.progress
         if self._complete:
-            self._figures, self._complete, progress.batch = self.objective.figures(), False, 0
+            self.steps.figures, self._complete, progress.batch = self.objective.figures(), False, 0
             self._good = [array.value.copy() for array in self._arrays.values()]
             self._call("on_epoch_begin")
         self._train()
@@ -159,7 +137,7 @@ class Loop:
         spoilt = diagnosis.of_parameters(self.model)
         if spoilt:
             self._fail(f"{spoilt} is no longer finite after epoch {progress.epoch}")
-        progress.logs = self.ranks.merged(self._figures, "the end of an epoch").means()
+        progress.logs = self.ranks.merged(self.steps.figures, "the end of an epoch").means()
         if self.held_out is not None:
             self._call("on_validation_begin")
             parts = self.held_out.parts(1, 0, self.ranks.shares)
@@ -170,26 +148,8 @@ class Loop:
         self.history.add(progress.logs)
         self._complete = True
         self._call("on_epoch_end")
-        self._agree()
-
-    def _agree(self) -> None:
-        """At the end of an epoch, all ranks stop if one does, and their parameters must be the same."""
-        if self.ranks.exchange is None:
-            return
-        progress = self.progress
-        self.ranks.require_same(f"the end of epoch {progress.epoch}", {"parameters now": digest_of(self.model)})
-        self._stop_together(*self.ranks.totals(np.array([[progress.stop, self._asked]], float))[:2])
-
-    def _stop_together(self, stops: float, interrupted: float) -> None:
-        progress = self.progress
-        progress.stop = bool(stops) or bool(interrupted)
-        progress.interrupted = bool(interrupted)
-
-    def _interrupt(self) -> None:
-        """Ctrl-C: end the training after this step, or if there are other ranks after the next one."""
-        if self.ranks.exchange is None:
-            self.progress.stop = self.progress.interrupted = True
-        self._asked = True
+        self.ranks.require_same(f"the end of epoch {progress.epoch}", self._learned)
+        self.steps.agree()
 
     def _train(self) -> None:
         """Train on the remaining batches of the epoch."""
@@ -203,113 +163,12 @@ class Loop:
             progress.due = False
             for call in before:
                 call(progress)
-            stop = self._step(parts)
+            self.steps.take(parts)
             for call in after:
                 call(progress)
-            if (progress.stop if stop is None else stop) and progress.stepped and progress.even:
+            if self.steps.stops and progress.stepped and progress.even:
                 break
-        if not progress.stepped:  # the last batch was not known to be the last
-            progress.stepped = True
-            if self.ranks.local is None:
-                self._join()
-            self._update()
-            if self.ranks.local is not None:
-                wrong = self.ranks.first_of(self._wrong)
-                if wrong:
-                    self._fail(wrong)
-                self.ranks.local.steps += 1
-        if self.ranks.local is not None:
-            self.ranks.local.average(self.model, self.optimizer)
-            progress.even = True
-
-    def _step(self, parts: Sequence[Batch]) -> bool | None:
-        """Train on a batch, and let the optimizer take a step if no more gradients are to be added up.
-
-        Returns whether the training stops, if ranks have to agree on it.
-        """
-        progress = self.progress
-        numbers = [self._pass(k, part) for k, part in enumerate(parts)]
-        local = self.ranks.local
-        if local is not None and progress.stepped:
-            self._update()
-        if not self.ranks.parted:
-            ((loss, of, size),) = numbers
-            stop = None
-        else:
-            loss, of, size, stop = self._together(numbers)
-        progress.loss = self._value if not self.ranks.parted else loss / size if size else 0.0
-        if progress.stepped and local is None:
-            self._update()
-        elif progress.stepped and local is not None:
-            local.stepped(self.model, self.optimizer, last=progress.batch == progress.batches)
-            progress.even = not local.steps
-        self._figures.count("loss", loss, of)
-        return stop
-
-    def _pass(self, k: int, part: Batch) -> tuple[float, float, float]:
-        """Both passes over a part of a batch: its share of the loss, of its weight in the epoch, and of its divisor."""
-        tape = self.tapes[0][k]
-        tape.part.first, tape.part.spare = part.first, part.spare
-        pred = self.objective.forward(part, tape, training=True)
-        value, dpred = 0.0, None
-        if pred is not None:
-            value, dpred = self.objective.value(pred, part, tape)
-            if not math.isfinite(value):
-                self._wrong = f"the loss is {value} {self._where}: {diagnosis.of_loss(self.model, part)}"
-                if not self.ranks.parted:
-                    self._fail(self._wrong)
-                dpred = np.zeros_like(dpred)  # the other ranks wait for gradients
-        self.gradients.add(part, dpred, tape, k, last=self.progress.stepped)
-        self._value = value
-        self.objective.measure(self._figures, part, pred)
-        return *self.objective.weighted(value, part), self.objective.size(part)
-
-    def _together(self, numbers: list[tuple[float, float, float]]) -> tuple[float, float, float, bool | None]:
-        """The same numbers of all parts on all ranks, whether to stop; and the gradients of all, before a step."""
-        progress = self.progress
-        own, local = np.zeros((len(numbers), 10)), self.ranks.local is not None
-        own[:, :3] = numbers
-        own[:, 3] = [*self.gradients.by_part.values()] or 0
-        own[0, 4:9] = self.gradients.added, progress.stop, self._asked, progress.due, bool(self._wrong)
-        own[0, 9] = progress.norm if local else 0
-        loss, of, size, counted, added, stops, asked, due, wrong, norm = self.ranks.totals(own).tolist()
-        if local:
-            progress.norm = norm / self.ranks.size
-        elif progress.stepped:
-            self.gradients.join(counted, added)
-        if not math.isfinite(loss) or wrong:
-            self._fail(self.ranks.first_of(self._wrong) or f"the loss is {loss} {self._where}")
-        progress.due = due > 0
-        self._stop_together(stops, asked)
-        return loss, of, size, None if self.ranks.exchange is None else progress.stop
-
-    def _join(self) -> None:
-        """Add up the gradients of all parts for a last step that was not known to be one."""
-        if self.ranks.parted:
-            numbers = np.zeros((len(self.ranks.shares), 2))
-            numbers[:, 0] = [*self.gradients.by_part.values()]
-            numbers[0, 1] = self.gradients.added
-            self.gradients.join(*self.ranks.totals(numbers).tolist())
-
-    def _update(self) -> None:
-        """Let the optimizer take a step, unless nothing in the batches counted."""
-        progress = self.progress
-        local = self.ranks.local is not None
-        norm = self.gradients.step(always=local)
-        if norm is not None:
-            if math.isfinite(norm):
-                progress.norm = norm
-            else:
-                message = f"the norm of the gradient is {norm} {self._where}: {diagnosis.of_gradient(self.model)}"
-                if not local:
-                    self._fail(message)
-                self._wrong = message  # which the other ranks do not know yet
-        progress.step += 1
-
-    @property
-    def _where(self) -> str:
-        progress = self.progress
-        return f"in epoch {progress.epoch}, batch {progress.batch} (step {progress.step + 1})"
+        self.steps.end()
 
     def _fail(self, message: str) -> NoReturn:
         """Raise FloatingPointError. The model keeps its last finite parameters."""
@@ -319,7 +178,7 @@ class Loop:
             for array, value in zip(self._arrays.values(), self._good, strict=True):
                 array.value = value
             kept = f"the parameters are those at the beginning of epoch {self.progress.epoch}"
-        refuse(self.ranks.exchange, FloatingPointError(f"{message}; {hint}; {kept}"))
+        raise self.ranks.agreed(FloatingPointError(f"{message}; {hint}; {kept}"))
 
     def _call(self, hook: str) -> None:
         for callback in reversed(self.callbacks) if hook in BACKWARDS else self.callbacks:
@@ -331,7 +190,10 @@ class Loop:
         calls = [getattr(callback, hook) for callback in self.callbacks]
         return [call for call in calls if getattr(call, "__func__", None) is not nothing]
 
-    @property
+    def _learned(self) -> State:
+        """What all ranks must have learned the same of."""
+        return {"parameters now": digest_of(self.model)}
+
     def _fingerprint(self) -> State:
         """What must be the same on all ranks. Data that are read batch by batch are not in it."""
         return {
@@ -370,11 +232,11 @@ class Loop:
             "complete": self._complete,
             "stop": progress.stop and not progress.interrupted,
             "history": self.history.to_dict(),
-            "figures": self.ranks.merged(self._figures, "a checkpoint").state(),
+            "figures": self.ranks.merged(self.steps.figures, "a checkpoint").state(),
             "parameters": {name: array.value for name, array in self._arrays.items()},
             "optimizer": self.optimizer.snapshot(),
             "tape": self.ranks.tape_state(self.tapes[0]),
-            **self.ranks.own_states(self._figures),
+            **self.ranks.own_states(self.steps.figures),
             "good": self._good,
             "callbacks": [[type(callback).__name__, callback.state()] for callback in self._lasting],
         }
@@ -391,9 +253,9 @@ class Loop:
         self._expect("dtype", dtypes, [self.model.dtype.name] if arrays else [])
         self._expect("model", shapes, {name: list(array.shape) for name, array in arrays.items()})
         with reading(state["path"]):
-            restoring.check(state, self.model, self.optimizer, self._figures.state())
-            self._figures.restore(state["figures"])
-            self.ranks.restore_own(self._figures, state)
+            restoring.check(state, self.model, self.optimizer, self.steps.figures.state())
+            self.steps.figures.restore(state["figures"])
+            self.ranks.restore_own(self.steps.figures, state)
         self.optimizer.restore(progress.parameters, state["optimizer"])
         for name, array in arrays.items():
             array.value = state["parameters"][name]

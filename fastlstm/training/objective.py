@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastlstm.losses import Loss
 from fastlstm.metrics import Accumulator
 from fastlstm.model import Model, Tape
-from fastlstm.training.batches import Batch
+from fastlstm.training.batch import Batch
 
 Array = NDArray[Any]
 

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from fastlstm.metrics import Accumulator
 from fastlstm.model import Model, Tape
+from fastlstm.model.tape import joined_states, state_of_rows
 from fastlstm.snapshot import State
-from fastlstm.training.batches import Batch, digest
+from fastlstm.training.batch import Batch
 from fastlstm.training.buckets import Buckets
+from fastlstm.training.checked import digest
 from fastlstm.training.exchange import Exchange
 from fastlstm.training.local import Local
 from fastlstm.training.objective import Objective
@@ -71,9 +73,9 @@ class Ranks:
         """How gradients of all parts are added up."""
         if self.pieces is not None:
             return Pieces(model.parameters(), self.shares, self.exchange)
-        return (
-            None if self.exchange is None or self.local is not None else Buckets(model.layers, self.exchange, self.wire)
-        )
+        if self.exchange is None or self.local is not None:
+            return None
+        return Buckets(model.layers, self.exchange, self.wire)
 
     @contextmanager
     def together(self, what: str) -> Iterator[None]:
@@ -84,10 +86,10 @@ class Ranks:
         with self.exchange.together(what):
             yield
 
-    def require_same(self, what: str, found: State) -> None:
-        """Raise on every rank if what a rank has is not what rank 0 has."""
+    def require_same(self, what: str, found: Callable[[], State]) -> None:
+        """Raise on every rank if what is found on a rank is not what is found on rank 0."""
         if self.exchange is not None:
-            self.exchange.require_same(what, found)
+            self.exchange.require_same(what, found())
 
     def first(self, function: Callable[[], State | None], what: str) -> State | None:
         """What a function returns on rank 0, on every rank. Its error is raised on every rank."""
@@ -106,10 +108,19 @@ class Ranks:
         words = [state["word"] for state in self.exchange.gather_states({"word": word}, "an error")]
         return next(filter(None, words), "")
 
-    def fail(self, error: BaseException) -> None:
-        """End all ranks with the error of this one, unless all have it."""
-        if self.exchange is not None:
-            self.exchange.fail(error)
+    def agreed(self, error: Exception) -> Exception:
+        """An error that every rank raises now."""
+        return error if self.exchange is None else self.exchange.agreed(error)
+
+    @contextmanager
+    def ending_at_errors(self) -> Iterator[None]:
+        """End all ranks at an error in this context, unless all have it: the others wait for this one."""
+        try:
+            yield
+        except BaseException as error:
+            if self.exchange is not None:
+                self.exchange.fail(error)
+            raise
 
     def totals(self, numbers: Array, what: str = "the numbers of a batch") -> Array:
         """The sums over all parts of numbers (parts, n). Their order does not matter if there are `pieces`."""
@@ -156,7 +167,7 @@ class Ranks:
         if self.exchange is not None:
             gathered = self.exchange.gather_states({"tapes": states}, "a checkpoint")
             states = [state for each in gathered for state in each["tapes"]]
-        return joined(states) if len(states) > 1 else states[0]
+        return joined_states(states) if len(states) > 1 else states[0]
 
     def own_states(self, figures: Accumulator) -> State:
         """What each rank has for itself: its metrics so far, and what it has lost by rounding its gradients."""
@@ -181,49 +192,10 @@ class Ranks:
     def restore_tapes(self, tapes: Sequence[Tape], state: State) -> None:
         """Give each tape its part of what `tape_state` has returned."""
         for tape, share in zip(tapes, self.shares, strict=True):
-            tape.restore(state if share.of == 1 else cut(state, share.rows(state["rows"])))
+            tape.restore(state if share.of == 1 else state_of_rows(state, share.rows(state["rows"])))
 
 
 def digest_of(model: Model) -> str:
     """A word that differs for models with other parameters or buffers."""
     arrays = (*model.named_parameters().values(), *model.named_buffers().values())
     return digest(*(array.glance() for array in arrays), most_bytes=1 << 62)
-
-
-def joined(states: list[State]) -> State:
-    """The state of a tape for all rows, from those of tapes for some rows each."""
-    first = states[0]
-    workspaces = [
-        joined_workspace([state["workspaces"][k] for state in states]) for k in range(len(first["workspaces"]))
-    ]
-    return {"rows": sum(state["rows"] for state in states), "workspaces": workspaces}
-
-
-def joined_workspace(states: list[State]) -> State:
-    lasting = dict(states[0]["lasting"])
-    for name, value in lasting.items():
-        if isinstance(value, list | tuple):  # a state, each part (layers, rows, H)
-            each = zip(*(state["lasting"][name] for state in states), strict=True)
-            lasting[name] = [np.concatenate(parts, axis=1) for parts in each]
-    children = states[0]["children"]
-    return {
-        "lasting": lasting,
-        "children": {name: joined_workspace([state["children"][name] for state in states]) for name in children},
-    }
-
-
-def cut(state: State, rows: slice) -> State:
-    """The state of a tape for some of the rows."""
-    return {
-        "rows": rows.stop - rows.start,
-        "workspaces": [cut_workspace(workspace, rows) for workspace in state["workspaces"]],
-    }
-
-
-def cut_workspace(state: State, rows: slice) -> State:
-    lasting = {
-        name: [part[:, rows] for part in value] if isinstance(value, list | tuple) else value
-        for name, value in state["lasting"].items()
-    }
-    children = {name: cut_workspace(child, rows) for name, child in state["children"].items()}
-    return {"lasting": lasting, "children": children}

@@ -44,6 +44,7 @@ def check(state: State, model: Model, optimizer: Optimizer, figures: State) -> N
     _optimizer(state["optimizer"], model, optimizer)
     _tape(state["tape"], model)
     _figures(state["figures"], figures)
+    _ranks(state.get("ranks", []), model, figures)
     History.from_dict(state["history"])
 
 
@@ -57,6 +58,21 @@ def _figures(state: State, like: State) -> None:
             raise TypeError(
                 f"figures {name}: expected {other.ndim} axes of {other.dtype}, got {array.ndim} of {array.dtype}"
             )
+
+
+def _ranks(states: Any, model: Model, figures: State) -> None:
+    """Check what each rank had for itself: figures, and what it had lost by rounding its gradients."""
+    count, numbers = len(_check.items(states, "ranks", "dicts")), model.num_parameters
+    for rank, state in enumerate(states):
+        _figures(state["figures"], figures)
+        wire = state["wire"]
+        if not wire:
+            continue
+        width = -(-numbers // count) if _whole(wire["size"], f"wire of rank {rank}", numbers) else 0
+        if width and wire["size"] != numbers:
+            raise ValueError(f"wire of rank {rank}: expected the errors of {numbers} numbers, got {wire['size']}")
+        like = [np.broadcast_to(np.zeros((), model.dtype if width else float), (n,)) for n in (width * count, width)]
+        _check.arrays_like([wire["sent"], wire["summed"]], like, f"wire of rank {rank}")
 
 
 def _optimizer(state: State, model: Model, optimizer: Optimizer) -> None:

@@ -13,7 +13,9 @@ from fastlstm import _check
 from fastlstm.layers import Decoder
 from fastlstm.layers.decoder import Decoding
 from fastlstm.model import Model, Tape
-from fastlstm.training.batches import Batch, Batches, as_data
+from fastlstm.training.batch import Batch
+from fastlstm.training.batches import Batches
+from fastlstm.training.checked import as_data
 from fastlstm.training.shares import WHOLE, Share
 from fastlstm.training.train import Trainer
 from fastlstm.workspace import Workspace

@@ -13,7 +13,8 @@ from fastlstm import _check
 from fastlstm._check import describe
 from fastlstm.losses import Loss, step_weights
 from fastlstm.model import Model, Tape
-from fastlstm.training.batches import Batch, Index, buffer, digest
+from fastlstm.training.batch import Batch, Index, buffer
+from fastlstm.training.checked import digest
 from fastlstm.training.shares import WHOLE, Share
 from fastlstm.workspace import Workspace
 

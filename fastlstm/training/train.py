@@ -15,11 +15,13 @@ from fastlstm.losses import Loss
 from fastlstm.model import Model
 from fastlstm.optim import Adam, Optimizer
 from fastlstm.snapshot import State
-from fastlstm.training.batches import Batch, Batches, as_data
+from fastlstm.training.batch import Batch, Source
+from fastlstm.training.batches import Batches
+from fastlstm.training.checked import as_data
 from fastlstm.training.feed import Feed
 from fastlstm.training.gradients import Limits
 from fastlstm.training.history import History as History
-from fastlstm.training.loop import Loop, Source
+from fastlstm.training.loop import Loop
 from fastlstm.training.objective import Objective
 from fastlstm.training.ranks import Ranks
 from fastlstm.training.resume import PathLike, Run
@@ -71,7 +73,7 @@ class Trainer:
     Raises
     ------
     TypeError
-        If an argument is of the wrong type.
+        If an argument is of the wrong type, or a metric cannot be put together from several processes.
     ValueError
         If there is no loss or metric of a name, two metrics have the same name, clip_norm or clip_value is below 0,
         accumulate is below 1, or precision is none of these, or is given for a model in float64; if reproducible asks
@@ -125,6 +127,8 @@ class Trainer:
                 raise TypeError(f"callbacks: expected objects of Callback, got {callback!r}")
         self.precision = _check.precision_of(precision, model.dtype)
         self.team = Team(model, communicator, reproducible, wire, average_every)
+        if self.team.size > 1:
+            self._objective.figures().require_mergeable()
         self._loop: Loop | None = None
         self._fits = 0
 
