@@ -29,6 +29,10 @@ Backward = Callable[[Array, bool], BackwardCalls]
 """Makes the calls of a backward pass. Its arguments are dy, and whether the gradient of x is wanted."""
 
 
+Made = tuple[Array, Calls, list[tuple[int, int]], Array | None]
+"""A backward pass: dy, its calls, for each layer its number and where its calls end, and the gradient of x."""
+
+
 class Replay:
     """The recorded training passes of a chain of layers over an array x. All its sequences are full.
 
@@ -49,7 +53,7 @@ class Replay:
         self._backwards: list[Backward] = []
         self._values = [(parameter, parameter.read()) for parameter in trained(layers)]
         self._machine = (get_num_threads(), cpu.isa())
-        self._made: dict[bool, tuple[Array, list[Calls], Array | None]] = {}  # by whether the gradient of x is wanted
+        self._made: dict[bool, Made] = {}  # by whether the gradient of x is wanted
         y = x
         for layer, workspace in zip(layers, workspaces, strict=True):
             ready = layer.replay(y, workspace)
@@ -96,27 +100,27 @@ class Replay:
         if made is None or dy is not made[0]:
             made = self._made[wanted] = self._make_and_run(dy, wanted, after)
         elif after is None:
-            for calls in made[1]:
-                run(calls)
+            run(made[1])
         else:
-            for i, calls in zip(reversed(range(len(made[1]))), made[1], strict=True):
-                run(calls)
+            first = 0
+            for i, last in made[2]:
+                run(made[1][first:last])
                 after(i)
-        return made[2]
+                first = last
+        return made[3]
 
-    def _make_and_run(
-        self, dy: Array, wanted: bool, after: Callable[[int], None] | None
-    ) -> tuple[Array, list[Calls], Array | None]:
-        """Run the backward pass from dy once. Returns dy, the calls by layer, and the array of the gradient of x."""
-        calls: list[Calls] = []
+    def _make_and_run(self, dy: Array, wanted: bool, after: Callable[[int], None] | None) -> Made:
+        """Run the backward pass from dy once."""
+        calls, ends = Calls(), []
         dx: Array | None = dy
         for i in reversed(range(len(self._backwards))):
             assert dx is not None
             new, dx = self._backwards[i](dx, i > 0 or wanted)
-            calls.append(new)
+            calls += new
+            ends.append((i, len(calls)))
             if after is not None:
                 after(i)
-        return dy, calls, dx
+        return dy, calls, ends, dx
 
 
 def run(calls: Calls) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -55,7 +56,7 @@ class Batches:
         self._per_step = data.weights.ndim == 2
         self._cut_y = per_step and self._per_step
         self._even = bool((data.weights == 1).all())
-        self._buffers = Workspace()
+        self._rooms: defaultdict[int, Workspace] = defaultdict(Workspace)  # buffers of each part
         self.size = len(data.x)
 
     @property
@@ -97,29 +98,33 @@ class Batches:
 
     def _part(self, whole: Index, share: Share) -> Batch:
         """A part of the batch of these sequences. It is as long as the longest sequence of the whole batch."""
-        data, steps = self._data, self._steps
+        lengths = None if self._data.lengths is None else self._data.lengths[whole]
+        steps = int(lengths.max()) if lengths is not None and self._trim else self._steps
+        room = self._rooms[share.index]
+        if share.of == 1:
+            return self._batch(whole, lengths, steps, room)
         rows, spare = share.cut(len(whole))
-        chosen, room = whole[rows], self._buffers.child(str(share.index))
-        lengths = None if data.lengths is None else data.lengths[whole]
-        if lengths is not None and self._trim:
-            steps = int(lengths.max())
-        if lengths is not None:
-            lengths = None if (lengths[rows] == steps).all() else lengths[rows]
+        batch = self._batch(whole[rows], None if lengths is None else lengths[rows], steps, room)
+        batch.whole = Whole(len(whole), self._even or bool(self._data.weights[whole].any()))
+        batch.first, batch.spare = rows.start, spare
+        if spare:
+            batch.even = False
+            batch.weights[...] = 0
+        return batch
+
+    def _batch(self, chosen: Index, lengths: Index | None, steps: int, room: Workspace) -> Batch:
+        """A batch of these sequences, cut to so many steps."""
+        data = self._data
+        if lengths is not None and (lengths == steps).all():
+            lengths = None
         with_y = self._cut_y and data.y.ndim > 1 and data.y.shape[1] == self._steps
-        batch = Batch(
+        return Batch(
             self._take("x", data.x, chosen, steps, room),
             self._take("y", data.y, chosen, steps if with_y else None, room),
             lengths,
             self._weights(chosen, steps, room),
             even=self._even,
         )
-        if share.of > 1:
-            batch.whole = Whole(len(whole), self._even or bool(data.weights[whole].any()))
-            batch.first, batch.spare = rows.start, spare
-            if spare:
-                batch.even = False
-                batch.weights[...] = 0
-        return batch
 
     def _weights(self, chosen: Index, steps: int, room: Workspace) -> Array:
         weights = self._data.weights
