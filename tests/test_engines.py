@@ -130,7 +130,16 @@ def test_a_worker_of_dask_without_a_nanny_divides_its_processors(tmp_path):
     """Nobody tells it OMP_NUM_THREADS, and its threads call at the same time."""
     distributed = pytest.importorskip("dask.distributed", reason="Dask is not installed with distributed")
     variables = {"FASTLSTM_NUM_THREADS": "4"}
-    command = [sys.executable, "-m", "distributed.cli.dask_worker", "--no-nanny", "--no-dashboard", "--nthreads", "2"]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "distributed.cli.dask_worker",
+        "--no-nanny",
+        "--no-dashboard",
+        "--nthreads",
+        "2",
+    ]
     with (
         distributed.LocalCluster(n_workers=0, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
@@ -139,7 +148,7 @@ def test_a_worker_of_dask_without_a_nanny_divides_its_processors(tmp_path):
     ):
         try:
             client.wait_for_workers(1, timeout=60)
-            same(client.submit(fl.Predictor(three()), X).result(), three().predict(X))
+            same(client.submit(fl.Predictor(three()), X).result(timeout=60), three().predict(X))
             assert [*client.run(fl.get_num_threads).values()] == [2]
         finally:
             worker.terminate()
