@@ -39,9 +39,17 @@ def identity(rng: np.random.Generator, shape: tuple[int, ...], blocks: int = 1) 
     return np.tile(np.eye(shape[0] // blocks, shape[1]), (blocks, 1))
 
 
-def gate_bias(rng: np.random.Generator, shape: tuple[int, ...], forget_bias: float = 1.0) -> NDArray[np.float64]:
-    """Zeros, and forget_bias for the forget gate, so that a new LSTM remembers (Jozefowicz et al. 2015)."""
+def gate_bias(
+    rng: np.random.Generator, shape: tuple[int, ...], forget_bias: float = 1.0, *, coupled: bool = False
+) -> NDArray[np.float64]:
+    """Zeros, and forget_bias for the forget gate, so that a new LSTM remembers (Jozefowicz et al. 2015).
+
+    Where the forget gate is coupled to the input gate, f = 1 - i, the bias of i is -forget_bias, which is the same for f.
+    """
     bias = np.zeros(shape)
-    hidden = shape[0] // 4
-    bias[hidden : 2 * hidden] = forget_bias
+    if coupled:
+        bias[: shape[0] // 3] = -forget_bias
+    else:
+        hidden = shape[0] // 4
+        bias[hidden : 2 * hidden] = forget_bias
     return bias

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from reference import Reference
+from reference import LSTMWithOptions, Reference
 
 import fastlstm as fl
 from fastlstm.layers.recurrent import plan
@@ -14,7 +14,10 @@ CELLS = ("lstm", "gru", "tanh", "relu")
 
 @dataclass(frozen=True)
 class Case:
-    """T, N, I, H, number of layers, directions, whether lengths differ, whether there are biases, the cell."""
+    """T, N, I, H, number of layers, directions, whether lengths differ, whether there are biases, the cell.
+
+    `options` are further arguments of the layer, in pairs of a name and a value.
+    """
 
     t: int
     n: int
@@ -25,16 +28,31 @@ class Case:
     ragged: bool = False
     bias: bool = True
     cell: str = "lstm"
+    options: tuple[tuple[str, Any], ...] = ()
 
     def __str__(self) -> str:
         flags = "".join(flag for flag, on in (("-bi", self.bidirectional), ("-ragged", self.ragged)) if on)
+        flags += "".join(f"-{name}={value}" for name, value in self.options)
         return f"{self.cell}-T{self.t}-N{self.n}-I{self.inputs}-H{self.hidden}-L{self.layers}{flags}"
 
     def layer(self, dtype: Any = None) -> Any:
         options = {"num_layers": self.layers, "bidirectional": self.bidirectional, "bias": self.bias, "dtype": dtype}
+        options.update(self.options)
         if self.cell in ("tanh", "relu"):
             return fl.SimpleRNN(self.inputs, self.hidden, activation=self.cell, **options)
         return {"lstm": fl.LSTM, "gru": fl.GRU}[self.cell](self.inputs, self.hidden, **options)
+
+
+def reference_cell(case: Case) -> Any:
+    """The cell of a case as a `Reference` takes it."""
+    if not case.options:
+        return case.cell
+    names = {"recurrent_activation": "gate", "activation": "candidate", "cell_activation": "output"}
+    given = {names.get(name, name): value for name, value in case.options if name != "peephole"}
+    for name in names.values():
+        if isinstance(given.get(name), str):
+            given[name] = (given[name],)
+    return LSTMWithOptions(**given)
 
 
 def each_cell(cases: Any, cells: Any = CELLS) -> list[Case]:
@@ -55,7 +73,7 @@ class Problem:
     lengths: Any = None
 
     def reference(self) -> Reference:
-        return Reference(self.case.cell, self.parameters, self.case.layers, self.case.bidirectional)
+        return Reference(reference_cell(self.case), self.parameters, self.case.layers, self.case.bidirectional)
 
     def layer(self, dtype: str = "float64") -> Any:
         layer = self.case.layer(dtype)

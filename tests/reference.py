@@ -35,6 +35,95 @@ class LSTM:
         return w.T @ da, (u.T @ da, dc * f), np.outer(da, x), np.outer(da, h), da
 
 
+FUNCTIONS = {
+    "sigmoid": lambda x: sigmoid(x),
+    "tanh": np.tanh,
+    "relu": lambda x: np.maximum(x, 0),
+    "hard_sigmoid": lambda x, alpha, beta: np.clip(alpha * x + beta, 0, 1),
+    "softsign": lambda x: x / (1 + np.abs(x)),
+    "softplus": lambda x: np.log1p(np.exp(-np.abs(x))) + np.maximum(x, 0),
+    "leaky_relu": lambda x, alpha: np.where(x > 0, x, alpha * x),
+    "thresholded_relu": lambda x, alpha: np.where(x > alpha, x, 0),
+    "elu": lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))),
+    "affine": lambda x, alpha, beta: alpha * x + beta,
+    "scaled_tanh": lambda x, alpha, beta: alpha * np.tanh(beta * x),
+}
+SLOPES = {
+    "sigmoid": lambda x: sigmoid(x) * (1 - sigmoid(x)),
+    "tanh": lambda x: 1 - np.tanh(x) ** 2,
+    "relu": lambda x: np.where(x > 0, 1, 0),
+    "hard_sigmoid": lambda x, alpha, beta: np.where((alpha * x + beta > 0) & (alpha * x + beta < 1), alpha, 0),
+    "softsign": lambda x: 1 / (1 + np.abs(x)) ** 2,
+    "softplus": lambda x: sigmoid(x),
+    "leaky_relu": lambda x, alpha: np.where(x > 0, 1, alpha),
+    "thresholded_relu": lambda x, alpha: np.where(x > alpha, 1, 0),
+    "elu": lambda x, alpha: np.where(x > 0, 1, alpha * np.exp(np.minimum(x, 0))),
+    "affine": lambda x, alpha, beta: np.full_like(x, alpha),
+    "scaled_tanh": lambda x, alpha, beta: alpha * beta * (1 - np.tanh(beta * x) ** 2),
+}
+"""The functions of cells with options, and their slopes, both of x, alpha and beta."""
+
+
+class LSTMWithOptions:
+    """a = W x + U h + b   a_i += p_i c   a_f += p_f c   a_o += p_o c'   gates and candidate of clip(a)
+
+    coupled: f = 1 - i   c' = cell_clip(f c + i g)   h' = o output(c')
+    """
+
+    parts = ("h", "c")
+
+    def __init__(self, coupled=False, gate=("sigmoid",), candidate=("tanh",), output=None, clip=np.inf, cell_clip=np.inf):
+        self.coupled, self.functions = coupled, (gate, candidate, output or candidate)
+        self.clip, self.cell_clip = clip, cell_clip
+        self.gates = self.biases = 3 if coupled else 4
+        self.own = self.gates - 1
+
+    def value(self, k, x):
+        name, *numbers = self.functions[k]
+        return FUNCTIONS[name](x, *numbers)
+
+    def slope(self, k, x):
+        name, *numbers = self.functions[k]
+        return SLOPES[name](x, *numbers)
+
+    def gate(self, k, a):
+        return self.value(k, np.clip(a, -self.clip, self.clip))
+
+    def gate_slope(self, k, a):
+        return self.slope(k, a) * (np.abs(a) <= self.clip)
+
+    def forward(self, x, state, w, u, b, p):
+        h, c = state
+        p_i, *p_f, p_o = np.split(p, self.own)
+        a_i, *a_f, a_g, a_o = np.split(w @ x + u @ h + b, self.gates)
+        a_i = a_i + p_i * c
+        i, g = self.gate(0, a_i), self.gate(1, a_g)
+        if self.coupled:
+            f = 1 - i
+        else:
+            a_f = [a_f[0] + p_f[0] * c]
+            f = self.gate(0, a_f[0])
+        raw = f * c + i * g
+        c_next = np.clip(raw, -self.cell_clip, self.cell_clip)
+        a_o = a_o + p_o * c_next
+        h_next = self.gate(0, a_o) * self.value(2, c_next)
+        return (h_next, c_next), (x, h, c, a_i, a_f, a_g, a_o, i, f, g, raw, c_next, p)
+
+    def backward(self, dstate, tape, w, u):
+        (dh, dc), (x, h, c, a_i, a_f, a_g, a_o, i, f, g, raw, c_next, p) = dstate, tape
+        p_i, *p_f, p_o = np.split(p, self.own)
+        d_o = dh * self.value(2, c_next) * self.gate_slope(0, a_o)
+        dc = dc + dh * self.gate(0, a_o) * self.slope(2, c_next) + d_o * p_o
+        dc = dc * (np.abs(raw) <= self.cell_clip)
+        d_i = dc * (g - c if self.coupled else g) * self.gate_slope(0, a_i)
+        d_f = [] if self.coupled else [dc * c * self.gate_slope(0, a_f[0])]
+        d_g = dc * i * self.gate_slope(1, a_g)
+        da = np.concatenate([d_i, *d_f, d_g, d_o])
+        dc = dc * f + d_i * p_i + (0 if self.coupled else d_f[0] * p_f[0])
+        dp = np.concatenate([d_i * c, *(d * c for d in d_f), d_o * c_next])
+        return w.T @ da, (u.T @ da, dc), np.outer(da, x), np.outer(da, h), da, dp
+
+
 class GRU:
     """r, z = sigmoid(W x + U h + b)   n = tanh(W x + b + r (U h + b'))   h' = (1 - z) n + z h"""
 
@@ -86,11 +175,11 @@ CELLS = {
 }
 
 
-def forward_sequence(cell, x, state, w, u, b):
+def forward_sequence(cell, x, state, *weights):
     """Outputs (T, H), the final state, and what backward needs, of one sequence x (T, I) in one direction."""
     outputs, tape = [], []
     for x_t in x:
-        state, kept = cell.forward(x_t, state, w, u, b)
+        state, kept = cell.forward(x_t, state, *weights)
         outputs.append(state[0])
         tape.append(kept)
     return np.array(outputs), state, tape
@@ -107,19 +196,23 @@ def backward_sequence(cell, dy, dstate, tape, w, u):
 
 
 class Reference:
-    """Any number of layers, both directions, lengths, states; parameters are arrays under the names of fastlstm's."""
+    """Any number of layers, both directions, lengths, states; parameters are arrays under the names of fastlstm's.
+
+    The cell is a name of CELLS, or an object such as these.
+    """
 
     def __init__(self, cell, parameters, num_layers, bidirectional):
-        self.cell = CELLS[cell]
+        self.cell = CELLS[cell] if isinstance(cell, str) else cell
         self.parameters = {name: np.asarray(value, np.float64) for name, value in parameters.items()}
         self.num_layers, self.directions = num_layers, 2 if bidirectional else 1
         self.hidden = self.parameters["weight_hh_l0"].shape[1]
 
     def _weights(self, layer, direction):
         suffix = f"_l{layer}" + ("_reverse" if direction else "")
-        names = ("weight_ih" + suffix, "weight_hh" + suffix, "bias" + suffix)
-        no_bias = np.zeros(self.cell.biases * self.hidden)
-        return names, [self.parameters.get(name, no_bias) for name in names]
+        sizes = {"bias": self.cell.biases} | ({"peephole": self.cell.own} if hasattr(self.cell, "own") else {})
+        names = [name + suffix for name in ("weight_ih", "weight_hh", *sizes)]
+        zeros = {name + suffix: np.zeros(size * self.hidden) for name, size in sizes.items()}
+        return names, [self.parameters[name] if name in self.parameters else zeros[name] for name in names]
 
     def zeros(self, n):
         shape = (self.num_layers * self.directions, n, self.hidden)
@@ -154,7 +247,7 @@ class Reference:
             width = self.parameters[f"weight_ih_l{layer}"].shape[1]
             dx = np.zeros((*dy.shape[:2], width))
             for d in range(self.directions):
-                names, (w, u, _) = self._weights(layer, d)
+                names, (w, u, *_) = self._weights(layer, d)
                 place = layer * self.directions + d
                 for s, length in enumerate(self.lengths):
                     own = dy[s, :length, d * self.hidden : (d + 1) * self.hidden][:: -1 if d else 1]

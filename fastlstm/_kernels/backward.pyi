@@ -4,6 +4,7 @@ from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
 from fastlstm._kernels.layout import Layout
+from fastlstm._kernels.options import Options
 from fastlstm._kernels.stage import Stage
 
 SCRATCH: tuple[str, ...]
@@ -23,6 +24,8 @@ def prepare(
     rounded: NDArray[Any],
     interleaved: NDArray[Any],
     format: str = "exact",
+    bias: NDArray[Any] | None = None,
+    options: Options | None = None,
 ) -> Backward: ...
 
 @disjoint_base
@@ -45,5 +48,7 @@ class Backward(Stage):
         add_du: bool,
         db: NDArray[Any] | None,
         add_db: bool,
+        dv: NDArray[Any] | None,
+        add_dv: bool,
     ) -> None: ...
     def go_on(self, initial: bool, later: bool) -> None: ...

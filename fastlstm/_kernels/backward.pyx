@@ -16,6 +16,7 @@ from fastlstm._kernels.cpu cimport (
     work_of,
 )
 from fastlstm._kernels.layout cimport Layout
+from fastlstm._kernels.options cimport Options, options_of
 from fastlstm._kernels.real cimport real
 from fastlstm._kernels.stage cimport Stage, address
 
@@ -44,7 +45,7 @@ def rooms(str cell, Layout rows, bint single, str format="exact"):
     return (
         fl_transposed_room(padded(rows.I, single), width, known.gates) // depth,
         fl_columns_room(rows.I, rows.H, known.gates, known.sums, table().rows, bundles),
-        fl_gradients_room(rows.I, rows.H, known.gates, known.sums, width),
+        fl_gradients_room(rows.I, rows.H, known.gates, known.sums, known.own, width),
         rows.S * known.sums * width // depth if packed.rounds else 0,
         rows.threads * bundles * block if depth > 1 else 0,
     )
@@ -92,19 +93,22 @@ cdef class Backward(Stage):
         self.p.w, self.p.u = self.at(weights[0], rows * I, False), self.at(weights[1], rows * H, False)
         self.bound = (x, y, dy, dx, weights[0], weights[1], start)
 
-    def bind_gradients(self, dw, bint add_dw, du, bint add_du, db, bint add_db):
-        """Say where the gradients of the weights and of the bias (or None) go, and whether to add to what is there.
+    def bind_gradients(self, dw, bint add_dw, du, bint add_du, db, bint add_db, dv, bint add_dv):
+        """Say where the gradients of the weights go, and whether to add to what is there.
+
+        db of the bias and dv of the units' own weights may be None.
 
         A pass without them leaves its sums in the panels. A pass over earlier steps with the same panels adds to them.
         """
         cdef Py_ssize_t I = self.p.I, H = self.p.H, rows = self.cell.gates * H
-        self.p.add_dw, self.p.add_du, self.p.add_db = add_dw, add_du, add_db
-        if same(self.bound_gradients, (dw, du, db)):
+        self.p.add_dw, self.p.add_du, self.p.add_db, self.p.add_dv = add_dw, add_du, add_db, add_dv
+        if same(self.bound_gradients, (dw, du, db, dv)):
             return
         self.bound_gradients = None
         self.p.dw, self.p.du = self.at(dw, rows * I, True), self.at(du, rows * H, True)
         self.p.db = NULL if db is None else self.at(db, self.cell.sums * H, True)
-        self.bound_gradients = (dw, du, db)
+        self.p.dv = NULL if dv is None else self.at(dv, self.cell.own * H, True)
+        self.bound_gradients = (dw, du, db, dv)
 
     cdef void* at(self, array, Py_ssize_t count, bint writable) except NULL:
         return <void*>address(array, self.format, count * self.size, writable)
@@ -124,14 +128,15 @@ cdef class Backward(Stage):
 def prepare(
     str cell, Layout rows, Py_ssize_t strip, real[::1] kept, const real[::1] kept_c, real[:, ::1] dh,
     real[:, ::1] carried, real[::1] transposed, real[::1] columns, real[::1] panels, real[::1] rounded,
-    real[::1] interleaved, str format="exact",
+    real[::1] interleaved, str format="exact", const real[:, :, ::1] bias=None, Options options=None,
 ):
     """A `Backward` of a pass over these rows that has written kept and kept_c. `bind` it before it runs.
 
     kept becomes the gradients of the sums, unless the format rounds. dh and carried (N, width), padded with zeros, hold
     the gradients of the final h and c before, and those of the initial ones after. For a cell without c, carried holds
     zeros before. Threads take strips of `strip` vectors of units, 1 to cpu.STRIP, of a step. Products are those of the
-    format. The rest is scratch, see `rooms`; a single step of up to cpu.SINGLE rows that needs none has it empty.
+    format. A cell with options reads them, and `bias` as packed with its units' own weights. The rest is scratch, see
+    `rooms`; a single step of up to cpu.SINGLE rows that needs none has it empty.
     """
     cdef Py_ssize_t N = dh.shape[0], width = dh.shape[1]
     cdef const fl_cell* known = cell_of(cell, rows.H, real is float, format)
@@ -146,10 +151,13 @@ def prepare(
         or kept_c.shape[0] != (rows.S * width if known.keeps_c else 0)
         or any([there < size for there, size in zip(scratch, wanted)])
         or (single and (rows.T != 1 or N > FL_SINGLE or rows.S != N))
+        or (known.own and (bias is None or bias.shape[0] * bias.shape[1] * bias.shape[2] != (known.sums + known.own) * width))
     ):
         raise ValueError("backward.prepare: sizes do not agree")
     cdef Backward made = Backward()
-    made.cell, made.p.option = known, known.option
+    made.cell, made.p.option, made.p.options = known, known.option, options_of(options, known.options)
+    if known.own:
+        made.p.bias = &bias[0, 0, 0]
     made.p.T, made.p.N, made.p.rows, made.p.I, made.p.H, made.p.width = rows.T, N, rows.S, rows.I, rows.H, width
     made.p.alive, made.p.offset, made.p.strip = rows.alive, rows.offset, strip
     made.p.segments, made.p.segment_count = rows.segments, rows.segment_count
@@ -167,5 +175,5 @@ def prepare(
     made.format, made.size = "f" if real is float else "d", sizeof(real)
     made.x_size, made.y_size = rows.x_size, rows.y_size
     # keeps their memory
-    made.held = (rows, kept, kept_c, dh, carried, transposed, columns, panels, rounded, interleaved)
+    made.held = (rows, kept, kept_c, dh, carried, transposed, columns, panels, rounded, interleaved, bias, options)
     return made

@@ -120,11 +120,24 @@ cdef extern from "simd/table.h" nogil:
     struct fl_segment:
         Py_ssize_t first, last, by_units
 
+    enum:
+        FL_F_SIGMOID, FL_F_TANH, FL_F_RELU, FL_F_HARD_SIGMOID, FL_F_SOFTSIGN, FL_F_SOFTPLUS, FL_F_LEAKY_RELU
+        FL_F_THRESHOLDED_RELU, FL_F_ELU, FL_F_AFFINE, FL_F_SCALED_TANH, FL_FUNCTIONS
+
+    struct fl_function:
+        int kind
+        double alpha, beta
+
+    struct fl_options:
+        fl_function gate, candidate, output
+        double clip, cell_clip
+
     struct fl_packing:
         Py_ssize_t I, H
         const void* w
         const void* u
         const void* b
+        const void* v
         void* panels
         void* bias
 
@@ -149,6 +162,7 @@ cdef extern from "simd/table.h" nogil:
         const fl_segment* segments
         int* phase
         int option
+        const fl_options* options
         int fresh
         void* kept
         void* kept_c
@@ -181,6 +195,8 @@ cdef extern from "simd/table.h" nogil:
         void* dh
         void* carried
         int option
+        const fl_options* options
+        const void* bias
         int initial
         const void* w
         const void* u
@@ -195,12 +211,15 @@ cdef extern from "simd/table.h" nogil:
         void* dw
         void* du
         void* db
-        int add_dw, add_du, add_db
+        void* dv
+        int add_dw, add_du, add_db, add_dv
 
     Py_ssize_t fl_columns_room(
         Py_ssize_t I, Py_ssize_t H, int gates, int sums, Py_ssize_t tile, Py_ssize_t rows
     ) noexcept
-    Py_ssize_t fl_gradients_room(Py_ssize_t I, Py_ssize_t H, int gates, int sums, Py_ssize_t width) noexcept
+    Py_ssize_t fl_gradients_room(
+        Py_ssize_t I, Py_ssize_t H, int gates, int sums, int own, Py_ssize_t width
+    ) noexcept
     Py_ssize_t fl_transposed_room(Py_ssize_t inputs, Py_ssize_t width, int gates) noexcept
 
     struct fl_affine:
@@ -232,7 +251,7 @@ cdef extern from "simd/table.h" nogil:
     ) noexcept
     struct fl_cell:
         const char* name
-        int gates, sums, units, keeps_c, option
+        int gates, sums, units, keeps_c, option, own, options
         fl_job pack, forward, backward, forward_single, backward_single
 
     struct fl_format:

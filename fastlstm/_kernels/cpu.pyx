@@ -247,16 +247,20 @@ def width(Py_ssize_t n, dtype):
 
 
 def panel_shapes(str cell, Py_ssize_t inputs, Py_ssize_t hidden, dtype, str format="exact"):
-    """The shapes of a cell's packed weights and bias: (blocks, rows, vectors, numbers) and (blocks, sums, lanes).
+    """The shapes of a cell's packed weights and bias: (blocks, rows, vectors, numbers) and (blocks, vectors, lanes).
 
-    A row has the weights of one input of W, then of U, or of as many as stand side by side in the format.
+    A row has the weights of one input of W, then of U, or of as many as stand side by side in the format. The weights
+    that each unit has for itself follow the bias.
     """
     cdef bint single = np.dtype(dtype) == np.float32
     cdef const fl_cell* known = cell_of(cell, hidden, single, format)
     cdef const fl_format* packed = format_of(single, format)
     cdef Py_ssize_t blocks = vectors_of(hidden, single) // known.units, vector = lanes(dtype)
     cdef Py_ssize_t rows = panel_rows(packed, inputs) + panel_rows(packed, hidden)
-    return (blocks, rows, known.gates * known.units, packed.depth * vector), (blocks, known.sums * known.units, vector)
+    return (
+        (blocks, rows, known.gates * known.units, packed.depth * vector),
+        (blocks, (known.sums + known.own) * known.units, vector),
+    )
 
 
 def matrix_size(Py_ssize_t n, Py_ssize_t k, dtype, str format="exact"):

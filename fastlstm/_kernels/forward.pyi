@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
 from fastlstm._kernels.layout import Layout, RaggedOrder
+from fastlstm._kernels.options import Options
 from fastlstm._kernels.stage import Stage
 
 def pack(
@@ -14,6 +15,7 @@ def pack(
     w_ih: NDArray[Any],
     w_hh: NDArray[Any],
     b: NDArray[Any],
+    own: NDArray[Any] | None = None,
     threads: int = 1,
     format: str = "exact",
 ) -> None: ...
@@ -24,6 +26,7 @@ def pack_stage(
     w_ih: NDArray[Any],
     w_hh: NDArray[Any],
     b: NDArray[Any],
+    own: NDArray[Any] | None,
     threads: int,
     format: str = "exact",
 ) -> Pack: ...
@@ -39,11 +42,14 @@ def prepare(
     chunk: int,
     format: str = "exact",
     rounded: NDArray[Any] | None = None,
+    options: Options | None = None,
 ) -> Pass: ...
 
 @disjoint_base
 class Pack(Stage):
-    def reads(self, w_ih: NDArray[Any], w_hh: NDArray[Any], b: NDArray[Any]) -> bool: ...
+    def reads(
+        self, w_ih: NDArray[Any], w_hh: NDArray[Any], b: NDArray[Any], own: NDArray[Any] | None
+    ) -> bool: ...
 
 @disjoint_base
 class Pass(Stage):

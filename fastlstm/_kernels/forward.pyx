@@ -18,6 +18,7 @@ from fastlstm._kernels.cpu cimport (
     work_of_step,
 )
 from fastlstm._kernels.layout cimport Layout, RaggedOrder
+from fastlstm._kernels.options cimport Options, options_of
 from fastlstm._kernels.stage cimport Stage, address, weights_at
 from fastlstm._kernels.real cimport real
 
@@ -28,18 +29,19 @@ cdef class Pack(Stage):
     cdef fl_packing p
     cdef tuple held
 
-    def reads(self, w_ih, w_hh, b):
+    def reads(self, w_ih, w_hh, b, own):
         """Whether it packs these very arrays."""
-        return w_ih is self.held[0] and w_hh is self.held[1] and b is self.held[2]
+        return w_ih is self.held[0] and w_hh is self.held[1] and b is self.held[2] and own is self.held[3]
 
 
 def pack_stage(
     str cell, panels, real[:, :, ::1] bias,
-    const real[:, ::1] w_ih, const real[:, ::1] w_hh, const real[::1] b, int threads, str format="exact",
+    const real[:, ::1] w_ih, const real[:, ::1] w_hh, const real[::1] b, own, int threads, str format="exact",
 ):
     """A stage that packs a cell's weights (G·H, I), (G·H, H) and bias (S·H) into arrays of `cpu.panel_shapes`.
 
-    G and S are the numbers of the cell's gates and sums.
+    G and S are the numbers of the cell's gates and sums. `own` are the weights that each unit has for itself, (V·H), or
+    None for zeros.
     """
     cdef Py_ssize_t I = w_ih.shape[1], H = w_hh.shape[1]
     cdef const fl_cell* known = cell_of(cell, H, real is float, format)
@@ -51,10 +53,12 @@ def pack_stage(
         raise ValueError("forward.pack: sizes do not agree")
     cdef Pack made = Pack()
     made.p.I, made.p.H, made.p.w, made.p.u, made.p.b = I, H, &w_ih[0, 0], &w_hh[0, 0], &b[0]
+    if own is not None:
+        made.p.v = address(own, "f" if real is float else "d", known.own * H * sizeof(real), False)
     made.p.panels, made.p.bias = weights_at(panels, packed, panels.size, True), &bias[0, 0, 0]
     made.job, made.argument, made.threads = known.pack, &made.p, threads
     made.work = known.gates * H * (I + H) / 1e3
-    made.held = (w_ih.base, w_hh.base, b.base, panels, bias)
+    made.held = (w_ih.base, w_hh.base, b.base, own, panels, bias)
     return made
 
 
@@ -67,13 +71,13 @@ cdef bint fits(
     cdef Py_ssize_t rows = panel_rows(format, I) + panel_rows(format, H)
     return (
         panels == (blocks, rows, cell.gates * cell.units, format.depth * lanes)
-        and bias[0] == blocks and bias[1] == cell.sums * cell.units and bias[2] == lanes
+        and bias[0] == blocks and bias[1] == (cell.sums + cell.own) * cell.units and bias[2] == lanes
     )
 
 
-def pack(str cell, panels, bias, w_ih, w_hh, b, int threads=1, str format="exact"):
+def pack(str cell, panels, bias, w_ih, w_hh, b, own=None, int threads=1, str format="exact"):
     """Run a stage of `pack_stage` once."""
-    pack_stage(cell, panels, bias, w_ih, w_hh, b, threads, format).go()
+    pack_stage(cell, panels, bias, w_ih, w_hh, b, own, threads, format).go()
 
 
 cdef class Pass(Stage):
@@ -232,12 +236,13 @@ cdef int check_state(Pass self, const Py_ssize_t* h, const Py_ssize_t* c) except
 def prepare(
     str cell, Layout rows, panels, const real[:, :, ::1] bias, real[:, ::1] c,
     real[:, :, ::1] h, int[::1] phase, real[::1] projected, Py_ssize_t chunk, str format="exact", rounded=None,
+    Options options=None,
 ):
     """A `Pass` over the rows of a layout. `bind` it before it runs.
 
     c (N, width), h (2, N, width) and phase (1) hold the state, padded with zeros. c has no rows for a cell without c.
     projected, if not empty, is scratch for W x of `chunk` steps. `rounded` (uint32) is scratch where the format rounds:
-    (threads, chunk·N·cpu.rounded_row(I) + N·cpu.rounded_row(H)).
+    (threads, chunk·N·cpu.rounded_row(I) + N·cpu.rounded_row(H)). `options` are those of a cell that has some.
     """
     cdef Py_ssize_t N = h.shape[1], width = h.shape[2]
     cdef const fl_cell* known = cell_of(cell, rows.H, real is float, format)
@@ -251,7 +256,7 @@ def prepare(
     ):
         raise ValueError("forward.prepare: sizes do not agree")
     cdef Pass made = Pass()
-    made.cell, made.p.option = known, known.option
+    made.cell, made.p.option, made.p.options = known, known.option, options_of(options, known.options)
     made.p.N, made.p.I, made.p.H, made.p.width, made.p.chunk, made.p.phase = N, rows.I, rows.H, width, chunk, &phase[0]
     made.p.x_step, made.p.y_step = rows.x_step, rows.y_step
     made.p.panels, made.p.bias, made.p.h = weights_at(panels, packed, panels.size, False), &bias[0, 0, 0], &h[0, 0, 0]
@@ -270,5 +275,5 @@ def prepare(
     made.take_layout()
     made.x_bytes, made.y_bytes = rows.x_size * <Py_ssize_t>sizeof(real), rows.y_size * <Py_ssize_t>sizeof(real)
     made.output_bytes = made.y_bytes
-    made.held = (panels, bias, c, h, phase, projected, rounded)  # keeps their memory
+    made.held = (panels, bias, c, h, phase, projected, rounded, options)  # keeps their memory
     return made

@@ -3,7 +3,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-def describe(cell: str) -> tuple[int, int, tuple[int, ...], int]: ...
+from fastlstm._kernels.options import Options
+
+def describe(cell: str) -> tuple[int, int, tuple[int, ...], int, int]: ...
 def forward(
     cell: str,
     state: tuple[NDArray[Any], ...],
@@ -13,6 +15,8 @@ def forward(
     w_hh: NDArray[Any],
     bias: NDArray[Any],
     alive: NDArray[np.intp],
+    own: NDArray[Any] | None = None,
+    options: Options | None = None,
 ) -> None: ...
 def backward(
     cell: str,
@@ -28,4 +32,7 @@ def backward(
     w_ih: NDArray[Any],
     w_hh: NDArray[Any],
     alive: NDArray[np.intp],
+    own: NDArray[Any] | None = None,
+    d_own: NDArray[Any] | None = None,
+    options: Options | None = None,
 ) -> None: ...

@@ -15,20 +15,21 @@ many steps; the cell (plain_cells.pxd) is called on each row, in loops that the 
 """
 
 from fastlstm._kernels.blas cimport NO_TRANS, TRANS, column_sums, gemm
+from fastlstm._kernels.options cimport Options, options_of
 from fastlstm._kernels.plain_block cimport BLOCK
-from fastlstm._kernels.plain_cells cimport MOST_PARTS, Cell, cell_of, step_backward, step_forward
+from fastlstm._kernels.plain_cells cimport MOST_PARTS, Cell, Told, cell_of, step_backward, step_forward
 from fastlstm._kernels.real cimport real
 
 
 def describe(str cell):
-    """Of the cell of this name: gates, sums, the sum that U h of each gate is added to, and parts of the state."""
+    """Of the cell of this name: gates, sums, the sum that U h of each gate is added to, parts of the state, own weights."""
     cdef Cell found = cell_of(cell)
     cdef Py_ssize_t f, k
     feeds = []
     for f in range(found.feed_count):
         for k in range(found.feeds[f].count):
             feeds.append(found.feeds[f].sum + k)
-    return found.gates, found.sums, tuple(feeds), found.parts
+    return found.gates, found.sums, tuple(feeds), found.parts, found.own
 
 
 cdef check_alive(const Py_ssize_t[::1] alive, Py_ssize_t S, Py_ssize_t N):
@@ -43,7 +44,8 @@ cdef check_alive(const Py_ssize_t[::1] alive, Py_ssize_t S, Py_ssize_t N):
 
 # The cell's step forward on rows that lie H and sums·H apart.
 cdef void rows_forward(
-    const Cell* cell, Py_ssize_t rows, real** state, real* sums, const real** prev, const real* bias, Py_ssize_t H
+    const Cell* cell, Py_ssize_t rows, real** state, real* sums, const real** prev, const real* bias, const Told* told,
+    Py_ssize_t H,
 ) noexcept nogil:
     cdef (real*)[MOST_PARTS] state_k
     cdef (const real*)[MOST_PARTS] prev_k
@@ -53,13 +55,15 @@ cdef void rows_forward(
         while k < H:
             for p in range(cell.parts):
                 state_k[p], prev_k[p] = state[p] + r * H + k, prev[p] + r * H + k
-            step_forward(cell.kind, state_k, sums + r * cell.sums * H + k, prev_k, bias + k, H, min(BLOCK, H - k))
+            step_forward(
+                cell.kind, state_k, sums + r * cell.sums * H + k, prev_k, bias + k, told, k, H, min(BLOCK, H - k)
+            )
             k += BLOCK
 
 
 cdef void rows_backward(
     const Cell* cell, Py_ssize_t rows, real* sums, real** dstate, const real* dy, const real** state,
-    const real** prev, Py_ssize_t H,
+    const real** prev, const Told* told, Py_ssize_t H,
 ) noexcept nogil:
     cdef (real*)[MOST_PARTS] d
     cdef (const real*)[MOST_PARTS] state_k
@@ -71,7 +75,9 @@ cdef void rows_backward(
             at = r * H + k
             for p in range(cell.parts):
                 d[p], state_k[p], prev_k[p] = dstate[p] + at, state[p] + at, prev[p] + at
-            step_backward(cell.kind, sums + r * cell.sums * H + k, d, dy + at, state_k, prev_k, H, min(BLOCK, H - k))
+            step_backward(
+                cell.kind, sums + r * cell.sums * H + k, d, dy + at, state_k, prev_k, told, k, H, min(BLOCK, H - k)
+            )
             k += BLOCK
 
 
@@ -127,16 +133,17 @@ cdef int add_recurrent_gradient(
 
 def forward(
     str cell, tuple state, real[:, ::1] sums, const real[:, ::1] x, const real[:, ::1] w_ih, const real[:, ::1] w_hh,
-    const real[::1] bias, const Py_ssize_t[::1] alive,
+    const real[::1] bias, const Py_ssize_t[::1] alive, const real[::1] own=None, Options options=None,
 ):
     """Fill the state, h (N + S, H) and the other parts, and the sums from x (S, I).
 
     The first N rows of each part are the initial states. For training the other parts are (N + S, H) too and the sums
     (S, sums·H), and all is what `backward` needs. Otherwise the other parts may be (N, H), updated in place (the row of
     a sequence that has ended keeps its final state), and the sums are scratch of at least N rows: the inputs of as many
-    steps as fit in it are projected at a time.
+    steps as fit in it are projected at a time. A cell with options reads them, and its units' own weights (own·H).
     """
     cdef Cell of = cell_of(cell)
+    cdef Told told
     cdef Py_ssize_t S = x.shape[0], I = x.shape[1], H = w_hh.shape[1], T = alive.shape[0]
     cdef Py_ssize_t width = of.sums * H, G = of.gates * H, capacity = sums.shape[0]
     cdef real[:, ::1] part
@@ -156,9 +163,11 @@ def forward(
     if (
         not fits or sums.shape[1] != width or bias.shape[0] != width or w_ih.shape[0] != G or w_ih.shape[1] != I
         or w_hh.shape[0] != G or capacity < (S if keep else N)
+        or (of.own > 0 and (own is None or own.shape[0] != of.own * H))
     ):
         raise ValueError("plain.forward: sizes do not agree")
     check_alive(alive, S, N)
+    told.options, told.own, told.d_own = options_of(options, of.options), &own[0] if of.own else NULL, NULL
     cdef Py_ssize_t t = 0, first, last, rows, m, start = 0          # row of x where step t begins
     cdef real* step
     with nogil:
@@ -172,7 +181,7 @@ def forward(
             for t in range(first, last):
                 m = alive[t]
                 feed_sums(&of, m, prev[0], &w_hh[0, 0], step, H)
-                rows_forward(&of, m, out, step, prev, &bias[0], H)
+                rows_forward(&of, m, out, step, prev, &bias[0], &told, H)
                 for p in range(of.parts):
                     if held[p] > N:
                         prev[p] = out[p]
@@ -185,15 +194,17 @@ def forward(
 def backward(
     str cell, real[:, ::1] dw_ih, real[:, ::1] dw_hh, real[::1] dbias, real[:, ::1] dx, tuple dstate,
     real[:, ::1] sums, const real[:, ::1] dy, const real[:, ::1] x, tuple state, const real[:, ::1] w_ih,
-    const real[:, ::1] w_hh, const Py_ssize_t[::1] alive,
+    const real[:, ::1] w_hh, const Py_ssize_t[::1] alive, const real[::1] own=None, real[::1] d_own=None,
+    Options options=None,
 ):
     """Gradients of what `forward` computed, from dy (S, H), the gradient of every output.
 
     dstate, (N, H) for each part, holds the gradients of the final states on entry and those of the initial states on
-    return. dw_ih, dw_hh and dbias (empty if there is no bias) are added to; dx is written, unless it has no rows; sums
-    is overwritten.
+    return. dw_ih, dw_hh, dbias (empty if there is no bias) and d_own are added to; dx is written, unless it has no rows;
+    sums is overwritten.
     """
     cdef Cell of = cell_of(cell)
+    cdef Told told
     cdef Py_ssize_t S = x.shape[0], I = x.shape[1], H = w_hh.shape[1], T = alive.shape[0]
     cdef Py_ssize_t width = of.sums * H, G = of.gates * H
     cdef real[:, ::1] d
@@ -217,9 +228,12 @@ def backward(
         or w_ih.shape[0] != G or w_ih.shape[1] != I or w_hh.shape[0] != G or dw_ih.shape[0] != G or dw_ih.shape[1] != I
         or dw_hh.shape[0] != G or dw_hh.shape[1] != H or dx.shape[0] not in (0, S) or dx.shape[1] != I
         or dy.shape[0] != S or dy.shape[1] != H
+        or (of.own > 0 and (own is None or own.shape[0] != of.own * H or d_own is None or d_own.shape[0] != of.own * H))
     ):
         raise ValueError("plain.backward: sizes do not agree")
     check_alive(alive, S, N)
+    told.options, told.own = options_of(options, of.options), &own[0] if of.own else NULL
+    told.d_own = &d_own[0] if of.own else NULL
     cdef Py_ssize_t t, m, start = S                                 # row of x, sums and dy where step t begins
     with nogil:
         for t in range(T - 1, -1, -1):
@@ -228,7 +242,7 @@ def backward(
             for p in range(of.parts):
                 after[p] = slots[p] + (N + start) * H
                 prev[p] = slots[p] + ((start + N - alive[t - 1]) * H if t else 0)
-            rows_backward(&of, m, &sums[start, 0], gradients, &dy[start, 0], after, prev, H)
+            rows_backward(&of, m, &sums[start, 0], gradients, &dy[start, 0], after, prev, &told, H)
             feed_back(&of, m, &sums[start, 0], &w_hh[0, 0], gradients[0], H)
         gemm(TRANS, NO_TRANS, G, I, S, &sums[0, 0], width, &x[0, 0], I, <real>1, &dw_ih[0, 0], I)
         add_recurrent_gradient(&of, &dw_hh[0, 0], &sums[0, 0], slots[0], H, alive)

@@ -1,7 +1,9 @@
 """The cells of the plain path: what its machinery (plain.pyx) must know of each, and the cells' steps by kind."""
 
+from fastlstm._kernels.cpu cimport fl_options
 from fastlstm._kernels.plain_gru cimport gru_backward, gru_forward
 from fastlstm._kernels.plain_lstm cimport lstm_backward, lstm_forward
+from fastlstm._kernels.plain_lstm_options cimport lstm_options_backward, lstm_options_forward
 from fastlstm._kernels.plain_simple cimport relu_backward, relu_forward, tanh_backward, tanh_forward
 from fastlstm._kernels.real cimport real
 
@@ -11,6 +13,8 @@ cdef enum Kind:
     GRU
     TANH
     RELU
+    LSTM_OPTIONS
+    LSTM_COUPLED
 
 cdef enum:
     MOST_PARTS = 2
@@ -23,28 +27,54 @@ cdef struct Feed:
 
 
 # W x of the gates is added to the first sums, one each; U h as the feeds say. `parts` are those of the state, the first
-# of which is h. `direct`: h' depends on h not through U alone.
+# of which is h. `direct`: h' depends on h not through U alone. `own`: weights that each unit has for itself. `options`:
+# whether it reads them.
 cdef struct Cell:
     Kind kind
     Py_ssize_t gates, sums, parts, feed_count
     bint direct
     Feed[MOST_FEEDS] feeds
+    Py_ssize_t own
+    bint options
+
+
+# The weights that each unit has for itself (own·H), their gradients or NULL, and the options.
+cdef struct Told:
+    const void* own
+    void* d_own
+    const fl_options* options
 
 
 cdef inline Cell cell_of(str name) except *:
     if name == "lstm":
-        return Cell(LSTM, gates=4, sums=4, parts=2, feed_count=1, direct=False, feeds=[Feed(0, 0, 4), Feed(0, 0, 0)])
+        return Cell(
+            LSTM, gates=4, sums=4, parts=2, feed_count=1, direct=False, feeds=[Feed(0, 0, 4), Feed(0, 0, 0)],
+            own=0, options=False,
+        )
     if name == "gru":
-        return Cell(GRU, gates=3, sums=4, parts=1, feed_count=2, direct=True, feeds=[Feed(0, 0, 2), Feed(2, 3, 1)])
+        return Cell(
+            GRU, gates=3, sums=4, parts=1, feed_count=2, direct=True, feeds=[Feed(0, 0, 2), Feed(2, 3, 1)],
+            own=0, options=False,
+        )
     if name == "tanh" or name == "relu":
         kind = TANH if name == "tanh" else RELU
-        return Cell(kind, gates=1, sums=1, parts=1, feed_count=1, direct=False, feeds=[Feed(0, 0, 1), Feed(0, 0, 0)])
-    raise ValueError(f"cell: expected 'lstm', 'gru', 'tanh' or 'relu', got {name!r}")
+        return Cell(
+            kind, gates=1, sums=1, parts=1, feed_count=1, direct=False, feeds=[Feed(0, 0, 1), Feed(0, 0, 0)],
+            own=0, options=False,
+        )
+    if name == "lstm_options" or name == "lstm_coupled":
+        kind, gates = (LSTM_OPTIONS, 4) if name == "lstm_options" else (LSTM_COUPLED, 3)
+        return Cell(
+            kind, gates=gates, sums=gates, parts=2, feed_count=1, direct=False, feeds=[Feed(0, 0, gates), Feed(0, 0, 0)],
+            own=gates - 1, options=True,
+        )
+    raise ValueError(f"cell: expected the name of one, got {name!r}")
 
 
-# `width` units of a row from the sums, without bias, to its state; the sums become what the step back reads.
+# `width` units of a row, from the k-th on, from the sums, without bias, to its state; the sums become what the step back reads.
 cdef inline void step_forward(
-    Kind kind, real** state, real* sums, const real** prev, const real* bias, Py_ssize_t H, Py_ssize_t width
+    Kind kind, real** state, real* sums, const real** prev, const real* bias, const Told* told, Py_ssize_t k,
+    Py_ssize_t H, Py_ssize_t width,
 ) noexcept nogil:
     if kind == LSTM:
         lstm_forward(state[0], state[1], sums, prev[1], bias, H, width)
@@ -52,15 +82,20 @@ cdef inline void step_forward(
         gru_forward(state[0], sums, prev[0], bias, H, width)
     elif kind == TANH:
         tanh_forward(state[0], sums, bias, width)
-    else:
+    elif kind == RELU:
         relu_forward(state[0], sums, bias, width)
+    else:
+        lstm_options_forward(
+            state[0], state[1], sums, prev[1], bias, <const real*>told.own + k, told.options, kind == LSTM_COUPLED, H,
+            width,
+        )
 
 
 # The sums become their gradients; dstate, the gradients by the state after the step, become those by the state before
 # it, but for what comes through U: that of h is then still to be added, or, unless `direct`, to be written.
 cdef inline void step_backward(
-    Kind kind, real* sums, real** dstate, const real* dy, const real** state, const real** prev, Py_ssize_t H,
-    Py_ssize_t width,
+    Kind kind, real* sums, real** dstate, const real* dy, const real** state, const real** prev, const Told* told,
+    Py_ssize_t k, Py_ssize_t H, Py_ssize_t width,
 ) noexcept nogil:
     if kind == LSTM:
         lstm_backward(sums, dstate[0], dstate[1], dy, state[1], prev[1], H, width)
@@ -68,5 +103,10 @@ cdef inline void step_backward(
         gru_backward(sums, dstate[0], dy, prev[0], H, width)
     elif kind == TANH:
         tanh_backward(sums, dstate[0], dy, width)
-    else:
+    elif kind == RELU:
         relu_backward(sums, dstate[0], dy, width)
+    else:
+        lstm_options_backward(
+            sums, dstate[0], dstate[1], dy, state[1], prev[1], <const real*>told.own + k, <real*>told.d_own + k,
+            told.options, kind == LSTM_COUPLED, H, width,
+        )

@@ -220,11 +220,15 @@ def to_torch(layer: LSTM | GRU | SimpleRNN) -> torch.nn.LSTM | torch.nn.GRU | to
     ------
     TypeError
         If layer is none of the three.
+    ValueError
+        If it is an LSTM with options that PyTorch does not have.
     ImportError
         If torch is not installed.
     """
     if not isinstance(layer, LSTM | GRU | SimpleRNN):
         raise TypeError(f"layer: expected an LSTM, GRU or SimpleRNN, got {type(layer).__name__}")
+    if layer.cell.options is not None:
+        raise ValueError(f"layer: expected one without options of its cell, which PyTorch does not have, got {layer}")
     try:
         import torch
     except ImportError as error:

@@ -43,8 +43,8 @@ struct X(arrays) {
     const struct fl_format *format; /* of the panels */
     ptrdiff_t lanes, width;
     void *panels;
-    REAL *w, *u, *b, *x, *dy, *h0, *c0, *bias;
-    REAL *y, *y_kept, *c, *dx, *dw, *du, *db, *dh, *carried; /* y of a pass that keeps nothing, and of one that does */
+    REAL *w, *u, *b, *v, *x, *dy, *h0, *c0, *bias;
+    REAL *y, *y_kept, *c, *dx, *dw, *du, *db, *dv, *dh, *carried; /* y of a pass that keeps nothing, and of one that does */
 };
 
 static struct X(arrays) X(arrays_of)(const struct fl_kernels *kernels, const struct fl_format *format,
@@ -53,13 +53,13 @@ static struct X(arrays) X(arrays_of)(const struct fl_kernels *kernels, const str
     const ptrdiff_t lanes = kernels->bytes / (ptrdiff_t)sizeof(REAL), width = (H + lanes - 1) / lanes * lanes;
     return (struct X(arrays)){
         .format = format, .lanes = lanes, .width = width, .w = X(copy)(q->w, G * H * I), .u = X(copy)(q->u, G * H * H),
-        .b = q->b ? X(copy)(q->b, S * H) : NULL, .x = X(copy)(q->x, N * T * I), .dy = X(copy)(q->dy, N * T * q->Y),
+        .b = q->b ? X(copy)(q->b, S * H) : NULL, .v = X(copy)(q->v, cell->own * H), .x = X(copy)(q->x, N * T * I), .dy = X(copy)(q->dy, N * T * q->Y),
         .h0 = X(wide)(q->h0, N, H, width), .c0 = X(wide)(q->c0, N, H, width),
         .panels = garbage(panel_bytes(format, width * G, I) + panel_bytes(format, width * G, H)),
-        .bias = X(scratch)(width * S),
+        .bias = X(scratch)(width * (S + cell->own)),
         .y = X(filled)(N * T * q->Y, BEFORE), .y_kept = X(filled)(N * T * q->Y, BEFORE), .c = X(wide)(q->c0, N, H, width),
         .dx = X(filled)(N * T * I, BEFORE), .dw = X(filled)(G * H * I, BEFORE), .du = X(filled)(G * H * H, BEFORE),
-        .db = q->b ? X(filled)(S * H, BEFORE) : NULL, .dh = X(wide)(q->dh, N, H, width),
+        .db = q->b ? X(filled)(S * H, BEFORE) : NULL, .dv = X(filled)(cell->own * H, BEFORE), .dh = X(wide)(q->dh, N, H, width),
         .carried = X(wide)(q->dc, N, H, width)};
 }
 
@@ -78,7 +78,8 @@ static int X(forward)(const struct fl_cell *cell, const struct problem *q, const
             .T = batch->T, .N = N, .I = q->I, .H = H, .width = width, .alive = batch->alive, .x = a->x,
             .x_row = batch->x_row, .x_step = turn * q->I, .c = cell->keeps_c ? c : NULL, .h = h, .y = y,
             .y_row = batch->y_row, .y_step = turn * q->Y, .chunk = 3, .segment_count = batch->segment_count,
-            .segments = batch->segments, .phase = &phase, .option = cell->option, .fresh = q->fresh};
+            .segments = batch->segments, .phase = &phase, .option = cell->option, .options = &plain_options,
+            .fresh = q->fresh};
         if (way->single) p.w = a->w, p.u = a->u, p.b = a->b;
         else p.panels = a->panels, p.bias = a->bias;
         if (keeps) p.kept = kept, p.kept_c = kept_c, p.offset = batch->offset, p.rows = batch->offset[batch->T];
@@ -108,13 +109,14 @@ static void X(backward)(const struct fl_kernels *kernels, const struct fl_cell *
         .x_row = batch->x_row, .y_row = batch->y_row, .x_step = turn * I, .y_step = turn * q->Y,
         .h = q->fresh ? NULL : a->h0 + state, .c = q->fresh || !cell->keeps_c ? NULL : a->c0 + state, .kept = kept,
         .kept_c = kept_c, .dh = a->dh + state, .carried = a->carried + state, .option = cell->option,
-        .initial = !q->fresh, .w = a->w, .u = a->u, .dx = a->dx, .add_dx = way->add, .dw = a->dw, .du = a->du,
-        .db = a->db, .add_dw = way->add || more, .add_du = !way->add || more, .add_db = way->add || more};
+        .options = &plain_options, .bias = a->bias, .initial = !q->fresh, .w = a->w, .u = a->u, .dx = a->dx, .add_dx = way->add, .dw = a->dw, .du = a->du,
+        .db = a->db, .dv = a->dv, .add_dw = way->add || more, .add_du = !way->add || more,
+        .add_db = way->add || more, .add_dv = !way->add || more};
     if (!way->single) {
         const ptrdiff_t depth = a->format->depth, bundles = longest_in_bundles(batch, depth);
         p.transposed = garbage(fl_transposed_room(inputs, width, G) * a->format->bytes);
         p.columns = X(scratch)(fl_columns_room(I, H, G, S, kernels->rows, bundles));
-        p.panels = X(scratch)(fl_gradients_room(I, H, G, S, width));
+        p.panels = X(scratch)(fl_gradients_room(I, H, G, S, cell->own, width));
         if (a->format->rounds) p.rounded = X(scratch)(p.rows * S * width / depth);
         p.interleaved_each = bundles * S * cell->units * a->lanes;
         if (depth > 1) p.interleaved = X(scratch)(way->threads * p.interleaved_each);
@@ -128,7 +130,7 @@ static struct found X(run)(const struct fl_kernels *kernels, const struct fl_for
     const size_t before = held_count;
     const ptrdiff_t N = q->N, T = q->T, I = q->I, H = q->H, G = cell->gates, S = cell->sums;
     const struct X(arrays) a = X(arrays_of)(kernels, format, cell, q);
-    struct fl_packing packing = {I, H, a.w, a.u, a.b, a.panels, a.bias};
+    struct fl_packing packing = {I, H, a.w, a.u, a.b, a.v, a.panels, a.bias};
     struct found found = {0, 0, 0};
     uint64_t bits = 0;
     int same = 1;
@@ -154,6 +156,7 @@ static struct found X(run)(const struct fl_kernels *kernels, const struct fl_for
     found.error = fmax(found.error, X(error)(a.dw, I, q->dw, G * H, I, way->add, &found.weight_bits));
     found.error = fmax(found.error, X(error)(a.du, H, q->du, G * H, H, !way->add, &found.weight_bits));
     if (q->b) found.error = fmax(found.error, X(error)(a.db, 1, q->db, S * H, 1, way->add, &found.weight_bits));
+    found.error = fmax(found.error, X(error)(a.dv, 1, q->dv, cell->own * H, 1, !way->add, &found.weight_bits));
     found.error /= sqrt(1 + (double)(I + H) / 256); /* the errors of long sums grow as their root */
     give_back(before);
     return found;

@@ -28,7 +28,8 @@ static void plain_steps(const struct narrow *as, const struct problem *q, const 
         const ptrdiff_t at = at_step(q, n, t), out = at * q->Y + COLUMN;
         const double *h = rounded(as->inputs, before, 1, H);
         for (ptrdiff_t j = 0; j < H; j++) {
-            struct unit unit = {before[j], c[j], 0, 0};
+            struct unit unit = {.h_prev = before[j], .c_prev = c[j]};
+            own_weights(q, j, &unit);
             plain_step(q, j, q->x + at * q->I, h, sum, &unit);
             c[j] = unit.c;
             q->y[out + j] = unit.h;
@@ -42,7 +43,7 @@ static void plain_steps(const struct narrow *as, const struct problem *q, const 
 static struct arrays_float passes(const struct narrow *as, const struct fl_cell *cell, const struct problem *q,
                                   const struct way *way, int *same) {
     const struct arrays_float a = arrays_of_float(as->kernels, as->format, cell, q);
-    struct fl_packing packing = {q->I, q->H, a.w, a.u, a.b, a.panels, a.bias};
+    struct fl_packing packing = {q->I, q->H, a.w, a.u, a.b, a.v, a.panels, a.bias};
     fl_run(cell->pack, &packing, way->threads, FL_WORTH_WAKING);
     for (ptrdiff_t first = 0; first < q->N; first += way->rows) {
         const size_t here = held_count;

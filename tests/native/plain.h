@@ -66,6 +66,7 @@ struct problem {
     int reversed, fresh; /* fresh: from a state of zeros */
     ptrdiff_t *lengths;  /* never more than of the sequence before */
     double *w, *u, *b;   /* b may be NULL */
+    double *v, *dv;      /* the weights that each unit has for itself, and their gradients */
     double *x, *h0, *c0, *dy, *dh, *dc; /* dh and dc: of the final state */
     double *y, *c, *dx, *dw, *du, *db, *dh0, *dc0; /* what is to be found; c is the final one */
 };
@@ -95,6 +96,12 @@ static void plain_step(const struct problem *q, ptrdiff_t j, const double *x, co
     cell->forward(sum, unit);
 }
 
+/* Those of unit j. */
+static void own_weights(const struct problem *q, ptrdiff_t j, struct unit *unit) {
+    for (int k = 0; k < q->cell->own; k++)
+        unit->own[k] = q->v[k * q->H + j], unit->d_own[k] = q->dv + k * q->H + j;
+}
+
 /* One sequence forwards. sums [T][H][4] becomes what the cell keeps; units [T][H]. */
 static void plain_forward(const struct problem *q, ptrdiff_t n, double *sums, struct unit *units, double *h) {
     const ptrdiff_t H = q->H, T = q->lengths[n];
@@ -104,6 +111,7 @@ static void plain_forward(const struct problem *q, ptrdiff_t n, double *sums, st
             struct unit *unit = units + t * H + j;
             unit->h_prev = h[j];
             unit->c_prev = t ? units[(t - 1) * H + j].c : q->c0[n * H + j];
+            own_weights(q, j, unit);
             plain_step(q, j, q->x + at_step(q, n, t) * q->I, h, sums + (t * H + j) * 4, unit);
         }
         for (ptrdiff_t j = 0; j < H; j++) h[j] = q->y[at_step(q, n, t) * q->Y + COLUMN + j] = units[t * H + j].h;
@@ -159,6 +167,7 @@ static struct problem posed(const struct plain_cell *cell, ptrdiff_t N, ptrdiff_
     q.lengths = room((size_t)N * sizeof *q.lengths);
     for (ptrdiff_t n = 0; n < N; n++) q.lengths[n] = kind.ragged ? T - n * T / (N + 1) : T;
     q.w = numbers(G * H * I, scale), q.u = numbers(G * H * H, scale), q.b = kind.bias ? numbers(S * H, 1) : NULL;
+    q.v = numbers(cell->own * H, 1), q.dv = numbers(cell->own * H, 0);
     q.x = numbers(N * T * I, 1), q.dy = numbers(N * T * q.Y, 1);
     q.h0 = numbers(N * H, before), q.c0 = numbers(N * H, before);
     q.dh = numbers(N * H, 1), q.dc = numbers(N * H, cell->keeps_c);

@@ -4,9 +4,10 @@
 
 #include <math.h>
 
-/* The states of a unit before and after a step. */
+/* The states of a unit before and after a step, the weights that it has for itself, and their gradients. */
 struct unit {
     double h_prev, c_prev, h, c;
+    double own[3], *d_own[3];
 };
 
 /* `forward` takes the sums W x + U h_prev + b to h and c, and leaves in `sum` what `backward` reads. `backward` makes
@@ -15,6 +16,7 @@ struct unit {
 struct plain_cell {
     const char *name;
     int gates, sums, feeds[4], keeps_c; /* U's product for a gate is added to the sum that it feeds */
+    int own;                            /* weights that each unit has for itself */
     void (*forward)(double *sum, struct unit *unit);
     void (*backward)(double *sum, const struct unit *unit, double dh, double *carried);
 };
@@ -73,11 +75,65 @@ static void relu_backward(double *sum, const struct unit *unit, double dh, doubl
     *carried = 0;
 }
 
+/* What cells with options are told here: functions whose slopes have no jumps. Those are checked in Python. */
+static const struct fl_options plain_options = {
+    {FL_F_SIGMOID, 0, 0}, {FL_F_SCALED_TANH, 1.2, 0.8}, {FL_F_SOFTSIGN, 0, 0}, INFINITY, INFINITY};
+
+/* candidate(x) = 1.2 tanh(0.8 x)    output(c) = c / (1 + |c|)    and their slopes */
+static double candidate(double x) { return 1.2 * tanh(0.8 * x); }
+static double candidate_slope(double g) { return 0.96 * (1 - g * g / 1.44); }
+static double output(double c) { return c / (1 + fabs(c)); }
+static double output_slope(double c) { return 1 / ((1 + fabs(c)) * (1 + fabs(c))); }
+
+/* i, f, o = sigmoid(sum + p c_prev; of o: c)    g = candidate(sum)    c = f c_prev + i g    h = o output(c) */
+static void lstm_options_forward(double *sum, struct unit *unit) {
+    const double i = sigmoid(sum[0] + unit->own[0] * unit->c_prev), f = sigmoid(sum[1] + unit->own[1] * unit->c_prev);
+    const double g = candidate(sum[2]);
+    unit->c = f * unit->c_prev + i * g;
+    sum[3] = sigmoid(sum[3] + unit->own[2] * unit->c);
+    unit->h = sum[3] * output(unit->c);
+    sum[0] = i, sum[1] = f, sum[2] = g;
+}
+static void lstm_options_backward(double *sum, const struct unit *unit, double dh, double *carried) {
+    const double i = sum[0], f = sum[1], g = sum[2], o = sum[3];
+    const double d_o = dh * output(unit->c) * o * (1 - o);
+    const double dc = *carried + dh * o * output_slope(unit->c) + d_o * unit->own[2];
+    sum[0] = dc * g * i * (1 - i);
+    sum[1] = dc * unit->c_prev * f * (1 - f);
+    sum[2] = dc * i * candidate_slope(g);
+    sum[3] = d_o;
+    *carried = dc * f + sum[0] * unit->own[0] + sum[1] * unit->own[1];
+    *unit->d_own[0] += sum[0] * unit->c_prev;
+    *unit->d_own[1] += sum[1] * unit->c_prev;
+    *unit->d_own[2] += d_o * unit->c;
+}
+
+/* The same with f = 1 - i. */
+static void lstm_coupled_forward(double *sum, struct unit *unit) {
+    const double i = sigmoid(sum[0] + unit->own[0] * unit->c_prev), g = candidate(sum[1]);
+    unit->c = (1 - i) * unit->c_prev + i * g;
+    sum[2] = sigmoid(sum[2] + unit->own[1] * unit->c);
+    unit->h = sum[2] * output(unit->c);
+    sum[0] = i, sum[1] = g;
+}
+static void lstm_coupled_backward(double *sum, const struct unit *unit, double dh, double *carried) {
+    const double i = sum[0], g = sum[1], o = sum[2], d_o = dh * output(unit->c) * o * (1 - o);
+    const double dc = *carried + dh * o * output_slope(unit->c) + d_o * unit->own[1];
+    sum[0] = dc * (g - unit->c_prev) * i * (1 - i);
+    sum[1] = dc * i * candidate_slope(g);
+    sum[2] = d_o;
+    *carried = dc * (1 - i) + sum[0] * unit->own[0];
+    *unit->d_own[0] += sum[0] * unit->c_prev;
+    *unit->d_own[1] += d_o * unit->c;
+}
+
 static const struct plain_cell plain_cells[] = {
-    {"lstm", 4, 4, {0, 1, 2, 3}, 1, lstm_forward, lstm_backward},
-    {"gru", 3, 4, {0, 1, 3}, 0, gru_forward, gru_backward},
-    {"tanh", 1, 1, {0}, 0, tanh_forward, tanh_backward},
-    {"relu", 1, 1, {0}, 0, relu_forward, relu_backward},
+    {"lstm", 4, 4, {0, 1, 2, 3}, 1, 0, lstm_forward, lstm_backward},
+    {"gru", 3, 4, {0, 1, 3}, 0, 0, gru_forward, gru_backward},
+    {"tanh", 1, 1, {0}, 0, 0, tanh_forward, tanh_backward},
+    {"relu", 1, 1, {0}, 0, 0, relu_forward, relu_backward},
+    {"lstm_options", 4, 4, {0, 1, 2, 3}, 1, 3, lstm_options_forward, lstm_options_backward},
+    {"lstm_coupled", 3, 3, {0, 1, 2}, 1, 2, lstm_coupled_forward, lstm_coupled_backward},
 };
 
 #endif

@@ -7,13 +7,42 @@
 
 namespace {
 
-/* The states around a step of one row, for one vector of units. A null pointer stands for zeros. */
-template <class Real> struct States {
+/* The states around a step of one row, for one vector of units, and what the cell is told. A null pointer stands for
+   zeros. */
+template <class Real> struct States : Told<Real> {
     const Real *kept_c, *kept_c_prev, *state_prev;
     ptrdiff_t left; /* units from this vector on */
     Vec<Real> c() const { return load<Real>(kept_c); }
     Vec<Real> c_prev() const { return kept_c_prev ? load<Real>(kept_c_prev) : Vec<Real>{}; }
     Vec<Real> h_prev() const { return state_prev ? load_at_most<Real>(state_prev, left) : Vec<Real>{}; }
+};
+
+/* The states around step t of row r, of which `at` gives those of a vector of units. */
+template <class Cell> struct Around {
+    using Real = typename Cell::Real;
+    static constexpr ptrdiff_t L = lanes<Real>, U = Cell::units;
+    const fl_backward &p;
+    const Real *c = nullptr, *c_prev = nullptr, *h_prev = nullptr;
+    bool first;
+
+    FL_INLINE Around(const fl_backward &p, ptrdiff_t t, ptrdiff_t r) : p(p), first(!t) {
+        if constexpr (Cell::keeps_c) {
+            c = (const Real *)p.kept_c + (p.offset[t] + r) * U * L;
+            if (t) c_prev = (const Real *)p.kept_c + (p.offset[t - 1] + r) * U * L;
+            else if (p.c) c_prev = (const Real *)p.c + r * p.width;
+        }
+        if constexpr (Cell::reads_h) {
+            if (t) h_prev = (const Real *)p.y + p.y_row[r] + (t - 1) * p.y_step;
+            else if (p.h) h_prev = (const Real *)p.h + r * p.width;
+        }
+    }
+    FL_INLINE States<Real> at(ptrdiff_t v) const {
+        const ptrdiff_t in_block = (v / U * p.rows * U + v % U) * L; /* of c, which a block has U vectors of */
+        const Real *own = (const Real *)p.bias + (v / U * (Cell::sums + Cell::own) + Cell::sums) * U * L + v % U * L;
+        return {{p.option, p.options, own, U * L},
+                c ? c + in_block : nullptr, c_prev ? c_prev + (first ? v * L : in_block) : nullptr,
+                h_prev ? h_prev + v * L : nullptr, p.H - v * L};
+    }
 };
 
 /* The cell at step t, for some rows and vectors of units: makes the gradients of the sums, and what is carried past
@@ -27,23 +56,12 @@ void cell_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t row, ptrdiff_
     constexpr ptrdiff_t L = lanes<Real>, U = Cell::units, S = block_sums<Cell>;
     const fl_backward &p = b.p;
     const ptrdiff_t H = p.H, width = p.width, next = p.rows; /* rows from a block to the next */
-    const int option = p.option;
     for (ptrdiff_t r = row; r < row + rows; r++) {
         const Real *dy = (const Real *)p.dy + p.y_row[r] + t * p.y_step, *dh_in = (const Real *)p.dh + r * width;
         Real *kept = b.kept(p.offset[t] + r), *carrying = (Real *)p.carried + r * width;
         typename Cell::Format::Input *gradients = b.gradients(p.offset[t] + r).first;
-        const Real *c = nullptr, *c_prev = nullptr, *h_prev = nullptr;
-        if constexpr (Cell::keeps_c) {
-            c = (const Real *)p.kept_c + (p.offset[t] + r) * U * L;
-            if (t) c_prev = (const Real *)p.kept_c + (p.offset[t - 1] + r) * U * L;
-            else if (p.c) c_prev = (const Real *)p.c + r * width;
-        }
-        if constexpr (Cell::reads_h) {
-            if (t) h_prev = (const Real *)p.y + p.y_row[r] + (t - 1) * p.y_step;
-            else if (p.h) h_prev = (const Real *)p.h + r * width;
-        }
+        const Around<Cell> around(p, t, r);
         for (ptrdiff_t v = vector; v < vector + vectors; v++) {
-            const ptrdiff_t in_block = (v / U * next * U + v % U) * L; /* of c, which a block has U vectors of */
             const ptrdiff_t place = v / U * next * S + v % U; /* of the first sum among all vectors */
             const Real *sums = kept + place * L;
             V sum[Cell::sums], carried = {}, dh;
@@ -52,9 +70,7 @@ void cell_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t row, ptrdiff_
             dh += load_at_most<Real>(dy + v * L, H - v * L);
             if constexpr (Cell::keeps_c || Cell::carries_h) carried = load<Real>(carrying + v * L);
             if constexpr (Cell::carries_h) dh += carried;
-            const States<Real> at = {c ? c + in_block : nullptr, c_prev ? c_prev + (t ? in_block : v * L) : nullptr,
-                                     h_prev ? h_prev + v * L : nullptr, H - v * L};
-            Cell::backward(sum, dh, carried, at, option);
+            Cell::backward(sum, dh, carried, around.at(v));
             EACH(s, Cell::sums) Cell::Format::put(gradients + (place + s * U) * b.inputs, sum[s]);
             if constexpr (Cell::keeps_c || Cell::carries_h) store<Real>(carrying + v * L, carried);
         }
@@ -165,6 +181,28 @@ template <class Cell> void initial_backward(const Backward<Cell> &b, Range strip
     }
 }
 
+/* The part of a segment's rows in the gradients of the units' own weights, the last row first. */
+template <class Cell>
+void add_own_gradients(const Backward<Cell> &b, const fl_segment &segment, bool add, int thread, const fl_team *team) {
+    using Real = typename Cell::Real;
+    constexpr int S = Cell::sums, V = Cell::own, U = Cell::units;
+    const fl_backward &p = b.p;
+    const Range mine = share_of(b.vectors(), thread, team);
+    for (ptrdiff_t v = mine.first; v < mine.last; v++) {
+        Real *to = own_gradients(b, v);
+        Vec<Real> total[V];
+        EACH(k, V) total[k] = add ? load<Real>(to + k * b.L) : Vec<Real>{};
+        for (ptrdiff_t t = segment.last; t-- > segment.first;)
+            for (ptrdiff_t r = p.alive[t]; r-- > 0;) {
+                const auto *gradients = b.gradients(v / U * p.rows + p.offset[t] + r).first + v % U * b.inputs;
+                Vec<Real> sum[S];
+                EACH(s, S) sum[s] = Cell::Format::get(gradients + s * U * b.inputs);
+                Cell::add_own(total, sum, Around<Cell>(p, t, r).at(v));
+            }
+        EACH(k, V) store<Real>(to + k * b.L, total[k]);
+    }
+}
+
 template <class Cell> void backward(void *argument, int thread, fl_team *team) {
     const fl_backward &p = *(const fl_backward *)argument;
     const Backward<Cell> b{p};
@@ -187,7 +225,9 @@ template <class Cell> void backward(void *argument, int thread, fl_team *team) {
         gather_columns<Cell>(p, *segment, thread, team);
         if (p.dx) share_inputs(b, *segment, thread, team);
         fl_barrier(team);
-        add_gradients(b, *segment, p.later || segment + 1 < p.segments + p.segment_count, thread, team);
+        const bool add = p.later || segment + 1 < p.segments + p.segment_count;
+        add_gradients(b, *segment, add, thread, team);
+        if constexpr (Cell::own > 0) add_own_gradients(b, *segment, add, thread, team);
     }
     if (p.initial) initial_backward(b, share_of(strips, thread, team));
     if (!p.dw) return;

@@ -20,6 +20,7 @@ template <class Format_, int G_, int S_> struct Forward {
     const fl_pass &p;
     ptrdiff_t blocks;
     ptrdiff_t of_x, of_h;      /* Inputs of a row of a batch: rows of a panel without their tails */
+    ptrdiff_t of_bias;         /* numbers of a block of the bias, with the units' own weights */
     Range projecting = {0, 0}; /* the rows that it projects */
     /* Where a format rounds: inputs of some steps from rounded_step on, [step][N][of_x + ends], and the states of one
        step, [N][of_h + ends]. */
@@ -33,7 +34,7 @@ template <class Format_, int G_, int S_> struct Forward {
         return (const Weight *)p.panels + block * (of_x + of_h + 2 * Format::tail) * panel_row;
     }
     const Weight *state_panel(ptrdiff_t block) const { return panel(block) + (of_x + Format::tail) * panel_row; }
-    const Real *bias(ptrdiff_t block) const { return (const Real *)p.bias + block * S * L; }
+    const Real *bias(ptrdiff_t block) const { return (const Real *)p.bias + block * of_bias; }
     const Real *x(ptrdiff_t row, ptrdiff_t t) const { return (const Real *)p.x + p.x_row[row] + t * p.x_step; }
     Input *x_rounded(ptrdiff_t row, ptrdiff_t t) const {
         return rounded_x + ((t - rounded_step) * p.N + row) * (of_x + Format::ends);
@@ -62,7 +63,8 @@ template <class Cell>
 using ForwardOf = Forward<typename Cell::Format, panel_width<Cell>, block_sums<Cell>>;
 template <class Cell> ForwardOf<Cell> forward_of(const fl_pass &p) {
     constexpr ptrdiff_t depth = Cell::Format::depth;
-    return {p, p.width / (Cell::units * lanes<typename Cell::Real>), whole(p.I, depth), whole(p.H, depth)};
+    return {p, p.width / (Cell::units * lanes<typename Cell::Real>), whole(p.I, depth), whole(p.H, depth),
+            (Cell::sums + Cell::own) * Cell::units * lanes<typename Cell::Real>};
 }
 
 /* R rows of the inputs of a chunk of steps, with the bias: the q-th is row first + q % count at step t0 + q / count. */
@@ -117,7 +119,29 @@ FL_INLINE void sum_inputs(const F &f, Vec<typename F::Real> (&sum)[N][S], ptrdif
     EACH(r, R) x[r] = f.x_inputs(row + r, t);
     begin_tile<R, B, InOrder<F::G>, typename F::Format>(
         sum, f.of_x, x, f.panel(block), f.panel(1) - f.panel(0), f.panel_row,
-        [&](int n, int s) { return load<Real>(bias + n / R * S * L + s * L); });
+        [&](int n, int s) { return load<Real>(bias + n / R * f.of_bias + s * L); });
+}
+
+/* The sums of R rows and B blocks, by inputs and states. */
+template <class FromState, int R, int B, class F, int N, int S>
+FL_INLINE void add_up(const F &f, Vec<typename F::Real> (&sum)[N][S], ptrdiff_t t, ptrdiff_t block, ptrdiff_t row) {
+    using Format = typename F::Format;
+    sum_inputs<R, B>(f, sum, t, block, row);
+    if (!f.resumed(t)) return;
+    const ptrdiff_t done = f.partial ? f.partial_end - f.of_x : 0;
+    const typename Format::Weight *w = f.state_panel(block) + done * f.panel_row;
+    const typename Format::Input *a[R];
+    EACH(r, R) a[r] = f.h_inputs(row + r, t) + done;
+    tile<R, B, FromState, Format>(sum, f.of_h - done, a, w, f.panel(1) - f.panel(0), f.panel_row);
+}
+
+/* The same, left in memory [B][R][S][LANES]. */
+template <class FromState, int R, int B, class F>
+__attribute__((noinline)) void add_up_to(typename F::Real *to, const F &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t row) {
+    using Real = typename F::Real;
+    Vec<Real> sum[B * R][F::S];
+    add_up<FromState, R, B>(f, sum, t, block, row);
+    EACH(n, B * R) EACH(s, F::S) store<Real>(to + (n * F::S + s) * f.L, sum[n][s]);
 }
 
 /* Asks for the memory that a step writes, which then comes while the products are added up. Else the stores wait for it,
@@ -169,36 +193,58 @@ FL_INLINE void write_states(const ForwardOf<Cell> &f, const Vec<typename Cell::R
             store_at_most<Real>(y[r] + (b * U + u) * L, left - (b * U + u) * L, h[(b * R + r) * U + u]);
 }
 
+template <class Cell> FL_INLINE Told<typename Cell::Real> told_of(const ForwardOf<Cell> &f, ptrdiff_t block) {
+    return {f.p.option, f.p.options, f.bias(block) + block_sums<Cell> * f.L, Cell::units * f.L};
+}
+
+/* A cell that is called for one row at a time, on the sums in memory of some rows of a block. */
+template <class Cell>
+__attribute__((noinline)) void cell_by_rows(const ForwardOf<Cell> &f, typename Cell::Real *sums, ptrdiff_t t,
+                                            ptrdiff_t block, ptrdiff_t row, ptrdiff_t rows) {
+    using Real = typename Cell::Real;
+    constexpr int S = block_sums<Cell>;
+    static_assert(Cell::units == 1, "by_rows: one vector of units is a block");
+    const bool resumed = f.resumed(t);
+    const Told<Real> told = told_of<Cell>(f, block);
+    for (ptrdiff_t last = row + rows; row < last; row++, sums += S * f.L) {
+        const ptrdiff_t unit = block * f.L;
+        Vec<Real> sum[1][S], c[1] = {}, h[1] = {};
+        EACH(s, S) sum[0][s] = load<Real>(sums + s * f.L);
+        if constexpr (Cell::keeps_c) if (resumed) c[0] = load<Real>(f.c(row) + unit);
+        if constexpr (Cell::reads_h) if (resumed) h[0] = load<Real>(f.h(row, t) + unit);
+        Cell::template forward<true>(sum, c, h, told);
+        if (f.p.kept) keep<Cell, 1, 1>(f, sum, c, t, block, row);
+        write_states<Cell, 1, 1>(f, c, h, t, unit, row);
+    }
+}
+
 /* One step of R rows and B blocks of units: the tiles, and the cell on their sums. */
 template <class Cell, int R, int B, bool KEEP>
 __attribute__((noinline)) void step(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t row) {
     using Real = typename Cell::Real;
     constexpr int S = block_sums<Cell>, U = Cell::units;
     constexpr ptrdiff_t L = lanes<Real>;
-    const fl_pass &p = f.p;
-    const ptrdiff_t width = p.width, unit = block * U * L;
-    const bool resumed = f.resumed(t);
-    const Real *h_prev = f.h(row, t);
-    Vec<Real> sum[B * R][S], c[B * R * U], h[B * R * U];
     if constexpr (R > 1) fetch_written<Cell, R, B, KEEP>(f, t, block, row); /* how one row goes on is easily foreseen */
-    sum_inputs<R, B>(f, sum, t, block, row);
-    if (resumed) {
-        const ptrdiff_t done = f.partial ? f.partial_end - f.of_x : 0;
-        const typename Cell::Format::Weight *w = f.state_panel(block) + done * f.panel_row;
-        const typename Cell::Format::Input *a[R];
-        EACH(r, R) a[r] = f.h_inputs(row + r, t) + done;
-        tile<R, B, FromState<Cell>, typename Cell::Format>(sum, f.of_h - done, a, w, f.panel(1) - f.panel(0),
-                                                           f.panel_row);
+    if constexpr (Cell::by_rows) {
+        Real sums[B * R * S * L] FL_ALIGNED;
+        add_up_to<FromState<Cell>, R, B>(sums, f, t, block, row);
+        for (ptrdiff_t b = 0; b < B; b++) cell_by_rows<Cell>(f, sums + b * R * S * L, t, block + b, row, R);
+    } else {
+        const ptrdiff_t width = f.p.width, unit = block * U * L;
+        const bool resumed = f.resumed(t);
+        const Real *h_prev = f.h(row, t);
+        Vec<Real> sum[B * R][S], c[B * R * U], h[B * R * U];
+        add_up<FromState<Cell>, R, B>(f, sum, t, block, row);
+        EACH(b, B) EACH(r, R) EACH(u, U) {
+            const int n = (b * R + r) * U + u;
+            const ptrdiff_t at = r * width + unit + (b * U + u) * L;
+            if constexpr (Cell::keeps_c) c[n] = resumed ? load<Real>(f.c(row) + at) : Vec<Real>{};
+            if constexpr (Cell::reads_h) h[n] = resumed ? load<Real>(h_prev + at) : Vec<Real>{};
+        }
+        Cell::template forward<KEEP>(sum, c, h, told_of<Cell>(f, block));
+        if (KEEP && f.p.kept) keep<Cell, R, B>(f, sum, c, t, block, row);
+        write_states<Cell, R, B>(f, c, h, t, unit, row);
     }
-    EACH(b, B) EACH(r, R) EACH(u, U) {
-        const int n = (b * R + r) * U + u;
-        const ptrdiff_t at = r * width + unit + (b * U + u) * L;
-        if constexpr (Cell::keeps_c) c[n] = resumed ? load<Real>(f.c(row) + at) : Vec<Real>{};
-        if constexpr (Cell::reads_h) h[n] = resumed ? load<Real>(h_prev + at) : Vec<Real>{};
-    }
-    Cell::template forward<KEEP>(sum, c, h, p.option);
-    if (KEEP && p.kept) keep<Cell, R, B>(f, sum, c, t, block, row);
-    write_states<Cell, R, B>(f, c, h, t, unit, row);
 }
 
 template <class Cell, bool KEEP>

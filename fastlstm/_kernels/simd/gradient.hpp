@@ -189,6 +189,13 @@ void take_gradients(Real *to, const Real *from, ptrdiff_t row, ptrdiff_t columns
     }
 }
 
+/* Where the gradients of the own weights of a vector of units stand in the panels, after those of all columns: [V][LANES]. */
+template <class Cell> typename Cell::Real *own_gradients(const Backward<Cell> &b, ptrdiff_t vector) {
+    const Columns<Cell> columns(b.p);
+    const ptrdiff_t before = b.p.width * Cell::gates * (columns.of_x + columns.of_h);
+    return (typename Cell::Real *)b.p.panels + before + vector * Cell::own * b.L;
+}
+
 template <class Real> void take_bias(Real *to, const Real *from, ptrdiff_t units, bool add) {
     for (ptrdiff_t unit = 0; unit < units; unit++) to[unit] = from[unit] + (add ? to[unit] : 0);
 }
@@ -213,6 +220,12 @@ template <class Cell> void deliver_gradients(const fl_backward &p, int thread, c
         if (p.db && sum >= G)
             take_bias((Real *)p.db + rows_of<Cell>(block, sum, H).row, of_h + H * row, to.units, p.add_db);
     }
+    if (!Cell::own || !p.dv) return;
+    const Range vectors = share_of(p.width / L, thread, team);
+    for (ptrdiff_t vector = vectors.first; vector < vectors.last; vector++)
+        for (int v = 0; v < Cell::own; v++)
+            take_bias((Real *)p.dv + v * H + vector * L, own_gradients(Backward<Cell>{p}, vector) + v * L,
+                      least(H - vector * L, L), p.add_dv);
 }
 
 }

@@ -6,6 +6,7 @@
 #include "backward.hpp"
 #include "cells/gru.hpp"
 #include "cells/lstm.hpp"
+#include "cells/lstm_options.hpp"
 #include "cells/simple.hpp"
 #include "forward.hpp"
 #include "probe.hpp"
@@ -21,10 +22,10 @@
 namespace {
 
 template <class Cell> constexpr fl_cell cell_of(const char *name, int option = 0) {
-    fl_cell cell = {name, Cell::gates, Cell::sums, Cell::units, Cell::keeps_c, option, pack<Cell>, forward<Cell>, nullptr,
-                    nullptr, nullptr};
+    fl_cell cell = {name, Cell::gates, Cell::sums, Cell::units, Cell::keeps_c, option, Cell::own, Cell::by_rows,
+                    pack<Cell>, forward<Cell>, nullptr, nullptr, nullptr};
     if constexpr (Cell::Format::trains) cell.backward = backward<Cell>;
-    if constexpr (std::is_same_v<typename Cell::Format, Exact<typename Cell::Real>>) {
+    if constexpr (std::is_same_v<typename Cell::Format, Exact<typename Cell::Real>> && !Cell::by_rows) {
         cell.forward_single = forward_single<Cell>;
         cell.backward_single = backward_single<Cell>;
     }
@@ -38,6 +39,8 @@ template <class Format> constexpr fl_cell cells[] = {
     cell_of<Simple<Format, 4>>("tanh"),
     cell_of<Simple<Format, 1>>("relu", 1),
     cell_of<Simple<Format, 4>>("relu", 1),
+    cell_of<LstmOptions<Format, false>>("lstm_options"),
+    cell_of<LstmOptions<Format, true>>("lstm_coupled"),
     {},
 };
 

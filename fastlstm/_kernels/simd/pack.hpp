@@ -36,6 +36,16 @@ void pack_bias(typename Cell::Real *to, const typename Cell::Real *b, ptrdiff_t 
     }
 }
 
+/* The units' own weights (V H), or zeros. */
+template <class Cell>
+void pack_own(typename Cell::Real *to, const typename Cell::Real *own, ptrdiff_t block, ptrdiff_t H) {
+    using Real = typename Cell::Real;
+    for (int v = 0; v < Cell::own * Cell::units; v++) {
+        const Rows from = rows_of<Cell>(block, v, H);
+        store<Real>(to + v * lanes<Real>, own ? load_at_most<Real>(own + from.row, from.units) : Vec<Real>{});
+    }
+}
+
 template <class Cell> void pack(void *packing, int thread, fl_team *team) {
     using Real = typename Cell::Real;
     const fl_packing &p = *(const fl_packing *)packing;
@@ -47,7 +57,9 @@ template <class Cell> void pack(void *packing, int thread, fl_team *team) {
         typename Format::Weight *panel = (typename Format::Weight *)p.panels + block * (of_x + of_h) * row;
         pack_rows<Cell>(panel, (const Real *)p.w, p.I, block, p.H);
         pack_rows<Cell>(panel + of_x * row, (const Real *)p.u, p.H, block, p.H);
-        pack_bias<Cell>((Real *)p.bias + block * block_sums<Cell> * L, (const Real *)p.b, block, p.H);
+        Real *bias = (Real *)p.bias + block * (Cell::sums + Cell::own) * Cell::units * L;
+        pack_bias<Cell>(bias, (const Real *)p.b, block, p.H);
+        pack_own<Cell>(bias + block_sums<Cell> * L, (const Real *)p.v, block, p.H);
     }
 }
 

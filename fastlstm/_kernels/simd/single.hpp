@@ -79,7 +79,7 @@ template <class Cell> void forward_single(void *pass, int thread, fl_team *team)
                 if constexpr (Cell::keeps_c) c[u] = p.fresh ? Vec<Real>{} : load<Real>(f.c(n) + at + u * f.L);
                 if constexpr (Cell::reads_h) h[u] = p.fresh ? Vec<Real>{} : load<Real>(h_prev[n] + at + u * f.L);
             }
-            Cell::template forward<true>(sum, c, h, p.option);
+            Cell::template forward<true>(sum, c, h, told_of<Cell>(f, block));
             keep<Cell, 1, 1>(f, sum, c, 0, block, n);
             write_states<Cell, 1, 1>(f, c, h, 0, at, n);
         }

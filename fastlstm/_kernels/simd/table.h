@@ -5,9 +5,10 @@
    and the cell is computed on the accumulators. A cell with G gates and S sums, whose blocks have UNITS vectors of
    units, has
 
-       panels [blocks][I + H][G UNITS][LANES]    bias [blocks][S UNITS][LANES]    blocks = width / (UNITS LANES)
+       panels [blocks][I + H][G UNITS][LANES]    bias [blocks][(S + V) UNITS][LANES]    blocks = width / (UNITS LANES)
 
-   where width is H rounded up to whole vectors, whose number UNITS divides. This is the exact format. Others have the
+   where width is H rounded up to whole vectors, whose number UNITS divides, and V the number of weights that each unit
+   has for itself, such as those of peepholes; they follow the bias. This is the exact format. Others have the
    weights of several inputs in a row, and more rows after those of I and of H (formats.hpp).
 */
 #ifndef FASTLSTM_TABLE_H
@@ -39,6 +40,22 @@ struct fl_segment {
     ptrdiff_t by_units;    /* whether threads share the units of each step, or each has rows of its own */
 };
 
+/* A function of a cell. What alpha and beta are is said where it is computed (functions.hpp). */
+enum {
+    FL_F_SIGMOID, FL_F_TANH, FL_F_RELU, FL_F_HARD_SIGMOID, FL_F_SOFTSIGN, FL_F_SOFTPLUS, FL_F_LEAKY_RELU,
+    FL_F_THRESHOLDED_RELU, FL_F_ELU, FL_F_AFFINE, FL_F_SCALED_TANH, FL_FUNCTIONS
+};
+struct fl_function {
+    int kind;
+    double alpha, beta;
+};
+
+/* What a cell with options is told besides its weights. */
+struct fl_options {
+    struct fl_function gate, candidate, output;
+    double clip, cell_clip; /* of what the functions of gates and candidate take, and of c; infinite for none */
+};
+
 /* A forward pass. Threads only read it, but for `done`. */
 struct fl_pass {
     ptrdiff_t T, N, I, H, width;
@@ -61,6 +78,7 @@ struct fl_pass {
     const struct fl_segment *segments;
     int *phase;             /* which of the two h holds the initial states */
     int option;             /* of the cell */
+    const struct fl_options *options; /* of a cell that has them */
     int fresh;              /* whether the initial states are zero, whatever c and h hold */
     /* What a backward pass needs, or none: what the cell keeps [blocks][rows][S UNITS][LANES], and its c
        [blocks][rows][UNITS][LANES], where step t begins with row offset[t] of the `rows` rows of all steps. */
@@ -88,6 +106,8 @@ struct fl_backward {
     const void *kept_c;
     void *dh, *carried;              /* [N][width] gradients of the final h and c in, of the initial ones out */
     int option;                      /* of the cell */
+    const struct fl_options *options;
+    const void *bias;                /* as packed: the weights of each unit for itself follow the bias */
     int initial;                     /* whether dh is wanted */
     const void *w, *u;               /* the weights (G H, I) and (G H, H) */
     void *transposed;                /* fl_transposed_room numbers: the weights in strips, see products.hpp */
@@ -99,8 +119,9 @@ struct fl_backward {
     ptrdiff_t interleaved_each;
     void *panels;                    /* fl_gradients_room numbers: the gradients of weights and bias */
     int later;                       /* whether `panels` already holds the sums of later steps, from a pass without dw */
-    void *dw, *du, *db;              /* their gradients, or none: they stay in panels; db alone may be none, too */
-    int add_dw, add_du, add_db;      /* whether to add to what is there */
+    void *dw, *du, *db, *dv;         /* their gradients, and those of the weights of each unit for itself (V H), or none:
+                                        they stay in panels; db and dv alone may be none, too */
+    int add_dw, add_du, add_db, add_dv; /* whether to add to what is there */
 };
 
 /* The columns whose products with the gradients of the sums are those of the weights: x and a 1 for the bias, then h,
@@ -114,8 +135,8 @@ static inline ptrdiff_t fl_columns_room(ptrdiff_t I, ptrdiff_t H, int gates, int
     const ptrdiff_t of_x = I + 1, of_h = fl_state_columns(H, gates, sums);
     return ((of_x + tile - 1) / tile + (of_h + tile - 1) / tile) * (tile * rows + FL_BEYOND);
 }
-static inline ptrdiff_t fl_gradients_room(ptrdiff_t I, ptrdiff_t H, int gates, int sums, ptrdiff_t width) {
-    return width * gates * (I + 1 + fl_state_columns(H, gates, sums));
+static inline ptrdiff_t fl_gradients_room(ptrdiff_t I, ptrdiff_t H, int gates, int sums, int own, ptrdiff_t width) {
+    return width * (gates * (I + 1 + fl_state_columns(H, gates, sums)) + own);
 }
 
 /* Vectors of columns in a strip of the transposed weights, at most; and room for all strips of both weights, for inputs
@@ -159,10 +180,11 @@ struct fl_probe {
     void *out; /* room for 64 bytes a thread */
 };
 
-/* panels and bias, as above, from the weights (G H, I) and (G H, H) and the bias (S H) */
+/* panels and bias, as above, from the weights (G H, I) and (G H, H), the bias (S H), and the weights of each unit for
+   itself (V H) or none */
 struct fl_packing {
     ptrdiff_t I, H;
-    const void *w, *u, *b;
+    const void *w, *u, *b, *v;
     void *panels, *bias;
 };
 
@@ -172,9 +194,11 @@ enum { FL_EXACT, FL_BFLOAT16, FL_INT8, FL_INT8X16, FL_FORMATS };
 struct fl_cell {
     const char *name;
     int gates, sums, units, keeps_c, option;
+    int own;     /* weights that each unit has for itself */
+    int options; /* whether it reads fl_options */
     fl_job pack, forward, backward; /* of a struct fl_packing, fl_pass, fl_backward; what trains is NULL in some formats */
-    fl_job forward_single, backward_single; /* of one step of up to FL_SINGLE rows that keeps what
-                                              backward needs, and has dw and du */
+    fl_job forward_single, backward_single; /* of one step of up to FL_SINGLE rows that keeps what backward needs, and
+                                               has dw and du; NULL where there are none */
 };
 
 /* What packed weights in one format serve. */

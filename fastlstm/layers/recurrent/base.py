@@ -86,6 +86,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
             "weight_ih": partial(init.glorot_uniform, blocks=cell.gates),
             "weight_hh": partial(cell.recurrent, blocks=cell.gates),
             "bias": bias_start,
+            "peephole": init.zeros,
         }
         for inputs, suffixes in self._each_layer():
             for suffix in suffixes:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import init
+from fastlstm._kernels.options import Options
 
 Shape = tuple[int, ...]
 
@@ -38,6 +39,12 @@ class Cell:
         Whether huge inputs and states saturate the activations, so that they may be clipped.
     recurrent : function, default `init.orthogonal`
         Makes the starting values of weight_hh. It takes the number of ``blocks`` of rows.
+    own : int, default 0
+        Weights that each unit has for itself: blocks of H numbers.
+    peephole : bool, default False
+        Whether these are a parameter; otherwise they are zeros.
+    options : Options, optional
+        What a cell with options is told.
     """
 
     name: str
@@ -47,6 +54,9 @@ class Cell:
     parts: tuple[str, ...]
     bounded: bool
     recurrent: Callable[..., NDArray[np.float64]] = init.orthogonal
+    own: int = 0
+    peephole: bool = False
+    options: Options | None = None
 
     @property
     def keeps_c(self) -> bool:
@@ -56,7 +66,9 @@ class Cell:
     def shapes(self, inputs: int, hidden: int) -> dict[str, Shape]:
         """The shapes of the parameters of one direction of one layer."""
         rows = self.gates * hidden
-        return {"weight_ih": (rows, inputs), "weight_hh": (rows, hidden), "bias": (self.sums * hidden,)}
+        shapes: dict[str, Shape] = {"weight_ih": (rows, inputs), "weight_hh": (rows, hidden)}
+        shapes["bias"] = (self.sums * hidden,)
+        return {**shapes, "peephole": (self.own * hidden,)} if self.peephole else shapes
 
     def saturated(self, values: NDArray[Any]) -> NDArray[Any]:
         """Values clipped to what sums of products can hold, so that no sum is infinite minus infinite.
@@ -71,6 +83,16 @@ class Cell:
 
 LSTM = Cell("lstm", gates=4, sums=4, state_feeds=(0, 1, 2, 3), parts=("h", "c"), bounded=True)
 """Gates i, f, g, o."""
+
+LSTM_OPTIONS = Cell(
+    "lstm_options", gates=4, sums=4, state_feeds=(0, 1, 2, 3), parts=("h", "c"), bounded=True, own=3, options=Options()
+)
+"""Gates i, f, g, o; the own weights of a unit are those of i, f and o."""
+
+LSTM_COUPLED = Cell(
+    "lstm_coupled", gates=3, sums=3, state_feeds=(0, 1, 2), parts=("h", "c"), bounded=True, own=2, options=Options()
+)
+"""Gates i, g, o; the own weights of a unit are those of i and o."""
 
 GRU = Cell("gru", gates=3, sums=4, state_feeds=(0, 1, 3), parts=("h",), bounded=True)
 """Gates r, z, n; the sums are those of r, z, of W x of n and of U h of n."""

@@ -37,8 +37,9 @@ class Direction:
         held = size if training else max(n, SUMS_BUFFER // (width * dtype.itemsize))
         sums = tape.array("sums", (min(size, held), width), dtype)
         bias = np.zeros(width, dtype) if self._weights.bias is None else self._weights.bias.value
-        alive = batch.alive[: batch.longest]
-        kernel.forward(self.cell.name, state, sums, x, self._weights.w_ih.value, self._weights.w_hh.value, bias, alive)
+        weights = (self._weights.w_ih.value, self._weights.w_hh.value, bias)
+        alive, options = batch.alive[: batch.longest], self.cell.options
+        kernel.forward(self.cell.name, state, sums, x, *weights, alive, self._own(dtype), options)
         for part, final in zip(state, end, strict=True):
             batch.scatter_states(part if len(part) == n else part[n + batch.ends], final)
         return self.reversed(state[0][n:], batch, tape, "y")
@@ -70,10 +71,20 @@ class Direction:
                 self.sums(batch, tape, dtype),
             ),
             *(dy, x, state, self._weights.w_ih.value, self._weights.w_hh.value, batch.alive[: batch.longest]),
+            *(self._own(dtype), self._own_gradient(dtype), cell.options),
         )
         for running, initial in zip(dstate, start, strict=True):
             batch.scatter_states(running, initial)
         return self.reversed(dx, batch, tape, "reversed_dx") if wanted else dx
+
+    def _own(self, dtype: np.dtype) -> Array:
+        """The weights that each unit has for itself."""
+        own = self._weights.own
+        return np.zeros(self.cell.own * self.hidden, dtype) if own is None else own.value
+
+    def _own_gradient(self, dtype: np.dtype) -> Array:
+        own = self._weights.own
+        return np.zeros(self.cell.own * self.hidden, dtype) if own is None else own.grad
 
     def state(self, batch: RaggedBatch, tape: Workspace, dtype: np.dtype, *, training: bool) -> Parts:
         """Each part before the first step and after each step. In inference, parts other than h have one step only."""

@@ -44,9 +44,15 @@ def read_gates(direction: Direction, batch: RaggedBatch, tape: Workspace) -> Gat
     """The gates that the plain path's training pass of one direction has left in its tape."""
     n, hidden, dtype = batch.N, direction.hidden, tape.notes["x"].dtype
     h, c = direction.state(batch, tape, dtype, training=True)
-    sums = direction.sums(batch, tape, dtype)
+    sums, cell = direction.sums(batch, tape, dtype), direction.cell
+    gates = [sums[:, k * hidden : (k + 1) * hidden] for k in range(cell.sums)]
+    if cell.options is not None:  # then it has kept what the functions take
+        *others, o = gates
+        i, *f, g = others
+        i, o, *f = (cell.options.gates(gate) for gate in (i, o, *f))
+        gates = [i, *(f or [1 - i]), cell.options.candidates(g), o]
     found = []
-    for block in (*(sums[:, k * hidden : (k + 1) * hidden] for k in range(4)), c[n:], h[n:]):
+    for block in (*gates, c[n:], h[n:]):
         own = Workspace()
         rows = direction.reversed(direction.contiguous(block, own), batch, own, "reversed")
         found.append(batch.scatter(rows, own.array("out", (n, batch.T, hidden), dtype)))

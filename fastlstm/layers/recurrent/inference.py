@@ -43,7 +43,8 @@ class PackedDirection(Packed):
         none = np.zeros(self._cell.sums * self._hidden, w_ih.dtype)
         panels, packed_bias = panel_room(self._cell, weights.inputs, self._hidden, w_ih.dtype, format)
         bias = none if weights.bias is None else weights.bias.value
-        kernel.pack(self._cell.name, panels, packed_bias, w_ih, w_hh, bias, format=format)
+        own = None if weights.own is None else weights.own.value
+        kernel.pack(self._cell.name, panels, packed_bias, w_ih, w_hh, bias, own, format=format)
         return panels, packed_bias
 
     def reset(self, rows: Any, tape: Workspace) -> None:
@@ -67,14 +68,15 @@ class PackedDirection(Packed):
             rows = layout(RaggedBatch(n, t), *sizes, reverse=self._weights.reverse, team=team)
         else:
             rows = ragged_layout(order, *sizes, reverse=self._weights.reverse, team=team)
-        projected, chunk = np.empty(0, x.dtype), 1
+        projected, chunk, state_width = np.empty(0, x.dtype), 1, cpu.width(self._hidden, x.dtype)
         if order is None:  # whose rows change
-            projected, chunk = projection(rows, panels.nbytes, bias.size, x.dtype, tape)
+            projected, chunk = projection(rows, panels.nbytes, self._cell.sums * state_width, x.dtype, tape)
         if wave and len(projected):
             chunk = min(chunk, WAVE)
         state = running_state(self._cell, n, self._hidden, x.dtype, tape)
         rounded = rounding_room(team, n, chunk, self._weights.inputs, self._hidden, format, tape)
-        prepared = kernel.prepare(self._cell.name, rows, panels, bias, *state, projected, chunk, format, rounded)
+        options = (format, rounded, self._cell.options)
+        prepared = kernel.prepare(self._cell.name, rows, panels, bias, *state, projected, chunk, *options)
         prepared.bind(x, y)
         return prepared
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from fastlstm import _check, init
+from fastlstm._kernels.options import Options
 from fastlstm.layers.base import Array
 from fastlstm.layers.matrix import Kinds
 from fastlstm.layers.recurrent import cells
 from fastlstm.layers.recurrent.base import Recurrent
+from fastlstm.layers.recurrent.functions import SATURATING, Activation, function_of, shortest
 from fastlstm.layers.recurrent.gates import Gates, read_gates
 from fastlstm.layers.recurrent.ragged import RaggedBatch
 from fastlstm.layers.recurrent.stack import PlainStack
@@ -25,6 +28,8 @@ class LSTM(Recurrent[tuple[Array, Array]]):
 
         i, f, o = sigmoid(W x + U h + b)     g = tanh(W x + U h + b)
         c = f c + i g                        h = o tanh(c)
+
+    Its options change this cell; they are in `docs/lstm.md`, and combine.
 
     Parameters
     ----------
@@ -41,6 +46,24 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         One bias for each gate and unit: 4·(H·(I + H) + H) parameters for a layer and direction.
     forget_bias : float, default 1.0
         Starting bias of the forget gate; the other biases start at zero, W as Glorot's uniform, U orthogonal.
+    peephole : bool, default False
+        Whether the gates see the cell (Gers and Schmidhuber 2000): i and f that before the step, o that after it, each
+        with a weight for each unit: 3·H parameters more, which start at zero.
+    coupled : bool, default False
+        Whether the forget gate is 1 - i (Greff et al. 2017), which saves a quarter of the work and of the parameters.
+        forget_bias then makes the bias of i start at -forget_bias.
+    activation, recurrent_activation : str or tuple, default "tanh", "sigmoid"
+        The functions of the candidate g, and of the gates: "sigmoid", "tanh", "relu", "hard_sigmoid", "softsign",
+        "softplus", "leaky_relu", "thresholded_relu", "elu", "affine" or "scaled_tanh", as ONNX defines them. Other
+        numbers than ONNX's for alpha and beta come in a tuple: ("elu", 0.5), ("scaled_tanh", 1.7, 0.67).
+        "hard_sigmoid" is that of ONNX and of Keras before 3, 0.2 x + 0.5 from 0 to 1; that of Keras 3 and PyTorch is
+        ("hard_sigmoid", 1 / 6).
+    cell_activation : str or tuple, optional
+        The function of c in h = o tanh(c). None is that of `activation`.
+    clip : float, optional
+        What the functions of gates and candidate take is clipped to plus and minus this (ONNX).
+    cell_clip : float, optional
+        c is clipped to plus and minus this (TensorFlow, cuDNN).
     checkpoint_every : int, optional
         k: while training, keep the gates of no more than k steps, and the state at every k-th step. The backward pass
         computes the gates anew from there. This takes memory for T/k states and k steps instead of T steps, costs a
@@ -55,7 +78,8 @@ class LSTM(Recurrent[tuple[Array, Array]]):
     Notes
     -----
     Layer k has the parameters ``weight_ih_l{k}`` (4H, I or D·H), ``weight_hh_l{k}`` (4H, H) and ``bias_l{k}`` (4H),
-    with ``_reverse`` appended for the other direction; their rows are the gates i, f, g, o.
+    with ``_reverse`` appended for the other direction; their rows are the gates i, f, g, o, or i, g, o if coupled. With
+    peepholes there is ``peephole_l{k}``, the weights of i, f, o, or of i, o.
 
     Examples
     --------
@@ -76,6 +100,13 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         dropout: float = 0.0,
         bias: bool = True,
         forget_bias: float = 1.0,
+        peephole: bool = False,
+        coupled: bool = False,
+        activation: Activation = "tanh",
+        recurrent_activation: Activation = "sigmoid",
+        cell_activation: Activation | None = None,
+        clip: float | None = None,
+        cell_clip: float | None = None,
         checkpoint_every: int | None = None,
         dtype: Any = None,
         seed: int | None = None,
@@ -84,9 +115,17 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         self.forget_bias = _check.number(forget_bias, "forget_bias", -np.inf)
         if checkpoint_every is not None:
             self.checkpoint_every = _check.positive_int(checkpoint_every, "checkpoint_every")
+        self.peephole, self.coupled = _check.flag(peephole, "peephole"), _check.flag(coupled, "coupled")
+        gate, candidate = (
+            function_of(recurrent_activation, "recurrent_activation"),
+            function_of(activation, "activation"),
+        )
+        output = candidate if cell_activation is None else function_of(cell_activation, "cell_activation")
+        self._told = Options(gate, candidate, output, limit_of(clip, "clip"), limit_of(cell_clip, "cell_clip"))
+        cell = cell_of(self._told, peephole=self.peephole, coupled=self.coupled)
         super().__init__(
-            *(cells.LSTM, input_size, hidden_size, num_layers, bidirectional, dropout, bias, dtype, seed, weights),
-            bias_start=partial(init.gate_bias, forget_bias=self.forget_bias),
+            *(cell, input_size, hidden_size, num_layers, bidirectional, dropout, bias, dtype, seed, weights),
+            bias_start=partial(init.gate_bias, forget_bias=self.forget_bias, coupled=self.coupled),
         )
 
     def gates(self, x: Any, state: Any = None, lengths: Any = None, *, layer: int = 0, reverse: bool = False) -> Gates:
@@ -133,5 +172,40 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         return read_gates(direction, batch, tape.child(direction.suffix))
 
     def config(self) -> dict[str, Any]:
+        """Arguments that are what they are by default are left out, so that files stay as short as they were."""
+        told = self._told
+        options = {
+            "peephole": (self.peephole, False),
+            "coupled": (self.coupled, False),
+            "activation": (shortest(told.candidate), "tanh"),
+            "recurrent_activation": (shortest(told.gate), "sigmoid"),
+            "cell_activation": (shortest(told.output), shortest(told.candidate)),
+            "clip": (told.clip, np.inf),
+            "cell_clip": (told.cell_clip, np.inf),
+            "checkpoint_every": (self.checkpoint_every, None),
+        }
         config = {**super().config(), "forget_bias": self.forget_bias}
-        return config if self.checkpoint_every is None else {**config, "checkpoint_every": self.checkpoint_every}
+        return {**config, **{name: value for name, (value, usual) in options.items() if value != usual}}
+
+
+def cell_of(told: Options, *, peephole: bool, coupled: bool) -> cells.Cell:
+    """The plain cell, which is the fastest, if there are no options, otherwise one with these."""
+    plain = Options()
+    functions = (told.gate, told.candidate, told.output)
+    clips = (told.clip, told.cell_clip)
+    if not (peephole or coupled) and functions == (plain.gate, plain.candidate, plain.output):
+        if clips == (plain.clip, plain.cell_clip):
+            return cells.LSTM
+    cell = cells.LSTM_COUPLED if coupled else cells.LSTM_OPTIONS
+    bounded = all(kind in SATURATING for kind, _, _ in functions)
+    return replace(cell, peephole=peephole, options=told, bounded=bounded)
+
+
+def limit_of(value: Any, name: str) -> float:
+    """A number above 0 to clip at, or infinity for None."""
+    if value is None:
+        return float(np.inf)
+    limit = _check.number(value, name, 0)
+    if limit == 0 or limit == np.inf:
+        raise ValueError(f"{name}: expected a finite number above 0, or None, got {value}")
+    return limit

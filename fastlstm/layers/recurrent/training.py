@@ -122,7 +122,7 @@ class TrainedDirection:
 
     def _is_single(self, batch: RaggedBatch) -> bool:
         """Whether a pass is a single step of a few rows, for which the weights are not packed."""
-        return batch.size == batch.N <= cpu.SINGLE and not cpu.keeps_order()
+        return batch.size == batch.N <= cpu.SINGLE and not cpu.keeps_order() and self._cell.options is None
 
     def final_state(self, y: Array, column: int, end: Parts, batch: RaggedBatch, tape: Workspace) -> None:
         """Write the state after a forward pass to columns of y into `end`, each part (N, H)."""
@@ -173,7 +173,8 @@ class TrainedDirection:
     def _bind_gradients(self, backward: back.Backward) -> None:
         (dw, add_dw), (du, add_du) = self._weights.w_ih.accumulator(), self._weights.w_hh.accumulator()
         db, add_db = (None, False) if self._weights.bias is None else self._weights.bias.accumulator()
-        backward.bind_gradients(dw, add_dw, du, add_du, db, add_db)
+        dv, add_dv = (None, False) if self._weights.own is None else self._weights.own.accumulator()
+        backward.bind_gradients(dw, add_dw, du, add_du, db, add_db, dv, add_dv)
 
     def _panels(self, kind: Kind, tape: Workspace) -> tuple[Array, Array]:
         """Room for the packed weights and bias in the workspace."""
@@ -225,10 +226,11 @@ class TrainedDirection:
         panels, packed_bias = self._panels(kind, tape)
         w_ih, w_hh = self._weights.read()
         bias = tape.notes["no bias"] if self._weights.bias is None else self._weights.bias.read()
+        own = None if self._weights.own is None else self._weights.own.read()
         stage: kernel.Pack | None = tape.notes["pack"]
         team = 1 if panels.size < LARGE else kind.team
-        if stage is None or stage.threads != team or not stage.reads(w_ih, w_hh, bias):
-            arrays = (panels, packed_bias, w_ih, w_hh, bias)
+        if stage is None or stage.threads != team or not stage.reads(w_ih, w_hh, bias, own):
+            arrays = (panels, packed_bias, w_ih, w_hh, bias, own)
             stage = tape.notes["pack"] = kernel.pack_stage(self._cell.name, *arrays, team, kind.format)
         return stage
 
@@ -260,16 +262,23 @@ class TrainedDirection:
                 for most in (0, SEGMENT)
             )
             own = kept[: forward_rows.S * self._cell.sums * width], kept_c[: forward_rows.S * width]
-            projected = projection(forward_rows, panels.nbytes, bias.size, dtype, tape)
+            projected = projection(forward_rows, panels.nbytes, self._cell.sums * width, dtype, tape)
             rounded = rounding_room(team, n, projected[1], self._inputs, self._hidden, format, tape)
-            forward = kernel.prepare(self._cell.name, forward_rows, panels, bias, *state, *projected, format, rounded)
+            options = (format, rounded, self._cell.options)
+            forward = kernel.prepare(self._cell.name, forward_rows, panels, bias, *state, *projected, *options)
             forward.keep(*own)
             passes.forwards.append(forward)
-            passes.backwards.append(self._prepare_backward(backward_rows, own, gradients, kind, tape))
+            passes.backwards.append(self._prepare_backward(backward_rows, own, gradients, bias, kind, tape))
         return passes
 
     def _prepare_backward(
-        self, rows: Layout, kept: tuple[Array, Array], gradients: tuple[Array, Array], kind: Kind, tape: Workspace
+        self,
+        rows: Layout,
+        kept: tuple[Array, Array],
+        gradients: tuple[Array, Array],
+        bias: Array,
+        kind: Kind,
+        tape: Workspace,
     ) -> back.Backward:
         dtype = kind.dtype
         lanes, width = cpu.lanes(dtype), gradients[0].shape[1]
@@ -280,4 +289,5 @@ class TrainedDirection:
             name: tape.array(f"backward {name}", (size,), dtype) for name, size in zip(back.SCRATCH, sizes, strict=True)
         }
         strip = min(cpu.STRIP, max(1, width // lanes // rows.threads)) if rows.by_units else cpu.STRIP
-        return back.prepare(self._cell.name, rows, strip, *kept, *gradients, **scratch, format=kind.format)
+        told = {"bias": bias, "options": self._cell.options}
+        return back.prepare(self._cell.name, rows, strip, *kept, *gradients, **scratch, format=kind.format, **told)

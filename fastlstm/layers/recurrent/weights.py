@@ -21,6 +21,8 @@ class Weights:
         (G·H, I) and (G·H, H).
     bias : Parameter or None
         (S·H), if there is one.
+    own : Parameter or None
+        The weights that each unit has for itself, (V·H), if there are some.
     inputs, hidden : int
         I and H.
     parameters : list of Parameter
@@ -31,8 +33,9 @@ class Weights:
         self.cell, self.suffix = cell, suffix
         self.reverse = suffix.endswith("_reverse")
         self.w_ih, self.w_hh = parameters["weight_ih" + suffix], parameters["weight_hh" + suffix]
-        self.bias = parameters.get("bias" + suffix)
-        self.parameters = [parameter for parameter in (self.w_ih, self.w_hh, self.bias) if parameter is not None]
+        self.bias, self.own = parameters.get("bias" + suffix), parameters.get("peephole" + suffix)
+        every = (self.w_ih, self.w_hh, self.bias, self.own)
+        self.parameters = [parameter for parameter in every if parameter is not None]
         self.inputs, self.hidden = self.w_ih.shape[1], self.w_hh.shape[1]
 
     def read(self) -> tuple[Array, Array]:

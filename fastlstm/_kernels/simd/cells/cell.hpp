@@ -20,21 +20,37 @@ namespace {
    keeps_c      whether its state has a part c beside h
    reads_h      whether `forward` reads h_prev, in h
    carries_h    whether what `backward` carries to the step before belongs to the gradient of h, not to that of c
+   own          weights that each unit has for itself
+   by_rows      whether `forward` is called for one row at a time, and keeps what `backward` reads in any case. Then it is
+                a loop over sums that lie in memory, and its code is small; else it is a part of the tile
 
-   forward<KEEP, N>(sum, c, h, option)
+   forward<KEEP, N>(sum, c, h, at)
        makes h of N rows of sums, and c of c_prev; with KEEP, it leaves in sum what `backward` reads
-   backward(sum, dh, carried, at, option)
+   backward(sum, dh, carried, at)
        makes the gradients of the sums of what was kept, for one row and one vector of units; at.c(), at.c_prev() and
        at.h_prev() are the states after and before the step
+   add_own(total, sum, at)
+       adds to the gradients of the units' own weights, from those of the sums
 
-   Several rows go forwards together so that their chains of operations overlap.
+   at.option and at.options are those of the pass; at.own(v) is the v-th of the units' own weights. Several rows go
+   forwards together so that their chains of operations overlap.
 
    Real is the type of everything but the weights in panels, which have a format of their own (formats.hpp). */
 template <class F> struct Cell {
     using Format = F;
     using Real = typename F::Real;
     static constexpr int units = 1;
-    static constexpr bool keeps_all = true, keeps_c = false, reads_h = false, carries_h = false;
+    static constexpr bool keeps_all = true, keeps_c = false, reads_h = false, carries_h = false, by_rows = false;
+    static constexpr int own = 0;
+};
+
+/* What a cell is told of one vector of units, besides its sums and states. */
+template <class Real> struct Told {
+    int option;
+    const fl_options *options;
+    const Real *weights; /* the units' own */
+    ptrdiff_t next;      /* numbers from one of these to the next */
+    Vec<Real> own(int v) const { return load<Real>(weights + v * next); }
 };
 
 /* The vectors of weights that stand side by side for each input in a panel, those of one gate after those of another,

@@ -17,7 +17,7 @@ template <class Format> struct Gru : Cell<Format> {
     static constexpr bool reads_h = true, carries_h = true;
     static constexpr int state_feeds(int gate) { return gate == 2 ? 3 : gate; }
 
-    template <bool KEEP, int N> FL_INLINE static void forward(V (&sum)[N][4], V (&)[N], V (&h)[N], int) {
+    template <bool KEEP, int N> FL_INLINE static void forward(V (&sum)[N][4], V (&)[N], V (&h)[N], const Told<T> &) {
         EACH(n, N) {
             const Quotient<T> r = sigmoid<T>(sum[n][0]);
             sum[n][0] = r.above / r.below;
@@ -37,7 +37,7 @@ template <class Format> struct Gru : Cell<Format> {
            dn = dh (1 - z) (1 - n^2)       dz = dh (h_prev - n) z (1 - z)       dr = dn (U h_prev + b') r (1 - r)
            d(W x + b) = dn                 d(U h_prev + b') = dn r              carried = dh z
     */
-    template <class At> FL_INLINE static void backward(V (&sum)[4], V dh, V &carried, const At &at, int) {
+    template <class At> FL_INLINE static void backward(V (&sum)[4], V dh, V &carried, const At &at) {
         const V r = sum[0], z = sum[1], n = sum[2], dn = dh * (1 - z) * one_minus_square<T>(n);
         sum[0] = dn * (r * (1 - r)) * sum[3]; /* the product of U may be so large that dn times it is infinite */
         sum[1] = dh * (z * (1 - z)) * (at.h_prev() - n);

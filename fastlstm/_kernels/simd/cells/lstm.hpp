@@ -14,7 +14,7 @@ template <class Format> struct Lstm : Cell<Format> {
     static constexpr bool keeps_all = false, keeps_c = true;
     static constexpr int state_feeds(int gate) { return gate; }
 
-    template <bool KEEP, int N> FL_INLINE static void forward(V (&sum)[N][4], V (&c)[N], V (&h)[N], int) {
+    template <bool KEEP, int N> FL_INLINE static void forward(V (&sum)[N][4], V (&c)[N], V (&h)[N], const Told<T> &) {
         Quotient<T> o[N];
         EACH(n, N) {
             const Quotient<T> i = sigmoid<T>(sum[n][0]), f = sigmoid<T>(sum[n][1]), g = tanh<T>(sum[n][2]);
@@ -41,7 +41,7 @@ template <class Format> struct Lstm : Cell<Format> {
            di = dc g i (1 - i)       df = dc c_prev f (1 - f)
            dg = dc i (1 - g^2)       do = dh tanh(c) o (1 - o)       carried = dc f
     */
-    template <class At> FL_INLINE static void backward(V (&sum)[4], V dh, V &carried, const At &at, int) {
+    template <class At> FL_INLINE static void backward(V (&sum)[4], V dh, V &carried, const At &at) {
         const V i = sum[0], f = sum[1], g = sum[2], o = sum[3];
         const Quotient<T> s = tanh<T>(at.c());
         const V tanh_c = s.above / s.below;

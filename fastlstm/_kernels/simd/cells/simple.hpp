@@ -18,7 +18,8 @@ template <class Format, int UNITS> struct Simple : Cell<Format> {
 
     /* Its chains of operations are few: a loop over the rows, which is not unrolled, keeps the code small. */
     template <bool, int N>
-    FL_INLINE static void forward(V (&sum)[N][UNITS], V (&)[N * UNITS], V (&h)[N * UNITS], int relu) {
+    FL_INLINE static void forward(V (&sum)[N][UNITS], V (&)[N * UNITS], V (&h)[N * UNITS], const Told<T> &told) {
+        const int relu = told.option;
         V held[N][UNITS];
         EACH(n, N) EACH(u, UNITS) held[n][u] = sum[n][u];
         _Pragma("GCC unroll 1") for (int n = 0; n < N; n++) EACH(u, UNITS) {
@@ -32,8 +33,8 @@ template <class Format, int UNITS> struct Simple : Cell<Format> {
     }
 
     /* d(W x + U h_prev + b) = dh phi', where phi' is 1 - h^2, or 1 where h is above 0 */
-    template <class At> FL_INLINE static void backward(V (&sum)[1], V dh, V &, const At &, int relu) {
-        if (relu) sum[0] = (V)((typename Number<T>::Bits)dh & (typename Number<T>::Bits)(sum[0] > 0));
+    template <class At> FL_INLINE static void backward(V (&sum)[1], V dh, V &, const At &at) {
+        if (at.option) sum[0] = (V)((typename Number<T>::Bits)dh & (typename Number<T>::Bits)(sum[0] > 0));
         else sum[0] = dh * one_minus_square<T>(sum[0]);
     }
 };

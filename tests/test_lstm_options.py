@@ -1,0 +1,319 @@
+"""The options of the LSTM: against central differences, the reference, the plain path and ONNX Runtime."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from gradcheck import relative_error
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from recurrent_cases import Case, called, forced, loss_of, random_case, run, run_reference
+
+import fastlstm as fl
+
+FUNCTIONS = [
+    *("sigmoid", "tanh", "relu", "softsign", "softplus", ("hard_sigmoid", 0.2, 0.5), ("hard_sigmoid", 1 / 6, 0.5)),
+    *(("leaky_relu", 0.1), ("thresholded_relu", 0.3), ("elu", 0.7), ("affine", 0.6, 0.1), ("scaled_tanh", 1.2, 0.7)),
+]
+ALONE = {
+    "peephole": {"peephole": True},
+    "coupled": {"coupled": True},
+    "clip": {"clip": 0.7},
+    "cell_clip": {"cell_clip": 0.4},
+    **{f"activation-{function}": {"activation": function} for function in FUNCTIONS},
+    **{f"recurrent-{function}": {"recurrent_activation": function} for function in FUNCTIONS},
+    **{f"cell-{function}": {"cell_activation": function} for function in FUNCTIONS},
+    "all": {"peephole": True, "clip": 1.5, "cell_clip": 0.8, "activation": "softsign", "cell_activation": ("elu", 0.5)},
+    "all coupled": {"peephole": True, "coupled": True, "clip": 2.0, "recurrent_activation": ("hard_sigmoid", 0.2, 0.5)},
+}
+SHAPES = [
+    *(Case(5, 3, 3, 17, 2, True, True), Case(4, 1, 1, 1), Case(7, 2, 17, 33), Case(3, 7, 33, 3, bias=False)),
+    *(Case(6, 13, 5, 16), Case(1, 2, 3, 5), Case(2, 40, 3, 131)),
+]
+
+
+def with_options(case, options):
+    return replace(case, options=tuple(options.items()))
+
+
+def tame_case(case, seed=0):
+    """A random problem whose numbers do not grow where gates have no bounds: errors would grow with them."""
+    problem = random_case(case, seed)
+    for value in problem.parameters.values():
+        value *= min(1, 2 / np.sqrt(case.inputs + case.hidden))
+    return problem
+
+
+def random_options(draw):
+    """Some of the options, each with a value of its own."""
+    function = st.sampled_from(FUNCTIONS)
+    each = {
+        "peephole": st.booleans(),
+        "coupled": st.booleans(),
+        "activation": function,
+        "recurrent_activation": function,
+        "cell_activation": function,
+        "clip": st.floats(0.3, 3),
+        "cell_clip": st.floats(0.3, 3),
+    }
+    return {name: draw(value) for name, value in each.items() if draw(st.booleans())} or {"peephole": True}
+
+
+@st.composite
+def random_cases(draw):
+    case = Case(
+        t=draw(st.integers(1, 7)),
+        n=draw(st.integers(1, 8)),
+        inputs=draw(st.sampled_from([1, 3, 17, 33])),
+        hidden=draw(st.sampled_from([1, 3, 17, 33])),
+        layers=draw(st.integers(1, 2)),
+        bidirectional=draw(st.booleans()),
+        ragged=draw(st.booleans()),
+        bias=draw(st.booleans()),
+    )
+    return with_options(case, random_options(draw))
+
+
+def check_against_reference(problem, dtype, tolerance):
+    expected = run_reference(problem)
+    for found in (called(problem, dtype), run(problem, dtype)):
+        for name, value in found.items():
+            scale = max(1, np.abs(expected[name]).max())
+            np.testing.assert_allclose(value, expected[name], rtol=0, atol=tolerance * scale, err_msg=name)
+
+
+def check_against_differences(problem, entries=None):
+    layer, found = problem.layer(), run(problem)
+    arrays = {"dx": problem.x, "dh0": problem.state[0], "dc0": problem.state[1]}
+    lengths = None if problem.lengths is None else np.asarray(problem.lengths, np.intp)
+    tape = fl.Workspace(0)
+
+    def value():
+        for parameter in layer.parameters():
+            parameter.touch()
+        y, final = layer.forward_with_state(problem.x, problem.state, tape, training=True, lengths=lengths)
+        return loss_of(problem, y, final)
+
+    for name, array in arrays.items():
+        assert relative_error(value, array, found[name], entries) < 1e-6, name
+    for name in layer.parameter_shapes():
+        assert relative_error(value, layer.parameter(name).writable(), found[name], entries) < 1e-6, name
+
+
+@pytest.mark.parametrize("options", ALONE.values(), ids=ALONE)
+def test_gradients_against_central_differences(monkeypatch, isa, options):
+    monkeypatch.setattr("gradcheck.STEP", 1e-5)  # hardly anything comes to a kink of a function
+    for case in (Case(4, 3, 3, 5, 2, True, True), Case(3, 2, 1, 17)):
+        check_against_differences(random_case(with_options(case, options)), entries=8)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("options", ALONE.values(), ids=ALONE)
+def test_everything_equals_the_reference(isa, options, dtype):
+    for seed, shape in enumerate(SHAPES):
+        problem = tame_case(with_options(shape, options), seed)
+        check_against_reference(problem, dtype, 1e-4 if dtype == "float32" else 1e-12)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(random_cases(), st.integers(0, 2**32 - 1))
+def test_any_combination_equals_the_reference(case, seed):
+    check_against_reference(tame_case(case, seed), "float64", 1e-11)
+
+
+FULL_NAMES = {
+    "sigmoid": "Sigmoid",
+    "tanh": "Tanh",
+    "relu": "Relu",
+    "hard_sigmoid": "HardSigmoid",
+    "softsign": "Softsign",
+    "softplus": "Softplus",
+    "leaky_relu": "LeakyRelu",
+    "thresholded_relu": "ThresholdedRelu",
+    "elu": "Elu",
+    "affine": "Affine",
+    "scaled_tanh": "ScaledTanh",
+}
+
+
+def as_onnx(problem, rng):
+    """The bytes of an ONNX model of one LSTM node, and its inputs."""
+    from onnx import TensorProto, helper
+
+    case, options = problem.case, dict(problem.case.options)
+    hidden, directions = case.hidden, 2 if case.bidirectional else 1
+    activation = options.get("activation", "tanh")
+    functions = [
+        options.get("recurrent_activation", "sigmoid"),
+        activation,
+        options.get("cell_activation", activation),
+    ] * directions
+    numbers = [(function,) if isinstance(function, str) else function for function in functions]
+
+    def rows(array, coupled_fill):  # from i, f, g, o to i, o, f, c
+        parts = np.split(array, 3 if options.get("coupled") else 4)
+        i, f, g, o = (parts[0], coupled_fill(parts[0]), *parts[1:]) if len(parts) == 3 else parts
+        return np.concatenate([i, o, f, g])
+
+    def stacked(name, order):
+        return np.stack([order(problem.parameters[name + end]) for end in ("_l0", "_l0_reverse")[:directions]])
+
+    def ignored(like):
+        return rng.normal(size=like.shape)
+
+    def with_zeros(bias):
+        return np.concatenate([rows(bias, ignored), np.zeros(4 * hidden)])
+
+    def peepholes(p):
+        i, *f, o = np.split(p, 2 if options.get("coupled") else 3)
+        return np.concatenate([i, o, *(f or [ignored(i)])])
+
+    x = problem.x.transpose(1, 0, 2)
+    arrays = {
+        "X": x,
+        "W": stacked("weight_ih", lambda a: rows(a, ignored)),
+        "R": stacked("weight_hh", lambda a: rows(a, ignored)),
+        "B": stacked("bias", with_zeros) if case.bias else None,
+        "L": None if problem.lengths is None else np.asarray(problem.lengths, np.int32),
+        "H": problem.state[0],
+        "C": problem.state[1],
+        "P": stacked("peephole", peepholes) if options.get("peephole") else None,
+    }
+    arrays = {name: value for name, value in arrays.items() if value is not None}
+    attributes = {"hidden_size": hidden, "direction": "bidirectional" if directions == 2 else "forward"}
+    attributes["activations"] = [FULL_NAMES[name] for name, *_ in numbers]
+    attributes["activation_alpha"] = [own[0] for _, *own in numbers if own]
+    attributes["activation_beta"] = [own[1] for _, *own in numbers if len(own) > 1]
+    attributes = {name: value for name, value in attributes.items() if value != []}
+    if options.get("coupled"):
+        attributes["input_forget"] = 1
+    if "clip" in options:
+        attributes["clip"] = options["clip"]
+    node = helper.make_node(
+        "LSTM", [name if name in arrays else "" for name in "XWRBLHCP"], ["Y", "Y_h", "Y_c"], **attributes
+    )
+    kinds = {name: TensorProto.INT32 if name == "L" else TensorProto.FLOAT for name in arrays}
+    inputs = [helper.make_tensor_value_info(name, kinds[name], value.shape) for name, value in arrays.items()]
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("Y", "Y_h", "Y_c")]
+    graph = helper.make_graph([node], "lstm", inputs, outputs)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    given = {name: value if name == "L" else value.astype(np.float32) for name, value in arrays.items()}
+    return model.SerializeToString(), given
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(random_cases(), st.integers(0, 2**32 - 1))
+def test_inference_equals_onnx_runtime(case, seed):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
+    pytest.importorskip("onnx", reason="onnx is not installed")
+    options = tuple((name, value) for name, value in case.options if name != "cell_clip")
+    problem = tame_case(replace(case, layers=1, options=options or (("peephole", True),)), seed)
+    model, inputs = as_onnx(problem, np.random.default_rng(seed))
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    y, h, c = session.run(None, inputs)
+    y = y.transpose(2, 0, 1, 3).reshape(case.n, case.t, -1)
+    found = called(problem, "float64")
+    for name, expected in (("y", y), ("h", h), ("c", c)):
+        scale = max(1, np.abs(expected).max())
+        np.testing.assert_allclose(found[name], expected, rtol=0, atol=1e-5 * scale, err_msg=name)
+
+
+@pytest.mark.parametrize("options", ALONE.values(), ids=ALONE)
+def test_options_survive_a_file_and_a_config(tmp_path, options):
+    model = fl.Model([fl.LSTM(3, 5, num_layers=2, **options), fl.Dense(5, 2)], seed=0)
+    again = fl.LSTM.from_config(model.layers[0].config())
+    assert again.config() == model.layers[0].config()
+    assert again.parameter_shapes() == model.layers[0].parameter_shapes()
+    fl.save(model, tmp_path / "model.safetensors")
+    x = np.random.default_rng(0).normal(size=(3, 4, 3)).astype(np.float32)
+    np.testing.assert_array_equal(fl.load(tmp_path / "model.safetensors").predict(x), model.predict(x))
+
+
+def test_a_config_says_only_what_is_not_usual():
+    assert fl.LSTM(3, 5).config().keys() == fl.LSTM(3, 5, activation="tanh", clip=None).config().keys()
+    layer = fl.LSTM(3, 5, activation=("elu", 1.0), recurrent_activation=("hard_sigmoid", 1 / 6), clip=3)
+    named = {name: layer.config()[name] for name in ("activation", "recurrent_activation", "clip")}
+    assert named == {"activation": "elu", "recurrent_activation": ["hard_sigmoid", 1 / 6, 0.5], "clip": 3.0}
+
+
+def test_peepholes_of_zeros_and_far_clips_are_the_plain_lstm(isa):
+    x = np.random.default_rng(0).normal(size=(5, 7, 3))
+    plain = fl.LSTM(3, 17, num_layers=2, seed=0, dtype="float64")
+    other = fl.LSTM(3, 17, num_layers=2, seed=0, dtype="float64", peephole=True, clip=1e9, cell_clip=1e9)
+    for name in plain.parameter_shapes():
+        np.testing.assert_array_equal(other.parameter(name).value, plain.parameter(name).value)
+    np.testing.assert_allclose(other(x)[0], plain(x)[0], rtol=1e-12, atol=1e-14)
+
+
+def test_a_coupled_lstm_starts_with_the_same_forget_gate():
+    layer = fl.LSTM(3, 5, coupled=True, forget_bias=2.0, seed=0)
+    assert layer.parameter("weight_ih_l0").shape == (15, 3)
+    np.testing.assert_array_equal(layer.parameter("bias_l0").value, [-2.0] * 5 + [0.0] * 10)
+    gates = layer.gates(np.zeros((1, 1, 3)))
+    np.testing.assert_allclose(gates.forget, 1 / (1 + np.exp(-2)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("options", ALONE.values(), ids=ALONE)
+def test_gates_are_those_of_the_pass(options):
+    problem = random_case(with_options(Case(5, 3, 3, 17), options))
+    layer = problem.layer()
+    found = layer.gates(problem.x, problem.given())
+    y, (_, c) = layer(problem.x, problem.given())
+    before = np.concatenate([problem.state[1][0][:, None], found.cell[:, :-1]], 1)
+    limit = options.get("cell_clip", np.inf)
+    kept = np.clip(found.forget * before + found.input * found.candidate, -limit, limit)
+    np.testing.assert_allclose(found.cell, kept, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(found.hidden, y, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(found.cell[:, -1], c[0], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("options", [ALONE["all"], ALONE["all coupled"]], ids=["all", "all coupled"])
+def test_streams_carries_and_learns(isa, options):
+    layers = [fl.LSTM(3, 17, num_layers=2, **options), fl.LSTM(17, 5, **options), fl.Dense(5, 2)]
+    model = fl.Model(layers, dtype="float64", seed=0)
+    x = np.random.default_rng(0).normal(size=(2, 7, 3))
+    whole = model.predict(x)
+    stream, tape = model.stream(batch=2), model.tape(carry=True)
+    for t in range(7):
+        np.testing.assert_allclose(stream.step(x[:, t]), whole[:, t], atol=1e-12)
+    parts = [model.forward(x[:, a:b], tape, training=True).copy() for a, b in ((0, 3), (3, 7))]
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, atol=1e-12)
+    y = np.random.default_rng(1).normal(size=(2, 7, 2)) / 4
+    history = fl.Trainer(model, "mse", fl.Adam(0.01)).fit(x, y, epochs=60, batch_size=2, progress=False)
+    assert history["loss"][-1] < 0.3 * history["loss"][0]
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("by_units", [False, True])
+def test_any_number_of_threads_gives_the_same_bits(monkeypatch, isa, threads, by_units):
+    problem = random_case(with_options(Case(9, 7, 5, 70, 2, True, True), ALONE["all"]))
+    fl.set_num_threads(1)
+    once = {**run(problem, "float32"), **{f"called {k}": v for k, v in called(problem, "float32").items()}}
+    forced(monkeypatch, threads, by_units)
+    again = {**run(problem, "float32"), **{f"called {k}": v for k, v in called(problem, "float32").items()}}
+    for name, value in once.items():
+        np.testing.assert_array_equal(again[name], value, err_msg=name)
+
+
+WRONG = [
+    ({"activation": "swish"}, ValueError, r"activation: expected one of sigmoid, tanh, .*, got 'swish'"),
+    ({"activation": 3}, TypeError, r"activation: expected a name, or a tuple of a name, alpha and beta, got 3"),
+    ({"activation": ()}, TypeError, r"activation: expected a name"),
+    ({"cell_activation": ("tanh", 2)}, ValueError, r"cell_activation: tanh takes no numbers, got \('tanh', 2\)"),
+    ({"recurrent_activation": ("elu", 1, 2)}, ValueError, r"recurrent_activation: elu takes alpha, got"),
+    ({"activation": ("elu", "1")}, TypeError, r"activation: elu: expected a number, got '1'"),
+    ({"activation": ("elu", np.nan)}, ValueError, r"activation: elu: expected at least"),
+    ({"activation": ("elu", np.inf)}, ValueError, r"activation: expected finite numbers"),
+    ({"clip": 0}, ValueError, r"clip: expected a finite number above 0, or None, got 0"),
+    ({"clip": -1}, ValueError, r"clip: expected at least 0, got -1"),
+    ({"cell_clip": np.inf}, ValueError, r"cell_clip: expected a finite number above 0, or None, got inf"),
+    ({"cell_clip": "1"}, TypeError, r"cell_clip: expected a number, got '1'"),
+    ({"peephole": 1}, TypeError, r"peephole: expected True or False, got 1"),
+    ({"coupled": "yes"}, TypeError, r"coupled: expected True or False, got 'yes'"),
+]
+
+
+@pytest.mark.parametrize(("options", "error", "message"), WRONG, ids=[str(options) for options, *_ in WRONG])
+def test_what_is_wrong_is_named(options, error, message):
+    with pytest.raises(error, match=message):
+        fl.LSTM(3, 4, **options)
