@@ -48,7 +48,8 @@ def reference_cell(case: Case) -> Any:
     if not case.options:
         return case.cell
     names = {"recurrent_activation": "gate", "activation": "candidate", "cell_activation": "output"}
-    given = {names.get(name, name): value for name, value in case.options if name != "peephole"}
+    only_training = ("recurrent_dropout", "recurrent_dropout_on", "input_dropout", "weight_dropout", "variational", "dropout")
+    given = {names.get(name, name): value for name, value in case.options if name not in ("peephole", *only_training)}
     for name in names.values():
         if isinstance(given.get(name), str):
             given[name] = (given[name],)

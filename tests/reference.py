@@ -67,12 +67,14 @@ SLOPES = {
 class LSTMWithOptions:
     """a = W x + U h + b   a_i += p_i c   a_f += p_f c   a_o += p_o c'   gates and candidate of clip(a)
 
-    coupled: f = 1 - i   c' = cell_clip(f c + i g)   h' = o output(c')
+    coupled: f = 1 - i   e = cell_clip(f c + i g)   c' = z_c c + (1 - z_c) e   h' = z_h h + (1 - z_h) o output(e)
     """
 
     parts = ("h", "c")
 
-    def __init__(self, coupled=False, gate=("sigmoid",), candidate=("tanh",), output=None, clip=np.inf, cell_clip=np.inf):
+    def __init__(self, coupled=False, gate=("sigmoid",), candidate=("tanh",), output=None, clip=np.inf, cell_clip=np.inf,
+                 zoneout=(0, 0)):
+        self.z_h, self.z_c = zoneout
         self.coupled, self.functions = coupled, (gate, candidate, output or candidate)
         self.clip, self.cell_clip = clip, cell_clip
         self.gates = self.biases = 3 if coupled else 4
@@ -104,24 +106,27 @@ class LSTMWithOptions:
             a_f = [a_f[0] + p_f[0] * c]
             f = self.gate(0, a_f[0])
         raw = f * c + i * g
-        c_next = np.clip(raw, -self.cell_clip, self.cell_clip)
+        e = np.clip(raw, -self.cell_clip, self.cell_clip)
+        c_next = self.z_c * c + (1 - self.z_c) * e
         a_o = a_o + p_o * c_next
-        h_next = self.gate(0, a_o) * self.value(2, c_next)
-        return (h_next, c_next), (x, h, c, a_i, a_f, a_g, a_o, i, f, g, raw, c_next, p)
+        h_next = self.z_h * h + (1 - self.z_h) * self.gate(0, a_o) * self.value(2, e)
+        return (h_next, c_next), (x, h, c, a_i, a_f, a_g, a_o, i, f, g, raw, e, c_next, p)
 
     def backward(self, dstate, tape, w, u):
-        (dh, dc), (x, h, c, a_i, a_f, a_g, a_o, i, f, g, raw, c_next, p) = dstate, tape
+        (dh, dc), (x, h, c, a_i, a_f, a_g, a_o, i, f, g, raw, e, c_next, p) = dstate, tape
         p_i, *p_f, p_o = np.split(p, self.own)
-        d_o = dh * self.value(2, c_next) * self.gate_slope(0, a_o)
-        dc = dc + dh * self.gate(0, a_o) * self.slope(2, c_next) + d_o * p_o
-        dc = dc * (np.abs(raw) <= self.cell_clip)
-        d_i = dc * (g - c if self.coupled else g) * self.gate_slope(0, a_i)
-        d_f = [] if self.coupled else [dc * c * self.gate_slope(0, a_f[0])]
-        d_g = dc * i * self.gate_slope(1, a_g)
+        shown = dh * (1 - self.z_h)
+        d_o = shown * self.value(2, e) * self.gate_slope(0, a_o)
+        dc = dc + d_o * p_o
+        de = dc * (1 - self.z_c) + shown * self.gate(0, a_o) * self.slope(2, e)
+        de = de * (np.abs(raw) <= self.cell_clip)
+        d_i = de * (g - c if self.coupled else g) * self.gate_slope(0, a_i)
+        d_f = [] if self.coupled else [de * c * self.gate_slope(0, a_f[0])]
+        d_g = de * i * self.gate_slope(1, a_g)
         da = np.concatenate([d_i, *d_f, d_g, d_o])
-        dc = dc * f + d_i * p_i + (0 if self.coupled else d_f[0] * p_f[0])
+        dc = dc * self.z_c + de * f + d_i * p_i + (0 if self.coupled else d_f[0] * p_f[0])
         dp = np.concatenate([d_i * c, *(d * c for d in d_f), d_o * c_next])
-        return w.T @ da, (u.T @ da, dc), np.outer(da, x), np.outer(da, h), da, dp
+        return w.T @ da, (u.T @ da + dh * self.z_h, dc), np.outer(da, x), np.outer(da, h), da, dp
 
 
 class GRU:

@@ -321,7 +321,7 @@ def prepared_backward(**changes):
     options = {
         **{"cell": "lstm", "rows": rows(), "strip": 4},
         **{"kept": np.zeros(n * t * 4 * width), "kept_c": np.zeros(n * t * width)},
-        **{"dh": np.zeros((n, width)), "carried": np.zeros((n, width))},
+        **{"dh": np.zeros((n, width)), "dc": np.zeros((n, width)), "past": np.zeros((n, width))},
         **{name: np.zeros(size) for name, size in rooms.items()},
     }
     return backward.prepare(**{**options, **changes})
@@ -362,7 +362,7 @@ BAD_BACKWARDS = {
     ],
     "strip": [0, 5],
     **dict.fromkeys(["kept", "kept_c", "transposed", "columns", "panels"], np.zeros(7)),
-    **dict.fromkeys(["dh", "carried"], np.zeros((1, 8))),
+    **dict.fromkeys(["dh", "dc", "past"], np.zeros((1, 8))),
 }
 
 

@@ -4,7 +4,7 @@ from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
 from fastlstm._kernels.layout import Layout
-from fastlstm._kernels.options import Options
+from fastlstm._kernels.options import Masks, Options
 from fastlstm._kernels.stage import Stage
 
 SCRATCH: tuple[str, ...]
@@ -17,7 +17,8 @@ def prepare(
     kept: NDArray[Any],
     kept_c: NDArray[Any],
     dh: NDArray[Any],
-    carried: NDArray[Any],
+    dc: NDArray[Any],
+    past: NDArray[Any],
     transposed: NDArray[Any],
     columns: NDArray[Any],
     panels: NDArray[Any],
@@ -51,4 +52,5 @@ class Backward(Stage):
         dv: NDArray[Any] | None,
         add_dv: bool,
     ) -> None: ...
+    def leave_out(self, masks: Masks) -> None: ...
     def go_on(self, initial: bool, later: bool) -> None: ...

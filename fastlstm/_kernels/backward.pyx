@@ -16,7 +16,7 @@ from fastlstm._kernels.cpu cimport (
     work_of,
 )
 from fastlstm._kernels.layout cimport Layout
-from fastlstm._kernels.options cimport Options, options_of
+from fastlstm._kernels.options cimport Masks, Options, options_of
 from fastlstm._kernels.real cimport real
 from fastlstm._kernels.stage cimport Stage, address
 
@@ -71,6 +71,7 @@ cdef class Backward(Stage):
     cdef Py_ssize_t size, x_size, y_size
     cdef bint single
     cdef tuple held, bound, bound_gradients
+    cdef Masks left_out
 
     def bind(self, x, y, dy, dx, bint add_dx, start, weights):
         """Say where the arrays lie, all of them contiguous.
@@ -110,14 +111,19 @@ cdef class Backward(Stage):
         self.p.dv = NULL if dv is None else self.at(dv, self.cell.own * H, True)
         self.bound_gradients = (dw, du, db, dv)
 
+    def leave_out(self, Masks masks):
+        """Say what the forward pass has left out."""
+        self.p.masks = masks.of(self.y_size, self.p.N, self.p.width, self.format)
+        self.left_out = masks
+
     cdef void* at(self, array, Py_ssize_t count, bint writable) except NULL:
         return <void*>address(array, self.format, count * self.size, writable)
 
     def go_on(self, bint initial, bint later):
-        """Run. Then dh holds the gradient of the initial h if `initial`, and `carried` that of the initial c.
+        """Run. Then dh holds the gradient of the initial h if `initial`, and dc that of the initial c.
 
-        For a cell without c, `carried` holds a part of the gradient of the initial h, or zeros if `initial`. `later`
-        says that the panels hold the sums of later steps.
+        past holds a part of the gradient of the initial h, or zeros if `initial`. `later` says that the panels hold the
+        sums of later steps.
         """
         if self.bound is None or (self.single and self.bound_gradients is None):
             raise ValueError("Backward.go_on: bind the arrays first")
@@ -127,14 +133,14 @@ cdef class Backward(Stage):
 
 def prepare(
     str cell, Layout rows, Py_ssize_t strip, real[::1] kept, const real[::1] kept_c, real[:, ::1] dh,
-    real[:, ::1] carried, real[::1] transposed, real[::1] columns, real[::1] panels, real[::1] rounded,
+    real[:, ::1] dc, real[:, ::1] past, real[::1] transposed, real[::1] columns, real[::1] panels, real[::1] rounded,
     real[::1] interleaved, str format="exact", const real[:, :, ::1] bias=None, Options options=None,
 ):
     """A `Backward` of a pass over these rows that has written kept and kept_c. `bind` it before it runs.
 
-    kept becomes the gradients of the sums, unless the format rounds. dh and carried (N, width), padded with zeros, hold
-    the gradients of the final h and c before, and those of the initial ones after. For a cell without c, carried holds
-    zeros before. Threads take strips of `strip` vectors of units, 1 to cpu.STRIP, of a step. Products are those of the
+    kept becomes the gradients of the sums, unless the format rounds. dh and dc (N, width), padded with zeros, hold the
+    gradients of the final h and c before, and those of the initial ones after. past (N, width) holds zeros before and
+    is scratch. Threads take strips of `strip` vectors of units, 1 to cpu.STRIP, of a step. Products are those of the
     format. A cell with options reads them, and `bias` as packed with its units' own weights. The rest is scratch, see
     `rooms`; a single step of up to cpu.SINGLE rows that needs none has it empty.
     """
@@ -146,7 +152,8 @@ def prepare(
     if known.backward == NULL or (single and known.backward_single == NULL):
         raise ValueError(f"backward.prepare: format: expected one that trains, got {format!r}")
     if (
-        rows.N != N or width != padded(rows.H, sizeof(real) == 4) or carried.shape[0] != N or carried.shape[1] != width
+        rows.N != N or width != padded(rows.H, sizeof(real) == 4) or dc.shape[0] != N or dc.shape[1] != width
+        or past.shape[0] != N or past.shape[1] != width
         or not 1 <= strip <= FL_STRIP or kept.shape[0] != rows.S * known.sums * width
         or kept_c.shape[0] != (rows.S * width if known.keeps_c else 0)
         or any([there < size for there, size in zip(scratch, wanted)])
@@ -163,7 +170,7 @@ def prepare(
     made.p.segments, made.p.segment_count = rows.segments, rows.segment_count
     made.p.x_row, made.p.x_step, made.p.y_row, made.p.y_step = rows.x_row, rows.x_step, rows.y_row, rows.y_step
     made.p.kept, made.p.kept_c = &kept[0], &kept_c[0] if known.keeps_c else NULL
-    made.p.dh, made.p.carried = &dh[0, 0], &carried[0, 0]
+    made.p.dh, made.p.dc, made.p.past = &dh[0, 0], &dc[0, 0], &past[0, 0]
     if not single:
         made.p.transposed, made.p.columns, made.p.panels = &transposed[0], &columns[0], &panels[0]
         made.p.rounded = &rounded[0] if rounded.shape[0] else NULL
@@ -175,5 +182,5 @@ def prepare(
     made.format, made.size = "f" if real is float else "d", sizeof(real)
     made.x_size, made.y_size = rows.x_size, rows.y_size
     # keeps their memory
-    made.held = (rows, kept, kept_c, dh, carried, transposed, columns, panels, rounded, interleaved, bias, options)
+    made.held = (rows, kept, kept_c, dh, dc, past, transposed, columns, panels, rounded, interleaved, bias, options)
     return made

@@ -109,7 +109,7 @@ cdef extern from "simd/training.h" nogil:
         void* y
 
     struct fl_training:
-        fl_job squares, update, loss, ctc, drop, columns, scatter, norm, norm_backward, activate, softmax
+        fl_job squares, update, loss, ctc, drop, mask, columns, scatter, norm, norm_backward, activate, softmax
 
 
 cdef extern from "simd/table.h" nogil:
@@ -130,7 +130,13 @@ cdef extern from "simd/table.h" nogil:
 
     struct fl_options:
         fl_function gate, candidate, output
-        double clip, cell_clip
+        double clip, cell_clip, zone_h, zone_c, candidate_scale
+
+    struct fl_masks:
+        const unsigned char* zone_h
+        const unsigned char* zone_c
+        const unsigned char* candidate
+        const void* state
 
     struct fl_packing:
         Py_ssize_t I, H
@@ -163,6 +169,8 @@ cdef extern from "simd/table.h" nogil:
         int* phase
         int option
         const fl_options* options
+        const fl_masks* masks
+        void* fed
         int fresh
         void* kept
         void* kept_c
@@ -193,9 +201,11 @@ cdef extern from "simd/table.h" nogil:
         void* rounded
         const void* kept_c
         void* dh
-        void* carried
+        void* dc
+        void* past
         int option
         const fl_options* options
+        const fl_masks* masks
         const void* bias
         int initial
         const void* w

@@ -5,7 +5,7 @@ kept.
 """
 
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from fastlstm._kernels.cpu cimport fl_drop, run_for, training
 from fastlstm._kernels.stage cimport address
@@ -27,6 +27,23 @@ def drop(x, y, double rate, uint64_t key, uint64_t call, uint64_t first=0):
         raise ValueError("drop: expected float32 or float64, and a rate below 1")
     p.y = <void*>address(y, "f" if single else "d", size, True)
     p.first, p.key, p.call, p.scale = first, key, call, 1 / (1 - rate)
-    p.threshold = <uint64_t>min(rate * 4294967296.0, 4294967295.0)
+    p.threshold = threshold_of(rate)
     with nogil:
         run_for(training(single).drop, &p, p.size / 2e3)
+
+
+def mask(out, double rate, uint64_t key, uint64_t call, uint64_t first=0):
+    """out = 1 where `drop` would write 0, and 0 elsewhere; contiguous bytes."""
+    cdef fl_drop p
+    if not 0 <= rate < 1:
+        raise ValueError("mask: expected a rate below 1")
+    p.size = out.size
+    p.y = <void*>address(out, "B", p.size, True)
+    p.first, p.key, p.call, p.threshold = first, key, call, threshold_of(rate)
+    with nogil:
+        run_for(training(True).mask, &p, p.size / 2e3)
+
+
+cdef uint32_t threshold_of(double rate) noexcept:
+    """Below which so large a part of all words is."""
+    return <uint32_t>min(rate * 4294967296.0, 4294967295.0)

@@ -18,7 +18,7 @@ from fastlstm._kernels.cpu cimport (
     work_of_step,
 )
 from fastlstm._kernels.layout cimport Layout, RaggedOrder
-from fastlstm._kernels.options cimport Options, options_of
+from fastlstm._kernels.options cimport Masks, Options, options_of
 from fastlstm._kernels.stage cimport Stage, address, weights_at
 from fastlstm._kernels.real cimport real
 
@@ -96,7 +96,7 @@ cdef class Pass(Stage):
     cdef RaggedOrder order
     cdef int most_threads  # that there is room for, if it rounds
     cdef double row_work  # microseconds of a row of a step
-    cdef tuple held, weights
+    cdef tuple held, weights, left_out
 
     def set_place(self, Py_ssize_t place, RaggedOrder order=None):
         """Say which direction of which layer it is, and the order of its rows if not all of them are full."""
@@ -131,6 +131,16 @@ cdef class Pass(Stage):
         if self.cell.keeps_c:
             self.p.kept_c = <void*>address(kept_c, self.format, bytes, True)
         self.held = (*self.held, kept, kept_c)
+
+    def leave_out(self, Masks masks, fed):
+        """Leave out what the masks say. fed (threads·N·H) is room for states before U, if there are masks of them."""
+        cdef Py_ssize_t size = 4 if self.format == "f" else 8
+        if not self.cell.options:
+            raise ValueError("Pass.leave_out: this cell leaves nothing out")
+        self.p.masks = masks.of(self.y_bytes // size, self.p.N, self.p.width, self.format)
+        if masks.state is not None:
+            self.p.fed = <void*>address(fed, self.format, self.threads * self.p.N * self.p.H * size, True)
+        self.left_out = (masks, fed)
 
     def single(self, w_ih, w_hh, b):
         """Be a single step of a few rows on weights that are not packed: (G·H, I), (G·H, H), and bias (S·H) or None."""

@@ -3,6 +3,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 FUNCTIONS: tuple[str, ...]
+BEYOND: int
 
 class Options:
     gate: tuple[str, float, float]
@@ -10,6 +11,10 @@ class Options:
     output: tuple[str, float, float]
     clip: float
     cell_clip: float
+    zone_h: float
+    zone_c: float
+    candidate_rate: float
+    state_rate: float
     def __init__(
         self,
         gate: tuple[str, float, float] = ...,
@@ -17,8 +22,27 @@ class Options:
         output: tuple[str, float, float] = ...,
         clip: float = ...,
         cell_clip: float = ...,
+        zone_h: float = 0,
+        zone_c: float = 0,
+        candidate_rate: float = 0,
+        state_rate: float = 0,
     ) -> None: ...
+    @property
+    def draws(self) -> bool: ...
     def gates(self, a: NDArray[Any]) -> NDArray[Any]: ...
     def candidates(self, a: NDArray[Any]) -> NDArray[Any]: ...
+
+class Masks:
+    zone_h: NDArray[Any] | None
+    zone_c: NDArray[Any] | None
+    candidate: NDArray[Any] | None
+    state: NDArray[Any] | None
+    def __init__(
+        self,
+        zone_h: NDArray[Any] | None,
+        zone_c: NDArray[Any] | None,
+        candidate: NDArray[Any] | None,
+        state: NDArray[Any] | None,
+    ) -> None: ...
 
 def applied(options: Options, gate: bool, a: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]: ...

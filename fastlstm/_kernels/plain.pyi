@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm._kernels.options import Options
+from fastlstm._kernels.options import Masks, Options
 
 def describe(cell: str) -> tuple[int, int, tuple[int, ...], int, int]: ...
 def forward(
@@ -17,6 +17,7 @@ def forward(
     alive: NDArray[np.intp],
     own: NDArray[Any] | None = None,
     options: Options | None = None,
+    masks: Masks | None = None,
 ) -> None: ...
 def backward(
     cell: str,
@@ -35,4 +36,5 @@ def backward(
     own: NDArray[Any] | None = None,
     d_own: NDArray[Any] | None = None,
     options: Options | None = None,
+    masks: Masks | None = None,
 ) -> None: ...

@@ -14,8 +14,13 @@ Weights are (gates·H, I) and (gates·H, H), the bias is (sums·H). Products are
 many steps; the cell (plain_cells.pxd) is called on each row, in loops that the compiler vectorises.
 """
 
+from libc.string cimport memset
+
+import numpy as np
+
 from fastlstm._kernels.blas cimport NO_TRANS, TRANS, column_sums, gemm
-from fastlstm._kernels.options cimport Options, options_of
+from fastlstm._kernels.cpu cimport fl_masks
+from fastlstm._kernels.options cimport Masks, Options, options_of
 from fastlstm._kernels.plain_block cimport BLOCK
 from fastlstm._kernels.plain_cells cimport MOST_PARTS, Cell, Told, cell_of, step_backward, step_forward
 from fastlstm._kernels.real cimport real
@@ -42,10 +47,10 @@ cdef check_alive(const Py_ssize_t[::1] alive, Py_ssize_t S, Py_ssize_t N):
         raise ValueError(f"alive adds up to {total} rows, but there are {S}")
 
 
-# The cell's step forward on rows that lie H and sums·H apart.
+# The cell's step forward on rows that lie H and sums·H apart; `first` is the place of the first among those of all steps.
 cdef void rows_forward(
-    const Cell* cell, Py_ssize_t rows, real** state, real* sums, const real** prev, const real* bias, const Told* told,
-    Py_ssize_t H,
+    const Cell* cell, Py_ssize_t first, Py_ssize_t rows, real** state, real* sums, const real** prev, const real* bias,
+    const Told* told, Py_ssize_t H,
 ) noexcept nogil:
     cdef (real*)[MOST_PARTS] state_k
     cdef (const real*)[MOST_PARTS] prev_k
@@ -56,13 +61,14 @@ cdef void rows_forward(
             for p in range(cell.parts):
                 state_k[p], prev_k[p] = state[p] + r * H + k, prev[p] + r * H + k
             step_forward(
-                cell.kind, state_k, sums + r * cell.sums * H + k, prev_k, bias + k, told, k, H, min(BLOCK, H - k)
+                cell.kind, state_k, sums + r * cell.sums * H + k, prev_k, bias + k, told, (first + r) * H + k, k, H,
+                min(BLOCK, H - k),
             )
             k += BLOCK
 
 
 cdef void rows_backward(
-    const Cell* cell, Py_ssize_t rows, real* sums, real** dstate, const real* dy, const real** state,
+    const Cell* cell, Py_ssize_t first, Py_ssize_t rows, real* sums, real** dstate, const real* dy, const real** state,
     const real** prev, const Told* told, Py_ssize_t H,
 ) noexcept nogil:
     cdef (real*)[MOST_PARTS] d
@@ -76,7 +82,8 @@ cdef void rows_backward(
             for p in range(cell.parts):
                 d[p], state_k[p], prev_k[p] = dstate[p] + at, state[p] + at, prev[p] + at
             step_backward(
-                cell.kind, sums + r * cell.sums * H + k, d, dy + at, state_k, prev_k, told, k, H, min(BLOCK, H - k)
+                cell.kind, sums + r * cell.sums * H + k, d, dy + at, state_k, prev_k, told, first * H + at, k, H,
+                min(BLOCK, H - k),
             )
             k += BLOCK
 
@@ -131,16 +138,39 @@ cdef int add_recurrent_gradient(
     return 0
 
 
+cdef const fl_masks* masks_of(Masks masks, Py_ssize_t S, Py_ssize_t N, Py_ssize_t H, str format) except? NULL:
+    return NULL if masks is None else masks.of(S * H, N, H, format)
+
+
+# The factors (N, H) of h as U sees it, or NULL.
+cdef const void* factors_of(const Told* told) noexcept nogil:
+    return NULL if told.masks == NULL else told.masks.state
+
+
+cdef void multiply_rows(Py_ssize_t count, const real* a, const real* b, real* out) noexcept nogil:
+    cdef Py_ssize_t k
+    for k in range(count):
+        out[k] = a[k] * b[k]
+
+
+cdef void add_rows(Py_ssize_t count, const real* a, real* out) noexcept nogil:
+    cdef Py_ssize_t k
+    for k in range(count):
+        out[k] += a[k]
+
+
 def forward(
     str cell, tuple state, real[:, ::1] sums, const real[:, ::1] x, const real[:, ::1] w_ih, const real[:, ::1] w_hh,
     const real[::1] bias, const Py_ssize_t[::1] alive, const real[::1] own=None, Options options=None,
+    Masks masks=None,
 ):
     """Fill the state, h (N + S, H) and the other parts, and the sums from x (S, I).
 
     The first N rows of each part are the initial states. For training the other parts are (N + S, H) too and the sums
     (S, sums·H), and all is what `backward` needs. Otherwise the other parts may be (N, H), updated in place (the row of
     a sequence that has ended keeps its final state), and the sums are scratch of at least N rows: the inputs of as many
-    steps as fit in it are projected at a time. A cell with options reads them, and its units' own weights (own·H).
+    steps as fit in it are projected at a time. A cell with options reads them, its units' own weights (own·H), and
+    masks of rows (S, H).
     """
     cdef Cell of = cell_of(cell)
     cdef Told told
@@ -168,7 +198,9 @@ def forward(
         raise ValueError("plain.forward: sizes do not agree")
     check_alive(alive, S, N)
     told.options, told.own, told.d_own = options_of(options, of.options), &own[0] if of.own else NULL, NULL
-    cdef Py_ssize_t t = 0, first, last, rows, m, start = 0          # row of x where step t begins
+    told.masks = masks_of(masks, S, N, H, "f" if real is float else "d")
+    cdef real[:, ::1] fed = np.empty((N if factors_of(&told) != NULL else 0, H), np.float32 if real is float else np.float64)
+    cdef Py_ssize_t t = 0, first, last, rows, m, at = 0, start = 0          # row of x where step t begins
     cdef real* step
     with nogil:
         while t < T:
@@ -180,8 +212,11 @@ def forward(
             gemm(NO_TRANS, TRANS, rows, G, I, &x[start, 0], I, &w_ih[0, 0], I, <real>0, step, width)
             for t in range(first, last):
                 m = alive[t]
-                feed_sums(&of, m, prev[0], &w_hh[0, 0], step, H)
-                rows_forward(&of, m, out, step, prev, &bias[0], &told, H)
+                if fed.shape[0]:
+                    multiply_rows(m * H, prev[0], <const real*>factors_of(&told), &fed[0, 0])
+                feed_sums(&of, m, &fed[0, 0] if fed.shape[0] else prev[0], &w_hh[0, 0], step, H)
+                rows_forward(&of, at, m, out, step, prev, &bias[0], &told, H)
+                at += m
                 for p in range(of.parts):
                     if held[p] > N:
                         prev[p] = out[p]
@@ -195,7 +230,7 @@ def backward(
     str cell, real[:, ::1] dw_ih, real[:, ::1] dw_hh, real[::1] dbias, real[:, ::1] dx, tuple dstate,
     real[:, ::1] sums, const real[:, ::1] dy, const real[:, ::1] x, tuple state, const real[:, ::1] w_ih,
     const real[:, ::1] w_hh, const Py_ssize_t[::1] alive, const real[::1] own=None, real[::1] d_own=None,
-    Options options=None,
+    Options options=None, Masks masks=None,
 ):
     """Gradients of what `forward` computed, from dy (S, H), the gradient of every output.
 
@@ -234,6 +269,11 @@ def backward(
     check_alive(alive, S, N)
     told.options, told.own = options_of(options, of.options), &own[0] if of.own else NULL
     told.d_own = &d_own[0] if of.own else NULL
+    told.masks = masks_of(masks, S, N, H, "f" if real is float else "d")
+    # of every row: what U has seen, and at first the gradient by it
+    cdef real[:, ::1] fed = np.empty(
+        (N + S if factors_of(&told) != NULL else 0, H), np.float32 if real is float else np.float64
+    )
     cdef Py_ssize_t t, m, start = S                                 # row of x, sums and dy where step t begins
     with nogil:
         for t in range(T - 1, -1, -1):
@@ -242,8 +282,23 @@ def backward(
             for p in range(of.parts):
                 after[p] = slots[p] + (N + start) * H
                 prev[p] = slots[p] + ((start + N - alive[t - 1]) * H if t else 0)
-            rows_backward(&of, m, &sums[start, 0], gradients, &dy[start, 0], after, prev, &told, H)
-            feed_back(&of, m, &sums[start, 0], &w_hh[0, 0], gradients[0], H)
+            rows_backward(&of, start, m, &sums[start, 0], gradients, &dy[start, 0], after, prev, &told, H)
+            if fed.shape[0] == 0:
+                feed_back(&of, m, &sums[start, 0], &w_hh[0, 0], gradients[0], H)
+                continue
+            memset(&fed[0, 0], 0, m * H * sizeof(real))
+            feed_back(&of, m, &sums[start, 0], &w_hh[0, 0], &fed[0, 0], H)
+            multiply_rows(m * H, &fed[0, 0], <const real*>factors_of(&told), &fed[0, 0])
+            add_rows(m * H, &fed[0, 0], gradients[0])
+        if fed.shape[0]:
+            multiply_rows(N * H, slots[0], <const real*>factors_of(&told), &fed[0, 0])
+            start = N
+            for t in range(T):
+                multiply_rows(
+                    alive[t] * H, slots[0] + start * H, <const real*>factors_of(&told), &fed[start, 0]
+                )
+                start += alive[t]
+            slots[0] = &fed[0, 0]
         gemm(TRANS, NO_TRANS, G, I, S, &sums[0, 0], width, &x[0, 0], I, <real>1, &dw_ih[0, 0], I)
         add_recurrent_gradient(&of, &dw_hh[0, 0], &sums[0, 0], slots[0], H, alive)
         if dbias.shape[0]:

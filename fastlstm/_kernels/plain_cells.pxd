@@ -1,6 +1,6 @@
 """The cells of the plain path: what its machinery (plain.pyx) must know of each, and the cells' steps by kind."""
 
-from fastlstm._kernels.cpu cimport fl_options
+from fastlstm._kernels.cpu cimport fl_masks, fl_options
 from fastlstm._kernels.plain_gru cimport gru_backward, gru_forward
 from fastlstm._kernels.plain_lstm cimport lstm_backward, lstm_forward
 from fastlstm._kernels.plain_lstm_options cimport lstm_options_backward, lstm_options_forward
@@ -38,11 +38,12 @@ cdef struct Cell:
     bint options
 
 
-# The weights that each unit has for itself (own·H), their gradients or NULL, and the options.
+# The weights that each unit has for itself (own·H), their gradients or NULL, the options, and masks or NULL.
 cdef struct Told:
     const void* own
     void* d_own
     const fl_options* options
+    const fl_masks* masks
 
 
 cdef inline Cell cell_of(str name) except *:
@@ -65,16 +66,16 @@ cdef inline Cell cell_of(str name) except *:
     if name == "lstm_options" or name == "lstm_coupled":
         kind, gates = (LSTM_OPTIONS, 4) if name == "lstm_options" else (LSTM_COUPLED, 3)
         return Cell(
-            kind, gates=gates, sums=gates, parts=2, feed_count=1, direct=False, feeds=[Feed(0, 0, gates), Feed(0, 0, 0)],
+            kind, gates=gates, sums=gates, parts=2, feed_count=1, direct=True, feeds=[Feed(0, 0, gates), Feed(0, 0, 0)],
             own=gates - 1, options=True,
         )
     raise ValueError(f"cell: expected the name of one, got {name!r}")
 
 
-# `width` units of a row, from the k-th on, from the sums, without bias, to its state; the sums become what the step back reads.
+# `width` units of a row, from the k-th on, at `place` in the masks, from the sums, without bias, to its state; the sums become what the step back reads.
 cdef inline void step_forward(
-    Kind kind, real** state, real* sums, const real** prev, const real* bias, const Told* told, Py_ssize_t k,
-    Py_ssize_t H, Py_ssize_t width,
+    Kind kind, real** state, real* sums, const real** prev, const real* bias, const Told* told,
+    Py_ssize_t place, Py_ssize_t k, Py_ssize_t H, Py_ssize_t width,
 ) noexcept nogil:
     if kind == LSTM:
         lstm_forward(state[0], state[1], sums, prev[1], bias, H, width)
@@ -86,8 +87,8 @@ cdef inline void step_forward(
         relu_forward(state[0], sums, bias, width)
     else:
         lstm_options_forward(
-            state[0], state[1], sums, prev[1], bias, <const real*>told.own + k, told.options, kind == LSTM_COUPLED, H,
-            width,
+            state[0], state[1], sums, prev[0], prev[1], bias, <const real*>told.own + k, told.options, told.masks, place,
+            kind == LSTM_COUPLED, H, width,
         )
 
 
@@ -95,7 +96,7 @@ cdef inline void step_forward(
 # it, but for what comes through U: that of h is then still to be added, or, unless `direct`, to be written.
 cdef inline void step_backward(
     Kind kind, real* sums, real** dstate, const real* dy, const real** state, const real** prev, const Told* told,
-    Py_ssize_t k, Py_ssize_t H, Py_ssize_t width,
+    Py_ssize_t place, Py_ssize_t k, Py_ssize_t H, Py_ssize_t width,
 ) noexcept nogil:
     if kind == LSTM:
         lstm_backward(sums, dstate[0], dstate[1], dy, state[1], prev[1], H, width)
@@ -108,5 +109,5 @@ cdef inline void step_backward(
     else:
         lstm_options_backward(
             sums, dstate[0], dstate[1], dy, state[1], prev[1], <const real*>told.own + k, <real*>told.d_own + k,
-            told.options, kind == LSTM_COUPLED, H, width,
+            told.options, told.masks, place, kind == LSTM_COUPLED, H, width,
         )

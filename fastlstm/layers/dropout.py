@@ -67,13 +67,18 @@ def drop(x: Array, rate: float, tape: Workspace, name: str = "") -> Array:
     The mask is computed from the key of the tape, the number of the call, and the place of the rows in the whole batch.
     These are noted under `name`, not the mask itself.
     """
-    if "key" not in tape.lasting:
-        tape.lasting["key"], tape.lasting["calls"] = int(tape.rng.integers(1 << 64, dtype=np.uint64)), 0
-    call = tape.lasting["calls"] = tape.lasting["calls"] + 1
-    mask = tape.notes["mask" + name] = (rate, tape.lasting["key"], call, tape.part.first * (x.size // len(x)))
+    mask = tape.notes["mask" + name] = (rate, *call_of(tape), tape.part.first * (x.size // len(x)))
     dropped = tape.array("dropped" + name, x.shape, x.dtype)
     kernel.drop(np.ascontiguousarray(x), dropped, *mask)
     return dropped
+
+
+def call_of(tape: Workspace) -> tuple[int, int]:
+    """The key of the tape, and a new number of a call: together they make random words."""
+    if "key" not in tape.lasting:
+        tape.lasting["key"], tape.lasting["calls"] = int(tape.rng.integers(1 << 64, dtype=np.uint64)), 0
+    tape.lasting["calls"] += 1
+    return tape.lasting["key"], tape.lasting["calls"]
 
 
 def drop_backward(dy: Array, tape: Workspace, name: str = "") -> Array:

@@ -108,7 +108,8 @@ static void X(backward)(const struct fl_kernels *kernels, const struct fl_cell *
         .segments = batch->segments, .strip = H > 128 ? FL_STRIP : 1 + (batch->N + I) % FL_STRIP, .x = a->x, .y = a->y_kept, .dy = a->dy,
         .x_row = batch->x_row, .y_row = batch->y_row, .x_step = turn * I, .y_step = turn * q->Y,
         .h = q->fresh ? NULL : a->h0 + state, .c = q->fresh || !cell->keeps_c ? NULL : a->c0 + state, .kept = kept,
-        .kept_c = kept_c, .dh = a->dh + state, .carried = a->carried + state, .option = cell->option,
+        .kept_c = kept_c, .dh = a->dh + state, .dc = a->carried + state,
+        .past = X(filled)(batch->N * width, 0), .option = cell->option,
         .options = &plain_options, .bias = a->bias, .initial = !q->fresh, .w = a->w, .u = a->u, .dx = a->dx, .add_dx = way->add, .dw = a->dw, .du = a->du,
         .db = a->db, .dv = a->dv, .add_dw = way->add || more, .add_du = !way->add || more,
         .add_db = way->add || more, .add_dv = !way->add || more};

@@ -23,9 +23,10 @@ template <class Cell> struct Around {
     static constexpr ptrdiff_t L = lanes<Real>, U = Cell::units;
     const fl_backward &p;
     const Real *c = nullptr, *c_prev = nullptr, *h_prev = nullptr;
+    ptrdiff_t place;
     bool first;
 
-    FL_INLINE Around(const fl_backward &p, ptrdiff_t t, ptrdiff_t r) : p(p), first(!t) {
+    FL_INLINE Around(const fl_backward &p, ptrdiff_t t, ptrdiff_t r) : p(p), place(p.y_row[r] + t * p.y_step), first(!t) {
         if constexpr (Cell::keeps_c) {
             c = (const Real *)p.kept_c + (p.offset[t] + r) * U * L;
             if (t) c_prev = (const Real *)p.kept_c + (p.offset[t - 1] + r) * U * L;
@@ -39,14 +40,14 @@ template <class Cell> struct Around {
     FL_INLINE States<Real> at(ptrdiff_t v) const {
         const ptrdiff_t in_block = (v / U * p.rows * U + v % U) * L; /* of c, which a block has U vectors of */
         const Real *own = (const Real *)p.bias + (v / U * (Cell::sums + Cell::own) + Cell::sums) * U * L + v % U * L;
-        return {{p.option, p.options, own, U * L},
+        return {{p.option, p.options, p.masks, place + v * L, own, U * L},
                 c ? c + in_block : nullptr, c_prev ? c_prev + (first ? v * L : in_block) : nullptr,
                 h_prev ? h_prev + v * L : nullptr, p.H - v * L};
     }
 };
 
-/* The cell at step t, for some rows and vectors of units: makes the gradients of the sums, and what is carried past
-   them. `products` are the gradients of h that come from the next step. It is null at the last step of a row; then
+/* The cell at step t, for some rows and vectors of units: makes the gradients of the sums, and what goes past them to
+   the step before. `products` are the gradients of h that come from the next step. It is null at the last step of a row; then
    those of its final state are used. */
 template <class Cell>
 void cell_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t vector,
@@ -58,21 +59,25 @@ void cell_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t row, ptrdiff_
     const ptrdiff_t H = p.H, width = p.width, next = p.rows; /* rows from a block to the next */
     for (ptrdiff_t r = row; r < row + rows; r++) {
         const Real *dy = (const Real *)p.dy + p.y_row[r] + t * p.y_step, *dh_in = (const Real *)p.dh + r * width;
-        Real *kept = b.kept(p.offset[t] + r), *carrying = (Real *)p.carried + r * width;
+        Real *kept = b.kept(p.offset[t] + r), *dc = (Real *)p.dc + r * width, *past = (Real *)p.past + r * width;
+        const Real *factors = fed_factors<Cell>(p, r);
         typename Cell::Format::Input *gradients = b.gradients(p.offset[t] + r).first;
         const Around<Cell> around(p, t, r);
         for (ptrdiff_t v = vector; v < vector + vectors; v++) {
             const ptrdiff_t place = v / U * next * S + v % U; /* of the first sum among all vectors */
             const Real *sums = kept + place * L;
-            V sum[Cell::sums], carried = {}, dh;
+            V sum[Cell::sums];
+            Flow<Real> d = {};
             EACH(s, Cell::sums) sum[s] = load<Real>(sums + s * U * L);
-            dh = products ? *products++ : load<Real>(dh_in + v * L);
-            dh += load_at_most<Real>(dy + v * L, H - v * L);
-            if constexpr (Cell::keeps_c || Cell::carries_h) carried = load<Real>(carrying + v * L);
-            if constexpr (Cell::carries_h) dh += carried;
-            Cell::backward(sum, dh, carried, around.at(v));
+            d.h = products ? *products++ : load<Real>(dh_in + v * L);
+            if (products && factors) d.h *= load<Real>(factors + v * L);
+            if constexpr (Cell::carries_h) d.h += load<Real>(past + v * L); /* as in dh_in, which dy is added to as well */
+            d.h += load_at_most<Real>(dy + v * L, H - v * L);
+            if constexpr (Cell::keeps_c) d.c = load<Real>(dc + v * L);
+            Cell::backward(sum, d, around.at(v));
             EACH(s, Cell::sums) Cell::Format::put(gradients + (place + s * U) * b.inputs, sum[s]);
-            if constexpr (Cell::keeps_c || Cell::carries_h) store<Real>(carrying + v * L, carried);
+            if constexpr (Cell::keeps_c) store<Real>(dc + v * L, d.c);
+            if constexpr (Cell::carries_h) store<Real>(past + v * L, d.past);
         }
     }
 }
@@ -171,9 +176,10 @@ template <class Cell> void initial_backward(const Backward<Cell> &b, Range strip
             for (ptrdiff_t r = row; r < row + rows; r++)
                 for (ptrdiff_t v = vector; v < vector + vectors; v++, product++) {
                     const ptrdiff_t at = r * p.width + v * b.L;
+                    if (const Real *factors = fed_factors<Cell>(p, r)) *product *= load<Real>(factors + v * b.L);
                     if constexpr (Cell::carries_h) {
-                        *product += load<Real>((const Real *)p.carried + at);
-                        store<Real>((Real *)p.carried + at, Vec<Real>{});
+                        *product += load<Real>((const Real *)p.past + at);
+                        store<Real>((Real *)p.past + at, Vec<Real>{});
                     }
                     store<Real>((Real *)p.dh + at, *product);
                 }

@@ -21,6 +21,8 @@ template <class Format_, int G_, int S_> struct Forward {
     ptrdiff_t blocks;
     ptrdiff_t of_x, of_h;      /* Inputs of a row of a batch: rows of a panel without their tails */
     ptrdiff_t of_bias;         /* numbers of a block of the bias, with the units' own weights */
+    const Real *fed = nullptr; /* the states that U sees before a step, rows fed_next numbers apart */
+    ptrdiff_t fed_next = 0;
     Range projecting = {0, 0}; /* the rows that it projects */
     /* Where a format rounds: inputs of some steps from rounded_step on, [step][N][of_x + ends], and the states of one
        step, [N][of_h + ends]. */
@@ -44,9 +46,9 @@ template <class Format_, int G_, int S_> struct Forward {
         if constexpr (Format::rounds) return x_rounded(row, t);
         else return x(row, t);
     }
-    const Input *h_inputs(ptrdiff_t row, ptrdiff_t t) const {
+    const Input *h_inputs(ptrdiff_t row) const {
         if constexpr (Format::rounds) return h_rounded(row);
-        else return h(row, t);
+        else return fed + row * fed_next;
     }
     Real *h(ptrdiff_t row, ptrdiff_t t) const { return (Real *)p.h + (((t + *p.phase) & 1) * p.N + row) * p.width; }
     Real *c(ptrdiff_t row) const { return (Real *)p.c + row * p.width; }
@@ -94,7 +96,7 @@ __attribute__((noinline)) void add_part(const F &f, ptrdiff_t t, ptrdiff_t block
     const typename F::Input *a[R];
     Real *out = f.partial + (row - f.partial_row) * S * f.L;
     Vec<Real> sum[R][S];
-    EACH(r, R) a[r] = k < I ? f.x_inputs(row + r, t) + k : f.h_inputs(row + r, t) + k - I;
+    EACH(r, R) a[r] = k < I ? f.x_inputs(row + r, t) + k : f.h_inputs(row + r) + k - I;
     EACH(r, R) EACH(s, S) sum[r][s] = load<Real>(k ? out + (r * S + s) * f.L : f.bias(block) + s * f.L);
     if (k < I) tile<R, 1, InOrder<F::G>, typename F::Format>(sum, count, a, w, 0, f.panel_row);
     else tile<R, 1, FromState, typename F::Format>(sum, count, a, w, 0, f.panel_row);
@@ -131,7 +133,7 @@ FL_INLINE void add_up(const F &f, Vec<typename F::Real> (&sum)[N][S], ptrdiff_t 
     const ptrdiff_t done = f.partial ? f.partial_end - f.of_x : 0;
     const typename Format::Weight *w = f.state_panel(block) + done * f.panel_row;
     const typename Format::Input *a[R];
-    EACH(r, R) a[r] = f.h_inputs(row + r, t) + done;
+    EACH(r, R) a[r] = f.h_inputs(row + r) + done;
     tile<R, B, FromState, Format>(sum, f.of_h - done, a, w, f.panel(1) - f.panel(0), f.panel_row);
 }
 
@@ -194,7 +196,7 @@ FL_INLINE void write_states(const ForwardOf<Cell> &f, const Vec<typename Cell::R
 }
 
 template <class Cell> FL_INLINE Told<typename Cell::Real> told_of(const ForwardOf<Cell> &f, ptrdiff_t block) {
-    return {f.p.option, f.p.options, f.bias(block) + block_sums<Cell> * f.L, Cell::units * f.L};
+    return {f.p.option, f.p.options, f.p.masks, 0, f.bias(block) + block_sums<Cell> * f.L, Cell::units * f.L};
 }
 
 /* A cell that is called for one row at a time, on the sums in memory of some rows of a block. */
@@ -205,13 +207,14 @@ __attribute__((noinline)) void cell_by_rows(const ForwardOf<Cell> &f, typename C
     constexpr int S = block_sums<Cell>;
     static_assert(Cell::units == 1, "by_rows: one vector of units is a block");
     const bool resumed = f.resumed(t);
-    const Told<Real> told = told_of<Cell>(f, block);
+    Told<Real> told = told_of<Cell>(f, block);
     for (ptrdiff_t last = row + rows; row < last; row++, sums += S * f.L) {
         const ptrdiff_t unit = block * f.L;
         Vec<Real> sum[1][S], c[1] = {}, h[1] = {};
         EACH(s, S) sum[0][s] = load<Real>(sums + s * f.L);
         if constexpr (Cell::keeps_c) if (resumed) c[0] = load<Real>(f.c(row) + unit);
         if constexpr (Cell::reads_h) if (resumed) h[0] = load<Real>(f.h(row, t) + unit);
+        told.place = f.p.y_row[row] + t * f.p.y_step + unit;
         Cell::template forward<true>(sum, c, h, told);
         if (f.p.kept) keep<Cell, 1, 1>(f, sum, c, t, block, row);
         write_states<Cell, 1, 1>(f, c, h, t, unit, row);
@@ -316,8 +319,23 @@ template <class F> void round_inputs(F &f, ptrdiff_t t, ptrdiff_t steps, Range r
             F::Format::round(f.x_rounded(row, step), f.x(row, step), f.p.I);
         }
 }
-template <class F> void round_states(const F &f, ptrdiff_t t, Range rows) {
-    for (ptrdiff_t row = rows.first; row < rows.last; row++) F::Format::round(f.h_rounded(row), f.h(row, t), f.p.H);
+/* The states before step t as U sees them: times their factors, if there are masks of them, and rounded. */
+template <class F> void feed_states(F &f, ptrdiff_t t, Range rows, int thread) {
+    using Real = typename F::Real;
+    f.fed = f.h(0, t), f.fed_next = f.p.width;
+    if (f.p.masks && f.p.masks->state) {
+        Real *const own = (Real *)f.p.fed + thread * f.p.N * f.p.H;
+        for (ptrdiff_t row = rows.first; row < rows.last; row++) {
+            const Real *h = f.h(row, t), *factors = (const Real *)f.p.masks->state + row * f.p.width;
+            write_columns<Real>(own + row * f.p.H, 0, f.p.H, false, [&](ptrdiff_t j, ptrdiff_t) {
+                return load<Real>(h + j) * load<Real>(factors + j);
+            });
+        }
+        f.fed = own, f.fed_next = f.p.H;
+    }
+    if constexpr (F::Format::rounds)
+        for (ptrdiff_t row = rows.first; row < rows.last; row++)
+            F::Format::round(f.h_rounded(row), f.fed + row * f.fed_next, f.p.H);
 }
 
 template <class F> void project_chunk(const F &f, ptrdiff_t t, ptrdiff_t steps, Range blocks) {
@@ -345,8 +363,8 @@ template <class Cell, bool KEEP> void walk(fl_pass *pass, int thread, fl_team *t
             if (p.below && known < t + steps) known = fl_wait(&p.below->done, t + steps);
             if constexpr (Cell::Format::rounds) {
                 if (steps) round_inputs(f, t, steps, share.rows);
-                if (f.resumed(t)) round_states(f, t, rows);
             }
+            if (f.resumed(t)) feed_states(f, t, rows, thread);
             if (p.projected && steps && count) project_chunk(f, t, steps, blocks);
             step_units<Cell, KEEP>(f, t, blocks, rows, parts);
             if (segment->by_units) fl_barrier(team);

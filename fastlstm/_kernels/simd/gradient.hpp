@@ -85,6 +85,27 @@ FL_INLINE void copy_columns(typename Format::Input *to, const Real *const (&from
     }
 }
 
+/* The factors of h of row r as U sees it, or none. */
+template <class Cell> FL_INLINE const typename Cell::Real *fed_factors(const fl_backward &p, ptrdiff_t r) {
+    if constexpr (Cell::by_rows)
+        if (p.masks && p.masks->state) return (const typename Cell::Real *)p.masks->state + r * p.width;
+    return nullptr;
+}
+
+/* The same of rows that are first multiplied by factors. */
+template <class Format, class Real>
+void copy_products(typename Format::Input *to, const Real *const (&from)[Format::depth],
+                   const Real *const (&factors)[Format::depth], ptrdiff_t length, ptrdiff_t first, ptrdiff_t count) {
+    Real products[Format::depth][copied_at_once];
+    const Real *begin[Format::depth];
+    const ptrdiff_t some = least(count, length - first) > 0 ? least(count, length - first) : 0;
+    for (int d = 0; d < Format::depth; d++) {
+        for (ptrdiff_t j = 0; j < some; j++) products[d][j] = from[d][first + j] * factors[d][first + j];
+        begin[d] = products[d];
+    }
+    copy_columns<Format>(to, begin, some, 0, count);
+}
+
 /* x, 1 and the h before, of a segment's rows, into strips of columns [k][columns]. A row that a bundle lacks is the first
    one once more: its gradients are zeros. */
 template <class Cell>
@@ -97,7 +118,7 @@ void gather_columns(const fl_backward &p, const fl_segment &segment, int thread,
     const Range strips = share_of(columns.strips(), thread, team);
     ptrdiff_t t = segment.first, row = 0;
     for (ptrdiff_t k0 = 0, count; k0 < K; k0 += count) {
-        const Real *x[some_rows][D], *h[some_rows][D];
+        const Real *x[some_rows][D], *h[some_rows][D], *factors[some_rows][D];
         count = least(K - k0, some_rows);
         for (ptrdiff_t k = 0; k < count; k++, row += D) {
             if (row >= p.alive[t]) t++, row = 0;
@@ -107,14 +128,21 @@ void gather_columns(const fl_backward &p, const fl_segment &segment, int thread,
                 h[k][d] = t     ? (const Real *)p.y + p.y_row[r] + (t - 1) * p.y_step
                           : p.h ? (const Real *)p.h + r * p.width
                                 : nullptr;
+                factors[k][d] = fed_factors<Cell>(p, r);
             }
         }
         for (ptrdiff_t strip = strips.first; strip < strips.last; strip++) {
             const bool is_x = columns.is_x(strip);
             const ptrdiff_t some = columns.count(strip);
             Input *to = (Input *)p.columns + strip * room + k0 * some;
-            for (ptrdiff_t k = 0; k < count; k++, to += some)
+            for (ptrdiff_t k = 0; k < count; k++, to += some) {
+                if constexpr (Cell::by_rows)
+                    if (!is_x && h[k][0] && factors[k][0]) {
+                        copy_products<typename Cell::Format>(to, h[k], factors[k], p.H, columns.first(strip), some);
+                        continue;
+                    }
                 copy_columns<typename Cell::Format>(to, is_x ? x[k] : h[k], is_x ? p.I : p.H, columns.first(strip), some);
+            }
         }
     }
 }

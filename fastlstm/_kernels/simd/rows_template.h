@@ -8,20 +8,42 @@
 #define FL_SHARE(n, thread) ((thread) == team->size ? (n) : ((n) / FL_LINE) * (thread) / team->size * FL_LINE)
 #endif
 
+/* The random words of a part of an array: those from skip on are of its `count` numbers from `begin` on. */
+static ptrdiff_t FL_X(draw)(const struct fl_drop *p, ptrdiff_t part, uint32_t *words, ptrdiff_t *skip, ptrdiff_t *begin) {
+    const ptrdiff_t lead = (ptrdiff_t)(p->first % FL_TOGETHER); /* words before the first one, which nobody needs */
+    const ptrdiff_t from = part * FL_WORDS - lead, left = p->size - from;
+    *skip = from < 0 ? -from : 0;
+    *begin = from + *skip;
+    fl_random_words(words, (p->first - (uint64_t)lead) / 4 + (uint64_t)part * (FL_WORDS / 4), p->key, p->call);
+    return (left < FL_WORDS ? left : FL_WORDS) - *skip;
+}
+static ptrdiff_t FL_X(parts)(const struct fl_drop *p) {
+    return ((ptrdiff_t)(p->first % FL_TOGETHER) + p->size + FL_WORDS - 1) / FL_WORDS;
+}
+
 static void FL_X(drop)(void *argument, int thread, struct fl_team *team) {
     const struct fl_drop *p = argument;
-    const ptrdiff_t lead = (ptrdiff_t)(p->first % FL_TOGETHER); /* words before the first one, which nobody needs */
-    ptrdiff_t parts = (lead + p->size + FL_WORDS - 1) / FL_WORDS, last = parts * (thread + 1) / team->size;
+    ptrdiff_t parts = FL_X(parts)(p), last = parts * (thread + 1) / team->size, skip, begin;
     const FL_REAL scale = (FL_REAL)p->scale;
     const uint32_t threshold = p->threshold;
     uint32_t words[FL_WORDS];
     for (ptrdiff_t part = parts * thread / team->size; part < last; part++) {
-        ptrdiff_t begin = part * FL_WORDS - lead, skip = begin < 0 ? -begin : 0, left = p->size - begin;
-        const FL_REAL *restrict x = (const FL_REAL *)p->x + begin + skip;
-        FL_REAL *restrict y = (FL_REAL *)p->y + begin + skip;
-        ptrdiff_t n = (left < FL_WORDS ? left : FL_WORDS) - skip;
-        fl_random_words(words, (p->first - (uint64_t)lead) / 4 + (uint64_t)part * (FL_WORDS / 4), p->key, p->call);
+        const ptrdiff_t n = FL_X(draw)(p, part, words, &skip, &begin);
+        const FL_REAL *restrict x = (const FL_REAL *)p->x + begin;
+        FL_REAL *restrict y = (FL_REAL *)p->y + begin;
         for (ptrdiff_t k = 0; k < n; k++) y[k] = words[skip + k] < threshold ? 0 : x[k] * scale;
+    }
+}
+
+static void FL_X(mask)(void *argument, int thread, struct fl_team *team) {
+    const struct fl_drop *p = argument;
+    ptrdiff_t parts = FL_X(parts)(p), last = parts * (thread + 1) / team->size, skip, begin;
+    const uint32_t threshold = p->threshold;
+    uint32_t words[FL_WORDS];
+    for (ptrdiff_t part = parts * thread / team->size; part < last; part++) {
+        const ptrdiff_t n = FL_X(draw)(p, part, words, &skip, &begin);
+        unsigned char *restrict y = (unsigned char *)p->y + begin;
+        for (ptrdiff_t k = 0; k < n; k++) y[k] = words[skip + k] < threshold;
     }
 }
 

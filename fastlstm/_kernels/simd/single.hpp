@@ -156,12 +156,12 @@ void multiply_back(const Backward<Cell> &b, const typename Cell::Real *weight, p
 }
 
 /* The direct part of dh of the initial states. */
-template <class Cell> void add_carried(const Backward<Cell> &b, typename Cell::Real *const *dh, Range some) {
+template <class Cell> void add_past(const Backward<Cell> &b, typename Cell::Real *const *dh, Range some) {
     for (ptrdiff_t n = 0; n < b.p.N; n++)
         for (ptrdiff_t j = some.first; j < some.last; j++) {
-            typename Cell::Real &carried = ((typename Cell::Real *)b.p.carried)[n * b.p.width + j];
-            dh[n][j] += carried;
-            carried = 0;
+            typename Cell::Real &past = ((typename Cell::Real *)b.p.past)[n * b.p.width + j];
+            dh[n][j] += past;
+            past = 0;
         }
 }
 
@@ -188,7 +188,7 @@ template <class Cell> void backward_single(void *argument, int thread, fl_team *
     if (p.dx) multiply_back<FromInputs<Cell>>(b, (const Real *)p.w, p.I, share_of(p.I, thread, team), dx, p.add_dx);
     if (!p.initial) return;
     multiply_back<FromState<Cell>>(b, (const Real *)p.u, p.H, units, dh, false);
-    if constexpr (Cell::carries_h) add_carried(b, dh, units);
+    if constexpr (Cell::carries_h) add_past(b, dh, units);
 }
 
 }

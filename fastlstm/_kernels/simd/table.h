@@ -54,6 +54,15 @@ struct fl_function {
 struct fl_options {
     struct fl_function gate, candidate, output;
     double clip, cell_clip; /* of what the functions of gates and candidate take, and of c; infinite for none */
+    double zone_h, zone_c;  /* the part of h and of c that stays as it was, unless masks say which numbers stay */
+    double candidate_scale; /* of the numbers of the candidate that a mask keeps */
+};
+
+/* What is left out at random in a pass that trains. Bytes lie as y does, 1 where h or c stays as it was, or where the
+   candidate is 0; a vector of them may be read beyond the last. Each may be none. */
+struct fl_masks {
+    const unsigned char *zone_h, *zone_c, *candidate;
+    const void *state; /* [N][width] factors of h as U sees it, the same at each step */
 };
 
 /* A forward pass. Threads only read it, but for `done`. */
@@ -79,6 +88,8 @@ struct fl_pass {
     int *phase;             /* which of the two h holds the initial states */
     int option;             /* of the cell */
     const struct fl_options *options; /* of a cell that has them */
+    const struct fl_masks *masks;     /* or none */
+    void *fed;              /* room for [N][H] of h times its factors for each thread, if there are such masks */
     int fresh;              /* whether the initial states are zero, whatever c and h hold */
     /* What a backward pass needs, or none: what the cell keeps [blocks][rows][S UNITS][LANES], and its c
        [blocks][rows][UNITS][LANES], where step t begins with row offset[t] of the `rows` rows of all steps. */
@@ -104,9 +115,11 @@ struct fl_backward {
     void *kept;                      /* becomes the gradients of the sums, unless the format of the weights rounds */
     void *rounded;                   /* their room if it does: [blocks][rows][S UNITS][LANES] in the format */
     const void *kept_c;
-    void *dh, *carried;              /* [N][width] gradients of the final h and c in, of the initial ones out */
+    void *dh, *dc;                   /* [N][width] gradients of the final h and c in, of the initial ones out */
+    void *past;                      /* [N][width] the part of the gradient of h that goes past U; zeros before */
     int option;                      /* of the cell */
     const struct fl_options *options;
+    const struct fl_masks *masks;
     const void *bias;                /* as packed: the weights of each unit for itself follow the bias */
     int initial;                     /* whether dh is wanted */
     const void *w, *u;               /* the weights (G H, I) and (G H, H) */

@@ -60,7 +60,8 @@ struct fl_ctc {
 #define FL_CTC_ROOM(T, S) ((T) + ((T) + 6) * (2 * (S) + 5))
 
 /* y = x with those numbers zero whose random word is below the threshold, and the others times scale. The words are
-   those from `first` on, so that a part of an array gets what the whole of it would. */
+   those from `first` on, so that a part of an array gets what the whole of it would. For `mask`, y is bytes, 1 for those
+   that would be zero. */
 struct fl_drop {
     ptrdiff_t size;
     uint64_t first;
@@ -116,7 +117,7 @@ struct fl_softmax {
 
 struct fl_training {
     fl_job squares, update; /* of a struct fl_update: its sums of grad^2; its rule */
-    fl_job loss, ctc, drop, columns, scatter, norm, norm_backward, activate, softmax;
+    fl_job loss, ctc, drop, mask, columns, scatter, norm, norm_backward, activate, softmax;
 };
 
 /* Those for any processor, for float and double. */

@@ -21,6 +21,7 @@ from fastlstm.layers.packed import Packed
 from fastlstm.layers.recurrent.cells import Cell
 from fastlstm.layers.recurrent.direction import Direction, Parts
 from fastlstm.layers.recurrent.inference import PackedDirection, PackedStack
+from fastlstm.layers.recurrent.masks import Rates
 from fastlstm.layers.recurrent.ragged import RaggedBatch
 from fastlstm.layers.recurrent.stack import PlainStack, TrainedStack
 from fastlstm.layers.recurrent.training import TrainedDirection
@@ -54,6 +55,9 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         seed: int | None,
         weights: Kinds,
         *,
+        input_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        variational: bool = False,
         bias_start: Initializer = init.zeros,
     ) -> None:
         super().__init__(dtype, seed)
@@ -71,6 +75,13 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
                 f"fl.Dropout({self.dropout:g}) after the {name}, or give it num_layers of at least 2"
             )
             warnings.warn(message, stacklevel=3)  # points to the call of the subclass
+        self.input_dropout = _check.number(input_dropout, "input_dropout", 0, 1, open_high=True)
+        self.weight_dropout = _check.number(weight_dropout, "weight_dropout", 0, 1, open_high=True)
+        self.variational = _check.flag(variational, "variational")
+        if self.variational and not (self.input_dropout or (self.dropout and self.num_layers > 1)):
+            message = "variational: expected input_dropout, or dropout between layers, whose masks it is about; got neither"
+            raise ValueError(message)
+        self._rates = Rates(self.input_dropout, self.dropout, self.weight_dropout, self.variational)
         self.bias = _check.flag(bias, "bias")
         self.input_shape = ("N", "T", self.input_size)
         self._add_parameters(bias_start)
@@ -102,8 +113,8 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         trained = [[TrainedDirection(own) for own in layer] for layer in weights]
         plain = [[Direction(own) for own in layer] for layer in weights]
         self._packed = PackedStack(self.cell, packed, self.hidden_size)
-        self._trained = TrainedStack(trained, self.input_size, self.hidden_size, self.dropout)
-        self._plain = PlainStack(plain, self.input_size, self.hidden_size, self.dropout)
+        self._trained = TrainedStack(trained, self.input_size, self.hidden_size, self._rates)
+        self._plain = PlainStack(plain, self.input_size, self.hidden_size, self._rates)
 
     def _each_layer(self) -> Iterator[tuple[int, list[str]]]:
         """For each layer, the number of input features, and the suffix of the parameter names of each direction."""
@@ -121,7 +132,8 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
 
     def config(self) -> dict[str, Any]:
         names = ("input_size", "hidden_size", "num_layers", "bidirectional", "dropout", "bias")
-        return {name: getattr(self, name) for name in names}
+        newer = ("input_dropout", "weight_dropout", "variational")  # left out if they are not used, as older files do
+        return {name: getattr(self, name) for name in (*names, *(name for name in newer if getattr(self, name)))}
 
     def output_shape(self, shape: Shape) -> Shape:
         if len(shape) != 3:
@@ -279,8 +291,9 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
 
     def replay(self, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward] | None:
         n, t, _ = x.shape
-        masked = self.dropout > 0 and self.num_layers > 1
-        if self._is_plain() or self.checkpoint_every is not None or masked or n * t <= cpu.SINGLE:
+        options = self.cell.options
+        draws = self._rates.draws(self.num_layers) or (options is not None and options.draws)
+        if self._is_plain() or self.checkpoint_every is not None or draws or n * t <= cpu.SINGLE:
             return None
         return self._trained.replay(x, self._full_batch(n, t, tape), tape)
 

@@ -6,7 +6,9 @@ import numpy as np
 
 from fastlstm._kernels import plain as kernel
 from fastlstm._kernels import rows
+from fastlstm._kernels.options import Masks
 from fastlstm.layers.base import Array
+from fastlstm.layers.recurrent.masks import LayerMasks, drop_weights, for_rows
 from fastlstm.layers.recurrent.ragged import RaggedBatch
 from fastlstm.layers.recurrent.weights import Weights
 from fastlstm.workspace import Workspace
@@ -37,9 +39,13 @@ class Direction:
         held = size if training else max(n, SUMS_BUFFER // (width * dtype.itemsize))
         sums = tape.array("sums", (min(size, held), width), dtype)
         bias = np.zeros(width, dtype) if self._weights.bias is None else self._weights.bias.value
-        weights = (self._weights.w_ih.value, self._weights.w_hh.value, bias)
-        alive, options = batch.alive[: batch.longest], self.cell.options
-        kernel.forward(self.cell.name, state, sums, x, *weights, alive, self._own(dtype), options)
+        rate, drawn = tape.notes["rate of weights"], tape.notes["masks"]
+        dropped = tape.notes["dropped"] = drop_weights(self._weights.w_hh.value, rate, tape) if rate else None
+        u = self._weights.w_hh.value if dropped is None else dropped.value
+        masks = tape.notes["masks of rows"] = None if drawn is None else self._masks(drawn, batch, tape)
+        told = (self._own(dtype), self.cell.options, masks)
+        alive = batch.alive[: batch.longest]
+        kernel.forward(self.cell.name, state, sums, x, self._weights.w_ih.value, u, bias, alive, *told)
         for part, final in zip(state, end, strict=True):
             batch.scatter_states(part if len(part) == n else part[n + batch.ends], final)
         return self.reversed(state[0][n:], batch, tape, "y")
@@ -60,22 +66,24 @@ class Direction:
             running[...] = 0 if end is None else batch.gather_states(end[k])
         dbias = np.empty(0, dtype) if self._weights.bias is None else self._weights.bias.grad
         dx = tape.array("dx", (size if wanted else 0, x.shape[1]), dtype)
+        w_ih, w_hh, dropped = self._weights.w_ih, self._weights.w_hh, tape.notes["dropped"]
+        u, du = w_hh.value, w_hh.grad
+        if dropped is not None:
+            u, du = dropped.value, tape.zeros("du", w_hh.shape, dtype)
         kernel.backward(
-            *(
-                cell.name,
-                self._weights.w_ih.grad,
-                self._weights.w_hh.grad,
-                dbias,
-                dx,
-                dstate,
-                self.sums(batch, tape, dtype),
-            ),
-            *(dy, x, state, self._weights.w_ih.value, self._weights.w_hh.value, batch.alive[: batch.longest]),
-            *(self._own(dtype), self._own_gradient(dtype), cell.options),
+            *(cell.name, w_ih.grad, du, dbias, dx, dstate, self.sums(batch, tape, dtype)),
+            *(dy, x, state, w_ih.value, u, batch.alive[: batch.longest]),
+            *(self._own(dtype), self._own_gradient(dtype), cell.options, tape.notes["masks of rows"]),
         )
+        if dropped is not None:
+            dropped.add_gradient(du, w_hh.grad, True)
         for running, initial in zip(dstate, start, strict=True):
             batch.scatter_states(running, initial)
         return self.reversed(dx, batch, tape, "reversed_dx") if wanted else dx
+
+    def _masks(self, drawn: LayerMasks, batch: RaggedBatch, tape: Workspace) -> Masks:
+        order = batch.reversed if self.reverse else None
+        return for_rows(drawn, tape.notes["column"], self.hidden, batch, order)
 
     def _own(self, dtype: np.dtype) -> Array:
         """The weights that each unit has for itself."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from fastlstm.layers.recurrent import cells
 from fastlstm.layers.recurrent.base import Recurrent
 from fastlstm.layers.recurrent.functions import SATURATING, Activation, function_of, shortest
 from fastlstm.layers.recurrent.gates import Gates, read_gates
+from fastlstm.layers.recurrent.masks import Rates
 from fastlstm.layers.recurrent.ragged import RaggedBatch
 from fastlstm.layers.recurrent.stack import PlainStack
 from fastlstm.workspace import Workspace
@@ -64,6 +65,21 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         What the functions of gates and candidate take is clipped to plus and minus this (ONNX).
     cell_clip : float, optional
         c is clipped to plus and minus this (TensorFlow, cuDNN).
+    recurrent_dropout : float, default 0
+        Rate of dropout within the recurrence, while training.
+    recurrent_dropout_on : "state" or "candidate", default "state"
+        On h where U sees it, with one mask for all steps of a sequence (Gal and Ghahramani 2016), or on the candidate g,
+        with new ones at each step, so that c forgets nothing (Semeniuta et al. 2016).
+    zoneout : float or (float, float), default 0
+        Probability that a number of h, and of c, stays as it was at a step, while training; in inference each is the
+        mean of both (Krueger et al. 2017). One number is for both.
+    input_dropout : float, default 0
+        Rate of dropout on x, while training.
+    weight_dropout : float, default 0
+        Rate of dropout on the weights U, while training, one mask for a batch (DropConnect, Merity et al. 2018).
+    variational : bool, default False
+        Whether `input_dropout`, and `dropout` between layers, have one mask for all steps of a sequence (Gal and
+        Ghahramani 2016), instead of new ones at each step.
     checkpoint_every : int, optional
         k: while training, keep the gates of no more than k steps, and the state at every k-th step. The backward pass
         computes the gates anew from there. This takes memory for T/k states and k steps instead of T steps, costs a
@@ -107,6 +123,12 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         cell_activation: Activation | None = None,
         clip: float | None = None,
         cell_clip: float | None = None,
+        recurrent_dropout: float = 0.0,
+        recurrent_dropout_on: Literal["state", "candidate"] = "state",
+        zoneout: float | tuple[float, float] = 0.0,
+        input_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        variational: bool = False,
         checkpoint_every: int | None = None,
         dtype: Any = None,
         seed: int | None = None,
@@ -121,10 +143,21 @@ class LSTM(Recurrent[tuple[Array, Array]]):
             function_of(activation, "activation"),
         )
         output = candidate if cell_activation is None else function_of(cell_activation, "cell_activation")
-        self._told = Options(gate, candidate, output, limit_of(clip, "clip"), limit_of(cell_clip, "cell_clip"))
+        self.recurrent_dropout = _check.number(recurrent_dropout, "recurrent_dropout", 0, 1, open_high=True)
+        if recurrent_dropout_on not in ("state", "candidate"):
+            raise ValueError(f"recurrent_dropout_on: expected 'state' or 'candidate', got {recurrent_dropout_on!r}")
+        self.recurrent_dropout_on = recurrent_dropout_on
+        rates = (0.0, self.recurrent_dropout) if recurrent_dropout_on == "state" else (self.recurrent_dropout, 0.0)
+        self._told = Options(
+            *(gate, candidate, output, limit_of(clip, "clip"), limit_of(cell_clip, "cell_clip")),
+            *(*zones_of(zoneout), *rates),
+        )
         cell = cell_of(self._told, peephole=self.peephole, coupled=self.coupled)
         super().__init__(
             *(cell, input_size, hidden_size, num_layers, bidirectional, dropout, bias, dtype, seed, weights),
+            input_dropout=input_dropout,
+            weight_dropout=weight_dropout,
+            variational=variational,
             bias_start=partial(init.gate_bias, forget_bias=self.forget_bias, coupled=self.coupled),
         )
 
@@ -166,7 +199,7 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         n, t, _ = x.shape
         batch, tape = RaggedBatch(n, t, _check.lengths_of(lengths, n, t)), Workspace(0)
         final = self._room("final", n, tape, x.dtype)
-        watched = PlainStack(self._plain.layers, self.input_size, self.hidden_size, 0.0)
+        watched = PlainStack(self._plain.layers, self.input_size, self.hidden_size, Rates())
         watched.forward(self.cell.saturated(x), self.as_state(state, n), final, batch, tape, training=True)
         direction = watched.layers[layer][int(reverse)]
         return read_gates(direction, batch, tape.child(direction.suffix))
@@ -182,6 +215,9 @@ class LSTM(Recurrent[tuple[Array, Array]]):
             "cell_activation": (shortest(told.output), shortest(told.candidate)),
             "clip": (told.clip, np.inf),
             "cell_clip": (told.cell_clip, np.inf),
+            "recurrent_dropout": (self.recurrent_dropout, 0.0),
+            "recurrent_dropout_on": (self.recurrent_dropout_on, "state"),
+            "zoneout": ([told.zone_h, told.zone_c], [0.0, 0.0]),
             "checkpoint_every": (self.checkpoint_every, None),
         }
         config = {**super().config(), "forget_bias": self.forget_bias}
@@ -192,13 +228,22 @@ def cell_of(told: Options, *, peephole: bool, coupled: bool) -> cells.Cell:
     """The plain cell, which is the fastest, if there are no options, otherwise one with these."""
     plain = Options()
     functions = (told.gate, told.candidate, told.output)
-    clips = (told.clip, told.cell_clip)
-    if not (peephole or coupled) and functions == (plain.gate, plain.candidate, plain.output):
-        if clips == (plain.clip, plain.cell_clip):
-            return cells.LSTM
+    numbers = (told.clip, told.cell_clip, told.zone_h, told.zone_c)
+    usual = functions == (plain.gate, plain.candidate, plain.output) and numbers == (np.inf, np.inf, 0, 0)
+    if usual and not (peephole or coupled or told.draws):
+        return cells.LSTM
     cell = cells.LSTM_COUPLED if coupled else cells.LSTM_OPTIONS
     bounded = all(kind in SATURATING for kind, _, _ in functions)
     return replace(cell, peephole=peephole, options=told, bounded=bounded)
+
+
+def zones_of(value: Any) -> tuple[float, float]:
+    """The rates of zoneout of h and of c, from both or one for both."""
+    if not isinstance(value, tuple | list):
+        value = (value, value)
+    if len(value) != 2:
+        raise ValueError(f"zoneout: expected a rate, or one of h and one of c, got {value!r}")
+    return tuple(_check.number(rate, "zoneout", 0, 1, open_high=True) for rate in value)  # type: ignore[return-value]
 
 
 def limit_of(value: Any, name: str) -> float:

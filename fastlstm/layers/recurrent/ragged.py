@@ -50,8 +50,10 @@ class RaggedBatch(RaggedOrder):
         return steps, sequences
 
     @cached_property
-    def _source(self) -> Index:
-        """The row of (N·T) that each row comes from, where not all sequences are full."""
+    def source(self) -> Index:
+        """The row of (N·T) that each row comes from."""
+        if self.full:
+            return (np.arange(self.T)[:, None] + np.arange(self.N) * self.T).reshape(-1)
         steps, sequences = self._places
         found: Index = self.index[sequences] * self.T + steps
         return found
@@ -68,7 +70,7 @@ class RaggedBatch(RaggedOrder):
     def gather(self, x: Array, out: Array) -> Array:
         """Copy a batch (N, T, F) to rows (S, F)."""
         if not self.full:
-            rows.gather(x.reshape(-1, x.shape[2]), self._source, out)
+            rows.gather(x.reshape(-1, x.shape[2]), self.source, out)
         else:
             np.copyto(out.reshape(self.T, self.N, -1), x.transpose(1, 0, 2))
         return out
@@ -77,7 +79,7 @@ class RaggedBatch(RaggedOrder):
         """Copy rows (S, F) to a batch (N, T, F), with zeros beyond each sequence's end."""
         if not self.full:
             place = np.full(self.N * self.T, -1, np.intp)
-            place[self._source] = np.arange(self.size)
+            place[self.source] = np.arange(self.size)
             rows.gather(x, place, out.reshape(-1, out.shape[2]))
         else:
             np.copyto(out, x.reshape(self.T, self.N, -1).transpose(1, 0, 2))

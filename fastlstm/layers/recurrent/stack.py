@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from fastlstm.layers.base import Array
-from fastlstm.layers.dropout import drop, drop_backward
 from fastlstm.layers.recurrent.direction import Direction, Parts
+from fastlstm.layers.recurrent.masks import Rates, draw, drop_inputs, drop_inputs_backward
 from fastlstm.layers.recurrent.ragged import RaggedBatch
 from fastlstm.layers.recurrent.training import TrainedDirection
 from fastlstm.layers.replay import Backward, BackwardCalls, Calls
@@ -22,11 +22,11 @@ def at(state: Parts | None, place: int) -> Parts | None:
 
 
 class TrainedStack:
-    """Training on packed weights. x, y and their gradients are batch-first; `dropout` is the rate between layers."""
+    """Training on packed weights. x, y and their gradients are batch-first."""
 
-    def __init__(self, layers: list[list[TrainedDirection]], inputs: int, hidden: int, dropout: float) -> None:
-        self._layers, self._inputs, self._hidden, self._dropout = layers, inputs, hidden, dropout
-        self._width = len(layers[0]) * hidden
+    def __init__(self, layers: list[list[TrainedDirection]], inputs: int, hidden: int, rates: Rates) -> None:
+        self._layers, self._inputs, self._hidden, self._rates = layers, inputs, hidden, rates
+        self._width, self._options = len(layers[0]) * hidden, layers[0][0].cell.options
 
     def forward(
         self, x: Array, state: Parts | None, final: Parts | None, batch: RaggedBatch, every: int, tape: Workspace
@@ -36,13 +36,13 @@ class TrainedStack:
         Keeps the gates of `every` steps. Writes the final state into `final`, if there is one.
         """
         for k, directions in enumerate(self._layers):
-            if k and self._dropout:
-                x = drop(x, self._dropout, tape, f"_l{k}")
+            x = drop_inputs(x, k, self._rates, tape)
             y = tape.array(f"trained_l{k}", (batch.N, batch.T, self._width), x.dtype)
             batch.clear_padding(y)
+            masks = draw(self._options, *y.shape, x.dtype, tape, f"_l{k}")
             for d, direction in enumerate(directions):
                 place, column, part = k * len(directions) + d, d * self._hidden, tape.child(f"l{k}_{d}")
-                direction.forward(x, y, column, at(state, place), batch, every, part)
+                direction.forward(x, y, column, at(state, place), batch, every, masks, self._rates.weights, part)
                 end = at(final, place)
                 if end is not None:
                     direction.final_state(y, column, end, batch, part)
@@ -101,30 +101,38 @@ class TrainedStack:
                 direction.backward(dy, dx, d > 0, at(dstate, place), start, batch, tape.child(f"l{k}_{d}"))
             if dx is None:
                 return None
-            dy = drop_backward(dx, tape, f"_l{k}") if k and self._dropout else dx
+            dy = drop_inputs_backward(dx, k, self._rates, tape)
         return dy
 
 
 class PlainStack:
     """The plain path, which copies batches into ragged order and back."""
 
-    def __init__(self, layers: list[list[Direction]], inputs: int, hidden: int, dropout: float) -> None:
-        self.layers, self._inputs, self._hidden, self._dropout = layers, inputs, hidden, dropout
-        self._width = len(layers[0]) * hidden
+    def __init__(self, layers: list[list[Direction]], inputs: int, hidden: int, rates: Rates) -> None:
+        self.layers, self._inputs, self._hidden, self._rates = layers, inputs, hidden, rates
+        self._width, self._options = len(layers[0]) * hidden, layers[0][0].cell.options
 
     def forward(
         self, x: Array, state: Parts | None, final: Parts, batch: RaggedBatch, tape: Workspace, *, training: bool
     ) -> Array:
         """y (N, T, D·H) for x (N, T, I). Writes the final state into `final`."""
+        if training:
+            x = drop_inputs(x, 0, self._rates, tape)
         rows = batch.gather(x, tape.array("x", (batch.size, self._inputs), x.dtype))
         for k, directions in enumerate(self.layers):
-            if k and training and self._dropout:
+            if k and training and self._rates.between:
                 whole = batch.scatter(rows, tape.array("whole", (batch.N, batch.T, self._width), x.dtype))
-                rows = batch.gather(drop(whole, self._dropout, tape, directions[0].suffix), rows)
+                own = tape.array(f"dropped rows of layer {k}", rows.shape, rows.dtype)  # those of the layer below are its states
+                rows = batch.gather(drop_inputs(whole, k, self._rates, tape), own)
+            masks = None
+            if training:
+                masks = draw(self._options, batch.N, batch.T, self._width, x.dtype, tape, f"_l{k}")
             outputs = []
             for d, direction in enumerate(directions):
                 place, part = k * len(directions) + d, tape.child(direction.suffix)
                 end = tuple(array[place] for array in final)
+                part.notes["column"], part.notes["masks"] = d * self._hidden, masks
+                part.notes["rate of weights"] = self._rates.weights if training else 0.0
                 outputs.append(direction.forward(rows, at(state, place), end, batch, part, training=training))
             rows = outputs[0]
             if len(outputs) == 2:
@@ -148,9 +156,10 @@ class PlainStack:
             rows = inputs[0]
             if len(inputs) == 2:
                 rows += inputs[1]
-            if k and self._dropout:
+            if k and self._rates.between:
                 whole = batch.scatter(rows, tape.array("whole", (batch.N, batch.T, self._width), dy.dtype))
-                rows = batch.gather(drop_backward(whole, tape, directions[0].suffix), rows)
+                rows = batch.gather(drop_inputs_backward(whole, k, self._rates, tape), rows)
         if not wanted:
             return None
-        return batch.scatter(rows, tape.array("dx", (batch.N, batch.T, self._inputs), dy.dtype))
+        dx = batch.scatter(rows, tape.array("dx", (batch.N, batch.T, self._inputs), dy.dtype))
+        return drop_inputs_backward(dx, 0, self._rates, tape)

@@ -19,16 +19,17 @@ namespace {
    keeps_all    whether `forward` does the same with KEEP and without
    keeps_c      whether its state has a part c beside h
    reads_h      whether `forward` reads h_prev, in h
-   carries_h    whether what `backward` carries to the step before belongs to the gradient of h, not to that of c
+   carries_h    whether h depends on h_prev not through U alone
    own          weights that each unit has for itself
    by_rows      whether `forward` is called for one row at a time, and keeps what `backward` reads in any case. Then it is
                 a loop over sums that lie in memory, and its code is small; else it is a part of the tile
 
    forward<KEEP, N>(sum, c, h, at)
        makes h of N rows of sums, and c of c_prev; with KEEP, it leaves in sum what `backward` reads
-   backward(sum, dh, carried, at)
+   backward(sum, d, at)
        makes the gradients of the sums of what was kept, for one row and one vector of units; at.c(), at.c_prev() and
-       at.h_prev() are the states after and before the step
+       at.h_prev() are the states after and before the step. d.h is the gradient of h, d.c that of c by way of the later
+       steps, which becomes that of c_prev; d.past becomes the part of that of h_prev that goes past U
    add_own(total, sum, at)
        adds to the gradients of the units' own weights, from those of the sums
 
@@ -48,9 +49,27 @@ template <class F> struct Cell {
 template <class Real> struct Told {
     int option;
     const fl_options *options;
+    const fl_masks *masks;
+    ptrdiff_t place;     /* in the masks */
     const Real *weights; /* the units' own */
     ptrdiff_t next;      /* numbers from one of these to the next */
     Vec<Real> own(int v) const { return load<Real>(weights + v * next); }
+
+    /* the parts of h and c that stay as they were, and the factors of the candidate */
+    Vec<Real> zone_h() const { return masks && masks->zone_h ? at(masks->zone_h) : set<Real>((Real)options->zone_h); }
+    Vec<Real> zone_c() const { return masks && masks->zone_c ? at(masks->zone_c) : set<Real>((Real)options->zone_c); }
+    Vec<Real> candidate() const {
+        return masks && masks->candidate ? (1 - at(masks->candidate)) * (Real)options->candidate_scale : set<Real>(1);
+    }
+    Vec<Real> at(const unsigned char *mask) const {
+        typedef unsigned char Bytes __attribute__((vector_size(lanes<Real>), aligned(1), may_alias));
+        return __builtin_convertvector(*(const Bytes *)(mask + place), Vec<Real>);
+    }
+};
+
+/* Gradients that flow from a step to the one before. */
+template <class Real> struct Flow {
+    Vec<Real> h, c, past;
 };
 
 /* The vectors of weights that stand side by side for each input in a panel, those of one gate after those of another,

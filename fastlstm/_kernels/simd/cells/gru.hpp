@@ -32,18 +32,19 @@ template <class Format> struct Gru : Cell<Format> {
         }
     }
 
-    /* With the gradient of h in dh; `carried` becomes its part in that of h_prev that goes past the products:
+    /* With dh the gradient of h; past is the part of that of h_prev that goes past the products:
 
            dn = dh (1 - z) (1 - n^2)       dz = dh (h_prev - n) z (1 - z)       dr = dn (U h_prev + b') r (1 - r)
-           d(W x + b) = dn                 d(U h_prev + b') = dn r              carried = dh z
+           d(W x + b) = dn                 d(U h_prev + b') = dn r              past = dh z
     */
-    template <class At> FL_INLINE static void backward(V (&sum)[4], V dh, V &carried, const At &at) {
+    template <class At> FL_INLINE static void backward(V (&sum)[4], Flow<T> &d, const At &at) {
+        const V dh = d.h;
         const V r = sum[0], z = sum[1], n = sum[2], dn = dh * (1 - z) * one_minus_square<T>(n);
         sum[0] = dn * (r * (1 - r)) * sum[3]; /* the product of U may be so large that dn times it is infinite */
         sum[1] = dh * (z * (1 - z)) * (at.h_prev() - n);
         sum[2] = dn;
         sum[3] = dn * r;
-        carried = dh * z;
+        d.past = dh * z;
     }
 };
 

@@ -35,22 +35,23 @@ template <class Format> struct Lstm : Cell<Format> {
         }
     }
 
-    /* With the gradient of h in dh, and in `carried` that of c by way of the later steps:
+    /* With dh the gradient of h, and dc that of c by way of the later steps:
 
-           dc = carried + dh o (1 - tanh(c)^2)
+           dc = dc + dh o (1 - tanh(c)^2)
            di = dc g i (1 - i)       df = dc c_prev f (1 - f)
-           dg = dc i (1 - g^2)       do = dh tanh(c) o (1 - o)       carried = dc f
+           dg = dc i (1 - g^2)       do = dh tanh(c) o (1 - o)       by c_prev: dc f
     */
-    template <class At> FL_INLINE static void backward(V (&sum)[4], V dh, V &carried, const At &at) {
+    template <class At> FL_INLINE static void backward(V (&sum)[4], Flow<T> &d, const At &at) {
+        const V dh = d.h;
         const V i = sum[0], f = sum[1], g = sum[2], o = sum[3];
         const Quotient<T> s = tanh<T>(at.c());
         const V tanh_c = s.above / s.below;
-        const V dc = multiply_add(dh * o, one_minus_square<T>(tanh_c), carried);
+        const V dc = multiply_add(dh * o, one_minus_square<T>(tanh_c), d.c);
         sum[0] = dc * g * (i * (1 - i));
         sum[1] = dc * (f * (1 - f)) * at.c_prev(); /* c may be so large that dc c is infinite */
         sum[2] = dc * i * one_minus_square<T>(g);
         sum[3] = dh * tanh_c * (o * (1 - o));
-        carried = dc * f;
+        d.c = dc * f;
     }
 };
 

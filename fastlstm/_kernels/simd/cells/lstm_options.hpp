@@ -3,10 +3,12 @@
 
        a = W x + U h_prev + b      a_i += p_i c_prev      a_f += p_f c_prev      a_o += p_o c
        i, f, o = gate(clip(a))     g = candidate(clip(a))      coupled: f = 1 - i
-       c = cell_clip(f c_prev + i g)      h = o output(c)
+       c' = cell_clip(f c_prev + i g)      h' = o output(c')
+       c = c' + z_c (c_prev - c')          h = h' + z_h (h_prev - h')
 
-   A p of zeros and a clip at infinity are as if they were not there, so no option takes a branch of its own. What is kept
-   for the backward pass are the a, which the slope of any function can be told from.
+   g may be dropped in part (Semeniuta et al. 2016). z are those of zoneout (Krueger et al. 2017): 1 for a number that
+   stays as it was and else 0 while training, their mean in inference. A p of zeros and a clip at infinity are as if
+   they were not there. What is kept for the backward pass are the a, from which the slope of any function follows.
 */
 #include "../functions.hpp"
 #include "cell.hpp"
@@ -19,19 +21,26 @@ template <class Format, bool COUPLED> struct LstmOptions : Cell<Format> {
     static constexpr int I = 0, F = 1, G = COUPLED ? 1 : 2, O = COUPLED ? 2 : 3; /* the gates; coupled: there is no F */
     static constexpr int gates = O + 1, sums = O + 1;
     static constexpr int P_I = 0, P_F = 1, P_O = COUPLED ? 1 : 2, own = P_O + 1; /* the peepholes */
-    static constexpr bool keeps_c = true, by_rows = true;
+    static constexpr bool keeps_c = true, reads_h = true, carries_h = true, by_rows = true;
     static constexpr int state_feeds(int gate) { return gate; }
 
-    /* The gates and the candidate before c, from the a. */
+    /* What comes before c of the a. */
     struct Gates {
-        V i, f, g, c; /* c before it is clipped */
-        FL_INLINE Gates(const V (&a)[sums], V c_prev, const fl_options &o)
-            : i(apply<T>(o.gate, clip<T>(a[I], o.clip))), g(apply<T>(o.candidate, clip<T>(a[G], o.clip))) {
+        V i, f, g, kept, unclipped, c; /* kept: the factors of g; c: c' */
+        template <class At> FL_INLINE Gates(const V (&a)[sums], V c_prev, const At &at) {
+            const fl_options &o = *at.options;
+            i = apply<T>(o.gate, clip<T>(a[I], o.clip));
+            g = apply<T>(o.candidate, clip<T>(a[G], o.clip));
             if constexpr (COUPLED) f = 1 - i;
             else f = apply<T>(o.gate, clip<T>(a[F], o.clip));
-            c = multiply_add(f, c_prev, i * g);
+            kept = at.candidate();
+            unclipped = multiply_add(f, c_prev, i * (g * kept));
+            c = clip<T>(unclipped, o.cell_clip);
         }
     };
+
+    /* exact where z is 0 or 1 */
+    FL_INLINE static V zone(V z, V before, V after) { return multiply_add(z, before, (1 - z) * after); }
 
     template <bool, int N> FL_INLINE static void forward(V (&sum)[N][sums], V (&c)[N], V (&h)[N], const Told<T> &at) {
         static_assert(N == 1, "by_rows");
@@ -39,9 +48,11 @@ template <class Format, bool COUPLED> struct LstmOptions : Cell<Format> {
         const fl_options &o = *at.options;
         a[I] = multiply_add(at.own(P_I), c[0], a[I]);
         if constexpr (!COUPLED) a[F] = multiply_add(at.own(P_F), c[0], a[F]);
-        c[0] = clip<T>(Gates(a, c[0], o).c, o.cell_clip);
+        const V made = Gates(a, c[0], at).c;
+        c[0] = o.zone_c > 0 ? zone(at.zone_c(), c[0], made) : made;
         a[O] = multiply_add(at.own(P_O), c[0], a[O]);
-        h[0] = apply<T>(o.gate, clip<T>(a[O], o.clip)) * apply<T>(o.output, c[0]);
+        const V shown = apply<T>(o.gate, clip<T>(a[O], o.clip)) * apply<T>(o.output, made);
+        h[0] = o.zone_h > 0 ? zone(at.zone_h(), h[0], shown) : shown;
     }
 
     /* The gradient by an a of a function of it, whose value is y, from that by y. */
@@ -49,24 +60,27 @@ template <class Format, bool COUPLED> struct LstmOptions : Cell<Format> {
         return pass_clip<T>(dy * slope<T>(f, a, y), a, most);
     }
 
-    /*     do = dh output(c)                dc = carried + dh o output'(c) + da_o p_o, and 0 where c was clipped
-           di = dc g (coupled: dc (g - c_prev))      df = dc c_prev      dg = dc i
-           carried = dc f + da_i p_i + da_f p_f
+    /*     dh' = dh (1 - z_h)        do = dh' output(c')        dc += da_o p_o
+           dc' = dc (1 - z_c) + dh' o output'(c'), and 0 where c' was clipped
+           di = dc' g (coupled: dc' (g - c_prev))      df = dc' c_prev      dg = dc' i
+           by h_prev, past U: dh z_h       by c_prev: dc z_c + dc' f + da_i p_i + da_f p_f
     */
-    template <class At> FL_INLINE static void backward(V (&a)[sums], V dh, V &carried, const At &at) {
+    template <class At> FL_INLINE static void backward(V (&a)[sums], Flow<T> &d, const At &at) {
         const fl_options &o = *at.options;
-        const V c_prev = at.c_prev(), c = at.c();
-        const Gates gates(a, c_prev, o);
-        const V out = apply<T>(o.gate, clip<T>(a[O], o.clip)), s = apply<T>(o.output, c);
-        const V da_o = back(o.gate, dh * s, a[O], out, o.clip);
-        V dc = multiply_add(dh * out, slope<T>(o.output, c, s), carried);
-        dc = pass_clip<T>(multiply_add(da_o, at.own(P_O), dc), gates.c, o.cell_clip);
-        const V da_i = back(o.gate, dc * (COUPLED ? gates.g - c_prev : gates.g), a[I], gates.i, o.clip);
-        a[G] = back(o.candidate, dc * gates.i, a[G], gates.g, o.clip);
-        carried = multiply_add(da_i, at.own(P_I), dc * gates.f);
+        const V c_prev = at.c_prev(), z_h = at.zone_h(), z_c = at.zone_c();
+        const Gates gates(a, c_prev, at);
+        const V out = apply<T>(o.gate, clip<T>(a[O], o.clip)), s = apply<T>(o.output, gates.c), dh = d.h * (1 - z_h);
+        const V da_o = back(o.gate, dh * s, a[O], out, o.clip), dc = multiply_add(da_o, at.own(P_O), d.c);
+        const V made = pass_clip<T>(multiply_add(dh * out, slope<T>(o.output, gates.c, s), dc * (1 - z_c)),
+                                    gates.unclipped, o.cell_clip);
+        const V g = gates.g * gates.kept;
+        const V da_i = back(o.gate, made * (COUPLED ? g - c_prev : g), a[I], gates.i, o.clip);
+        a[G] = back(o.candidate, made * gates.i * gates.kept, a[G], gates.g, o.clip);
+        d.past = d.h * z_h;
+        d.c = multiply_add(dc, z_c, multiply_add(da_i, at.own(P_I), made * gates.f));
         if constexpr (!COUPLED) {
-            a[F] = back(o.gate, dc * c_prev, a[F], gates.f, o.clip);
-            carried = multiply_add(a[F], at.own(P_F), carried);
+            a[F] = back(o.gate, made * c_prev, a[F], gates.f, o.clip);
+            d.c = multiply_add(a[F], at.own(P_F), d.c);
         }
         a[I] = da_i;
         a[O] = da_o;

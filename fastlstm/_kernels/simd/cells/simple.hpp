@@ -33,7 +33,8 @@ template <class Format, int UNITS> struct Simple : Cell<Format> {
     }
 
     /* d(W x + U h_prev + b) = dh phi', where phi' is 1 - h^2, or 1 where h is above 0 */
-    template <class At> FL_INLINE static void backward(V (&sum)[1], V dh, V &, const At &at) {
+    template <class At> FL_INLINE static void backward(V (&sum)[1], Flow<T> &d, const At &at) {
+        const V dh = d.h;
         if (at.option) sum[0] = (V)((typename Number<T>::Bits)dh & (typename Number<T>::Bits)(sum[0] > 0));
         else sum[0] = dh * one_minus_square<T>(sum[0]);
     }

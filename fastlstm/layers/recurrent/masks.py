@@ -1,0 +1,161 @@
+"""What a recurrent layer leaves out at random while it trains: inputs, weights, and numbers within its cell.
+
+All masks are random words by the key of the tape, the number of the call and the place in the whole batch, so that they
+depend neither on threads, nor on the instruction set, nor on how a batch is divided among processes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastlstm._kernels import dropout as kernel
+from fastlstm._kernels.options import BEYOND, Masks, Options
+from fastlstm.layers.base import Array, Index
+from fastlstm.layers.dropout import call_of, drop, drop_backward
+from fastlstm.layers.recurrent.ragged import RaggedBatch
+from fastlstm.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Rates from 0 to below 1, which are the same for all layers and directions.
+
+    Attributes
+    ----------
+    inputs : float
+        Of the inputs of the first layer.
+    between : float
+        Of the inputs of each layer above.
+    weights : float
+        Of the weights of the state (DropConnect, Merity et al. 2018).
+    variational : bool
+        Whether a mask of inputs is the same for all steps of a sequence (Gal and Ghahramani 2016).
+    """
+
+    inputs: float = 0.0
+    between: float = 0.0
+    weights: float = 0.0
+    variational: bool = False
+
+    def of_layer(self, k: int) -> float:
+        return self.between if k else self.inputs
+
+    def draws(self, layers: int) -> bool:
+        """Whether a pass that trains draws anything."""
+        return self.inputs > 0 or self.weights > 0 or (self.between > 0 and layers > 1)
+
+
+def drop_inputs(x: Array, k: int, rates: Rates, tape: Workspace) -> Array:
+    """The inputs (N, T, F) of layer k times a new mask; x itself if nothing is left out."""
+    rate, name = rates.of_layer(k), f"_l{k}"
+    if not rate:
+        return x
+    if not rates.variational:
+        return drop(x, rate, tape, name)
+    n, _, features = x.shape
+    ones = tape.array("ones" + name, (n, features), x.dtype)
+    ones.fill(1)
+    tape.notes["factors" + name] = factors = drop(ones, rate, tape, name)
+    return np.multiply(x, factors[:, None], out=tape.array("varied" + name, x.shape, x.dtype))
+
+
+def drop_inputs_backward(dx: Array, k: int, rates: Rates, tape: Workspace) -> Array:
+    """The gradient by x, from that by what `drop_inputs` has made of it."""
+    name = f"_l{k}"
+    if not rates.of_layer(k):
+        return dx
+    if not rates.variational:
+        return drop_backward(dx, tape, name)
+    return np.multiply(dx, tape.notes["factors" + name][:, None], out=dx)
+
+
+class Dropped(NamedTuple):
+    """Weights of which a part is left out, and what tells which: rate, key and call."""
+
+    value: Array
+    mask: tuple[float, int, int]
+
+    def add_gradient(self, gradient: Array, to: Array, add: bool) -> None:
+        """The gradient by the whole weights, from that by these, written or added."""
+        kernel.drop(gradient, gradient, *self.mask)
+        if add:
+            to += gradient
+        else:
+            to[...] = gradient
+
+
+def drop_weights(value: Array, rate: float, tape: Workspace) -> Dropped:
+    """Weights with a new mask, which all sequences and steps of a batch share."""
+    out = tape.array("dropped weights", value.shape, value.dtype)
+    mask = (rate, *call_of(tape))
+    kernel.drop(value, out, *mask)
+    return Dropped(out, mask)
+
+
+class LayerMasks(NamedTuple):
+    """The masks of one layer. Bytes lie as its outputs (N, T, D·H) do, and more follow; `state` is (N, D·H)."""
+
+    zone_h: Array | None
+    zone_c: Array | None
+    candidate: Array | None
+    state: Array | None
+
+    @property
+    def bytes(self) -> tuple[Array | None, Array | None, Array | None]:
+        return self[:3]
+
+
+def draw(options: Options | None, n: int, t: int, width: int, dtype: Any, tape: Workspace, name: str) -> LayerMasks | None:
+    """New masks of a layer whose outputs are (N, T, width), or None if its cell leaves nothing out."""
+    if options is None or not options.draws:
+        return None
+
+    def places(what: str, rate: float) -> Array | None:
+        if not rate:
+            return None
+        size = n * t * width
+        found = tape.array(what + name, (size + BEYOND,), np.uint8)
+        kernel.mask(found[:size], rate, *call_of(tape), tape.part.first * t * width)
+        return found
+
+    state = None
+    if options.state_rate:
+        ones = tape.array("ones of state" + name, (n, width), dtype)
+        ones.fill(1)
+        state = drop(ones, options.state_rate, tape, "of state" + name)
+    return LayerMasks(
+        places("zone_h", options.zone_h),
+        places("zone_c", options.zone_c),
+        places("candidate", options.candidate_rate),
+        state,
+    )
+
+
+def for_kernel(masks: LayerMasks, column: int, hidden: int, width: int, batch: RaggedBatch, tape: Workspace) -> Masks:
+    """The masks of the direction whose outputs begin at this column, for passes over packed weights."""
+    state = masks.state
+    if state is not None:
+        state = tape.zeros("state factors", (batch.N, width), state.dtype)
+        assert masks.state is not None
+        state[:, :hidden] = batch.gather_states(masks.state[:, column : column + hidden])
+    return Masks(*masks.bytes, state)
+
+
+def for_rows(masks: LayerMasks, column: int, hidden: int, batch: RaggedBatch, order: Index | None) -> Masks:
+    """The same for the plain path, whose rows are in ragged order, or in the order of these rows."""
+
+    def rows(mask: Array | None) -> Array | None:
+        if mask is None:
+            return None
+        every = mask[: len(mask) - BEYOND].reshape(batch.N * batch.T, -1)[batch.source, column : column + hidden]
+        found = np.zeros(every.size + BEYOND, np.uint8)
+        found[: every.size] = (every if order is None else every[order]).reshape(-1)
+        return found
+
+    state = masks.state
+    if state is not None:
+        state = np.ascontiguousarray(batch.gather_states(state[:, column : column + hidden]))
+    return Masks(*map(rows, masks.bytes), state)
