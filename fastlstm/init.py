@@ -44,7 +44,8 @@ def gate_bias(
 ) -> NDArray[np.float64]:
     """Zeros, and forget_bias for the forget gate, so that a new LSTM remembers (Jozefowicz et al. 2015).
 
-    Where the forget gate is coupled to the input gate, f = 1 - i, the bias of i is -forget_bias, which is the same for f.
+    Where the forget gate is coupled to the input gate, f = 1 - i, the bias of i is -forget_bias, which is the same for
+    f.
     """
     bias = np.zeros(shape)
     if coupled:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from reference import LSTMWithOptions, Reference
+from reference import GRUWithOptions, LSTMWithOptions, Reference, SimpleWithOptions
 
 import fastlstm as fl
 from fastlstm.layers.recurrent import plan
@@ -40,7 +40,8 @@ class Case:
         options.update(self.options)
         if self.cell in ("tanh", "relu"):
             return fl.SimpleRNN(self.inputs, self.hidden, activation=self.cell, **options)
-        return {"lstm": fl.LSTM, "gru": fl.GRU}[self.cell](self.inputs, self.hidden, **options)
+        kinds = {"lstm": fl.LSTM, "gru": fl.GRU, "simple": fl.SimpleRNN}
+        return kinds[self.cell](self.inputs, self.hidden, **options)
 
 
 def reference_cell(case: Case) -> Any:
@@ -48,12 +49,20 @@ def reference_cell(case: Case) -> Any:
     if not case.options:
         return case.cell
     names = {"recurrent_activation": "gate", "activation": "candidate", "cell_activation": "output"}
-    only_training = ("recurrent_dropout", "recurrent_dropout_on", "input_dropout", "weight_dropout", "variational", "dropout")
+    only_training = (
+        "recurrent_dropout",
+        "recurrent_dropout_on",
+        "input_dropout",
+        "weight_dropout",
+        "variational",
+        "dropout",
+    )
     given = {names.get(name, name): value for name, value in case.options if name not in ("peephole", *only_training)}
     for name in names.values():
         if isinstance(given.get(name), str):
             given[name] = (given[name],)
-    return LSTMWithOptions(**given)
+    kinds = {"lstm": LSTMWithOptions, "gru": GRUWithOptions, "simple": SimpleWithOptions}
+    return kinds[case.cell](**given)
 
 
 def each_cell(cases: Any, cells: Any = CELLS) -> list[Case]:

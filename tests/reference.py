@@ -72,8 +72,16 @@ class LSTMWithOptions:
 
     parts = ("h", "c")
 
-    def __init__(self, coupled=False, gate=("sigmoid",), candidate=("tanh",), output=None, clip=np.inf, cell_clip=np.inf,
-                 zoneout=(0, 0)):
+    def __init__(
+        self,
+        coupled=False,
+        gate=("sigmoid",),
+        candidate=("tanh",),
+        output=None,
+        clip=np.inf,
+        cell_clip=np.inf,
+        zoneout=(0, 0),
+    ):
         self.z_h, self.z_c = zoneout
         self.coupled, self.functions = coupled, (gate, candidate, output or candidate)
         self.clip, self.cell_clip = clip, cell_clip
@@ -150,6 +158,68 @@ class GRU:
         by_x, by_h = np.concatenate([dr, dz, dn]), np.concatenate([dr, dz, dm])
         db = np.concatenate([dr, dz, dn, dm])
         return w.T @ by_x, (u.T @ by_h + dh * z,), np.outer(by_x, x), np.outer(by_h, h), db
+
+
+class GRUWithOptions:
+    """r, z = gate(clip(W x + U h + b))   n = candidate(clip(W x + b + r (U h + b')))
+
+    h' = z_h h + (1 - z_h) ((1 - z) n + z h)
+    """
+
+    parts = ("h",)
+    gates, biases = 3, 4
+
+    def __init__(self, gate=("sigmoid",), candidate=("tanh",), clip=np.inf, zoneout=0):
+        self.functions, self.clip, self.z_h = (gate, candidate), clip, zoneout
+
+    def value(self, k, a):
+        name, *numbers = self.functions[k]
+        return FUNCTIONS[name](np.clip(a, -self.clip, self.clip), *numbers)
+
+    def slope(self, k, a):
+        name, *numbers = self.functions[k]
+        return SLOPES[name](a, *numbers) * (np.abs(a) <= self.clip)
+
+    def forward(self, x, state, w, u, b):
+        (h,) = state
+        (w_r, w_z, w_n), (u_r, u_z, u_n) = np.split(w @ x, 3), np.split(u @ h, 3)
+        b_r, b_z, b_n, b_m = np.split(b, 4)
+        a_r, a_z, m = w_r + u_r + b_r, w_z + u_z + b_z, u_n + b_m
+        r, z = self.value(0, a_r), self.value(0, a_z)
+        a_n = w_n + b_n + r * m
+        n = self.value(1, a_n)
+        return (self.z_h * h + (1 - self.z_h) * ((1 - z) * n + z * h),), (x, h, a_r, a_z, a_n, r, z, n, m)
+
+    def backward(self, dstate, tape, w, u):
+        (dh,), (x, h, a_r, a_z, a_n, r, z, n, m) = dstate, tape
+        d = dh * (1 - self.z_h)
+        dn = d * (1 - z) * self.slope(1, a_n)
+        dr, dz, dm = dn * m * self.slope(0, a_r), d * (h - n) * self.slope(0, a_z), dn * r
+        by_x, by_h = np.concatenate([dr, dz, dn]), np.concatenate([dr, dz, dm])
+        db = np.concatenate([dr, dz, dn, dm])
+        past = dh * self.z_h + d * z
+        return w.T @ by_x, (u.T @ by_h + past,), np.outer(by_x, x), np.outer(by_h, h), db
+
+
+class SimpleWithOptions:
+    """h' = z_h h + (1 - z_h) candidate(clip(W x + U h + b))"""
+
+    parts = ("h",)
+    gates, biases = 1, 1
+
+    def __init__(self, candidate=("tanh",), clip=np.inf, zoneout=0):
+        (self.name, *self.numbers), self.clip, self.z_h = candidate, clip, zoneout
+
+    def forward(self, x, state, w, u, b):
+        (h,) = state
+        a = w @ x + u @ h + b
+        y = FUNCTIONS[self.name](np.clip(a, -self.clip, self.clip), *self.numbers)
+        return (self.z_h * h + (1 - self.z_h) * y,), (x, h, a)
+
+    def backward(self, dstate, tape, w, u):
+        (dh,), (x, h, a) = dstate, tape
+        da = dh * (1 - self.z_h) * SLOPES[self.name](a, *self.numbers) * (np.abs(a) <= self.clip)
+        return w.T @ da, (u.T @ da + dh * self.z_h,), np.outer(da, x), np.outer(da, h), da
 
 
 class Simple:

@@ -11,6 +11,7 @@ from fastlstm.layers.recurrent import cells
 
 S, N, I, H = 6, 2, 3, 4  # noqa: E741
 CELLS = [cells.LSTM, cells.GRU, cells.TANH, cells.RELU]
+WITH_OPTIONS = [cells.LSTM_OPTIONS, cells.LSTM_COUPLED, cells.GRU_OPTIONS, cells.SIMPLE_OPTIONS]
 WRONG = "do not agree|alive"
 
 
@@ -54,13 +55,13 @@ def array_names(cell, names):
             yield name
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+@pytest.mark.parametrize("cell", [*CELLS, *WITH_OPTIONS], ids=lambda cell: cell.name)
 def test_cells_are_what_their_kernels_take_them_for(cell):
-    assert plain.describe(cell.name) == (cell.gates, cell.sums, cell.state_feeds, len(cell.parts))
+    assert plain.describe(cell.name) == (cell.gates, cell.sums, cell.state_feeds, len(cell.parts), cell.own)
 
 
 def test_an_unknown_cell_is_named():
-    with pytest.raises(ValueError, match="cell: expected 'lstm', 'gru', 'tanh' or 'relu', got 'elman'"):
+    with pytest.raises(ValueError, match="cell: expected the name of one, got 'elman'"):
         plain.describe("elman")
 
 

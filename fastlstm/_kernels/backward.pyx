@@ -158,7 +158,7 @@ def prepare(
         or kept_c.shape[0] != (rows.S * width if known.keeps_c else 0)
         or any([there < size for there, size in zip(scratch, wanted)])
         or (single and (rows.T != 1 or N > FL_SINGLE or rows.S != N))
-        or (known.own and (bias is None or bias.shape[0] * bias.shape[1] * bias.shape[2] != (known.sums + known.own) * width))
+        or (known.own and (bias is None or bias.size != (known.sums + known.own) * width))
     ):
         raise ValueError("backward.prepare: sizes do not agree")
     cdef Backward made = Backward()

@@ -47,9 +47,7 @@ def prepare(
 
 @disjoint_base
 class Pack(Stage):
-    def reads(
-        self, w_ih: NDArray[Any], w_hh: NDArray[Any], b: NDArray[Any], own: NDArray[Any] | None
-    ) -> bool: ...
+    def reads(self, w_ih: NDArray[Any], w_hh: NDArray[Any], b: NDArray[Any], own: NDArray[Any] | None) -> bool: ...
 
 @disjoint_base
 class Pass(Stage):

@@ -1,10 +1,12 @@
 from typing import Any
 
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
 FUNCTIONS: tuple[str, ...]
 BEYOND: int
 
+@disjoint_base
 class Options:
     gate: tuple[str, float, float]
     candidate: tuple[str, float, float]
@@ -32,6 +34,7 @@ class Options:
     def gates(self, a: NDArray[Any]) -> NDArray[Any]: ...
     def candidates(self, a: NDArray[Any]) -> NDArray[Any]: ...
 
+@disjoint_base
 class Masks:
     zone_h: NDArray[Any] | None
     zone_c: NDArray[Any] | None

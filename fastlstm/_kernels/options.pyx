@@ -3,13 +3,14 @@
 import numpy as np
 
 from fastlstm._kernels.cpu cimport FL_FUNCTIONS, fl_function, fl_masks, fl_options
-from fastlstm._kernels.plain_functions cimport apply, clip
+from fastlstm._kernels.plain_functions cimport apply
+from fastlstm._kernels.plain_functions cimport clip as clipped
 from fastlstm._kernels.real cimport real
 from fastlstm._kernels.stage cimport address
 
 FUNCTIONS = (
-    "sigmoid", "tanh", "relu", "hard_sigmoid", "softsign", "softplus", "leaky_relu", "thresholded_relu", "elu", "affine",
-    "scaled_tanh",
+    "sigmoid", "tanh", "relu", "hard_sigmoid", "softsign", "softplus", "leaky_relu", "thresholded_relu", "elu",
+    "affine", "scaled_tanh",
 )
 """The functions that a cell may have, in the order of simd/table.h."""
 
@@ -89,7 +90,7 @@ def applied(Options options, bint gate, const real[:, ::1] a, real[:, ::1] out):
     cdef Py_ssize_t i, j
     for i in range(a.shape[0]):
         for j in range(a.shape[1]):
-            out[i, j] = apply(function, clip(a[i, j], -most, most))
+            out[i, j] = apply(function, clipped(a[i, j], -most, most))
     return out.base
 
 

@@ -27,7 +27,7 @@ from fastlstm._kernels.real cimport real
 
 
 def describe(str cell):
-    """Of the cell of this name: gates, sums, the sum that U h of each gate is added to, parts of the state, own weights."""
+    """Of the cell of this name: gates, sums, the sums that U h of the gates is added to, parts of the state, own."""
     cdef Cell found = cell_of(cell)
     cdef Py_ssize_t f, k
     feeds = []
@@ -47,7 +47,7 @@ cdef check_alive(const Py_ssize_t[::1] alive, Py_ssize_t S, Py_ssize_t N):
         raise ValueError(f"alive adds up to {total} rows, but there are {S}")
 
 
-# The cell's step forward on rows that lie H and sums·H apart; `first` is the place of the first among those of all steps.
+# The cell's step forward on rows that lie H and sums·H apart; `first` is the place of the first among all rows.
 cdef void rows_forward(
     const Cell* cell, Py_ssize_t first, Py_ssize_t rows, real** state, real* sums, const real** prev, const real* bias,
     const Told* told, Py_ssize_t H,
@@ -199,7 +199,9 @@ def forward(
     check_alive(alive, S, N)
     told.options, told.own, told.d_own = options_of(options, of.options), &own[0] if of.own else NULL, NULL
     told.masks = masks_of(masks, S, N, H, "f" if real is float else "d")
-    cdef real[:, ::1] fed = np.empty((N if factors_of(&told) != NULL else 0, H), np.float32 if real is float else np.float64)
+    cdef real[:, ::1] fed = np.empty(
+        (N if factors_of(&told) != NULL else 0, H), np.float32 if real is float else np.float64
+    )
     cdef Py_ssize_t t = 0, first, last, rows, m, at = 0, start = 0          # row of x where step t begins
     cdef real* step
     with nogil:
@@ -235,8 +237,8 @@ def backward(
     """Gradients of what `forward` computed, from dy (S, H), the gradient of every output.
 
     dstate, (N, H) for each part, holds the gradients of the final states on entry and those of the initial states on
-    return. dw_ih, dw_hh, dbias (empty if there is no bias) and d_own are added to; dx is written, unless it has no rows;
-    sums is overwritten.
+    return. dw_ih, dw_hh, dbias (empty if there is no bias) and d_own are added to; dx is written, unless it has no
+    rows; sums is overwritten.
     """
     cdef Cell of = cell_of(cell)
     cdef Told told

@@ -2,9 +2,11 @@
 
 from fastlstm._kernels.cpu cimport fl_masks, fl_options
 from fastlstm._kernels.plain_gru cimport gru_backward, gru_forward
+from fastlstm._kernels.plain_gru_options cimport gru_options_backward, gru_options_forward
 from fastlstm._kernels.plain_lstm cimport lstm_backward, lstm_forward
 from fastlstm._kernels.plain_lstm_options cimport lstm_options_backward, lstm_options_forward
 from fastlstm._kernels.plain_simple cimport relu_backward, relu_forward, tanh_backward, tanh_forward
+from fastlstm._kernels.plain_simple_options cimport simple_options_backward, simple_options_forward
 from fastlstm._kernels.real cimport real
 
 
@@ -15,6 +17,8 @@ cdef enum Kind:
     RELU
     LSTM_OPTIONS
     LSTM_COUPLED
+    GRU_OPTIONS
+    SIMPLE_OPTIONS
 
 cdef enum:
     MOST_PARTS = 2
@@ -69,10 +73,21 @@ cdef inline Cell cell_of(str name) except *:
             kind, gates=gates, sums=gates, parts=2, feed_count=1, direct=True, feeds=[Feed(0, 0, gates), Feed(0, 0, 0)],
             own=gates - 1, options=True,
         )
+    if name == "gru_options":
+        return Cell(
+            GRU_OPTIONS, gates=3, sums=4, parts=1, feed_count=2, direct=True, feeds=[Feed(0, 0, 2), Feed(2, 3, 1)],
+            own=0, options=True,
+        )
+    if name == "simple_options":
+        return Cell(
+            SIMPLE_OPTIONS, gates=1, sums=1, parts=1, feed_count=1, direct=True, feeds=[Feed(0, 0, 1), Feed(0, 0, 0)],
+            own=0, options=True,
+        )
     raise ValueError(f"cell: expected the name of one, got {name!r}")
 
 
-# `width` units of a row, from the k-th on, at `place` in the masks, from the sums, without bias, to its state; the sums become what the step back reads.
+# `width` units of a row, from the k-th on, at `place` in the masks, from the sums, without bias, to its state; the sums
+# become what the step back reads.
 cdef inline void step_forward(
     Kind kind, real** state, real* sums, const real** prev, const real* bias, const Told* told,
     Py_ssize_t place, Py_ssize_t k, Py_ssize_t H, Py_ssize_t width,
@@ -85,10 +100,14 @@ cdef inline void step_forward(
         tanh_forward(state[0], sums, bias, width)
     elif kind == RELU:
         relu_forward(state[0], sums, bias, width)
+    elif kind == GRU_OPTIONS:
+        gru_options_forward(state[0], sums, prev[0], bias, told.options, told.masks, place, H, width)
+    elif kind == SIMPLE_OPTIONS:
+        simple_options_forward(state[0], sums, prev[0], bias, told.options, told.masks, place, width)
     else:
         lstm_options_forward(
-            state[0], state[1], sums, prev[0], prev[1], bias, <const real*>told.own + k, told.options, told.masks, place,
-            kind == LSTM_COUPLED, H, width,
+            state[0], state[1], sums, prev[0], prev[1], bias, <const real*>told.own + k, told.options, told.masks,
+            place, kind == LSTM_COUPLED, H, width,
         )
 
 
@@ -106,6 +125,10 @@ cdef inline void step_backward(
         tanh_backward(sums, dstate[0], dy, width)
     elif kind == RELU:
         relu_backward(sums, dstate[0], dy, width)
+    elif kind == GRU_OPTIONS:
+        gru_options_backward(sums, dstate[0], dy, prev[0], told.options, told.masks, place, H, width)
+    elif kind == SIMPLE_OPTIONS:
+        simple_options_backward(sums, dstate[0], dy, told.options, told.masks, place, width)
     else:
         lstm_options_backward(
             sums, dstate[0], dstate[1], dy, state[1], prev[1], <const real*>told.own + k, <real*>told.d_own + k,

@@ -14,6 +14,8 @@ from fastlstm._kernels.cpu cimport (
     FL_F_TANH,
     FL_F_THRESHOLDED_RELU,
     fl_function,
+    fl_masks,
+    fl_options,
 )
 from fastlstm._kernels.real cimport real, sigmoid, tanh
 
@@ -78,3 +80,17 @@ cdef inline real clip(real x, real low, real high) noexcept nogil:
 # A gradient by clip(x, -most, most) as one by x.
 cdef inline real pass_clip(real gradient, real x, double most) noexcept nogil:
     return gradient if -most <= x <= most else 0
+
+
+# What stays of a number of h, and of c, as it was: 0 or 1 by a mask, or the mean.
+cdef inline double stays_h(const fl_options* o, const fl_masks* masks, Py_ssize_t at) noexcept nogil:
+    return o.zone_h if masks == NULL or masks.zone_h == NULL else masks.zone_h[at]
+
+
+cdef inline double stays_c(const fl_options* o, const fl_masks* masks, Py_ssize_t at) noexcept nogil:
+    return o.zone_c if masks == NULL or masks.zone_c == NULL else masks.zone_c[at]
+
+
+# The factor of a number of the candidate.
+cdef inline double factor(const fl_options* o, const fl_masks* masks, Py_ssize_t at) noexcept nogil:
+    return 1 if masks == NULL or masks.candidate == NULL else (1 - masks.candidate[at]) * o.candidate_scale

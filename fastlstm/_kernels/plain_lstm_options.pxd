@@ -9,14 +9,15 @@ and o), z what stays as it was, and m the factors of the candidate (1 if nothing
 Back, dh and dc being the gradients by h' and c':
     da_o = dh (1 - z_h) output(e) gate'(a_o)   dc += da_o p_o
     de = dc (1 - z_c) + dh (1 - z_h) o output'(e), and 0 where e was clipped
-    da_i = de g gate'(a_i)   da_f = de c gate'(a_f)   da_g = de i m candidate'(a_g)   coupled: da_i = de (g - c) gate'(a_i)
+    da_i = de g gate'(a_i)   da_f = de c gate'(a_f)   da_g = de i m candidate'(a_g)
+    coupled: da_i = de (g - c) gate'(a_i)
     dc = dc z_c + de f + da_i p_i + da_f p_f   by c
     dh = dh z_h                                by h, besides what comes through U
     dp_i += da_i c   dp_f += da_f c   dp_o += da_o c'
 """
 
 from fastlstm._kernels.cpu cimport fl_masks, fl_options
-from fastlstm._kernels.plain_functions cimport apply, clip, pass_clip, slope
+from fastlstm._kernels.plain_functions cimport apply, clip, factor, pass_clip, slope, stays_c, stays_h
 from fastlstm._kernels.real cimport real
 
 
@@ -29,8 +30,8 @@ cdef inline void lstm_options_forward(
     cdef real i, f, g, e, z_h, z_c, c_k, most = <real>o.clip
     for k in range(width):
         c_k = c_prev[k]
-        z_h = <real>stays(o.zone_h, NULL if masks == NULL else masks.zone_h, place + k)
-        z_c = <real>stays(o.zone_c, NULL if masks == NULL else masks.zone_c, place + k)
+        z_h = <real>stays_h(o, masks, place + k)
+        z_c = <real>stays_c(o, masks, place + k)
         sums[k] += bias[k] + own[k] * c_k
         sums[at_g + k] += bias[at_g + k]
         i = apply(&o.gate, clip(sums[k], -most, most))
@@ -57,8 +58,8 @@ cdef inline void lstm_options_backward(
     cdef real i, f, g, e, m, out, s, da_i, da_f = 0, da_o, dh_k, dc_k, de, c_k, z_h, z_c, kept, most = <real>o.clip
     for k in range(width):
         c_k, m = c_prev[k], <real>factor(o, masks, place + k)
-        z_h = <real>stays(o.zone_h, NULL if masks == NULL else masks.zone_h, place + k)
-        z_c = <real>stays(o.zone_c, NULL if masks == NULL else masks.zone_c, place + k)
+        z_h = <real>stays_h(o, masks, place + k)
+        z_c = <real>stays_c(o, masks, place + k)
         i = apply(&o.gate, clip(sums[k], -most, most))
         g = apply(&o.candidate, clip(sums[at_g + k], -most, most))
         f = 1 - i if coupled else apply(&o.gate, clip(sums[H + k], -most, most))
@@ -85,12 +86,3 @@ cdef inline void lstm_options_backward(
         d_own[last + k] += da_o * c[k]
         dc[k] = dc_k * z_c + de * f + da_i * own[k] + (0 if coupled else da_f * own[H + k])
         dh[k] = (dh[k] + dy[k]) * z_h
-
-
-# What stays of a number as it was: 0 or 1 by a mask, or the mean.
-cdef inline double stays(double rate, const unsigned char* mask, Py_ssize_t at) noexcept nogil:
-    return rate if mask == NULL else mask[at]
-
-
-cdef inline double factor(const fl_options* o, const fl_masks* masks, Py_ssize_t at) noexcept nogil:
-    return 1 if masks == NULL or masks.candidate == NULL else (1 - masks.candidate[at]) * o.candidate_scale

@@ -154,6 +154,8 @@ def _activation(given: str | None, known: str | None) -> str:
         raise ValueError(
             "activation: expected 'tanh' or 'relu', as the state_dict of an RNN does not tell it, got None"
         )
+    if found not in ("tanh", "relu"):
+        raise ValueError(f"activation: expected 'tanh' or 'relu', got {found!r}")
     return found
 
 

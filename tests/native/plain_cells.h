@@ -127,6 +127,28 @@ static void lstm_coupled_backward(double *sum, const struct unit *unit, double d
     *unit->d_own[1] += d_o * unit->c;
 }
 
+/* r, z = sigmoid(sum)    n = candidate(W x + b + r (U h_prev + b'))    h = (1 - z) n + z h_prev */
+static void gru_options_forward(double *sum, struct unit *unit) {
+    const double r = sigmoid(sum[0]), z = sigmoid(sum[1]), n = candidate(sum[2] + r * sum[3]);
+    unit->h = (1 - z) * n + z * unit->h_prev;
+    sum[0] = r, sum[1] = z, sum[2] = n;
+}
+static void gru_options_backward(double *sum, const struct unit *unit, double dh, double *carried) {
+    const double r = sum[0], z = sum[1], n = sum[2], dn = dh * (1 - z) * candidate_slope(n);
+    sum[0] = dn * sum[3] * r * (1 - r);
+    sum[1] = dh * (unit->h_prev - n) * z * (1 - z);
+    sum[2] = dn;
+    sum[3] = dn * r;
+    *carried = dh * z;
+}
+
+/* h = candidate(sum) */
+static void simple_options_forward(double *sum, struct unit *unit) { unit->h = candidate(sum[0]); }
+static void simple_options_backward(double *sum, const struct unit *unit, double dh, double *carried) {
+    sum[0] = dh * candidate_slope(unit->h);
+    *carried = 0;
+}
+
 static const struct plain_cell plain_cells[] = {
     {"lstm", 4, 4, {0, 1, 2, 3}, 1, 0, lstm_forward, lstm_backward},
     {"gru", 3, 4, {0, 1, 3}, 0, 0, gru_forward, gru_backward},
@@ -134,6 +156,8 @@ static const struct plain_cell plain_cells[] = {
     {"relu", 1, 1, {0}, 0, 0, relu_forward, relu_backward},
     {"lstm_options", 4, 4, {0, 1, 2, 3}, 1, 3, lstm_options_forward, lstm_options_backward},
     {"lstm_coupled", 3, 3, {0, 1, 2}, 1, 2, lstm_coupled_forward, lstm_coupled_backward},
+    {"gru_options", 3, 4, {0, 1, 3}, 0, 0, gru_options_forward, gru_options_backward},
+    {"simple_options", 1, 1, {0}, 0, 0, simple_options_forward, simple_options_backward},
 };
 
 #endif

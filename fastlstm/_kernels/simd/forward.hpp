@@ -199,25 +199,33 @@ template <class Cell> FL_INLINE Told<typename Cell::Real> told_of(const ForwardO
     return {f.p.option, f.p.options, f.p.masks, 0, f.bias(block) + block_sums<Cell> * f.L, Cell::units * f.L};
 }
 
-/* A cell that is called for one row at a time, on the sums in memory of some rows of a block. */
+/* A cell that is called for one row and one vector of units at a time, on the sums in memory of some rows of a block. */
 template <class Cell>
-__attribute__((noinline)) void cell_by_rows(const ForwardOf<Cell> &f, typename Cell::Real *sums, ptrdiff_t t,
+__attribute__((noinline)) void cell_by_rows(const ForwardOf<Cell> &f, const typename Cell::Real *sums, ptrdiff_t t,
                                             ptrdiff_t block, ptrdiff_t row, ptrdiff_t rows) {
     using Real = typename Cell::Real;
-    constexpr int S = block_sums<Cell>;
-    static_assert(Cell::units == 1, "by_rows: one vector of units is a block");
+    constexpr int S = Cell::sums, U = Cell::units;
     const bool resumed = f.resumed(t);
     Told<Real> told = told_of<Cell>(f, block);
-    for (ptrdiff_t last = row + rows; row < last; row++, sums += S * f.L) {
-        const ptrdiff_t unit = block * f.L;
-        Vec<Real> sum[1][S], c[1] = {}, h[1] = {};
-        EACH(s, S) sum[0][s] = load<Real>(sums + s * f.L);
-        if constexpr (Cell::keeps_c) if (resumed) c[0] = load<Real>(f.c(row) + unit);
-        if constexpr (Cell::reads_h) if (resumed) h[0] = load<Real>(f.h(row, t) + unit);
-        told.place = f.p.y_row[row] + t * f.p.y_step + unit;
-        Cell::template forward<true>(sum, c, h, told);
-        if (f.p.kept) keep<Cell, 1, 1>(f, sum, c, t, block, row);
-        write_states<Cell, 1, 1>(f, c, h, t, unit, row);
+    for (ptrdiff_t last = row + rows; row < last; row++, sums += S * U * f.L) {
+        const ptrdiff_t slot = f.slot(block, t, row);
+        for (ptrdiff_t u = 0; u < U; u++) {
+            const ptrdiff_t unit = (block * U + u) * f.L;
+            Vec<Real> sum[1][S], c[1] = {}, h[1] = {};
+            EACH(s, S) sum[0][s] = load<Real>(sums + (s * U + u) * f.L);
+            if constexpr (Cell::keeps_c) if (resumed) c[0] = load<Real>(f.c(row) + unit);
+            if constexpr (Cell::reads_h) if (resumed) h[0] = load<Real>(f.h(row, t) + unit);
+            told.place = f.p.y_row[row] + t * f.p.y_step + unit;
+            told.weights = f.bias(block) + (block_sums<Cell> + u) * f.L;
+            Cell::template forward<true>(sum, c, h, told);
+            if (f.p.kept) {
+                EACH(s, S) store<Real>(f.kept(slot) + (s * U + u) * f.L, sum[0][s]);
+                if constexpr (Cell::keeps_c) store<Real>(f.kept_c(slot, U) + u * f.L, c[0]);
+            }
+            if constexpr (Cell::keeps_c) store<Real>(f.c(row) + unit, c[0]);
+            store<Real>(f.h(row, t + 1) + unit, h[0]);
+            store_at_most<Real>(f.y(row, t) + unit, f.p.H - unit, h[0]);
+        }
     }
 }
 

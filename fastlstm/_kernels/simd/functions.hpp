@@ -104,6 +104,16 @@ template <class Real> FL_INLINE Vec<Real> pass_clip(Vec<Real> gradient, Vec<Real
     return (Vec<Real>)((Bits)gradient & (Bits)(x <= (Real)most) & (Bits)(x >= (Real)-most));
 }
 
+/* The gradient by a of f(clip(a)), whose value is y, from that by y. */
+template <class Real> FL_INLINE Vec<Real> back(const fl_function &f, Vec<Real> dy, Vec<Real> a, Vec<Real> y, double most) {
+    return pass_clip<Real>(dy * slope<Real>(f, a, y), a, most);
+}
+
+/* What stays as it was with z, and becomes `after` with 1 - z; exact where z is 0 or 1. */
+template <class Real> FL_INLINE Vec<Real> zone(Vec<Real> z, Vec<Real> before, Vec<Real> after) {
+    return multiply_add(z, before, (1 - z) * after);
+}
+
 }
 
 #endif

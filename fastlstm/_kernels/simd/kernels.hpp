@@ -5,9 +5,11 @@
 #endif
 #include "backward.hpp"
 #include "cells/gru.hpp"
+#include "cells/gru_options.hpp"
 #include "cells/lstm.hpp"
 #include "cells/lstm_options.hpp"
 #include "cells/simple.hpp"
+#include "cells/simple_options.hpp"
 #include "forward.hpp"
 #include "probe.hpp"
 #include "single.hpp"
@@ -41,6 +43,9 @@ template <class Format> constexpr fl_cell cells[] = {
     cell_of<Simple<Format, 4>>("relu", 1),
     cell_of<LstmOptions<Format, false>>("lstm_options"),
     cell_of<LstmOptions<Format, true>>("lstm_coupled"),
+    cell_of<GruOptions<Format>>("gru_options"),
+    cell_of<SimpleOptions<Format, 1>>("simple_options"),
+    cell_of<SimpleOptions<Format, 4>>("simple_options"),
     {},
 };
 

@@ -79,7 +79,9 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         self.weight_dropout = _check.number(weight_dropout, "weight_dropout", 0, 1, open_high=True)
         self.variational = _check.flag(variational, "variational")
         if self.variational and not (self.input_dropout or (self.dropout and self.num_layers > 1)):
-            message = "variational: expected input_dropout, or dropout between layers, whose masks it is about; got neither"
+            message = (
+                "variational: expected input_dropout, or dropout between layers, whose masks it is about; got neither"
+            )
             raise ValueError(message)
         self._rates = Rates(self.input_dropout, self.dropout, self.weight_dropout, self.variational)
         self.bias = _check.flag(bias, "bias")

@@ -94,6 +94,14 @@ LSTM_COUPLED = Cell(
 )
 """Gates i, g, o; the own weights of a unit are those of i and o."""
 
+GRU_OPTIONS = Cell("gru_options", gates=3, sums=4, state_feeds=(0, 1, 3), parts=("h",), bounded=True, options=Options())
+"""As GRU."""
+
+SIMPLE_OPTIONS = Cell(
+    "simple_options", gates=1, sums=1, state_feeds=(0,), parts=("h",), bounded=True, options=Options()
+)
+"""The simple recurrent network with any function."""
+
 GRU = Cell("gru", gates=3, sums=4, state_feeds=(0, 1, 3), parts=("h",), bounded=True)
 """Gates r, z, n; the sums are those of r, z, of W x of n and of U h of n."""
 

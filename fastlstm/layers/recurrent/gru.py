@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
+from fastlstm._kernels.options import Options
 from fastlstm.layers.base import Array
 from fastlstm.layers.matrix import Kinds
 from fastlstm.layers.recurrent import cells
 from fastlstm.layers.recurrent.base import Recurrent
+from fastlstm.layers.recurrent.functions import Activation
+from fastlstm.layers.recurrent.told import config_of, is_usual, told_of, with_options
 
 
 class GRU(Recurrent[Array]):
@@ -37,6 +40,25 @@ class GRU(Recurrent[Array]):
     bias : bool, default True
         3·H·(I + H) + 4·H parameters for a layer and direction. b and b' start at zero, W as Glorot's uniform, U
         orthogonal.
+    activation, recurrent_activation : str or tuple, default "tanh", "sigmoid"
+        The functions of the candidate n, and of r and z; see `LSTM`.
+    clip : float, optional
+        What the functions take is clipped to plus and minus this (ONNX).
+    recurrent_dropout : float, default 0
+        Rate of dropout within the recurrence, while training.
+    recurrent_dropout_on : "state" or "candidate", default "state"
+        On h where U sees it, with one mask for all steps of a sequence (Gal and Ghahramani 2016), or on the candidate
+        n, with new ones at each step, so that h forgets nothing (Semeniuta et al. 2016).
+    zoneout : float, default 0
+        Probability that a number of h stays as it was at a step, while training; in inference it is the mean of both
+        (Krueger et al. 2017).
+    input_dropout : float, default 0
+        Rate of dropout on x, while training.
+    weight_dropout : float, default 0
+        Rate of dropout on the weights U, while training, one mask for a batch (DropConnect, Merity et al. 2018).
+    variational : bool, default False
+        Whether `input_dropout`, and `dropout` between layers, have one mask for all steps of a sequence (Gal and
+        Ghahramani 2016), instead of new ones at each step.
     dtype : "float32", "float64" or None
     seed : int or None
     weights : "bfloat16", "int8x16", "int8" or None, or a list of these, default None
@@ -67,10 +89,39 @@ class GRU(Recurrent[Array]):
         bidirectional: bool = False,
         dropout: float = 0.0,
         bias: bool = True,
+        activation: Activation = "tanh",
+        recurrent_activation: Activation = "sigmoid",
+        clip: float | None = None,
+        recurrent_dropout: float = 0.0,
+        recurrent_dropout_on: Literal["state", "candidate"] = "state",
+        zoneout: float = 0.0,
+        input_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        variational: bool = False,
         dtype: Any = None,
         seed: int | None = None,
         weights: Kinds = None,
     ) -> None:
-        super().__init__(
-            cells.GRU, input_size, hidden_size, num_layers, bidirectional, dropout, bias, dtype, seed, weights
+        told = told_of(
+            activation=activation,
+            recurrent_activation=recurrent_activation,
+            clip=clip,
+            zoneout=(zoneout, 0.0),
+            recurrent_dropout=recurrent_dropout,
+            recurrent_dropout_on=recurrent_dropout_on,
         )
+        cell, functions = cells.GRU, (told.gate, told.candidate)
+        if not is_usual(told) or functions != (Options().gate, Options().candidate):
+            cell = with_options(cells.GRU_OPTIONS, told, *functions)
+        super().__init__(
+            *(cell, input_size, hidden_size, num_layers, bidirectional, dropout, bias, dtype, seed, weights),
+            input_dropout=input_dropout,
+            weight_dropout=weight_dropout,
+            variational=variational,
+        )
+
+    def config(self) -> dict[str, Any]:
+        told = {} if self.cell.options is None else config_of(self.cell.options)
+        if "zoneout" in told:
+            told["zoneout"] = told["zoneout"][0]
+        return {**super().config(), **told}

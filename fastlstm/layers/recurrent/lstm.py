@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -14,11 +13,12 @@ from fastlstm.layers.base import Array
 from fastlstm.layers.matrix import Kinds
 from fastlstm.layers.recurrent import cells
 from fastlstm.layers.recurrent.base import Recurrent
-from fastlstm.layers.recurrent.functions import SATURATING, Activation, function_of, shortest
+from fastlstm.layers.recurrent.functions import Activation
 from fastlstm.layers.recurrent.gates import Gates, read_gates
 from fastlstm.layers.recurrent.masks import Rates
 from fastlstm.layers.recurrent.ragged import RaggedBatch
 from fastlstm.layers.recurrent.stack import PlainStack
+from fastlstm.layers.recurrent.told import config_of, is_usual, told_of, with_options, zones_of
 from fastlstm.workspace import Workspace
 
 
@@ -68,8 +68,8 @@ class LSTM(Recurrent[tuple[Array, Array]]):
     recurrent_dropout : float, default 0
         Rate of dropout within the recurrence, while training.
     recurrent_dropout_on : "state" or "candidate", default "state"
-        On h where U sees it, with one mask for all steps of a sequence (Gal and Ghahramani 2016), or on the candidate g,
-        with new ones at each step, so that c forgets nothing (Semeniuta et al. 2016).
+        On h where U sees it, with one mask for all steps of a sequence (Gal and Ghahramani 2016), or on the candidate
+        g, with new ones at each step, so that c forgets nothing (Semeniuta et al. 2016).
     zoneout : float or (float, float), default 0
         Probability that a number of h, and of c, stays as it was at a step, while training; in inference each is the
         mean of both (Krueger et al. 2017). One number is for both.
@@ -138,21 +138,17 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         if checkpoint_every is not None:
             self.checkpoint_every = _check.positive_int(checkpoint_every, "checkpoint_every")
         self.peephole, self.coupled = _check.flag(peephole, "peephole"), _check.flag(coupled, "coupled")
-        gate, candidate = (
-            function_of(recurrent_activation, "recurrent_activation"),
-            function_of(activation, "activation"),
+        told = told_of(
+            activation=activation,
+            recurrent_activation=recurrent_activation,
+            cell_activation=cell_activation,
+            clip=clip,
+            cell_clip=cell_clip,
+            zoneout=zones_of(zoneout),
+            recurrent_dropout=recurrent_dropout,
+            recurrent_dropout_on=recurrent_dropout_on,
         )
-        output = candidate if cell_activation is None else function_of(cell_activation, "cell_activation")
-        self.recurrent_dropout = _check.number(recurrent_dropout, "recurrent_dropout", 0, 1, open_high=True)
-        if recurrent_dropout_on not in ("state", "candidate"):
-            raise ValueError(f"recurrent_dropout_on: expected 'state' or 'candidate', got {recurrent_dropout_on!r}")
-        self.recurrent_dropout_on = recurrent_dropout_on
-        rates = (0.0, self.recurrent_dropout) if recurrent_dropout_on == "state" else (self.recurrent_dropout, 0.0)
-        self._told = Options(
-            *(gate, candidate, output, limit_of(clip, "clip"), limit_of(cell_clip, "cell_clip")),
-            *(*zones_of(zoneout), *rates),
-        )
-        cell = cell_of(self._told, peephole=self.peephole, coupled=self.coupled)
+        cell = cell_of(told, peephole=self.peephole, coupled=self.coupled)
         super().__init__(
             *(cell, input_size, hidden_size, num_layers, bidirectional, dropout, bias, dtype, seed, weights),
             input_dropout=input_dropout,
@@ -205,52 +201,16 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         return read_gates(direction, batch, tape.child(direction.suffix))
 
     def config(self) -> dict[str, Any]:
-        """Arguments that are what they are by default are left out, so that files stay as short as they were."""
-        told = self._told
-        options = {
-            "peephole": (self.peephole, False),
-            "coupled": (self.coupled, False),
-            "activation": (shortest(told.candidate), "tanh"),
-            "recurrent_activation": (shortest(told.gate), "sigmoid"),
-            "cell_activation": (shortest(told.output), shortest(told.candidate)),
-            "clip": (told.clip, np.inf),
-            "cell_clip": (told.cell_clip, np.inf),
-            "recurrent_dropout": (self.recurrent_dropout, 0.0),
-            "recurrent_dropout_on": (self.recurrent_dropout_on, "state"),
-            "zoneout": ([told.zone_h, told.zone_c], [0.0, 0.0]),
-            "checkpoint_every": (self.checkpoint_every, None),
-        }
-        config = {**super().config(), "forget_bias": self.forget_bias}
-        return {**config, **{name: value for name, (value, usual) in options.items() if value != usual}}
+        """Newer arguments are left out where they are what they are by default, so that files stay what they were."""
+        own = {"peephole": self.peephole, "coupled": self.coupled, "checkpoint_every": self.checkpoint_every}
+        told = {} if self.cell.options is None else config_of(self.cell.options)
+        config = {**super().config(), "forget_bias": self.forget_bias, **told}
+        return {**config, **{name: value for name, value in own.items() if value}}
 
 
 def cell_of(told: Options, *, peephole: bool, coupled: bool) -> cells.Cell:
-    """The plain cell, which is the fastest, if there are no options, otherwise one with these."""
-    plain = Options()
-    functions = (told.gate, told.candidate, told.output)
-    numbers = (told.clip, told.cell_clip, told.zone_h, told.zone_c)
-    usual = functions == (plain.gate, plain.candidate, plain.output) and numbers == (np.inf, np.inf, 0, 0)
-    if usual and not (peephole or coupled or told.draws):
+    """The plain cell if there are no options, otherwise one with these."""
+    plain, functions = Options(), (told.gate, told.candidate, told.output)
+    if not (peephole or coupled) and is_usual(told) and functions == (plain.gate, plain.candidate, plain.output):
         return cells.LSTM
-    cell = cells.LSTM_COUPLED if coupled else cells.LSTM_OPTIONS
-    bounded = all(kind in SATURATING for kind, _, _ in functions)
-    return replace(cell, peephole=peephole, options=told, bounded=bounded)
-
-
-def zones_of(value: Any) -> tuple[float, float]:
-    """The rates of zoneout of h and of c, from both or one for both."""
-    if not isinstance(value, tuple | list):
-        value = (value, value)
-    if len(value) != 2:
-        raise ValueError(f"zoneout: expected a rate, or one of h and one of c, got {value!r}")
-    return tuple(_check.number(rate, "zoneout", 0, 1, open_high=True) for rate in value)  # type: ignore[return-value]
-
-
-def limit_of(value: Any, name: str) -> float:
-    """A number above 0 to clip at, or infinity for None."""
-    if value is None:
-        return float(np.inf)
-    limit = _check.number(value, name, 0)
-    if limit == 0 or limit == np.inf:
-        raise ValueError(f"{name}: expected a finite number above 0, or None, got {value}")
-    return limit
+    return with_options(cells.LSTM_COUPLED if coupled else cells.LSTM_OPTIONS, told, *functions, peephole=peephole)

@@ -59,7 +59,9 @@ def drop_inputs(x: Array, k: int, rates: Rates, tape: Workspace) -> Array:
     ones = tape.array("ones" + name, (n, features), x.dtype)
     ones.fill(1)
     tape.notes["factors" + name] = factors = drop(ones, rate, tape, name)
-    return np.multiply(x, factors[:, None], out=tape.array("varied" + name, x.shape, x.dtype))
+    out = tape.array("varied" + name, x.shape, x.dtype)
+    np.multiply(x, factors[:, None], out=out)
+    return out
 
 
 def drop_inputs_backward(dx: Array, k: int, rates: Rates, tape: Workspace) -> Array:
@@ -69,7 +71,8 @@ def drop_inputs_backward(dx: Array, k: int, rates: Rates, tape: Workspace) -> Ar
         return dx
     if not rates.variational:
         return drop_backward(dx, tape, name)
-    return np.multiply(dx, tape.notes["factors" + name][:, None], out=dx)
+    dx *= tape.notes["factors" + name][:, None]
+    return dx
 
 
 class Dropped(NamedTuple):
@@ -108,7 +111,9 @@ class LayerMasks(NamedTuple):
         return self[:3]
 
 
-def draw(options: Options | None, n: int, t: int, width: int, dtype: Any, tape: Workspace, name: str) -> LayerMasks | None:
+def draw(
+    options: Options | None, n: int, t: int, width: int, dtype: Any, tape: Workspace, name: str
+) -> LayerMasks | None:
     """New masks of a layer whose outputs are (N, T, width), or None if its cell leaves nothing out."""
     if options is None or not options.draws:
         return None
@@ -158,4 +163,5 @@ def for_rows(masks: LayerMasks, column: int, hidden: int, batch: RaggedBatch, or
     state = masks.state
     if state is not None:
         state = np.ascontiguousarray(batch.gather_states(state[:, column : column + hidden]))
-    return Masks(*map(rows, masks.bytes), state)
+    zone_h, zone_c, candidate = map(rows, masks.bytes)
+    return Masks(zone_h, zone_c, candidate, state)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from fastlstm import init
 from fastlstm.layers.base import Array
 from fastlstm.layers.matrix import Kinds
 from fastlstm.layers.recurrent import cells
 from fastlstm.layers.recurrent.base import Recurrent
+from fastlstm.layers.recurrent.functions import Activation, shortest
+from fastlstm.layers.recurrent.told import config_of, is_usual, told_of, with_options
 
 CELLS = {"tanh": cells.TANH, "relu": cells.RELU}
-"""The cell of each activation."""
+"""The cells of the usual activations."""
 
 
 class SimpleRNN(Recurrent[Array]):
@@ -31,14 +35,29 @@ class SimpleRNN(Recurrent[Array]):
         Layers on top of each other, each reading the outputs of the one below.
     bidirectional : bool, default False
         Whether each layer also reads sequences from their ends. Outputs of both directions stand side by side: D = 2.
-    activation : "tanh" or "relu", default "tanh"
-        phi. U starts as a random orthogonal matrix; for relu, max(0, ·), as the identity, so that a new network adds up
-        what it sees (Le et al. 2015).
+    activation : str or tuple, default "tanh"
+        phi, a function that `LSTM` knows. U starts as a random orthogonal matrix; for relu, max(0, ·), as the identity,
+        so that a new network adds up what it sees (Le et al. 2015).
     dropout : float, default 0
         Rate of dropout on the output of each layer but the last, while training. A single layer has none, and a
         UserWarning says so: put a `Dropout` after it.
     bias : bool, default True
         H·(I + H) + H parameters for a layer and direction. b starts at zero, W as Glorot's uniform.
+    clip : float, optional
+        What phi takes is clipped to plus and minus this (ONNX).
+    recurrent_dropout : float, default 0
+        Rate of dropout on h where U sees it, while training, with one mask for all steps of a sequence (Gal and
+        Ghahramani 2016).
+    zoneout : float, default 0
+        Probability that a number of h stays as it was at a step, while training; in inference it is the mean of both
+        (Krueger et al. 2017).
+    input_dropout : float, default 0
+        Rate of dropout on x, while training.
+    weight_dropout : float, default 0
+        Rate of dropout on the weights U, while training, one mask for a batch (DropConnect, Merity et al. 2018).
+    variational : bool, default False
+        Whether `input_dropout`, and `dropout` between layers, have one mask for all steps of a sequence (Gal and
+        Ghahramani 2016), instead of new ones at each step.
     dtype : "float32", "float64" or None
     seed : int or None
     weights : "bfloat16", "int8x16", "int8" or None, or a list of these, default None
@@ -66,19 +85,35 @@ class SimpleRNN(Recurrent[Array]):
         *,
         num_layers: int = 1,
         bidirectional: bool = False,
-        activation: str = "tanh",
+        activation: Activation = "tanh",
         dropout: float = 0.0,
         bias: bool = True,
+        clip: float | None = None,
+        recurrent_dropout: float = 0.0,
+        zoneout: float = 0.0,
+        input_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        variational: bool = False,
         dtype: Any = None,
         seed: int | None = None,
         weights: Kinds = None,
     ) -> None:
-        if not isinstance(activation, str) or activation not in CELLS:
-            raise ValueError(f"activation: expected 'tanh' or 'relu', got {activation!r}")
-        self.activation = activation
+        told = told_of(activation=activation, clip=clip, zoneout=(zoneout, 0.0), recurrent_dropout=recurrent_dropout)
+        self.activation = shortest(told.candidate)
+        name = self.activation if isinstance(self.activation, str) else ""
+        cell = CELLS.get(name)
+        if cell is None or not is_usual(told):
+            start = init.orthogonal if cell is None else cell.recurrent
+            cell = replace(with_options(cells.SIMPLE_OPTIONS, told, told.candidate), recurrent=start)
         super().__init__(
-            CELLS[activation], input_size, hidden_size, num_layers, bidirectional, dropout, bias, dtype, seed, weights
+            *(cell, input_size, hidden_size, num_layers, bidirectional, dropout, bias, dtype, seed, weights),
+            input_dropout=input_dropout,
+            weight_dropout=weight_dropout,
+            variational=variational,
         )
 
     def config(self) -> dict[str, Any]:
-        return {**super().config(), "activation": self.activation}
+        told = {} if self.cell.options is None else config_of(self.cell.options)
+        if "zoneout" in told:
+            told["zoneout"] = told["zoneout"][0]
+        return {**super().config(), **told, "activation": self.activation}

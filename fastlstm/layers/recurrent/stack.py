@@ -39,7 +39,7 @@ class TrainedStack:
             x = drop_inputs(x, k, self._rates, tape)
             y = tape.array(f"trained_l{k}", (batch.N, batch.T, self._width), x.dtype)
             batch.clear_padding(y)
-            masks = draw(self._options, *y.shape, x.dtype, tape, f"_l{k}")
+            masks = draw(self._options, batch.N, batch.T, self._width, x.dtype, tape, f"_l{k}")
             for d, direction in enumerate(directions):
                 place, column, part = k * len(directions) + d, d * self._hidden, tape.child(f"l{k}_{d}")
                 direction.forward(x, y, column, at(state, place), batch, every, masks, self._rates.weights, part)
@@ -122,7 +122,9 @@ class PlainStack:
         for k, directions in enumerate(self.layers):
             if k and training and self._rates.between:
                 whole = batch.scatter(rows, tape.array("whole", (batch.N, batch.T, self._width), x.dtype))
-                own = tape.array(f"dropped rows of layer {k}", rows.shape, rows.dtype)  # those of the layer below are its states
+                own = tape.array(
+                    f"dropped rows of layer {k}", rows.shape, rows.dtype
+                )  # those of the layer below are its states
                 rows = batch.gather(drop_inputs(whole, k, self._rates, tape), own)
             masks = None
             if training:

@@ -62,7 +62,7 @@ class Passes:
     kind: Kind
     single: bool
     state: tuple[Array, Array, Array]
-    gradients: tuple[Array, ...]
+    gradients: tuple[Array, Array, Array]
     starts: list[Parts]
     forwards: list[kernel.Pass]
     backwards: list[back.Backward]
@@ -200,7 +200,9 @@ class TrainedDirection:
                 self._bind_gradients(backward, du)
             backward.go_on(k > 0 or start is not None, later=k < last)
         if dropped is not None:
-            dropped.add_gradient(tape.array("du", weights[1].shape, weights[1].dtype), *self._weights.w_hh.accumulator())
+            dropped.add_gradient(
+                tape.array("du", weights[1].shape, weights[1].dtype), *self._weights.w_hh.accumulator()
+            )
         if start is not None:
             for array, part in zip(parts, start, strict=True):
                 batch.scatter_states(array[:, : self._hidden], part)
@@ -241,7 +243,7 @@ class TrainedDirection:
         return [self._pack_stage(kind, tape).go, forward.go], backward
 
     def _backward_from_zeros(
-        self, backward: back.Backward, gradients: tuple[Array, ...], arrays: tuple[Any, ...]
+        self, backward: back.Backward, gradients: tuple[Array, Array, Array], arrays: tuple[Any, ...]
     ) -> None:
         """Run a backward pass whose gradients of the final state are zero."""
         backward.bind(*arrays)
@@ -281,7 +283,8 @@ class TrainedDirection:
         rows = max(int(batch.offset[last] - batch.offset[first]) for first, last in edges)
         kept = tape.array("kept", (rows * self.cell.sums * width,), dtype)
         kept_c = tape.array("kept_c", (rows * width if self.cell.keeps_c else 0,), dtype)
-        gradients = tuple(tape.array(name, (n, width), dtype) for name in ("dh", "dc", "past"))
+        dh, dc, past = (tape.array(name, (n, width), dtype) for name in ("dh", "dc", "past"))
+        gradients = dh, dc, past
         starts = tape.array("starts", (len(edges), len(self.cell.parts), n, width), dtype)
         single = self._is_single(batch)
         passes = Passes(kind, single, state, gradients, [tuple(start) for start in starts], [], [], x, y)
@@ -301,8 +304,8 @@ class TrainedDirection:
             own = kept[: forward_rows.S * self.cell.sums * width], kept_c[: forward_rows.S * width]
             projected = projection(forward_rows, panels.nbytes, self.cell.sums * width, dtype, tape)
             rounded = rounding_room(team, n, projected[1], self._inputs, self._hidden, format, tape)
-            options = (format, rounded, self.cell.options)
-            forward = kernel.prepare(self.cell.name, forward_rows, panels, bias, *state, *projected, *options)
+            arrays = (panels, bias, *state, *projected)
+            forward = kernel.prepare(self.cell.name, forward_rows, *arrays, format, rounded, self.cell.options)
             forward.keep(*own)
             passes.forwards.append(forward)
             passes.backwards.append(self._prepare_backward(backward_rows, own, gradients, bias, kind, tape))
@@ -312,7 +315,7 @@ class TrainedDirection:
         self,
         rows: Layout,
         kept: tuple[Array, Array],
-        gradients: tuple[Array, ...],
+        gradients: tuple[Array, Array, Array],
         bias: Array,
         kind: Kind,
         tape: Workspace,
@@ -322,9 +325,15 @@ class TrainedDirection:
         sizes = [0] * len(back.SCRATCH)
         if not self._is_single(kind.batch):
             sizes = [*back.rooms(self.cell.name, rows, dtype == np.float32, kind.format)]
-        scratch = {
+        scratch: dict[str, Any] = {
             name: tape.array(f"backward {name}", (size,), dtype) for name, size in zip(back.SCRATCH, sizes, strict=True)
         }
         strip = min(cpu.STRIP, max(1, width // lanes // rows.threads)) if rows.by_units else cpu.STRIP
-        told = {"bias": bias, "options": self.cell.options}
-        return back.prepare(self.cell.name, rows, strip, *kept, *gradients, **scratch, format=kind.format, **told)
+        (dh, dc, past), options = gradients, self.cell.options
+        return back.prepare(
+            *(self.cell.name, rows, strip, *kept, dh, dc, past),
+            **scratch,
+            format=kind.format,
+            bias=bias,
+            options=options,
+        )

@@ -10,6 +10,9 @@
    stays as it was and else 0 while training, their mean in inference. A p of zeros and a clip at infinity are as if
    they were not there. What is kept for the backward pass are the a, from which the slope of any function follows.
 */
+#ifndef FASTLSTM_LSTM_OPTIONS_HPP
+#define FASTLSTM_LSTM_OPTIONS_HPP
+
 #include "../functions.hpp"
 #include "cell.hpp"
 
@@ -39,9 +42,6 @@ template <class Format, bool COUPLED> struct LstmOptions : Cell<Format> {
         }
     };
 
-    /* exact where z is 0 or 1 */
-    FL_INLINE static V zone(V z, V before, V after) { return multiply_add(z, before, (1 - z) * after); }
-
     template <bool, int N> FL_INLINE static void forward(V (&sum)[N][sums], V (&c)[N], V (&h)[N], const Told<T> &at) {
         static_assert(N == 1, "by_rows");
         V(&a)[sums] = sum[0];
@@ -49,15 +49,10 @@ template <class Format, bool COUPLED> struct LstmOptions : Cell<Format> {
         a[I] = multiply_add(at.own(P_I), c[0], a[I]);
         if constexpr (!COUPLED) a[F] = multiply_add(at.own(P_F), c[0], a[F]);
         const V made = Gates(a, c[0], at).c;
-        c[0] = o.zone_c > 0 ? zone(at.zone_c(), c[0], made) : made;
+        c[0] = o.zone_c > 0 ? zone<T>(at.zone_c(), c[0], made) : made;
         a[O] = multiply_add(at.own(P_O), c[0], a[O]);
         const V shown = apply<T>(o.gate, clip<T>(a[O], o.clip)) * apply<T>(o.output, made);
-        h[0] = o.zone_h > 0 ? zone(at.zone_h(), h[0], shown) : shown;
-    }
-
-    /* The gradient by an a of a function of it, whose value is y, from that by y. */
-    FL_INLINE static V back(const fl_function &f, V dy, V a, V y, double most) {
-        return pass_clip<T>(dy * slope<T>(f, a, y), a, most);
+        h[0] = o.zone_h > 0 ? zone<T>(at.zone_h(), h[0], shown) : shown;
     }
 
     /*     dh' = dh (1 - z_h)        do = dh' output(c')        dc += da_o p_o
@@ -70,16 +65,16 @@ template <class Format, bool COUPLED> struct LstmOptions : Cell<Format> {
         const V c_prev = at.c_prev(), z_h = at.zone_h(), z_c = at.zone_c();
         const Gates gates(a, c_prev, at);
         const V out = apply<T>(o.gate, clip<T>(a[O], o.clip)), s = apply<T>(o.output, gates.c), dh = d.h * (1 - z_h);
-        const V da_o = back(o.gate, dh * s, a[O], out, o.clip), dc = multiply_add(da_o, at.own(P_O), d.c);
+        const V da_o = back<T>(o.gate, dh * s, a[O], out, o.clip), dc = multiply_add(da_o, at.own(P_O), d.c);
         const V made = pass_clip<T>(multiply_add(dh * out, slope<T>(o.output, gates.c, s), dc * (1 - z_c)),
                                     gates.unclipped, o.cell_clip);
         const V g = gates.g * gates.kept;
-        const V da_i = back(o.gate, made * (COUPLED ? g - c_prev : g), a[I], gates.i, o.clip);
-        a[G] = back(o.candidate, made * gates.i * gates.kept, a[G], gates.g, o.clip);
+        const V da_i = back<T>(o.gate, made * (COUPLED ? g - c_prev : g), a[I], gates.i, o.clip);
+        a[G] = back<T>(o.candidate, made * gates.i * gates.kept, a[G], gates.g, o.clip);
         d.past = d.h * z_h;
         d.c = multiply_add(dc, z_c, multiply_add(da_i, at.own(P_I), made * gates.f));
         if constexpr (!COUPLED) {
-            a[F] = back(o.gate, made * c_prev, a[F], gates.f, o.clip);
+            a[F] = back<T>(o.gate, made * c_prev, a[F], gates.f, o.clip);
             d.c = multiply_add(a[F], at.own(P_F), d.c);
         }
         a[I] = da_i;
@@ -95,3 +90,5 @@ template <class Format, bool COUPLED> struct LstmOptions : Cell<Format> {
 };
 
 }
+
+#endif

@@ -1,4 +1,4 @@
-"""The options of the LSTM: against central differences, the reference, the plain path and ONNX Runtime."""
+"""The options of the recurrent cells: against central differences, the reference, the plain path and ONNX Runtime."""
 
 from dataclasses import replace
 
@@ -26,21 +26,35 @@ ALONE = {
     "all": {"peephole": True, "clip": 1.5, "cell_clip": 0.8, "activation": "softsign", "cell_activation": ("elu", 0.5)},
     "all coupled": {"peephole": True, "coupled": True, "clip": 2.0, "recurrent_activation": ("hard_sigmoid", 0.2, 0.5)},
 }
+OTHERS = {
+    "gru, clip": ("gru", {"clip": 0.7}),
+    "gru, all": ("gru", {"clip": 1.5, "activation": "softsign", "recurrent_activation": ("hard_sigmoid", 0.2, 0.5)}),
+    "simple, clip": ("simple", {"clip": 0.7}),
+    "simple, all": ("simple", {"clip": 1.5, "activation": ("elu", 0.7)}),
+    **{
+        f"gru, activation-{function}": ("gru", {"activation": function}) for function in FUNCTIONS if function != "tanh"
+    },
+    **{f"gru, recurrent-{function}": ("gru", {"recurrent_activation": function}) for function in FUNCTIONS[1:]},
+    **{f"simple, {function}": ("simple", {"activation": function}) for function in FUNCTIONS if function != "tanh"},
+}
+EVERY = {name: ("lstm", options) for name, options in ALONE.items()} | OTHERS
+"""Cells and options of theirs."""
+LAYERS = {"lstm": fl.LSTM, "gru": fl.GRU, "simple": fl.SimpleRNN}
 SHAPES = [
     *(Case(5, 3, 3, 17, 2, True, True), Case(4, 1, 1, 1), Case(7, 2, 17, 33), Case(3, 7, 33, 3, bias=False)),
     *(Case(6, 13, 5, 16), Case(1, 2, 3, 5), Case(2, 40, 3, 131)),
 ]
 
 
-def with_options(case, options):
-    return replace(case, options=tuple(options.items()))
+def with_options(case, options, cell="lstm"):
+    return replace(case, cell=cell, options=tuple(options.items()))
 
 
 def tame_case(case, seed=0):
     """A random problem whose numbers do not grow where gates have no bounds: errors would grow with them."""
     problem = random_case(case, seed)
     for value in problem.parameters.values():
-        value *= min(1, 2 / np.sqrt(case.inputs + case.hidden))
+        value *= min(1, (2 if case.cell == "lstm" else 1) / np.sqrt(case.inputs + case.hidden))
     return problem
 
 
@@ -84,7 +98,7 @@ def check_against_reference(problem, dtype, tolerance):
 
 def check_against_differences(problem, entries=None):
     layer, found = problem.layer(), run(problem)
-    arrays = {"dx": problem.x, "dh0": problem.state[0], "dc0": problem.state[1]}
+    arrays = {"dx": problem.x, **dict(zip(("dh0", "dc0"), problem.state, strict=False))}
     lengths = None if problem.lengths is None else np.asarray(problem.lengths, np.intp)
     tape = fl.Workspace(0)
 
@@ -100,18 +114,18 @@ def check_against_differences(problem, entries=None):
         assert relative_error(value, layer.parameter(name).writable(), found[name], entries) < 1e-6, name
 
 
-@pytest.mark.parametrize("options", ALONE.values(), ids=ALONE)
-def test_gradients_against_central_differences(monkeypatch, isa, options):
+@pytest.mark.parametrize(("cell", "options"), EVERY.values(), ids=EVERY)
+def test_gradients_against_central_differences(monkeypatch, isa, cell, options):
     monkeypatch.setattr("gradcheck.STEP", 1e-5)  # hardly anything comes to a kink of a function
     for case in (Case(4, 3, 3, 5, 2, True, True), Case(3, 2, 1, 17)):
-        check_against_differences(random_case(with_options(case, options)), entries=8)
+        check_against_differences(random_case(with_options(case, options, cell)), entries=8)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("options", ALONE.values(), ids=ALONE)
-def test_everything_equals_the_reference(isa, options, dtype):
+@pytest.mark.parametrize(("cell", "options"), EVERY.values(), ids=EVERY)
+def test_everything_equals_the_reference(isa, cell, options, dtype):
     for seed, shape in enumerate(SHAPES):
-        problem = tame_case(with_options(shape, options), seed)
+        problem = tame_case(with_options(shape, options, cell), seed)
         check_against_reference(problem, dtype, 1e-4 if dtype == "float32" else 1e-12)
 
 
@@ -137,80 +151,136 @@ FULL_NAMES = {
 
 
 def as_onnx(problem, rng):
-    """The bytes of an ONNX model of one LSTM node, and its inputs."""
-    from onnx import TensorProto, helper
-
+    """The inputs and attributes of an ONNX node LSTM."""
     case, options = problem.case, dict(problem.case.options)
     hidden, directions = case.hidden, 2 if case.bidirectional else 1
     activation = options.get("activation", "tanh")
-    functions = [
-        options.get("recurrent_activation", "sigmoid"),
-        activation,
-        options.get("cell_activation", activation),
-    ] * directions
-    numbers = [(function,) if isinstance(function, str) else function for function in functions]
-
-    def rows(array, coupled_fill):  # from i, f, g, o to i, o, f, c
-        parts = np.split(array, 3 if options.get("coupled") else 4)
-        i, f, g, o = (parts[0], coupled_fill(parts[0]), *parts[1:]) if len(parts) == 3 else parts
-        return np.concatenate([i, o, f, g])
-
-    def stacked(name, order):
-        return np.stack([order(problem.parameters[name + end]) for end in ("_l0", "_l0_reverse")[:directions]])
+    functions = [options.get("recurrent_activation", "sigmoid"), activation, options.get("cell_activation", activation)]
+    numbers = [numbers_of(function) for function in functions * directions]
 
     def ignored(like):
         return rng.normal(size=like.shape)
 
-    def with_zeros(bias):
-        return np.concatenate([rows(bias, ignored), np.zeros(4 * hidden)])
+    def rows(array):  # from i, f, g, o, or i, g, o, to i, o, f, g
+        i, *f, g, o = np.split(array, 3 if options.get("coupled") else 4)
+        return np.concatenate([i, o, *(f or [ignored(i)]), g])
 
     def peepholes(p):
         i, *f, o = np.split(p, 2 if options.get("coupled") else 3)
         return np.concatenate([i, o, *(f or [ignored(i)])])
 
-    x = problem.x.transpose(1, 0, 2)
-    arrays = {
-        "X": x,
-        "W": stacked("weight_ih", lambda a: rows(a, ignored)),
-        "R": stacked("weight_hh", lambda a: rows(a, ignored)),
-        "B": stacked("bias", with_zeros) if case.bias else None,
-        "L": None if problem.lengths is None else np.asarray(problem.lengths, np.int32),
-        "H": problem.state[0],
-        "C": problem.state[1],
-        "P": stacked("peephole", peepholes) if options.get("peephole") else None,
-    }
-    arrays = {name: value for name, value in arrays.items() if value is not None}
+    def stacked(name, order):
+        return np.stack([order(problem.parameters[name + end]) for end in ("_l0", "_l0_reverse")[:directions]])
+
     attributes = {"hidden_size": hidden, "direction": "bidirectional" if directions == 2 else "forward"}
     attributes["activations"] = [FULL_NAMES[name] for name, *_ in numbers]
-    attributes["activation_alpha"] = [own[0] for _, *own in numbers if own]
-    attributes["activation_beta"] = [own[1] for _, *own in numbers if len(own) > 1]
-    attributes = {name: value for name, value in attributes.items() if value != []}
-    if options.get("coupled"):
-        attributes["input_forget"] = 1
+    attributes["activation_alpha"] = [float(own[0]) for _, *own in numbers if own]
+    attributes["activation_beta"] = [float(own[1]) for _, *own in numbers if len(own) > 1]
+    attributes["input_forget"] = int(options.get("coupled", False))
     if "clip" in options:
         attributes["clip"] = options["clip"]
-    node = helper.make_node(
-        "LSTM", [name if name in arrays else "" for name in "XWRBLHCP"], ["Y", "Y_h", "Y_c"], **attributes
-    )
-    kinds = {name: TensorProto.INT32 if name == "L" else TensorProto.FLOAT for name in arrays}
-    inputs = [helper.make_tensor_value_info(name, kinds[name], value.shape) for name, value in arrays.items()]
-    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("Y", "Y_h", "Y_c")]
-    graph = helper.make_graph([node], "lstm", inputs, outputs)
+    arrays = [
+        problem.x.transpose(1, 0, 2),
+        *(stacked(name, rows) for name in ("weight_ih", "weight_hh")),
+        stacked("bias", lambda b: np.concatenate([rows(b), np.zeros(4 * hidden)])) if case.bias else None,
+        None if problem.lengths is None else np.asarray(problem.lengths, np.int32),
+        *problem.state,
+        stacked("peephole", peepholes) if options.get("peephole") else None,
+    ]
+    return arrays, attributes
+
+
+def numbers_of(function):
+    return (function,) if isinstance(function, str) else function
+
+
+def session_of(kind, arrays, attributes, outputs):
+    """ONNX Runtime's outputs of a model of one node. Arrays are its inputs in their order, or None."""
+    from onnx import TensorProto, helper
+
+    given = {f"input{k}": value for k, value in enumerate(arrays) if value is not None}
+    given = {name: a if a.dtype == np.int32 else a.astype(np.float32) for name, a in given.items()}
+    kinds = {name: TensorProto.INT32 if a.dtype == np.int32 else TensorProto.FLOAT for name, a in given.items()}
+    names = [f"input{k}" if value is not None else "" for k, value in enumerate(arrays)]
+    inputs = [helper.make_tensor_value_info(name, kinds[name], a.shape) for name, a in given.items()]
+    results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
+    node = helper.make_node(kind, names, outputs, **{name: value for name, value in attributes.items() if value != []})
+    graph = helper.make_graph([node], "model", inputs, results)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
-    given = {name: value if name == "L" else value.astype(np.float32) for name, value in arrays.items()}
-    return model.SerializeToString(), given
+    onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, given)
+
+
+@st.composite
+def random_cases_of(draw, cell):
+    case = draw(random_cases())
+    names = ("activation", "recurrent_activation", "clip") if cell == "gru" else ("activation", "clip")
+    options = {name: value for name, value in case.options if name in names} or {"clip": 1.0}
+    return with_options(replace(case, layers=1), options, cell)
+
+
+@pytest.mark.parametrize("cell", ["gru", "simple"])
+def test_other_cells_equal_onnx_runtime(cell):
+    pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
+    pytest.importorskip("onnx", reason="onnx is not installed")
+
+    @settings(max_examples=200, deadline=None, derandomize=True)
+    @given(random_cases_of(cell), st.integers(0, 2**32 - 1))
+    def check(case, seed):
+        problem, options = tame_case(case, seed), dict(case.options)
+        directions = 2 if case.bidirectional else 1
+        ends = ("_l0", "_l0_reverse")[:directions]
+        functions = [numbers_of(options.get("activation", "tanh"))]
+        if cell == "gru":
+            functions.insert(0, numbers_of(options.get("recurrent_activation", "sigmoid")))
+        functions *= directions
+        attributes = {"hidden_size": case.hidden, "direction": "bidirectional" if directions == 2 else "forward"}
+        attributes["activations"] = [FULL_NAMES[name] for name, *_ in functions]
+        attributes["activation_alpha"] = [float(own[0]) for _, *own in functions if own]
+        attributes["activation_beta"] = [float(own[1]) for _, *own in functions if len(own) > 1]
+        if "clip" in options:
+            attributes["clip"] = options["clip"]
+
+        def rows(array):  # from r, z, n to z, r, n
+            if cell == "simple":
+                return array
+            r, z, n = np.split(array, 3)
+            return np.concatenate([z, r, n])
+
+        def biases(array):
+            if cell == "simple":
+                return np.concatenate([array, np.zeros_like(array)])
+            r, z, n, m = np.split(array, 4)
+            return np.concatenate([z, r, n, np.zeros_like(r), np.zeros_like(z), m])
+
+        if cell == "gru":
+            attributes["linear_before_reset"] = 1
+        own = problem.parameters
+        arrays = [
+            problem.x.transpose(1, 0, 2),
+            *(np.stack([rows(own[name + end]) for end in ends]) for name in ("weight_ih", "weight_hh")),
+            np.stack([biases(own["bias" + end]) for end in ends]) if case.bias else None,
+            None if problem.lengths is None else np.asarray(problem.lengths, np.int32),
+            problem.state[0],
+        ]
+        y, h = session_of("GRU" if cell == "gru" else "RNN", arrays, attributes, ["Y", "Y_h"])
+        found = called(problem, "float64")
+        for name, expected in (("y", y.transpose(2, 0, 1, 3).reshape(case.n, case.t, -1)), ("h", h)):
+            scale = max(1, np.abs(expected).max())
+            np.testing.assert_allclose(found[name], expected, rtol=0, atol=1e-5 * scale, err_msg=name)
+
+    check()
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(random_cases(), st.integers(0, 2**32 - 1))
 def test_inference_equals_onnx_runtime(case, seed):
-    onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
+    pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
     pytest.importorskip("onnx", reason="onnx is not installed")
     options = tuple((name, value) for name, value in case.options if name != "cell_clip")
     problem = tame_case(replace(case, layers=1, options=options or (("peephole", True),)), seed)
-    model, inputs = as_onnx(problem, np.random.default_rng(seed))
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    y, h, c = session.run(None, inputs)
+    y, h, c = session_of("LSTM", *as_onnx(problem, np.random.default_rng(seed)), ["Y", "Y_h", "Y_c"])
     y = y.transpose(2, 0, 1, 3).reshape(case.n, case.t, -1)
     found = called(problem, "float64")
     for name, expected in (("y", y), ("h", h), ("c", c)):
@@ -218,10 +288,10 @@ def test_inference_equals_onnx_runtime(case, seed):
         np.testing.assert_allclose(found[name], expected, rtol=0, atol=1e-5 * scale, err_msg=name)
 
 
-@pytest.mark.parametrize("options", ALONE.values(), ids=ALONE)
-def test_options_survive_a_file_and_a_config(tmp_path, options):
-    model = fl.Model([fl.LSTM(3, 5, num_layers=2, **options), fl.Dense(5, 2)], seed=0)
-    again = fl.LSTM.from_config(model.layers[0].config())
+@pytest.mark.parametrize(("cell", "options"), EVERY.values(), ids=EVERY)
+def test_options_survive_a_file_and_a_config(tmp_path, cell, options):
+    model = fl.Model([LAYERS[cell](3, 5, num_layers=2, **options), fl.Dense(5, 2)], seed=0)
+    again = LAYERS[cell].from_config(model.layers[0].config())
     assert again.config() == model.layers[0].config()
     assert again.parameter_shapes() == model.layers[0].parameter_shapes()
     fl.save(model, tmp_path / "model.safetensors")

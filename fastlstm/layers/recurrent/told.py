@@ -1,0 +1,89 @@
+"""From the arguments of a recurrent layer to what its cell is told, and back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fastlstm import _check
+from fastlstm._kernels.options import Options
+from fastlstm.layers.recurrent.cells import Cell
+from fastlstm.layers.recurrent.functions import SATURATING, function_of, shortest
+
+
+def told_of(
+    *,
+    activation: Any,
+    recurrent_activation: Any = "sigmoid",
+    cell_activation: Any = None,
+    clip: Any = None,
+    cell_clip: Any = None,
+    zoneout: tuple[Any, Any] = (0.0, 0.0),
+    recurrent_dropout: Any = 0.0,
+    recurrent_dropout_on: Any = "state",
+) -> Options:
+    """The arguments of these names, checked."""
+    gate, candidate = function_of(recurrent_activation, "recurrent_activation"), function_of(activation, "activation")
+    output = candidate if cell_activation is None else function_of(cell_activation, "cell_activation")
+    if recurrent_dropout_on not in ("state", "candidate"):
+        raise ValueError(f"recurrent_dropout_on: expected 'state' or 'candidate', got {recurrent_dropout_on!r}")
+    rate = rate_of(recurrent_dropout, "recurrent_dropout")
+    zone_h, zone_c = (rate_of(zone, "zoneout") for zone in zoneout)
+    limits = limit_of(clip, "clip"), limit_of(cell_clip, "cell_clip")
+    on_state = recurrent_dropout_on == "state"
+    return Options(
+        gate, candidate, output, *limits, zone_h, zone_c, 0.0 if on_state else rate, rate if on_state else 0.0
+    )
+
+
+def config_of(told: Options) -> dict[str, Any]:
+    """The arguments that are not what they are by default, as JSON; zoneout is (of h, of c)."""
+    dropped = max(told.state_rate, told.candidate_rate)
+    arguments = {
+        "activation": (shortest(told.candidate), "tanh"),
+        "recurrent_activation": (shortest(told.gate), "sigmoid"),
+        "cell_activation": (shortest(told.output), shortest(told.candidate)),
+        "clip": (told.clip, np.inf),
+        "cell_clip": (told.cell_clip, np.inf),
+        "zoneout": ([told.zone_h, told.zone_c], [0.0, 0.0]),
+        "recurrent_dropout": (dropped, 0.0),
+        "recurrent_dropout_on": ("candidate" if told.candidate_rate else "state", "state"),
+    }
+    return {name: value for name, (value, usual) in arguments.items() if value != usual}
+
+
+def is_usual(told: Options) -> bool:
+    """Whether the plain cell, which is the fastest, does what is told, but for its functions."""
+    clips, zones = (told.clip, told.cell_clip), (told.zone_h, told.zone_c)
+    return clips == (np.inf, np.inf) and zones == (0.0, 0.0) and not told.draws
+
+
+def with_options(cell: Cell, told: Options, *functions: tuple[str, float, float], peephole: bool = False) -> Cell:
+    """The cell, which has options, with these. `functions` are those that it has."""
+    bounded = all(kind in SATURATING for kind, _, _ in functions)
+    return replace(cell, peephole=peephole, options=told, bounded=bounded)
+
+
+def zones_of(value: Any) -> tuple[Any, Any]:
+    """zoneout of h and of c, from both or one for both."""
+    if not isinstance(value, tuple | list):
+        return value, value
+    if len(value) != 2:
+        raise ValueError(f"zoneout: expected a rate, or one of h and one of c, got {value!r}")
+    return value[0], value[1]
+
+
+def rate_of(value: Any, name: str) -> float:
+    return _check.number(value, name, 0, 1, open_high=True)
+
+
+def limit_of(value: Any, name: str) -> float:
+    """A number above 0 to clip at, or infinity for None."""
+    if value is None:
+        return float(np.inf)
+    limit = _check.number(value, name, 0)
+    if limit == 0 or limit == np.inf:
+        raise ValueError(f"{name}: expected a finite number above 0, or None, got {value}")
+    return limit
