@@ -97,7 +97,7 @@ DAMAGE = [
     (lambda m: m["layers"][1]["config"].update(hidden_size=10**9), "expected shape"),
     (lambda m: m["layers"][1]["config"].update(hidden_size=10**12), "hidden_size: expected at most 2147483647"),
     (lambda m: m["layers"][1]["config"].update(hidden_size="4"), "hidden_size: expected a whole number, got '4'"),
-    (lambda m: m["layers"][1]["config"].update(telescope=True), "unexpected keyword argument 'peephole'"),
+    (lambda m: m["layers"][1]["config"].update(telescope=True), "unexpected keyword argument 'telescope'"),
     (lambda m: m["layers"][1].pop("config"), "config"),
     (lambda m: m["layers"].pop(), "expected no such array, got one"),
     (lambda m: m.update(dtype=None), "dtype: expected 'float32' or 'float64', got None"),
