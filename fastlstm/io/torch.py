@@ -18,6 +18,19 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+KNOWN = {
+    "input_size",
+    "hidden_size",
+    "num_layers",
+    "bidirectional",
+    "dropout",
+    "bias",
+    "forget_bias",
+    "checkpoint_every",
+}
+KNOWN.add("activation")  # of a simple network with a plain cell
+"""Options of layers that PyTorch has, too, or that change no result."""
+
 NAME = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh|weight_hr)_l(\d+)(_reverse)?")
 
 BLOCKS = {4: "LSTM", 3: "GRU", 1: "RNN"}
@@ -223,14 +236,19 @@ def to_torch(layer: LSTM | GRU | SimpleRNN) -> torch.nn.LSTM | torch.nn.GRU | to
     TypeError
         If layer is none of the three.
     ValueError
-        If it is an LSTM with options that PyTorch does not have.
+        If it has options that PyTorch does not have.
     ImportError
         If torch is not installed.
     """
     if not isinstance(layer, LSTM | GRU | SimpleRNN):
         raise TypeError(f"layer: expected an LSTM, GRU or SimpleRNN, got {type(layer).__name__}")
+    others = [name for name in layer.config() if name not in KNOWN]
     if layer.cell.options is not None:
-        raise ValueError(f"layer: expected one without options of its cell, which PyTorch does not have, got {layer}")
+        others.append("activation")
+    if others:
+        raise ValueError(
+            f"layer: expected no options that PyTorch does not have, got {', '.join(dict.fromkeys(others))}"
+        )
     try:
         import torch
     except ImportError as error:

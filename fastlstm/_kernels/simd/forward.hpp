@@ -208,7 +208,6 @@ __attribute__((noinline)) void cell_by_rows(const ForwardOf<Cell> &f, const type
     const bool resumed = f.resumed(t);
     Told<Real> told = told_of<Cell>(f, block);
     for (ptrdiff_t last = row + rows; row < last; row++, sums += S * U * f.L) {
-        const ptrdiff_t slot = f.slot(block, t, row);
         for (ptrdiff_t u = 0; u < U; u++) {
             const ptrdiff_t unit = (block * U + u) * f.L;
             Vec<Real> sum[1][S], c[1] = {}, h[1] = {};
@@ -219,6 +218,7 @@ __attribute__((noinline)) void cell_by_rows(const ForwardOf<Cell> &f, const type
             told.weights = f.bias(block) + (block_sums<Cell> + u) * f.L;
             Cell::template forward<true>(sum, c, h, told);
             if (f.p.kept) {
+                const ptrdiff_t slot = f.slot(block, t, row);
                 EACH(s, S) store<Real>(f.kept(slot) + (s * U + u) * f.L, sum[0][s]);
                 if constexpr (Cell::keeps_c) store<Real>(f.kept_c(slot, U) + u * f.L, c[0]);
             }

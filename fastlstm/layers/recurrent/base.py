@@ -21,6 +21,7 @@ from fastlstm.layers.packed import Packed
 from fastlstm.layers.recurrent.cells import Cell
 from fastlstm.layers.recurrent.direction import Direction, Parts
 from fastlstm.layers.recurrent.inference import PackedDirection, PackedStack
+from fastlstm.layers.recurrent.joint import MERGES, Joint
 from fastlstm.layers.recurrent.masks import Rates
 from fastlstm.layers.recurrent.ragged import RaggedBatch
 from fastlstm.layers.recurrent.stack import PlainStack, TrainedStack
@@ -58,6 +59,9 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         input_dropout: float = 0.0,
         weight_dropout: float = 0.0,
         variational: bool = False,
+        merge: str = "concat",
+        residual: bool = False,
+        go_backwards: bool = False,
         bias_start: Initializer = init.zeros,
     ) -> None:
         super().__init__(dtype, seed)
@@ -84,6 +88,20 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
             )
             raise ValueError(message)
         self._rates = Rates(self.input_dropout, self.dropout, self.weight_dropout, self.variational)
+        self.go_backwards = _check.flag(go_backwards, "go_backwards")
+        if self.go_backwards and self.bidirectional:
+            raise ValueError("go_backwards: expected False with bidirectional=True, which goes both ways, got True")
+        self.merge, self.residual = merge, _check.flag(residual, "residual")
+        if merge not in MERGES:
+            raise ValueError(f"merge: expected one of {', '.join(map(repr, MERGES))}, got {merge!r}")
+        if merge != "concat" and not self.bidirectional:
+            raise ValueError(f"merge: expected 'concat' without bidirectional=True, got {merge!r}")
+        if merge == "none" and self.num_layers > 1:
+            raise ValueError("merge: expected a single layer with 'none', whose outputs no layer above could read")
+        if self.residual and self.num_layers == 1:
+            raise ValueError("residual: expected num_layers of at least 2, between which inputs are added, got 1")
+        self._joint = Joint(merge, self.residual, self.hidden_size)
+        self.output_size = self._joint.width(self.directions)
         self.bias = _check.flag(bias, "bias")
         self.input_shape = ("N", "T", self.input_size)
         self._add_parameters(bias_start)
@@ -109,19 +127,23 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
 
     def _make_stacks(self) -> None:
         weights = [
-            [Weights(self.cell, self._parameters, suffix) for suffix in suffixes] for _, suffixes in self._each_layer()
+            [
+                Weights(self.cell, self._parameters, suffix, reverse=d > 0 or self.go_backwards)
+                for d, suffix in enumerate(suffixes)
+            ]
+            for _, suffixes in self._each_layer()
         ]
         packed = [[PackedDirection(own) for own in layer] for layer in weights]
         trained = [[TrainedDirection(own) for own in layer] for layer in weights]
         plain = [[Direction(own) for own in layer] for layer in weights]
-        self._packed = PackedStack(self.cell, packed, self.hidden_size)
-        self._trained = TrainedStack(trained, self.input_size, self.hidden_size, self._rates)
-        self._plain = PlainStack(plain, self.input_size, self.hidden_size, self._rates)
+        self._packed = PackedStack(self.cell, packed, self._joint)
+        self._trained = TrainedStack(trained, self.input_size, self._joint, self._rates)
+        self._plain = PlainStack(plain, self.input_size, self._joint, self._rates)
 
     def _each_layer(self) -> Iterator[tuple[int, list[str]]]:
         """For each layer, the number of input features, and the suffix of the parameter names of each direction."""
         for k in range(self.num_layers):
-            inputs = self.input_size if k == 0 else self.directions * self.hidden_size
+            inputs = self.input_size if k == 0 else self.output_size
             yield inputs, [f"_l{k}", f"_l{k}_reverse"][: self.directions]
 
     @classmethod
@@ -134,15 +156,21 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
 
     def config(self) -> dict[str, Any]:
         names = ("input_size", "hidden_size", "num_layers", "bidirectional", "dropout", "bias")
-        newer = ("input_dropout", "weight_dropout", "variational")  # left out if they are not used, as older files do
-        return {name: getattr(self, name) for name in (*names, *(name for name in newer if getattr(self, name)))}
+        newer = {"input_dropout": 0, "weight_dropout": 0, "variational": False, "merge": "concat", "residual": False}
+        newer["go_backwards"] = False
+        used = [name for name, usual in newer.items() if getattr(self, name) != usual]  # as older files have it
+        return {name: getattr(self, name) for name in (*names, *used)}
 
     def output_shape(self, shape: Shape) -> Shape:
         if len(shape) != 3:
             name = type(self).__name__
             raise ValueError(f"{name} takes sequences (N, T, {self.input_size}), got {_check.describe(shape)}")
         check_features(shape, self.input_size)
-        return (*shape[:2], self.directions * self.hidden_size)
+        if self.merge == "none":
+            raise ValueError(
+                "merge: 'none' gives two outputs, of which a model can take only one; call the layer itself"
+            )
+        return (*shape[:2], self.output_size)
 
     def __call__(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Array, State]:
         """The outputs at all steps and the final state. D is the number of directions.
@@ -160,6 +188,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         Returns
         -------
         y : (N, T, D·H)
+            Or (N, T, H) if `merge` says so; with "none" a tuple of both directions' (N, T, H).
         h, or (h, c) : each (layers·D, N, H)
             The state after the last real step of each sequence; in the reverse direction, after its first step.
 
@@ -172,6 +201,8 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         """
         found: tuple[Array, Parts] | None = self._kept.run(x, lengths) if state is None else None
         y, final = found or self._call(x, state, lengths)
+        if self.merge == "none":
+            return (y[..., : self.hidden_size], y[..., self.hidden_size :]), self._given(final)  # type: ignore[return-value]
         return y, self._given(final)
 
     def _call(self, x: Any, state: Any, lengths: Any) -> tuple[Array, Parts]:
@@ -295,7 +326,9 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         n, t, _ = x.shape
         options = self.cell.options
         draws = self._rates.draws(self.num_layers) or (options is not None and options.draws)
-        if self._is_plain() or self.checkpoint_every is not None or draws or n * t <= cpu.SINGLE:
+        if self._is_plain() or self.checkpoint_every is not None or draws or self._joint.changes(self.num_layers):
+            return None
+        if n * t <= cpu.SINGLE:
             return None
         return self._trained.replay(x, self._full_batch(n, t, tape), tape)
 
@@ -362,6 +395,8 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         return batch
 
     def _goes_forwards(self, what: str) -> None:
+        name = type(self).__name__
         if self.bidirectional:
-            name = type(self).__name__
             raise ValueError(f"a bidirectional {name} cannot {what}: its reverse direction begins at the end")
+        if self.go_backwards:
+            raise ValueError(f"a {name} with go_backwards cannot {what}: it begins at the end")

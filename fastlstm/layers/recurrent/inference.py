@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,11 @@ from fastlstm._kernels import cpu
 from fastlstm._kernels import forward as kernel
 from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.rows import clear_stage
-from fastlstm._kernels.stage import SideBySide, Stage
+from fastlstm._kernels.stage import Call, SideBySide, Stage
 from fastlstm.layers.base import Array
 from fastlstm.layers.packed import Packed
 from fastlstm.layers.recurrent.cells import Cell
+from fastlstm.layers.recurrent.joint import Joint
 from fastlstm.layers.recurrent.plan import layout, projection, ragged_layout, sizes_of
 from fastlstm.layers.recurrent.ragged import RaggedBatch
 from fastlstm.layers.recurrent.weights import Weights
@@ -84,8 +86,8 @@ class PackedDirection(Packed):
 class PackedStack:
     """All layers and directions. It decides which passes run one after the other and which side by side."""
 
-    def __init__(self, cell: Cell, layers: list[list[PackedDirection]], hidden: int) -> None:
-        self._cell, self.layers, self._hidden = cell, layers, hidden
+    def __init__(self, cell: Cell, layers: list[list[PackedDirection]], joint: Joint) -> None:
+        self._cell, self.layers, self._joint, self._hidden = cell, layers, joint, joint.hidden
         self._directions = len(layers[0])
 
     def prepare(
@@ -101,7 +103,15 @@ class PackedStack:
         may_pair = self._directions == 2 and team % 2 == 0 and steps >= cpu.WORTH_SHARING
         together = 1  # layers
         # threads with rows of their own need not wait: with enough rows, layers had better run one after the other
-        if self._directions == 1 and team > 1 and n < 6 * team and t >= 4 * WAVE and steps >= cpu.WORTH_SHARING:
+        joins = self._joint.changes(len(self.layers))
+        if (
+            self._directions == 1
+            and not joins
+            and team > 1
+            and n < 6 * team
+            and t >= 4 * WAVE
+            and steps >= cpu.WORTH_SHARING
+        ):
             together = min(team, len(self.layers), cpu.MOST_SIDE_BY_SIDE)
         stages: list[Stage] = []
         passes: list[kernel.Pass] = []
@@ -115,7 +125,7 @@ class PackedStack:
                 own_tape = tape.child(f"l{k}_{d}")
                 passes.append(direction.prepare(x, y, d * self._hidden, order, own_tape, own_team, wave=wave))
                 passes[-1].set_place(len(passes) - 1, order)
-            x = y
+            given, x = x, y
             if pair:
                 stages.append(SideBySide(passes[-2:], passes[-1].threads))
             elif not wave:
@@ -125,9 +135,17 @@ class PackedStack:
                     passes[-1].after_each(passes[-2])
                 if k % together == together - 1:
                     stages.append(SideBySide(passes[-together:], 1))
-        if order is not None:
+            if joins:
+                if order is not None:
+                    stages.append(clear_stage(order, y))
+                x = tape.array(f"joint_l{k}", (n, t, self._joint.width(self._directions)), y.dtype)
+                stages.append(Call(partial(self._join, given, k, tape), y, x, "the joint of two layers"))
+        if order is not None and not joins:  # what is joined has been cleared
             stages.append(clear_stage(order, x))
         return stages, passes, x
+
+    def _join(self, given: Array, k: int, tape: Workspace, both: Array) -> Array:
+        return self._joint.forward(both, given, k, tape)
 
     def places(self, tape: Workspace) -> list[tuple[PackedDirection, Workspace]]:
         """Each direction of each layer with its workspace, in the order of the passes."""

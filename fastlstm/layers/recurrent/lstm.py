@@ -80,6 +80,13 @@ class LSTM(Recurrent[tuple[Array, Array]]):
     variational : bool, default False
         Whether `input_dropout`, and `dropout` between layers, have one mask for all steps of a sequence (Gal and
         Ghahramani 2016), instead of new ones at each step.
+    merge : "concat", "sum", "mul", "ave" or "none", default "concat"
+        How the outputs of two directions come together: side by side, added, multiplied, their mean, or, of a single
+        layer that is called by itself, each by itself.
+    residual : bool, default False
+        Whether each layer but the first adds its input to its output (He et al. 2016).
+    go_backwards : bool, default False
+        Whether sequences are read from their ends only. Outputs stand at their own steps.
     checkpoint_every : int, optional
         k: while training, keep the gates of no more than k steps, and the state at every k-th step. The backward pass
         computes the gates anew from there. This takes memory for T/k states and k steps instead of T steps, costs a
@@ -129,6 +136,9 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         input_dropout: float = 0.0,
         weight_dropout: float = 0.0,
         variational: bool = False,
+        merge: Literal["concat", "sum", "mul", "ave", "none"] = "concat",
+        residual: bool = False,
+        go_backwards: bool = False,
         checkpoint_every: int | None = None,
         dtype: Any = None,
         seed: int | None = None,
@@ -154,6 +164,9 @@ class LSTM(Recurrent[tuple[Array, Array]]):
             input_dropout=input_dropout,
             weight_dropout=weight_dropout,
             variational=variational,
+            merge=merge,
+            residual=residual,
+            go_backwards=go_backwards,
             bias_start=partial(init.gate_bias, forget_bias=self.forget_bias, coupled=self.coupled),
         )
 
@@ -195,7 +208,7 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         n, t, _ = x.shape
         batch, tape = RaggedBatch(n, t, _check.lengths_of(lengths, n, t)), Workspace(0)
         final = self._room("final", n, tape, x.dtype)
-        watched = PlainStack(self._plain.layers, self.input_size, self.hidden_size, Rates())
+        watched = PlainStack(self._plain.layers, self.input_size, self._joint, Rates())
         watched.forward(self.cell.saturated(x), self.as_state(state, n), final, batch, tape, training=True)
         direction = watched.layers[layer][int(reverse)]
         return read_gates(direction, batch, tape.child(direction.suffix))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from fastlstm import init
 from fastlstm.layers.base import Array
@@ -58,6 +58,13 @@ class SimpleRNN(Recurrent[Array]):
     variational : bool, default False
         Whether `input_dropout`, and `dropout` between layers, have one mask for all steps of a sequence (Gal and
         Ghahramani 2016), instead of new ones at each step.
+    merge : "concat", "sum", "mul", "ave" or "none", default "concat"
+        How the outputs of two directions come together: side by side, added, multiplied, their mean, or, of a single
+        layer that is called by itself, each by itself.
+    residual : bool, default False
+        Whether each layer but the first adds its input to its output (He et al. 2016).
+    go_backwards : bool, default False
+        Whether sequences are read from their ends only. Outputs stand at their own steps.
     dtype : "float32", "float64" or None
     seed : int or None
     weights : "bfloat16", "int8x16", "int8" or None, or a list of these, default None
@@ -94,6 +101,9 @@ class SimpleRNN(Recurrent[Array]):
         input_dropout: float = 0.0,
         weight_dropout: float = 0.0,
         variational: bool = False,
+        merge: Literal["concat", "sum", "mul", "ave", "none"] = "concat",
+        residual: bool = False,
+        go_backwards: bool = False,
         dtype: Any = None,
         seed: int | None = None,
         weights: Kinds = None,
@@ -110,6 +120,9 @@ class SimpleRNN(Recurrent[Array]):
             input_dropout=input_dropout,
             weight_dropout=weight_dropout,
             variational=variational,
+            merge=merge,
+            residual=residual,
+            go_backwards=go_backwards,
         )
 
     def config(self) -> dict[str, Any]:

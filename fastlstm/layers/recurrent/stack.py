@@ -9,6 +9,7 @@ import numpy as np
 
 from fastlstm.layers.base import Array
 from fastlstm.layers.recurrent.direction import Direction, Parts
+from fastlstm.layers.recurrent.joint import Joint
 from fastlstm.layers.recurrent.masks import Rates, draw, drop_inputs, drop_inputs_backward
 from fastlstm.layers.recurrent.ragged import RaggedBatch
 from fastlstm.layers.recurrent.training import TrainedDirection
@@ -24,9 +25,10 @@ def at(state: Parts | None, place: int) -> Parts | None:
 class TrainedStack:
     """Training on packed weights. x, y and their gradients are batch-first."""
 
-    def __init__(self, layers: list[list[TrainedDirection]], inputs: int, hidden: int, rates: Rates) -> None:
-        self._layers, self._inputs, self._hidden, self._rates = layers, inputs, hidden, rates
-        self._width, self._options = len(layers[0]) * hidden, layers[0][0].cell.options
+    def __init__(self, layers: list[list[TrainedDirection]], inputs: int, joint: Joint, rates: Rates) -> None:
+        self._layers, self._inputs, self._joint, self._rates = layers, inputs, joint, rates
+        self._hidden, self._options = joint.hidden, layers[0][0].cell.options
+        self._width, self._given = len(layers[0]) * joint.hidden, joint.width(len(layers[0]))
 
     def forward(
         self, x: Array, state: Parts | None, final: Parts | None, batch: RaggedBatch, every: int, tape: Workspace
@@ -36,7 +38,7 @@ class TrainedStack:
         Keeps the gates of `every` steps. Writes the final state into `final`, if there is one.
         """
         for k, directions in enumerate(self._layers):
-            x = drop_inputs(x, k, self._rates, tape)
+            given, x = x, drop_inputs(x, k, self._rates, tape)
             y = tape.array(f"trained_l{k}", (batch.N, batch.T, self._width), x.dtype)
             batch.clear_padding(y)
             masks = draw(self._options, batch.N, batch.T, self._width, x.dtype, tape, f"_l{k}")
@@ -46,7 +48,8 @@ class TrainedStack:
                 end = at(final, place)
                 if end is not None:
                     direction.final_state(y, column, end, batch, part)
-            x = y
+            tape.notes[f"both_l{k}"] = y
+            x = self._joint.forward(y, given, k, tape)
         y = x.view()
         y.flags.writeable = False  # the backward pass reads it
         return y
@@ -93,24 +96,28 @@ class TrainedStack:
         for k, directions in reversed(list(enumerate(self._layers))):
             dx: Array | None = None
             if k or wanted:
-                dx = tape.array(f"dx_l{k}", (batch.N, batch.T, self._width if k else self._inputs), dy.dtype)
+                dx = tape.array(f"dx_l{k}", (batch.N, batch.T, self._given if k else self._inputs), dy.dtype)
                 batch.clear_padding(dx)
+            both = self._joint.backward(dy, tape.notes[f"both_l{k}"], k, tape)
             for d, direction in enumerate(directions):
                 place = k * len(directions) + d
                 start = at(initial, place)
-                direction.backward(dy, dx, d > 0, at(dstate, place), start, batch, tape.child(f"l{k}_{d}"))
+                direction.backward(both, dx, d > 0, at(dstate, place), start, batch, tape.child(f"l{k}_{d}"))
             if dx is None:
                 return None
-            dy = drop_inputs_backward(dx, k, self._rates, tape)
+            dx = drop_inputs_backward(dx, k, self._rates, tape)
+            self._joint.add_past(dx, dy, k)
+            dy = dx
         return dy
 
 
 class PlainStack:
     """The plain path, which copies batches into ragged order and back."""
 
-    def __init__(self, layers: list[list[Direction]], inputs: int, hidden: int, rates: Rates) -> None:
-        self.layers, self._inputs, self._hidden, self._rates = layers, inputs, hidden, rates
-        self._width, self._options = len(layers[0]) * hidden, layers[0][0].cell.options
+    def __init__(self, layers: list[list[Direction]], inputs: int, joint: Joint, rates: Rates) -> None:
+        self.layers, self._inputs, self._joint, self._rates = layers, inputs, joint, rates
+        self._hidden, self._options = joint.hidden, layers[0][0].cell.options
+        self._width, self._given = len(layers[0]) * joint.hidden, joint.width(len(layers[0]))
 
     def forward(
         self, x: Array, state: Parts | None, final: Parts, batch: RaggedBatch, tape: Workspace, *, training: bool
@@ -120,8 +127,9 @@ class PlainStack:
             x = drop_inputs(x, 0, self._rates, tape)
         rows = batch.gather(x, tape.array("x", (batch.size, self._inputs), x.dtype))
         for k, directions in enumerate(self.layers):
+            given = rows
             if k and training and self._rates.between:
-                whole = batch.scatter(rows, tape.array("whole", (batch.N, batch.T, self._width), x.dtype))
+                whole = batch.scatter(rows, tape.array("whole", (batch.N, batch.T, self._given), x.dtype))
                 own = tape.array(
                     f"dropped rows of layer {k}", rows.shape, rows.dtype
                 )  # those of the layer below are its states
@@ -140,15 +148,18 @@ class PlainStack:
             if len(outputs) == 2:
                 both = tape.array(f"y_l{k}", (batch.size, self._width), x.dtype)
                 rows = np.concatenate(outputs, axis=1, out=both)
-        return batch.scatter(rows, tape.array("y", (batch.N, batch.T, self._width), x.dtype))
+            tape.notes[f"both_l{k}"] = rows
+            rows = self._joint.forward(rows, given, k, tape)
+        return batch.scatter(rows, tape.array("y", (batch.N, batch.T, self._given), x.dtype))
 
     def backward(
         self, dy: Array, dstate: Parts | None, initial: Parts, batch: RaggedBatch, tape: Workspace, *, wanted: bool
     ) -> Array | None:
         """The gradient of x, if wanted. Writes those of the initial state into `initial`."""
-        rows = batch.gather(dy, tape.array("dy", (batch.size, self._width), dy.dtype))
+        rows = batch.gather(dy, tape.array("dy", (batch.size, self._given), dy.dtype))
         for k, directions in reversed(list(enumerate(self.layers))):
-            inputs = []
+            inputs, past = [], rows
+            rows = self._joint.backward(rows, tape.notes[f"both_l{k}"], k, tape)
             for d, direction in enumerate(directions):
                 place = k * len(directions) + d
                 start, part = tuple(array[place] for array in initial), tape.child(direction.suffix)
@@ -159,8 +170,9 @@ class PlainStack:
             if len(inputs) == 2:
                 rows += inputs[1]
             if k and self._rates.between:
-                whole = batch.scatter(rows, tape.array("whole", (batch.N, batch.T, self._width), dy.dtype))
+                whole = batch.scatter(rows, tape.array("whole", (batch.N, batch.T, self._given), dy.dtype))
                 rows = batch.gather(drop_inputs_backward(whole, k, self._rates, tape), rows)
+            self._joint.add_past(rows, past, k)
         if not wanted:
             return None
         dx = batch.scatter(rows, tape.array("dx", (batch.N, batch.T, self._inputs), dy.dtype))

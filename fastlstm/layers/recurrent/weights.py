@@ -16,7 +16,7 @@ class Weights:
     suffix : str
         Such as ``_l0`` for the first layer.
     reverse : bool
-        Whether each sequence is read from its end: the suffix ends with ``_reverse``.
+        Whether each sequence is read from its end.
     w_ih, w_hh : Parameter
         (G·H, I) and (G·H, H).
     bias : Parameter or None
@@ -29,9 +29,8 @@ class Weights:
         Those that there are.
     """
 
-    def __init__(self, cell: Cell, parameters: dict[str, Parameter], suffix: str) -> None:
-        self.cell, self.suffix = cell, suffix
-        self.reverse = suffix.endswith("_reverse")
+    def __init__(self, cell: Cell, parameters: dict[str, Parameter], suffix: str, *, reverse: bool) -> None:
+        self.cell, self.suffix, self.reverse = cell, suffix, reverse
         self.w_ih, self.w_hh = parameters["weight_ih" + suffix], parameters["weight_hh" + suffix]
         self.bias, self.own = parameters.get("bias" + suffix), parameters.get("peephole" + suffix)
         every = (self.w_ih, self.w_hh, self.bias, self.own)
