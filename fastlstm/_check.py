@@ -42,7 +42,10 @@ def number(value: Any, name: str, low: float, high: float = np.inf, *, open_high
     if not low <= value <= high or (open_high and value == high):
         upper = "" if np.isinf(high) else f" and {'below' if open_high else 'at most'} {high:g}"
         raise ValueError(f"{name}: expected at least {low:g}{upper}, got {value}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name}: expected a number that a float can hold, got one that is larger") from None
 
 
 def flag(value: Any, name: str) -> bool:

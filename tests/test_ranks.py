@@ -15,6 +15,10 @@ from fastlstm.workspace import Part, Workspace
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(45, 6, 2))
 Y = X.cumsum(1)[..., :1]
+LEAVES_OUT = {
+    **{"dropout": 0.2, "input_dropout": 0.2, "variational": True, "weight_dropout": 0.2, "recurrent_dropout": 0.3},
+    **{"zoneout": (0.2, 0.3), "peephole": True},
+}
 LENGTHS = RNG.integers(1, 7, 45)
 WEIGHT = RNG.random((45, 6)) * (RNG.random(45) > 0.3)[:, None]
 LABELS = (Y[:, -1, 0] > 0).astype(int)
@@ -80,6 +84,9 @@ FITS = {
     "sum over time": Fit(per_step, loss=fl.mse.with_options(time="sum"), sample_weight=WEIGHT),
     "accumulate": Fit(per_step, trainer={"accumulate": 4}, lengths=LENGTHS),
     "dropout": Fit(lambda: [fl.Dropout(0.2), fl.LSTM(2, 5, num_layers=2, dropout=0.3), fl.Dense(5, 1)]),
+    "all that an LSTM leaves out": Fit(
+        lambda: [fl.LSTM(2, 5, num_layers=2, **LEAVES_OUT), fl.Dense(5, 1)], lengths=LENGTHS
+    ),
     "ragged dropout": Fit(
         lambda: [fl.Dropout(0.2), fl.GRU(2, 5, num_layers=3, dropout=0.3), fl.Dense(5, 1)], lengths=LENGTHS
     ),
@@ -194,7 +201,7 @@ def test_the_plain_path_has_the_masks_of_the_whole_batch_too(size, monkeypatch):
     before = cpu.isa()
     cpu.choose("plain")
     try:
-        for name in ("ragged dropout", "sequence with dropout"):
+        for name in ("ragged dropout", "sequence with dropout", "all that an LSTM leaves out"):
             expected = FITS[name]()
             for found in on_ranks(size, FITS[name]):
                 assert_close(found, expected)

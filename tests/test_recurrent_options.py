@@ -337,6 +337,16 @@ def test_gates_are_those_of_the_pass(options):
     np.testing.assert_allclose(found.cell[:, -1], c[0], rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("kind", ["bfloat16", "int8x16", "int8"])
+@pytest.mark.parametrize("name", ["all", "all coupled", "gru, all", "simple, all"])
+def test_inference_in_fewer_bits(name, kind):
+    cell, options = EVERY[name]
+    x = np.random.default_rng(0).normal(size=(3, 7, 64)).astype(np.float32)
+    exact, narrow = (LAYERS[cell](64, 256, seed=0, weights=weights, **options)(x)[0] for weights in (None, kind))
+    off = np.abs(narrow - exact).max()
+    assert 0 < off < 0.05
+
+
 @pytest.mark.parametrize("options", [ALONE["all"], ALONE["all coupled"]], ids=["all", "all coupled"])
 def test_streams_carries_and_learns(isa, options):
     layers = [fl.LSTM(3, 17, num_layers=2, **options), fl.LSTM(17, 5, **options), fl.Dense(5, 2)]
@@ -374,6 +384,7 @@ WRONG = [
     ({"activation": ("elu", "1")}, TypeError, r"activation: elu: expected a number, got '1'"),
     ({"activation": ("elu", np.nan)}, ValueError, r"activation: elu: expected at least"),
     ({"activation": ("elu", np.inf)}, ValueError, r"activation: expected finite numbers"),
+    ({"activation": ("elu", 10**400)}, ValueError, r"activation: elu: expected a number that a float can hold"),
     ({"clip": 0}, ValueError, r"clip: expected a finite number above 0, or None, got 0"),
     ({"clip": -1}, ValueError, r"clip: expected at least 0, got -1"),
     ({"cell_clip": np.inf}, ValueError, r"cell_clip: expected a finite number above 0, or None, got inf"),
