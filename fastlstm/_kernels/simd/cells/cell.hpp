@@ -4,6 +4,7 @@
 #define FASTLSTM_CELL_HPP
 
 #include <type_traits>
+#include <utility>
 
 #include "../activations.hpp"
 #include "../tile.hpp"
@@ -78,17 +79,24 @@ template <class Cell> constexpr int panel_width = Cell::gates * Cell::units;
 template <class Cell> constexpr int block_sums = Cell::sums * Cell::units;
 
 /* Which sum of a block each vector of weights of the state feeds. Cells with the same mapping share their code. */
-template <class Cell> struct Apart {
-    static constexpr int width = panel_width<Cell>;
-    static constexpr int at(int v) { return Cell::state_feeds(v / Cell::units) * Cell::units + v % Cell::units; }
+template <int... AT> struct Apart {
+    static constexpr int width = sizeof...(AT);
+    static constexpr int at(int v) {
+        constexpr int all[] = {AT...};
+        return all[v];
+    }
 };
+template <class Cell, int... V>
+Apart<(Cell::state_feeds(V / Cell::units) * Cell::units + V % Cell::units)...> apart_of(std::integer_sequence<int, V...>);
 template <class Cell> constexpr bool state_feeds_gates() {
     for (int gate = 0; gate < Cell::gates; gate++)
         if (Cell::state_feeds(gate) != gate) return false;
     return true;
 }
 template <class Cell> using FromInputs = InOrder<panel_width<Cell>>;
-template <class Cell> using FromState = std::conditional_t<state_feeds_gates<Cell>(), FromInputs<Cell>, Apart<Cell>>;
+template <class Cell>
+using FromState = std::conditional_t<state_feeds_gates<Cell>(), FromInputs<Cell>,
+                                     decltype(apart_of<Cell>(std::make_integer_sequence<int, panel_width<Cell>>()))>;
 
 /* How many vectors from v on feed sums that lie side by side. */
 template <class Feed> constexpr int run_of(int v) {
