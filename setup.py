@@ -149,8 +149,8 @@ extensions = [
     for source in sorted(KERNELS.glob("*.pyx"))
 ]
 # What Cython's typed views need stands in a module of its own instead of in each: a megabyte less.
-SHARED = "fastlstm._kernels._shared"
-extensions.append(Extension(SHARED, [str(KERNELS / "_shared.c")], extra_compile_args=FLAGS))
+SHARED = "fastlstm._kernels._fastlstm_cython"
+extensions.append(Extension(SHARED, [str(KERNELS / "_fastlstm_cython.c")], extra_compile_args=FLAGS))
 setup(
     ext_modules=cythonize(extensions, compiler_directives=directives, shared_utility_qualified_name=SHARED),
     cmdclass={"build_ext": BuildKernels},
