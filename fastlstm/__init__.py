@@ -25,9 +25,11 @@ from fastlstm.layers import Decoder as Decoder
 from fastlstm.layers import Dense as Dense
 from fastlstm.layers import Dropout as Dropout
 from fastlstm.layers import Embedding as Embedding
+from fastlstm.layers import GRUCell as GRUCell
 from fastlstm.layers import Last as Last
 from fastlstm.layers import Layer as Layer
 from fastlstm.layers import LayerNorm as LayerNorm
+from fastlstm.layers import LSTMCell as LSTMCell
 from fastlstm.layers import MaxPool as MaxPool
 from fastlstm.layers import MeanPool as MeanPool
 from fastlstm.layers import SimpleRNN as SimpleRNN

@@ -1,0 +1,202 @@
+"""One step of a recurrent cell at a time, for loops of one's own."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar, cast
+
+import numpy as np
+
+from fastlstm import _check
+from fastlstm.layers.base import Array
+from fastlstm.layers.recurrent.base import Recurrent
+from fastlstm.layers.recurrent.direction import Parts
+from fastlstm.layers.recurrent.functions import Activation
+from fastlstm.layers.recurrent.gru import GRU
+from fastlstm.layers.recurrent.lstm import LSTM
+from fastlstm.parameter import Parameter
+from fastlstm.workspace import Workspace
+
+State = TypeVar("State")
+"""h of a GRU, (h, c) of an LSTM, each (N, H)."""
+
+
+class OneStep(Generic[State]):
+    """Base of the cells: a layer of one direction that is given one step.
+
+    Attributes
+    ----------
+    layer : Recurrent
+        Its parameters are those of the cell, ``weight_ih_l0`` and so on.
+    """
+
+    layer: Recurrent[Any]
+
+    def parameters(self) -> list[Parameter]:
+        """The trained parameters, for an optimizer."""
+        return self.layer.parameters()
+
+    def __call__(self, x: Any, state: Any = None) -> State:
+        """The state after a step.
+
+        Parameters
+        ----------
+        x : (N, I)
+        state : optional
+            The state before the step, as this returns it; by default zeros.
+
+        Returns
+        -------
+        h, or (h, c) : each (N, H)
+
+        Raises
+        ------
+        TypeError
+            If x or state are not numbers, or the state of an LSTM is not a tuple (h, c).
+        ValueError
+            If a shape does not fit, or a number is not finite.
+        """
+        x = self._input(x)
+        _, after = self.layer(x[:, None], self._with_layers(state, len(x)))
+        return self._given(after if isinstance(after, tuple) else (after,))
+
+    def forward(self, x: Any, state: Any, tape: Workspace) -> State:
+        """The same while training. The tape keeps what `backward` reads, so that each step of a loop needs its own."""
+        x = self._input(x)[:, None]
+        _, after = self.layer.forward_with_state(
+            x, self.layer.as_state(self._with_layers(state, len(x)), len(x)), tape, training=True, lengths=None
+        )
+        return self._given(tuple(part.copy() for part in after))
+
+    def backward(self, dstate: Any, tape: Workspace) -> tuple[Array, State]:
+        """The gradients of x and of the state before the step, from those of the state after it.
+
+        Adds to the gradients of the parameters. It is called for the last step first.
+        """
+        n: int = tape.notes["batch"].N
+        given = self.layer.as_state(self._with_layers(dstate, n, "dstate"), n)
+        assert given is not None
+        zeros = np.zeros((n, 1, self.layer.hidden_size), given[0].dtype)
+        dx, before = self.layer.backward_with_state(zeros, given, tape)
+        assert dx is not None
+        return dx[:, 0].copy(), self._given(tuple(part.copy() for part in before))
+
+    def _input(self, x: Any) -> Array:
+        return self.layer.as_input(x, "x", ("N", self.layer.input_size))
+
+    def _with_layers(self, state: Any, n: int, name: str = "state") -> Any:
+        """A state with the axis of layers."""
+        if state is None or (len(self.layer.parts) > 1 and not isinstance(state, tuple | list)):
+            return state  # the layer refuses a state of an LSTM that is no tuple
+        found = []
+        for part in state if len(self.layer.parts) > 1 else [state]:
+            array = _check.as_numbers(part, name, "fiub", "real numbers")
+            _check.shape_of(array, name, (n, self.layer.hidden_size))
+            found.append(array[None])
+        return tuple(found) if len(self.layer.parts) > 1 else found[0]
+
+    @staticmethod
+    def _given(parts: Parts) -> State:
+        found = tuple(part[0] for part in parts)
+        return cast(State, found if len(found) > 1 else found[0])
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.layer.input_size}, {self.layer.hidden_size})"
+
+
+class LSTMCell(OneStep[tuple[Array, Array]]):
+    """One step of an `LSTM`.
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+    bias, forget_bias, peephole, coupled, activation, recurrent_activation, cell_activation, clip, cell_clip
+        As of an `LSTM`.
+    dtype, seed
+        As of an `LSTM`.
+
+    Examples
+    --------
+    >>> import fastlstm as fl, numpy as np
+    >>> cell = fl.LSTMCell(3, 4, seed=0)
+    >>> state = None
+    >>> for x in np.ones((7, 5, 3)):  # 7 steps of 5 sequences
+    ...     state = cell(x, state)
+    >>> h, c = state
+    >>> h.shape, c.shape
+    ((5, 4), (5, 4))
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        bias: bool = True,
+        forget_bias: float = 1.0,
+        peephole: bool = False,
+        coupled: bool = False,
+        activation: Activation = "tanh",
+        recurrent_activation: Activation = "sigmoid",
+        cell_activation: Activation | None = None,
+        clip: float | None = None,
+        cell_clip: float | None = None,
+        dtype: Any = None,
+        seed: int | None = None,
+    ) -> None:
+        self.layer = LSTM(
+            input_size,
+            hidden_size,
+            bias=bias,
+            forget_bias=forget_bias,
+            peephole=peephole,
+            coupled=coupled,
+            activation=activation,
+            recurrent_activation=recurrent_activation,
+            cell_activation=cell_activation,
+            clip=clip,
+            cell_clip=cell_clip,
+            dtype=dtype,
+            seed=seed,
+        )
+
+
+class GRUCell(OneStep[Array]):
+    """One step of a `GRU`.
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+    bias, activation, recurrent_activation, clip, dtype, seed
+        As of a `GRU`.
+
+    Examples
+    --------
+    >>> import fastlstm as fl, numpy as np
+    >>> cell = fl.GRUCell(3, 4, seed=0)
+    >>> h = cell(np.ones((5, 3)), np.zeros((5, 4)))
+    >>> h.shape
+    (5, 4)
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        bias: bool = True,
+        activation: Activation = "tanh",
+        recurrent_activation: Activation = "sigmoid",
+        clip: float | None = None,
+        dtype: Any = None,
+        seed: int | None = None,
+    ) -> None:
+        self.layer = GRU(
+            input_size,
+            hidden_size,
+            bias=bias,
+            activation=activation,
+            recurrent_activation=recurrent_activation,
+            clip=clip,
+            dtype=dtype,
+            seed=seed,
+        )
