@@ -1,5 +1,7 @@
 """What a recurrent layer leaves out at random while it trains: dropout of all kinds, DropConnect and zoneout."""
 
+import copy
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -246,6 +248,25 @@ def test_a_stream_is_the_mean_of_zoneout(layer_of):
     stream = fl.Model([layer], dtype="float64").stream(batch=2)
     steps = np.stack([stream.step(x[:, t]).copy() for t in range(6)], 1)
     np.testing.assert_allclose(steps, layer(x)[0], atol=1e-13)
+
+
+@pytest.mark.parametrize("options", LSTM_OPTIONS.values(), ids=LSTM_OPTIONS)
+def test_gates_are_those_of_inference(options):
+    problem = random_case(with_options(Case(5, 3, 3, 17), ("lstm", {**options, "dropout": 0.0, "variational": False})))
+    layer = problem.layer()
+    found, (y, _) = layer.gates(problem.x, problem.given()), layer(problem.x, problem.given())
+    np.testing.assert_allclose(found.hidden, y, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_layers_with_options_are_copied_and_pickled(kind):
+    cell, options = kind
+    layer = LAYERS[cell](3, 5, num_layers=2, seed=0, **options)
+    x = np.random.default_rng(0).normal(size=(2, 4, 3))
+    expected = layer(x)[0]
+    for copied in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert copied.config() == layer.config()
+        np.testing.assert_array_equal(copied(x)[0], expected)
 
 
 WRONG = [

@@ -1,5 +1,7 @@
 """How directions and layers come together: merge, residual, go_backwards."""
 
+import gc
+import weakref
 from itertools import product
 
 import numpy as np
@@ -149,6 +151,18 @@ def test_pytorch_has_none_of_them():
             fl.io.to_torch(fl.LSTM(3, 4, **options))
 
 
+@pytest.mark.parametrize(
+    "options", [{"bidirectional": True, "merge": "sum"}, {"num_layers": 2, "residual": True}], ids=str
+)
+def test_an_input_is_not_kept(options):
+    layer, x = fl.LSTM(3, 5, seed=0, **options), np.ones((2, 4, 3), np.float32)
+    layer(x)
+    gone = weakref.ref(x)
+    del x
+    gc.collect()
+    assert gone() is None
+
+
 WRONG = [
     ({"merge": "add", "bidirectional": True}, ValueError, "merge: expected one of 'concat', 'sum', .* got 'add'"),
     ({"merge": "sum"}, ValueError, "merge: expected 'concat' without bidirectional=True, got 'sum'"),
@@ -157,6 +171,7 @@ WRONG = [
         ValueError,
         "merge: expected a single layer with 'none'",
     ),
+    ({"merge": np.array(["sum", "mul"]), "bidirectional": True}, ValueError, "merge: expected one of 'concat'"),
     ({"residual": True}, ValueError, "residual: expected num_layers of at least 2"),
     ({"residual": 1}, TypeError, "residual: expected True or False, got 1"),
     ({"go_backwards": True, "bidirectional": True}, ValueError, "go_backwards: expected False with bidirectional=True"),

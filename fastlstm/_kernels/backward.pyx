@@ -113,8 +113,8 @@ cdef class Backward(Stage):
 
     def leave_out(self, Masks masks):
         """Say what the forward pass has left out."""
+        self.p.masks, self.left_out = NULL, masks
         self.p.masks = masks.of(self.y_size, self.p.N, self.p.width, self.format)
-        self.left_out = masks
 
     cdef void* at(self, array, Py_ssize_t count, bint writable) except NULL:
         return <void*>address(array, self.format, count * self.size, writable)

@@ -137,10 +137,10 @@ cdef class Pass(Stage):
         cdef Py_ssize_t size = 4 if self.format == "f" else 8
         if not self.cell.options:
             raise ValueError("Pass.leave_out: this cell leaves nothing out")
+        self.p.masks, self.p.fed, self.left_out = NULL, NULL, (masks, fed)
         self.p.masks = masks.of(self.y_bytes // size, self.p.N, self.p.width, self.format)
         if masks.state is not None:
             self.p.fed = <void*>address(fed, self.format, self.threads * self.p.N * self.p.H * size, True)
-        self.left_out = (masks, fed)
 
     def single(self, w_ih, w_hh, b):
         """Be a single step of a few rows on weights that are not packed: (G·H, I), (G·H, H), and bias (S·H) or None."""

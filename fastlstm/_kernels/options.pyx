@@ -38,6 +38,10 @@ cdef class Options:
         self.told.clip, self.told.cell_clip, self.told.zone_h, self.told.zone_c = clip, cell_clip, zone_h, zone_c
         self.told.candidate_scale = 1 / (1 - candidate_rate)
 
+    def __reduce__(self):
+        numbers = (self.clip, self.cell_clip, self.zone_h, self.zone_c, self.candidate_rate, self.state_rate)
+        return Options, (self.gate, self.candidate, self.output, *numbers)
+
     @property
     def draws(self):
         """Whether a pass that trains has masks."""

@@ -79,7 +79,7 @@ cdef inline real clip(real x, real low, real high) noexcept nogil:
 
 # A gradient by clip(x, -most, most) as one by x.
 cdef inline real pass_clip(real gradient, real x, double most) noexcept nogil:
-    return gradient if -most <= x <= most else 0
+    return gradient if -<real>most <= x <= <real>most else 0
 
 
 # What stays of a number of h, and of c, as it was: 0 or 1 by a mask, or the mean.

@@ -28,7 +28,6 @@ KNOWN = {
     "forget_bias",
     "checkpoint_every",
 }
-KNOWN.add("activation")  # of a simple network with a plain cell
 """Options of layers that PyTorch has, too, or that change no result."""
 
 NAME = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh|weight_hr)_l(\d+)(_reverse)?")
@@ -242,9 +241,8 @@ def to_torch(layer: LSTM | GRU | SimpleRNN) -> torch.nn.LSTM | torch.nn.GRU | to
     """
     if not isinstance(layer, LSTM | GRU | SimpleRNN):
         raise TypeError(f"layer: expected an LSTM, GRU or SimpleRNN, got {type(layer).__name__}")
-    others = [name for name in layer.config() if name not in KNOWN]
-    if layer.cell.options is not None:
-        others.append("activation")
+    usual = isinstance(layer, SimpleRNN) and layer.activation in ("tanh", "relu")
+    others = [name for name in layer.config() if name not in KNOWN and not (usual and name == "activation")]
     if others:
         raise ValueError(
             f"layer: expected no options that PyTorch does not have, got {', '.join(dict.fromkeys(others))}"

@@ -39,7 +39,9 @@ template <class Cell> struct Around {
     }
     FL_INLINE States<Real> at(ptrdiff_t v) const {
         const ptrdiff_t in_block = (v / U * p.rows * U + v % U) * L; /* of c, which a block has U vectors of */
-        const Real *own = (const Real *)p.bias + (v / U * (Cell::sums + Cell::own) + Cell::sums) * U * L + v % U * L;
+        const Real *own = nullptr;
+        if constexpr (Cell::own > 0)
+            own = (const Real *)p.bias + (v / U * (Cell::sums + Cell::own) + Cell::sums) * U * L + v % U * L;
         return {{p.option, p.options, p.masks, place + v * L, own, U * L},
                 c ? c + in_block : nullptr, c_prev ? c_prev + (first ? v * L : in_block) : nullptr,
                 h_prev ? h_prev + v * L : nullptr, p.H - v * L};
@@ -47,8 +49,8 @@ template <class Cell> struct Around {
 };
 
 /* The cell at step t, for some rows and vectors of units: makes the gradients of the sums, and what goes past them to
-   the step before. `products` are the gradients of h that come from the next step. It is null at the last step of a row; then
-   those of its final state are used. */
+   the step before. `products` are the gradients of h that come from the next step. It is null at the last step of a
+   row; then those of its final state are used. */
 template <class Cell>
 void cell_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t vector,
                    ptrdiff_t vectors, const Vec<typename Cell::Real> *products) {

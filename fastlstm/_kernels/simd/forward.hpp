@@ -217,6 +217,9 @@ __attribute__((noinline)) void cell_by_rows(const ForwardOf<Cell> &f, const type
             told.place = f.p.y_row[row] + t * f.p.y_step + unit;
             told.weights = f.bias(block) + (block_sums<Cell> + u) * f.L;
             Cell::template forward<true>(sum, c, h, told);
+            /* beyond the last unit they stay zero: a function of zero need not be zero, and what it makes would grow */
+            c[0] = first_numbers<Real>(c[0], f.p.H - unit);
+            h[0] = first_numbers<Real>(h[0], f.p.H - unit);
             if (f.p.kept) {
                 const ptrdiff_t slot = f.slot(block, t, row);
                 EACH(s, S) store<Real>(f.kept(slot) + (s * U + u) * f.L, sum[0][s]);

@@ -53,6 +53,14 @@ template <class Real> FL_INLINE void store_at_most(Real *p, ptrdiff_t count, Vec
     else store<Real>(p, v);
 }
 
+/* The first `count` numbers of a vector, and zeros beyond them. */
+template <class Real> FL_INLINE Vec<Real> first_numbers(Vec<Real> v, ptrdiff_t count) {
+    if (count >= lanes<Real>) return v;
+    Real numbers[lanes<Real>];
+    store<Real>(numbers, v);
+    return load_part<Real>(numbers, count);
+}
+
 /* The sum of the numbers in so many bytes: the second half is added to the first one until one number is left. */
 template <class Real, int BYTES = FL_BYTES> FL_INLINE Real sum_of(const Real *numbers) {
     if constexpr (BYTES == sizeof(Real)) return *numbers;

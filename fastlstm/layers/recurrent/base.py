@@ -92,7 +92,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         if self.go_backwards and self.bidirectional:
             raise ValueError("go_backwards: expected False with bidirectional=True, which goes both ways, got True")
         self.merge, self.residual = merge, _check.flag(residual, "residual")
-        if merge not in MERGES:
+        if not isinstance(merge, str) or merge not in MERGES:
             raise ValueError(f"merge: expected one of {', '.join(map(repr, MERGES))}, got {merge!r}")
         if merge != "concat" and not self.bidirectional:
             raise ValueError(f"merge: expected 'concat' without bidirectional=True, got {merge!r}")
@@ -156,8 +156,10 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
 
     def config(self) -> dict[str, Any]:
         names = ("input_size", "hidden_size", "num_layers", "bidirectional", "dropout", "bias")
-        newer = {"input_dropout": 0, "weight_dropout": 0, "variational": False, "merge": "concat", "residual": False}
-        newer["go_backwards"] = False
+        newer = {
+            **{"input_dropout": 0.0, "weight_dropout": 0.0, "variational": False},
+            **{"merge": "concat", "residual": False, "go_backwards": False},
+        }
         used = [name for name, usual in newer.items() if getattr(self, name) != usual]  # as older files have it
         return {name: getattr(self, name) for name in (*names, *used)}
 
@@ -181,7 +183,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         state : optional
             The initial state: h (layers·D, N, H), or for an LSTM the tuple (h, c); by default zeros. The order of the
             first axis is layer 0, layer 0 reverse, layer 1, ... h is clipped to ± the largest float / 2^32, so that
-            sums over it do not overflow. A SimpleRNN with relu does not clip it.
+            sums over it do not overflow. A layer with a function without bounds, such as relu, does not clip it.
         lengths : (N,) ints from 1 to T, optional
             Number of real steps of each sequence. Outputs beyond them are zero.
 
@@ -399,4 +401,4 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         if self.bidirectional:
             raise ValueError(f"a bidirectional {name} cannot {what}: its reverse direction begins at the end")
         if self.go_backwards:
-            raise ValueError(f"a {name} with go_backwards cannot {what}: it begins at the end")
+            raise ValueError(f"{name} with go_backwards cannot {what}: it begins at the end")

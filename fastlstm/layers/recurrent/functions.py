@@ -52,9 +52,12 @@ def function_of(value: Any, name: str) -> Function:
     if len(numbers) > len(defaults):
         takes = ("no numbers", "alpha", "alpha and beta")[len(defaults)]
         raise ValueError(f"{name}: {kind} takes {takes}, got {value!r}")
+    if any(number != number for number in numbers):
+        raise ValueError(f"{name}: expected numbers that float32 can hold, got {value!r}")
     given = [_check.number(number, f"{name}: {kind}", -np.inf) for number in numbers]
-    if not all(np.isfinite(given)):
-        raise ValueError(f"{name}: expected finite numbers, got {value!r}")
+    with np.errstate(over="ignore"):
+        if not np.isfinite(np.array(given, np.float32)).all():
+            raise ValueError(f"{name}: expected numbers that float32 can hold, got {value!r}")
     alpha, beta = (*given, *defaults[len(given) :], 0.0, 0.0)[:2]
     return kind, alpha, beta
 

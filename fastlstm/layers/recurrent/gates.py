@@ -14,7 +14,7 @@ from fastlstm.workspace import Workspace
 class Gates:
     """The gates, the candidate and the state of one direction of one layer at every step, from `LSTM.gates`.
 
-    Each is (N, T, H), and zero beyond a sequence's end. At every step::
+    Each is (N, T, H), and zero beyond a sequence's end. At every step of a plain cell::
 
         cell = forget · (cell before) + input · candidate          hidden = output · tanh(cell)
 

@@ -139,12 +139,13 @@ class PackedStack:
                 if order is not None:
                     stages.append(clear_stage(order, y))
                 x = tape.array(f"joint_l{k}", (n, t, self._joint.width(self._directions)), y.dtype)
-                stages.append(Call(partial(self._join, given, k, tape), y, x, "the joint of two layers"))
+                added = given if k and self._joint.residual else None  # the caller's x is not kept
+                stages.append(Call(partial(self._join, added, k, tape), y, x, "the joint of two layers"))
         if order is not None and not joins:  # what is joined has been cleared
             stages.append(clear_stage(order, x))
         return stages, passes, x
 
-    def _join(self, given: Array, k: int, tape: Workspace, both: Array) -> Array:
+    def _join(self, given: Array | None, k: int, tape: Workspace, both: Array) -> Array:
         return self._joint.forward(both, given, k, tape)
 
     def places(self, tape: Workspace) -> list[tuple[PackedDirection, Workspace]]:

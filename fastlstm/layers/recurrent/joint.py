@@ -39,8 +39,11 @@ class Joint:
         """Whether outputs are anything else than those of the directions side by side."""
         return self.merge not in ("concat", "none") or (self.residual and layers > 1)
 
-    def forward(self, both: Array, x: Array, k: int, tape: Workspace) -> Array:
-        """The output of layer k from those of its directions and from its input; `both` itself if it is the same."""
+    def forward(self, both: Array, x: Array | None, k: int, tape: Workspace) -> Array:
+        """The output of layer k from those of its directions and from its input; `both` itself if it is the same.
+
+        x is only needed where it is added.
+        """
         out = both
         if self.merge not in ("concat", "none"):
             left, right = both[..., : self.hidden], both[..., self.hidden :]
@@ -51,6 +54,7 @@ class Joint:
                 out *= 0.5
         if not (self.residual and k):
             return out
+        assert x is not None
         joined = tape.array(f"joined_l{k}", out.shape, out.dtype)
         np.add(out, x, out=joined)
         return joined

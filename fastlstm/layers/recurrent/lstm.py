@@ -100,8 +100,9 @@ class LSTM(Recurrent[tuple[Array, Array]]):
 
     Notes
     -----
-    Layer k has the parameters ``weight_ih_l{k}`` (4H, I or D·H), ``weight_hh_l{k}`` (4H, H) and ``bias_l{k}`` (4H),
-    with ``_reverse`` appended for the other direction; their rows are the gates i, f, g, o, or i, g, o if coupled. With
+    Layer k has the parameters ``weight_ih_l{k}`` (4H, I or the width of the layer below),
+    ``weight_hh_l{k}`` (4H, H) and ``bias_l{k}`` (4H),
+    with ``_reverse`` appended for the other direction; their rows are the gates i, f, g, o, or i, g, o (3H) if coupled. With
     peepholes there is ``peephole_l{k}``, the weights of i, f, o, or of i, o.
 
     Examples
@@ -209,7 +210,9 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         batch, tape = RaggedBatch(n, t, _check.lengths_of(lengths, n, t)), Workspace(0)
         final = self._room("final", n, tape, x.dtype)
         watched = PlainStack(self._plain.layers, self.input_size, self._joint, Rates())
-        watched.forward(self.cell.saturated(x), self.as_state(state, n), final, batch, tape, training=True)
+        watched.forward(
+            self.cell.saturated(x), self.as_state(state, n), final, batch, tape, training=True, leaves_out=False
+        )
         direction = watched.layers[layer][int(reverse)]
         return read_gates(direction, batch, tape.child(direction.suffix))
 

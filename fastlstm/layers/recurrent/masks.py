@@ -83,11 +83,12 @@ class Dropped(NamedTuple):
 
     def add_gradient(self, gradient: Array, to: Array, add: bool) -> None:
         """The gradient by the whole weights, from that by these, written or added."""
-        kernel.drop(gradient, gradient, *self.mask)
+        kept = np.empty_like(gradient)
+        kernel.drop(gradient, kept, *self.mask)
         if add:
-            to += gradient
+            to += kept
         else:
-            to[...] = gradient
+            to[...] = kept
 
 
 def drop_weights(value: Array, rate: float, tape: Workspace) -> Dropped:
@@ -123,6 +124,7 @@ def draw(
             return None
         size = n * t * width
         found = tape.array(what + name, (size + BEYOND,), np.uint8)
+        found[size:] = 0
         kernel.mask(found[:size], rate, *call_of(tape), tape.part.first * t * width)
         return found
 

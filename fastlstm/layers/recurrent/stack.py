@@ -120,9 +120,20 @@ class PlainStack:
         self._width, self._given = len(layers[0]) * joint.hidden, joint.width(len(layers[0]))
 
     def forward(
-        self, x: Array, state: Parts | None, final: Parts, batch: RaggedBatch, tape: Workspace, *, training: bool
+        self,
+        x: Array,
+        state: Parts | None,
+        final: Parts,
+        batch: RaggedBatch,
+        tape: Workspace,
+        *,
+        training: bool,
+        leaves_out: bool = True,
     ) -> Array:
-        """y (N, T, D·H) for x (N, T, I). Writes the final state into `final`."""
+        """y (N, T, ·) for x (N, T, I). Writes the final state into `final`.
+
+        In training it leaves out what the cell leaves out at random, unless that is not wanted.
+        """
         if training:
             x = drop_inputs(x, 0, self._rates, tape)
         rows = batch.gather(x, tape.array("x", (batch.size, self._inputs), x.dtype))
@@ -135,7 +146,7 @@ class PlainStack:
                 )  # those of the layer below are its states
                 rows = batch.gather(drop_inputs(whole, k, self._rates, tape), own)
             masks = None
-            if training:
+            if training and leaves_out:
                 masks = draw(self._options, batch.N, batch.T, self._width, x.dtype, tape, f"_l{k}")
             outputs = []
             for d, direction in enumerate(directions):

@@ -27,7 +27,7 @@ def told_of(
     """The arguments of these names, checked."""
     gate, candidate = function_of(recurrent_activation, "recurrent_activation"), function_of(activation, "activation")
     output = candidate if cell_activation is None else function_of(cell_activation, "cell_activation")
-    if recurrent_dropout_on not in ("state", "candidate"):
+    if not isinstance(recurrent_dropout_on, str) or recurrent_dropout_on not in ("state", "candidate"):
         raise ValueError(f"recurrent_dropout_on: expected 'state' or 'candidate', got {recurrent_dropout_on!r}")
     rate = rate_of(recurrent_dropout, "recurrent_dropout")
     zone_h, zone_c = (rate_of(zone, "zoneout") for zone in zoneout)
@@ -84,6 +84,6 @@ def limit_of(value: Any, name: str) -> float:
     if value is None:
         return float(np.inf)
     limit = _check.number(value, name, 0)
-    if limit == 0 or limit == np.inf:
+    if not 0 < np.float32(limit) < np.inf:
         raise ValueError(f"{name}: expected a finite number above 0, or None, got {value}")
     return limit
