@@ -74,10 +74,9 @@ class GRU(Recurrent[Array]):
 
     Notes
     -----
-    Layer k has the parameters ``weight_ih_l{k}`` (3H, I or the width of the layer below), ``weight_hh_l{k}`` (3H, H) and
-    ``bias_l{k}`` (4H),
-    with ``_reverse`` appended for the other direction. The rows of the weights are r, z, n; the bias holds those of r,
-    z and n, and then b'.
+    Layer k has the parameters ``weight_ih_l{k}`` (3H, I or the width of the layer below), ``weight_hh_l{k}`` (3H,
+    H) and ``bias_l{k}`` (4H), with ``_reverse`` appended for the other direction. The rows of the weights are r, z,
+    n; the bias holds those of r, z and n, and then b'.
 
     Examples
     --------

@@ -100,9 +100,9 @@ class LSTM(Recurrent[tuple[Array, Array]]):
 
     Notes
     -----
-    Layer k has the parameters ``weight_ih_l{k}`` (4H, I or the width of the layer below), ``weight_hh_l{k}`` (4H, H) and
-    ``bias_l{k}`` (4H), with ``_reverse`` appended for the other direction; their rows are the gates i, f, g, o, or i, g, o
-    (3H) if coupled. With peepholes there is ``peephole_l{k}``, the weights of i, f, o, or of i, o.
+    Layer k has the parameters ``weight_ih_l{k}`` (4H, I or the width of the layer below), ``weight_hh_l{k}`` (4H,
+    H) and ``bias_l{k}`` (4H), with ``_reverse`` appended for the other direction; their rows are the gates i, f, g,
+    o, or i, g, o (3H) if coupled. With peepholes there is ``peephole_l{k}``, the weights of i, f, o, or of i, o.
 
     Examples
     --------

@@ -73,9 +73,8 @@ class SimpleRNN(Recurrent[Array]):
 
     Notes
     -----
-    Layer k has the parameters ``weight_ih_l{k}`` (H, I or the width of the layer below), ``weight_hh_l{k}`` (H, H) and
-    ``bias_l{k}`` (H), with
-    ``_reverse`` appended for the other direction.
+    Layer k has the parameters ``weight_ih_l{k}`` (H, I or the width of the layer below), ``weight_hh_l{k}`` (H, H)
+    and ``bias_l{k}`` (H), with ``_reverse`` appended for the other direction.
 
     Examples
     --------
