@@ -77,7 +77,7 @@ static void relu_backward(double *sum, const struct unit *unit, double dh, doubl
 
 /* What cells with options are told here: functions whose slopes have no jumps. Those are checked in Python. */
 static const struct fl_options plain_options = {
-    {FL_F_SIGMOID, 0, 0}, {FL_F_SCALED_TANH, 1.2, 0.8}, {FL_F_SOFTSIGN, 0, 0}, INFINITY, INFINITY};
+    {FL_F_SIGMOID, 0, 0}, {FL_F_SCALED_TANH, 1.2, 0.8}, {FL_F_SOFTSIGN, 0, 0}, INFINITY, INFINITY, 0, 0, 1};
 
 /* candidate(x) = 1.2 tanh(0.8 x)    output(c) = c / (1 + |c|)    and their slopes */
 static double candidate(double x) { return 1.2 * tanh(0.8 * x); }
