@@ -47,6 +47,7 @@ class Joint:
         out = both
         if self.merge not in ("concat", "none"):
             left, right = both[..., : self.hidden], both[..., self.hidden :]
+            tape.notes[f"both_l{k}"] = both  # which the backward pass reads
             out = tape.array(f"merged_l{k}", left.shape, both.dtype)
             combine = np.multiply if self.merge == "mul" else np.add
             combine(left, right, out=out)
@@ -59,10 +60,11 @@ class Joint:
         np.add(out, x, out=joined)
         return joined
 
-    def backward(self, dy: Array, both: Array, k: int, tape: Workspace) -> Array:
-        """The gradient by `both` from that by the output. That by x, if it was added, is dy."""
+    def backward(self, dy: Array, k: int, tape: Workspace) -> Array:
+        """The gradient by the outputs of the directions from that by the output of layer k. See `add_past`."""
         if self.merge in ("concat", "none"):
             return dy
+        both: Array = tape.notes[f"both_l{k}"]
         found = tape.array(f"parted_l{k}", both.shape, dy.dtype)
         left, right = found[..., : self.hidden], found[..., self.hidden :]
         if self.merge == "mul":

@@ -50,9 +50,10 @@ class Rates:
 
 def drop_inputs(x: Array, k: int, rates: Rates, tape: Workspace) -> Array:
     """The inputs (N, T, F) of layer k times a new mask; x itself if nothing is left out."""
-    rate, name = rates.of_layer(k), f"_l{k}"
+    rate = rates.of_layer(k)
     if not rate:
         return x
+    name = f"_l{k}"
     if not rates.variational:
         return drop(x, rate, tape, name)
     n, _, features = x.shape
@@ -66,9 +67,9 @@ def drop_inputs(x: Array, k: int, rates: Rates, tape: Workspace) -> Array:
 
 def drop_inputs_backward(dx: Array, k: int, rates: Rates, tape: Workspace) -> Array:
     """The gradient by x, from that by what `drop_inputs` has made of it."""
-    name = f"_l{k}"
     if not rates.of_layer(k):
         return dx
+    name = f"_l{k}"
     if not rates.variational:
         return drop_backward(dx, tape, name)
     dx *= tape.notes["factors" + name][:, None]
@@ -112,12 +113,11 @@ class LayerMasks(NamedTuple):
         return self[:3]
 
 
-def draw(
-    options: Options | None, n: int, t: int, width: int, dtype: Any, tape: Workspace, name: str
-) -> LayerMasks | None:
-    """New masks of a layer whose outputs are (N, T, width), or None if its cell leaves nothing out."""
+def draw(options: Options | None, n: int, t: int, width: int, dtype: Any, tape: Workspace, k: int) -> LayerMasks | None:
+    """New masks of layer k, whose outputs are (N, T, width), or None if its cell leaves nothing out."""
     if options is None or not options.draws:
         return None
+    name = f"_l{k}"
 
     def places(what: str, rate: float) -> Array | None:
         if not rate:

@@ -41,14 +41,13 @@ class TrainedStack:
             given, x = x, drop_inputs(x, k, self._rates, tape)
             y = tape.array(f"trained_l{k}", (batch.N, batch.T, self._width), x.dtype)
             batch.clear_padding(y)
-            masks = draw(self._options, batch.N, batch.T, self._width, x.dtype, tape, f"_l{k}")
+            masks = draw(self._options, batch.N, batch.T, self._width, x.dtype, tape, k)
             for d, direction in enumerate(directions):
                 place, column, part = k * len(directions) + d, d * self._hidden, tape.child(f"l{k}_{d}")
                 direction.forward(x, y, column, at(state, place), batch, every, masks, self._rates.weights, part)
                 end = at(final, place)
                 if end is not None:
                     direction.final_state(y, column, end, batch, part)
-            tape.notes[f"both_l{k}"] = y
             x = self._joint.forward(y, given, k, tape)
         y = x.view()
         y.flags.writeable = False  # the backward pass reads it
@@ -98,7 +97,7 @@ class TrainedStack:
             if k or wanted:
                 dx = tape.array(f"dx_l{k}", (batch.N, batch.T, self._given if k else self._inputs), dy.dtype)
                 batch.clear_padding(dx)
-            both = self._joint.backward(dy, tape.notes[f"both_l{k}"], k, tape)
+            both = self._joint.backward(dy, k, tape)
             for d, direction in enumerate(directions):
                 place = k * len(directions) + d
                 start = at(initial, place)
@@ -147,7 +146,7 @@ class PlainStack:
                 rows = batch.gather(drop_inputs(whole, k, self._rates, tape), own)
             masks = None
             if training and leaves_out:
-                masks = draw(self._options, batch.N, batch.T, self._width, x.dtype, tape, f"_l{k}")
+                masks = draw(self._options, batch.N, batch.T, self._width, x.dtype, tape, k)
             outputs = []
             for d, direction in enumerate(directions):
                 place, part = k * len(directions) + d, tape.child(direction.suffix)
@@ -159,7 +158,6 @@ class PlainStack:
             if len(outputs) == 2:
                 both = tape.array(f"y_l{k}", (batch.size, self._width), x.dtype)
                 rows = np.concatenate(outputs, axis=1, out=both)
-            tape.notes[f"both_l{k}"] = rows
             rows = self._joint.forward(rows, given, k, tape)
         return batch.scatter(rows, tape.array("y", (batch.N, batch.T, self._given), x.dtype))
 
@@ -170,7 +168,7 @@ class PlainStack:
         rows = batch.gather(dy, tape.array("dy", (batch.size, self._given), dy.dtype))
         for k, directions in reversed(list(enumerate(self.layers))):
             inputs, past = [], rows
-            rows = self._joint.backward(rows, tape.notes[f"both_l{k}"], k, tape)
+            rows = self._joint.backward(rows, k, tape)
             for d, direction in enumerate(directions):
                 place = k * len(directions) + d
                 start, part = tuple(array[place] for array in initial), tape.child(direction.suffix)

@@ -133,8 +133,7 @@ class TrainedDirection:
     def _matrices(self, tape: Workspace) -> tuple[Array, Array]:
         """The weights of x and of the state, of which a part may be left out."""
         dropped: Dropped | None = tape.notes.get("dropped")
-        w_ih, w_hh = self._weights.read()
-        return w_ih, w_hh if dropped is None else dropped.value
+        return self._weights.read() if dropped is None else (self._weights.w_ih.read(), dropped.value)
 
     def _leave_out(self, masks: LayerMasks, passes: Passes, tape: Workspace) -> None:
         kind, width = passes.kind, passes.gradients[0].shape[1]
