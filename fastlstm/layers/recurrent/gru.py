@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from fastlstm._kernels.options import Options
 from fastlstm.layers.base import Array
 from fastlstm.layers.matrix import Kinds
 from fastlstm.layers.recurrent import cells
 from fastlstm.layers.recurrent.base import Recurrent
 from fastlstm.layers.recurrent.functions import Activation
-from fastlstm.layers.recurrent.told import config_of, is_usual, told_of, with_options
+from fastlstm.layers.recurrent.options import cell_for, config_of, has_usual_functions, options_of
 
 
 class GRU(Recurrent[Array]):
@@ -112,7 +111,7 @@ class GRU(Recurrent[Array]):
         seed: int | None = None,
         weights: Kinds = None,
     ) -> None:
-        told = told_of(
+        options = options_of(
             activation=activation,
             recurrent_activation=recurrent_activation,
             clip=clip,
@@ -120,9 +119,8 @@ class GRU(Recurrent[Array]):
             recurrent_dropout=recurrent_dropout,
             recurrent_dropout_on=recurrent_dropout_on,
         )
-        cell, functions = cells.GRU, (told.gate, told.candidate)
-        if not is_usual(told) or functions != (Options().gate, Options().candidate):
-            cell = with_options(cells.GRU_OPTIONS, told, *functions)
+        plain = cells.GRU if has_usual_functions(options) else None
+        cell = cell_for(options, plain, cells.GRU_OPTIONS, options.gate, options.candidate)
         super().__init__(
             *(cell, input_size, hidden_size, num_layers, bidirectional, dropout, bias, dtype, seed, weights),
             input_dropout=input_dropout,
@@ -134,7 +132,4 @@ class GRU(Recurrent[Array]):
         )
 
     def config(self) -> dict[str, Any]:
-        told = {} if self.cell.options is None else config_of(self.cell.options)
-        if "zoneout" in told:
-            told["zoneout"] = told["zoneout"][0]
-        return {**super().config(), **told}
+        return {**super().config(), **config_of(self.cell.options, of_c=False)}

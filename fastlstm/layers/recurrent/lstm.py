@@ -8,7 +8,6 @@ from typing import Any, Literal
 import numpy as np
 
 from fastlstm import _check, init
-from fastlstm._kernels.options import Options
 from fastlstm.layers.base import Array
 from fastlstm.layers.matrix import Kinds
 from fastlstm.layers.recurrent import cells
@@ -16,9 +15,9 @@ from fastlstm.layers.recurrent.base import Recurrent
 from fastlstm.layers.recurrent.functions import Activation
 from fastlstm.layers.recurrent.gates import Gates, read_gates
 from fastlstm.layers.recurrent.masks import Rates
+from fastlstm.layers.recurrent.options import cell_for, config_of, has_usual_functions, options_of, zones_of
 from fastlstm.layers.recurrent.ragged import RaggedBatch
 from fastlstm.layers.recurrent.stack import PlainStack
-from fastlstm.layers.recurrent.told import config_of, is_usual, told_of, with_options, zones_of
 from fastlstm.workspace import Workspace
 
 
@@ -148,7 +147,7 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         if checkpoint_every is not None:
             self.checkpoint_every = _check.positive_int(checkpoint_every, "checkpoint_every")
         self.peephole, self.coupled = _check.flag(peephole, "peephole"), _check.flag(coupled, "coupled")
-        told = told_of(
+        options = options_of(
             activation=activation,
             recurrent_activation=recurrent_activation,
             cell_activation=cell_activation,
@@ -158,7 +157,12 @@ class LSTM(Recurrent[tuple[Array, Array]]):
             recurrent_dropout=recurrent_dropout,
             recurrent_dropout_on=recurrent_dropout_on,
         )
-        cell = cell_of(told, peephole=self.peephole, coupled=self.coupled)
+        plain = has_usual_functions(options) and not (self.peephole or self.coupled)
+        cell = cell_for(
+            *(options, cells.LSTM if plain else None, cells.LSTM_COUPLED if self.coupled else cells.LSTM_OPTIONS),
+            *(options.gate, options.candidate, options.output),
+            peephole=self.peephole,
+        )
         super().__init__(
             *(cell, input_size, hidden_size, num_layers, bidirectional, dropout, bias, dtype, seed, weights),
             input_dropout=input_dropout,
@@ -218,14 +222,6 @@ class LSTM(Recurrent[tuple[Array, Array]]):
     def config(self) -> dict[str, Any]:
         """Newer arguments are left out where they are what they are by default, so that files stay what they were."""
         own = {"peephole": self.peephole, "coupled": self.coupled, "checkpoint_every": self.checkpoint_every}
-        told = {} if self.cell.options is None else config_of(self.cell.options)
-        config = {**super().config(), "forget_bias": self.forget_bias, **told}
+        options = config_of(self.cell.options, of_c=True)
+        config = {**super().config(), "forget_bias": self.forget_bias, **options}
         return {**config, **{name: value for name, value in own.items() if value}}
-
-
-def cell_of(told: Options, *, peephole: bool, coupled: bool) -> cells.Cell:
-    """The plain cell if there are no options, otherwise one with these."""
-    plain, functions = Options(), (told.gate, told.candidate, told.output)
-    if not (peephole or coupled) and is_usual(told) and functions == (plain.gate, plain.candidate, plain.output):
-        return cells.LSTM
-    return with_options(cells.LSTM_COUPLED if coupled else cells.LSTM_OPTIONS, told, *functions, peephole=peephole)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Literal
 
-from fastlstm import init
 from fastlstm.layers.base import Array
 from fastlstm.layers.matrix import Kinds
 from fastlstm.layers.recurrent import cells
 from fastlstm.layers.recurrent.base import Recurrent
 from fastlstm.layers.recurrent.functions import Activation, shortest
-from fastlstm.layers.recurrent.told import config_of, is_usual, told_of, with_options
+from fastlstm.layers.recurrent.options import cell_for, config_of, options_of
 
 CELLS = {"tanh": cells.TANH, "relu": cells.RELU}
 """The cells of the usual activations."""
@@ -108,13 +107,13 @@ class SimpleRNN(Recurrent[Array]):
         seed: int | None = None,
         weights: Kinds = None,
     ) -> None:
-        told = told_of(activation=activation, clip=clip, zoneout=(zoneout, 0.0), recurrent_dropout=recurrent_dropout)
-        self.activation = shortest(told.candidate)
-        name = self.activation if isinstance(self.activation, str) else ""
-        cell = CELLS.get(name)
-        if cell is None or not is_usual(told):
-            start = init.orthogonal if cell is None else cell.recurrent
-            cell = replace(with_options(cells.SIMPLE_OPTIONS, told, told.candidate), recurrent=start)
+        options = options_of(
+            activation=activation, clip=clip, zoneout=(zoneout, 0.0), recurrent_dropout=recurrent_dropout
+        )
+        self.activation = shortest(options.candidate)
+        plain = CELLS.get(self.activation) if isinstance(self.activation, str) else None
+        general = cells.SIMPLE_OPTIONS if plain is None else replace(cells.SIMPLE_OPTIONS, recurrent=plain.recurrent)
+        cell = cell_for(options, plain, general, options.candidate)
         super().__init__(
             *(cell, input_size, hidden_size, num_layers, bidirectional, dropout, bias, dtype, seed, weights),
             input_dropout=input_dropout,
@@ -126,7 +125,4 @@ class SimpleRNN(Recurrent[Array]):
         )
 
     def config(self) -> dict[str, Any]:
-        told = {} if self.cell.options is None else config_of(self.cell.options)
-        if "zoneout" in told:
-            told["zoneout"] = told["zoneout"][0]
-        return {**super().config(), **told, "activation": self.activation}
+        return {**super().config(), **config_of(self.cell.options, of_c=False), "activation": self.activation}

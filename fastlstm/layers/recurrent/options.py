@@ -1,4 +1,4 @@
-"""From the arguments of a recurrent layer to what its cell is told, and back."""
+"""From the arguments of a recurrent layer to the options of its cell, and back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastlstm.layers.recurrent.cells import Cell
 from fastlstm.layers.recurrent.functions import SATURATING, function_of, shortest
 
 
-def told_of(
+def options_of(
     *,
     activation: Any,
     recurrent_activation: Any = "sigmoid",
@@ -38,32 +38,42 @@ def told_of(
     )
 
 
-def config_of(told: Options) -> dict[str, Any]:
-    """The arguments that are not what they are by default, as JSON; zoneout is (of h, of c)."""
-    dropped = max(told.state_rate, told.candidate_rate)
+def config_of(options: Options | None, *, of_c: bool) -> dict[str, Any]:
+    """The arguments that are not what they are by default, as JSON. `of_c` says whether the cell has a c, too."""
+    if options is None:
+        return {}
+    zones = [options.zone_h, options.zone_c]
     arguments = {
-        "activation": (shortest(told.candidate), "tanh"),
-        "recurrent_activation": (shortest(told.gate), "sigmoid"),
-        "cell_activation": (shortest(told.output), shortest(told.candidate)),
-        "clip": (told.clip, np.inf),
-        "cell_clip": (told.cell_clip, np.inf),
-        "zoneout": ([told.zone_h, told.zone_c], [0.0, 0.0]),
-        "recurrent_dropout": (dropped, 0.0),
-        "recurrent_dropout_on": ("candidate" if told.candidate_rate else "state", "state"),
+        "activation": (shortest(options.candidate), "tanh"),
+        "recurrent_activation": (shortest(options.gate), "sigmoid"),
+        "cell_activation": (shortest(options.output), shortest(options.candidate)),
+        "clip": (options.clip, np.inf),
+        "cell_clip": (options.cell_clip, np.inf),
+        "zoneout": (zones, [0.0, 0.0]) if of_c else (options.zone_h, 0.0),
+        "recurrent_dropout": (max(options.state_rate, options.candidate_rate), 0.0),
+        "recurrent_dropout_on": ("candidate" if options.candidate_rate else "state", "state"),
     }
     return {name: value for name, (value, usual) in arguments.items() if value != usual}
 
 
-def is_usual(told: Options) -> bool:
-    """Whether the plain cell, which is the fastest, does what is told, but for its functions."""
-    clips, zones = (told.clip, told.cell_clip), (told.zone_h, told.zone_c)
-    return clips == (np.inf, np.inf) and zones == (0.0, 0.0) and not told.draws
+def has_usual_functions(options: Options) -> bool:
+    """Whether gates have sigmoid, and all else tanh."""
+    usual = Options()
+    return (options.gate, options.candidate, options.output) == (usual.gate, usual.candidate, usual.output)
 
 
-def with_options(cell: Cell, told: Options, *functions: tuple[str, float, float], peephole: bool = False) -> Cell:
-    """The cell, which has options, with these. `functions` are those that it has."""
+def cell_for(
+    options: Options, plain: Cell | None, general: Cell, *functions: tuple[str, float, float], peephole: bool = False
+) -> Cell:
+    """The plain cell, which is the fastest, if it does what the options say, otherwise the general one with them.
+
+    `plain` is the one that has these functions, if there is one. `functions` are all that the general cell has.
+    """
+    numbers = (options.clip, options.cell_clip, options.zone_h, options.zone_c)
+    if plain is not None and numbers == (np.inf, np.inf, 0.0, 0.0) and not options.draws:
+        return plain
     bounded = all(kind in SATURATING for kind, _, _ in functions)
-    return replace(cell, peephole=peephole, options=told, bounded=bounded)
+    return replace(general, peephole=peephole, options=options, bounded=bounded)
 
 
 def zones_of(value: Any) -> tuple[Any, Any]:
