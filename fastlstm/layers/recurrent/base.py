@@ -21,8 +21,8 @@ from fastlstm.layers.packed import Packed
 from fastlstm.layers.recurrent.cells import Cell
 from fastlstm.layers.recurrent.direction import Direction, Parts
 from fastlstm.layers.recurrent.inference import PackedDirection, PackedStack
-from fastlstm.layers.recurrent.joint import MERGES, Joint
-from fastlstm.layers.recurrent.masks import Rates
+from fastlstm.layers.recurrent.joint import joint_of
+from fastlstm.layers.recurrent.masks import rates_of
 from fastlstm.layers.recurrent.ragged import RaggedBatch
 from fastlstm.layers.recurrent.stack import PlainStack, TrainedStack
 from fastlstm.layers.recurrent.training import TrainedDirection
@@ -79,28 +79,14 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
                 f"fl.Dropout({self.dropout:g}) after the {name}, or give it num_layers of at least 2"
             )
             warnings.warn(message, stacklevel=3)  # points to the call of the subclass
-        self.input_dropout = _check.number(input_dropout, "input_dropout", 0, 1, open_high=True)
-        self.weight_dropout = _check.number(weight_dropout, "weight_dropout", 0, 1, open_high=True)
-        self.variational = _check.flag(variational, "variational")
-        if self.variational and not (self.input_dropout or (self.dropout and self.num_layers > 1)):
-            message = (
-                "variational: expected input_dropout, or dropout between layers, whose masks it is about; got neither"
-            )
-            raise ValueError(message)
-        self._rates = Rates(self.input_dropout, self.dropout, self.weight_dropout, self.variational)
+        self._rates = rates_of(input_dropout, self.dropout, weight_dropout, variational, self.num_layers)
+        self.input_dropout, self.weight_dropout = self._rates.inputs, self._rates.weights
+        self.variational = self._rates.variational
         self.go_backwards = _check.flag(go_backwards, "go_backwards")
         if self.go_backwards and self.bidirectional:
             raise ValueError("go_backwards: expected False with bidirectional=True, which goes both ways, got True")
-        self.merge, self.residual = merge, _check.flag(residual, "residual")
-        if not isinstance(merge, str) or merge not in MERGES:
-            raise ValueError(f"merge: expected one of {', '.join(map(repr, MERGES))}, got {merge!r}")
-        if merge != "concat" and not self.bidirectional:
-            raise ValueError(f"merge: expected 'concat' without bidirectional=True, got {merge!r}")
-        if merge == "none" and self.num_layers > 1:
-            raise ValueError("merge: expected a single layer with 'none', whose outputs no layer above could read")
-        if self.residual and self.num_layers == 1:
-            raise ValueError("residual: expected num_layers of at least 2, between which inputs are added, got 1")
-        self._joint = Joint(merge, self.residual, self.hidden_size)
+        self._joint = joint_of(merge, residual, self.hidden_size, self.num_layers, self.directions)
+        self.merge, self.residual = self._joint.merge, self._joint.residual
         self.output_size = self._joint.width(self.directions)
         self.bias = _check.flag(bias, "bias")
         self.input_shape = ("N", "T", self.input_size)

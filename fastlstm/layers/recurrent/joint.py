@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from fastlstm import _check
 from fastlstm.layers.base import Array
 from fastlstm.workspace import Workspace
 
@@ -78,3 +80,16 @@ class Joint:
         """Add the part of the gradient by x that goes past layer k."""
         if self.residual and k and dx is not None:
             dx += dy
+
+
+def joint_of(merge: Any, residual: Any, hidden: int, layers: int, directions: int) -> Joint:
+    """The arguments of a layer of these names, checked."""
+    if not isinstance(merge, str) or merge not in MERGES:
+        raise ValueError(f"merge: expected one of {', '.join(map(repr, MERGES))}, got {merge!r}")
+    if merge != "concat" and directions == 1:
+        raise ValueError(f"merge: expected 'concat' without bidirectional=True, got {merge!r}")
+    if merge == "none" and layers > 1:
+        raise ValueError("merge: expected a single layer with 'none', whose outputs no layer above could read")
+    if _check.flag(residual, "residual") and layers == 1:
+        raise ValueError("residual: expected num_layers of at least 2, between which inputs are added, got 1")
+    return Joint(merge, bool(residual), hidden)

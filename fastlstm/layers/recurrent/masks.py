@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastlstm import _check
 from fastlstm._kernels import dropout as kernel
 from fastlstm._kernels.options import BEYOND, Masks, Options
 from fastlstm.layers.base import Array, Index
@@ -46,6 +47,20 @@ class Rates:
     def draws(self, layers: int) -> bool:
         """Whether a pass that trains draws anything."""
         return self.inputs > 0 or self.weights > 0 or (self.between > 0 and layers > 1)
+
+
+def rates_of(inputs: Any, between: float, weights: Any, variational: Any, layers: int) -> Rates:
+    """The arguments input_dropout, weight_dropout and variational of a layer, checked."""
+    rates = Rates(
+        _check.number(inputs, "input_dropout", 0, 1, open_high=True),
+        between,
+        _check.number(weights, "weight_dropout", 0, 1, open_high=True),
+        _check.flag(variational, "variational"),
+    )
+    if rates.variational and not (rates.inputs or (between and layers > 1)):
+        expected = "input_dropout, or dropout between layers, whose masks it is about"
+        raise ValueError(f"variational: expected {expected}; got neither")
+    return rates
 
 
 def drop_inputs(x: Array, k: int, rates: Rates, tape: Workspace) -> Array:
