@@ -21,7 +21,7 @@ DEFAULTS: dict[str, tuple[float, ...]] = {
     "affine": (1.0, 0.0),
     "scaled_tanh": (1.0, 1.0),
 }
-"""The functions by name, with alpha and beta as far as each has them, as in ONNX."""
+"""The functions by name, with alpha and beta as far as each has them, those of ONNX where it says some."""
 
 SATURATING = ("sigmoid", "tanh", "hard_sigmoid", "softsign", "scaled_tanh")
 """Those that huge numbers do not make huge."""
