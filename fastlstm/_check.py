@@ -143,10 +143,10 @@ def as_numbers(value: Any, name: str, kinds: str, what: str) -> NDArray[Any]:
 
 
 def lengths_of(lengths: Any, n: int, t: int) -> NDArray[np.intp] | None:
-    """Number of real steps of each sequence, (N,), from 1 to T; None if every sequence has T steps."""
+    """Number of real steps of each sequence, (N,), from 0 to T; None if every sequence has T steps."""
     if lengths is None:
         return None
-    array = int_array(lengths, "lengths", (n,), 1, t)
+    array = int_array(lengths, "lengths", (n,), 0, t)
     return None if (array == t).all() else array
 
 

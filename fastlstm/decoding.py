@@ -35,7 +35,7 @@ def ctc_greedy(logits: Any, lengths: Any = None, blank: int = 0) -> list[NDArray
     ----------
     logits : (N, T, C)
         Scores of the classes at each step, or the logs of their probabilities.
-    lengths : (N,) ints from 1 to T, optional
+    lengths : (N,) ints from 0 to T, optional
         Real steps of each sequence.
     blank : int, default 0
         The class that is no label.

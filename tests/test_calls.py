@@ -215,8 +215,8 @@ def test_an_error_in_a_layer_leaves_the_program_free():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"lengths": [0, 5]}, "lengths: expected 1 to 5, got 0"),
-        ({"lengths": [6, 5]}, "lengths: expected 1 to 5, got 6"),
+        ({"lengths": [-1, 5]}, "lengths: expected 0 to 5, got -1"),
+        ({"lengths": [6, 5]}, "lengths: expected 0 to 5, got 6"),
         ({"lengths": [5]}, "lengths: expected shape"),
         ({"lengths": [[5, 5], [5]]}, "lengths: expected a regular array"),
         ({"batch_size": 0}, "batch_size: expected at least 1, got 0"),

@@ -240,7 +240,7 @@ def test_files_and_views_of_files_are_mapped(tmp_path):
         ({"x": np.zeros((0, 2)), "y": []}, ValueError, "x: expected at least one sequence, got none"),
         ({"x": 3.0}, ValueError, "x: expected an array of N sequences, got a single number"),
         ({"x": "a.npz"}, ValueError, "x: expected a .npy file, which can be mapped, got 'a.npz'"),
-        ({"lengths": [5] * 11}, ValueError, r"lengths: expected 1 to 4, got 5 at \[0\]"),
+        ({"lengths": [5] * 11}, ValueError, r"lengths: expected 0 to 4, got 5 at \[0\]"),
         ({"x": np.zeros(11), "lengths": [1] * 11}, ValueError, r"x: expected shape \(N, T, ...\) with lengths"),
         ({"weight": [1]}, ValueError, "weight: expected 11, one for each sequence of x, got 1"),
         ({"batch_size": 0}, ValueError, "batch_size: expected at least 1, got 0"),

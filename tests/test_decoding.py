@@ -97,7 +97,7 @@ BAD = [
     (lambda: ctc_greedy(np.ones((2, 3))), r"logits: expected shape \(N, T, C\), got \(2, 3\)"),
     (lambda: ctc_greedy(np.full((1, 2, 3), np.nan)), r"logits: expected finite numbers, got nan at \[0, 0, 0\]"),
     (lambda: ctc_greedy(np.ones((1, 2, 3)), blank=3), r"blank: expected 0 to 2, the classes, got 3"),
-    (lambda: ctc_greedy(np.ones((1, 2, 3)), [3]), r"lengths: expected 1 to 2, got 3 at \[0\]"),
+    (lambda: ctc_greedy(np.ones((1, 2, 3)), [3]), r"lengths: expected 0 to 2, got 3 at \[0\]"),
     (lambda: ctc_beam_search(np.ones((1, 2, 3)), beam=0), r"beam: expected at least 1, got 0"),
     (lambda: ctc_beam_search(np.ones((1, 2, 3)), beam=2, best=3), r"best: expected at most the beam, 2, got 3"),
 ]

@@ -80,7 +80,7 @@ def test_arrays_are_ones_own():
         ({"layer": 2}, "layer: expected -2 to 1, got 2"),
         ({"layer": -3}, "layer: expected -2 to 1, got -3"),
         ({"reverse": True}, "reverse: expected False for an LSTM of one direction, got True"),
-        ({"lengths": [6, 1]}, r"lengths: expected 1 to 5, got 6 at \[0\]"),
+        ({"lengths": [6, 1]}, r"lengths: expected 0 to 5, got 6 at \[0\]"),
         ({"state": (np.ones((2, 2, 6)), np.ones((2, 2, 5)))}, r"state c: expected shape \(2, 2, 6\), got \(2, 2, 5\)"),
     ],
 )

@@ -110,7 +110,7 @@ WRONG = {
     "features": (lambda kind: kind(3, 4)(np.ones((2, 5, 2))), r"x: expected shape \(N, T, 3\), got \(2, 5, 2\)"),
     "lengths": (
         lambda kind: kind(3, 4)(np.ones((2, 5, 3)), lengths=[6, 1]),
-        r"lengths: expected 1 to 5, got 6 at \[0\]",
+        r"lengths: expected 0 to 5, got 6 at \[0\]",
     ),
     "stream": (
         lambda kind: fl.Model([kind(3, 4, bidirectional=True)]).stream(),

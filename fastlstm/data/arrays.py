@@ -27,7 +27,7 @@ class Arrays(Epochs):
         will do, such as a dataset of h5py.
     batch_size : int, default 32
         The last batch of an epoch may be smaller.
-    lengths : (N,) ints from 1 to T, optional
+    lengths : (N,) ints from 0 to T, optional
         Number of real steps of each sequence.
     weight : (N,) or (N, T), optional
         What each sequence or step counts.
@@ -95,7 +95,7 @@ class Arrays(Epochs):
         if lengths is not None:
             if len(self._x.shape) < 2:
                 raise ValueError(f"x: expected shape (N, T, ...) with lengths, got {_check.describe(self._x.shape)}")
-            self._lengths = _check.int_array(lengths, "lengths", (self.size,), 1, self._x.shape[1])
+            self._lengths = _check.int_array(lengths, "lengths", (self.size,), 0, self._x.shape[1])
         self._weight = None if weight is None else _opened(weight, "weight")
         if self._weight is not None and len(self._weight) != self.size:
             raise ValueError(f"weight: expected {self.size}, one for each sequence of x, got {len(self._weight)}")
@@ -129,7 +129,7 @@ class Arrays(Epochs):
     def _read(self, source: Any, chosen: NDArray[np.intp], lengths: NDArray[np.intp] | None) -> Array:
         """A copy of the chosen rows."""
         if self._trim and lengths is not None and source.shape[1:2] == self._x.shape[1:2]:
-            return np.asarray(source[chosen, : int(lengths.max())])
+            return np.asarray(source[chosen, : max(1, int(lengths.max()))])
         return np.asarray(source[chosen])
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from fastlstm import _check, init
 from fastlstm._check import Shape
 from fastlstm._kernels import activations, blas
-from fastlstm.layers.base import Array, Index, as_rows, check_features
+from fastlstm.layers.base import Array, Index, as_rows, check_features, clear_empty
 from fastlstm.layers.pooling import Pooling, pieces
 from fastlstm.workspace import Workspace
 
@@ -63,13 +63,13 @@ class AttentionPool(Pooling):
         return super().output_shape(shape)
 
     def weights(self, x: Any, lengths: Any = None) -> Array:
-        """The weight of each step, (N, T): from 0, with a sum of 1 for each sequence, and 0 in the padding.
+        """The weight of each step, (N, T): from 0, with a sum of 1 for each sequence with a step, and 0 in the padding.
 
         Parameters
         ----------
         x : (N, T, F)
             The input of the layer: the outputs of the layer before it.
-        lengths : (N,) ints from 1 to T, optional
+        lengths : (N,) ints from 0 to T, optional
             Number of real steps of each sequence.
         """
         x = self.as_input(x)
@@ -78,8 +78,9 @@ class AttentionPool(Pooling):
     def _weights(self, x: Array, tape: Workspace, lengths: Index | None) -> Array:
         scores = self._scores(x, tape)
         if lengths is not None:
-            np.copyto(scores, -np.inf, where=np.arange(x.shape[1]) >= lengths[:, None])
+            np.copyto(scores, -np.inf, where=np.arange(x.shape[1]) >= np.maximum(lengths, 1)[:, None])
         activations.softmax(scores, scores)
+        clear_empty(scores, lengths)
         return scores
 
     def _scores(self, x: Array, tape: Workspace) -> Array:
@@ -97,6 +98,7 @@ class AttentionPool(Pooling):
         weights = self._weights(x, tape, lengths)
         tape.notes["x"], tape.notes["weights"], tape.notes["lengths"] = x, weights, lengths
         y = tape.array("y", (x.shape[0], self.input_size), x.dtype)
+        clear_empty(y, lengths)
         for rows, length in pieces(x.shape, lengths):
             np.einsum("nt,ntf->nf", weights[rows, :length], x[rows, :length], out=y[rows])
         return y

@@ -227,6 +227,15 @@ class Layer:
         return self.config()
 
 
+def one_by_one(
+    layers: Sequence[Layer], workspaces: Sequence[Workspace], x: Array, lengths: Index | None, *, training: bool = False
+) -> Array:
+    """The output of the layers for x, one layer after the other, an array of the last workspace."""
+    for layer, workspace in zip(layers, workspaces, strict=True):
+        x = layer.forward(x, workspace, training=training, lengths=lengths)
+    return x
+
+
 def run_kept(
     kept: Kept, layers: Sequence[Layer], x: Array, lengths: Index | None = None, out: Array | None = None
 ) -> Array:
@@ -234,11 +243,23 @@ def run_kept(
     y: Array | None = kept.run(x, lengths, out=out)
     if y is None:
         workspaces = [Workspace(0) for _ in layers]
+        if lengths is not None and not lengths.all():  # programs run a step of each sequence
+            y = one_by_one(layers, workspaces, x, lengths)
+            if out is None:
+                return y.copy()
+            out[...] = y
+            return out
         program = prepare(layers, workspaces, x, lengths=lengths)
         y = np.empty(program.y.shape, program.y.dtype) if out is None else out
         y[...] = program.y
         kept.add(program, sum(workspace.nbytes for workspace in workspaces) + program.nbytes)
     return y
+
+
+def clear_empty(x: Array, lengths: Index | None) -> None:
+    """Write zeros into (N, ...) for each sequence of length 0."""
+    if lengths is not None and not lengths.all():
+        x[lengths == 0] = 0
 
 
 def as_rows(x: Array) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from fastlstm import _check
 from fastlstm._check import Shape
 from fastlstm._kernels import activations
-from fastlstm.layers.base import Array, Index, as_rows, check_features
+from fastlstm.layers.base import Array, Index, as_rows, check_features, clear_empty
 from fastlstm.layers.dense import Dense
 from fastlstm.layers.embedding import Embedding
 from fastlstm.layers.matrix import Kinds, MatrixLayer
@@ -195,7 +195,11 @@ class Decoder(MatrixLayer):
         self.build()
         x = np.ascontiguousarray(x)
         n, t, _ = x.shape
-        tape.notes["steps"] = (n, t)
+        tape.notes["steps"], tape.notes["lengths"] = (n, t), lengths
+        if lengths is not None and not lengths.all():  # what is empty is decoded as a step of zeros
+            x = x.copy()
+            clear_empty(x, lengths)
+            lengths = np.maximum(lengths, 1)
         at = tape.notes["last"] = (np.arange(n), np.full(n, t - 1) if lengths is None else lengths - 1)
         bridge = self._bridge.forward(
             np.hstack([x[:, 0], x[at]]), tape.child("bridge"), training=training, lengths=None
@@ -268,6 +272,7 @@ class Decoder(MatrixLayer):
         assert dends is not None
         dx[:, 0] += dends[:, : self.input_size]
         dx[tape.notes["last"]] += dends[:, self.input_size :]
+        clear_empty(dx, tape.notes["lengths"])
         return dx if input_gradient else None
 
     def _attention_backward(self, dcombined: Array, dmemory: Array, tape: Workspace) -> Array:

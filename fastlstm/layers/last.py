@@ -10,13 +10,13 @@ from fastlstm._check import Shape, describe
 from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.rows import last_steps, to_last
 from fastlstm._kernels.stage import Stage
-from fastlstm.layers.base import Array, Index, Layer
+from fastlstm.layers.base import Array, Index, Layer, clear_empty
 from fastlstm.layers.replay import Backward, Calls
 from fastlstm.workspace import Workspace
 
 
 class Last(Layer):
-    """(N, T, F) to (N, F): the last real step of each sequence, which is step ``lengths[n] - 1``.
+    """(N, T, F) to (N, F): the last real step of each sequence, which is step ``lengths[n] - 1``; zeros without one.
 
     After a bidirectional LSTM, the reverse half of this step has read only one input. Both halves of the state ``h``
     that the LSTM returns have read all inputs.
@@ -38,9 +38,10 @@ class Last(Layer):
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         n, t, features = x.shape
         at = (np.arange(n), np.full(n, t - 1) if lengths is None else lengths - 1)
-        tape.notes["shape"], tape.notes["at"] = x.shape, at
+        tape.notes["shape"], tape.notes["at"], tape.notes["lengths"] = x.shape, at, lengths
         y = tape.array("y", (n, features), x.dtype)
         y[...] = x[at]
+        clear_empty(y, lengths)
         return y
 
     def prepare(
@@ -65,6 +66,7 @@ class Last(Layer):
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array:
         dx = tape.zeros("dx", tape.notes["shape"], dy.dtype)
         dx[tape.notes["at"]] = dy
+        clear_empty(dx, tape.notes["lengths"])
         return dx
 
     def step(self, x: Array, tape: Workspace) -> Array:

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from fastlstm._check import Shape, describe
-from fastlstm.layers.base import Array, Index, Layer
+from fastlstm.layers.base import Array, Index, Layer, clear_empty
 from fastlstm.workspace import Workspace
 
 
 class Pooling(Layer, abstract=True):
     """Base of the layers from (N, T, F) to (N, F) that use every real step, and no padding.
+
+    They give zeros for a sequence without a step.
 
     In a stream, each step gives the pool of all steps so far. A subclass writes `begin` and `advance` for this.
     """
@@ -74,6 +76,7 @@ class MeanPool(Pooling):
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         tape.notes["shape"], tape.notes["lengths"] = x.shape, lengths
         y = tape.array("y", (x.shape[0], x.shape[2]), x.dtype)
+        clear_empty(y, lengths)
         for rows, length in pieces(x.shape, lengths):
             np.mean(x[rows, :length], axis=1, out=y[rows])
         return y
@@ -83,6 +86,7 @@ class MeanPool(Pooling):
             return None
         shape = tape.notes["shape"]
         dx = tape.array("dx", shape, dy.dtype)
+        clear_empty(dx, tape.notes["lengths"])
         for rows, length in pieces(shape, tape.notes["lengths"]):
             dx[rows, :length] = (dy[rows] / dy.dtype.type(length))[:, None]
             dx[rows, length:] = 0
@@ -112,8 +116,11 @@ class MaxPool(Pooling):
 
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         n, _, features = tape.notes["shape"] = x.shape
+        tape.notes["lengths"] = lengths
         y = tape.array("y", (n, features), x.dtype)
         at = tape.array("at", (n, features), np.intp)
+        clear_empty(y, lengths)
+        clear_empty(at, lengths)
         for rows, length in pieces(x.shape, lengths):
             np.max(x[rows, :length], axis=1, out=y[rows])
             if training:
@@ -126,6 +133,7 @@ class MaxPool(Pooling):
         dx = tape.zeros("dx", tape.notes["shape"], dy.dtype)
         at = tape.array("at", dy.shape, np.intp)
         np.put_along_axis(dx, at[:, None], dy[:, None], axis=1)
+        clear_empty(dx, tape.notes["lengths"])
         return dx
 
     def begin(self, n: int, features: int) -> tuple[Array, ...]:
@@ -137,9 +145,13 @@ class MaxPool(Pooling):
 
 
 def pieces(shape: tuple[int, ...], lengths: Index | None) -> Iterator[tuple[slice, int]]:
-    """Rows of a batch (N, T, ...) with the same number of real steps, and this number: all at once, or one by one."""
+    """Rows of a batch (N, T, ...) with the same number of real steps, and this number: all at once, or one by one.
+
+    Rows without a step are left out.
+    """
     if lengths is None:
         yield slice(None), shape[1]
     else:
         for row, length in enumerate(lengths.tolist()):
-            yield slice(row, row + 1), length
+            if length:
+                yield slice(row, row + 1), length

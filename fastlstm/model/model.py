@@ -14,7 +14,7 @@ from fastlstm._check import Shape, describe
 from fastlstm._kernels.program import Kept
 from fastlstm._kernels.stage import ShapeChanged
 from fastlstm.layers import Layer
-from fastlstm.layers.base import run_kept
+from fastlstm.layers.base import one_by_one, run_kept
 from fastlstm.layers.matrix import MatrixLayer
 from fastlstm.layers.preparing import prepare
 from fastlstm.model.stream import Stream
@@ -264,7 +264,7 @@ class Model:
             A tape of this model, from `tape`.
         training : bool, default False
             Whether dropout is active, and the tape keeps what `backward` needs.
-        lengths : (N,) ints from 1 to T, optional
+        lengths : (N,) ints from 0 to T, optional
             Number of real steps of each sequence; by default T.
 
         Returns
@@ -302,7 +302,7 @@ class Model:
                 if tape.rows not in (0, len(x)):
                     raise ValueError(f"x: expected {tape.rows} sequences, as many as the tape carries, got {len(x)}")
                 tape.rows = len(x)
-            elif not training:
+            elif not training and (lengths is None or lengths.all()):
                 tape.program = prepare(self.layers, tape.workspaces, x, lengths=lengths, turn=tape.turn)
                 y: Array = tape.program.y
                 return y
@@ -310,8 +310,7 @@ class Model:
             if replay is not None:
                 x = replay.y
             else:
-                for layer, workspace in zip(self.layers, tape.workspaces, strict=True):
-                    x = layer.forward(x, workspace, training=training, lengths=lengths)
+                x = one_by_one(self.layers, tape.workspaces, x, lengths, training=training)
             tape.recorded = Recorded(training, x.shape, self._versions(), replay)
             return x
 
@@ -386,7 +385,7 @@ class Model:
         x : (N, T, F) numbers, or (N, T) tokens
         batch_size : int, default 256
             Number of sequences in a mini-batch.
-        lengths : (N,) ints from 1 to T, optional
+        lengths : (N,) ints from 0 to T, optional
             Number of real steps of each sequence; by default T.
 
         Returns

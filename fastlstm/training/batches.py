@@ -99,7 +99,7 @@ class Batches:
     def _part(self, whole: Index, share: Share) -> Batch:
         """A part of the batch of these sequences. It is as long as the longest sequence of the whole batch."""
         lengths = None if self._data.lengths is None else self._data.lengths[whole]
-        steps = int(lengths.max()) if lengths is not None and self._trim else self._steps
+        steps = max(1, int(lengths.max())) if lengths is not None and self._trim else self._steps
         room = self._rooms[share.index]
         if share.of == 1:
             return self._batch(whole, lengths, steps, room)

@@ -58,20 +58,38 @@ def digest(*arrays: Array | Lazy, most_bytes: int = MOST_DIGESTED) -> str:
     return f"crc32 {found:08x}"
 
 
-def as_data(model: Model, loss: Any, x: Any, y: Any, lengths: Any, weight: Any, class_weight: Any = None) -> Batch:
-    """All of the data, checked and converted."""
+def as_data(
+    model: Model,
+    loss: Any,
+    x: Any,
+    y: Any,
+    lengths: Any,
+    weight: Any,
+    class_weight: Any = None,
+    *,
+    may_be_empty: bool = False,
+) -> Batch:
+    """All of the data, checked and converted. Unless it `may_be_empty`, some sequence must have a step."""
     x = as_inputs(model, x)
     lengths = _check.lengths_of(lengths, *x.shape[:2])
     sizes = {"N": x.shape[0], "T": x.shape[1], "F": x.shape[-1]}
     shape = tuple(sizes.get(size, size) if isinstance(size, str) else size for size in model.output_shape)
     weights = step_weights(weight, shape[:-1], model.dtype, "sample_weight")
-    if lengths is not None and len(shape) == 3 and model.output_shape[1] == "T":
-        weights = weights * (np.arange(shape[1]) < lengths[:, None])  # steps beyond the end of a sequence do not count
+    if lengths is not None:
+        weights = weights * real_outputs(lengths, shape[:-1], model.output_shape[1:2] == ("T",))
     if class_weight is not None:
         weights = weights * weights_of_classes(class_weight, y, shape, weights != 0).astype(model.dtype)
-    if not weights.any():
+    empty = lengths is not None and not lengths.any()
+    if not weights.any() and not (empty and may_be_empty):
         raise ValueError("sample_weight: expected at least one real step with a weight above 0, got none")
     return Batch(x, as_targets(model, loss, y, shape, weights), lengths, weights)
+
+
+def real_outputs(lengths: Array, shape: tuple[Any, ...], per_step: bool) -> Array:
+    """Which outputs count, of this shape (N, ...): up to the end of a sequence, and none of one without a step."""
+    if per_step:
+        return np.arange(shape[1]) < lengths[:, None]
+    return (lengths > 0).reshape(-1, *[1] * (len(shape) - 1))
 
 
 def as_inputs(model: Model, x: Any) -> Any:

@@ -100,6 +100,6 @@ class Feed:
             got = f"{type(item).__name__} of {len(item)}" if isinstance(item, tuple | list) else type(item).__name__
             raise TypeError(f"{self._name}: expected (x, y[, lengths[, weight]]), got {got} at batch {number}")
         try:
-            return as_data(self._model, self._loss, *item, *[None] * (4 - len(item)))
+            return as_data(self._model, self._loss, *item, *[None] * (4 - len(item)), may_be_empty=True)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{self._name}: batch {number}: {error}") from error

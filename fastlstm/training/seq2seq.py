@@ -15,7 +15,7 @@ from fastlstm.layers.decoder import Decoding
 from fastlstm.model import Model, Tape
 from fastlstm.training.batch import Batch
 from fastlstm.training.batches import Batches
-from fastlstm.training.checked import as_data
+from fastlstm.training.checked import as_data, real_outputs
 from fastlstm.training.shares import WHOLE, Share
 from fastlstm.training.train import Trainer
 from fastlstm.workspace import Workspace
@@ -107,7 +107,10 @@ class Seq2SeqTrainer(Trainer):
             if (weight < 0).any() or not weight.any():
                 raise ValueError("sample_weight: expected no negative numbers, and at least one above 0")
             weights *= weight[:, None]
-        return dataclasses.replace(data, lengths=_check.lengths_of(lengths, *data.x.shape[:2]), weights=weights)
+        lengths = _check.lengths_of(lengths, *data.x.shape[:2])
+        if lengths is not None:
+            weights *= real_outputs(lengths, weights.shape, False)
+        return dataclasses.replace(data, lengths=lengths, weights=weights)
 
     def _batches(
         self, data: Batch, batch_size: int, *, order: int | None = None, bucket: bool = False, seed: int | None = None
@@ -214,7 +217,7 @@ def generate(
     model : Model
         Its last layer is a `Decoder`.
     x : (N, T, F) numbers, or (N, T) tokens
-    lengths : (N,) ints from 1 to T, optional
+    lengths : (N,) ints from 0 to T, optional
         Number of real steps of each sequence; by default T.
     max_steps : int, optional
         Largest number of tokens in a decoded sequence; by default the decoder's max_steps.

@@ -165,7 +165,7 @@ class Trainer:
             Number of sequences in a mini-batch.
         validation : (x, y) or (x, y, lengths), optional
             Data that are evaluated after each epoch. Their loss is ``val_loss``.
-        lengths : (N,) ints from 1 to T, optional
+        lengths : (N,) ints from 0 to T, optional
             Number of real steps of each sequence; by default T. If the model has an output at each step, outputs beyond
             the length do not count. Each batch is cut to its longest sequence.
         sample_weight : (N,) or (N, T), optional

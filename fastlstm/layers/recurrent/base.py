@@ -170,7 +170,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
             The initial state: h (layers·D, N, H), or for an LSTM the tuple (h, c); by default zeros. The order of the
             first axis is layer 0, layer 0 reverse, layer 1, ... h is clipped to ± the largest float / 2^32, so that
             sums over it do not overflow. A layer with a function without bounds, such as relu, does not clip it.
-        lengths : (N,) ints from 1 to T, optional
+        lengths : (N,) ints from 0 to T, optional
             Number of real steps of each sequence. Outputs beyond them are zero.
 
         Returns
@@ -197,7 +197,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         """A call with an initial state, or without a kept program."""
         x = self.as_input(x)
         start, lengths = self.as_state(state, len(x)), _check.lengths_of(lengths, *x.shape[:2])
-        if self._is_plain():
+        if self._is_plain() or (lengths is not None and not lengths.all()):
             return self.forward_with_state(x, start, Workspace(0), training=False, lengths=lengths)
         found: tuple[Array, Parts] | None = self._kept.run(x, lengths, start=start)
         return found or self._run_anew(x, start, lengths)
@@ -265,10 +265,19 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         self.build()
         x = np.ascontiguousarray(x)  # the layer before may return a view
         n, t, _ = x.shape
-        plain = self._is_plain()
         batch = self._full_batch(n, t, tape) if lengths is None else RaggedBatch(n, t, lengths)
-        tape.notes["batch"], tape.notes["plain"] = batch, plain
-        if plain:
+        tape.notes["batch"], tape.notes["plain"] = batch, self._is_plain()
+        y = self._run(x, state, final, batch, tape, training=training)
+        if final is not None:
+            batch.keep_empty(final, state)
+        return batch.without_empty(y)
+
+    def _run(
+        self, x: Array, state: Parts | None, final: Parts | None, batch: RaggedBatch, tape: Workspace, *, training: bool
+    ) -> Array:
+        """`_forward` by the kernels, which run a step of sequences without one."""
+        n, t, _ = x.shape
+        if tape.notes["plain"]:
             final = final or self._room("final", n, tape, x.dtype)
             return self._plain.forward(self.cell.saturated(x), state, final, batch, tape, training=training)
         if training:
@@ -286,8 +295,9 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
         if tape.notes["plain"]:
             return self.backward_with_state(dy, None, tape, input_gradient=input_gradient)[0]
-        dy = np.ascontiguousarray(dy)
-        return self._trained.backward(dy, None, None, tape.notes["batch"], tape, wanted=input_gradient)
+        batch: RaggedBatch = tape.notes["batch"]
+        dy = batch.without_empty(np.ascontiguousarray(dy))
+        return self._trained.backward(dy, None, None, batch, tape, wanted=input_gradient)
 
     def backward_with_state(
         self, dy: Array, dstate: Parts | None, tape: Workspace, *, input_gradient: bool = True
@@ -296,8 +306,14 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         batch: RaggedBatch = tape.notes["batch"]
         initial = self._room("initial", batch.N, tape, dy.dtype)
         stack = self._plain if tape.notes["plain"] else self._trained
-        dy = np.ascontiguousarray(dy)
-        return stack.backward(dy, dstate, initial, batch, tape, wanted=input_gradient), initial
+        dy = batch.without_empty(np.ascontiguousarray(dy))
+        dend = dstate
+        if dstate is not None and batch.empty is not None:
+            dend = tuple(part.copy() for part in dstate)
+            batch.keep_empty(dend, None)
+        dx = stack.backward(dy, dend, initial, batch, tape, wanted=input_gradient)
+        batch.keep_empty(initial, dstate)
+        return dx, initial
 
     def prepare(
         self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None

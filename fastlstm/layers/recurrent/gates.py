@@ -55,5 +55,5 @@ def read_gates(direction: Direction, batch: RaggedBatch, tape: Workspace) -> Gat
     for block in (*gates, c[n:], h[n:]):
         own = Workspace()
         rows = direction.reversed(direction.contiguous(block, own), batch, own, "reversed")
-        found.append(batch.scatter(rows, own.array("out", (n, batch.T, hidden), dtype)))
+        found.append(batch.without_empty(batch.scatter(rows, own.array("out", (n, batch.T, hidden), dtype))))
     return Gates(*found)

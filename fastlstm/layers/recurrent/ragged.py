@@ -21,8 +21,8 @@ class RaggedBatch(RaggedOrder):
     ----------
     n, t : int
         N and T.
-    lengths : (N,) ints from 1 to T, optional
-        Steps of each sequence; T by default.
+    lengths : (N,) ints from 0 to T, optional
+        Steps of each sequence; T by default. The order has a step of an empty sequence, because kernels run one.
 
     Attributes
     ----------
@@ -34,9 +34,14 @@ class RaggedBatch(RaggedOrder):
         S.
     ends : (N,)
         The row of each sequence's last step, the longest sequence first.
+    empty : (K,), or None
+        The sequences without a step, if there are some. What kernels make of them counts for nothing.
     """
 
     def __init__(self, n: int, t: int, lengths: Index | None = None) -> None:
+        self.empty = None
+        if lengths is not None and not lengths.all():
+            self.empty, lengths = np.flatnonzero(lengths == 0), np.maximum(lengths, 1)
         super().__init__(n, t, lengths)
         self.full = lengths is None or int(self.lengths[-1]) == t
         self.offset = np.concatenate([[0], np.cumsum(self.alive[: self.longest])])
@@ -90,6 +95,20 @@ class RaggedBatch(RaggedOrder):
         if not self.full:
             for sequence, length in zip(self.index.tolist(), self.lengths.tolist(), strict=True):
                 x[sequence, length:] = 0
+
+    def without_empty(self, x: Array) -> Array:
+        """A batch (N, ...) with zeros for the sequences without a step: a copy, or x itself if there are none."""
+        if self.empty is None:
+            return x
+        out = x.copy()
+        out[self.empty] = 0
+        return out
+
+    def keep_empty(self, after: tuple[Array, ...], before: tuple[Array, ...] | None) -> None:
+        """Give the sequences without a step the state that they had before, zeros for None. Parts are (..., N, H)."""
+        if self.empty is not None:
+            for k, part in enumerate(after):
+                part[:, self.empty] = 0 if before is None else before[k][:, self.empty]
 
     def gather_states(self, state: Array) -> Array:
         """States (N, H) with the longest sequence first, from those in the order of the batch."""
