@@ -132,7 +132,9 @@ def int_array(value: Any, name: str, shape: Shape, low: int, high: int) -> NDArr
 
 def as_numbers(value: Any, name: str, kinds: str, what: str) -> NDArray[Any]:
     if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name}: expected a plain array, got a masked one; fill it first, or use lengths or weights")
+        raise TypeError(
+            f"{name}: expected a plain array, got a masked one; fill it first, or use lengths, mask or weights"
+        )
     try:
         array = np.asarray(value)
     except ValueError as error:  # rows of different lengths
@@ -148,6 +150,15 @@ def lengths_of(lengths: Any, n: int, t: int) -> NDArray[np.intp] | None:
         return None
     array = int_array(lengths, "lengths", (n,), 0, t)
     return None if (array == t).all() else array
+
+
+def mask_of(mask: Any, n: int, t: int) -> NDArray[np.bool_]:
+    """Which steps are real, (N, T), from bools or the numbers 0 and 1."""
+    array = as_numbers(mask, "mask", "biu", "True and False, or 1 and 0")
+    if array.dtype != bool:
+        array = int_array(array, "mask", (n, t), 0, 1) > 0
+    shape_of(array, "mask", (n, t))
+    return array
 
 
 def arrays_like(value: Any, like: Sequence[NDArray[Any]], name: str) -> list[NDArray[Any]]:

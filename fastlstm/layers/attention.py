@@ -11,6 +11,7 @@ from fastlstm._check import Shape
 from fastlstm._kernels import activations, blas
 from fastlstm.layers.base import Array, Index, as_rows, check_features, clear_empty
 from fastlstm.layers.pooling import Pooling, pieces
+from fastlstm.masking import Steps
 from fastlstm.workspace import Workspace
 
 
@@ -62,7 +63,7 @@ class AttentionPool(Pooling):
         check_features(shape, self.input_size)
         return super().output_shape(shape)
 
-    def weights(self, x: Any, lengths: Any = None) -> Array:
+    def weights(self, x: Any, lengths: Any = None, *, mask: Any = None) -> Array:
         """The weight of each step, (N, T): from 0, with a sum of 1 for each sequence with a step, and 0 in the padding.
 
         Parameters
@@ -71,9 +72,12 @@ class AttentionPool(Pooling):
             The input of the layer: the outputs of the layer before it.
         lengths : (N,) ints from 0 to T, optional
             Number of real steps of each sequence.
+        mask : (N, T) bools, or ints 0 and 1, optional
+            Which steps are real, instead of lengths.
         """
         x = self.as_input(x)
-        return self._weights(x, Workspace(0), _check.lengths_of(lengths, *x.shape[:2]))
+        steps = Steps(lengths, mask, *x.shape[:2])
+        return steps.scatter(self._weights(steps.gather(x), Workspace(0), steps.lengths))
 
     def _weights(self, x: Array, tape: Workspace, lengths: Index | None) -> Array:
         scores = self._scores(x, tape)

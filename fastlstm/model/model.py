@@ -17,6 +17,7 @@ from fastlstm.layers import Layer
 from fastlstm.layers.base import one_by_one, run_kept
 from fastlstm.layers.matrix import MatrixLayer
 from fastlstm.layers.preparing import prepare
+from fastlstm.masking import Steps, fill_of
 from fastlstm.model.stream import Stream
 from fastlstm.model.tape import Recorded, Tape
 from fastlstm.parameter import Parameter
@@ -253,7 +254,7 @@ class Model:
         x = self.layers[0].as_input(x, shape=self.input_shape)
         return x, _check.lengths_of(lengths, *x.shape[:2])
 
-    def forward(self, x: Any, tape: Tape, *, training: bool = False, lengths: Any = None) -> Array:
+    def forward(self, x: Any, tape: Tape, *, training: bool = False, lengths: Any = None, mask: Any = None) -> Array:
         """The forward pass: the output for a mini-batch. The next pass over the tape overwrites the output.
 
         Parameters
@@ -266,6 +267,8 @@ class Model:
             Whether dropout is active, and the tape keeps what `backward` needs.
         lengths : (N,) ints from 0 to T, optional
             Number of real steps of each sequence; by default T.
+        mask : (N, T) bools, or ints 0 and 1, optional
+            Which steps are real, instead of lengths. What the layers draw at random is that of the real steps alone.
 
         Returns
         -------
@@ -274,27 +277,40 @@ class Model:
         Raises
         ------
         TypeError
-            If x or lengths are not numbers of the right kind.
+            If x, lengths or mask are not numbers of the right kind.
         ValueError
-            If the shape of x or lengths does not fit, a number is not finite or out of range, the tape is not of this
-            model, or it carries the state of another number of sequences.
+            If the shape of x, lengths or mask does not fit, a number is not finite or out of range, both lengths and
+            mask are given, the tape is not of this model, or it carries the state of another number of sequences.
         RuntimeError
             If another call is using the tape.
         """
         self._check_tape(tape)
+        if mask is not None:
+            x, _ = self.as_input(x)
+            steps = Steps(lengths, mask, *x.shape[:2])
+            y = self.pass_forward(steps.gather(x), tape, training=training, lengths=steps.lengths, steps=steps)
+            return steps.scatter(y) if self._per_step else y
         if tape.program is not None and not training:
             with tape.turn:
                 tape.recorded = None
-                y: Array | None = None
+                found: Array | None = None
                 with suppress(ShapeChanged):
-                    y = tape.program.run(x, lengths)
-            if y is not None:
-                return y
+                    found = tape.program.run(x, lengths)
+            if found is not None:
+                return found
         x, lengths = self.as_input(x, lengths)
         return self.pass_forward(x, tape, training=training, lengths=lengths)
 
-    def pass_forward(self, x: Array, tape: Tape, *, training: bool, lengths: NDArray[np.intp] | None) -> Array:
-        """`forward` for x and lengths that `as_input` has returned."""
+    def pass_forward(
+        self,
+        x: Array,
+        tape: Tape,
+        *,
+        training: bool,
+        lengths: NDArray[np.intp] | None,
+        steps: Steps | None = None,
+    ) -> Array:
+        """`forward` for x and lengths that `as_input` has returned. `steps` have gathered x, if it is gathered."""
         self._check_tape(tape)
         with tape.turn:
             tape.recorded = None
@@ -311,7 +327,7 @@ class Model:
                 x = replay.y
             else:
                 x = one_by_one(self.layers, tape.workspaces, x, lengths, training=training)
-            tape.recorded = Recorded(training, x.shape, self._versions(), replay)
+            tape.recorded = Recorded(training, x.shape, self._versions(), replay, steps)
             return x
 
     def _check_tape(self, tape: Tape) -> None:
@@ -368,6 +384,8 @@ class Model:
                 return replay.backward(dy, wanted=input_gradient, after=after)
             dx: Array | None = _check.real_array(dy, "dy", self.dtype, recorded.output_shape)
             assert dx is not None
+            if recorded.steps is not None and self._per_step:
+                dx = recorded.steps.gather(dx)
             if replay is not None:
                 return replay.backward(dx, wanted=input_gradient, after=after)
             for i in reversed(range(len(self.layers))):
@@ -375,9 +393,11 @@ class Model:
                 dx = self.layers[i].backward(dx, tape.workspaces[i], input_gradient=i > 0 or input_gradient)
                 if after is not None:
                     after(i)
-            return dx
+            return dx if dx is None or recorded.steps is None else recorded.steps.scatter(dx)
 
-    def predict(self, x: Any, batch_size: int = 256, lengths: Any = None) -> Array:
+    def predict(
+        self, x: Any, batch_size: int = 256, lengths: Any = None, *, mask: Any = None, fill: str = "zero"
+    ) -> Array:
         """The output for all of x, computed batch_size sequences at a time. Threads may call it at the same time.
 
         Parameters
@@ -387,6 +407,11 @@ class Model:
             Number of sequences in a mini-batch.
         lengths : (N,) ints from 0 to T, optional
             Number of real steps of each sequence; by default T.
+        mask : (N, T) bools, or ints 0 and 1, optional
+            Which steps are real, instead of lengths. A step that is not keeps the state, and no layer looks at it.
+        fill : "zero" or "last", default "zero"
+            What a model with an output at each step gives at steps that are not real: what its layers make of zeros, or
+            its output at the last real step before, and zeros before the first one.
 
         Returns
         -------
@@ -396,9 +421,11 @@ class Model:
         Raises
         ------
         TypeError
-            If x or lengths are not numbers of the right kind, or batch_size is not a whole number.
+            If x, lengths or mask are not numbers of the right kind, or batch_size is not a whole number.
         ValueError
-            If the shape of x or lengths does not fit, a number is not finite or out of range, or batch_size is below 1.
+            If the shape of x, lengths or mask does not fit, a number is not finite or out of range, batch_size is below
+            1, both lengths and mask are given, or fill is none of these, or "last" for a model without an output at
+            each step.
 
         Examples
         --------
@@ -406,6 +433,8 @@ class Model:
         >>> fl.Model([fl.LSTM(1, 4)], seed=0).predict(np.ones((2, 3, 1)), lengths=[3, 1])[1, :, 0].round(3).tolist()[1:]
         [0.0, 0.0]
         """
+        if mask is not None or fill != "zero":
+            return self._masked(x, batch_size, lengths, mask, fill)
         if type(batch_size) is int and 0 < batch_size < 1 << 62:
             y: Array | None = self._kept.run(x, lengths, batch_size)
             if y is not None:
@@ -425,9 +454,23 @@ class Model:
         assert output is not None
         return output
 
-    def __call__(self, x: Any, lengths: Any = None) -> Array:
+    def _masked(self, x: Any, batch_size: int, lengths: Any, mask: Any, fill: Any) -> Array:
+        """`predict` with a mask, or whose outputs are filled."""
+        if fill_of(fill) != "zero" and not self._per_step:
+            raise ValueError(f"fill: expected 'zero' for a model without an output at each step, got {fill!r}")
+        x, _ = self.as_input(x)
+        steps = Steps(lengths, mask, *x.shape[:2])
+        y = self.predict(steps.gather(x), batch_size, steps.lengths)
+        return steps.scatter(y, fill) if self._per_step else y
+
+    @property
+    def _per_step(self) -> bool:
+        """Whether there is an output at each step."""
+        return self.output_shape[1:2] == ("T",)
+
+    def __call__(self, x: Any, lengths: Any = None, *, mask: Any = None, fill: str = "zero") -> Array:
         """The same as `predict`."""
-        return self.predict(x, lengths=lengths)
+        return self.predict(x, lengths=lengths, mask=mask, fill=fill)
 
     def stream(self, batch: int = 1) -> Stream:
         """A running state for sequences that come step by step.

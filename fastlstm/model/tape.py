@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastlstm._kernels.program import Program, Turn
 from fastlstm.layers.replay import Replay, place
+from fastlstm.masking import Steps
 from fastlstm.workspace import Part, Workspace
 
 MOST_REPLAYS = 4
@@ -89,6 +90,7 @@ class Recorded:
     output_shape: tuple[int, ...]
     versions: list[int]
     replay: Replay | None = None
+    steps: Steps | None = None
 
 
 def joined_states(states: list[dict[str, Any]]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastlstm import _check
 from fastlstm.losses import Loss, step_weights
+from fastlstm.masking import Steps
 from fastlstm.model import Model
 from fastlstm.training.batch import Array, Batch
 
@@ -67,29 +68,56 @@ def as_data(
     weight: Any,
     class_weight: Any = None,
     *,
+    mask: Any = None,
     may_be_empty: bool = False,
 ) -> Batch:
-    """All of the data, checked and converted. Unless it `may_be_empty`, some sequence must have a step."""
+    """All of the data, checked and converted, the real steps of each sequence first.
+
+    `lengths` may be a mask, too, (N, T). Unless the data `may_be_empty`, some sequence must have a step.
+    """
     x = as_inputs(model, x)
-    lengths = _check.lengths_of(lengths, *x.shape[:2])
+    steps = steps_of(lengths, mask, x)
     sizes = {"N": x.shape[0], "T": x.shape[1], "F": x.shape[-1]}
     shape = tuple(sizes.get(size, size) if isinstance(size, str) else size for size in model.output_shape)
+    per_step = model.output_shape[1:2] == ("T",)
     weights = step_weights(weight, shape[:-1], model.dtype, "sample_weight")
-    if lengths is not None:
-        weights = weights * real_outputs(lengths, shape[:-1], model.output_shape[1:2] == ("T",))
+    if steps.lengths is not None:
+        weights = weights * real_outputs(steps, shape[:-1], per_step)
     if class_weight is not None:
         weights = weights * weights_of_classes(class_weight, y, shape, weights != 0).astype(model.dtype)
-    empty = lengths is not None and not lengths.any()
+    empty = steps.lengths is not None and not steps.lengths.any()
     if not weights.any() and not (empty and may_be_empty):
         raise ValueError("sample_weight: expected at least one real step with a weight above 0, got none")
-    return Batch(x, as_targets(model, loss, y, shape, weights), lengths, weights)
+    own_time = steps.holes and per_step and (not isinstance(loss, Loss) or loss.per_step_target)
+    if own_time and np.shape(y)[1:2] == shape[1:2]:
+        y = gathered(steps, as_targets(model, loss, y, shape, weights), "y")
+        weights = steps.gather(weights)
+    else:
+        weights = steps.gather(weights) if per_step else weights
+        y = as_targets(model, loss, y, shape, weights)
+    return Batch(gathered(steps, x, "x"), y, steps.lengths, weights)
 
 
-def real_outputs(lengths: Array, shape: tuple[Any, ...], per_step: bool) -> Array:
-    """Which outputs count, of this shape (N, ...): up to the end of a sequence, and none of one without a step."""
-    if per_step:
-        return np.arange(shape[1]) < lengths[:, None]
-    return (lengths > 0).reshape(-1, *[1] * (len(shape) - 1))
+def steps_of(lengths: Any, mask: Any, x: Array | Lazy) -> Steps:
+    """The real steps of the sequences x. A mask may stand in the place of lengths."""
+    if mask is None and np.ndim(lengths) == 2:
+        lengths, mask = None, lengths
+    return Steps(lengths, mask, *x.shape[:2])
+
+
+def gathered(steps: Steps, x: Any, name: str) -> Any:
+    """The real steps first, of what is in memory."""
+    if steps.holes and isinstance(x, Lazy):
+        raise ValueError(
+            f"mask: expected none with holes where {name} is read one mini-batch at a time, from a file or overlapping "
+            f"windows; copy {name} into memory, or use fit_batches"
+        )
+    return steps.gather(x)
+
+
+def real_outputs(steps: Steps, shape: tuple[Any, ...], per_step: bool) -> Array:
+    """Which outputs count, of this shape (N, ...): those of real steps, and none of a sequence without one."""
+    return steps.real if per_step else steps.real.any(1).reshape(-1, *[1] * (len(shape) - 1))
 
 
 def as_inputs(model: Model, x: Any) -> Any:

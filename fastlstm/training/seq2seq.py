@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from fastlstm import _check
 from fastlstm.layers import Decoder
 from fastlstm.layers.decoder import Decoding
+from fastlstm.masking import Steps
 from fastlstm.model import Model, Tape
 from fastlstm.training.batch import Batch
 from fastlstm.training.batches import Batches
-from fastlstm.training.checked import as_data, real_outputs
+from fastlstm.training.checked import as_data, gathered, real_outputs, steps_of
 from fastlstm.training.shares import WHOLE, Share
 from fastlstm.training.train import Trainer
 from fastlstm.workspace import Workspace
@@ -89,7 +90,9 @@ class Seq2SeqTrainer(Trainer):
         """
         raise NotImplementedError("Seq2SeqTrainer.fit_batches: a Decoder is trained on whole data; use fit")
 
-    def _data(self, x: Any, y: Any, lengths: Any = None, weight: Any = None, class_weight: Any = None) -> Batch:
+    def _data(
+        self, x: Any, y: Any, lengths: Any = None, weight: Any = None, class_weight: Any = None, mask: Any = None
+    ) -> Batch:
         """All of the data, checked. Targets are padded to max_steps; steps after their end have weight 0."""
         decoder = decoder_of(self.model)
         y = _check.as_numbers(y, "y", "iu", "whole numbers")
@@ -107,10 +110,9 @@ class Seq2SeqTrainer(Trainer):
             if (weight < 0).any() or not weight.any():
                 raise ValueError("sample_weight: expected no negative numbers, and at least one above 0")
             weights *= weight[:, None]
-        lengths = _check.lengths_of(lengths, *data.x.shape[:2])
-        if lengths is not None:
-            weights *= real_outputs(lengths, weights.shape, False)
-        return dataclasses.replace(data, lengths=lengths, weights=weights)
+        steps = steps_of(lengths, mask, data.x)
+        weights *= real_outputs(steps, weights.shape, False)
+        return dataclasses.replace(data, x=gathered(steps, data.x, "x"), lengths=steps.lengths, weights=weights)
 
     def _batches(
         self, data: Batch, batch_size: int, *, order: int | None = None, bucket: bool = False, seed: int | None = None
@@ -206,6 +208,7 @@ def generate(
     x: Any,
     lengths: Any = None,
     *,
+    mask: Any = None,
     max_steps: int | None = None,
     beam: int = 1,
     batch_size: int = 256,
@@ -219,6 +222,8 @@ def generate(
     x : (N, T, F) numbers, or (N, T) tokens
     lengths : (N,) ints from 0 to T, optional
         Number of real steps of each sequence; by default T.
+    mask : (N, T) bools, or ints 0 and 1, optional
+        Which steps are real, instead of lengths.
     max_steps : int, optional
         Largest number of tokens in a decoded sequence; by default the decoder's max_steps.
     beam : int, default 1
@@ -234,11 +239,11 @@ def generate(
     Raises
     ------
     TypeError
-        If model is not a Model, x or lengths are not numbers of the right kind, or another argument is not a whole
-        number.
+        If model is not a Model, x, lengths or mask are not numbers of the right kind, or another argument is not a
+        whole number.
     ValueError
-        If the last layer is not a `Decoder`, the shape of x or lengths does not fit, a number is not finite or out of
-        range, or another argument is below 1.
+        If the last layer is not a `Decoder`, the shape of x, lengths or mask does not fit, a number is not finite or
+        out of range, both lengths and mask are given, or another argument is below 1.
 
     Examples
     --------
@@ -250,15 +255,17 @@ def generate(
     True
     """
     decoder = decoder_of(model)
-    steps = decoder.max_steps if max_steps is None else _check.positive_int(max_steps, "max_steps")
+    most = decoder.max_steps if max_steps is None else _check.positive_int(max_steps, "max_steps")
     beam, batch_size = _check.positive_int(beam, "beam"), _check.positive_int(batch_size, "batch_size")
-    x, lengths = model.as_input(x, lengths)
+    x, _ = model.as_input(x)
+    steps = Steps(lengths, mask, *x.shape[:2])
+    x, lengths = steps.gather(x), steps.lengths
     tape, found = model.tape(), []
     for start in range(0, len(x), batch_size):
         part, own = x[start : start + batch_size], None if lengths is None else lengths[start : start + batch_size]
         for layer, workspace in zip(model.layers[:-1], tape.workspaces[:-1], strict=True):
             part = layer.forward(part, workspace, training=False, lengths=own)
-        found.append(search(decoder, decoder.begin(part, own, tape.workspaces[-1]), steps, beam))
+        found.append(search(decoder, decoder.begin(part, own, tape.workspaces[-1]), most, beam))
     tokens, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return Generated(tokens, lengths_of(tokens, decoder.end_token), scores)
 

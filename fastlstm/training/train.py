@@ -148,6 +148,7 @@ class Trainer:
         seed: int | None = None,
         progress: bool | None = None,
         resume: PathLike | None = None,
+        mask: Any = None,
     ) -> History:
         """Train for some epochs.
 
@@ -164,7 +165,7 @@ class Trainer:
         batch_size : int, default 32
             Number of sequences in a mini-batch.
         validation : (x, y) or (x, y, lengths), optional
-            Data that are evaluated after each epoch. Their loss is ``val_loss``.
+            Data that are evaluated after each epoch. Their loss is ``val_loss``. A mask may stand in place of lengths.
         lengths : (N,) ints from 0 to T, optional
             Number of real steps of each sequence; by default T. If the model has an output at each step, outputs beyond
             the length do not count. Each batch is cut to its longest sequence.
@@ -188,6 +189,9 @@ class Trainer:
             the same bits as without the interruption. Make the same call again to resume a training, or one with more
             epochs to continue a finished training. The state is written once a minute and at the end; a `Checkpoint` of
             this folder among the callbacks sets another interval.
+        mask : (N, T) bools, or ints 0 and 1, optional
+            Which steps are real, instead of lengths: a step that is not keeps the state, and counts for nothing. The
+            real steps of each sequence are moved to its front before the training, so that holes cost no time in it.
 
         Returns
         -------
@@ -214,9 +218,9 @@ class Trainer:
                 epochs, batch_size = _check.positive_int(epochs, "epochs"), self._batch_size(batch_size)
                 shuffle, bucket = _check.flag(shuffle, "shuffle"), _check.flag(bucket, "bucket")
                 seed = _check.seed_of(seed)
-                if bucket and lengths is None:
+                if bucket and lengths is None and mask is None:
                     raise ValueError("bucket: expected lengths with bucket=True, got none")
-                data, held_out = self._data(x, y, lengths, sample_weight, class_weight), None
+                data, held_out = self._data(x, y, lengths, sample_weight, class_weight, mask), None
                 if validation is not None:
                     held_out = self._batches(self._data(*parts_of(validation, "lengths")), batch_size)
             run = Run(resume, ranks)
@@ -375,13 +379,20 @@ class Trainer:
             return self._fit(epochs, windows, held_out, seed, run, ranks, progress, carry=True, **passed)
 
     def evaluate(
-        self, x: Any, y: Any, *, batch_size: int = 256, lengths: Any = None, sample_weight: Any = None
+        self,
+        x: Any,
+        y: Any,
+        *,
+        batch_size: int = 256,
+        lengths: Any = None,
+        sample_weight: Any = None,
+        mask: Any = None,
     ) -> dict[str, float]:
         """The loss and the metrics over all of x and y, without training.
 
         Parameters
         ----------
-        x, y, lengths, sample_weight
+        x, y, lengths, sample_weight, mask
             As in `fit`.
         batch_size : int, default 256
             Number of sequences in a mini-batch.
@@ -400,7 +411,7 @@ class Trainer:
         """
         with self.team.meet() as ranks:
             with ranks.together("the arguments of evaluate"):
-                data = self._data(x, y, lengths, sample_weight)
+                data = self._data(x, y, lengths, sample_weight, mask=mask)
                 batches = self._batches(data, _check.positive_int(batch_size, "batch_size"))
             return ranks.evaluate(self._objective, batches.parts(1, 0, ranks.shares), ranks.tapes(self.model))
 
@@ -467,9 +478,11 @@ class Trainer:
             return self._batches(self._data(*parts_of(validation, "lengths")), 256)
         return None if validation is None else Feed(self.model, self.loss, validation, name="validation")
 
-    def _data(self, x: Any, y: Any, lengths: Any = None, weight: Any = None, class_weight: Any = None) -> Batch:
+    def _data(
+        self, x: Any, y: Any, lengths: Any = None, weight: Any = None, class_weight: Any = None, mask: Any = None
+    ) -> Batch:
         """All of the data, checked and converted."""
-        return as_data(self.model, self.loss, x, y, lengths, weight, class_weight)
+        return as_data(self.model, self.loss, x, y, lengths, weight, class_weight, mask=mask)
 
     def _batches(
         self, data: Batch, batch_size: int, *, order: int | None = None, bucket: bool = False, seed: int | None = None

@@ -28,6 +28,7 @@ from fastlstm.layers.recurrent.stack import PlainStack, TrainedStack
 from fastlstm.layers.recurrent.training import TrainedDirection
 from fastlstm.layers.recurrent.weights import Weights
 from fastlstm.layers.replay import Backward, Calls
+from fastlstm.masking import Steps, fill_of
 from fastlstm.parameter import Initializer
 from fastlstm.workspace import Workspace
 
@@ -160,7 +161,9 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
             )
         return (*shape[:2], self.output_size)
 
-    def __call__(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Array, State]:
+    def __call__(
+        self, x: Any, state: Any = None, lengths: Any = None, *, mask: Any = None, fill: str = "zero"
+    ) -> tuple[Array, State]:
         """The outputs at all steps and the final state. D is the number of directions.
 
         Parameters
@@ -171,27 +174,44 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
             first axis is layer 0, layer 0 reverse, layer 1, ... h is clipped to ± the largest float / 2^32, so that
             sums over it do not overflow. A layer with a function without bounds, such as relu, does not clip it.
         lengths : (N,) ints from 0 to T, optional
-            Number of real steps of each sequence. Outputs beyond them are zero.
+            Number of real steps of each sequence. One without a step keeps its initial state.
+        mask : (N, T) bools, or ints 0 and 1, optional
+            Which steps are real, instead of lengths. A step that is not keeps the state, in both directions.
+        fill : "zero" or "last", default "zero"
+            What the outputs are at steps that are not real: zeros, or the output of the last real step before, and
+            zeros before the first one, as in Keras.
 
         Returns
         -------
         y : (N, T, D·H)
             Or (N, T, H) if `merge` says so; with "none" a tuple of both directions' (N, T, H).
         h, or (h, c) : each (layers·D, N, H)
-            The state after the last real step of each sequence; in the reverse direction, after its first step.
+            The state after the last real step of each sequence; in the reverse direction, after its first one.
 
         Raises
         ------
         TypeError
-            If x, state or lengths are not numbers of the right kind, or the state of an LSTM is not a tuple (h, c).
+            If x, state, lengths or mask are not numbers of the right kind, or the state of an LSTM is not a tuple
+            (h, c).
         ValueError
-            If a shape does not fit, or a number is not finite or out of range.
+            If a shape does not fit, a number is not finite or out of range, both lengths and mask are given, or fill is
+            none of these.
         """
-        found: tuple[Array, Parts] | None = self._kept.run(x, lengths) if state is None else None
-        y, final = found or self._call(x, state, lengths)
+        if mask is not None or fill != "zero":
+            y, final = self._masked(x, state, lengths, mask, fill)
+        else:
+            found: tuple[Array, Parts] | None = self._kept.run(x, lengths) if state is None else None
+            y, final = found or self._call(x, state, lengths)
         if self.merge == "none":
             return (y[..., : self.hidden_size], y[..., self.hidden_size :]), self._given(final)  # type: ignore[return-value]
         return y, self._given(final)
+
+    def _masked(self, x: Any, state: Any, lengths: Any, mask: Any, fill: Any) -> tuple[Array, Parts]:
+        """A call with a mask, or whose outputs are filled."""
+        x, fill = self.as_input(x), fill_of(fill)
+        steps = Steps(lengths, mask, *x.shape[:2])
+        y, final = self._call(steps.gather(x), state, steps.lengths)
+        return steps.scatter(y, fill), final
 
     def _call(self, x: Any, state: Any, lengths: Any) -> tuple[Array, Parts]:
         """A call with an initial state, or without a kept program."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fastlstm.layers.base import Array
 from fastlstm.layers.recurrent.direction import Direction
 from fastlstm.layers.recurrent.ragged import RaggedBatch
+from fastlstm.masking import Steps
 from fastlstm.workspace import Workspace
 
 
@@ -14,7 +15,7 @@ from fastlstm.workspace import Workspace
 class Gates:
     """The gates, the candidate and the state of one direction of one layer at every step, from `LSTM.gates`.
 
-    Each is (N, T, H), and zero beyond a sequence's end. At every step of a plain cell::
+    Each is (N, T, H), and zero at steps that are not real. At every step of a plain cell::
 
         cell = forget · (cell before) + input · candidate          hidden = output · tanh(cell)
 
@@ -40,7 +41,7 @@ class Gates:
     hidden: Array
 
 
-def read_gates(direction: Direction, batch: RaggedBatch, tape: Workspace) -> Gates:
+def read_gates(direction: Direction, batch: RaggedBatch, steps: Steps, tape: Workspace) -> Gates:
     """The gates that the plain path's training pass of one direction has left in its tape."""
     n, hidden, dtype = batch.N, direction.hidden, tape.notes["x"].dtype
     h, c = direction.state(batch, tape, dtype, training=True)
@@ -55,5 +56,6 @@ def read_gates(direction: Direction, batch: RaggedBatch, tape: Workspace) -> Gat
     for block in (*gates, c[n:], h[n:]):
         own = Workspace()
         rows = direction.reversed(direction.contiguous(block, own), batch, own, "reversed")
-        found.append(batch.without_empty(batch.scatter(rows, own.array("out", (n, batch.T, hidden), dtype))))
+        whole = batch.scatter(rows, own.array("out", (n, batch.T, hidden), dtype))
+        found.append(steps.scatter(batch.without_empty(whole)))
     return Gates(*found)

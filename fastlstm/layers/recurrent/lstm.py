@@ -18,6 +18,7 @@ from fastlstm.layers.recurrent.masks import Rates
 from fastlstm.layers.recurrent.options import cell_for, config_of, has_usual_functions, options_of, zones_of
 from fastlstm.layers.recurrent.ragged import RaggedBatch
 from fastlstm.layers.recurrent.stack import PlainStack
+from fastlstm.masking import Steps
 from fastlstm.workspace import Workspace
 
 
@@ -174,12 +175,21 @@ class LSTM(Recurrent[tuple[Array, Array]]):
             bias_start=partial(init.gate_bias, forget_bias=self.forget_bias, coupled=self.coupled),
         )
 
-    def gates(self, x: Any, state: Any = None, lengths: Any = None, *, layer: int = 0, reverse: bool = False) -> Gates:
+    def gates(
+        self,
+        x: Any,
+        state: Any = None,
+        lengths: Any = None,
+        *,
+        mask: Any = None,
+        layer: int = 0,
+        reverse: bool = False,
+    ) -> Gates:
         """The gates, the candidate and the state of one layer at every step of a pass in inference.
 
         Parameters
         ----------
-        x, state, lengths
+        x, state, lengths, mask
             As in a call.
         layer : int, default 0
             Counted from the input; -1 is the top layer.
@@ -210,14 +220,17 @@ class LSTM(Recurrent[tuple[Array, Array]]):
             raise ValueError("reverse: expected False for an LSTM of one direction, got True")
         x = self.as_input(x)
         n, t, _ = x.shape
-        batch, tape = RaggedBatch(n, t, _check.lengths_of(lengths, n, t)), Workspace(0)
+        steps = Steps(lengths, mask, n, t)
+        batch, tape = RaggedBatch(n, t, steps.lengths), Workspace(0)
         final = self._room("final", n, tape, x.dtype)
         watched = PlainStack(self._plain.layers, self.input_size, self._joint, Rates())
         watched.forward(
-            self.cell.saturated(x), self.as_state(state, n), final, batch, tape, training=True, leaves_out=False
+            *(self.cell.saturated(steps.gather(x)), self.as_state(state, n), final, batch, tape),
+            training=True,
+            leaves_out=False,
         )
         direction = watched.layers[layer][int(reverse)]
-        return read_gates(direction, batch, tape.child(direction.suffix))
+        return read_gates(direction, batch, steps, tape.child(direction.suffix))
 
     def config(self) -> dict[str, Any]:
         """Newer arguments are left out where they are what they are by default, so that files stay what they were."""

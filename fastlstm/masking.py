@@ -1,0 +1,109 @@
+"""Which steps of a batch are real: lengths, or a mask with holes.
+
+A masked step keeps the state. So a sequence with holes is that of its real steps: these are moved to the front, what is
+computed sees lengths alone, and outputs are moved back.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm import _check
+
+Array = NDArray[Any]
+Index = NDArray[np.intp]
+
+
+class Steps:
+    """The real steps of N sequences of up to T steps.
+
+    Parameters
+    ----------
+    lengths : (N,) ints from 0 to T, optional
+        Number of real steps of each sequence, from the first one on.
+    mask : (N, T) bools, or ints 0 and 1, optional
+        Which steps are real. Only one of both may be given; without both, all steps are.
+    n, t : int
+        N and T.
+
+    Attributes
+    ----------
+    lengths : (N,) ints, or None
+        Number of real steps of each sequence; None if it is T for all.
+    holes : bool
+        Whether a sequence has a real step behind one that is not, so that `gather` moves steps.
+    """
+
+    def __init__(self, lengths: Any, mask: Any, n: int, t: int) -> None:
+        self._shape, self.holes = (n, t), False
+        if mask is None:
+            self.lengths = _check.lengths_of(lengths, n, t)
+            return
+        if lengths is not None:
+            raise ValueError("mask: expected either lengths or a mask, got both")
+        self.real = _check.mask_of(mask, n, t)
+        self.holes = bool((self.real[:, 1:] > self.real[:, :-1]).any())
+        self.lengths = _check.lengths_of(self.real.sum(1), n, t)
+
+    @cached_property
+    def real(self) -> NDArray[np.bool_]:
+        """Which steps are real, (N, T)."""
+        n, t = self._shape
+        if self.lengths is None:
+            return np.ones((n, t), bool)
+        found: NDArray[np.bool_] = np.arange(t) < self.lengths[:, None]
+        return found
+
+    def gather(self, x: Array) -> Array:
+        """A batch (N, T, ...) with the real steps of each sequence first; x itself if they are."""
+        return x if not self.holes else self._taken(x, self._source)
+
+    def scatter(self, y: Array, fill: str = "zero") -> Array:
+        """The steps of (N, T, ...) where `gather` has taken them from.
+
+        Steps that are not real get what lies behind the real ones, or, if `fill` is "last", what the last real step
+        before them has, and zeros before the first one.
+        """
+        if fill == "zero":
+            return y if not self.holes else self._taken(y, self._back)
+        if self.lengths is None:
+            return y
+        first = np.arange(self._shape[0])[:, None] * self._shape[1]
+        out = self._taken(y, first + np.maximum(self._count - 1, 0))
+        out[self._count == 0] = 0
+        return out
+
+    @cached_property
+    def _count(self) -> Index:
+        """The number of real steps up to each step, (N, T)."""
+        return np.cumsum(self.real, axis=1)
+
+    @cached_property
+    def _back(self) -> Index:
+        """The row of a gathered batch at which each step lies, (N, T)."""
+        (n, t), count = self._shape, self._count
+        place = np.where(self.real, count - 1, count[:, -1:] + np.arange(t) - count)
+        return place + np.arange(n)[:, None] * t
+
+    @cached_property
+    def _source(self) -> Index:
+        """The row of a batch from which each step of a gathered one comes, (N, T)."""
+        source = np.empty(self._back.size, np.intp)
+        source[self._back.reshape(-1)] = np.arange(source.size)
+        return source
+
+    @staticmethod
+    def _taken(x: Array, rows: Index) -> Array:
+        """These rows of (N, T, ...), in the same shape."""
+        return x.reshape(-1, *x.shape[2:]).take(rows.reshape(-1), axis=0).reshape(x.shape)
+
+
+def fill_of(fill: Any) -> str:
+    """What outputs at steps that are not real hold, checked."""
+    if not (isinstance(fill, str) and fill in ("zero", "last")):
+        raise ValueError(f"fill: expected 'zero' or 'last', got {fill!r:.80}")
+    return fill
