@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from damaging import edit_json, header_of, overwrite, renewed, rewrite, with_header
 from fuzzing.__main__ import attempt, damaged
-from fuzzing.kinds import KINDS, Kind, read_run, train, whole_files
+from fuzzing.kinds import KINDS, Kind, read_run, streamed, train, whole_files
 
 import fastlstm as fl
 from fastlstm import snapshot, tensors
@@ -24,6 +24,7 @@ from fastlstm.text import LanguageModel
 SAVED = {kind.name: kind for kind in KINDS if kind.suffix == ".safetensors"}
 LOADERS = {
     "model": fl.load,
+    "stream": lambda path: streamed().load(path),
     "checkpoint": snapshot.read,
     "forecaster": Forecaster.load,
     "classifier": Classifier.load,

@@ -47,7 +47,7 @@ LIBRARY = {
     "data": "_check unpack",
     "callbacks": "_check files optim parameter snapshot",
     "schedules": "_check callbacks",
-    "model": "_check _kernels layers masking parameter workspace",
+    "model": "_check _kernels files layers masking parameter tensors workspace",
     "quantization": "_check _kernels layers model",
     "training": "_check _kernels callbacks communicator files layers losses masking metrics model narrow optim "
     "parameter snapshot workspace",

@@ -46,6 +46,8 @@ class AttentionPool(Pooling):
     (5, 7)
     """
 
+    parts = ("total", "largest", "divisor")
+
     def __init__(
         self, input_size: int, attention_size: int | None = None, *, dtype: Any = None, seed: int | None = None
     ) -> None:
@@ -135,7 +137,7 @@ class AttentionPool(Pooling):
         return dx
 
     def begin(self, n: int, features: int) -> tuple[Array, ...]:
-        return np.zeros((n, features)), np.full((n, 1), -np.inf), np.zeros((n, 1))
+        return np.zeros((n, features)), np.full((n, 1), np.finfo(np.float64).min), np.zeros((n, 1))
 
     def advance(self, x: Array, *state: Array) -> Array:
         """The pool of all steps so far. Sums have exp(score - largest score so far), to avoid overflow.

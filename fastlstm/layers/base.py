@@ -204,6 +204,23 @@ class Layer:
     def reset(self, rows: Any, tape: Workspace) -> None:
         """Set the running state of some rows, given by an index, to zero."""
 
+    def running_kinds(self, batch: int, shape: Shape) -> dict[str, tuple[Shape, Any]]:
+        """The shape and dtype of each part of the running state, whose last axis but one is that of the sequences.
+
+        `shape` is that of the layer's input. A layer with a state writes this, `running` and `go_on`.
+        """
+        if type(self).reset is not Layer.reset:
+            name = type(self).__name__
+            raise ValueError(f"{name} does not tell its running state: it must write running_kinds, running and go_on")
+        return {}
+
+    def running(self, tape: Workspace) -> dict[str, Array]:
+        """A copy of the running state of a stream."""
+        return {}
+
+    def go_on(self, state: dict[str, Array], tape: Workspace) -> None:
+        """Go on from what `running` has returned, after `start`."""
+
     def carry(self, index: Index, tape: Workspace) -> None:
         """Set the running state of row k to that of row index[k], or to zeros for -1; see `Model.carry`.
 

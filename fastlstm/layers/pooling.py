@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,10 +17,12 @@ class Pooling(Layer, abstract=True):
 
     They give zeros for a sequence without a step.
 
-    In a stream, each step gives the pool of all steps so far. A subclass writes `begin` and `advance` for this.
+    In a stream, each step gives the pool of all steps so far. A subclass writes `begin` and `advance` for this, and
+    gives the names of the parts of the state.
     """
 
     input_shape: Shape = ("N", "T", "F")
+    parts: ClassVar[tuple[str, ...]] = ()
 
     def output_shape(self, shape: Shape) -> Shape:
         if len(shape) != 3:
@@ -43,6 +45,9 @@ class Pooling(Layer, abstract=True):
         n, t, features = x.shape
         if tape.notes["stream"] is None:
             tape.notes["stream"] = self.begin(n, features)
+        known = tape.notes["stream"][0].shape[-1]
+        if known != features:
+            raise ValueError(f"x: expected {known} features, as the state of the stream has, got {features}")
         y = tape.array("y", x.shape, x.dtype)
         for k in range(t):
             y[:, k] = self.advance(x[:, k], *tape.notes["stream"])
@@ -53,6 +58,22 @@ class Pooling(Layer, abstract=True):
         if state is not None:
             for old, new in zip(state, self.begin(len(state[0]), state[0].shape[-1]), strict=True):
                 old[rows] = new[rows]
+
+    def running_kinds(self, batch: int, shape: Shape) -> dict[str, tuple[Shape, Any]]:
+        self.build()
+        known = isinstance(shape[-1], int)
+        state = self.begin(batch, shape[-1] if isinstance(shape[-1], int) else 2)  # 2, which is no size of a count
+        return {
+            name: ((batch, part.shape[1] if known or part.shape[1] == 1 else shape[-1]), part.dtype)
+            for name, part in zip(self.parts, state, strict=True)
+        }
+
+    def running(self, tape: Workspace) -> dict[str, Array]:
+        state = tape.notes["stream"]
+        return {} if state is None else {name: part.copy() for name, part in zip(self.parts, state, strict=True)}
+
+    def go_on(self, state: dict[str, Array], tape: Workspace) -> None:
+        tape.notes["stream"] = tuple(state[name].copy() for name in self.parts) if state else None
 
     def carry(self, index: Index, tape: Workspace) -> None:
         raise ValueError(f"{type(self).__name__} cannot carry a state: it gives one output for a whole sequence")
@@ -72,6 +93,8 @@ class MeanPool(Pooling):
     array([[4.],
            [2.]], dtype=float32)
     """
+
+    parts = ("total", "count")
 
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         tape.notes["shape"], tape.notes["lengths"] = x.shape, lengths
@@ -114,6 +137,8 @@ class MaxPool(Pooling):
     array([[3., 5.]], dtype=float32)
     """
 
+    parts = ("largest",)
+
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         n, _, features = tape.notes["shape"] = x.shape
         tape.notes["lengths"] = lengths
@@ -137,7 +162,8 @@ class MaxPool(Pooling):
         return dx
 
     def begin(self, n: int, features: int) -> tuple[Array, ...]:
-        return (np.full((n, features), -np.inf, self.dtype),)
+        assert self.dtype is not None
+        return (np.full((n, features), np.finfo(self.dtype).min, self.dtype),)
 
     def advance(self, x: Array, *state: Array) -> Array:
         (largest,) = state

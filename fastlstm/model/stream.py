@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm import _check
+from fastlstm import _check, tensors
 from fastlstm._check import Shape
 from fastlstm._kernels.program import Kept, Turn
+from fastlstm.files import PathLike, reading
 from fastlstm.layers import Layer
+from fastlstm.layers.pooling import Pooling
 from fastlstm.layers.preparing import prepare
+from fastlstm.layers.recurrent import Recurrent
 from fastlstm.workspace import Workspace
 
 Array = NDArray[Any]
+
+FORMAT, FORMAT_VERSION = "fastlstm stream", 1
+"""What a file of a state says of itself."""
 
 
 class Stream:
@@ -33,7 +39,7 @@ class Stream:
 
     def __init__(self, layers: Sequence[Layer], input_shape: Shape, batch: int) -> None:
         self.batch = batch
-        self._layers = layers
+        self._layers, self._input_shape = layers, input_shape
         self._workspaces = [Workspace(0) for _ in layers]
         self._turn = Turn("this stream", "give each thread a stream of its own, or let them take turns with a lock")
         self._steps, self._blocks = Kept(drops=False), Kept(drops=False)  # a step that failed cannot be undone
@@ -127,17 +133,210 @@ class Stream:
         RuntimeError
             If another call is using the stream.
         """
-        chosen: Any = slice(None)
-        if rows is not None:
-            try:
-                index = np.asarray(rows)
-                if not index.size and index.dtype != bool:
-                    index = index.astype(np.intp)  # an empty list is one of floats to NumPy
-                if index.dtype == bool and index.shape != (self.batch,):
-                    raise IndexError("a mask has an entry for each row")
-                chosen = np.arange(self.batch)[index]
-            except (IndexError, ValueError, OverflowError) as error:
-                raise ValueError(f"rows: expected rows of a batch of {self.batch}, got {rows!r} ({error})") from None
+        chosen: Any = slice(None) if rows is None else self._rows(rows)
         with self._turn:
             for layer, workspace in zip(self._layers, self._workspaces, strict=True):
                 layer.reset(chosen, workspace)
+
+    def _rows(self, rows: Any) -> Any:
+        """Places in the batch, from an int, a list of ints or a mask."""
+        try:
+            index = np.asarray(rows)
+            if not index.size and index.dtype != bool:
+                index = index.astype(np.intp)  # an empty list is one of floats to NumPy
+            if index.dtype == bool and index.shape != (self.batch,):
+                raise IndexError("a mask has an entry for each row")
+            return np.arange(self.batch)[index]
+        except (IndexError, ValueError, OverflowError) as error:
+            raise ValueError(f"rows: expected rows of a batch of {self.batch}, got {rows!r} ({error})") from None
+
+    def clone(self, rows: Any = None) -> Stream:
+        """A stream of its own that goes on from the state of this one, with the same model.
+
+        Parameters
+        ----------
+        rows : int, list of ints or mask, optional
+            The sequences whose states it has, in this order; a sequence may come several times, as in a beam search. By
+            default all.
+
+        Returns
+        -------
+        Stream
+            Its batch is the number of these rows.
+
+        Raises
+        ------
+        ValueError
+            If rows are not rows of the batch, or there is none.
+        RuntimeError
+            If another call is using the stream.
+
+        Examples
+        --------
+        >>> import fastlstm as fl
+        >>> stream = fl.Model([fl.GRU(1, 4)], seed=0).stream(batch=2)
+        >>> first = stream.step([[1.0], [2.0]])
+        >>> beam = stream.clone(rows=[1, 1, 0])
+        >>> beam.batch, beam.step([[3.0], [4.0], [5.0]]).shape
+        (3, (3, 4))
+        """
+        self._kinds_of_state()  # a layer that does not tell its state says so
+        chosen = np.arange(self.batch) if rows is None else np.atleast_1d(self._rows(rows))
+        if not len(chosen):
+            raise ValueError(f"rows: expected at least one row of the batch, got {rows!r}")
+        other = Stream(self._layers, self._input_shape, len(chosen))
+        with self._turn:
+            for layer, old, new in zip(self._layers, self._workspaces, other._workspaces, strict=True):
+                state = {name: np.take(part, chosen, axis=-2) for name, part in layer.running(old).items()}
+                layer.go_on(state, new)
+        return other
+
+    def states(self) -> list[Any]:
+        """The state of each layer after the last step, as a call of the layer takes and gives it.
+
+        Returns
+        -------
+        list
+            For each layer of the model h, (layers, N, H), or the tuple (h, c) of an `LSTM`; None for a layer that is
+            not recurrent. The arrays are new.
+
+        Raises
+        ------
+        RuntimeError
+            If another call is using the stream.
+        """
+        with self._turn:
+            return [
+                layer.given(tuple(layer.running(workspace).values())) if isinstance(layer, Recurrent) else None
+                for layer, workspace in zip(self._layers, self._workspaces, strict=True)
+            ]
+
+    def state_dict(self) -> dict[str, Array]:
+        """The state of all sequences, to go on from later: see `load_state_dict`.
+
+        Returns
+        -------
+        dict
+            New arrays by the number of the layer and the name of the part: ``"0.h"`` and ``"0.c"``, each (layers, N,
+            H); of a pool what it has added up, once there was a step.
+
+        Raises
+        ------
+        ValueError
+            If a layer of one's own has a state and does not tell it.
+        RuntimeError
+            If another call is using the stream.
+
+        Examples
+        --------
+        >>> import fastlstm as fl
+        >>> stream = fl.Model([fl.LSTM(1, 4), fl.MeanPool()], seed=0).stream()
+        >>> first = stream.step([1.0])
+        >>> {name: part.shape for name, part in stream.state_dict().items()}
+        {'0.h': (1, 1, 4), '0.c': (1, 1, 4), '1.total': (1, 4), '1.count': (1, 1)}
+        """
+        self._kinds_of_state()  # a layer that does not tell its state says so
+        with self._turn:
+            return {
+                f"{i}.{name}": part
+                for i, (layer, workspace) in enumerate(zip(self._layers, self._workspaces, strict=True))
+                for name, part in layer.running(workspace).items()
+            }
+
+    def load_state_dict(self, state: Any) -> None:
+        """Go on from a state.
+
+        Parameters
+        ----------
+        state : dict of arrays
+            What `state_dict` of a stream of the same model has returned, with as many sequences. It is copied.
+
+        Raises
+        ------
+        TypeError
+            If it is no dict of arrays of numbers.
+        ValueError
+            If a part is missing or unknown, or its shape does not fit, or a number is not finite. The state of the
+            stream is then what it was.
+        RuntimeError
+            If another call is using the stream.
+        """
+        if not isinstance(state, Mapping):
+            raise TypeError(f"state: expected a dict of arrays, got {type(state).__name__}")
+        wanted, found = self._kinds_of_state(), []
+        strange = [name for name in state if not any(name in kinds for kinds in wanted)]
+        if strange:
+            names = ", ".join(name for kinds in wanted for name in kinds) or "nothing"
+            raise ValueError(f"state: expected {names}, got {strange[0]!r:.80}")
+        for layer, kinds in zip(self._layers, wanted, strict=True):
+            missing = [name for name in kinds if name not in state]
+            if missing and not (isinstance(layer, Pooling) and len(missing) == len(kinds)):
+                raise ValueError(f"state: expected an array {missing[0]!r}, got none")
+            found.append(
+                {
+                    name.partition(".")[2]: _check.real_array(state[name], f"state {name}", np.dtype(kind), shape)
+                    for name, (shape, kind) in kinds.items()
+                    if not missing
+                }
+            )
+        with self._turn:
+            for layer, workspace, own in zip(self._layers, self._workspaces, found, strict=True):
+                layer.go_on(own, workspace)
+
+    def _kinds_of_state(self) -> list[dict[str, tuple[Shape, Any]]]:
+        """For each layer, the shape and dtype of the parts of its state, by their names in `state_dict`."""
+        shape, found = self._input_shape, []
+        for i, layer in enumerate(self._layers):
+            kinds = layer.running_kinds(self.batch, shape)
+            found.append({f"{i}.{name}": kind for name, kind in kinds.items()})
+            shape = self._input_shape[:2] + layer.output_shape(shape)[-1:]
+        return found
+
+    def save(self, path: PathLike) -> None:
+        """Write the state to a file, whole or not at all: safetensors, with a checksum. It does not hold the model.
+
+        Raises
+        ------
+        OSError
+            If the path is not that of a regular file, or cannot be written.
+        ValueError, RuntimeError
+            As in `state_dict`.
+        """
+        tensors.write(path, self.state_dict(), {"format": FORMAT, "version": str(FORMAT_VERSION)})
+
+    def load(self, path: PathLike) -> None:
+        """Go on from the state in a file that `save` of a stream of the same model has written.
+
+        Raises
+        ------
+        OSError
+            If the file does not exist, is no regular file, or may not be read.
+        ValueError
+            If the file is damaged or holds something else, or the state does not fit, as in `load_state_dict`. The
+            state of the stream is then what it was.
+        RuntimeError
+            If another call is using the stream.
+
+        Examples
+        --------
+        >>> import fastlstm as fl, numpy as np, tempfile
+        >>> model = fl.Model([fl.LSTM(1, 4)], seed=0)
+        >>> stream, later = model.stream(), model.stream()
+        >>> first = stream.step([1.0])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     stream.save(f"{folder}/state.safetensors")
+        ...     later.load(f"{folder}/state.safetensors")
+        >>> np.array_equal(stream.step([2.0]), later.step([2.0]))
+        True
+        """
+        words, arrays = tensors.read(path)
+        if words.get("format") != FORMAT:
+            raise ValueError(f"{path}: a safetensors file, but not the state of a stream")
+        if words.get("version") != str(FORMAT_VERSION):
+            raise ValueError(
+                f"{path}: expected version {FORMAT_VERSION} of the format, got {words.get('version')!r:.40}: "
+                "it was written by another version of fastlstm"
+            )
+        tensors.verify(path, words, arrays, ("format", "version").__contains__)
+        with reading(path):
+            self.load_state_dict(arrays)

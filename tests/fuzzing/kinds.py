@@ -58,6 +58,25 @@ def read_model(path):
         model.predict(np.ones((2, 3, model.input_shape[-1])))
 
 
+def streamed():
+    layers = [fl.LSTM(2, 3, num_layers=2), fl.GRU(3, 4), fl.AttentionPool(4), fl.Dense(4, 1)]
+    return fl.Model(layers, seed=0).stream(batch=2)
+
+
+def states(folder):
+    stream = streamed()
+    for _ in range(2):
+        stream.save(folder / "whole")
+        yield (folder / "whole").read_bytes()
+        stream.run(np.ones((2, 3, 2)))
+
+
+def read_state(path):
+    stream = streamed()
+    stream.load(path)
+    stream.run(np.ones((2, 2, 2)))
+
+
 def trainer(sequence, callbacks):
     rate = 0.2 if sequence else 0.0
     middle = [] if sequence else [fl.Last()]
@@ -209,6 +228,7 @@ def read_csv(path):
 
 KINDS = [
     Kind("model", ".safetensors", models, read_model),
+    Kind("stream", ".safetensors", states, read_state),
     Kind("checkpoint", ".safetensors", runs, read_run),
     Kind("forecaster", ".safetensors", forecasters, read_forecaster),
     Kind("classifier", ".safetensors", classifiers, read_classifier),

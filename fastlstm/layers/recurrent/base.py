@@ -203,8 +203,8 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
             found: tuple[Array, Parts] | None = self._kept.run(x, lengths) if state is None else None
             y, final = found or self._call(x, state, lengths)
         if self.merge == "none":
-            return (y[..., : self.hidden_size], y[..., self.hidden_size :]), self._given(final)  # type: ignore[return-value]
-        return y, self._given(final)
+            return (y[..., : self.hidden_size], y[..., self.hidden_size :]), self.given(final)  # type: ignore[return-value]
+        return y, self.given(final)
 
     def _masked(self, x: Any, state: Any, lengths: Any, mask: Any, fill: Any) -> tuple[Array, Parts]:
         """A call with a mask, or whose outputs are filled."""
@@ -231,11 +231,11 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         program = Program(stages, x, y, seen, turn, x.shape, 3, y.shape, order, self._state_shape(n), len(self.parts))
         found: tuple[Array, Parts] | None = program.run(x, lengths, np.empty(y.shape, y.dtype), start)
         if found is None:  # the weights or x have changed meanwhile
-            return self._call(x, None if start is None else self._given(start), lengths)
+            return self._call(x, None if start is None else self.given(start), lengths)
         self._kept.add(program, tape.nbytes + program.nbytes)
         return found
 
-    def _given(self, state: Parts) -> State:
+    def given(self, state: Parts) -> State:
         """A state in the public form, from its parts."""
         return cast(State, state if len(state) > 1 else state[0])
 
@@ -386,6 +386,23 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
             part[:, rows] = 0
         for direction, own in self._packed.places(tape):  # the state of a stream that runs on packed weights
             direction.reset(rows, own)
+
+    def running_kinds(self, batch: int, shape: Shape) -> dict[str, tuple[Shape, Any]]:
+        return dict.fromkeys(self.parts, (self._state_shape(batch), self.dtype))
+
+    def running(self, tape: Workspace) -> dict[str, Array]:
+        state = tuple(part.copy() for part in tape.notes["stream"])
+        if not self._is_plain():
+            for place, (direction, own) in enumerate(self._packed.places(tape)):
+                direction.running(tuple(part[place] for part in state), own)
+        return dict(zip(self.parts, state, strict=True))
+
+    def go_on(self, state: dict[str, Array], tape: Workspace) -> None:
+        h, *others = (state[name] for name in self.parts)
+        parts = self._keep("stream", (self.cell.saturated(h), *others), tape)
+        if not self._is_plain():
+            for place, (direction, own) in enumerate(self._packed.places(tape)):
+                direction.go_on(tuple(part[place] for part in parts), own)
 
     @property
     def parts(self) -> tuple[str, ...]:

@@ -55,6 +55,24 @@ class PackedDirection(Packed):
             if part.size:
                 part[..., rows, :] = 0
 
+    def running(self, out: tuple[Array, ...], tape: Workspace) -> None:
+        """Write the state of a stream into `out`, each part (N, H): zeros before the first step."""
+        held = tape.notes.get("state")
+        for k, part in enumerate(out):
+            part[...] = 0 if held is None else self._current(held)[k][:, : self._hidden]
+
+    def go_on(self, state: tuple[Array, ...], tape: Workspace) -> None:
+        """Go on from a state, each part (N, H)."""
+        held = running_state(self._cell, len(state[0]), self._hidden, state[0].dtype, tape)
+        for own, part in zip(self._current(held), state, strict=False):
+            own[:, : self._hidden] = part
+
+    @staticmethod
+    def _current(held: tuple[Array, Array, Array]) -> tuple[Array, Array]:
+        """h and c of a running state."""
+        c, h, index = held
+        return h[int(index[0])], c
+
     def prepare(
         self, x: Array, y: Array, column: int, order: RaggedOrder | None, tape: Workspace, team: int, *, wave: bool
     ) -> kernel.Pass:
