@@ -44,6 +44,7 @@ from fastlstm.losses import quantile as quantile
 from fastlstm.losses import sigmoid_cross_entropy as sigmoid_cross_entropy
 from fastlstm.losses import softmax_cross_entropy as softmax_cross_entropy
 from fastlstm.losses import student_t_nll as student_t_nll
+from fastlstm.model import ChunkStream as ChunkStream
 from fastlstm.model import Model as Model
 from fastlstm.model import Stream as Stream
 from fastlstm.optim import SGD as SGD

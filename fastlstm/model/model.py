@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from fastlstm.layers.base import one_by_one, run_kept
 from fastlstm.layers.matrix import MatrixLayer
 from fastlstm.layers.preparing import prepare
 from fastlstm.masking import Steps, fill_of
+from fastlstm.model.chunks import ChunkStream
 from fastlstm.model.stream import Stream
 from fastlstm.model.tape import Recorded, Tape
 from fastlstm.parameter import Parameter
@@ -472,26 +473,41 @@ class Model:
         """The same as `predict`."""
         return self.predict(x, lengths=lengths, mask=mask, fill=fill)
 
-    def stream(self, batch: int = 1) -> Stream:
+    @overload
+    def stream(self, batch: int = 1, *, look_ahead: None = None) -> Stream: ...
+    @overload
+    def stream(self, batch: int = 1, *, look_ahead: int) -> ChunkStream: ...
+    def stream(self, batch: int = 1, *, look_ahead: int | None = None) -> Stream | ChunkStream:
         """A running state for sequences that come step by step.
 
         Parameters
         ----------
         batch : int, default 1
             Number of sequences side by side.
+        look_ahead : int, optional
+            For models that also read backwards: the outputs of a step are given once so many further steps have come,
+            from 0, and the reverse directions begin there. By default nothing waits, and nothing reads backwards.
 
         Returns
         -------
-        Stream
+        Stream, or ChunkStream with a look-ahead
 
         Raises
         ------
         TypeError
-            If batch is not a whole number.
+            If batch or look_ahead is not a whole number.
         ValueError
-            If batch is below 1, or a layer cannot stream: a bidirectional layer or a `Decoder`.
+            If batch is below 1, look_ahead is below 0, or a layer cannot stream: a `Decoder`, or without look_ahead one
+            that reads backwards. With look_ahead, also if such a layer stands behind one of your own that has a state.
         """
-        return Stream(self.layers, self.input_shape, _check.positive_int(batch, "batch"))
+        batch = _check.positive_int(batch, "batch")
+        if look_ahead is None:
+            return Stream(self.layers, self.input_shape, batch)
+        if isinstance(look_ahead, bool) or not isinstance(look_ahead, int | np.integer):
+            raise TypeError(f"look_ahead: expected a whole number, got {look_ahead!r}")
+        if look_ahead < 0:
+            raise ValueError(f"look_ahead: expected at least 0, got {look_ahead}")
+        return ChunkStream(self.layers, self.input_shape, self.output_shape[-1], batch, int(look_ahead))
 
     def summary(self) -> None:
         """Print the layers with their output shapes and numbers of parameters."""

@@ -127,6 +127,20 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         self._trained = TrainedStack(trained, self.input_size, self._joint, self._rates)
         self._plain = PlainStack(plain, self.input_size, self._joint, self._rates)
 
+    def single(self, k: int) -> Recurrent[State]:
+        """Layer k by itself, in inference: it uses the same parameters, and does not add its input."""
+        self.build()
+        config, off = self.config(), {"dropout": 0.0, "input_dropout": 0.0, "variational": False, "residual": False}
+        config |= {"input_size": self.output_size if k else self.input_size, "num_layers": 1}
+        one = type(self).from_config(config | {name: value for name, value in off.items() if name in config})
+        for name in one._parameters:
+            one._parameters[name] = self._parameters[name.replace("_l0", f"_l{k}")]
+        one._dtype, one._built = self._dtype, True
+        one._make_stacks()
+        for own, packed in zip(one.packed(), self.packed()[k * self.directions :], strict=False):
+            own.format = packed.format
+        return one
+
     def _each_layer(self) -> Iterator[tuple[int, list[str]]]:
         """For each layer, the number of input features, and the suffix of the parameter names of each direction."""
         for k in range(self.num_layers):
@@ -371,7 +385,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
             tape.lasting["running"] = self._keep("running", chosen, tape)
 
     def start(self, batch: int, tape: Workspace) -> None:
-        self._goes_forwards("stream")
+        self._goes_forwards("stream", "; stream(look_ahead=k) reads k steps ahead instead")
         self.build()
         tape.notes["stream"] = self._room("stream", batch, tape, self.dtype)
         self.reset(slice(None), tape)
@@ -435,9 +449,9 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
             batch = tape.notes["full batch"] = RaggedBatch(n, t, None)
         return batch
 
-    def _goes_forwards(self, what: str) -> None:
+    def _goes_forwards(self, what: str, more: str = "") -> None:
         name = type(self).__name__
         if self.bidirectional:
-            raise ValueError(f"a bidirectional {name} cannot {what}: its reverse direction begins at the end")
+            raise ValueError(f"a bidirectional {name} cannot {what}: its reverse direction begins at the end{more}")
         if self.go_backwards:
-            raise ValueError(f"{name} with go_backwards cannot {what}: it begins at the end")
+            raise ValueError(f"{name} with go_backwards cannot {what}: it begins at the end{more}")
