@@ -397,7 +397,7 @@ class Model:
             return dx if dx is None or recorded.steps is None else recorded.steps.scatter(dx)
 
     def predict(
-        self, x: Any, batch_size: int = 256, lengths: Any = None, *, mask: Any = None, fill: str = "zero"
+        self, x: Any, batch_size: int = 256, lengths: Any = None, mask: Any = None, fill: str = "zero"
     ) -> Array:
         """The output for all of x, computed batch_size sequences at a time. Threads may call it at the same time.
 
@@ -469,7 +469,7 @@ class Model:
         """Whether there is an output at each step."""
         return self.output_shape[1:2] == ("T",)
 
-    def __call__(self, x: Any, lengths: Any = None, *, mask: Any = None, fill: str = "zero") -> Array:
+    def __call__(self, x: Any, lengths: Any = None, mask: Any = None, fill: str = "zero") -> Array:
         """The same as `predict`."""
         return self.predict(x, lengths=lengths, mask=mask, fill=fill)
 

@@ -245,6 +245,7 @@ class Trainer:
         Parameters
         ----------
         batches : iterable of (x, y), (x, y, lengths) or (x, y, lengths, weight); or a function
+            A mask (N, T), as in `fit`, may stand in place of lengths.
             An iterable gives the batches of every epoch, but an iterator is not restarted: it continues from epoch to
             epoch. A function of the epoch, from 1 on, or an object with a method ``at(epoch)`` (as in `fastlstm.data`)
             returns the batches of that epoch. A resumed training then finds the same batches again.

@@ -176,7 +176,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         return (*shape[:2], self.output_size)
 
     def __call__(
-        self, x: Any, state: Any = None, lengths: Any = None, *, mask: Any = None, fill: str = "zero"
+        self, x: Any, state: Any = None, lengths: Any = None, mask: Any = None, fill: str = "zero"
     ) -> tuple[Array, State]:
         """The outputs at all steps and the final state. D is the number of directions.
 
