@@ -139,7 +139,7 @@ cdef extern from "simd/table.h" nogil:
         const void* state
 
     struct fl_packing:
-        Py_ssize_t I, H
+        Py_ssize_t I, H, K
         const void* w
         const void* u
         const void* b
@@ -148,7 +148,11 @@ cdef extern from "simd/table.h" nogil:
         void* bias
 
     struct fl_pass:
-        Py_ssize_t T, N, I, H, width
+        const fl_cell* cell
+        fl_pass* then
+        const fl_pass* seen
+        int ahead
+        Py_ssize_t T, N, I, H, K, width
         const Py_ssize_t* alive
         const void* x
         const Py_ssize_t* x_row
@@ -183,7 +187,11 @@ cdef extern from "simd/table.h" nogil:
         Py_ssize_t done
 
     struct fl_backward:
-        Py_ssize_t T, N, rows, I, H, width
+        const fl_cell* cell
+        fl_backward* then
+        fl_backward* user
+        int ahead
+        Py_ssize_t T, N, rows, I, H, K, width
         const Py_ssize_t* alive
         const Py_ssize_t* offset
         Py_ssize_t segment_count
@@ -195,6 +203,10 @@ cdef extern from "simd/table.h" nogil:
         const Py_ssize_t* x_row
         const Py_ssize_t* y_row
         Py_ssize_t x_step, y_step
+        const void* seen
+        const Py_ssize_t* seen_row
+        Py_ssize_t seen_step, seen_width
+        const void* seen_h
         const void* h
         const void* c
         void* kept
@@ -225,12 +237,12 @@ cdef extern from "simd/table.h" nogil:
         int add_dw, add_du, add_db, add_dv
 
     Py_ssize_t fl_columns_room(
-        Py_ssize_t I, Py_ssize_t H, int gates, int sums, Py_ssize_t tile, Py_ssize_t rows
+        Py_ssize_t I, Py_ssize_t K, int gates, int sums, Py_ssize_t tile, Py_ssize_t rows
     ) noexcept
     Py_ssize_t fl_gradients_room(
-        Py_ssize_t I, Py_ssize_t H, int gates, int sums, int own, Py_ssize_t width
+        Py_ssize_t I, Py_ssize_t K, int gates, int sums, int own, Py_ssize_t width
     ) noexcept
-    Py_ssize_t fl_transposed_room(Py_ssize_t inputs, Py_ssize_t width, int gates) noexcept
+    Py_ssize_t fl_transposed_room(Py_ssize_t inputs, Py_ssize_t seen, Py_ssize_t width, int gates) noexcept
 
     struct fl_affine:
         Py_ssize_t m, n, k, x_row, y_row
@@ -259,10 +271,18 @@ cdef extern from "simd/table.h" nogil:
     ctypedef void (*fl_pack_matrix)(
         void* panels, void* bias, const void* w, const void* b, Py_ssize_t n, Py_ssize_t k
     ) noexcept
+    struct fl_backward_functions:
+        pass
     struct fl_cell:
         const char* name
         int gates, sums, units, keeps_c, option, own, options
-        fl_job pack, forward, backward, forward_single, backward_single
+        fl_job pack
+        const fl_backward_functions* backward
+        fl_job forward_single, backward_single
+    enum:
+        FL_PHASES
+    void fl_forward(void* argument, int thread, fl_team* team) noexcept
+    void fl_backward_through_time(void* argument, int thread, fl_team* team) noexcept
 
     struct fl_format:
         Py_ssize_t depth, bytes, tail, rounds, ends
@@ -300,3 +320,4 @@ cdef void* scratch(Py_ssize_t bytes) except NULL nogil
 cdef void run(fl_job job, void* argument, int threads, double work) noexcept nogil
 cdef void run_for(fl_job job, void* argument, double work) noexcept nogil
 cdef fl_job side_by_side() noexcept nogil
+cdef fl_job passes(bint back) noexcept nogil

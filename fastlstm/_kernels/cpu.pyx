@@ -179,6 +179,11 @@ cdef fl_job side_by_side() noexcept nogil:
     return fl_run_side_by_side
 
 
+cdef fl_job passes(bint back) noexcept nogil:
+    """The job of a forward or backward pass."""
+    return fl_backward_through_time if back else fl_forward
+
+
 def allow(int threads):
     """Let the kernels use up to so many threads."""
     global most_threads
@@ -246,8 +251,10 @@ def width(Py_ssize_t n, dtype):
     return padded(n, np.dtype(dtype) == np.float32)
 
 
-def panel_shapes(str cell, Py_ssize_t inputs, Py_ssize_t hidden, dtype, str format="exact"):
+def panel_shapes(str cell, Py_ssize_t inputs, Py_ssize_t hidden, dtype, str format="exact", Py_ssize_t seen=-1):
     """The shapes of a cell's packed weights and bias: (blocks, rows, vectors, numbers) and (blocks, vectors, lanes).
+
+    U sees `seen` numbers, by default those of the hidden units.
 
     A row has the weights of one input of W, then of U, or of as many as stand side by side in the format. The weights
     that each unit has for itself follow the bias.
@@ -256,7 +263,7 @@ def panel_shapes(str cell, Py_ssize_t inputs, Py_ssize_t hidden, dtype, str form
     cdef const fl_cell* known = cell_of(cell, hidden, single, format)
     cdef const fl_format* packed = format_of(single, format)
     cdef Py_ssize_t blocks = vectors_of(hidden, single) // known.units, vector = lanes(dtype)
-    cdef Py_ssize_t rows = panel_rows(packed, inputs) + panel_rows(packed, hidden)
+    cdef Py_ssize_t rows = panel_rows(packed, inputs) + panel_rows(packed, hidden if seen < 0 else seen)
     return (
         (blocks, rows, known.gates * known.units, packed.depth * vector),
         (blocks, (known.sums + known.own) * known.units, vector),

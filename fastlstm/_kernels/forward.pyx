@@ -3,6 +3,7 @@
 from libc.string cimport memcpy
 
 from fastlstm._kernels.cpu cimport (
+    FL_PHASES,
     FL_SINGLE,
     cell_of,
     fl_cell,
@@ -12,6 +13,7 @@ from fastlstm._kernels.cpu cimport (
     format_of,
     padded,
     panel_rows,
+    passes,
     row_inputs,
     table,
     vectors_of,
@@ -38,37 +40,42 @@ def pack_stage(
     str cell, panels, real[:, :, ::1] bias,
     const real[:, ::1] w_ih, const real[:, ::1] w_hh, const real[::1] b, own, int threads, str format="exact",
 ):
-    """A stage that packs a cell's weights (G·H, I), (G·H, H) and bias (S·H) into arrays of `cpu.panel_shapes`.
+    """A stage that packs a cell's weights (G·H, I), (G·H, K) and bias (S·H) into arrays of `cpu.panel_shapes`.
 
     G and S are the numbers of the cell's gates and sums. `own` are the weights that each unit has for itself, (V·H), or
     None for zeros.
     """
-    cdef Py_ssize_t I = w_ih.shape[1], H = w_hh.shape[1]
+    cdef Py_ssize_t I = w_ih.shape[1], K = w_hh.shape[1], H = b.shape[0] // sums_of(cell)
     cdef const fl_cell* known = cell_of(cell, H, real is float, format)
     cdef const fl_format* packed = format_of(real is float, format)
     if (
-        threads < 1 or I < 1 or w_ih.shape[0] != known.gates * H or w_hh.shape[0] != known.gates * H
-        or b.shape[0] != known.sums * H or not fits(known, packed, panels.shape, bias.shape, I, H, sizeof(real))
+        threads < 1 or I + K < 1 or w_ih.shape[0] != known.gates * H or w_hh.shape[0] != known.gates * H
+        or b.shape[0] != known.sums * H or not fits(known, packed, panels.shape, bias.shape, I, H, K, sizeof(real))
     ):
         raise ValueError("forward.pack: sizes do not agree")
     cdef Pack made = Pack()
-    made.p.I, made.p.H, made.p.w, made.p.u, made.p.b = I, H, &w_ih[0, 0], &w_hh[0, 0], &b[0]
+    made.p.I, made.p.H, made.p.K, made.p.b = I, H, K, &b[0]
+    made.p.w, made.p.u = &w_ih[0, 0] if I else NULL, &w_hh[0, 0] if K else NULL
     if own is not None:
         made.p.v = address(own, "f" if real is float else "d", known.own * H * sizeof(real), False)
     made.p.panels, made.p.bias = weights_at(panels, packed, panels.size, True), &bias[0, 0, 0]
     made.job, made.argument, made.threads = known.pack, &made.p, threads
-    made.work = known.gates * H * (I + H) / 1e3
+    made.work = known.gates * H * (I + K) / 1e3
     made.held = (w_ih.base, w_hh.base, b.base, own, panels, bias)
     return made
 
 
+cdef int sums_of(str cell) except -1:
+    return cell_of(cell, 1, True).sums
+
+
 cdef bint fits(
     const fl_cell* cell, const fl_format* format, tuple panels, const Py_ssize_t* bias, Py_ssize_t I, Py_ssize_t H,
-    Py_ssize_t size
+    Py_ssize_t K, Py_ssize_t size
 ):
     """Whether packed weights and bias have the shapes of `cpu.panel_shapes`."""
     cdef Py_ssize_t lanes = table().bytes // size, blocks = vectors_of(H, size == 4) // cell.units
-    cdef Py_ssize_t rows = panel_rows(format, I) + panel_rows(format, H)
+    cdef Py_ssize_t rows = panel_rows(format, I) + panel_rows(format, K)
     return (
         panels == (blocks, rows, cell.gates * cell.units, format.depth * lanes)
         and bias[0] == blocks and bias[1] == (cell.sums + cell.own) * cell.units and bias[2] == lanes
@@ -86,12 +93,17 @@ cdef class Pass(Stage):
     If `fresh`, it begins from zeros, otherwise from the state in c (N, width), if the cell has c, and in h[phase[0]]
     (N, width), both padded with zeros. It leaves the new state there, and writes phase. The h of a row that ends early
     may lie in either h.
+
+    A step may have several phases, each of which is such a pass. `then` joins them to the first one, which stands for
+    all of them: its x is that of all, its y that of the last, and its state has the h of the last and the c of the
+    first, unless that c is only handed on to the next phase.
     """
 
     cdef fl_pass p
     cdef const fl_cell* cell
     cdef str format
-    cdef Py_ssize_t x_bytes, y_bytes, place
+    cdef Py_ssize_t x_bytes, y_bytes, place, state_parts
+    cdef list later  # the phases that follow
     cdef Layout rows
     cdef RaggedOrder order
     cdef int most_threads  # that there is room for, if it rounds
@@ -108,16 +120,53 @@ cdef class Pass(Stage):
 
     @fresh.setter
     def fresh(self, bint value):
+        cdef Pass phase
         self.p.fresh = value
+        for phase in self.later:
+            phase.p.fresh = value
+
+    cdef Pass last(self):
+        """The last of its phases."""
+        return self.later[-1] if self.later else self
+
+    def then(self, Pass last):
+        """Let this phase be the last one of each step."""
+        cdef Pass before = self.last()
+        if (
+            len(self.later) + 1 == FL_PHASES or last.p.K != before.p.H or last.p.N != self.p.N
+            or last.p.K == 0 or (last.p.I and last.x_bytes != self.x_bytes) or last.later
+        ):
+            raise ValueError("Pass.then: sizes do not agree")
+        before.p.then, last.p.seen, last.p.ahead = &last.p, &before.p, True
+        self.p.seen, self.output, self.output_bytes = &last.p, &last.p.y, last.output_bytes
+        self.later.append(last)
+        self.state_parts -= last.cell.keeps_c
+        self.row_work += last.row_work
+        self.take_layout()
+        if last.rows.T != self.p.T or last.rows.S != self.p.rows or last.p.segment_count != self.p.segment_count:
+            raise ValueError("Pass.then: sizes do not agree")
+
+    def closed(self):
+        """Check that the last phase makes what the first one sees, once all have been joined."""
+        cdef Pass last = self.last()
+        if self.p.K != last.p.H:
+            raise ValueError("Pass.closed: sizes do not agree")
+        return self
 
     def bind(self, x, y):
         """Read x and write y, contiguous arrays of the sizes and the dtype of the preparation."""
+        cdef Pass last = self.last()
         if x is self.x and y is self.y:
             return
         self.x = self.y = None  # should one of them not fit
         self.p.x = address(x, self.format, self.x_bytes, False)
-        self.p.y = <void*>address(y, self.format, self.y_bytes, True)
+        last.p.y = <void*>address(y, self.format, last.y_bytes, True)
         self.x, self.y = x, y
+
+    def hand_on(self, y):
+        """Write y, which the next phase sees."""
+        self.p.y = <void*>address(y, self.format, self.y_bytes, True)
+        self.held = (*self.held, y)
 
     def keep(self, kept, kept_c):
         """Keep what the backward pass reads of every row of every step in kept (rows·S·width) and kept_c (rows·width).
@@ -133,21 +182,21 @@ cdef class Pass(Stage):
         self.held = (*self.held, kept, kept_c)
 
     def leave_out(self, Masks masks, fed):
-        """Leave out what the masks say. fed (threads·N·H) is room for states before U, if there are masks of them."""
+        """Leave out what the masks say. fed (threads·N·K) is room for states before U, if there are masks of them."""
         cdef Py_ssize_t size = 4 if self.format == "f" else 8
         if not self.cell.options:
             raise ValueError("Pass.leave_out: this cell leaves nothing out")
         self.p.masks, self.p.fed, self.left_out = NULL, NULL, (masks, fed)
-        self.p.masks = masks.of(self.y_bytes // size, self.p.N, self.p.width, self.format)
+        self.p.masks = masks.of(self.y_bytes // size, self.p.N, self.p.seen.width, self.format)
         if masks.state is not None:
-            self.p.fed = <void*>address(fed, self.format, self.threads * self.p.N * self.p.H * size, True)
+            self.p.fed = <void*>address(fed, self.format, self.threads * self.p.N * self.p.K * size, True)
 
     def single(self, w_ih, w_hh, b):
         """Be a single step of a few rows on weights that are not packed: (G·H, I), (G·H, H), and bias (S·H) or None."""
         cdef Py_ssize_t H = self.p.H, size = 4 if self.format == "f" else 8, rows = self.cell.gates * H
         if (
             self.p.T != 1 or self.p.N > FL_SINGLE or self.p.rows != self.p.N or self.p.kept == NULL
-            or self.cell.forward_single == NULL
+            or self.cell.forward_single == NULL or self.later
         ):
             raise ValueError("Pass.single: expected one step of a few rows that is kept, on exact weights")
         self.p.w = address(w_ih, self.format, rows * self.p.I * size, False)
@@ -164,31 +213,35 @@ cdef class Pass(Stage):
         self.held = (*self.held, below)
 
     cpdef int begin(self, tuple start) except -1:
-        self.p.fresh = start is None
+        self.fresh = start is None
         if start is not None:
             self.check(start)
-            if self.format == "f":
-                take_state[float](self, start[0], start[1] if self.cell.keeps_c else start[0])
-            else:
-                take_state[double](self, start[0], start[1] if self.cell.keeps_c else start[0])
+            for k, phase in enumerate((self.last(), self)[:self.state_parts]):
+                if self.format == "f":
+                    take_state[float](self, phase, start[k], k > 0)
+                else:
+                    take_state[double](self, phase, start[k], k > 0)
         return 0
 
     cpdef int end(self, tuple final) except -1:
         self.check(final)
-        if self.format == "f":
-            give_state[float](self, final[0], final[1] if self.cell.keeps_c else final[0])
-        else:
-            give_state[double](self, final[0], final[1] if self.cell.keeps_c else final[0])
+        for k, phase in enumerate((self.last(), self)[:self.state_parts]):
+            if self.format == "f":
+                give_state[float](self, phase, final[k], k > 0)
+            else:
+                give_state[double](self, phase, final[k], k > 0)
         return 0
 
     cdef int check(self, tuple state) except -1:
-        if len(state) != 1 + self.cell.keeps_c:
+        if len(state) != self.state_parts:
             raise ValueError("Pass: a state has other parts than the cell")
         return 0
 
     cdef int follow(self) except -1:
-        self.rows.follow()
-        self.take_layout()
+        cdef Pass phase
+        for phase in (self, *self.later):
+            phase.rows.follow()
+            phase.take_layout()
         return 0
 
     cdef void take_layout(self) noexcept:
@@ -200,45 +253,47 @@ cdef class Pass(Stage):
         self.p.segments, self.p.segment_count = rows.segments, rows.segment_count
 
     cdef void before(self) noexcept:
+        cdef Pass phase
         self.p.done = 0
+        for phase in self.later:
+            if phase.p.I:
+                phase.p.x = self.p.x
 
     cdef void after(self) noexcept:
+        cdef Pass phase
         self.p.phase[0] = (self.p.phase[0] + self.p.T) & 1
+        for phase in self.later:
+            phase.p.phase[0] = (phase.p.phase[0] + self.p.T) & 1
 
 
-cdef int take_state(Pass self, const real[:, :, ::1] h, const real[:, :, ::1] c) except -1:
-    """Begin with the state at the pass's place in h and c, each (layers·D, N, H). c is read only if the cell has it."""
-    cdef fl_pass* p = &self.p
+cdef int take_state(Pass self, Pass phase, const real[:, :, ::1] part, bint is_c) except -1:
+    """Begin with the state at the pass's place in h or c, (layers·D, N, H), which is that of this phase."""
+    cdef fl_pass* p = &phase.p
     cdef Py_ssize_t n, row
-    cdef real* own_h = <real*>p.h + p.phase[0] * p.N * p.width
-    check_state(self, h.shape, c.shape)
+    cdef real* own = <real*>p.c if is_c else <real*>p.h + p.phase[0] * p.N * p.width
+    check_state(self, p, part.shape)
     for n in range(p.N):
         row = n if self.order is None else self.order.index_[n]
-        memcpy(own_h + n * p.width, &h[self.place, row, 0], p.H * sizeof(real))
-        if self.cell.keeps_c:
-            memcpy(<real*>p.c + n * p.width, &c[self.place, row, 0], p.H * sizeof(real))
+        memcpy(own + n * p.width, &part[self.place, row, 0], p.H * sizeof(real))
     return 0
 
 
-cdef int give_state(Pass self, real[:, :, ::1] h, real[:, :, ::1] c) except -1:
-    """Write the state after each row's own last step to the pass's place in h and c. h comes from the outputs."""
-    cdef fl_pass* p = &self.p
+cdef int give_state(Pass self, Pass phase, real[:, :, ::1] part, bint is_c) except -1:
+    """Write h or c after each row's own last step to the pass's place in it. h comes from the outputs."""
+    cdef fl_pass* p = &phase.p
     cdef Py_ssize_t n, row, last
-    check_state(self, h.shape, c.shape)
+    cdef const real* own
+    check_state(self, p, part.shape)
     for n in range(p.N):
         row = n if self.order is None else self.order.index_[n]
         last = (p.T if self.order is None else self.order.lengths_[n]) - 1
-        memcpy(&h[self.place, row, 0], <real*>p.y + p.y_row[n] + last * p.y_step, p.H * sizeof(real))
-        if self.cell.keeps_c:
-            memcpy(&c[self.place, row, 0], <real*>p.c + n * p.width, p.H * sizeof(real))
+        own = <real*>p.c + n * p.width if is_c else <real*>p.y + p.y_row[n] + last * p.y_step
+        memcpy(&part[self.place, row, 0], own, p.H * sizeof(real))
     return 0
 
 
-cdef int check_state(Pass self, const Py_ssize_t* h, const Py_ssize_t* c) except -1:
-    for k in range(3):
-        if h[k] != c[k]:
-            raise ValueError("Pass: sizes do not agree")
-    if not 0 <= self.place < h[0] or h[1] != self.p.N or h[2] != self.p.H:
+cdef int check_state(Pass self, const fl_pass* p, const Py_ssize_t* part) except -1:
+    if not 0 <= self.place < part[0] or part[1] != p.N or part[2] != p.H:
         raise ValueError("Pass: sizes do not agree")
     return 0
 
@@ -246,27 +301,30 @@ cdef int check_state(Pass self, const Py_ssize_t* h, const Py_ssize_t* c) except
 def prepare(
     str cell, Layout rows, panels, const real[:, :, ::1] bias, real[:, ::1] c,
     real[:, :, ::1] h, int[::1] phase, real[::1] projected, Py_ssize_t chunk, str format="exact", rounded=None,
-    Options options=None,
+    Options options=None, Py_ssize_t seen=-1,
 ):
     """A `Pass` over the rows of a layout. `bind` it before it runs.
 
     c (N, width), h (2, N, width) and phase (1) hold the state, padded with zeros. c has no rows for a cell without c.
     projected, if not empty, is scratch for W x of `chunk` steps. `rounded` (uint32) is scratch where the format rounds:
-    (threads, chunk·N·cpu.rounded_row(I) + N·cpu.rounded_row(H)). `options` are those of a cell that has some.
+    (threads, chunk·N·cpu.rounded_row(I) + N·cpu.rounded_row(K)). `options` are those of a cell that has some. U sees
+    K = `seen` numbers, by default those of its own state, as it does unless there are several phases.
     """
+    cdef Py_ssize_t K = rows.H if seen < 0 else seen
     cdef Py_ssize_t N = h.shape[1], width = h.shape[2]
     cdef const fl_cell* known = cell_of(cell, rows.H, real is float, format)
     cdef const fl_format* packed = format_of(real is float, format)
     if (
-        rows.N != N or not fits(known, packed, panels.shape, bias.shape, rows.I, rows.H, sizeof(real))
+        rows.N != N or not fits(known, packed, panels.shape, bias.shape, rows.I, rows.H, K, sizeof(real))
         or width != padded(rows.H, sizeof(real) == 4) or h.shape[0] != 2
         or c.shape[0] != (N if known.keeps_c else 0) or c.shape[1] != width
-        or phase.shape[0] != 1 or not 0 <= phase[0] <= 1
+        or phase.shape[0] != 1 or not 0 <= phase[0] <= 1 or rows.I + K < 1
         or (projected.shape[0] and (chunk < 1 or projected.shape[0] < chunk * N * known.sums * width or not rows.full))
     ):
         raise ValueError("forward.prepare: sizes do not agree")
     cdef Pass made = Pass()
     made.cell, made.p.option, made.p.options = known, known.option, options_of(options, known.options)
+    made.p.cell, made.p.seen, made.p.K, made.later, made.state_parts = known, &made.p, K, [], 1 + known.keeps_c
     made.p.N, made.p.I, made.p.H, made.p.width, made.p.chunk, made.p.phase = N, rows.I, rows.H, width, chunk, &phase[0]
     made.p.x_step, made.p.y_step = rows.x_step, rows.y_step
     made.p.panels, made.p.bias, made.p.h = weights_at(panels, packed, panels.size, False), &bias[0, 0, 0], &h[0, 0, 0]
@@ -274,14 +332,14 @@ def prepare(
         if chunk < 1 or rounded is None or rounded.shape[0] < 1:
             raise ValueError("forward.prepare: expected room for rounded inputs")
         made.most_threads = rounded.shape[0]
-        made.p.rounded_each = N * (chunk * row_inputs(packed, rows.I) + row_inputs(packed, rows.H))
+        made.p.rounded_each = N * (chunk * row_inputs(packed, rows.I) + row_inputs(packed, K))
         made.p.rounded = <void*>address(rounded, "I", 4 * made.most_threads * made.p.rounded_each, True)
     made.p.c = &c[0, 0] if known.keeps_c else NULL
     made.p.projected = &projected[0] if projected.shape[0] else NULL
-    made.job, made.argument = known.forward, &made.p
+    made.job, made.argument = passes(False), &made.p
     made.input, made.output = &made.p.x, &made.p.y
     made.format, made.rows = "f" if real is float else "d", rows
-    made.row_work = work_of_step(N, known.gates * rows.H * (rows.I + rows.H)) / N
+    made.row_work = work_of_step(N, known.gates * rows.H * (rows.I + K)) / N
     made.take_layout()
     made.x_bytes, made.y_bytes = rows.x_size * <Py_ssize_t>sizeof(real), rows.y_size * <Py_ssize_t>sizeof(real)
     made.output_bytes = made.y_bytes

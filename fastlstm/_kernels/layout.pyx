@@ -77,7 +77,8 @@ cdef class Layout:
     """Where the rows of N sequences of up to T steps lie in their arrays. Sizes are checked here, once.
 
     Row n at step t is at x_row[n] + t·x_step of the x_size numbers of x (I of them) and at y_row[n] + t·y_step of the
-    y_size numbers of y (H of them). Batch-first arrays, reversed ones and some columns of an array need no copy.
+    y_size numbers of y (H of them). Batch-first arrays, reversed ones and some columns of an array need no copy. A phase
+    that reads no x has an I of 0.
 
     Parameters
     ----------
@@ -108,7 +109,7 @@ cdef class Layout:
         """Check that all rows lie inside, and set the pointers. Writes `offset` (T + 1), the rows before each step."""
         cdef Py_ssize_t N = self.N, I = self.I, H = self.H, T = alive.shape[0], t, k
         cdef bint fits = (
-            N >= 1 and T >= 1 and I >= 1 and H >= 1 and self.threads >= 1 and x_row.shape[0] == N
+            N >= 1 and T >= 1 and I >= 0 and H >= 1 and self.threads >= 1 and x_row.shape[0] == N
             and y_row.shape[0] == N and offset.shape[0] == T + 1 and segments.shape[0] >= 1 and segments.shape[1] == 3
         )
         for t in range(T):
@@ -170,7 +171,7 @@ cdef class RaggedLayout(Layout):
         const Py_ssize_t[:, ::1] plans, Py_ssize_t every,
     ):
         cdef Py_ssize_t N = order.N, T = order.T
-        if plans.shape[0] != N + 1 or plans.shape[1] != 2 or every < 1 or min(I, H, width) < 1:
+        if plans.shape[0] != N + 1 or plans.shape[1] != 2 or every < 1 or min(H, width) < 1 or I < 0:
             raise ValueError("Layout: sizes do not agree")
         self.N, self.I, self.H, self.order, self.reverse, self.column = N, I, H, order, reverse, column
         self.x_step, self.y_step = -I if reverse else I, -width if reverse else width

@@ -8,13 +8,14 @@
 namespace {
 
 /* The states around a step of one row, for one vector of units, and what the cell is told. A null pointer stands for
-   zeros. */
+   zeros. h_prev is what U has seen, if the cell reads that; it was multiplied by `factors`, if there are some. */
 template <class Real> struct States : Told<Real> {
-    const Real *kept_c, *kept_c_prev, *state_prev;
+    const Real *kept_c, *kept_c_prev, *state_prev, *factors;
     ptrdiff_t left; /* units from this vector on */
     Vec<Real> c() const { return load<Real>(kept_c); }
     Vec<Real> c_prev() const { return kept_c_prev ? load<Real>(kept_c_prev) : Vec<Real>{}; }
     Vec<Real> h_prev() const { return state_prev ? load_at_most<Real>(state_prev, left) : Vec<Real>{}; }
+    Vec<Real> factor() const { return factors ? load<Real>(factors) : set<Real>(1); }
 };
 
 /* The states around step t of row r, of which `at` gives those of a vector of units. */
@@ -22,7 +23,7 @@ template <class Cell> struct Around {
     using Real = typename Cell::Real;
     static constexpr ptrdiff_t L = lanes<Real>, U = Cell::units;
     const fl_backward &p;
-    const Real *c = nullptr, *c_prev = nullptr, *h_prev = nullptr;
+    const Real *c = nullptr, *c_prev = nullptr, *h_prev = nullptr, *factors = nullptr;
     ptrdiff_t place;
     bool first;
 
@@ -36,6 +37,7 @@ template <class Cell> struct Around {
             if (t) h_prev = (const Real *)p.y + p.y_row[r] + (t - 1) * p.y_step;
             else if (p.h) h_prev = (const Real *)p.h + r * p.width;
         }
+        if constexpr (Cell::reads_seen) h_prev = seen_at<Real>(p, t, r), factors = fed_factors<Cell>(p, r);
     }
     FL_INLINE States<Real> at(ptrdiff_t v) const {
         const ptrdiff_t in_block = (v / U * p.rows * U + v % U) * L; /* of c, which a block has U vectors of */
@@ -44,13 +46,13 @@ template <class Cell> struct Around {
             own = (const Real *)p.bias + (v / U * (Cell::sums + Cell::own) + Cell::sums) * U * L + v % U * L;
         return {{p.option, p.options, p.masks, place + v * L, own, U * L},
                 c ? c + in_block : nullptr, c_prev ? c_prev + (first ? v * L : in_block) : nullptr,
-                h_prev ? h_prev + v * L : nullptr, p.H - v * L};
+                h_prev ? h_prev + v * L : nullptr, factors ? factors + v * L : nullptr, p.H - v * L};
     }
 };
 
 /* The cell at step t, for some rows and vectors of units: makes the gradients of the sums, and what goes past them to
-   the step before. `products` are the gradients of h that come from the next step. It is null at the last step of a
-   row; then those of its final state are used. */
+   the step before. `products` are the gradients of h that come from where it is seen. It is null at the last step of
+   a row, if that would be at the next step; then those of its final state are used. */
 template <class Cell>
 void cell_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t vector,
                    ptrdiff_t vectors, const Vec<typename Cell::Real> *products) {
@@ -60,9 +62,10 @@ void cell_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t row, ptrdiff_
     const fl_backward &p = b.p;
     const ptrdiff_t H = p.H, width = p.width, next = p.rows; /* rows from a block to the next */
     for (ptrdiff_t r = row; r < row + rows; r++) {
-        const Real *dy = (const Real *)p.dy + p.y_row[r] + t * p.y_step, *dh_in = (const Real *)p.dh + r * width;
+        const Real *dy = p.dy ? (const Real *)p.dy + p.y_row[r] + t * p.y_step : nullptr;
+        const Real *dh_in = (const Real *)p.dh + r * width;
         Real *kept = b.kept(p.offset[t] + r), *dc = (Real *)p.dc + r * width, *past = (Real *)p.past + r * width;
-        const Real *factors = fed_factors<Cell>(p, r);
+        const Real *factors = fed_factors<Cell>(*p.user, r);
         typename Cell::Format::Input *gradients = b.gradients(p.offset[t] + r).first;
         const Around<Cell> around(p, t, r);
         for (ptrdiff_t v = vector; v < vector + vectors; v++) {
@@ -74,12 +77,13 @@ void cell_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t row, ptrdiff_
             d.h = products ? *products++ : load<Real>(dh_in + v * L);
             if (products && factors) d.h *= load<Real>(factors + v * L);
             if constexpr (Cell::carries_h) d.h += load<Real>(past + v * L); /* as in dh_in, which dy is added to as well */
-            d.h += load_at_most<Real>(dy + v * L, H - v * L);
+            if (dy) d.h += load_at_most<Real>(dy + v * L, H - v * L);
             if constexpr (Cell::keeps_c) d.c = load<Real>(dc + v * L);
             Cell::backward(sum, d, around.at(v));
             EACH(s, Cell::sums) Cell::Format::put(gradients + (place + s * U) * b.inputs, sum[s]);
             if constexpr (Cell::keeps_c) store<Real>(dc + v * L, d.c);
             if constexpr (Cell::carries_h) store<Real>(past + v * L, d.past);
+            if constexpr (Cell::adds_past) store<Real>(past + v * L, load<Real>(past + v * L) + d.past);
         }
     }
 }
@@ -88,11 +92,13 @@ void cell_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t row, ptrdiff_
 template <class Cell>
 void step_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t first, ptrdiff_t last, ptrdiff_t vector,
                    ptrdiff_t vectors) {
-    const ptrdiff_t going = t + 1 < b.p.T ? b.p.alive[t + 1] : 0, continued = least(going, last);
+    const fl_backward *user = b.p.user;
+    const ptrdiff_t seen = user->ahead ? t : t + 1; /* the step at which this h is seen */
+    const ptrdiff_t continued = seen < b.p.T ? least(b.p.alive[seen], last) : 0;
     Vec<typename Cell::Real> products[held_rows * FL_STRIP] FL_ALIGNED;
     while (first < continued) {
-        const ptrdiff_t rows = rows_at_once(b, vectors, first, continued);
-        multiply_state(b, b.p.offset[t + 1] + first, rows, vector, vectors, products);
+        const ptrdiff_t row = b.p.offset[seen] + first;
+        const ptrdiff_t rows = user->cell->backward->multiply(user, row, continued - first, vector, vectors, products);
         cell_backward(b, t, first, rows, vector, vectors, products);
         first += rows;
     }
@@ -166,19 +172,20 @@ void share_inputs(const Backward<Cell> &b, const fl_segment &segment, int thread
 }
 
 /* dh of the initial states. */
-template <class Cell> void initial_backward(const Backward<Cell> &b, Range strips) {
+template <class Cell> void initial_backward(const fl_backward *pass, int thread, const fl_team *team) {
     using Real = typename Cell::Real;
-    const fl_backward &p = b.p;
+    const fl_backward &p = *pass, *user = p.user;
+    const Backward<Cell> b{p};
+    const Range strips = share_of(whole(b.vectors(), user->strip), thread, team);
     for (ptrdiff_t n = strips.first; n < strips.last; n++) {
-        const ptrdiff_t vector = n * p.strip, vectors = least(b.vectors() - vector, p.strip);
+        const ptrdiff_t vector = n * user->strip, vectors = least(b.vectors() - vector, user->strip);
         for (ptrdiff_t row = 0, rows; row < p.alive[0]; row += rows) {
             Vec<Real> products[held_rows * FL_STRIP] FL_ALIGNED, *product = products;
-            rows = rows_at_once(b, vectors, row, p.alive[0]);
-            multiply_state(b, row, rows, vector, vectors, products);
+            rows = user->cell->backward->multiply(user, row, p.alive[0] - row, vector, vectors, products);
             for (ptrdiff_t r = row; r < row + rows; r++)
                 for (ptrdiff_t v = vector; v < vector + vectors; v++, product++) {
                     const ptrdiff_t at = r * p.width + v * b.L;
-                    if (const Real *factors = fed_factors<Cell>(p, r)) *product *= load<Real>(factors + v * b.L);
+                    if (const Real *factors = fed_factors<Cell>(*user, r)) *product *= load<Real>(factors + v * b.L);
                     if constexpr (Cell::carries_h) {
                         *product += load<Real>((const Real *)p.past + at);
                         store<Real>((Real *)p.past + at, Vec<Real>{});
@@ -211,37 +218,48 @@ void add_own_gradients(const Backward<Cell> &b, const fl_segment &segment, bool 
     }
 }
 
-template <class Cell> void backward(void *argument, int thread, fl_team *team) {
-    const fl_backward &p = *(const fl_backward *)argument;
-    const Backward<Cell> b{p};
-    const ptrdiff_t vectors = b.vectors(), strips = whole(vectors, p.strip);
-    transpose_weights(b, thread, team);
-    fl_barrier(team);
-    for (const fl_segment *segment = p.segments + p.segment_count; segment-- > p.segments;) {
-        const Part share = share_segment(p.alive, *segment, p.N, strips, thread, team);
-        const Range units = share.columns;
-        for (ptrdiff_t t = segment->last - 1; t >= segment->first; t--) {
-            const ptrdiff_t last = least(p.alive[t], share.rows.last);
-            /* back and forth, so that each step begins with the weights that the last one left in the caches */
-            for (ptrdiff_t n = units.first; n < units.last; n++) {
-                const ptrdiff_t vector = (t & 1 ? units.first + units.last - 1 - n : n) * p.strip;
-                step_backward(b, t, share.rows.first, last, vector, least(vectors - vector, p.strip));
-            }
-            if (segment->by_units) fl_barrier(team);
-        }
-        if (!segment->by_units) fl_barrier(team);
-        gather_columns<Cell>(p, *segment, thread, team);
-        if (p.dx) share_inputs(b, *segment, thread, team);
-        fl_barrier(team);
-        const bool add = p.later || segment + 1 < p.segments + p.segment_count;
-        add_gradients(b, *segment, add, thread, team);
-        if constexpr (Cell::own > 0) add_own_gradients(b, *segment, add, thread, team);
+/* One thread's part of a segment. */
+template <class Cell> struct WalkBack {
+    Backward<Cell> b;
+    Part share; /* of rows and strips */
+};
+
+template <class Cell> void walk_step_back(fl_walk *walk, ptrdiff_t t) {
+    const WalkBack<Cell> &w = *(const WalkBack<Cell> *)walk->own;
+    const fl_backward &p = w.b.p;
+    const Range rows = w.share.rows, strips = w.share.columns;
+    const ptrdiff_t last = least(p.alive[t], rows.last), strip = p.user->strip, vectors = w.b.vectors();
+    /* back and forth, so that each step begins with the weights that the last one left in the caches */
+    for (ptrdiff_t n = strips.first; n < strips.last; n++) {
+        const ptrdiff_t vector = (t & 1 ? strips.first + strips.last - 1 - n : n) * strip;
+        step_backward(w.b, t, rows.first, last, vector, least(vectors - vector, strip));
     }
-    if (p.initial) initial_backward(b, share_of(strips, thread, team));
-    if (!p.dw) return;
-    fl_barrier(team);
-    deliver_gradients<Cell>(p, thread, team);
 }
+
+template <class Cell>
+void begin_backward(fl_walk *walk, const fl_backward *pass, const fl_segment *segment, int thread, const fl_team *team) {
+    static_assert(sizeof(WalkBack<Cell>) <= sizeof walk->own, "fl_walk has too little room");
+    const Backward<Cell> b{*pass};
+    const ptrdiff_t strips = whole(b.vectors(), pass->user->strip);
+    new (walk->own) WalkBack<Cell>{b, share_segment(pass->alive, *segment, pass->N, strips, thread, team)};
+    walk->step = walk_step_back<Cell>;
+}
+
+template <class Cell> void gather(const fl_backward *pass, const fl_segment *segment, int thread, const fl_team *team) {
+    gather_columns<Cell>(*pass, *segment, thread, team);
+    if (pass->dx) share_inputs(Backward<Cell>{*pass}, *segment, thread, team);
+}
+
+template <class Cell>
+void add_segment(const fl_backward *pass, const fl_segment *segment, int add, int thread, const fl_team *team) {
+    const Backward<Cell> b{*pass};
+    add_gradients(b, *segment, add, thread, team);
+    if constexpr (Cell::own > 0) add_own_gradients(b, *segment, add, thread, team);
+}
+
+template <class Cell>
+constexpr fl_backward_functions backward_of = {transpose_weights<Cell>, begin_backward<Cell>, multiply<Cell>, gather<Cell>,
+                                               add_segment<Cell>, initial_backward<Cell>, deliver_gradients<Cell>};
 
 }
 

@@ -2,6 +2,8 @@
 #ifndef FASTLSTM_FORWARD_HPP
 #define FASTLSTM_FORWARD_HPP
 
+#include <new>
+
 #include "cells/cell.hpp"
 #include "tile.hpp"
 
@@ -50,7 +52,12 @@ template <class Format_, int G_, int S_> struct Forward {
         if constexpr (Format::rounds) return h_rounded(row);
         else return fed + row * fed_next;
     }
-    Real *h(ptrdiff_t row, ptrdiff_t t) const { return (Real *)p.h + (((t + *p.phase) & 1) * p.N + row) * p.width; }
+    Real *h(ptrdiff_t row, ptrdiff_t t) const { return state(p, row, t); }
+    /* the state that U sees at step t */
+    const Real *seen(ptrdiff_t row, ptrdiff_t t) const { return state(*p.seen, row, t + p.ahead); }
+    static Real *state(const fl_pass &of, ptrdiff_t row, ptrdiff_t t) {
+        return (Real *)of.h + (((t + *of.phase) & 1) * of.N + row) * of.width;
+    }
     Real *c(ptrdiff_t row) const { return (Real *)p.c + row * p.width; }
     Real *y(ptrdiff_t row, ptrdiff_t t) const { return (Real *)p.y + p.y_row[row] + t * p.y_step; }
     ptrdiff_t slot(ptrdiff_t block, ptrdiff_t t, ptrdiff_t row) const { return block * p.rows + p.offset[t] + row; }
@@ -59,13 +66,15 @@ template <class Format_, int G_, int S_> struct Forward {
     Real *projected(ptrdiff_t row, ptrdiff_t block) const {
         return (Real *)p.projected + (row * blocks + block) * S * L;
     }
+    /* whether its states before step t, and what U sees there, are not known to be zeros */
     bool resumed(ptrdiff_t t) const { return t || !p.fresh; }
+    bool sees(ptrdiff_t t) const { return p.K && (p.ahead || resumed(t)); }
 };
 template <class Cell>
 using ForwardOf = Forward<typename Cell::Format, panel_width<Cell>, block_sums<Cell>>;
 template <class Cell> ForwardOf<Cell> forward_of(const fl_pass &p) {
     constexpr ptrdiff_t depth = Cell::Format::depth;
-    return {p, p.width / (Cell::units * lanes<typename Cell::Real>), whole(p.I, depth), whole(p.H, depth),
+    return {p, p.width / (Cell::units * lanes<typename Cell::Real>), whole(p.I, depth), whole(p.K, depth),
             (Cell::sums + Cell::own) * Cell::units * lanes<typename Cell::Real>};
 }
 
@@ -117,6 +126,10 @@ FL_INLINE void sum_inputs(const F &f, Vec<typename F::Real> (&sum)[N][S], ptrdif
         EACH(b, B) EACH(r, R) EACH(s, S) sum[b * R + r][s] = load<Real>(from + b * S * L + r * next_row + s * L);
         return;
     }
+    if (!f.p.I) {
+        EACH(b, B) EACH(r, R) EACH(s, S) sum[b * R + r][s] = load<Real>(bias + b * f.of_bias + s * L);
+        return;
+    }
     const typename F::Input *x[R];
     EACH(r, R) x[r] = f.x_inputs(row + r, t);
     begin_tile<R, B, InOrder<F::G>, typename F::Format>(
@@ -129,7 +142,7 @@ template <class FromState, int R, int B, class F, int N, int S>
 FL_INLINE void add_up(const F &f, Vec<typename F::Real> (&sum)[N][S], ptrdiff_t t, ptrdiff_t block, ptrdiff_t row) {
     using Format = typename F::Format;
     sum_inputs<R, B>(f, sum, t, block, row);
-    if (!f.resumed(t)) return;
+    if (!f.sees(t)) return;
     const ptrdiff_t done = f.partial ? f.partial_end - f.of_x : 0;
     const typename Format::Weight *w = f.state_panel(block) + done * f.panel_row;
     const typename Format::Input *a[R];
@@ -212,8 +225,9 @@ __attribute__((noinline)) void cell_by_rows(const ForwardOf<Cell> &f, const type
             const ptrdiff_t unit = (block * U + u) * f.L;
             Vec<Real> sum[1][S], c[1] = {}, h[1] = {};
             EACH(s, S) sum[0][s] = load<Real>(sums + (s * U + u) * f.L);
-            if constexpr (Cell::keeps_c) if (resumed) c[0] = load<Real>(f.c(row) + unit);
+            if constexpr (Cell::keeps_c) if (resumed || f.p.ahead) c[0] = load<Real>(f.c(row) + unit);
             if constexpr (Cell::reads_h) if (resumed) h[0] = load<Real>(f.h(row, t) + unit);
+            if constexpr (Cell::reads_seen) if (resumed) h[0] = load_at_most<Real>(f.fed + row * f.fed_next + unit, f.p.K - unit);
             told.place = f.p.y_row[row] + t * f.p.y_step + unit;
             told.weights = f.bias(block) + (block_sums<Cell> + u) * f.L;
             Cell::template forward<true>(sum, c, h, told);
@@ -271,7 +285,7 @@ void step_block(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_
 template <class Cell, bool KEEP>
 void step_in_parts(ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t first, ptrdiff_t last) {
     const ptrdiff_t near = near_bytes / (f.panel_row * (ptrdiff_t)sizeof(typename Cell::Format::Weight));
-    const ptrdiff_t I = f.of_x, all = I + (f.resumed(t) ? f.of_h : 0);
+    const ptrdiff_t I = f.of_x, all = I + (f.sees(t) ? f.of_h : 0);
     typename Cell::Real sums[held_rows * ForwardOf<Cell>::S * ForwardOf<Cell>::L] FL_ALIGNED;
     f.partial = sums;
     for (ptrdiff_t end; first < last; first = end) {
@@ -330,23 +344,24 @@ template <class F> void round_inputs(F &f, ptrdiff_t t, ptrdiff_t steps, Range r
             F::Format::round(f.x_rounded(row, step), f.x(row, step), f.p.I);
         }
 }
-/* The states before step t as U sees them: times their factors, if there are masks of them, and rounded. */
+/* The states at step t as U sees them: times their factors, if there are masks of them, and rounded. */
 template <class F> void feed_states(F &f, ptrdiff_t t, Range rows, int thread) {
     using Real = typename F::Real;
-    f.fed = f.h(0, t), f.fed_next = f.p.width;
+    const ptrdiff_t K = f.p.K, width = f.p.seen->width;
+    f.fed = f.seen(0, t), f.fed_next = width;
     if (f.p.masks && f.p.masks->state) {
-        Real *const own = (Real *)f.p.fed + thread * f.p.N * f.p.H;
+        Real *const own = (Real *)f.p.fed + thread * f.p.N * K;
         for (ptrdiff_t row = rows.first; row < rows.last; row++) {
-            const Real *h = f.h(row, t), *factors = (const Real *)f.p.masks->state + row * f.p.width;
-            write_columns<Real>(own + row * f.p.H, 0, f.p.H, false, [&](ptrdiff_t j, ptrdiff_t) {
+            const Real *h = f.seen(row, t), *factors = (const Real *)f.p.masks->state + row * width;
+            write_columns<Real>(own + row * K, 0, K, false, [&](ptrdiff_t j, ptrdiff_t) {
                 return load<Real>(h + j) * load<Real>(factors + j);
             });
         }
-        f.fed = own, f.fed_next = f.p.H;
+        f.fed = own, f.fed_next = K;
     }
     if constexpr (F::Format::rounds)
         for (ptrdiff_t row = rows.first; row < rows.last; row++)
-            F::Format::round(f.h_rounded(row), f.fed + row * f.fed_next, f.p.H);
+            F::Format::round(f.h_rounded(row), f.fed + row * f.fed_next, K);
 }
 
 template <class F> void project_chunk(const F &f, ptrdiff_t t, ptrdiff_t steps, Range blocks) {
@@ -355,42 +370,42 @@ template <class F> void project_chunk(const F &f, ptrdiff_t t, ptrdiff_t steps, 
         in_groups(0, rows, [&](auto r, ptrdiff_t row) { project<decltype(r)::value>(f, t, block, row); });
 }
 
-template <class Cell, bool KEEP> void walk(fl_pass *pass, int thread, fl_team *team) {
-    const fl_pass &p = *pass;
-    ForwardOf<Cell> f = forward_of<Cell>(p);
-    ptrdiff_t known = 0;
-    if constexpr (Cell::Format::rounds) take_room(f, thread);
-    for (const fl_segment *segment = p.segments; segment < p.segments + p.segment_count; segment++) {
-        const Part share = share_segment(p.alive, *segment, p.N, f.blocks, thread, team);
-        const Range blocks = share.columns;
-        const ptrdiff_t count = share.rows.last - share.rows.first;
-        const bool parts = !Cell::Format::scales && !p.projected && count > 2 * rows_of_tile
-            && (f.of_x + f.of_h) * f.panel_row * (ptrdiff_t)sizeof(typename Cell::Format::Weight) > near_bytes;
-        f.projecting = share.rows;
-        for (ptrdiff_t t = segment->first; t < segment->last; t++) {
-            const Range rows = {share.rows.first, least(p.alive[t], share.rows.last)};
-            ptrdiff_t steps = 1;
-            if (p.projected) steps = t % p.chunk ? 0 : least(p.T - t, p.chunk);
-            if (p.below && known < t + steps) known = fl_wait(&p.below->done, t + steps);
-            if constexpr (Cell::Format::rounds) {
-                if (steps) round_inputs(f, t, steps, share.rows);
-            }
-            if (f.resumed(t)) feed_states(f, t, rows, thread);
-            if (p.projected && steps && count) project_chunk(f, t, steps, blocks);
-            step_units<Cell, KEEP>(f, t, blocks, rows, parts);
-            if (segment->by_units) fl_barrier(team);
-            if (team->size == 1) fl_reach(&pass->done, t + 1);
-        }
-        if (!segment->by_units && segment + 1 < p.segments + p.segment_count) fl_barrier(team);
-    }
+/* One thread's part of a segment: its share of rows and blocks, and the steps below that it knows are done. */
+template <class Cell> struct Walk {
+    ForwardOf<Cell> f;
+    Part share;
+    int thread;
+    bool parts; /* whether many rows take the weights in parts */
+    ptrdiff_t known;
+};
+
+template <class Cell, bool KEEP> void walk_step(fl_walk *walk, ptrdiff_t t) {
+    Walk<Cell> &w = *(Walk<Cell> *)walk->own;
+    ForwardOf<Cell> &f = w.f;
+    const fl_pass &p = f.p;
+    const Range rows = {w.share.rows.first, least(p.alive[t], w.share.rows.last)};
+    ptrdiff_t steps = 1;
+    if (p.projected) steps = t % p.chunk ? 0 : least(p.T - t, p.chunk);
+    if (p.below && w.known < t + steps) w.known = fl_wait(&p.below->done, t + steps);
+    if constexpr (Cell::Format::rounds)
+        if (steps && p.I) round_inputs(f, t, steps, w.share.rows);
+    if (f.sees(t)) feed_states(f, t, rows, w.thread);
+    if (p.projected && steps && w.share.rows.last > w.share.rows.first) project_chunk(f, t, steps, w.share.columns);
+    step_units<Cell, KEEP>(f, t, w.share.columns, rows, w.parts);
 }
 
-template <class Cell> void forward(void *pass, int thread, fl_team *team) {
-    fl_pass *p = (fl_pass *)pass;
-    if constexpr (Cell::keeps_all) walk<Cell, true>(p, thread, team);
-    else if constexpr (!Cell::Format::trains) walk<Cell, false>(p, thread, team);
-    else if (p->kept) walk<Cell, true>(p, thread, team);
-    else walk<Cell, false>(p, thread, team);
+template <class Cell> void begin(fl_walk *walk, fl_pass *pass, const fl_segment *segment, int thread, const fl_team *team) {
+    static_assert(sizeof(Walk<Cell>) <= sizeof walk->own, "fl_walk has too little room");
+    const fl_pass &p = *pass;
+    const ForwardOf<Cell> f = forward_of<Cell>(p);
+    const Part share = share_segment(p.alive, *segment, p.N, f.blocks, thread, team);
+    const bool parts = !Cell::Format::scales && !p.projected && share.rows.last - share.rows.first > 2 * rows_of_tile
+        && (f.of_x + f.of_h) * f.panel_row * (ptrdiff_t)sizeof(typename Cell::Format::Weight) > near_bytes;
+    Walk<Cell> &own = *new (walk->own) Walk<Cell>{f, share, thread, parts, 0};
+    own.f.projecting = share.rows;
+    if constexpr (Cell::Format::rounds) take_room(own.f, thread);
+    constexpr bool may_keep = Cell::keeps_all || Cell::Format::trains;
+    walk->step = may_keep && (Cell::keeps_all || p.kept) ? walk_step<Cell, may_keep> : walk_step<Cell, Cell::keeps_all>;
 }
 
 }

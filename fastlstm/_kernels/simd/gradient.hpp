@@ -39,7 +39,7 @@ __attribute__((noinline)) void gradient(const typename Format::Input *a, const t
 template <class Cell> struct Columns {
     ptrdiff_t of_x, of_h, x_strips, h_strips;
     explicit Columns(const fl_backward &p)
-        : of_x(p.I + 1), of_h(fl_state_columns(p.H, Cell::gates, Cell::sums)), x_strips(whole(of_x, rows_of_tile)),
+        : of_x(p.I + 1), of_h(fl_state_columns(p.K, Cell::gates, Cell::sums)), x_strips(whole(of_x, rows_of_tile)),
           h_strips(whole(of_h, rows_of_tile)) {}
     ptrdiff_t strips() const { return x_strips + h_strips; }
     static ptrdiff_t room(ptrdiff_t rows) { return rows * rows_of_tile + FL_BEYOND; } /* of a strip */
@@ -85,10 +85,10 @@ FL_INLINE void copy_columns(typename Format::Input *to, const Real *const (&from
     }
 }
 
-/* The factors of h of row r as U sees it, or none. */
+/* The factors of the h of row r that the U of this phase sees, or none. */
 template <class Cell> FL_INLINE const typename Cell::Real *fed_factors(const fl_backward &p, ptrdiff_t r) {
     if constexpr (Cell::by_rows)
-        if (p.masks && p.masks->state) return (const typename Cell::Real *)p.masks->state + r * p.width;
+        if (p.masks && p.masks->state) return (const typename Cell::Real *)p.masks->state + r * p.seen_width;
     return nullptr;
 }
 
@@ -106,7 +106,14 @@ void copy_products(typename Format::Input *to, const Real *const (&from)[Format:
     copy_columns<Format>(to, begin, some, 0, count);
 }
 
-/* x, 1 and the h before, of a segment's rows, into strips of columns [k][columns]. A row that a bundle lacks is the first
+/* The h that U has seen at step t, of row r; null for zeros. */
+template <class Real> FL_INLINE const Real *seen_at(const fl_backward &p, ptrdiff_t t, ptrdiff_t r) {
+    const ptrdiff_t made = t - !p.ahead; /* the step that made it */
+    if (made >= 0) return (const Real *)p.seen + p.seen_row[r] + made * p.seen_step;
+    return p.seen_h ? (const Real *)p.seen_h + r * p.seen_width : nullptr;
+}
+
+/* x, 1 and the h that U has seen, of a segment's rows, into strips of columns [k][columns]. A row that a bundle lacks is the first
    one once more: its gradients are zeros. */
 template <class Cell>
 void gather_columns(const fl_backward &p, const fl_segment &segment, int thread, const fl_team *team) {
@@ -125,9 +132,7 @@ void gather_columns(const fl_backward &p, const fl_segment &segment, int thread,
             for (int d = 0; d < D; d++) {
                 const ptrdiff_t r = row + d < p.alive[t] ? row + d : row;
                 x[k][d] = (const Real *)p.x + p.x_row[r] + t * p.x_step;
-                h[k][d] = t     ? (const Real *)p.y + p.y_row[r] + (t - 1) * p.y_step
-                          : p.h ? (const Real *)p.h + r * p.width
-                                : nullptr;
+                h[k][d] = p.K ? seen_at<Real>(p, t, r) : nullptr;
                 factors[k][d] = fed_factors<Cell>(p, r);
             }
         }
@@ -138,10 +143,10 @@ void gather_columns(const fl_backward &p, const fl_segment &segment, int thread,
             for (ptrdiff_t k = 0; k < count; k++, to += some) {
                 if constexpr (Cell::by_rows)
                     if (!is_x && h[k][0] && factors[k][0]) {
-                        copy_products<typename Cell::Format>(to, h[k], factors[k], p.H, columns.first(strip), some);
+                        copy_products<typename Cell::Format>(to, h[k], factors[k], p.K, columns.first(strip), some);
                         continue;
                     }
-                copy_columns<typename Cell::Format>(to, is_x ? x[k] : h[k], is_x ? p.I : p.H, columns.first(strip), some);
+                copy_columns<typename Cell::Format>(to, is_x ? x[k] : h[k], is_x ? p.I : p.K, columns.first(strip), some);
             }
         }
     }
@@ -229,12 +234,13 @@ template <class Real> void take_bias(Real *to, const Real *from, ptrdiff_t units
 }
 
 /* The gradients from the panels to where they are wanted. */
-template <class Cell> void deliver_gradients(const fl_backward &p, int thread, const fl_team *team) {
+template <class Cell> void deliver_gradients(const fl_backward *pass, int thread, const fl_team *team) {
+    const fl_backward &p = *pass;
     using Real = typename Cell::Real;
     constexpr int G = panel_width<Cell>, U = Cell::units;
     constexpr ptrdiff_t L = lanes<Real>, row = G * L;
     const Columns<Cell> columns(p);
-    const ptrdiff_t I = p.I, H = p.H;
+    const ptrdiff_t I = p.I, H = p.H, K = p.K;
     const Range mine = share_of(G * (p.width / (L * U)), thread, team);
     for (ptrdiff_t n = mine.first; n < mine.last; n++) {
         const ptrdiff_t block = n / G;
@@ -243,10 +249,10 @@ template <class Cell> void deliver_gradients(const fl_backward &p, int thread, c
         const Real *of_x = (const Real *)p.panels + block * (columns.of_x + columns.of_h) * row + v * L;
         const Real *of_h = of_x + columns.of_x * row;
         take_gradients((Real *)p.dw + to.row * I, of_x, row, I, to.units, p.add_dw);
-        take_gradients((Real *)p.du + to.row * H, of_h, row, H, to.units, p.add_du);
+        take_gradients((Real *)p.du + to.row * K, of_h, row, K, to.units, p.add_du);
         if (p.db) take_bias((Real *)p.db + to.row, of_x + I * row, to.units, p.add_db);
         if (p.db && sum >= G)
-            take_bias((Real *)p.db + rows_of<Cell>(block, sum, H).row, of_h + H * row, to.units, p.add_db);
+            take_bias((Real *)p.db + rows_of<Cell>(block, sum, H).row, of_h + K * row, to.units, p.add_db);
     }
     if (!Cell::own || !p.dv) return;
     const Range vectors = share_of(p.width / L, thread, team);

@@ -5,6 +5,7 @@
 #endif
 #include "backward.hpp"
 #include "cells/gru.hpp"
+#include "cells/gru_before.hpp"
 #include "cells/gru_options.hpp"
 #include "cells/lstm.hpp"
 #include "cells/lstm_options.hpp"
@@ -25,8 +26,8 @@ namespace {
 
 template <class Cell> constexpr fl_cell cell_of(const char *name, int option = 0) {
     fl_cell cell = {name, Cell::gates, Cell::sums, Cell::units, Cell::keeps_c, option, Cell::own, Cell::by_rows,
-                    pack<Cell>, forward<Cell>, nullptr, nullptr, nullptr};
-    if constexpr (Cell::Format::trains) cell.backward = backward<Cell>;
+                    pack<Cell>, begin<Cell>, nullptr, nullptr, nullptr};
+    if constexpr (Cell::Format::trains) cell.backward = &backward_of<Cell>;
     if constexpr (std::is_same_v<typename Cell::Format, Exact<typename Cell::Real>> && !Cell::by_rows) {
         cell.forward_single = forward_single<Cell>;
         cell.backward_single = backward_single<Cell>;
@@ -44,6 +45,8 @@ template <class Format> constexpr fl_cell cells[] = {
     cell_of<LstmOptions<Format, false>>("lstm_options"),
     cell_of<LstmOptions<Format, true>>("lstm_coupled"),
     cell_of<GruOptions<Format>>("gru_options"),
+    cell_of<GruReset<Format>>("gru_reset"),
+    cell_of<GruCandidate<Format>>("gru_candidate"),
     cell_of<SimpleOptions<Format, 1>>("simple_options"),
     cell_of<SimpleOptions<Format, 4>>("simple_options"),
     {},

@@ -51,12 +51,12 @@ template <class Cell> void pack(void *packing, int thread, fl_team *team) {
     const fl_packing &p = *(const fl_packing *)packing;
     using Format = typename Cell::Format;
     constexpr ptrdiff_t L = lanes<Real>, row = panel_width<Cell> * L * Format::depth;
-    const ptrdiff_t of_x = whole(p.I, Format::depth) + Format::tail, of_h = whole(p.H, Format::depth) + Format::tail;
+    const ptrdiff_t of_x = whole(p.I, Format::depth) + Format::tail, of_h = whole(p.K, Format::depth) + Format::tail;
     const Range blocks = share_of(whole(p.H, L * Cell::units), thread, team);
     for (ptrdiff_t block = blocks.first; block < blocks.last; block++) {
         typename Format::Weight *panel = (typename Format::Weight *)p.panels + block * (of_x + of_h) * row;
         pack_rows<Cell>(panel, (const Real *)p.w, p.I, block, p.H);
-        pack_rows<Cell>(panel + of_x * row, (const Real *)p.u, p.H, block, p.H);
+        pack_rows<Cell>(panel + of_x * row, (const Real *)p.u, p.K, block, p.H);
         Real *bias = (Real *)p.bias + block * (Cell::sums + Cell::own) * Cell::units * L;
         pack_bias<Cell>(bias, (const Real *)p.b, block, p.H);
         pack_own<Cell>(bias + block_sums<Cell> * L, (const Real *)p.v, block, p.H);

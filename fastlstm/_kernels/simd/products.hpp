@@ -75,7 +75,8 @@ template <class Cell> struct Backward {
 
     const fl_backward &p;
     ptrdiff_t blocks() const { return p.width / (U * L); }
-    ptrdiff_t vectors() const { return p.width / L; } /* of units */
+    ptrdiff_t vectors() const { return p.width / L; }           /* of units */
+    ptrdiff_t seen_vectors() const { return p.seen_width / L; } /* of what U sees */
     ptrdiff_t depth() const { return p.width * Cell::gates; } /* numbers that a product adds up */
     Real *kept(ptrdiff_t slot) const { return (Real *)p.kept + slot * S * L; }
     Gradients<Input> gradients(ptrdiff_t slot) const {
@@ -83,7 +84,7 @@ template <class Cell> struct Backward {
         return {(Input *)all + slot * S * inputs, p.rows * S * inputs};
     }
     Weight *strip(ptrdiff_t vector) const { return (Weight *)p.transposed + vector * L * depth(); }
-    Input *few_weights() const { return (Input *)strip(vectors()); } /* of few inputs, each of which has depth() */
+    Input *few_weights() const { return (Input *)strip(seen_vectors()); } /* of few inputs, each of which has depth() */
     static constexpr ptrdiff_t vector_bytes = L * (ptrdiff_t)sizeof(Weight); /* of a vector of a strip */
 };
 
@@ -137,6 +138,19 @@ void multiply_state(const Backward<Cell> &b, ptrdiff_t row, ptrdiff_t rows, ptrd
         });
 }
 
+/* The same for as many rows, up to `rows`, as are taken at a time. Returns their number. */
+template <class Cell>
+ptrdiff_t multiply(const fl_backward *pass, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t vector, ptrdiff_t vectors,
+                   void *products) {
+    const Backward<Cell> b{*pass};
+    Vec<typename Cell::Real> *const sums = (Vec<typename Cell::Real> *)products;
+    rows = rows_at_once(b, vectors, 0, rows);
+    if (pass->K) multiply_state(b, row, rows, vector, vectors, sums);
+    else
+        for (ptrdiff_t n = 0; n < rows * vectors; n++) sums[n] = Vec<typename Cell::Real>{};
+    return rows;
+}
+
 /* The strip of `vectors` vectors of a weight's columns, from column `first` on; zeros beyond the last one. */
 template <class Cell>
 void transpose_strip(const Backward<Cell> &b, typename Cell::Format::Weight *to, const typename Cell::Real *weight,
@@ -174,19 +188,20 @@ __attribute__((noinline)) Vec<typename Cell::Real> weights_of(const Backward<Cel
 
 /* A thread's part of all strips, those of u and then those of w. If w has few columns, each is stored
    in one piece instead, for inner products. */
-template <class Cell> void transpose_weights(const Backward<Cell> &b, int thread, const fl_team *team) {
+template <class Cell> void transpose_weights(const fl_backward *pass, int thread, const fl_team *team) {
     using Real = typename Cell::Real;
-    const fl_backward &p = b.p;
-    const ptrdiff_t units = b.vectors(), columns = whole(p.I, b.L);
-    const ptrdiff_t strips = whole(units, p.strip), more = p.dx ? whole(columns, FL_STRIP) : 0;
+    const fl_backward &p = *pass;
+    const Backward<Cell> b{p};
+    const ptrdiff_t seen = b.seen_vectors(), columns = whole(p.I, b.L);
+    const ptrdiff_t strips = whole(seen, p.strip), more = p.dx ? whole(columns, FL_STRIP) : 0;
     const Range mine = share_of(strips + more, thread, team);
     for (ptrdiff_t k = mine.first; k < mine.last; k++) {
         if (k < strips) {
             const ptrdiff_t first = k * p.strip;
-            transpose_strip(b, b.strip(first), (const Real *)p.u, p.H, first * b.L, least(units - first, p.strip));
+            transpose_strip(b, b.strip(first), (const Real *)p.u, p.K, first * b.L, least(seen - first, p.strip));
         } else if (p.I > few_inputs) {
             const ptrdiff_t first = (k - strips) * FL_STRIP;
-            transpose_strip(b, b.strip(units + first), (const Real *)p.w, p.I, first * b.L,
+            transpose_strip(b, b.strip(seen + first), (const Real *)p.w, p.I, first * b.L,
                             least(columns - first, FL_STRIP));
         } else {
             typename Cell::Format::Input *to = b.few_weights();

@@ -5,11 +5,17 @@
    and the cell is computed on the accumulators. A cell with G gates and S sums, whose blocks have UNITS vectors of
    units, has
 
-       panels [blocks][I + H][G UNITS][LANES]    bias [blocks][(S + V) UNITS][LANES]    blocks = width / (UNITS LANES)
+       panels [blocks][I + K][G UNITS][LANES]    bias [blocks][(S + V) UNITS][LANES]    blocks = width / (UNITS LANES)
 
-   where width is H rounded up to whole vectors, whose number UNITS divides, and V the number of weights that each unit
-   has for itself, such as those of peepholes; they follow the bias. This is the exact format. Others have the
-   weights of several inputs in a row, and more rows after those of I and of H (formats.hpp).
+   where width is H rounded up to whole vectors, whose number UNITS divides, K the numbers of the state that U sees,
+   and V the number of weights that each unit has for itself, such as those of peepholes; they follow the bias. This is
+   the exact format. Others have the weights of several inputs in a row, and more rows after those of I and of K
+   (formats.hpp).
+
+   A step has one phase or several: where a unit needs what others have made of the same step, that is another phase. A
+   phase is a pass of its own, with a cell, weights and a state h. What U sees is the state of the phase before: that of
+   the last one, after the step before, for the first; of the one before it, after the same step, for the others. A cell
+   of one phase sees its own state, and then K is H. A phase that has no weights of a state has a K of 0.
 */
 #ifndef FASTLSTM_TABLE_H
 #define FASTLSTM_TABLE_H
@@ -65,9 +71,13 @@ struct fl_masks {
     const void *state; /* [N][width] factors of h as U sees it, the same at each step */
 };
 
-/* A forward pass. Threads only read it, but for `done`. */
+/* A forward pass, or a phase of one. Threads only read it, but for `done`. */
 struct fl_pass {
-    ptrdiff_t T, N, I, H, width;
+    const struct fl_cell *cell;
+    struct fl_pass *then;       /* the next phase of each step, or none */
+    const struct fl_pass *seen; /* the phase whose h U sees, itself if there is but one */
+    int ahead;                  /* whether it sees h after the same step; else that after the step before */
+    ptrdiff_t T, N, I, H, K, width;
     const ptrdiff_t *alive; /* rows still running at each step, never more than at the step before */
     const void *x;          /* row n at step t is at x + x_row[n] + t * x_step */
     const ptrdiff_t *x_row;
@@ -89,7 +99,7 @@ struct fl_pass {
     int option;             /* of the cell */
     const struct fl_options *options; /* of a cell that has them */
     const struct fl_masks *masks;     /* or none */
-    void *fed;              /* room for [N][H] of h times its factors for each thread, if there are such masks */
+    void *fed;              /* room for [N][K] of h times its factors for each thread, if there are such masks */
     int fresh;              /* whether the initial states are zero, whatever c and h hold */
     /* What a backward pass needs, or none: what the cell keeps [blocks][rows][S UNITS][LANES], and its c
        [blocks][rows][UNITS][LANES], where step t begins with row offset[t] of the `rows` rows of all steps. */
@@ -101,17 +111,26 @@ struct fl_pass {
     FL_ATOMIC(ptrdiff_t) done; /* steps whose outputs are there */
 };
 
-/* Back-propagation through time of a pass that has kept what it needs. */
+/* Back-propagation through time of a pass, or a phase of one, that has kept what it needs. */
 struct fl_backward {
-    ptrdiff_t T, N, rows, I, H, width;
+    const struct fl_cell *cell;
+    struct fl_backward *then; /* the phase that comes before this one in a step, or none: the last phase comes first */
+    struct fl_backward *user; /* the phase whose U sees the h of this one, itself if there is but one */
+    int ahead;                /* whether its own U sees h after the same step; else that after the step before */
+    ptrdiff_t T, N, rows, I, H, K, width;
     const ptrdiff_t *alive, *offset; /* as in fl_pass; offset[T] is rows */
     ptrdiff_t segment_count;
     const struct fl_segment *segments; /* after each, the gradients of the weights by its rows are added up */
-    ptrdiff_t strip;                 /* vectors of units in a strip of `transposed`, up to FL_STRIP; the last has the rest */
-    const void *x, *y, *dy;          /* y is the output of the forward pass, that is h; dy lies as y, dx as x */
+    ptrdiff_t strip;                 /* vectors of K in a strip of `transposed`, up to FL_STRIP; the last has the rest */
+    const void *x, *y, *dy;          /* y is the output of the forward pass, that is h; dy lies as y, dx as x; dy may be
+                                        none, of a phase whose h is no output */
     const ptrdiff_t *x_row, *y_row;
     ptrdiff_t x_step, y_step;
-    const void *h, *c;               /* initial states [N][width], or none for zeros */
+    const void *seen;                /* the h that U sees, as y: row n after step t is at seen + seen_row[n] + t * seen_step */
+    const ptrdiff_t *seen_row;
+    ptrdiff_t seen_step, seen_width; /* seen_width is K rounded up to whole vectors */
+    const void *seen_h;              /* the initial state [N][seen_width] of what U sees, or none for zeros */
+    const void *h, *c;               /* those [N][width] of its own, likewise */
     void *kept;                      /* becomes the gradients of the sums, unless the format of the weights rounds */
     void *rounded;                   /* their room if it does: [blocks][rows][S UNITS][LANES] in the format */
     const void *kept_c;
@@ -122,7 +141,7 @@ struct fl_backward {
     const struct fl_masks *masks;
     const void *bias;                /* as packed: the weights of each unit for itself follow the bias */
     int initial;                     /* whether dh is wanted */
-    const void *w, *u;               /* the weights (G H, I) and (G H, H) */
+    const void *w, *u;               /* the weights (G H, I) and (G H, K) */
     void *transposed;                /* fl_transposed_room numbers: the weights in strips, see products.hpp */
     void *dx;                        /* or none */
     int add_dx;
@@ -139,24 +158,24 @@ struct fl_backward {
 
 /* The columns whose products with the gradients of the sums are those of the weights: x and a 1 for the bias, then h,
    and another 1 where a cell has sums that x does not feed. */
-static inline ptrdiff_t fl_state_columns(ptrdiff_t H, int gates, int sums) { return H + (sums > gates); }
+static inline ptrdiff_t fl_state_columns(ptrdiff_t K, int gates, int sums) { return K + (sums > gates); }
 
 /* Room for these columns of at most `rows` rows, or bundles of rows: strips of `tile` columns, and FL_BEYOND numbers
    beyond each, for numbers are copied in whole vectors. */
 #define FL_BEYOND 8
-static inline ptrdiff_t fl_columns_room(ptrdiff_t I, ptrdiff_t H, int gates, int sums, ptrdiff_t tile, ptrdiff_t rows) {
-    const ptrdiff_t of_x = I + 1, of_h = fl_state_columns(H, gates, sums);
+static inline ptrdiff_t fl_columns_room(ptrdiff_t I, ptrdiff_t K, int gates, int sums, ptrdiff_t tile, ptrdiff_t rows) {
+    const ptrdiff_t of_x = I + 1, of_h = fl_state_columns(K, gates, sums);
     return ((of_x + tile - 1) / tile + (of_h + tile - 1) / tile) * (tile * rows + FL_BEYOND);
 }
-static inline ptrdiff_t fl_gradients_room(ptrdiff_t I, ptrdiff_t H, int gates, int sums, int own, ptrdiff_t width) {
-    return width * (gates * (I + 1 + fl_state_columns(H, gates, sums)) + own);
+static inline ptrdiff_t fl_gradients_room(ptrdiff_t I, ptrdiff_t K, int gates, int sums, int own, ptrdiff_t width) {
+    return width * (gates * (I + 1 + fl_state_columns(K, gates, sums)) + own);
 }
 
-/* Vectors of columns in a strip of the transposed weights, at most; and room for all strips of both weights, for inputs
-   and units rounded up to whole vectors. */
+/* Vectors of columns in a strip of the transposed weights, at most; and room for all strips of both weights, for inputs,
+   seen numbers and units rounded up to whole vectors. */
 #define FL_STRIP 4
-static inline ptrdiff_t fl_transposed_room(ptrdiff_t inputs, ptrdiff_t width, int gates) {
-    return (width + inputs) * gates * width;
+static inline ptrdiff_t fl_transposed_room(ptrdiff_t inputs, ptrdiff_t seen, ptrdiff_t width, int gates) {
+    return (seen + inputs) * gates * width;
 }
 
 /* Weights that stay in a core's L2 cache, of 512 KiB and more, beside what they are multiplied with. */
@@ -193,10 +212,10 @@ struct fl_probe {
     void *out; /* room for 64 bytes a thread */
 };
 
-/* panels and bias, as above, from the weights (G H, I) and (G H, H), the bias (S H), and the weights of each unit for
+/* panels and bias, as above, from the weights (G H, I) and (G H, K), the bias (S H), and the weights of each unit for
    itself (V H) or none */
 struct fl_packing {
-    ptrdiff_t I, H;
+    ptrdiff_t I, H, K;
     const void *w, *u, *b, *v;
     void *panels, *bias;
 };
@@ -204,15 +223,44 @@ struct fl_packing {
 /* Formats of weights: FL_EXACT is of the type of the sums; the others exist only where that is float. */
 enum { FL_EXACT, FL_BFLOAT16, FL_INT8, FL_INT8X16, FL_FORMATS };
 
+#define FL_PHASES 4 /* of a step, at most */
+
+/* One thread's part of a segment of a phase. Only the cell's functions read what `own` holds. */
+struct fl_walk {
+    void (*step)(struct fl_walk *, ptrdiff_t t);
+    void *own[40];
+};
+
+/* What a segment of a backward pass consists of, for a phase; each function does a thread's part. */
+struct fl_backward_functions {
+    void (*transpose)(const struct fl_backward *, int thread, const struct fl_team *team); /* the weights, ahead of all steps */
+    void (*begin)(struct fl_walk *, const struct fl_backward *, const struct fl_segment *, int thread, const struct fl_team *team);
+    /* the products of the state's weights for some rows, from `row` of all steps on: some vectors of the gradient of
+       what U sees. Returns the number of rows, up to `rows`, that it took */
+    ptrdiff_t (*multiply)(const struct fl_backward *, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t vector, ptrdiff_t vectors,
+                          void *products);
+    /* after the steps of a segment: the columns of the weights' gradients, and dx; then these gradients by its rows */
+    void (*gather)(const struct fl_backward *, const struct fl_segment *, int thread, const struct fl_team *team);
+    void (*add)(const struct fl_backward *, const struct fl_segment *, int add, int thread, const struct fl_team *team);
+    void (*initial)(const struct fl_backward *, int thread, const struct fl_team *team); /* dh of the initial states */
+    void (*deliver)(const struct fl_backward *, int thread, const struct fl_team *team); /* the gradients, to where they belong */
+};
+
 struct fl_cell {
     const char *name;
     int gates, sums, units, keeps_c, option;
     int own;     /* weights that each unit has for itself */
     int options; /* whether it reads fl_options */
-    fl_job pack, forward, backward; /* of a struct fl_packing, fl_pass, fl_backward; what trains is NULL in some formats */
+    fl_job pack; /* of a struct fl_packing */
+    void (*begin)(struct fl_walk *, struct fl_pass *, const struct fl_segment *, int thread, const struct fl_team *team);
+    const struct fl_backward_functions *backward; /* NULL in formats in which nothing trains */
     fl_job forward_single, backward_single; /* of one step of up to FL_SINGLE rows that keeps what backward needs, and
                                                has dw and du; NULL where there are none */
 };
+
+/* The passes: jobs of a struct fl_pass and of a struct fl_backward, of the last phase (walk.c). */
+void fl_forward(void *pass, int thread, struct fl_team *team);
+void fl_backward_through_time(void *pass, int thread, struct fl_team *team);
 
 /* What packed weights in one format serve. */
 struct fl_format {

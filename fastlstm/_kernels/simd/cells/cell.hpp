@@ -22,6 +22,8 @@ namespace {
    reads_h      whether `forward` reads h_prev, in h
    carries_h    whether h depends on h_prev not through U alone
    own          weights that each unit has for itself
+   reads_seen   whether the h of `forward` is what U sees instead, in the first of several phases
+   adds_past    whether, as such, it adds to the part of the gradient of h that goes past U
    by_rows      whether `forward` is called for one row at a time, and keeps what `backward` reads in any case. Then it is
                 a loop over sums that lie in memory, and its code is small; else it is a part of the tile
 
@@ -43,6 +45,7 @@ template <class F> struct Cell {
     using Real = typename F::Real;
     static constexpr int units = 1;
     static constexpr bool keeps_all = true, keeps_c = false, reads_h = false, carries_h = false, by_rows = false;
+    static constexpr bool reads_seen = false, adds_past = false;
     static constexpr int own = 0;
 };
 
