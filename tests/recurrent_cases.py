@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from reference import GRUWithOptions, LSTMWithOptions, Reference, SimpleWithOptions
+from reference import GRUBefore, GRUWithOptions, LSTMWithOptions, Reference, SimpleWithOptions
 
 import fastlstm as fl
 from fastlstm.layers.recurrent import plan
@@ -61,7 +61,8 @@ def reference_cell(case: Case) -> Any:
     for name in names.values():
         if isinstance(given.get(name), str):
             given[name] = (given[name],)
-    kinds = {"lstm": LSTMWithOptions, "gru": GRUWithOptions, "simple": SimpleWithOptions}
+    before = given.pop("reset", "after") == "before"
+    kinds = {"lstm": LSTMWithOptions, "gru": GRUBefore if before else GRUWithOptions, "simple": SimpleWithOptions}
     return kinds[case.cell](**given)
 
 
@@ -109,7 +110,8 @@ def random_case(case: Case, seed: int = 0) -> Problem:
     rng = np.random.default_rng(seed)
     directions = 2 if case.bidirectional else 1
     layer = case.layer()
-    state = (case.layers * directions, case.n, case.hidden)
+    widths = layer.cell.widths(case.hidden)
+    states = [(case.layers * directions, case.n, width) for width in widths]
     lengths = None
     if case.ragged:
         lengths = rng.integers(1, case.t + 1, case.n)
@@ -118,9 +120,9 @@ def random_case(case: Case, seed: int = 0) -> Problem:
         case,
         {name: rng.normal(0, 0.5, shape) for name, shape in layer.parameter_shapes().items()},
         rng.normal(size=(case.n, case.t, case.inputs)),
-        tuple(rng.normal(size=state) for _ in layer.parts),
-        rng.normal(size=(case.n, case.t, directions * case.hidden)),
-        tuple(rng.normal(size=state) for _ in layer.parts),
+        tuple(rng.normal(size=state) for state in states),
+        rng.normal(size=(case.n, case.t, directions * widths[0])),
+        tuple(rng.normal(size=state) for state in states),
         lengths,
     )
 

@@ -67,7 +67,9 @@ SLOPES = {
 class LSTMWithOptions:
     """a = W x + U h + b   a_i += p_i c   a_f += p_f c   a_o += p_o c'   gates and candidate of clip(a)
 
-    coupled: f = 1 - i   e = cell_clip(f c + i g)   c' = z_c c + (1 - z_c) e   h' = z_h h + (1 - z_h) o output(e)
+    coupled: f = 1 - i   e = cell_clip(f c + i g)   c' = z_c c + (1 - z_c) e   h' = z_h h + (1 - z_h) R (o output(e))
+
+    R is 1 unless h is projected.
     """
 
     parts = ("h", "c")
@@ -81,8 +83,10 @@ class LSTMWithOptions:
         clip=np.inf,
         cell_clip=np.inf,
         zoneout=(0, 0),
+        proj_size=None,
     ):
         self.z_h, self.z_c = zoneout
+        self.projects = proj_size is not None
         self.coupled, self.functions = coupled, (gate, candidate, output or candidate)
         self.clip, self.cell_clip = clip, cell_clip
         self.gates = self.biases = 3 if coupled else 4
@@ -102,7 +106,7 @@ class LSTMWithOptions:
     def gate_slope(self, k, a):
         return self.slope(k, a) * (np.abs(a) <= self.clip)
 
-    def forward(self, x, state, w, u, b, p):
+    def forward(self, x, state, w, u, b, p, r=None):
         h, c = state
         p_i, *p_f, p_o = np.split(p, self.own)
         a_i, *a_f, a_g, a_o = np.split(w @ x + u @ h + b, self.gates)
@@ -117,13 +121,17 @@ class LSTMWithOptions:
         e = np.clip(raw, -self.cell_clip, self.cell_clip)
         c_next = self.z_c * c + (1 - self.z_c) * e
         a_o = a_o + p_o * c_next
-        h_next = self.z_h * h + (1 - self.z_h) * self.gate(0, a_o) * self.value(2, e)
-        return (h_next, c_next), (x, h, c, a_i, a_f, a_g, a_o, i, f, g, raw, e, c_next, p)
+        shown = self.gate(0, a_o) * self.value(2, e)
+        h_next = self.z_h * h + (1 - self.z_h) * (shown if r is None else r @ shown)
+        return (h_next, c_next), (x, h, c, a_i, a_f, a_g, a_o, i, f, g, raw, e, c_next, p, r, shown)
 
     def backward(self, dstate, tape, w, u):
-        (dh, dc), (x, h, c, a_i, a_f, a_g, a_o, i, f, g, raw, e, c_next, p) = dstate, tape
+        (dh, dc), (x, h, c, a_i, a_f, a_g, a_o, i, f, g, raw, e, c_next, p, r, put_out) = dstate, tape
         p_i, *p_f, p_o = np.split(p, self.own)
         shown = dh * (1 - self.z_h)
+        dr = [] if r is None else [np.outer(shown, put_out)]
+        if r is not None:
+            shown = r.T @ shown
         d_o = shown * self.value(2, e) * self.gate_slope(0, a_o)
         dc = dc + d_o * p_o
         de = dc * (1 - self.z_c) + shown * self.gate(0, a_o) * self.slope(2, e)
@@ -134,7 +142,7 @@ class LSTMWithOptions:
         da = np.concatenate([d_i, *d_f, d_g, d_o])
         dc = dc * self.z_c + de * f + d_i * p_i + (0 if self.coupled else d_f[0] * p_f[0])
         dp = np.concatenate([d_i * c, *(d * c for d in d_f), d_o * c_next])
-        return w.T @ da, (u.T @ da + dh * self.z_h, dc), np.outer(da, x), np.outer(da, h), da, dp
+        return w.T @ da, (u.T @ da + dh * self.z_h, dc), np.outer(da, x), np.outer(da, h), da, dp, *dr
 
 
 class GRU:
@@ -199,6 +207,31 @@ class GRUWithOptions:
         db = np.concatenate([dr, dz, dn, dm])
         past = dh * self.z_h + d * z
         return w.T @ by_x, (u.T @ by_h + past,), np.outer(by_x, x), np.outer(by_h, h), db
+
+
+class GRUBefore(GRUWithOptions):
+    """r, z = gate(clip(W x + U h + b))   n = candidate(clip(W x + U (r h) + b))   h' as of GRUWithOptions"""
+
+    biases = 3
+
+    def forward(self, x, state, w, u, b):
+        (h,) = state
+        (a_r, a_z), a_n = np.split((w @ x + b)[: 2 * len(h)] + u[: 2 * len(h)] @ h, 2), (w @ x + b)[2 * len(h) :]
+        r, z = self.value(0, a_r), self.value(0, a_z)
+        a_n = a_n + u[2 * len(h) :] @ (r * h)
+        n = self.value(1, a_n)
+        return (self.z_h * h + (1 - self.z_h) * ((1 - z) * n + z * h),), (x, h, a_r, a_z, a_n, r, z, n)
+
+    def backward(self, dstate, tape, w, u):
+        (dh,), (x, h, a_r, a_z, a_n, r, z, n) = dstate, tape
+        d = dh * (1 - self.z_h)
+        dn = d * (1 - z) * self.slope(1, a_n)
+        by_product = u[2 * len(h) :].T @ dn
+        dr, dz = by_product * h * self.slope(0, a_r), d * (h - n) * self.slope(0, a_z)
+        da = np.concatenate([dr, dz, dn])
+        past = dh * self.z_h + d * z + by_product * r + u[: 2 * len(h)].T @ da[: 2 * len(h)]
+        du = np.concatenate([np.outer(da[: 2 * len(h)], h), np.outer(dn, r * h)])
+        return w.T @ da, (past,), np.outer(da, x), du, da
 
 
 class SimpleWithOptions:
@@ -280,18 +313,20 @@ class Reference:
         self.cell = CELLS[cell] if isinstance(cell, str) else cell
         self.parameters = {name: np.asarray(value, np.float64) for name, value in parameters.items()}
         self.num_layers, self.directions = num_layers, 2 if bidirectional else 1
-        self.hidden = self.parameters["weight_hh_l0"].shape[1]
+        self.hidden = self.parameters["weight_hh_l0"].shape[1]  # of h, which may be projected
+        self.units = self.parameters["weight_hh_l0"].shape[0] // self.cell.gates
 
     def _weights(self, layer, direction):
         suffix = f"_l{layer}" + ("_reverse" if direction else "")
         sizes = {"bias": self.cell.biases} | ({"peephole": self.cell.own} if hasattr(self.cell, "own") else {})
-        names = [name + suffix for name in ("weight_ih", "weight_hh", *sizes)]
-        zeros = {name + suffix: np.zeros(size * self.hidden) for name, size in sizes.items()}
+        projection = ("weight_hr",) if getattr(self.cell, "projects", False) else ()
+        names = [name + suffix for name in ("weight_ih", "weight_hh", *sizes, *projection)]
+        zeros = {name + suffix: np.zeros(size * self.units) for name, size in sizes.items()}
         return names, [self.parameters[name] if name in self.parameters else zeros[name] for name in names]
 
     def zeros(self, n):
-        shape = (self.num_layers * self.directions, n, self.hidden)
-        return tuple(np.zeros(shape) for _ in self.cell.parts)
+        widths = {"h": self.hidden, "c": self.units}
+        return tuple(np.zeros((self.num_layers * self.directions, n, widths[part])) for part in self.cell.parts)
 
     def forward(self, x, state=None, lengths=None):
         """Outputs and the final state."""

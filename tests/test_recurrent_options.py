@@ -23,12 +23,20 @@ ALONE = {
     **{f"activation-{function}": {"activation": function} for function in FUNCTIONS},
     **{f"recurrent-{function}": {"recurrent_activation": function} for function in FUNCTIONS},
     **{f"cell-{function}": {"cell_activation": function} for function in FUNCTIONS},
+    "projection": {"proj_size": 2},
+    "projection, all": {"proj_size": 2, "peephole": True, "clip": 1.5, "cell_clip": 0.8, "activation": "softsign"},
+    "projection, coupled": {"proj_size": 1, "coupled": True},
     "all": {"peephole": True, "clip": 1.5, "cell_clip": 0.8, "activation": "softsign", "cell_activation": ("elu", 0.5)},
     "all coupled": {"peephole": True, "coupled": True, "clip": 2.0, "recurrent_activation": ("hard_sigmoid", 0.2, 0.5)},
 }
 OTHERS = {
     "gru, clip": ("gru", {"clip": 0.7}),
     "gru, all": ("gru", {"clip": 1.5, "activation": "softsign", "recurrent_activation": ("hard_sigmoid", 0.2, 0.5)}),
+    "gru, before": ("gru", {"reset": "before"}),
+    "gru, before, all": (
+        "gru",
+        {"reset": "before", "clip": 1.5, "activation": "softsign", "recurrent_activation": ("hard_sigmoid", 0.2, 0.5)},
+    ),
     "simple, clip": ("simple", {"clip": 0.7}),
     "simple, all": ("simple", {"clip": 1.5, "activation": ("elu", 0.7)}),
     **{
@@ -47,6 +55,7 @@ SHAPES = [
 
 
 def with_options(case, options, cell="lstm"):
+    case = replace(case, hidden=max(case.hidden, options.get("proj_size", 0) + 1))
     return replace(case, cell=cell, options=tuple(options.items()))
 
 
@@ -69,6 +78,7 @@ def random_options(draw):
         "cell_activation": function,
         "clip": st.floats(0.3, 3),
         "cell_clip": st.floats(0.3, 3),
+        "proj_size": st.sampled_from([1, 2, 16]),
     }
     return {name: draw(value) for name, value in each.items() if draw(st.booleans())} or {"peephole": True}
 

@@ -9,7 +9,7 @@ from fastlstm._kernels.stage import Stage
 
 SCRATCH: tuple[str, ...]
 
-def rooms(cell: str, rows: Layout, single: bool, format: str = "exact") -> tuple[int, ...]: ...
+def rooms(cell: str, rows: Layout, single: bool, format: str = "exact", seen: int = -1) -> tuple[int, ...]: ...
 def prepare(
     cell: str,
     rows: Layout,
@@ -27,6 +27,7 @@ def prepare(
     format: str = "exact",
     bias: NDArray[Any] | None = None,
     options: Options | None = None,
+    seen: int = -1,
 ) -> Backward: ...
 
 @disjoint_base
@@ -35,12 +36,14 @@ class Backward(Stage):
         self,
         x: NDArray[Any],
         y: NDArray[Any],
-        dy: NDArray[Any],
+        dy: NDArray[Any] | None,
         dx: NDArray[Any] | None,
         add_dx: bool,
         start: tuple[NDArray[Any], ...] | None,
         weights: tuple[NDArray[Any], NDArray[Any]],
+        seen: NDArray[Any] | None = None,
     ) -> None: ...
+    def then(self, earlier: Backward) -> None: ...
     def bind_gradients(
         self,
         dw: NDArray[Any],

@@ -81,7 +81,7 @@ cdef class Backward(Stage):
 
     def then(self, Backward earlier):
         """Let this be the first phase of each step, ahead of those that have been joined so far."""
-        cdef Backward after = self.earlier[-1] if self.earlier else self
+        cdef Backward after = self.earlier[len(self.earlier) - 1] if self.earlier else self
         if (
             len(self.earlier) + 1 == FL_PHASES or after.p.K != earlier.p.H or after.p.K == 0 or earlier.p.N != self.p.N
             or earlier.p.T != self.p.T or earlier.p.rows != self.p.rows or earlier.earlier

@@ -127,7 +127,7 @@ cdef class Pass(Stage):
 
     cdef Pass last(self):
         """The last of its phases."""
-        return self.later[-1] if self.later else self
+        return self.later[len(self.later) - 1] if self.later else self
 
     def then(self, Pass last):
         """Let this phase be the last one of each step."""

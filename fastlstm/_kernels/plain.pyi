@@ -18,6 +18,7 @@ def forward(
     own: NDArray[Any] | None = None,
     options: Options | None = None,
     masks: Masks | None = None,
+    seen: NDArray[Any] | None = None,
 ) -> None: ...
 def backward(
     cell: str,
@@ -37,4 +38,6 @@ def backward(
     d_own: NDArray[Any] | None = None,
     options: Options | None = None,
     masks: Masks | None = None,
+    seen: NDArray[Any] | None = None,
+    dseen: NDArray[Any] | None = None,
 ) -> None: ...

@@ -2,6 +2,12 @@
 
 from fastlstm._kernels.cpu cimport fl_masks, fl_options
 from fastlstm._kernels.plain_gru cimport gru_backward, gru_forward
+from fastlstm._kernels.plain_gru_before cimport (
+    gru_candidate_backward,
+    gru_candidate_forward,
+    gru_reset_backward,
+    gru_reset_forward,
+)
 from fastlstm._kernels.plain_gru_options cimport gru_options_backward, gru_options_forward
 from fastlstm._kernels.plain_lstm cimport lstm_backward, lstm_forward
 from fastlstm._kernels.plain_lstm_options cimport lstm_options_backward, lstm_options_forward
@@ -18,6 +24,8 @@ cdef enum Kind:
     LSTM_OPTIONS
     LSTM_COUPLED
     GRU_OPTIONS
+    GRU_RESET
+    GRU_CANDIDATE
     SIMPLE_OPTIONS
 
 cdef enum:
@@ -78,6 +86,16 @@ cdef inline Cell cell_of(str name) except *:
             GRU_OPTIONS, gates=3, sums=4, parts=1, feed_count=2, direct=True, feeds=[Feed(0, 0, 2), Feed(2, 3, 1)],
             own=0, options=True,
         )
+    if name == "gru_reset":
+        return Cell(
+            GRU_RESET, gates=2, sums=2, parts=2, feed_count=1, direct=True, feeds=[Feed(0, 0, 2), Feed(0, 0, 0)],
+            own=0, options=True,
+        )
+    if name == "gru_candidate":
+        return Cell(
+            GRU_CANDIDATE, gates=1, sums=1, parts=2, feed_count=1, direct=True, feeds=[Feed(0, 0, 1), Feed(0, 0, 0)],
+            own=0, options=True,
+        )
     if name == "simple_options":
         return Cell(
             SIMPLE_OPTIONS, gates=1, sums=1, parts=1, feed_count=1, direct=True, feeds=[Feed(0, 0, 1), Feed(0, 0, 0)],
@@ -102,6 +120,12 @@ cdef inline void step_forward(
         relu_forward(state[0], sums, bias, width)
     elif kind == GRU_OPTIONS:
         gru_options_forward(state[0], sums, prev[0], bias, told.options, told.masks, place, H, width)
+    elif kind == GRU_RESET:
+        gru_reset_forward(state[0], state[1], sums, prev[0], bias, told.options, H, width)
+    elif kind == GRU_CANDIDATE:
+        gru_candidate_forward(
+            state[0], state[1], sums, prev[0], prev[1], bias, told.options, told.masks, place, width
+        )
     elif kind == SIMPLE_OPTIONS:
         simple_options_forward(state[0], sums, prev[0], bias, told.options, told.masks, place, width)
     else:
@@ -127,6 +151,12 @@ cdef inline void step_backward(
         relu_backward(sums, dstate[0], dy, width)
     elif kind == GRU_OPTIONS:
         gru_options_backward(sums, dstate[0], dy, prev[0], told.options, told.masks, place, H, width)
+    elif kind == GRU_RESET:
+        gru_reset_backward(sums, dstate[0], dstate[1], prev[0], told.options, H, width)
+    elif kind == GRU_CANDIDATE:
+        gru_candidate_backward(
+            sums, dstate[0], dstate[1], dy, prev[0], state[1], told.options, told.masks, place, width
+        )
     elif kind == SIMPLE_OPTIONS:
         simple_options_backward(sums, dstate[0], dy, told.options, told.masks, place, width)
     else:

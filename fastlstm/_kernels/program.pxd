@@ -24,11 +24,11 @@ cdef class Program:
     cdef Py_ssize_t own_address
     cdef Turn turn
     cdef RaggedOrder order
-    cdef tuple given, state
+    cdef tuple given
+    cdef list state
     cdef bytes format
     cdef Py_ssize_t bytes, ndim, least_ndim, kept_bytes
     cdef Py_ssize_t[8] shape
-    cdef int state_parts
 
     cdef list find_tails(self)
     cdef bint fits(self, Py_buffer* x) noexcept

@@ -31,8 +31,7 @@ class Program:
         least_ndim: int,
         given: tuple[int, ...],
         order: RaggedOrder | None = None,
-        state: tuple[int, ...] | None = None,
-        parts: int = 0,
+        state: list[tuple[int, ...]] | None = None,
         copy: bool = False,
     ) -> None: ...
     @property

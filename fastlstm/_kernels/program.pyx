@@ -89,22 +89,20 @@ cdef class Program:
         The shape of outputs that are new arrays: y's, or that without an axis of 1.
     order : RaggedOrder, optional
         The order that the stages follow where sequences have lengths.
-    state : tuple of int, optional
-        The shape of each part of a state that the stages begin and end with.
-    parts : int
-        The number of parts of a state.
+    state : list of tuple of int, optional
+        The shapes of the parts of a state that the stages begin and end with.
     copy : bool
         Whether x is an array of the program's own, into which later inputs are copied.
     """
 
     def __init__(
         self, list stages, x, y, Seen seen, Turn turn, tuple shape, Py_ssize_t least_ndim, tuple given,
-        RaggedOrder order=None, tuple state=None, int parts=0, bint copy=False,
+        RaggedOrder order=None, list state=None, bint copy=False,
     ):
         cdef Stage stage
         cdef Py_ssize_t begin = x.ctypes.data, offset
         self.stages, self.y, self.turn, self.least_ndim, self.given = stages, y, turn, least_ndim, given
-        self.order, self.state, self.state_parts = order, state, parts
+        self.order, self.state = order, state
         self.seen = seen
         self.format = memoryview(x).format.encode()
         self.bytes, self.ndim = x.nbytes, len(shape)
@@ -205,7 +203,7 @@ cdef class Program:
                 stage.go()
             final = None
         else:
-            final = tuple([np.empty(self.state, y.dtype) for _ in range(self.state_parts)])
+            final = tuple([np.empty(shape, y.dtype) for shape in self.state])
             for stage in self.parts:
                 stage.begin(start)
             for stage in self.stages:

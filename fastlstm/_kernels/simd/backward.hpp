@@ -120,7 +120,7 @@ void inputs_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t from, ptrdi
     Vec<Real> sums[held_rows * FL_STRIP] FL_ALIGNED;
     for (ptrdiff_t row = from, rows; row < to; row += rows) {
         rows = rows_at_once(b, vectors, row, to);
-        multiply_strip<FromInputs<Cell>>(b, row, rows, b.strip(b.vectors() + strip * FL_STRIP), vectors, sums);
+        multiply_strip<FromInputs<Cell>>(b, row, rows, b.strip(b.seen_vectors() + strip * FL_STRIP), vectors, sums);
         const Vec<Real> *sum = sums;
         for (ptrdiff_t r = row; r < row + rows; r++)
             write_columns<Real>(dx_of(b, t, r), first, last, b.p.add_dx, [&](ptrdiff_t, ptrdiff_t) { return *sum++; });

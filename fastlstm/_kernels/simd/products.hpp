@@ -117,14 +117,14 @@ void multiply_strip(const Backward<Cell> &b, ptrdiff_t row, ptrdiff_t rows, cons
 }
 
 /* The products of some rows, from `row` of all steps on, with a strip of the state's weights. The order of additions
-   depends on the number of units alone. */
+   depends on the numbers of units and of what U sees alone. */
 template <class Cell>
 void multiply_state(const Backward<Cell> &b, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t vector, ptrdiff_t vectors,
                     Vec<typename Cell::Real> *sums) {
     using Feed = FromState<Cell>;
     constexpr int S = block_sums<Cell>;
     const typename Cell::Format::Weight *strip = b.strip(vector);
-    if (Cell::units > 1 || Cell::Format::rounds || b.blocks() > 2) {
+    if (Cell::units > 1 || Cell::Format::rounds || b.blocks() > 2 || b.seen_vectors() != b.vectors()) {
         multiply_strip<Feed>(b, row, rows, strip, vectors, sums);
         return;
     }

@@ -23,6 +23,7 @@ from fastlstm.layers.recurrent.direction import Direction, Parts
 from fastlstm.layers.recurrent.inference import PackedDirection, PackedStack
 from fastlstm.layers.recurrent.joint import joint_of
 from fastlstm.layers.recurrent.masks import rates_of
+from fastlstm.layers.recurrent.phased_direction import PhasedDirection
 from fastlstm.layers.recurrent.ragged import RaggedBatch
 from fastlstm.layers.recurrent.stack import PlainStack, TrainedStack
 from fastlstm.layers.recurrent.training import TrainedDirection
@@ -86,7 +87,8 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         self.go_backwards = _check.flag(go_backwards, "go_backwards")
         if self.go_backwards and self.bidirectional:
             raise ValueError("go_backwards: expected False with bidirectional=True, which goes both ways, got True")
-        self._joint = joint_of(merge, residual, self.hidden_size, self.num_layers, self.directions)
+        self.state_size = cell.projection or self.hidden_size
+        self._joint = joint_of(merge, residual, self.state_size, self.num_layers, self.directions)
         self.merge, self.residual = self._joint.merge, self._joint.residual
         self.output_size = self._joint.width(self.directions)
         self.bias = _check.flag(bias, "bias")
@@ -105,6 +107,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
             "weight_hh": partial(cell.recurrent, blocks=cell.gates),
             "bias": bias_start,
             "peephole": init.zeros,
+            "weight_hr": init.glorot_uniform,
         }
         for inputs, suffixes in self._each_layer():
             for suffix in suffixes:
@@ -122,7 +125,8 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         ]
         packed = [[PackedDirection(own) for own in layer] for layer in weights]
         trained = [[TrainedDirection(own) for own in layer] for layer in weights]
-        plain = [[Direction(own) for own in layer] for layer in weights]
+        kind = Direction if len(self.cell.phases) == 1 else PhasedDirection
+        plain = [[kind(own) for own in layer] for layer in weights]
         self._packed = PackedStack(self.cell, packed, self._joint)
         self._trained = TrainedStack(trained, self.input_size, self._joint, self._rates)
         self._plain = PlainStack(plain, self.input_size, self._joint, self._rates)
@@ -217,7 +221,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
             found: tuple[Array, Parts] | None = self._kept.run(x, lengths) if state is None else None
             y, final = found or self._call(x, state, lengths)
         if self.merge == "none":
-            return (y[..., : self.hidden_size], y[..., self.hidden_size :]), self.given(final)  # type: ignore[return-value]
+            return (y[..., : self.state_size], y[..., self.state_size :]), self.given(final)  # type: ignore[return-value]
         return y, self.given(final)
 
     def _masked(self, x: Any, state: Any, lengths: Any, mask: Any, fill: Any) -> tuple[Array, Parts]:
@@ -242,7 +246,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         tape, seen, turn = Workspace(0), Seen(self.parameters()), Turn("this program", "run another one")
         order = None if lengths is None else RaggedOrder(n, t, lengths)
         stages, _, y = self._packed.prepare(x, order, tape)
-        program = Program(stages, x, y, seen, turn, x.shape, 3, y.shape, order, self._state_shape(n), len(self.parts))
+        program = Program(stages, x, y, seen, turn, x.shape, 3, y.shape, order, self._state_shapes(n))
         found: tuple[Array, Parts] | None = program.run(x, lengths, np.empty(y.shape, y.dtype), start)
         if found is None:  # the weights or x have changed meanwhile
             return self._call(x, None if start is None else self.given(start), lengths)
@@ -267,8 +271,8 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
             raise TypeError(f"state: expected a tuple ({names}), got {got}")
         titles = ["state"] if len(self.parts) == 1 else [f"state {part}" for part in self.parts]
         h, *others = (
-            _check.real_array(part, title, self._dtype, self._state_shape(n))
-            for part, title in zip(state, titles, strict=True)
+            _check.real_array(part, title, self._dtype, shape)
+            for part, title, shape in zip(state, titles, self._state_shapes(n), strict=True)
         )
         return self.cell.saturated(h), *others
 
@@ -426,13 +430,14 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
     def _is_plain(self) -> bool:
         return cpu.isa() == "plain"
 
-    def _state_shape(self, n: int) -> tuple[int, int, int]:
-        """The shape of each part of a state."""
-        return (self.num_layers * self.directions, n, self.hidden_size)
+    def _state_shapes(self, n: int) -> list[tuple[int, int, int]]:
+        """The shapes of the parts of a state."""
+        return [(self.num_layers * self.directions, n, width) for width in self.cell.widths(self.hidden_size)]
 
     def _room(self, name: str, n: int, tape: Workspace, dtype: Any) -> Parts:
         """Arrays of the tape for the parts of a state."""
-        return tuple(tape.array(f"{name}_{part}", self._state_shape(n), dtype) for part in self.parts)
+        shapes = zip(self.parts, self._state_shapes(n), strict=True)
+        return tuple(tape.array(f"{name}_{part}", shape, dtype) for part, shape in shapes)
 
     def _keep(self, name: str, state: Parts, tape: Workspace) -> Parts:
         """Copy a state into the tape. Returns the copy."""

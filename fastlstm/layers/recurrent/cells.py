@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,30 @@ from fastlstm import init
 from fastlstm._kernels.options import Options
 
 Shape = tuple[int, ...]
+
+
+class Phase(NamedTuple):
+    """One phase of a step. A unit that needs what others have made of the same step takes another phase.
+
+    Attributes
+    ----------
+    kernel : str
+        The name of its kernels.
+    gates : slice
+        Which of the cell's gates, and of their sums, are its own.
+    options : Options or None
+        What its kernels are told.
+    draws : tuple of str
+        Which of the masks of `masks.LayerMasks` it reads.
+    projects : bool, default False
+        Whether its weights are those of the projection, weight_hr, and its units the numbers of h.
+    """
+
+    kernel: str
+    gates: slice
+    options: Options | None
+    draws: tuple[str, ...]
+    projects: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,6 +70,8 @@ class Cell:
         Whether these are a parameter; otherwise they are zeros.
     options : Options, optional
         What a cell with options is told.
+    projection : int, optional
+        P: h is the product of a matrix (P, H) with what the units put out (Sak et al. 2014).
     """
 
     name: str
@@ -57,6 +84,36 @@ class Cell:
     own: int = 0
     peephole: bool = False
     options: Options | None = None
+    projection: int | None = None
+
+    @cached_property
+    def phases(self) -> tuple[Phase, ...]:
+        """The phases of a step, the first one first."""
+        every, o = ("zone_h", "zone_c", "candidate", "state"), self.options
+        if self.name == GRU_BEFORE.name:
+            assert o is not None
+            reset = changed(o, zone_h=0.0, candidate_rate=0.0)
+            return (
+                Phase("gru_reset", slice(0, 2), reset, ("state",)),
+                Phase("gru_candidate", slice(2, 3), changed(o, state_rate=0.0), ("zone_h", "candidate")),
+            )
+        whole = Phase(self.name, slice(0, self.gates), o, every)
+        if self.projection is None:
+            return (whole,)
+        shown = Options(candidate=("affine", 1.0, 0.0), zone_h=0.0 if o is None else o.zone_h)
+        last = Phase("simple_options", slice(0, 0), shown, ("zone_h",), projects=True)
+        if o is not None:
+            whole = whole._replace(options=changed(o, zone_h=0.0), draws=every[1:])
+        return whole, last
+
+    @property
+    def hands_on(self) -> bool:
+        """Whether the c of the first phase is for the second one, and no part of the state."""
+        return len(self.phases) > 1 and not self.keeps_c
+
+    def widths(self, hidden: int) -> tuple[int, ...]:
+        """The numbers of each part of the state."""
+        return tuple(self.projection or hidden if part == "h" else hidden for part in self.parts)
 
     @property
     def keeps_c(self) -> bool:
@@ -65,10 +122,14 @@ class Cell:
 
     def shapes(self, inputs: int, hidden: int) -> dict[str, Shape]:
         """The shapes of the parameters of one direction of one layer."""
-        rows = self.gates * hidden
-        shapes: dict[str, Shape] = {"weight_ih": (rows, inputs), "weight_hh": (rows, hidden)}
+        rows, seen = self.gates * hidden, self.projection or hidden
+        shapes: dict[str, Shape] = {"weight_ih": (rows, inputs), "weight_hh": (rows, seen)}
         shapes["bias"] = (self.sums * hidden,)
-        return {**shapes, "peephole": (self.own * hidden,)} if self.peephole else shapes
+        if self.peephole:
+            shapes["peephole"] = (self.own * hidden,)
+        if self.projection is not None:
+            shapes["weight_hr"] = (self.projection, hidden)
+        return shapes
 
     def saturated(self, values: NDArray[Any]) -> NDArray[Any]:
         """Values clipped to what sums of products can hold, so that no sum is infinite minus infinite.
@@ -79,6 +140,13 @@ class Cell:
         if not self.bounded or (-limit <= values.min() and values.max() <= limit):
             return values
         return values.clip(-limit, limit)
+
+
+def changed(options: Options, **numbers: float) -> Options:
+    """The same options, but for some rates."""
+    names = ("clip", "cell_clip", "zone_h", "zone_c", "candidate_rate", "state_rate")
+    kept = {name: numbers.get(name, getattr(options, name)) for name in names}
+    return Options(options.gate, options.candidate, options.output, **kept)
 
 
 LSTM = Cell("lstm", gates=4, sums=4, state_feeds=(0, 1, 2, 3), parts=("h", "c"), bounded=True)
@@ -96,6 +164,9 @@ LSTM_COUPLED = Cell(
 
 GRU_OPTIONS = Cell("gru_options", gates=3, sums=4, state_feeds=(0, 1, 3), parts=("h",), bounded=True, options=Options())
 """As GRU."""
+
+GRU_BEFORE = Cell("gru_before", gates=3, sums=3, state_feeds=(0, 1, 2), parts=("h",), bounded=True, options=Options())
+"""Gates r, z, n; the reset gate scales h before the product of U for n."""
 
 SIMPLE_OPTIONS = Cell(
     "simple_options", gates=1, sums=1, state_feeds=(0,), parts=("h",), bounded=True, options=Options()

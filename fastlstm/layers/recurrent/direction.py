@@ -83,7 +83,8 @@ class Direction:
 
     def _masks(self, drawn: LayerMasks, batch: RaggedBatch, tape: Workspace) -> Masks:
         order = batch.reversed if self.reverse else None
-        return for_rows(drawn, tape.notes["column"], self.hidden, batch, order)
+        column = tape.notes["column"]
+        return for_rows(drawn, column, self.hidden, column, self.hidden, batch, order)
 
     def _own(self, dtype: np.dtype) -> Array:
         """The weights that each unit has for itself."""
@@ -99,8 +100,8 @@ class Direction:
         n, slots = batch.N, batch.N + batch.size
         lengths = [slots if training or part == "h" else n for part in self.cell.parts]
         return tuple(
-            tape.array(part, (length, self.hidden), dtype)
-            for part, length in zip(self.cell.parts, lengths, strict=True)
+            tape.array(part, (length, width), dtype)
+            for part, length, width in zip(self.cell.parts, lengths, self.cell.widths(self.hidden), strict=True)
         )
 
     def sums(self, batch: RaggedBatch, tape: Workspace, dtype: np.dtype) -> Array:

@@ -15,7 +15,8 @@ from fastlstm.workspace import Workspace
 class Gates:
     """The gates, the candidate and the state of one direction of one layer at every step, from `LSTM.gates`.
 
-    Each is (N, T, H), and zero at steps that are not real. At every step of a plain cell::
+    Each is (N, T, H), but `hidden` (N, T, P) if it is projected, and zero at steps that are not real. At every step of a
+    plain cell::
 
         cell = forget · (cell before) + input · candidate          hidden = output · tanh(cell)
 
@@ -56,6 +57,6 @@ def read_gates(direction: Direction, batch: RaggedBatch, steps: Steps, tape: Wor
     for block in (*gates, c[n:], h[n:]):
         own = Workspace()
         rows = direction.reversed(direction.contiguous(block, own), batch, own, "reversed")
-        whole = batch.scatter(rows, own.array("out", (n, batch.T, hidden), dtype))
+        whole = batch.scatter(rows, own.array("out", (n, batch.T, block.shape[1]), dtype))
         found.append(steps.scatter(batch.without_empty(whole)))
     return Gates(*found)

@@ -22,7 +22,7 @@ class GRU(Recurrent[Array]):
         h = (1 - z) n + z h
 
     The update gate z says how much of the state stays. The reset gate r scales the product U h, as in PyTorch, cuDNN
-    and Keras; in the paper it scales h before the product. A GRU has no cell state beside its output, and about three
+    and Keras; in the paper, and by default in ONNX, it scales h before the product, U (r h): `reset` chooses. A GRU has no cell state beside its output, and about three
     quarters of the parameters of an `LSTM` of the same size.
 
     Parameters
@@ -39,6 +39,9 @@ class GRU(Recurrent[Array]):
     bias : bool, default True
         3·H·(I + H) + 4·H parameters for a layer and direction. b and b' start at zero, W as Glorot's uniform, U
         orthogonal.
+    reset : "after" or "before", default "after"
+        Whether the reset gate scales U h + b' or h, n = tanh(W x + U (r h) + b), which has no b' and takes two phases for
+        each step (Cho et al. 2014).
     activation, recurrent_activation : str or tuple, default "tanh", "sigmoid"
         The functions of the candidate n, and of r and z; see `LSTM`.
     clip : float, optional
@@ -75,7 +78,7 @@ class GRU(Recurrent[Array]):
     -----
     Layer k has the parameters ``weight_ih_l{k}`` (3H, I or the width of the layer below), ``weight_hh_l{k}`` (3H,
     H) and ``bias_l{k}`` (4H), with ``_reverse`` appended for the other direction. The rows of the weights are r, z,
-    n; the bias holds those of r, z and n, and then b'.
+    n; the bias holds those of r, z and n, and then b', or (3H) with the reset gate before the product.
 
     Examples
     --------
@@ -95,6 +98,7 @@ class GRU(Recurrent[Array]):
         bidirectional: bool = False,
         dropout: float = 0.0,
         bias: bool = True,
+        reset: Literal["after", "before"] = "after",
         activation: Activation = "tanh",
         recurrent_activation: Activation = "sigmoid",
         clip: float | None = None,
@@ -119,8 +123,12 @@ class GRU(Recurrent[Array]):
             recurrent_dropout=recurrent_dropout,
             recurrent_dropout_on=recurrent_dropout_on,
         )
-        plain = cells.GRU if has_usual_functions(options) else None
-        cell = cell_for(options, plain, cells.GRU_OPTIONS, options.gate, options.candidate)
+        if not isinstance(reset, str) or reset not in ("after", "before"):
+            raise ValueError(f"reset: expected 'after' or 'before', got {reset!r}")
+        self.reset_gate = reset
+        plain = cells.GRU if reset == "after" and has_usual_functions(options) else None
+        general = cells.GRU_OPTIONS if reset == "after" else cells.GRU_BEFORE
+        cell = cell_for(options, plain, general, options.gate, options.candidate)
         super().__init__(
             *(cell, input_size, hidden_size, num_layers, bidirectional, dropout, bias, dtype, seed, weights),
             input_dropout=input_dropout,
@@ -132,4 +140,5 @@ class GRU(Recurrent[Array]):
         )
 
     def config(self) -> dict[str, Any]:
-        return {**super().config(), **config_of(self.cell.options, of_c=False)}
+        reset = {} if self.reset_gate == "after" else {"reset": self.reset_gate}
+        return {**super().config(), **reset, **config_of(self.cell.options, of_c=False)}

@@ -10,7 +10,7 @@ import numpy as np
 from fastlstm import threads
 from fastlstm._kernels import cpu
 from fastlstm._kernels import forward as kernel
-from fastlstm._kernels.layout import RaggedOrder
+from fastlstm._kernels.layout import Layout, RaggedLayout, RaggedOrder
 from fastlstm._kernels.rows import clear_stage
 from fastlstm._kernels.stage import Call, SideBySide, Stage
 from fastlstm.layers.base import Array
@@ -19,7 +19,7 @@ from fastlstm.layers.recurrent.cells import Cell
 from fastlstm.layers.recurrent.joint import Joint
 from fastlstm.layers.recurrent.plan import layout, projection, ragged_layout, sizes_of
 from fastlstm.layers.recurrent.ragged import RaggedBatch
-from fastlstm.layers.recurrent.weights import Weights
+from fastlstm.layers.recurrent.weights import PhaseOf, Weights
 from fastlstm.workspace import Workspace, aligned_empty, aligned_zeros
 
 State = tuple[Array, Array]
@@ -33,27 +33,33 @@ class PackedDirection(Packed):
 
     def __init__(self, weights: Weights) -> None:
         super().__init__(*weights.parameters)
-        self._weights, self._cell, self._hidden = weights, weights.cell, weights.hidden
+        self._weights, self._cell = weights, weights.cell
 
     @property
     def sizes(self) -> tuple[int, int]:
-        return self._cell.gates * self._hidden, self._weights.inputs + self._hidden
+        return self._cell.gates * self._weights.hidden, self._weights.inputs + self._weights.out
 
-    def pack(self, format: str) -> tuple[Array, Array]:
-        weights = self._weights
-        w_ih, w_hh = weights.w_ih.glance(), weights.w_hh.glance()
-        none = np.zeros(self._cell.sums * self._hidden, w_ih.dtype)
-        panels, packed_bias = panel_room(self._cell, weights.inputs, self._hidden, w_ih.dtype, format)
-        bias = none if weights.bias is None else weights.bias.value
-        own = None if weights.own is None else weights.own.value
-        kernel.pack(self._cell.name, panels, packed_bias, w_ih, w_hh, bias, own, format=format)
-        return panels, packed_bias
+    def pack(self, format: str) -> tuple[Array, ...]:
+        """Panels and bias of each phase, one after the other."""
+        values, found = self._weights.glance(), list[Array]()
+        for of in self._weights.phases:
+            w, u, bias, own = of.of(values)
+            panels, packed_bias = panel_room(of, w.dtype, format)
+            bias = np.zeros(of.sums * of.units, w.dtype) if bias is None else bias
+            kernel.pack(of.kernel, panels, packed_bias, w, u, bias, own, format=format)
+            found += [panels, packed_bias]
+        return tuple(found)
 
     def reset(self, rows: Any, tape: Workspace) -> None:
         """Set the state of these rows of a stream to zero."""
-        for part in tape.notes.get("state", ())[:2]:
-            if part.size:
-                part[..., rows, :] = 0
+        for own in self.tapes(tape):
+            for part in own.notes.get("state", ())[:2]:
+                if part.size:
+                    part[..., rows, :] = 0
+
+    def tapes(self, tape: Workspace) -> list[Workspace]:
+        """The workspaces of the phases."""
+        return [tape, *[tape.child(f"phase {i}") for i in range(1, len(self._weights.phases))]]
 
     def running(self, out: tuple[Array, ...], tape: Workspace) -> None:
         """Write the state of a stream into `out`, each part (N, H): zeros before the first step."""
@@ -80,32 +86,66 @@ class PackedDirection(Packed):
 
         `wave` says that the layer runs side by side with the one below.
         """
-        format = self.used()
-        panels, bias = self.get(format)
-        n, t, _ = x.shape
-        sizes = (x.shape, y.shape, column, sizes_of(self._cell, self._weights.inputs, self._hidden))
-        if order is None:
-            rows = layout(RaggedBatch(n, t), *sizes, reverse=self._weights.reverse, team=team)
-        else:
-            rows = ragged_layout(order, *sizes, reverse=self._weights.reverse, team=team)
-        projected, chunk, state_width = np.empty(0, x.dtype), 1, cpu.width(self._hidden, x.dtype)
-        if order is None:  # whose rows change
-            projected, chunk = projection(rows, panels.nbytes, self._cell.sums * state_width, x.dtype, tape)
-        if wave and len(projected):
-            chunk = min(chunk, WAVE)
-        state = running_state(self._cell, n, self._hidden, x.dtype, tape)
-        rounded = rounding_room(team, n, chunk, self._weights.inputs, self._hidden, format, tape)
-        options = (format, rounded, self._cell.options)
-        prepared = kernel.prepare(self._cell.name, rows, panels, bias, *state, projected, chunk, *options)
+        format, outputs = self.used(), [y]
+        phases: list[kernel.Pass] = []
+        c: Array | None = None
+        packed, batch = self.get(format), RaggedBatch(*x.shape[:2]) if order is None else None
+        for i, (of, own) in enumerate(zip(self._weights.phases, self.tapes(tape), strict=True)):
+            last = i == len(self._weights.phases) - 1
+            if not last:
+                outputs.insert(-1, tape.array(f"between {i}", (*x.shape[:2], of.units), x.dtype))
+            own_y, own_column = outputs[i], column if last else 0
+            rows = self._rows(of, x, own_y, own_column, order, batch, team)
+            panels, bias = packed[2 * i : 2 * i + 2]
+            phase, c = self._phase(of, rows, panels, bias, c, format, team, own, wave=wave)
+            phases.append(phase)
+        prepared = join(phases, outputs)
         prepared.bind(x, y)
         return prepared
+
+    def _rows(
+        self, of: PhaseOf, x: Array, y: Array, column: int, order: RaggedOrder | None, batch: RaggedBatch | None, team: int
+    ) -> Layout:
+        sizes = ((*x.shape[:2], of.inputs), y.shape, column, sizes_of(self._weights)._replace(hidden=of.units))
+        if batch is not None:
+            return layout(batch, *sizes, reverse=self._weights.reverse, team=team)
+        assert order is not None
+        return ragged_layout(order, *sizes, reverse=self._weights.reverse, team=team)
+
+    def _phase(
+        self,
+        of: PhaseOf,
+        rows: Layout,
+        panels: Array,
+        bias: Array,
+        before: Array | None,
+        format: str,
+        team: int,
+        tape: Workspace,
+        *,
+        wave: bool,
+    ) -> tuple[kernel.Pass, Array]:
+        """The pass of one phase, and its c. `before` is the c of the phase before, which may be handed on."""
+        n, dtype = rows.N, bias.dtype
+        projected, chunk = np.empty(0, dtype), 1
+        if of.inputs and not isinstance(rows, RaggedLayout):  # whose rows change
+            step = of.sums * cpu.width(of.units, dtype)
+            projected, chunk = projection(rows, panels.nbytes, step, dtype, tape)
+        if wave and len(projected):
+            chunk = min(chunk, WAVE)
+        c, *state = running_state(of, n, dtype, tape)
+        if before is not None and of.hands_on:
+            c = before
+        rounded = rounding_room(team, n, chunk, of, format, tape)
+        arrays = (panels, bias, c, *state, projected, chunk)
+        return kernel.prepare(of.kernel, rows, *arrays, format, rounded, of.options, of.seen), c
 
 
 class PackedStack:
     """All layers and directions. It decides which passes run one after the other and which side by side."""
 
     def __init__(self, cell: Cell, layers: list[list[PackedDirection]], joint: Joint) -> None:
-        self._cell, self.layers, self._joint, self._hidden = cell, layers, joint, joint.hidden
+        self._cell, self.layers, self._joint, self._width = cell, layers, joint, joint.hidden
         self._directions = len(layers[0])
 
     def prepare(
@@ -117,7 +157,7 @@ class PackedStack:
         """
         n, t, _ = x.shape
         team = threads.get_num_threads()
-        steps = cpu.step_work(n, 2 * self._cell.gates * self._hidden**2, t)
+        steps = cpu.step_work(n, 2 * self._cell.gates * self._width**2, t)
         may_pair = self._directions == 2 and team % 2 == 0 and steps >= cpu.WORTH_SHARING
         together = 1  # layers
         # threads with rows of their own need not wait: with enough rows, layers had better run one after the other
@@ -137,11 +177,11 @@ class PackedStack:
             pair = may_pair and one_format([layer])
             group = self.layers[k // together * together :][:together]
             wave = together > 1 and len(group) == together and one_format(group)
-            y = tape.array(f"y_l{k}", (n, t, self._directions * self._hidden), x.dtype)
+            y = tape.array(f"y_l{k}", (n, t, self._directions * self._width), x.dtype)
             for d, direction in enumerate(layer):
                 own_team = 1 if wave else team // 2 if pair else team
                 own_tape = tape.child(f"l{k}_{d}")
-                passes.append(direction.prepare(x, y, d * self._hidden, order, own_tape, own_team, wave=wave))
+                passes.append(direction.prepare(x, y, d * self._width, order, own_tape, own_team, wave=wave))
                 passes[-1].set_place(len(passes) - 1, order)
             given, x = x, y
             if pair:
@@ -175,31 +215,41 @@ class PackedStack:
         ]
 
 
+def join(phases: list[kernel.Pass], outputs: list[Array]) -> kernel.Pass:
+    """The pass of all phases, each of which but the last writes its output."""
+    first, *others = phases
+    for phase, y in zip(phases[:-1], outputs, strict=False):
+        phase.hand_on(y)
+    for other in others:
+        first.then(other)
+    return first.closed()
+
+
 def one_format(layers: list[list[PackedDirection]]) -> bool:
     """Whether the same kernel serves all of them, as it must where they run side by side."""
     return len({direction.used() for layer in layers for direction in layer}) == 1
 
 
-def panel_room(cell: Cell, inputs: int, hidden: int, dtype: Any, format: str = "exact") -> tuple[Array, Array]:
-    """Room for a cell's packed weights and bias."""
-    panels, bias = cpu.panel_shapes(cell.name, inputs, hidden, dtype, format)
+def panel_room(of: PhaseOf, dtype: Any, format: str = "exact") -> tuple[Array, Array]:
+    """Room for a phase's packed weights and bias."""
+    panels, bias = cpu.panel_shapes(of.kernel, of.inputs, of.units, dtype, format, of.seen)
     return aligned_empty(panels, cpu.number(dtype, format)), aligned_empty(bias, dtype)
 
 
-def rounding_room(team: int, n: int, chunk: int, inputs: int, hidden: int, format: str, tape: Workspace) -> Array:
+def rounding_room(team: int, n: int, chunk: int, of: PhaseOf, format: str, tape: Workspace) -> Array:
     """Room in which each thread rounds n rows of `chunk` steps, and their states, if the format rounds them."""
-    of_x, of_h = (cpu.rounded_row(k, np.float32, format) for k in (inputs, hidden))
+    of_x, of_h = (cpu.rounded_row(k, np.float32, format) for k in (of.inputs, of.seen))
     return tape.array("rounded", (team, n * (chunk * of_x + of_h)), np.uint32)
 
 
-def running_state(cell: Cell, n: int, hidden: int, dtype: Any, tape: Workspace) -> tuple[Array, Array, Array]:
+def running_state(of: PhaseOf, n: int, dtype: Any, tape: Workspace) -> tuple[Array, Array, Array]:
     """c (N, width), h (2, N, width) and the index (1) of the current h, in the workspace.
 
     c has no rows for a cell without c. c and h are zeros at first, and their padding stays zero.
     """
-    width = cpu.width(hidden, dtype)
+    width = cpu.width(of.units, dtype)
     held: tuple[Array, Array, Array] | None = tape.notes.get("state")
     if held is None or held[1].shape != (2, n, width):
-        c = aligned_zeros((n if cell.keeps_c else 0, width), dtype)
+        c = aligned_zeros((n if of.keeps_c else 0, width), dtype)
         held = tape.notes["state"] = (c, aligned_zeros((2, n, width), dtype), np.zeros(1, np.intc))
     return held

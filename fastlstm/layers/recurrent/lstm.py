@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from fastlstm.layers.recurrent.base import Recurrent
 from fastlstm.layers.recurrent.functions import Activation
 from fastlstm.layers.recurrent.gates import Gates, read_gates
 from fastlstm.layers.recurrent.masks import Rates
-from fastlstm.layers.recurrent.options import cell_for, config_of, has_usual_functions, options_of, zones_of
+from fastlstm.layers.recurrent.options import cell_for, config_of, has_usual_functions, options_of, projection_of, zones_of
 from fastlstm.layers.recurrent.ragged import RaggedBatch
 from fastlstm.layers.recurrent.stack import PlainStack
 from fastlstm.masking import Steps
@@ -65,6 +66,9 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         What the functions of gates and candidate take is clipped to plus and minus this (ONNX).
     cell_clip : float, optional
         c is clipped to plus and minus this (TensorFlow, cuDNN).
+    proj_size : int, optional
+        P: h is a product of o tanh(c) with a matrix (P, H), so that U, the outputs and the layer above have P numbers
+        instead of H (Sak et al. 2014). P is less than H; 0 is as None.
     recurrent_dropout : float, default 0
         Rate of dropout within the recurrence, while training.
     recurrent_dropout_on : "state" or "candidate", default "state"
@@ -130,6 +134,7 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         cell_activation: Activation | None = None,
         clip: float | None = None,
         cell_clip: float | None = None,
+        proj_size: int | None = None,
         recurrent_dropout: float = 0.0,
         recurrent_dropout_on: Literal["state", "candidate"] = "state",
         zoneout: float | tuple[float, float] = 0.0,
@@ -159,11 +164,13 @@ class LSTM(Recurrent[tuple[Array, Array]]):
             recurrent_dropout_on=recurrent_dropout_on,
         )
         plain = has_usual_functions(options) and not (self.peephole or self.coupled)
+        self.proj_size = projection_of(proj_size, _check.positive_int(hidden_size, "hidden_size"))
         cell = cell_for(
             *(options, cells.LSTM if plain else None, cells.LSTM_COUPLED if self.coupled else cells.LSTM_OPTIONS),
             *(options.gate, options.candidate, options.output),
             peephole=self.peephole,
         )
+        cell = replace(cell, projection=self.proj_size)
         super().__init__(
             *(cell, input_size, hidden_size, num_layers, bidirectional, dropout, bias, dtype, seed, weights),
             input_dropout=input_dropout,
@@ -234,7 +241,8 @@ class LSTM(Recurrent[tuple[Array, Array]]):
 
     def config(self) -> dict[str, Any]:
         """Newer arguments are left out where they are what they are by default, so that files stay what they were."""
-        own = {"peephole": self.peephole, "coupled": self.coupled, "checkpoint_every": self.checkpoint_every}
+        own = {"peephole": self.peephole, "coupled": self.coupled, "proj_size": self.proj_size}
+        own["checkpoint_every"] = self.checkpoint_every
         options = config_of(self.cell.options, of_c=True)
         config = {**super().config(), "forget_bias": self.forget_bias, **options}
         return {**config, **{name: value for name, value in own.items() if value}}

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastlstm import _check
+from fastlstm._kernels import cpu
 from fastlstm._kernels import dropout as kernel
 from fastlstm._kernels.options import BEYOND, Masks, Options
 from fastlstm.layers.base import Array, Index
@@ -116,25 +117,37 @@ def drop_weights(value: Array, rate: float, tape: Workspace) -> Dropped:
 
 
 class LayerMasks(NamedTuple):
-    """The masks of one layer. Bytes lie as its outputs (N, T, D·H) do, and more follow; `state` is (N, D·H)."""
+    """The masks of one layer. Bytes lie as the outputs (N, T, D·H) of its phase do, and more follow; `state` is (N, D·K).
+
+    K is the numbers of h, which may be fewer than H.
+    """
 
     zone_h: Array | None
     zone_c: Array | None
     candidate: Array | None
     state: Array | None
 
+    def only(self, names: tuple[str, ...]) -> LayerMasks:
+        """Those of these names."""
+        return LayerMasks(*(mask if name in names else None for name, mask in zip(self._fields, self, strict=True)))
+
     @property
     def bytes(self) -> tuple[Array | None, Array | None, Array | None]:
         return self[:3]
 
 
-def draw(options: Options | None, n: int, t: int, width: int, dtype: Any, tape: Workspace, k: int) -> LayerMasks | None:
-    """New masks of layer k, whose outputs are (N, T, width), or None if its cell leaves nothing out."""
+def draw(
+    options: Options | None, n: int, t: int, width: int, units: int, dtype: Any, tape: Workspace, k: int
+) -> LayerMasks | None:
+    """New masks of layer k, whose outputs are (N, T, width), or None if its cell leaves nothing out.
+
+    `units` are those of all directions, which may be more than the numbers of h.
+    """
     if options is None or not options.draws:
         return None
     name = f"_l{k}"
 
-    def places(what: str, rate: float) -> Array | None:
+    def places(what: str, rate: float, width: int) -> Array | None:
         if not rate:
             return None
         size = n * t * width
@@ -149,36 +162,41 @@ def draw(options: Options | None, n: int, t: int, width: int, dtype: Any, tape: 
         ones.fill(1)
         state = drop(ones, options.state_rate, tape, "of state" + name)
     return LayerMasks(
-        places("zone_h", options.zone_h),
-        places("zone_c", options.zone_c),
-        places("candidate", options.candidate_rate),
+        places("zone_h", options.zone_h, width),
+        places("zone_c", options.zone_c, units),
+        places("candidate", options.candidate_rate, units),
         state,
     )
 
 
-def for_kernel(masks: LayerMasks, column: int, hidden: int, width: int, batch: RaggedBatch, tape: Workspace) -> Masks:
+def for_kernel(masks: LayerMasks, column: int, seen: int, batch: RaggedBatch, tape: Workspace) -> Masks:
     """The masks of the direction whose outputs begin at this column, for passes over packed weights."""
     state = masks.state
     if state is not None:
-        state = tape.zeros("state factors", (batch.N, width), state.dtype)
+        state = tape.zeros("state factors", (batch.N, cpu.width(seen, state.dtype)), state.dtype)
         assert masks.state is not None
-        state[:, :hidden] = batch.gather_states(masks.state[:, column : column + hidden])
+        state[:, :seen] = batch.gather_states(masks.state[:, column : column + seen])
     return Masks(*masks.bytes, state)
 
 
-def for_rows(masks: LayerMasks, column: int, hidden: int, batch: RaggedBatch, order: Index | None) -> Masks:
-    """The same for the plain path, whose rows are in ragged order, or in the order of these rows."""
+def for_rows(
+    masks: LayerMasks, column: int, units: int, seen_column: int, seen: int, batch: RaggedBatch, order: Index | None
+) -> Masks:
+    """The same for the plain path, whose rows are in ragged order, or in the order of these rows.
+
+    `units` columns from `column` on are those of the bytes, and `seen` from `seen_column` on those of `state`.
+    """
 
     def rows(mask: Array | None) -> Array | None:
         if mask is None:
             return None
-        every = mask[: len(mask) - BEYOND].reshape(batch.N * batch.T, -1)[batch.source, column : column + hidden]
+        every = mask[: len(mask) - BEYOND].reshape(batch.N * batch.T, -1)[batch.source, column : column + units]
         found = np.zeros(every.size + BEYOND, np.uint8)
         found[: every.size] = (every if order is None else every[order]).reshape(-1)
         return found
 
     state = masks.state
     if state is not None:
-        state = np.ascontiguousarray(batch.gather_states(state[:, column : column + hidden]))
+        state = np.ascontiguousarray(batch.gather_states(state[:, seen_column : seen_column + seen]))
     zone_h, zone_c, candidate = map(rows, masks.bytes)
     return Masks(zone_h, zone_c, candidate, state)

@@ -76,6 +76,16 @@ def cell_for(
     return replace(general, peephole=peephole, options=options, bounded=bounded)
 
 
+def projection_of(value: Any, hidden: int) -> int | None:
+    """proj_size, checked: 0 and None are for none."""
+    if value is None or (value == 0 and not isinstance(value, bool)):
+        return None
+    size = _check.positive_int(value, "proj_size")
+    if size >= hidden:
+        raise ValueError(f"proj_size: expected fewer than hidden_size, {hidden}, got {size}")
+    return size
+
+
 def zones_of(value: Any) -> tuple[Any, Any]:
     """zoneout of h and of c, from both or one for both."""
     if not isinstance(value, tuple | list):

@@ -9,8 +9,8 @@ import numpy as np
 from fastlstm._kernels import cpu
 from fastlstm._kernels.layout import Layout, RaggedLayout, RaggedOrder
 from fastlstm.layers.base import Array, Index
-from fastlstm.layers.recurrent.cells import Cell
 from fastlstm.layers.recurrent.ragged import RaggedBatch
+from fastlstm.layers.recurrent.weights import Weights
 from fastlstm.workspace import Workspace
 
 PROJECTION_BUFFER = 1 << 17
@@ -23,7 +23,7 @@ LARGE_WEIGHTS = 1 << 20
 class Sizes(NamedTuple):
     """What decides how a cell's work is shared.
 
-    `hidden` is H, `weights` the number of weights of a step, and `blocks` that of blocks of units.
+    `hidden` is the numbers of y, `weights` the number of weights of a step, and `blocks` that of blocks of units.
     """
 
     hidden: int
@@ -31,10 +31,12 @@ class Sizes(NamedTuple):
     blocks: int
 
 
-def sizes_of(cell: Cell, inputs: int, hidden: int) -> Sizes:
+def sizes_of(weights: Weights) -> Sizes:
     """The sizes of one direction. The blocks are those in float32, so that both dtypes are shared alike."""
-    panels, _ = cpu.panel_shapes(cell.name, inputs, hidden, np.float32)
-    return Sizes(hidden, cell.gates * hidden * (inputs + hidden), panels[0])
+    phases = weights.phases
+    blocks = min(cpu.panel_shapes(of.kernel, of.inputs, of.units, np.float32, seen=of.seen)[0][0] for of in phases)
+    size = sum(of.gates * of.units * (of.inputs + of.seen) for of in phases)
+    return Sizes(weights.out, size, blocks)
 
 
 def layout(

@@ -27,8 +27,9 @@ class TrainedStack:
 
     def __init__(self, layers: list[list[TrainedDirection]], inputs: int, joint: Joint, rates: Rates) -> None:
         self._layers, self._inputs, self._joint, self._rates = layers, inputs, joint, rates
-        self._hidden, self._options = joint.hidden, layers[0][0].cell.options
+        self._out, self._options = joint.hidden, layers[0][0].cell.options
         self._width, self._given = len(layers[0]) * joint.hidden, joint.width(len(layers[0]))
+        self._units = len(layers[0]) * layers[0][0].hidden
 
     def forward(
         self, x: Array, state: Parts | None, final: Parts | None, batch: RaggedBatch, every: int, tape: Workspace
@@ -41,10 +42,11 @@ class TrainedStack:
             given, x = x, drop_inputs(x, k, self._rates, tape)
             y = tape.array(f"trained_l{k}", (batch.N, batch.T, self._width), x.dtype)
             batch.clear_padding(y)
-            masks = draw(self._options, batch.N, batch.T, self._width, x.dtype, tape, k)
+            masks = draw(self._options, batch.N, batch.T, self._width, self._units, x.dtype, tape, k)
             for d, direction in enumerate(directions):
-                place, column, part = k * len(directions) + d, d * self._hidden, tape.child(f"l{k}_{d}")
-                direction.forward(x, y, column, at(state, place), batch, every, masks, self._rates.weights, part)
+                place, column, part = k * len(directions) + d, d * self._out, tape.child(f"l{k}_{d}")
+                start, rate = at(state, place), self._rates.weights
+                direction.forward(x, y, column, self._between(k, x, tape), start, batch, every, masks, rate, part)
                 end = at(final, place)
                 if end is not None:
                     direction.final_state(y, column, end, batch, part)
@@ -53,13 +55,21 @@ class TrainedStack:
         y.flags.writeable = False  # the backward pass reads it
         return y
 
+    def _between(self, k: int, x: Array, tape: Workspace) -> list[Array]:
+        """Room for what the phases of layer k but the last put out, (N, T, ·) for both directions."""
+        directions = self._layers[k]
+        return [
+            tape.array(f"between_l{k}_{i}", (*x.shape[:2], len(directions) * phase.of.units), x.dtype)
+            for i, phase in enumerate(directions[0].phases[:-1])
+        ]
+
     def replay(self, x: Array, batch: RaggedBatch, tape: Workspace) -> tuple[Calls, Array, Backward]:
         """The passes over full sequences from zero states. See `Layer.replay`."""
         inputs, backwards, calls = x, [], Calls()
         for k, directions in enumerate(self._layers):
             y = tape.array(f"trained_l{k}", (batch.N, batch.T, self._width), x.dtype)
             passes = [
-                direction.replay(x, y, d * self._hidden, batch, tape.child(f"l{k}_{d}"))
+                direction.replay(x, y, d * self._out, self._between(k, x, tape), batch, tape.child(f"l{k}_{d}"))
                 for d, direction in enumerate(directions)
             ]
             backwards.append([backward for _, backward in passes])
@@ -115,8 +125,9 @@ class PlainStack:
 
     def __init__(self, layers: list[list[Direction]], inputs: int, joint: Joint, rates: Rates) -> None:
         self.layers, self._inputs, self._joint, self._rates = layers, inputs, joint, rates
-        self._hidden, self._options = joint.hidden, layers[0][0].cell.options
+        self._out, self._options = joint.hidden, layers[0][0].cell.options
         self._width, self._given = len(layers[0]) * joint.hidden, joint.width(len(layers[0]))
+        self._units = len(layers[0]) * layers[0][0].hidden
 
     def forward(
         self,
@@ -146,12 +157,12 @@ class PlainStack:
                 rows = batch.gather(drop_inputs(whole, k, self._rates, tape), own)
             masks = None
             if training and leaves_out:
-                masks = draw(self._options, batch.N, batch.T, self._width, x.dtype, tape, k)
+                masks = draw(self._options, batch.N, batch.T, self._width, self._units, x.dtype, tape, k)
             outputs = []
             for d, direction in enumerate(directions):
                 place, part = k * len(directions) + d, tape.child(direction.suffix)
                 end = tuple(array[place] for array in final)
-                part.notes["column"], part.notes["masks"] = d * self._hidden, masks
+                part.notes["column"], part.notes["masks"] = d * self._out, masks
                 part.notes["rate of weights"] = self._rates.weights if training else 0.0
                 outputs.append(direction.forward(rows, at(state, place), end, batch, part, training=training))
             rows = outputs[0]
@@ -172,7 +183,7 @@ class PlainStack:
             for d, direction in enumerate(directions):
                 place = k * len(directions) + d
                 start, part = tuple(array[place] for array in initial), tape.child(direction.suffix)
-                own = rows[:, d * self._hidden : (d + 1) * self._hidden]
+                own = rows[:, d * self._out : (d + 1) * self._out]
                 end = at(dstate, place)
                 inputs.append(direction.backward(own, end, start, batch, part, wanted=k > 0 or wanted))
             rows = inputs[0]

@@ -2,9 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
 from fastlstm.layers.base import Array
-from fastlstm.layers.recurrent.cells import Cell
+from fastlstm.layers.recurrent.cells import Cell, Phase
 from fastlstm.parameter import Parameter
+
+
+class Arrays(NamedTuple):
+    """The values of the parameters of a direction, or their gradients.
+
+    (G·H, I), (G·H, K) for K numbers of h, (S·H), (V·H) and (P, H). The last three may be None.
+    """
+
+    w_ih: Array
+    w_hh: Array
+    bias: Array | None
+    own: Array | None
+    w_hr: Array | None
+
+
+class PhaseOf:
+    """A phase of a step of one direction, with its sizes.
+
+    Attributes
+    ----------
+    phase : Phase
+    inputs : int
+        The numbers of x that it reads.
+    units : int
+        Those of its state.
+    seen : int
+        Those of the state that its U sees.
+    """
+
+    def __init__(self, phase: Phase, cell: Cell, inputs: int, hidden: int, seen: int) -> None:
+        self.phase, self.hands_on = phase, cell.hands_on
+        self.kernel, self.options = phase.kernel, phase.options
+        self.inputs = 0 if phase.projects else inputs
+        self.units, self.seen = (cell.projection or hidden) if phase.projects else hidden, seen
+        self._rows = slice(phase.gates.start * hidden, phase.gates.stop * hidden)
+        self._all = not phase.projects and phase.gates == slice(0, cell.gates)
+        self.gates = 1 if phase.projects else phase.gates.stop - phase.gates.start
+        self.sums = cell.sums if self._all else self.gates
+        self.own = cell.own if self._all else 0
+        self.keeps_c = not phase.projects and (cell.keeps_c or cell.hands_on)
+
+    def of(self, arrays: Arrays) -> tuple[Array, Array, Array | None, Array | None]:
+        """Its W, U, bias and the weights of each unit for itself, parts of these arrays."""
+        if self.phase.projects:
+            assert arrays.w_hr is not None
+            return np.empty((self.units, 0), arrays.w_hr.dtype), arrays.w_hr, None, None
+        w_ih, w_hh, bias, own, _ = arrays
+        if self._all:
+            return w_ih, w_hh, bias, own
+        rows = self._rows
+        return w_ih[rows], w_hh[rows], None if bias is None else bias[rows], None
 
 
 class Weights:
@@ -18,25 +74,59 @@ class Weights:
     reverse : bool
         Whether each sequence is read from its end.
     w_ih, w_hh : Parameter
-        (G·H, I) and (G·H, H).
+        (G·H, I) and (G·H, K).
     bias : Parameter or None
         (S·H), if there is one.
     own : Parameter or None
         The weights that each unit has for itself, (V·H), if there are some.
-    inputs, hidden : int
-        I and H.
+    w_hr : Parameter or None
+        The projection (P, H), if there is one.
+    inputs, hidden, out : int
+        I, H, and K, the numbers of h: P if it is projected, otherwise H.
     parameters : list of Parameter
         Those that there are.
+    phases : list of PhaseOf
     """
 
     def __init__(self, cell: Cell, parameters: dict[str, Parameter], suffix: str, *, reverse: bool) -> None:
         self.cell, self.suffix, self.reverse = cell, suffix, reverse
         self.w_ih, self.w_hh = parameters["weight_ih" + suffix], parameters["weight_hh" + suffix]
         self.bias, self.own = parameters.get("bias" + suffix), parameters.get("peephole" + suffix)
-        every = (self.w_ih, self.w_hh, self.bias, self.own)
+        self.w_hr = parameters.get("weight_hr" + suffix)
+        every = (self.w_ih, self.w_hh, self.bias, self.own, self.w_hr)
         self.parameters = [parameter for parameter in every if parameter is not None]
-        self.inputs, self.hidden = self.w_ih.shape[1], self.w_hh.shape[1]
+        self.inputs, self.out = self.w_ih.shape[1], self.w_hh.shape[1]
+        self.hidden = self.w_hh.shape[0] // cell.gates
+        self.phases: list[PhaseOf] = []
+        for phase in cell.phases:
+            seen = self.phases[-1].units if self.phases else self.out
+            self.phases.append(PhaseOf(phase, cell, self.inputs, self.hidden, seen))
 
-    def read(self) -> tuple[Array, Array]:
-        """The values of w_ih and w_hh, for a kernel."""
-        return self.w_ih.read(), self.w_hh.read()
+    def read(self) -> Arrays:
+        """The values, for a kernel."""
+        return self._each(Parameter.read)
+
+    def glance(self) -> Arrays:
+        """The values, for somebody who does not keep them."""
+        return self._each(Parameter.glance)
+
+    def gradients(self) -> Arrays:
+        """The gradients, to add to."""
+        return self._each(lambda parameter: parameter.grad)
+
+    def _each(self, of: Callable[[Parameter], Array]) -> Arrays:
+        bias, own, w_hr = (None if p is None else of(p) for p in (self.bias, self.own, self.w_hr))
+        return Arrays(of(self.w_ih), of(self.w_hh), bias, own, w_hr)
+
+    def accumulators(self, du: Array | None = None) -> tuple[Arrays, list[bool]]:
+        """The arrays of the gradients, and whether to add to each; `du` takes the place of that of w_hh."""
+        found: list[Array | None] = []
+        add = []
+        for parameter in (self.w_ih, self.w_hh, self.bias, self.own, self.w_hr):
+            if parameter is self.w_hh and du is not None:
+                array, adds = du, False
+            else:
+                array, adds = (None, False) if parameter is None else parameter.accumulator()
+            found.append(array)
+            add.append(adds)
+        return Arrays(*found), add  # type: ignore[arg-type]
