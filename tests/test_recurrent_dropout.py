@@ -25,6 +25,11 @@ LSTM_OPTIONS = {
         **{"recurrent_dropout": 0.3, "zoneout": (0.3, 0.2), "input_dropout": 0.2, "weight_dropout": 0.2},
         **{"dropout": 0.3, "variational": True, "peephole": True, "coupled": True, "cell_clip": 2.0},
     },
+    "projection, state": {"proj_size": 2, "recurrent_dropout": 0.4, "zoneout": 0.3},
+    "projection, all": {
+        **{"proj_size": 2, "recurrent_dropout": 0.3, "recurrent_dropout_on": "candidate", "zoneout": (0.3, 0.2)},
+        **{"weight_dropout": 0.2, "dropout": 0.3, "variational": True, "peephole": True, "coupled": True},
+    },
     "all, candidate": {
         **{"recurrent_dropout": 0.3, "recurrent_dropout_on": "candidate", "zoneout": 0.2, "weight_dropout": 0.3},
         **{"dropout": 0.3, "activation": "softsign", "peephole": True},
@@ -40,6 +45,14 @@ OTHERS = {
         {
             **{"recurrent_dropout": 0.3, "zoneout": 0.3, "input_dropout": 0.2, "weight_dropout": 0.2, "dropout": 0.3},
             **{"variational": True, "activation": "softsign", "clip": 2.5},
+        },
+    ),
+    "gru, before, state": ("gru", {"reset": "before", "recurrent_dropout": 0.4}),
+    "gru, before, all": (
+        "gru",
+        {
+            **{"reset": "before", "recurrent_dropout": 0.3, "recurrent_dropout_on": "candidate", "zoneout": 0.3},
+            **{"input_dropout": 0.2, "weight_dropout": 0.2, "dropout": 0.3, "variational": True, "clip": 2.5},
         },
     ),
     "simple, state": ("simple", {"recurrent_dropout": 0.4}),

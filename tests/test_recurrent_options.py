@@ -45,6 +45,7 @@ OTHERS = {
     **{f"gru, recurrent-{function}": ("gru", {"recurrent_activation": function}) for function in FUNCTIONS[1:]},
     **{f"simple, {function}": ("simple", {"activation": function}) for function in FUNCTIONS if function != "tanh"},
 }
+BOTH_PHASES = ("projection, all", "projection, coupled", "gru, before", "gru, before, all")
 EVERY = {name: ("lstm", options) for name, options in ALONE.items()} | OTHERS
 """Cells and options of theirs."""
 LAYERS = {"lstm": fl.LSTM, "gru": fl.GRU, "simple": fl.SimpleRNN}
@@ -227,6 +228,8 @@ def random_cases_of(draw, cell):
     case = draw(random_cases())
     names = ("activation", "recurrent_activation", "clip") if cell == "gru" else ("activation", "clip")
     options = {name: value for name, value in case.options if name in names} or {"clip": 1.0}
+    if cell == "gru":
+        options["reset"] = draw(st.sampled_from(["after", "before"]))
     return with_options(replace(case, layers=1), options, cell)
 
 
@@ -261,11 +264,12 @@ def test_other_cells_equal_onnx_runtime(cell):
         def biases(array):
             if cell == "simple":
                 return np.concatenate([array, np.zeros_like(array)])
-            r, z, n, m = np.split(array, 4)
+            r, z, n, *m = np.split(array, 3 if options["reset"] == "before" else 4)
+            m = m[0] if m else np.zeros_like(r)
             return np.concatenate([z, r, n, np.zeros_like(r), np.zeros_like(z), m])
 
         if cell == "gru":
-            attributes["linear_before_reset"] = 1
+            attributes["linear_before_reset"] = int(options["reset"] == "after")
         own = problem.parameters
         arrays = [
             problem.x.transpose(1, 0, 2),
@@ -288,7 +292,7 @@ def test_other_cells_equal_onnx_runtime(cell):
 def test_inference_equals_onnx_runtime(case, seed):
     pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
     pytest.importorskip("onnx", reason="onnx is not installed")
-    options = tuple((name, value) for name, value in case.options if name != "cell_clip")
+    options = tuple((name, value) for name, value in case.options if name not in ("cell_clip", "proj_size"))
     problem = tame_case(replace(case, layers=1, options=options or (("peephole", True),)), seed)
     y, h, c = session_of("LSTM", *as_onnx(problem, np.random.default_rng(seed)), ["Y", "Y_h", "Y_c"])
     y = y.transpose(2, 0, 1, 3).reshape(case.n, case.t, -1)
@@ -300,7 +304,8 @@ def test_inference_equals_onnx_runtime(case, seed):
 
 @pytest.mark.parametrize(("cell", "options"), EVERY.values(), ids=EVERY)
 def test_options_survive_a_file_and_a_config(tmp_path, cell, options):
-    model = fl.Model([LAYERS[cell](3, 5, num_layers=2, **options), fl.Dense(5, 2)], seed=0)
+    layer = LAYERS[cell](3, 5, num_layers=2, **options)
+    model = fl.Model([layer, fl.Dense(layer.output_size, 2)], seed=0)
     again = LAYERS[cell].from_config(model.layers[0].config())
     assert again.config() == model.layers[0].config()
     assert again.parameter_shapes() == model.layers[0].parameter_shapes()
@@ -348,7 +353,7 @@ def test_gates_are_those_of_the_pass(options):
 
 
 @pytest.mark.parametrize("kind", ["bfloat16", "int8x16", "int8"])
-@pytest.mark.parametrize("name", ["all", "all coupled", "gru, all", "simple, all"])
+@pytest.mark.parametrize("name", [*BOTH_PHASES, "all", "all coupled", "gru, all", "simple, all"])
 def test_inference_in_fewer_bits(name, kind):
     cell, options = EVERY[name]
     x = np.random.default_rng(0).normal(size=(3, 7, 64)).astype(np.float32)
@@ -357,10 +362,12 @@ def test_inference_in_fewer_bits(name, kind):
     assert 0 < off < 0.05
 
 
-@pytest.mark.parametrize("options", [ALONE["all"], ALONE["all coupled"]], ids=["all", "all coupled"])
-def test_streams_carries_and_learns(isa, options):
-    layers = [fl.LSTM(3, 17, num_layers=2, **options), fl.LSTM(17, 5, **options), fl.Dense(5, 2)]
-    model = fl.Model(layers, dtype="float64", seed=0)
+@pytest.mark.parametrize("name", ["all", "all coupled", *BOTH_PHASES])
+def test_streams_carries_and_learns(isa, name):
+    cell, options = EVERY[name]
+    first = LAYERS[cell](3, 17, num_layers=2, **options)
+    second = LAYERS[cell](first.output_size, 7, **options)
+    model = fl.Model([first, second, fl.Dense(second.output_size, 2)], dtype="float64", seed=0)
     x = np.random.default_rng(0).normal(size=(2, 7, 3))
     whole = model.predict(x)
     stream, tape = model.stream(batch=2), model.tape(carry=True)
@@ -375,8 +382,10 @@ def test_streams_carries_and_learns(isa, options):
 
 @pytest.mark.parametrize("threads", [2, 3])
 @pytest.mark.parametrize("by_units", [False, True])
-def test_any_number_of_threads_gives_the_same_bits(monkeypatch, isa, threads, by_units):
-    problem = random_case(with_options(Case(9, 7, 5, 70, 2, True, True), ALONE["all"]))
+@pytest.mark.parametrize("name", ["all", *BOTH_PHASES])
+def test_any_number_of_threads_gives_the_same_bits(monkeypatch, isa, name, threads, by_units):
+    cell, options = EVERY[name]
+    problem = random_case(with_options(Case(9, 7, 5, 70, 2, True, True), options, cell))
     fl.set_num_threads(1)
     once = {**run(problem, "float32"), **{f"called {k}": v for k, v in called(problem, "float32").items()}}
     forced(monkeypatch, threads, by_units)
