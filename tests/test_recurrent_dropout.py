@@ -243,7 +243,8 @@ def test_dropout_of_weights_has_one_mask_for_a_batch(isa):
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_they_train_and_survive_a_file(tmp_path, kind):
     cell, options = kind
-    model = fl.Model([LAYERS[cell](3, 9, num_layers=2, **options), fl.Last(), fl.Dense(9, 1)], seed=0)
+    layer = LAYERS[cell](3, 9, num_layers=2, **options)
+    model = fl.Model([layer, fl.Last(), fl.Dense(layer.output_size, 1)], seed=0)
     x = np.random.default_rng(0).normal(size=(64, 6, 3)).astype(np.float32)
     y = x.sum((1, 2), keepdims=True)[:, 0] / 5
     history = fl.Trainer(model, "mse", fl.Adam(0.01)).fit(x, y, epochs=40, batch_size=16, seed=0, progress=False)
