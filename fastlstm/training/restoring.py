@@ -98,13 +98,12 @@ def _tape(state: State, model: Model) -> None:
         name = f"tape of layer {i}"
         _workspace(workspace, name)
         if rows and isinstance(layer, Recurrent):
-            shape = (layer.num_layers * layer.directions, rows, layer.hidden_size)
             running = workspace["lasting"]["running"]
             if len(running) != len(layer.parts):
                 raise ValueError(f"{name}: expected a state of {len(layer.parts)} parts, got {len(running)}")
             # a broadcast array takes no memory: a damaged file may say any number of rows
-            like = np.broadcast_to(np.zeros((), model.dtype), shape)
-            _check.arrays_like(running, [like] * len(running), name)
+            like = [np.broadcast_to(np.zeros((), model.dtype), shape) for shape in layer.state_shapes(rows)]
+            _check.arrays_like(running, like, name)
 
 
 def _workspace(state: Any, name: str) -> None:

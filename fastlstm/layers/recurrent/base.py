@@ -246,7 +246,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         tape, seen, turn = Workspace(0), Seen(self.parameters()), Turn("this program", "run another one")
         order = None if lengths is None else RaggedOrder(n, t, lengths)
         stages, _, y = self._packed.prepare(x, order, tape)
-        program = Program(stages, x, y, seen, turn, x.shape, 3, y.shape, order, self._state_shapes(n))
+        program = Program(stages, x, y, seen, turn, x.shape, 3, y.shape, order, self.state_shapes(n))
         found: tuple[Array, Parts] | None = program.run(x, lengths, np.empty(y.shape, y.dtype), start)
         if found is None:  # the weights or x have changed meanwhile
             return self._call(x, None if start is None else self.given(start), lengths)
@@ -272,7 +272,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         titles = ["state"] if len(self.parts) == 1 else [f"state {part}" for part in self.parts]
         h, *others = (
             _check.real_array(part, title, self._dtype, shape)
-            for part, title, shape in zip(state, titles, self._state_shapes(n), strict=True)
+            for part, title, shape in zip(state, titles, self.state_shapes(n), strict=True)
         )
         return self.cell.saturated(h), *others
 
@@ -406,7 +406,8 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
             direction.reset(rows, own)
 
     def running_kinds(self, batch: int, shape: Shape) -> dict[str, tuple[Shape, Any]]:
-        return dict.fromkeys(self.parts, (self._state_shape(batch), self.dtype))
+        shapes = zip(self.parts, self.state_shapes(batch), strict=True)
+        return {part: (shape, self.dtype) for part, shape in shapes}
 
     def running(self, tape: Workspace) -> dict[str, Array]:
         state = tuple(part.copy() for part in tape.notes["stream"])
@@ -430,13 +431,13 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
     def _is_plain(self) -> bool:
         return cpu.isa() == "plain"
 
-    def _state_shapes(self, n: int) -> list[tuple[int, int, int]]:
+    def state_shapes(self, n: int) -> list[tuple[int, int, int]]:
         """The shapes of the parts of a state."""
         return [(self.num_layers * self.directions, n, width) for width in self.cell.widths(self.hidden_size)]
 
     def _room(self, name: str, n: int, tape: Workspace, dtype: Any) -> Parts:
         """Arrays of the tape for the parts of a state."""
-        shapes = zip(self.parts, self._state_shapes(n), strict=True)
+        shapes = zip(self.parts, self.state_shapes(n), strict=True)
         return tuple(tape.array(f"{name}_{part}", shape, dtype) for part, shape in shapes)
 
     def _keep(self, name: str, state: Parts, tape: Workspace) -> Parts:

@@ -62,21 +62,23 @@ class PackedDirection(Packed):
         return [tape, *[tape.child(f"phase {i}") for i in range(1, len(self._weights.phases))]]
 
     def running(self, out: tuple[Array, ...], tape: Workspace) -> None:
-        """Write the state of a stream into `out`, each part (N, H): zeros before the first step."""
-        held = tape.notes.get("state")
-        for k, part in enumerate(out):
-            part[...] = 0 if held is None else self._current(held)[k][:, : self._hidden]
+        """Write the state of a stream into `out`, each part (N, ·): zeros before the first step."""
+        if "state" not in tape.notes:
+            for part in out:
+                part[...] = 0
+        else:
+            for part, own in zip(out, self._current(len(out[0]), out[0].dtype, tape), strict=False):
+                part[...] = own[:, : part.shape[1]]
 
     def go_on(self, state: tuple[Array, ...], tape: Workspace) -> None:
-        """Go on from a state, each part (N, H)."""
-        held = running_state(self._cell, len(state[0]), self._hidden, state[0].dtype, tape)
-        for own, part in zip(self._current(held), state, strict=False):
-            own[:, : self._hidden] = part
+        """Go on from a state, each part (N, ·)."""
+        for own, part in zip(self._current(len(state[0]), state[0].dtype, tape), state, strict=False):
+            own[:, : part.shape[1]] = part
 
-    @staticmethod
-    def _current(held: tuple[Array, Array, Array]) -> tuple[Array, Array]:
-        """h and c of a running state."""
-        c, h, index = held
+    def _current(self, n: int, dtype: Any, tape: Workspace) -> tuple[Array, Array]:
+        """h of the last phase and c of the first."""
+        phases = zip(self._weights.phases, self.tapes(tape), strict=True)
+        (c, _, _), *_, (_, h, index) = [running_state(of, n, dtype, own) for of, own in [*phases] * 2]
         return h[int(index[0])], c
 
     def prepare(
