@@ -122,6 +122,17 @@ FITS = {
         starts=[7, 60, 61, 130],
         sample_weight=np.arange(203) % 40 < 21,
     ),
+    "learned states": Fit(
+        lambda: [fl.LSTM(2, 5, num_layers=2, learn_initial_state=True), fl.Dense(5, 1)], lengths=LENGTHS
+    ),
+    "sequence with learned states": Fit(
+        lambda: [fl.LSTM(2, 4, learn_initial_state=True), fl.Dense(4, 1)],
+        x=SERIES,
+        y=NEXT,
+        window=10,
+        batch_size=5,
+        starts=[7, 60, 61, 130],
+    ),
     "a loss of one's own": Fit(
         per_step, loss=lambda pred, y, w: fl.mse(pred, y, w), metrics=(), lengths=LENGTHS, sample_weight=WEIGHT
     ),

@@ -178,7 +178,7 @@ class Model:
             Seed of the dropout masks. None draws a new one.
         carry : bool, default False
             Whether each pass, in training or not, starts from the final state of the pass before: the state after the
-            last real step of each sequence. The first pass starts from zeros. No gradient flows back into the pass
+            last real step of each sequence. The first pass starts from zeros, or what is learned. No gradient flows back into the pass
             before (truncated back-propagation). All passes must have the same number of sequences, unless `carry` is
             called between them.
         precision : "bfloat16" or None, default None
@@ -212,7 +212,7 @@ class Model:
         return tape
 
     def carry(self, index: Any, tape: Tape) -> None:
-        """Rearrange the carried state: row k gets the state of row ``index[k]``, or zeros for -1.
+        """Rearrange the carried state: row k gets the state of row ``index[k]``, or begins anew for -1.
 
         Parameters
         ----------

@@ -119,7 +119,7 @@ class Stream:
         return y
 
     def reset(self, rows: Any = None) -> None:
-        """Set the state to zero, so that new sequences begin.
+        """Set the state to what sequences begin with, so that new ones do.
 
         Parameters
         ----------

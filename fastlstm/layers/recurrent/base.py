@@ -12,12 +12,14 @@ import numpy as np
 from fastlstm import _check, init
 from fastlstm._check import Shape
 from fastlstm._kernels import cpu
+from fastlstm._kernels.forward import Pass
 from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.program import Program, Seen, Turn
-from fastlstm._kernels.stage import Stage
+from fastlstm._kernels.stage import Call, Stage
 from fastlstm.layers.base import Array, Index, check_features
 from fastlstm.layers.matrix import Kinds, MatrixLayer
 from fastlstm.layers.packed import Packed
+from fastlstm.layers.recurrent.beginning import LearnedState
 from fastlstm.layers.recurrent.cells import Cell
 from fastlstm.layers.recurrent.direction import Direction, Parts
 from fastlstm.layers.recurrent.inference import PackedDirection, PackedStack
@@ -25,7 +27,7 @@ from fastlstm.layers.recurrent.joint import joint_of
 from fastlstm.layers.recurrent.masks import rates_of
 from fastlstm.layers.recurrent.phased_direction import PhasedDirection
 from fastlstm.layers.recurrent.ragged import RaggedBatch
-from fastlstm.layers.recurrent.stack import PlainStack, TrainedStack
+from fastlstm.layers.recurrent.stack import PlainStack, TrainedStack, at
 from fastlstm.layers.recurrent.training import TrainedDirection
 from fastlstm.layers.recurrent.weights import Weights
 from fastlstm.layers.replay import Backward, Calls
@@ -64,6 +66,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         merge: str = "concat",
         residual: bool = False,
         go_backwards: bool = False,
+        learn_initial_state: bool = False,
         bias_start: Initializer = init.zeros,
     ) -> None:
         super().__init__(dtype, seed)
@@ -92,6 +95,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         self.merge, self.residual = self._joint.merge, self._joint.residual
         self.output_size = self._joint.width(self.directions)
         self.bias = _check.flag(bias, "bias")
+        self.learn_initial_state = _check.flag(learn_initial_state, "learn_initial_state")
         self.input_shape = ("N", "T", self.input_size)
         self._add_parameters(bias_start)
         self._make_stacks()
@@ -114,6 +118,9 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
                 for name, shape in cell.shapes(inputs, self.hidden_size).items():
                     if name != "bias" or self.bias:
                         self.add(name + suffix, shape, starts[name])
+                for part, width in zip(cell.parts, cell.widths(self.hidden_size), strict=True):
+                    if self.learn_initial_state:
+                        self.add(f"{part}0{suffix}", (width,), init.zeros)
 
     def _make_stacks(self) -> None:
         weights = [
@@ -127,6 +134,10 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         trained = [[TrainedDirection(own) for own in layer] for layer in weights]
         kind = Direction if len(self.cell.phases) == 1 else PhasedDirection
         plain = [[kind(own) for own in layer] for layer in weights]
+        self._learned = None
+        if self.learn_initial_state:
+            every = [suffix for _, suffixes in self._each_layer() for suffix in suffixes]
+            self._learned = LearnedState(self.cell, self._parameters, every)
         self._packed = PackedStack(self.cell, packed, self._joint)
         self._trained = TrainedStack(trained, self.input_size, self._joint, self._rates)
         self._plain = PlainStack(plain, self.input_size, self._joint, self._rates)
@@ -163,7 +174,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         names = ("input_size", "hidden_size", "num_layers", "bidirectional", "dropout", "bias")
         newer = {
             **{"input_dropout": 0.0, "weight_dropout": 0.0, "variational": False},
-            **{"merge": "concat", "residual": False, "go_backwards": False},
+            **{"merge": "concat", "residual": False, "go_backwards": False, "learn_initial_state": False},
         }
         used = [name for name, usual in newer.items() if getattr(self, name) != usual]  # as older files have it
         return {name: getattr(self, name) for name in (*names, *used)}
@@ -188,9 +199,10 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         ----------
         x : (N, T, I)
         state : optional
-            The initial state: h (layers·D, N, H), or for an LSTM the tuple (h, c); by default zeros. The order of the
-            first axis is layer 0, layer 0 reverse, layer 1, ... h is clipped to ± the largest float / 2^32, so that
-            sums over it do not overflow. A layer with a function without bounds, such as relu, does not clip it.
+            The initial state: h (layers·D, N, H), or for an LSTM the tuple (h, c); by default zeros, or what is learned
+            with `learn_initial_state`. The order of the first axis is layer 0, layer 0 reverse, layer 1, ... h is
+            clipped to ± the largest float / 2^32, so that sums over it do not overflow. A layer with a function without
+            bounds, such as relu, does not clip it.
         lengths : (N,) ints from 0 to T, optional
             Number of real steps of each sequence. One without a step keeps its initial state.
         mask : (N, T) bools, or ints 0 and 1, optional
@@ -218,7 +230,8 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         if mask is not None or fill != "zero":
             y, final = self._masked(x, state, lengths, mask, fill)
         else:
-            found: tuple[Array, Parts] | None = self._kept.run(x, lengths) if state is None else None
+            kept = state is None and self._learned is None
+            found: tuple[Array, Parts] | None = self._kept.run(x, lengths) if kept else None
             y, final = found or self._call(x, state, lengths)
         if self.merge == "none":
             return (y[..., : self.state_size], y[..., self.state_size :]), self.given(final)  # type: ignore[return-value]
@@ -237,6 +250,8 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         start, lengths = self.as_state(state, len(x)), _check.lengths_of(lengths, *x.shape[:2])
         if self._is_plain() or (lengths is not None and not lengths.all()):
             return self.forward_with_state(x, start, Workspace(0), training=False, lengths=lengths)
+        if start is None and self._learned is not None:
+            start = self._learned.rows(len(x), Workspace(0))
         found: tuple[Array, Parts] | None = self._kept.run(x, lengths, start=start)
         return found or self._run_anew(x, start, lengths)
 
@@ -284,7 +299,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
     def forward_with_state(
         self, x: Array, state: Parts | None, tape: Workspace, *, training: bool, lengths: Index | None
     ) -> tuple[Array, Parts]:
-        """`forward` from an initial state, None for zeros. Also returns the final state."""
+        """`forward` from an initial state, None for what every sequence begins with. Also returns the final state."""
         self.build()
         final = self._room("final", len(x), tape, x.dtype)
         return self._forward(x, state, final, tape, training=training, lengths=lengths), final
@@ -299,12 +314,15 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         training: bool,
         lengths: Index | None,
     ) -> Array:
-        """`forward` from an initial state, None for zeros. Writes the final state into `final` if that is given."""
+        """`forward_with_state` that writes the final state into `final` if that is given."""
         self.build()
         x = np.ascontiguousarray(x)  # the layer before may return a view
         n, t, _ = x.shape
         batch = self._full_batch(n, t, tape) if lengths is None else RaggedBatch(n, t, lengths)
         tape.notes["batch"], tape.notes["plain"] = batch, self._is_plain()
+        if self._learned is not None:
+            tape.notes["begins"] = slice(None) if state is None else None
+            state = state or self._learned.rows(n, tape)
         y = self._run(x, state, final, batch, tape, training=training)
         if final is not None:
             batch.keep_empty(final, state)
@@ -331,7 +349,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         return y
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
-        if tape.notes["plain"]:
+        if tape.notes["plain"] or self._learned is not None:
             return self.backward_with_state(dy, None, tape, input_gradient=input_gradient)[0]
         batch: RaggedBatch = tape.notes["batch"]
         dy = batch.without_empty(np.ascontiguousarray(dy))
@@ -351,6 +369,8 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
             batch.keep_empty(dend, None)
         dx = stack.backward(dy, dend, initial, batch, tape, wanted=input_gradient)
         batch.keep_empty(initial, dstate)
+        if self._learned is not None and tape.notes["begins"] is not None:
+            self._learned.add_gradient(initial, tape.notes["begins"])
         return dx, initial
 
     def prepare(
@@ -362,7 +382,21 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         stages, passes, y = self._packed.prepare(np.ascontiguousarray(x), order, tape)
         for prepared in passes:
             prepared.fresh = not streaming
+        if self._learned is not None and not streaming:
+            stages.insert(0, self._begin_anew(passes, len(x)))
         return stages, y
+
+    def _begin_anew(self, passes: list[Pass], n: int) -> Stage:
+        """A stage that lets passes begin with the state that is learned."""
+        assert self._learned is not None
+        start = self._learned.rows(n, Workspace(0))  # which later passes over the tape leave alone
+
+        def begin(h: Array) -> Array:
+            for prepared in passes:
+                prepared.begin(start)
+            return h
+
+        return Call(begin, start[0], start[0], "the initial state")
 
     def replay(self, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward] | None:
         n, t, _ = x.shape
@@ -370,14 +404,19 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         draws = self._rates.draws(self.num_layers) or (options is not None and options.draws)
         if self._is_plain() or self.checkpoint_every is not None or draws or self._joint.changes(self.num_layers):
             return None
-        if n * t <= cpu.SINGLE:
+        if n * t <= cpu.SINGLE or self._learned is not None:
             return None
         return self._trained.replay(x, self._full_batch(n, t, tape), tape)
 
     def _carry_on(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         """`forward` from the final state of the last pass. Keeps the new final state for the next pass."""
-        running = tape.lasting.get("running")
+        running: Parts | None = tape.lasting.get("running")
+        begins = None if running is None else tape.lasting.pop("begins", None)  # rows that `carry` lets begin anew
+        if running is not None and self._learned is not None and begins is not None:
+            running = self._learned.begin(running, begins[0][0])
         y, final = self.forward_with_state(x, running, tape, training=training, lengths=lengths)
+        if begins is not None:
+            tape.notes["begins"] = begins[0][0]
         tape.lasting["running"] = self._keep("running", final, tape)
         return y
 
@@ -385,6 +424,9 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         self._goes_forwards("carry its state")
         running: Parts | None = tape.lasting.get("running")
         if running is not None:
+            if self._learned is not None:
+                (begins,) = tape.lasting.get("begins", [np.zeros((1, running[0].shape[1]), bool)])
+                tape.lasting["begins"] = ((index < 0) | begins[:, index],)
             chosen = tuple(np.where((index < 0)[:, None], 0, part[:, index]) for part in running)
             tape.lasting["running"] = self._keep("running", chosen, tape)
 
@@ -392,6 +434,8 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         self._goes_forwards("stream", "; stream(look_ahead=k) reads k steps ahead instead")
         self.build()
         tape.notes["stream"] = self._room("stream", batch, tape, self.dtype)
+        if self._learned is not None and not self._is_plain():
+            self._packed.start(batch, tape, self.dtype)
         self.reset(slice(None), tape)
 
     def step(self, x: Array, tape: Workspace) -> Array:
@@ -400,10 +444,11 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         return y
 
     def reset(self, rows: Any, tape: Workspace) -> None:
-        for part in tape.notes["stream"]:
-            part[:, rows] = 0
-        for direction, own in self._packed.places(tape):  # the state of a stream that runs on packed weights
-            direction.reset(rows, own)
+        values = None if self._learned is None else self._learned.values()
+        for k, part in enumerate(tape.notes["stream"]):
+            part[:, np.arange(part.shape[1])[rows].reshape(-1)] = 0 if values is None else values[k][:, None]
+        for place, (direction, own) in enumerate(self._packed.places(tape)):
+            direction.reset(rows, own, at(values, place))  # the state of a stream that runs on packed weights
 
     def running_kinds(self, batch: int, shape: Shape) -> dict[str, tuple[Shape, Any]]:
         shapes = zip(self.parts, self.state_shapes(batch), strict=True)

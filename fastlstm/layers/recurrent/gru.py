@@ -68,6 +68,9 @@ class GRU(Recurrent[Array]):
         Whether each layer but the first adds its input to its output (He et al. 2016).
     go_backwards : bool, default False
         Whether sequences are read from their ends only. Outputs stand at their own steps.
+    learn_initial_state : bool, default False
+        Whether the state that a sequence begins with, where none is given, is trained. There are then the parameters
+        ``h0_l{k}`` (H) for each layer and direction, which start at zero.
     dtype : "float32", "float64" or None
     seed : int or None
     weights : "bfloat16", "int8x16", "int8" or None, or a list of these, default None
@@ -111,6 +114,7 @@ class GRU(Recurrent[Array]):
         merge: Literal["concat", "sum", "mul", "ave", "none"] = "concat",
         residual: bool = False,
         go_backwards: bool = False,
+        learn_initial_state: bool = False,
         dtype: Any = None,
         seed: int | None = None,
         weights: Kinds = None,
@@ -137,6 +141,7 @@ class GRU(Recurrent[Array]):
             merge=merge,
             residual=residual,
             go_backwards=go_backwards,
+            learn_initial_state=learn_initial_state,
         )
 
     def config(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from fastlstm._kernels.stage import Call, SideBySide, Stage
 from fastlstm.layers.base import Array
 from fastlstm.layers.packed import Packed
 from fastlstm.layers.recurrent.cells import Cell
+from fastlstm.layers.recurrent.direction import Parts
 from fastlstm.layers.recurrent.joint import Joint
 from fastlstm.layers.recurrent.plan import layout, projection, ragged_layout, sizes_of
 from fastlstm.layers.recurrent.ragged import RaggedBatch
@@ -50,12 +51,15 @@ class PackedDirection(Packed):
             found += [panels, packed_bias]
         return tuple(found)
 
-    def reset(self, rows: Any, tape: Workspace) -> None:
-        """Set the state of these rows of a stream to zero."""
-        for own in self.tapes(tape):
-            for part in own.notes.get("state", ())[:2]:
-                if part.size:
-                    part[..., rows, :] = 0
+    def reset(self, rows: Any, tape: Workspace, start: Parts | None = None) -> None:
+        """Set the state of these rows of a stream to zero, or to these h (K) and c (H), if there is a state."""
+        tapes = self.tapes(tape)
+        if "state" not in tape.notes:
+            return
+        h, c = tapes[-1].notes["state"][1], tape.notes["state"][0]
+        for part, value in zip((h, c), start or (np.zeros(1), np.zeros(1)), strict=False):
+            if part.size:
+                part[..., rows, : self._weights.out if part is h else self._weights.hidden] = value
 
     def tapes(self, tape: Workspace) -> list[Workspace]:
         """The workspaces of the phases."""
@@ -74,6 +78,10 @@ class PackedDirection(Packed):
         """Go on from a state, each part (N, ·)."""
         for own, part in zip(self._current(len(state[0]), state[0].dtype, tape), state, strict=False):
             own[:, : part.shape[1]] = part
+
+    def start(self, n: int, dtype: Any, tape: Workspace) -> None:
+        """Make the state of a stream."""
+        self._current(n, dtype, tape)
 
     def _current(self, n: int, dtype: Any, tape: Workspace) -> tuple[Array, Array]:
         """h of the last phase and c of the first."""
@@ -207,6 +215,11 @@ class PackedStack:
 
     def _join(self, given: Array | None, k: int, tape: Workspace, both: Array) -> Array:
         return self._joint.forward(both, given, k, tape)
+
+    def start(self, batch: int, tape: Workspace, dtype: Any) -> None:
+        """Make the states of a stream, which `PackedDirection.reset` sets, before its first pass does."""
+        for direction, own in self.places(tape):
+            direction.start(batch, dtype, own)
 
     def places(self, tape: Workspace) -> list[tuple[PackedDirection, Workspace]]:
         """Each direction of each layer with its workspace, in the order of the passes."""

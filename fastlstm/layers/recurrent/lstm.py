@@ -91,6 +91,9 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         Whether each layer but the first adds its input to its output (He et al. 2016).
     go_backwards : bool, default False
         Whether sequences are read from their ends only. Outputs stand at their own steps.
+    learn_initial_state : bool, default False
+        Whether the state that a sequence begins with, where none is given, is trained. There are then the parameters
+        ``h0_l{k}`` and ``c0_l{k}`` (H) for each layer and direction, which start at zero.
     checkpoint_every : int, optional
         k: while training, keep the gates of no more than k steps, and the state at every k-th step. The backward pass
         computes the gates anew from there. This takes memory for T/k states and k steps instead of T steps, costs a
@@ -144,6 +147,7 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         merge: Literal["concat", "sum", "mul", "ave", "none"] = "concat",
         residual: bool = False,
         go_backwards: bool = False,
+        learn_initial_state: bool = False,
         checkpoint_every: int | None = None,
         dtype: Any = None,
         seed: int | None = None,
@@ -179,6 +183,7 @@ class LSTM(Recurrent[tuple[Array, Array]]):
             merge=merge,
             residual=residual,
             go_backwards=go_backwards,
+            learn_initial_state=learn_initial_state,
             bias_start=partial(init.gate_bias, forget_bias=self.forget_bias, coupled=self.coupled),
         )
 
@@ -229,12 +234,12 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         n, t, _ = x.shape
         steps = Steps(lengths, mask, n, t)
         batch, tape = RaggedBatch(n, t, steps.lengths), Workspace(0)
-        final = self._room("final", n, tape, x.dtype)
+        final, start = self._room("final", n, tape, x.dtype), self.as_state(state, n)
+        if start is None and self._learned is not None:
+            start = self._learned.rows(n, tape)
         watched = PlainStack(self._plain.layers, self.input_size, self._joint, Rates())
         watched.forward(
-            *(self.cell.saturated(steps.gather(x)), self.as_state(state, n), final, batch, tape),
-            training=True,
-            leaves_out=False,
+            *(self.cell.saturated(steps.gather(x)), start, final, batch, tape), training=True, leaves_out=False
         )
         direction = watched.layers[layer][int(reverse)]
         return read_gates(direction, batch, steps, tape.child(direction.suffix))

@@ -42,7 +42,7 @@ class OneStep(Generic[State]):
         ----------
         x : (N, I)
         state : optional
-            The state before the step, as this returns it; by default zeros.
+            The state before the step, as this returns it; by default zeros, or what is learned.
 
         Returns
         -------
@@ -111,7 +111,7 @@ class LSTMCell(OneStep[tuple[Array, Array]]):
     input_size, hidden_size : int
     bias, forget_bias, peephole, coupled, activation, recurrent_activation, cell_activation, clip, cell_clip
         As of an `LSTM`.
-    dtype, seed
+    learn_initial_state, dtype, seed
         As of an `LSTM`.
 
     Examples
@@ -140,6 +140,7 @@ class LSTMCell(OneStep[tuple[Array, Array]]):
         cell_activation: Activation | None = None,
         clip: float | None = None,
         cell_clip: float | None = None,
+        learn_initial_state: bool = False,
         dtype: Any = None,
         seed: int | None = None,
     ) -> None:
@@ -155,6 +156,7 @@ class LSTMCell(OneStep[tuple[Array, Array]]):
             cell_activation=cell_activation,
             clip=clip,
             cell_clip=cell_clip,
+            learn_initial_state=learn_initial_state,
             dtype=dtype,
             seed=seed,
         )
@@ -166,7 +168,7 @@ class GRUCell(OneStep[Array]):
     Parameters
     ----------
     input_size, hidden_size : int
-    bias, activation, recurrent_activation, clip, dtype, seed
+    bias, activation, recurrent_activation, clip, learn_initial_state, dtype, seed
         As of a `GRU`.
 
     Examples
@@ -187,6 +189,7 @@ class GRUCell(OneStep[Array]):
         activation: Activation = "tanh",
         recurrent_activation: Activation = "sigmoid",
         clip: float | None = None,
+        learn_initial_state: bool = False,
         dtype: Any = None,
         seed: int | None = None,
     ) -> None:
@@ -197,6 +200,7 @@ class GRUCell(OneStep[Array]):
             activation=activation,
             recurrent_activation=recurrent_activation,
             clip=clip,
+            learn_initial_state=learn_initial_state,
             dtype=dtype,
             seed=seed,
         )
