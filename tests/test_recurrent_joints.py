@@ -31,13 +31,16 @@ def copied(layer, k, inputs, **options):
 
 def composed(layer, x, lengths):
     """The outputs, layer by layer and direction by direction."""
+    first, outputs = x, []
     for k in range(layer.num_layers):
-        one = copied(layer, k, x.shape[2], bidirectional=layer.bidirectional)
-        both, _ = one(x, lengths=lengths)
+        read = np.concatenate([x, first], -1) if k and layer.skip in ("input", "both") else x
+        one = copied(layer, k, read.shape[2], bidirectional=layer.bidirectional, go_backwards=layer.go_backwards)
+        both, _ = one(read, lengths=lengths)
         if layer.bidirectional:
             both = JOIN[layer.merge](both[..., : layer.hidden_size], both[..., layer.hidden_size :])
         x = both + x if layer.residual and k else both
-    return x
+        outputs.append(x)
+    return np.concatenate(outputs, -1) if layer.skip in ("output", "both") else x
 
 
 @pytest.fixture(params=["packed", "plain"])
@@ -55,6 +58,15 @@ OPTIONS = [
     {"num_layers": 3, "residual": True},
     {"num_layers": 2, "residual": True, "bidirectional": True},
     {"num_layers": 3, "residual": True, "bidirectional": True, "merge": "ave"},
+    *({"num_layers": 3, "skip": skip} for skip in ("input", "output", "both")),
+    {"num_layers": 3, "skip": "both", "bidirectional": True, "merge": "mul"},
+    {"num_layers": 3, "skip": "both", "residual": True, "go_backwards": True},
+    {"num_layers": 2, "skip": "both", "residual": True, "bidirectional": True},
+]
+DROPPED = [
+    {"num_layers": 3, "residual": True, "dropout": 0.4},
+    {"num_layers": 3, "skip": "both", "dropout": 0.4, "input_dropout": 0.3},
+    {"num_layers": 2, "skip": "input", "bidirectional": True, "dropout": 0.4, "variational": True},
 ]
 
 
@@ -76,7 +88,7 @@ def test_outputs_are_those_of_layers_by_themselves(path, kind, options, lengths)
 
 
 @pytest.mark.parametrize("lengths", LENGTHS, ids=["full", "ragged"])
-@pytest.mark.parametrize("options", [*OPTIONS, {"num_layers": 3, "residual": True, "dropout": 0.4}], ids=str)
+@pytest.mark.parametrize("options", [*OPTIONS, *DROPPED], ids=str)
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients_against_central_differences(path, kind, options, lengths):
     layer = kind(3, 5, dtype="float64", seed=0, **options)
@@ -100,6 +112,20 @@ def test_gradients_against_central_differences(path, kind, options, lengths):
     assert relative_error(value, x, dx, 8) < 1e-7
     for name, gradient in found.items():
         assert relative_error(value, layer.parameter(name).writable(), gradient, 6) < 1e-7, name
+
+
+@pytest.mark.parametrize("options", DROPPED, ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+def test_both_paths_leave_out_the_same(kind, options):
+    found, best = [], cpu.isa()
+    for isa in (best, "plain"):
+        cpu.choose(isa)
+        layer, tape = kind(3, 5, dtype="float64", seed=0, **options), fl.Workspace(2)
+        y = layer.forward(np.ones((3, 6, 3)), tape, training=True, lengths=None)
+        found.append([y.copy(), layer.backward(np.ones_like(y), tape).copy()])
+        cpu.choose(best)
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -146,24 +172,45 @@ def test_they_train_and_survive_a_file(tmp_path, kind, options):
     np.testing.assert_array_equal(loaded.predict(x), model.predict(x))
 
 
+@pytest.mark.parametrize(
+    "options", [{"residual": True}, {"skip": "input"}, {"skip": "both", "residual": True}], ids=str
+)
 @pytest.mark.parametrize("kind", KINDS)
-def test_residual_layers_stream(isa, kind):
-    model = fl.Model([kind(3, 5, num_layers=3, residual=True)], dtype="float64", seed=0)
+def test_they_stream(isa, kind, options):
+    model = fl.Model([kind(3, 5, num_layers=3, **options)], dtype="float64", seed=0)
     x = np.random.default_rng(0).normal(size=(2, 6, 3))
     stream, whole = model.stream(batch=2), model.predict(x)
     for t in range(6):
-        np.testing.assert_allclose(stream.step(x[:, t]), whole[:, t], atol=1e-13)
+        np.testing.assert_allclose(stream.step(x[:, t].copy()), whole[:, t], atol=1e-13)
+    stream.reset()
+    np.testing.assert_allclose(stream.run(x), whole, atol=1e-13)
+    state = tuple(np.ones((3, 2, 5)) for _ in model.layers[0].parts)
+    given = state if len(state) > 1 else state[0]
+    layer = model.layers[0]
+    found, _ = layer(x, given)
+    assert (found != layer(x)[0]).any()
+    np.testing.assert_allclose(
+        layer.forward_with_state(x, state, fl.Workspace(0), training=True, lengths=None)[0], found, atol=1e-13
+    )
 
 
 def test_pytorch_has_none_of_them():
     pytest.importorskip("torch", reason="PyTorch is not installed")
-    for options in ({"num_layers": 2, "residual": True}, {"peephole": True}, {"zoneout": 0.1}, {"go_backwards": True}):
+    for options in (
+        {"num_layers": 2, "residual": True},
+        {"num_layers": 2, "skip": "both"},
+        {"peephole": True},
+        {"zoneout": 0.1},
+        {"go_backwards": True},
+    ):
         with pytest.raises(ValueError, match="layer: expected no options that PyTorch does not have, got"):
             fl.io.to_torch(fl.LSTM(3, 4, **options))
 
 
 @pytest.mark.parametrize(
-    "options", [{"bidirectional": True, "merge": "sum"}, {"num_layers": 2, "residual": True}], ids=str
+    "options",
+    [{"bidirectional": True, "merge": "sum"}, {"num_layers": 2, "residual": True}, {"num_layers": 2, "skip": "both"}],
+    ids=str,
 )
 def test_an_input_is_not_kept(options):
     layer, x = fl.LSTM(3, 5, seed=0, **options), np.ones((2, 4, 3), np.float32)
@@ -184,6 +231,10 @@ WRONG = [
     ),
     ({"merge": np.array(["sum", "mul"]), "bidirectional": True}, ValueError, "merge: expected one of 'concat'"),
     ({"residual": True}, ValueError, "residual: expected num_layers of at least 2"),
+    ({"skip": "input"}, ValueError, "skip: expected num_layers of at least 2, past which connections go, got 1"),
+    ({"skip": True, "num_layers": 2}, ValueError, "skip: expected 'input', 'output', 'both' or None, got True"),
+    ({"skip": "dense", "num_layers": 2}, ValueError, "skip: expected 'input', 'output', 'both' or None, got 'dense'"),
+    ({"skip": ["input"], "num_layers": 2}, ValueError, "skip: expected 'input', 'output', 'both' or None, got"),
     ({"residual": 1}, TypeError, "residual: expected True or False, got 1"),
     ({"go_backwards": True, "bidirectional": True}, ValueError, "go_backwards: expected False with bidirectional=True"),
 ]

@@ -48,6 +48,8 @@ class Layer:
     """Whether a pass depends on more than x, its lengths and the parameters. Then even the shape of y may differ."""
     mixes_rows: ClassVar[bool] = False
     """Whether in training a sequence's output depends on the other sequences of the batch."""
+    keeps_x: bool = False
+    """Whether the stages of `prepare` keep x itself, so that a program copies inputs into its own."""
     input_shape: Shape
 
     def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:

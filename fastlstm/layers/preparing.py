@@ -58,8 +58,9 @@ def prepare(
     stages: list[Stage] = []
     y = x
     for layer, workspace in zip(layers, workspaces, strict=True):
-        ready = layer.prepare(y, workspace, streaming=streaming, order=order)
-        if ready is None and not copied and np.may_share_memory(x, y):
+        shared = not copied and np.may_share_memory(x, y)
+        ready = None if shared and layer.keeps_x else layer.prepare(y, workspace, streaming=streaming, order=order)
+        if ready is None and shared:
             break
         new, y = ready or call(layer, y, workspace, order, streaming=streaming)
         for stage in new if ready else ():

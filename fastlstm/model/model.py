@@ -178,9 +178,9 @@ class Model:
             Seed of the dropout masks. None draws a new one.
         carry : bool, default False
             Whether each pass, in training or not, starts from the final state of the pass before: the state after the
-            last real step of each sequence. The first pass starts from zeros, or what is learned. No gradient flows back into the pass
-            before (truncated back-propagation). All passes must have the same number of sequences, unless `carry` is
-            called between them.
+            last real step of each sequence. The first pass starts from the initial state. No gradient flows back into
+            the pass before (truncated back-propagation). All passes must have the same number of sequences, unless
+            `carry` is called between them.
         precision : "bfloat16" or None, default None
             How training passes round what their products multiply, as in `Trainer`.
 

@@ -65,6 +65,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         variational: bool = False,
         merge: str = "concat",
         residual: bool = False,
+        skip: str | None = None,
         go_backwards: bool = False,
         learn_initial_state: bool = False,
         bias_start: Initializer = init.zeros,
@@ -91,9 +92,10 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         if self.go_backwards and self.bidirectional:
             raise ValueError("go_backwards: expected False with bidirectional=True, which goes both ways, got True")
         self.state_size = cell.projection or self.hidden_size
-        self._joint = joint_of(merge, residual, self.state_size, self.num_layers, self.directions)
-        self.merge, self.residual = self._joint.merge, self._joint.residual
-        self.output_size = self._joint.width(self.directions)
+        self._joint = joint_of(merge, residual, skip, self.state_size, self.num_layers, self.directions)
+        self.merge, self.residual, self.skip = self._joint.merge, self._joint.residual, self._joint.skip
+        self.output_size = self._joint.output_width(self.num_layers, self.directions)
+        self.keeps_x = self._joint.reads_x
         self.bias = _check.flag(bias, "bias")
         self.learn_initial_state = _check.flag(learn_initial_state, "learn_initial_state")
         self.input_shape = ("N", "T", self.input_size)
@@ -159,7 +161,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
     def _each_layer(self) -> Iterator[tuple[int, list[str]]]:
         """For each layer, the number of input features, and the suffix of the parameter names of each direction."""
         for k in range(self.num_layers):
-            inputs = self.input_size if k == 0 else self.output_size
+            inputs = self._joint.input_width(k, self.input_size, self.directions)
             yield inputs, [f"_l{k}", f"_l{k}_reverse"][: self.directions]
 
     @classmethod
@@ -174,7 +176,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         names = ("input_size", "hidden_size", "num_layers", "bidirectional", "dropout", "bias")
         newer = {
             **{"input_dropout": 0.0, "weight_dropout": 0.0, "variational": False},
-            **{"merge": "concat", "residual": False, "go_backwards": False, "learn_initial_state": False},
+            **{"merge": "concat", "residual": False, "skip": None, "go_backwards": False, "learn_initial_state": False},
         }
         used = [name for name, usual in newer.items() if getattr(self, name) != usual]  # as older files have it
         return {name: getattr(self, name) for name in (*names, *used)}
@@ -260,9 +262,11 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         n, t, _ = x.shape
         tape, seen, turn = Workspace(0), Seen(self.parameters()), Turn("this program", "run another one")
         order = None if lengths is None else RaggedOrder(n, t, lengths)
+        given, x = x, x.copy() if self.keeps_x else x
         stages, _, y = self._packed.prepare(x, order, tape)
-        program = Program(stages, x, y, seen, turn, x.shape, 3, y.shape, order, self.state_shapes(n))
-        found: tuple[Array, Parts] | None = program.run(x, lengths, np.empty(y.shape, y.dtype), start)
+        state = self.state_shapes(n)
+        program = Program(stages, x, y, seen, turn, x.shape, 3, y.shape, order, state, copy=self.keeps_x)
+        found: tuple[Array, Parts] | None = program.run(given, lengths, np.empty(y.shape, y.dtype), start)
         if found is None:  # the weights or x have changed meanwhile
             return self._call(x, None if start is None else self.given(start), lengths)
         self._kept.add(program, tape.nbytes + program.nbytes)

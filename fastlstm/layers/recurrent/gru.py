@@ -65,7 +65,10 @@ class GRU(Recurrent[Array]):
         How the outputs of two directions come together: side by side, added, multiplied, their mean, or, of a single
         layer that is called by itself, each by itself.
     residual : bool, default False
-        Whether each layer but the first adds its input to its output (He et al. 2016).
+        Whether each layer but the first adds the output of the layer below to its own (He et al. 2016).
+    skip : "input", "output", "both" or None, default None
+        Connections that go past layers (Graves 2013): each layer above the first also reads x, beside the output of the
+        one below; or the output is that of all layers side by side, layers·D·H numbers; or both.
     go_backwards : bool, default False
         Whether sequences are read from their ends only. Outputs stand at their own steps.
     learn_initial_state : bool, default False
@@ -79,7 +82,7 @@ class GRU(Recurrent[Array]):
 
     Notes
     -----
-    Layer k has the parameters ``weight_ih_l{k}`` (3H, I or the width of the layer below), ``weight_hh_l{k}`` (3H,
+    Layer k has the parameters ``weight_ih_l{k}`` (3H, I or the width of what the layer reads), ``weight_hh_l{k}`` (3H,
     H) and ``bias_l{k}`` (4H), with ``_reverse`` appended for the other direction. The rows of the weights are r, z,
     n; the bias holds those of r, z and n, and then b', or (3H) with the reset gate before the product.
 
@@ -113,6 +116,7 @@ class GRU(Recurrent[Array]):
         variational: bool = False,
         merge: Literal["concat", "sum", "mul", "ave", "none"] = "concat",
         residual: bool = False,
+        skip: Literal["input", "output", "both"] | None = None,
         go_backwards: bool = False,
         learn_initial_state: bool = False,
         dtype: Any = None,
@@ -140,6 +144,7 @@ class GRU(Recurrent[Array]):
             variational=variational,
             merge=merge,
             residual=residual,
+            skip=skip,
             go_backwards=go_backwards,
             learn_initial_state=learn_initial_state,
         )

@@ -183,6 +183,7 @@ class PackedStack:
             together = min(team, len(self.layers), cpu.MOST_SIDE_BY_SIDE)
         stages: list[Stage] = []
         passes: list[kernel.Pass] = []
+        inputs, below, outputs = x, x, list[Array]()
         for k, layer in enumerate(self.layers):
             pair = may_pair and one_format([layer])
             group = self.layers[k // together * together :][:together]
@@ -193,7 +194,6 @@ class PackedStack:
                 own_tape = tape.child(f"l{k}_{d}")
                 passes.append(direction.prepare(x, y, d * self._width, order, own_tape, own_team, wave=wave))
                 passes[-1].set_place(len(passes) - 1, order)
-            given, x = x, y
             if pair:
                 stages.append(SideBySide(passes[-2:], passes[-1].threads))
             elif not wave:
@@ -203,18 +203,33 @@ class PackedStack:
                     passes[-1].after_each(passes[-2])
                 if k % together == together - 1:
                     stages.append(SideBySide(passes[-together:], 1))
-            if joins:
-                if order is not None:
-                    stages.append(clear_stage(order, y))
-                x = tape.array(f"joint_l{k}", (n, t, self._joint.width(self._directions)), y.dtype)
-                added = given if k and self._joint.residual else None  # the caller's x is not kept
-                stages.append(Call(partial(self._join, added, k, tape), y, x, "the joint of two layers"))
+            given, below = below, y
+            if joins and order is not None:
+                stages.append(clear_stage(order, y))
+            if self._joint.combines(k):
+                below = tape.array(f"joint_l{k}", (n, t, self._joint.width(self._directions)), y.dtype)
+                added = given if k else None  # the caller's x is not kept
+                stages.append(Call(partial(self._join, added, k, tape), y, below, "the joint of two layers"))
+            outputs.append(below)
+            x = below
+            if self._joint.reads_x and k + 1 < len(self.layers):
+                x = self._joint.read(below, inputs, k + 1, tape)
+                stages.append(Call(partial(self._read, inputs, k + 1, tape), below, x, "what a layer reads"))
+        if self._joint.gives_all:
+            x = self._joint.given(outputs, tape)
+            stages.append(Call(partial(self._give, outputs, tape), below, x, "the outputs of all layers"))
         if order is not None and not joins:  # what is joined has been cleared
             stages.append(clear_stage(order, x))
         return stages, passes, x
 
     def _join(self, given: Array | None, k: int, tape: Workspace, both: Array) -> Array:
         return self._joint.forward(both, given, k, tape)
+
+    def _read(self, inputs: Array, k: int, tape: Workspace, below: Array) -> Array:
+        return self._joint.read(below, inputs, k, tape)
+
+    def _give(self, outputs: list[Array], tape: Workspace, _: Array) -> Array:
+        return self._joint.given(outputs, tape)
 
     def start(self, batch: int, tape: Workspace, dtype: Any) -> None:
         """Make the states of a stream, which `PackedDirection.reset` sets, before its first pass does."""

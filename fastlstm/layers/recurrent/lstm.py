@@ -88,7 +88,10 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         How the outputs of two directions come together: side by side, added, multiplied, their mean, or, of a single
         layer that is called by itself, each by itself.
     residual : bool, default False
-        Whether each layer but the first adds its input to its output (He et al. 2016).
+        Whether each layer but the first adds the output of the layer below to its own (He et al. 2016).
+    skip : "input", "output", "both" or None, default None
+        Connections that go past layers (Graves 2013): each layer above the first also reads x, beside the output of the
+        one below; or the output is that of all layers side by side, layers·D·H numbers; or both.
     go_backwards : bool, default False
         Whether sequences are read from their ends only. Outputs stand at their own steps.
     learn_initial_state : bool, default False
@@ -107,7 +110,7 @@ class LSTM(Recurrent[tuple[Array, Array]]):
 
     Notes
     -----
-    Layer k has the parameters ``weight_ih_l{k}`` (4H, I or the width of the layer below), ``weight_hh_l{k}`` (4H,
+    Layer k has the parameters ``weight_ih_l{k}`` (4H, I or the width of what the layer reads), ``weight_hh_l{k}`` (4H,
     H) and ``bias_l{k}`` (4H), with ``_reverse`` appended for the other direction; their rows are the gates i, f, g,
     o, or i, g, o (3H) if coupled. With peepholes there is ``peephole_l{k}``, the weights of i, f, o, or of i, o.
 
@@ -146,6 +149,7 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         variational: bool = False,
         merge: Literal["concat", "sum", "mul", "ave", "none"] = "concat",
         residual: bool = False,
+        skip: Literal["input", "output", "both"] | None = None,
         go_backwards: bool = False,
         learn_initial_state: bool = False,
         checkpoint_every: int | None = None,
@@ -182,6 +186,7 @@ class LSTM(Recurrent[tuple[Array, Array]]):
             variational=variational,
             merge=merge,
             residual=residual,
+            skip=skip,
             go_backwards=go_backwards,
             learn_initial_state=learn_initial_state,
             bias_start=partial(init.gate_bias, forget_bias=self.forget_bias, coupled=self.coupled),

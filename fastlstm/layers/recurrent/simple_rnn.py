@@ -61,7 +61,10 @@ class SimpleRNN(Recurrent[Array]):
         How the outputs of two directions come together: side by side, added, multiplied, their mean, or, of a single
         layer that is called by itself, each by itself.
     residual : bool, default False
-        Whether each layer but the first adds its input to its output (He et al. 2016).
+        Whether each layer but the first adds the output of the layer below to its own (He et al. 2016).
+    skip : "input", "output", "both" or None, default None
+        Connections that go past layers (Graves 2013): each layer above the first also reads x, beside the output of the
+        one below; or the output is that of all layers side by side, layers·D·H numbers; or both.
     go_backwards : bool, default False
         Whether sequences are read from their ends only. Outputs stand at their own steps.
     learn_initial_state : bool, default False
@@ -75,7 +78,7 @@ class SimpleRNN(Recurrent[Array]):
 
     Notes
     -----
-    Layer k has the parameters ``weight_ih_l{k}`` (H, I or the width of the layer below), ``weight_hh_l{k}`` (H, H)
+    Layer k has the parameters ``weight_ih_l{k}`` (H, I or the width of what the layer reads), ``weight_hh_l{k}`` (H, H)
     and ``bias_l{k}`` (H), with ``_reverse`` appended for the other direction.
 
     Examples
@@ -105,6 +108,7 @@ class SimpleRNN(Recurrent[Array]):
         variational: bool = False,
         merge: Literal["concat", "sum", "mul", "ave", "none"] = "concat",
         residual: bool = False,
+        skip: Literal["input", "output", "both"] | None = None,
         go_backwards: bool = False,
         learn_initial_state: bool = False,
         dtype: Any = None,
@@ -125,6 +129,7 @@ class SimpleRNN(Recurrent[Array]):
             variational=variational,
             merge=merge,
             residual=residual,
+            skip=skip,
             go_backwards=go_backwards,
             learn_initial_state=learn_initial_state,
         )

@@ -32,14 +32,15 @@ class TrainedStack:
         self._units = len(layers[0]) * layers[0][0].hidden
 
     def forward(
-        self, x: Array, state: Parts | None, final: Parts | None, batch: RaggedBatch, every: int, tape: Workspace
+        self, inputs: Array, state: Parts | None, final: Parts | None, batch: RaggedBatch, every: int, tape: Workspace
     ) -> Array:
-        """y (N, T, D·H), read-only, for x (N, T, I).
+        """y (N, T, ·), read-only, for x (N, T, I).
 
         Keeps the gates of `every` steps. Writes the final state into `final`, if there is one.
         """
+        below, outputs = inputs, []
         for k, directions in enumerate(self._layers):
-            given, x = x, drop_inputs(x, k, self._rates, tape)
+            x = drop_inputs(self._joint.read(below, inputs, k, tape), k, self._rates, tape)
             y = tape.array(f"trained_l{k}", (batch.N, batch.T, self._width), x.dtype)
             batch.clear_padding(y)
             masks = draw(self._options, batch.N, batch.T, self._width, self._units, x.dtype, tape, k)
@@ -50,8 +51,9 @@ class TrainedStack:
                 end = at(final, place)
                 if end is not None:
                     direction.final_state(y, column, end, batch, part)
-            x = self._joint.forward(y, given, k, tape)
-        y = x.view()
+            below = self._joint.forward(y, below, k, tape)
+            outputs.append(below)
+        y = self._joint.given(outputs, tape).view()
         y.flags.writeable = False  # the backward pass reads it
         return y
 
@@ -102,12 +104,16 @@ class TrainedStack:
         wanted: bool,
     ) -> Array | None:
         """The gradient of x, if wanted. Writes those of the initial state into `initial`."""
+        above: Array | None = None  # the gradient by the output of layer k, as the layer above reads it
+        past: Array | None = None  # that by x, as layers above read it
         for k, directions in reversed(list(enumerate(self._layers))):
             dx: Array | None = None
             if k or wanted:
-                dx = tape.array(f"dx_l{k}", (batch.N, batch.T, self._given if k else self._inputs), dy.dtype)
+                width = self._joint.input_width(k, self._inputs, len(directions))
+                dx = tape.array(f"dx_l{k}", (batch.N, batch.T, width), dy.dtype)
                 batch.clear_padding(dx)
-            both = self._joint.backward(dy, k, tape)
+            own = self._joint.given_backward(dy, above, k, self._given, tape)
+            both = self._joint.backward(own, k, tape)
             for d, direction in enumerate(directions):
                 place = k * len(directions) + d
                 start = at(initial, place)
@@ -115,9 +121,11 @@ class TrainedStack:
             if dx is None:
                 return None
             dx = drop_inputs_backward(dx, k, self._rates, tape)
-            self._joint.add_past(dx, dy, k)
-            dy = dx
-        return dy
+            above, past = self._joint.read_backward(dx, past, k, self._inputs, tape)
+            self._joint.add_past(above, own, k)
+        if above is not None and past is not None:
+            above += past
+        return above
 
 
 class PlainStack:
@@ -144,13 +152,12 @@ class PlainStack:
 
         In training it leaves out what the cell leaves out at random, unless that is not wanted.
         """
-        if training:
-            x = drop_inputs(x, 0, self._rates, tape)
-        rows = batch.gather(x, tape.array("x", (batch.size, self._inputs), x.dtype))
+        first = batch.gather(x, tape.array("x", (batch.size, self._inputs), x.dtype))
+        below, outputs = first, []
         for k, directions in enumerate(self.layers):
-            given = rows
-            if k and training and self._rates.between:
-                whole = batch.scatter(rows, tape.array("whole", (batch.N, batch.T, self._given), x.dtype))
+            rows = self._joint.read(below, first, k, tape)
+            if training and self._rates.of_layer(k):
+                whole = batch.scatter(rows, tape.array("whole", (batch.N, batch.T, rows.shape[1]), x.dtype))
                 own = tape.array(
                     f"dropped rows of layer {k}", rows.shape, rows.dtype
                 )  # those of the layer below are its states
@@ -158,28 +165,33 @@ class PlainStack:
             masks = None
             if training and leaves_out:
                 masks = draw(self._options, batch.N, batch.T, self._width, self._units, x.dtype, tape, k)
-            outputs = []
+            of_directions = []
             for d, direction in enumerate(directions):
                 place, part = k * len(directions) + d, tape.child(direction.suffix)
                 end = tuple(array[place] for array in final)
                 part.notes["column"], part.notes["masks"] = d * self._out, masks
                 part.notes["rate of weights"] = self._rates.weights if training else 0.0
-                outputs.append(direction.forward(rows, at(state, place), end, batch, part, training=training))
-            rows = outputs[0]
-            if len(outputs) == 2:
+                of_directions.append(direction.forward(rows, at(state, place), end, batch, part, training=training))
+            rows = of_directions[0]
+            if len(of_directions) == 2:
                 both = tape.array(f"y_l{k}", (batch.size, self._width), x.dtype)
-                rows = np.concatenate(outputs, axis=1, out=both)
-            rows = self._joint.forward(rows, given, k, tape)
-        return batch.scatter(rows, tape.array("y", (batch.N, batch.T, self._given), x.dtype))
+                rows = np.concatenate(of_directions, axis=1, out=both)
+            below = self._joint.forward(rows, below, k, tape)
+            outputs.append(below)
+        rows = self._joint.given(outputs, tape)
+        return batch.scatter(rows, tape.array("y", (batch.N, batch.T, rows.shape[1]), x.dtype))
 
     def backward(
         self, dy: Array, dstate: Parts | None, initial: Parts, batch: RaggedBatch, tape: Workspace, *, wanted: bool
     ) -> Array | None:
         """The gradient of x, if wanted. Writes those of the initial state into `initial`."""
-        rows = batch.gather(dy, tape.array("dy", (batch.size, self._given), dy.dtype))
+        every = batch.gather(dy, tape.array("dy", (batch.size, dy.shape[2]), dy.dtype))
+        above: Array | None = None
+        past: Array | None = None
         for k, directions in reversed(list(enumerate(self.layers))):
-            inputs, past = [], rows
-            rows = self._joint.backward(rows, k, tape)
+            inputs = []
+            given = self._joint.given_backward(every, above, k, self._given, tape)
+            rows = self._joint.backward(given, k, tape)
             for d, direction in enumerate(directions):
                 place = k * len(directions) + d
                 start, part = tuple(array[place] for array in initial), tape.child(direction.suffix)
@@ -189,11 +201,13 @@ class PlainStack:
             rows = inputs[0]
             if len(inputs) == 2:
                 rows += inputs[1]
-            if k and self._rates.between:
-                whole = batch.scatter(rows, tape.array("whole", (batch.N, batch.T, self._given), dy.dtype))
+            if (k or wanted) and self._rates.of_layer(k):
+                whole = batch.scatter(rows, tape.array("whole", (batch.N, batch.T, rows.shape[1]), dy.dtype))
                 rows = batch.gather(drop_inputs_backward(whole, k, self._rates, tape), rows)
-            self._joint.add_past(rows, past, k)
-        if not wanted:
+            above, past = self._joint.read_backward(rows, past, k, self._inputs, tape)
+            self._joint.add_past(above, given, k)
+        if not wanted or above is None:
             return None
-        dx = batch.scatter(rows, tape.array("dx", (batch.N, batch.T, self._inputs), dy.dtype))
-        return drop_inputs_backward(dx, 0, self._rates, tape)
+        if past is not None:
+            above += past
+        return batch.scatter(above, tape.array("dx", (batch.N, batch.T, self._inputs), dy.dtype))
