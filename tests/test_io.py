@@ -242,7 +242,7 @@ def test_from_a_state_dict_of_arrays(cell):
     activation = cell if cell in ("tanh", "relu") else None
     layer = fl.io.from_torch(torch_names(problem, np.random.default_rng(1)), activation=activation)
     assert type(layer) is type(problem.layer())
-    assert layer.config() == {**problem.layer().config(), "dropout": 0.0}
+    assert layer.config() == {**problem.layer().config(), "dropout": 0.0, "two_biases": True}
     np.testing.assert_allclose(layer(problem.x)[0], problem.layer()(problem.x)[0], rtol=1e-10, atol=1e-12)
     assert layer.dtype == np.float64
 

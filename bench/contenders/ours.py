@@ -15,7 +15,7 @@ from bench.timing import timed
 def model_of(problem: Problem, threads: int) -> fl.Model:
     fl.set_num_threads(threads)
     case, activation = problem.case, problem.cell.torch.options.get("nonlinearity")
-    layer = fl.io.from_torch(problem.weights, activation=activation)
+    layer = fl.io.from_torch(problem.weights, activation=activation, two_biases=False)
     head = [fl.Last(), fl.Dense(case.directions * case.hidden, 1)] if case.head else []
     return fl.Model([layer, *head], dtype=problem.dtype, seed=0, weights=problem.precision)
 

@@ -26,6 +26,7 @@ KNOWN = {
     "dropout",
     "bias",
     "forget_bias",
+    "two_biases",
     "checkpoint_every",
 }
 """Options of layers that PyTorch has, too, or that change no result."""
@@ -39,17 +40,15 @@ EXPECTED = "expected a torch.nn.LSTM, GRU or RNN, or its state_dict"
 
 
 @overload
-def from_torch(source: torch.nn.LSTM, *, activation: None = None) -> LSTM: ...
+def from_torch(source: torch.nn.LSTM, *, activation: None = None, two_biases: bool = True) -> LSTM: ...
 @overload
-def from_torch(source: torch.nn.GRU, *, activation: None = None) -> GRU: ...
+def from_torch(source: torch.nn.GRU, *, activation: None = None, two_biases: bool = True) -> GRU: ...
 @overload
-def from_torch(source: torch.nn.RNN, *, activation: str | None = None) -> SimpleRNN: ...
+def from_torch(source: torch.nn.RNN, *, activation: str | None = None, two_biases: bool = True) -> SimpleRNN: ...
 @overload
-def from_torch(source: Any, *, activation: str | None = None) -> LSTM | GRU | SimpleRNN: ...
-def from_torch(source: Any, *, activation: str | None = None) -> LSTM | GRU | SimpleRNN:
+def from_torch(source: Any, *, activation: str | None = None, two_biases: bool = True) -> LSTM | GRU | SimpleRNN: ...
+def from_torch(source: Any, *, activation: str | None = None, two_biases: bool = True) -> LSTM | GRU | SimpleRNN:
     """A layer with the weights of a ``torch.nn.LSTM``, ``GRU`` or ``RNN``, which becomes a `SimpleRNN`.
-
-    Where PyTorch adds two biases, the layer has their sum.
 
     Parameters
     ----------
@@ -58,6 +57,9 @@ def from_torch(source: Any, *, activation: str | None = None) -> LSTM | GRU | Si
         not hold the rate of dropout, which is then 0.
     activation : "tanh" or "relu", optional
         The activation of an RNN. It is needed with a state_dict, which does not hold it.
+    two_biases : bool, default True
+        Whether the layer keeps both biases of each gate, so that `to_torch` gives them back to the bit and a training
+        moves them as PyTorch would. If not, it has their sum where PyTorch adds them; its outputs are the same.
 
     Returns
     -------
@@ -103,6 +105,7 @@ def from_torch(source: Any, *, activation: str | None = None) -> LSTM | GRU | Si
         "bias": any(name.startswith("bias") for name in arrays),
         "dtype": dtype,
     }
+    options["two_biases"] = _check.flag(two_biases, "two_biases") and options["bias"]
     layer: LSTM | GRU | SimpleRNN
     if kind == "RNN":
         layer = SimpleRNN(**options, activation=_activation(activation, getattr(source, "nonlinearity", None)))
@@ -182,26 +185,17 @@ def _from_names(layer: LSTM | GRU | SimpleRNN, arrays: Mapping[str, Array]) -> d
     rows = layer.cell.gates * layer.hidden_size
     for name, shape in layer.parameter_shapes().items():
         biases = [name.replace("bias", "bias_ih"), name.replace("bias", "bias_hh")]
-        parts, shape = (biases, (rows,)) if "bias" in name else ([name], shape)
+        parts, shape = (biases, (rows,)) if name.startswith("bias_l") else ([name], shape)
         for part in parts:
             got = arrays[part].shape if part in arrays else None
             if got != shape:
                 raise ValueError(f"source: expected {part} of shape {shape}, got {got or 'none'}")
         used.update(parts)
         found = [arrays[part] for part in parts]
-        ours[name] = found[0] if len(found) == 1 else _one_bias(layer.cell, *found)
+        ours[name] = found[0] if len(found) == 1 else layer.cell.one_bias(*found)
     if used != arrays.keys():
         raise ValueError(f"source: does not know what to do with {sorted(arrays.keys() - used)[0]!r}")
     return ours
-
-
-def _one_bias(cell: Cell, bias_ih: Array, bias_hh: Array) -> Array:
-    """The bias of each sum of the cell, from PyTorch's two biases of each gate."""
-    bias = np.zeros((cell.sums, len(bias_ih) // cell.gates), bias_ih.dtype)
-    bias[: cell.gates] = bias_ih.reshape(cell.gates, -1)
-    for gate, block in zip(cell.state_feeds, bias_hh.reshape(cell.gates, -1), strict=True):
-        bias[gate] += block
-    return bias.reshape(-1)
 
 
 def _two_biases(cell: Cell, bias: Array) -> tuple[Array, Array]:
@@ -220,7 +214,8 @@ def to_torch(layer: SimpleRNN) -> torch.nn.RNN: ...
 def to_torch(layer: LSTM | GRU | SimpleRNN) -> torch.nn.LSTM | torch.nn.GRU | torch.nn.RNN:
     """A ``torch.nn.LSTM``, ``GRU`` or ``RNN`` (batch_first) with the weights of a recurrent layer.
 
-    Its ``bias_hh`` are zero, except those of the candidate of a GRU.
+    A layer with `two_biases` has them as they are. Of any other, ``bias_hh`` are zero, except those of the candidate of
+    a GRU.
 
     Parameters
     ----------
@@ -270,7 +265,7 @@ def to_torch(layer: LSTM | GRU | SimpleRNN) -> torch.nn.LSTM | torch.nn.GRU | to
     state = {}
     for name in layer.parameter_shapes():
         value = layer.parameter(name).value.copy()
-        if "bias" in name:
+        if name.startswith("bias_l"):
             for part, bias in zip(("bias_ih", "bias_hh"), _two_biases(layer.cell, value), strict=True):
                 state[name.replace("bias", part)] = torch.from_numpy(bias)
         else:

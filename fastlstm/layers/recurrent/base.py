@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
@@ -68,10 +69,12 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         skip: str | None = None,
         go_backwards: bool = False,
         learn_initial_state: bool = False,
+        two_biases: bool = False,
         bias_start: Initializer = init.zeros,
     ) -> None:
         super().__init__(dtype, seed)
-        self.cell = cell
+        self.two_biases = _check.flag(two_biases, "two_biases")
+        self.cell = cell = replace(cell, two_biases=True) if self.two_biases else cell
         self.input_size = _check.positive_int(input_size, "input_size")
         self.hidden_size = _check.positive_int(hidden_size, "hidden_size")
         self.num_layers = _check.positive_int(num_layers, "num_layers")
@@ -97,6 +100,8 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         self.output_size = self._joint.output_width(self.num_layers, self.directions)
         self.keeps_x = self._joint.reads_x
         self.bias = _check.flag(bias, "bias")
+        if self.two_biases and not self.bias:
+            raise ValueError("two_biases: expected False with bias=False, which leaves both out, got True")
         self.learn_initial_state = _check.flag(learn_initial_state, "learn_initial_state")
         self.input_shape = ("N", "T", self.input_size)
         self._add_parameters(bias_start)
@@ -112,13 +117,15 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
             "weight_ih": partial(init.glorot_uniform, blocks=cell.gates),
             "weight_hh": partial(cell.recurrent, blocks=cell.gates),
             "bias": bias_start,
+            "bias_ih": bias_start,
+            "bias_hh": init.zeros,
             "peephole": init.zeros,
             "weight_hr": init.glorot_uniform,
         }
         for inputs, suffixes in self._each_layer():
             for suffix in suffixes:
                 for name, shape in cell.shapes(inputs, self.hidden_size).items():
-                    if name != "bias" or self.bias:
+                    if self.bias or not name.startswith("bias"):
                         self.add(name + suffix, shape, starts[name])
                 for part, width in zip(cell.parts, cell.widths(self.hidden_size), strict=True):
                     if self.learn_initial_state:
@@ -177,6 +184,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         newer = {
             **{"input_dropout": 0.0, "weight_dropout": 0.0, "variational": False},
             **{"merge": "concat", "residual": False, "skip": None, "go_backwards": False, "learn_initial_state": False},
+            "two_biases": False,
         }
         used = [name for name, usual in newer.items() if getattr(self, name) != usual]  # as older files have it
         return {name: getattr(self, name) for name in (*names, *used)}

@@ -68,6 +68,8 @@ class Cell:
         Weights that each unit has for itself: blocks of H numbers.
     peephole : bool, default False
         Whether these are a parameter; otherwise they are zeros.
+    two_biases : bool, default False
+        Whether each gate has a bias beside W and one beside U, as in PyTorch, instead of each sum having one.
     options : Options, optional
         What a cell with options is told.
     projection : int, optional
@@ -84,6 +86,7 @@ class Cell:
     own: int = 0
     peephole: bool = False
     options: Options | None = None
+    two_biases: bool = False
     projection: int | None = None
 
     @cached_property
@@ -124,12 +127,23 @@ class Cell:
         """The shapes of the parameters of one direction of one layer."""
         rows, seen = self.gates * hidden, self.projection or hidden
         shapes: dict[str, Shape] = {"weight_ih": (rows, inputs), "weight_hh": (rows, seen)}
-        shapes["bias"] = (self.sums * hidden,)
+        if self.two_biases:
+            shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+        else:
+            shapes["bias"] = (self.sums * hidden,)
         if self.peephole:
             shapes["peephole"] = (self.own * hidden,)
         if self.projection is not None:
             shapes["weight_hr"] = (self.projection, hidden)
         return shapes
+
+    def one_bias(self, bias_ih: NDArray[Any], bias_hh: NDArray[Any]) -> NDArray[Any]:
+        """The bias of each sum (S·H), from the two of each gate (G·H)."""
+        bias = np.zeros((self.sums, len(bias_ih) // self.gates), bias_ih.dtype)
+        bias[: self.gates] = bias_ih.reshape(self.gates, -1)
+        for gate, block in zip(self.state_feeds, bias_hh.reshape(self.gates, -1), strict=True):
+            bias[gate] += block
+        return bias.reshape(-1)
 
     def saturated(self, values: NDArray[Any]) -> NDArray[Any]:
         """Values clipped to what sums of products can hold, so that no sum is infinite minus infinite.

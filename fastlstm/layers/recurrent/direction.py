@@ -75,6 +75,8 @@ class Direction:
             *(dy, x, state, w_ih.value, u, batch.alive[: batch.longest]),
             *(self._own(dtype), self._own_gradient(dtype), cell.options, tape.notes["masks of rows"]),
         )
+        if self._weights.two_biases is not None:
+            self._weights.two_biases.pass_on()
         if dropped is not None:
             dropped.add_gradient(du, w_hh.grad, True)
         for running, initial in zip(dstate, start, strict=True):

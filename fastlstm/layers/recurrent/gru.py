@@ -74,6 +74,9 @@ class GRU(Recurrent[Array]):
     learn_initial_state : bool, default False
         Whether the state that a sequence begins with, where none is given, is trained. There are then the parameters
         ``h0_l{k}`` (H) for each layer and direction, which start at zero.
+    two_biases : bool, default False
+        Whether each gate has two biases that are added, as in PyTorch: ``bias_ih_l{k}`` and ``bias_hh_l{k}`` (3H each)
+        instead of ``bias_l{k}``. Each has the whole gradient, so that plain descent moves their sum twice as fast.
     dtype : "float32", "float64" or None
     seed : int or None
     weights : "bfloat16", "int8x16", "int8" or None, or a list of these, default None
@@ -119,6 +122,7 @@ class GRU(Recurrent[Array]):
         skip: Literal["input", "output", "both"] | None = None,
         go_backwards: bool = False,
         learn_initial_state: bool = False,
+        two_biases: bool = False,
         dtype: Any = None,
         seed: int | None = None,
         weights: Kinds = None,
@@ -147,6 +151,7 @@ class GRU(Recurrent[Array]):
             skip=skip,
             go_backwards=go_backwards,
             learn_initial_state=learn_initial_state,
+            two_biases=two_biases,
         )
 
     def config(self) -> dict[str, Any]:

@@ -97,6 +97,9 @@ class LSTM(Recurrent[tuple[Array, Array]]):
     learn_initial_state : bool, default False
         Whether the state that a sequence begins with, where none is given, is trained. There are then the parameters
         ``h0_l{k}`` and ``c0_l{k}`` (H) for each layer and direction, which start at zero.
+    two_biases : bool, default False
+        Whether each gate has two biases that are added, as in PyTorch: ``bias_ih_l{k}`` and ``bias_hh_l{k}`` (4H each)
+        instead of ``bias_l{k}``. Each has the whole gradient, so that plain descent moves their sum twice as fast.
     checkpoint_every : int, optional
         k: while training, keep the gates of no more than k steps, and the state at every k-th step. The backward pass
         computes the gates anew from there. This takes memory for T/k states and k steps instead of T steps, costs a
@@ -152,6 +155,7 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         skip: Literal["input", "output", "both"] | None = None,
         go_backwards: bool = False,
         learn_initial_state: bool = False,
+        two_biases: bool = False,
         checkpoint_every: int | None = None,
         dtype: Any = None,
         seed: int | None = None,
@@ -189,6 +193,7 @@ class LSTM(Recurrent[tuple[Array, Array]]):
             skip=skip,
             go_backwards=go_backwards,
             learn_initial_state=learn_initial_state,
+            two_biases=two_biases,
             bias_start=partial(init.gate_bias, forget_bias=self.forget_bias, coupled=self.coupled),
         )
 

@@ -109,6 +109,8 @@ class PhasedDirection(Direction):
             gradients = gradients._replace(w_hh=tape.zeros("du", gradients.w_hh.shape, dtype))
         for step in reversed(list(steps_of(batch))):
             self._step_back(dy, dx, dstate, gradients, step, batch, tape)
+        if self._weights.two_biases is not None:
+            self._weights.two_biases.pass_on()
         if dropped is not None:
             dropped.add_gradient(gradients.w_hh, self._weights.w_hh.grad, True)
         for running, initial in zip(dstate, start, strict=True):

@@ -29,6 +29,11 @@ LARGE_SINGLE = 1 << 20
 """The number of weights from which on several threads share a single step."""
 
 
+def one_after_other(*calls: Callable[[], Any]) -> None:
+    for call in calls:
+        call()
+
+
 @dataclass
 class Passes:
     """The passes over a batch, ready to run. There is one block of steps, or several if checkpoints are kept.
@@ -204,6 +209,8 @@ class TrainedDirection:
                 du = None if dropped is None else tape.array("du", values.w_hh.shape, values.w_hh.dtype)
                 self._bind_gradients(passes.backwards[k], du)
             backward.go_on(k > 0 or start is not None, later=k < last)
+        if self._weights.two_biases is not None:
+            self._weights.two_biases.pass_on()
         if dropped is not None:
             dropped.add_gradient(
                 tape.array("du", values.w_hh.shape, values.w_hh.dtype), *self._weights.w_hh.accumulator()
@@ -230,13 +237,15 @@ class TrainedDirection:
         forward = passes.forwards[0][0]
         forward.fresh = True
         forward.bind(x, y)
+        biases = self._weights.two_biases
 
         def backward(dy: Array, dx: Array | None, add_dx: bool) -> Callable[[], None]:
-            return partial(self._backward_from_zeros, passes, (x, y, dy, dx, add_dx, None, values))
+            call = partial(self._backward_from_zeros, passes, (x, y, dy, dx, add_dx, None, values))
+            return call if biases is None else partial(one_after_other, call, biases.pass_on)
 
-        packs = [
-            phase.pack(kind, values, own).go for phase, own in zip(self.phases, self._tapes(tape), strict=True)
-        ]
+        packs = [phase.pack(kind, values, own).go for phase, own in zip(self.phases, self._tapes(tape), strict=True)]
+        if biases is not None:
+            packs.insert(0, biases.read)
         return [*packs, forward.go], backward
 
     def _backward_from_zeros(self, passes: Passes, arrays: tuple[Any, ...]) -> None:

@@ -11,6 +11,63 @@ from fastlstm.layers.base import Array
 from fastlstm.layers.recurrent.cells import Cell, Phase
 from fastlstm.parameter import Parameter
 
+BIASES = ("bias", "bias_ih", "bias_hh")
+
+
+class TwoBiases:
+    """Two biases of each gate (G·H), as PyTorch has them, and as the kernels read them: one of each sum (S·H).
+
+    Both get the gradient of the sum that they are added to, so that they train as in PyTorch.
+    """
+
+    def __init__(self, cell: Cell, bias_ih: Parameter, bias_hh: Parameter) -> None:
+        self._cell, self.parameters = cell, (bias_ih, bias_hh)
+        self._sum: Array | None = None
+        self._gradient: Array | None = None
+        self._versions: tuple[int, ...] = ()
+
+    @property
+    def value(self) -> Array:
+        """The bias of each sum, a new array."""
+        return self._cell.one_bias(*(parameter.read() for parameter in self.parameters))
+
+    def glance(self) -> Array:
+        """The same, as of a `Parameter`."""
+        return self.value
+
+    def read(self) -> Array:
+        """The same in an array that stays where it is, for passes that are run again."""
+        versions = tuple(parameter.version for parameter in self.parameters)
+        dtype = self.parameters[0].read().dtype
+        if self._sum is None or self._sum.dtype != dtype:
+            self._sum = self.value
+        elif versions != self._versions:
+            self._sum[...] = self.value
+        self._versions = versions
+        return self._sum
+
+    def accumulator(self) -> tuple[Array, bool]:
+        """An array for the gradient of a pass, which is to be written; then call `pass_on`. See `Parameter`."""
+        bias = self.read()
+        if self._gradient is None or self._gradient.dtype != bias.dtype:
+            self._gradient = np.empty_like(bias)
+        return self._gradient, False
+
+    @property
+    def grad(self) -> Array:
+        """The same array with zeros, for a pass that adds to it."""
+        array, _ = self.accumulator()
+        array.fill(0)
+        return array
+
+    def pass_on(self) -> None:
+        """Add the gradient of a pass to those of both."""
+        assert self._gradient is not None
+        blocks = self._gradient.reshape(self._cell.sums, -1)
+        bias_ih, bias_hh = self.parameters
+        bias_ih.grad[...] += blocks[: self._cell.gates].reshape(-1)
+        bias_hh.grad[...] += blocks[list(self._cell.state_feeds)].reshape(-1)
+
 
 class Arrays(NamedTuple):
     """The values of the parameters of a direction, or their gradients.
@@ -75,8 +132,10 @@ class Weights:
         Whether each sequence is read from its end.
     w_ih, w_hh : Parameter
         (G·H, I) and (G·H, K).
-    bias : Parameter or None
+    bias : Parameter, TwoBiases or None
         (S·H), if there is one.
+    two_biases : TwoBiases or None
+        The same if it is two.
     own : Parameter or None
         The weights that each unit has for itself, (V·H), if there are some.
     w_hr : Parameter or None
@@ -91,9 +150,11 @@ class Weights:
     def __init__(self, cell: Cell, parameters: dict[str, Parameter], suffix: str, *, reverse: bool) -> None:
         self.cell, self.suffix, self.reverse = cell, suffix, reverse
         self.w_ih, self.w_hh = parameters["weight_ih" + suffix], parameters["weight_hh" + suffix]
-        self.bias, self.own = parameters.get("bias" + suffix), parameters.get("peephole" + suffix)
-        self.w_hr = parameters.get("weight_hr" + suffix)
-        every = (self.w_ih, self.w_hh, self.bias, self.own, self.w_hr)
+        self.own, self.w_hr = parameters.get("peephole" + suffix), parameters.get("weight_hr" + suffix)
+        biases = [parameters[name + suffix] for name in BIASES if name + suffix in parameters]
+        self.two_biases = TwoBiases(cell, *biases) if len(biases) == 2 else None
+        self.bias: Parameter | TwoBiases | None = self.two_biases or next(iter(biases), None)
+        every = (self.w_ih, self.w_hh, *biases, self.own, self.w_hr)
         self.parameters = [parameter for parameter in every if parameter is not None]
         self.inputs, self.out = self.w_ih.shape[1], self.w_hh.shape[1]
         self.hidden = self.w_hh.shape[0] // cell.gates
@@ -104,17 +165,17 @@ class Weights:
 
     def read(self) -> Arrays:
         """The values, for a kernel."""
-        return self._each(Parameter.read)
+        return self._each(lambda parameter: parameter.read())
 
     def glance(self) -> Arrays:
         """The values, for somebody who does not keep them."""
-        return self._each(Parameter.glance)
+        return self._each(lambda parameter: parameter.glance())
 
     def gradients(self) -> Arrays:
         """The gradients, to add to."""
         return self._each(lambda parameter: parameter.grad)
 
-    def _each(self, of: Callable[[Parameter], Array]) -> Arrays:
+    def _each(self, of: Callable[[Parameter | TwoBiases], Array]) -> Arrays:
         bias, own, w_hr = (None if p is None else of(p) for p in (self.bias, self.own, self.w_hr))
         return Arrays(of(self.w_ih), of(self.w_hh), bias, own, w_hr)
 
