@@ -182,7 +182,7 @@ def test_stateful_is_a_tape_that_carries_or_a_stream(kind, number):
 
 
 def with_dropout(kind, rates):
-    """Outputs of one sequence, 20,000 times, each with masks of its own that hold for all its steps: Keras' and ours."""
+    """Outputs of Keras and ours for 20,000 equal sequences, each with masks of its own that hold for all its steps."""
     n, t, hidden = 20_000, 4, 3
     draw = Draw(3)
     theirs = getattr(keras.layers, kind)(hidden, return_sequences=True, dtype="float64", seed=1, **rates)
