@@ -92,3 +92,18 @@ def test_with_one_bias_the_gradient_is_that_of_each(number):
         more = len(found[name.replace("_ih", "")]) - len(of_inputs)
         expected[name.replace("_ih", "")] = np.concatenate([of_inputs, of_state[len(of_state) - more :]])
     assert_close(found, expected)
+
+
+def test_what_the_page_of_conventions_says_of_pytorch():
+    """docs/compatibility.md: starting values, empty sequences, hard_sigmoid."""
+    torch.manual_seed(0)
+    for value in torch.nn.LSTM(5, 16).parameters():
+        assert 0.8 / 4 < value.abs().max() <= 1 / 4
+    x = torch.zeros(2, 4, 3)
+    with pytest.raises(RuntimeError, match="[Ll]ength"):
+        torch.nn.utils.rnn.pack_padded_sequence(x, torch.tensor([0, 4]), batch_first=True, enforce_sorted=False)
+    with pytest.raises(ValueError, match="lengths: expected"):
+        fl.LSTM(3, 2)(x.numpy(), lengths=[0, 4])
+    steps = torch.linspace(-4, 4, 33)
+    expected = np.clip(steps.numpy() / 6 + 0.5, 0, 1)
+    np.testing.assert_allclose(torch.nn.functional.hardsigmoid(steps).numpy(), expected, atol=1e-6)
