@@ -4,7 +4,10 @@ import typing
 
 from fastlstm import _public
 from fastlstm import callbacks as callbacks
+from fastlstm import constraints as constraints
+from fastlstm import init as init
 from fastlstm import io as io
+from fastlstm import regularizers as regularizers
 from fastlstm import schedules as schedules
 from fastlstm._version import __version__ as __version__
 from fastlstm.activations import sigmoid as sigmoid

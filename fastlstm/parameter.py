@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
+from fastlstm.constraints import Constraint
 from fastlstm.narrow import Narrow, rounded
+from fastlstm.regularizers import Regularizer
 
 Initializer = Callable[[np.random.Generator, tuple[int, ...]], NDArray[np.float64]]
 
@@ -37,17 +39,66 @@ class Parameter:
     version : int
         A number that grows whenever the value changes. What is computed from the value is computed anew when it has
         grown.
+    initializer : function of a generator and a shape
+        Makes the starting values.
+    blocks, fan : int, int or None
+        What `fastlstm.init.Initializer` is told of them.
     """
 
-    def __init__(self, name: str, shape: tuple[int, ...], initializer: Initializer) -> None:
+    changes: ClassVar[int] = 0
+    """How often any parameter has been frozen, thawed, or given another penalty or constraint. Who keeps what depends
+    on these looks again when it has grown, so that a step need not ask each parameter."""
+
+    _trainable = True
+    _regularizer: Regularizer | None = None
+    _constraint: Constraint | None = None
+
+    def __init__(
+        self, name: str, shape: tuple[int, ...], initializer: Initializer, *, blocks: int = 1, fan: int | None = None
+    ) -> None:
         self.name = name
         self.shape = shape
         self.version = 0
-        self._initializer = initializer
+        self.initializer, self.blocks, self.fan = initializer, blocks, fan
         self._value: NDArray[Any] | None = None
         self._narrow: Narrow | None = None  # until somebody wants the array itself
         self._grad: NDArray[Any] | None = None
         self._cleared = False
+
+    @property
+    def trainable(self) -> bool:
+        """Whether it is trained. A frozen one stays as it is, and its gradient is zeros, whoever adds to it."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, trainable: bool) -> None:
+        if _check.flag(trainable, "trainable") != self._trainable:
+            self._trainable = bool(trainable)
+            self._cleared = True
+            Parameter.changes += 1
+
+    @property
+    def regularizer(self) -> Regularizer | None:
+        """The penalty on its values that a `fastlstm.Trainer` adds to the loss."""
+        return self._regularizer
+
+    @regularizer.setter
+    def regularizer(self, regularizer: Regularizer | str | None) -> None:
+        self._regularizer = None if regularizer is None else Regularizer.of(regularizer, "regularizer")
+        Parameter.changes += 1
+
+    @property
+    def constraint(self) -> Constraint | None:
+        """What an optimizer makes true of its values after each step."""
+        return self._constraint
+
+    @constraint.setter
+    def constraint(self, constraint: Constraint | str | None) -> None:
+        found = None if constraint is None else Constraint.of(constraint, "constraint")
+        if found is not None:
+            found.check(self.name, self.shape)
+        self._constraint = found
+        Parameter.changes += 1
 
     @property
     def is_set(self) -> bool:
@@ -55,7 +106,7 @@ class Parameter:
 
     def initialize(self, rng: np.random.Generator, dtype: np.dtype[Any]) -> None:
         """Set the value to starting values."""
-        self._value = np.ascontiguousarray(self._initializer(rng, self.shape), dtype)
+        self._value = np.ascontiguousarray(self.initializer(rng, self.shape), dtype)
         self.version += 1
 
     def assign(self, value: Any, dtype: np.dtype[Any]) -> None:
@@ -137,11 +188,12 @@ class Parameter:
     def accumulator(self) -> tuple[NDArray[Any], bool]:
         """The array of the gradient for a kernel that writes all of it now, and whether the kernel must add to it.
 
-        If not, the present content of the array means nothing.
+        If not, the present content of the array means nothing. What is written for a frozen parameter counts for
+        nothing, but a kernel that computes all gradients in one pass needs room for it.
         """
         if self._grad is None:
             self._grad, self._cleared = np.empty_like(self._array()), True
-        add, self._cleared = not self._cleared, False
+        add, self._cleared = not self._cleared, not self._trainable
         return self._grad, add
 
     @property

@@ -27,7 +27,12 @@ KNOWN = {
     "bias",
     "forget_bias",
     "two_biases",
+    "chrono",
     "checkpoint_every",
+    "init",
+    "regularizers",
+    "constraints",
+    "trainable",
 }
 """Options of layers that PyTorch has, too, or that change no result."""
 

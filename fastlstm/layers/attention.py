@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from fastlstm._check import Shape
 from fastlstm._kernels import activations, blas
 from fastlstm.layers.base import Array, Index, as_rows, check_features, clear_empty
 from fastlstm.layers.pooling import Pooling, pieces
+from fastlstm.layers.settings import Settings
 from fastlstm.masking import Steps
 from fastlstm.workspace import Workspace
 
@@ -49,16 +50,22 @@ class AttentionPool(Pooling):
     parts = ("total", "largest", "divisor")
 
     def __init__(
-        self, input_size: int, attention_size: int | None = None, *, dtype: Any = None, seed: int | None = None
+        self,
+        input_size: int,
+        attention_size: int | None = None,
+        *,
+        dtype: Any = None,
+        seed: int | None = None,
+        **settings: Unpack[Settings],
     ) -> None:
-        super().__init__(dtype, seed)
+        super().__init__(dtype, seed, **settings)
         self.input_size = _check.positive_int(input_size, "input_size")
         self.attention_size = (
             self.input_size if attention_size is None else _check.positive_int(attention_size, "attention_size")
         )
         self.input_shape = ("N", "T", self.input_size)
         self.add("weight", (self.attention_size, self.input_size), init.glorot_uniform)
-        self.add("bias", (self.attention_size,), init.zeros)
+        self.add("bias", (self.attention_size,), init.zeros, fan=self.input_size)
         self.add("context", (1, self.attention_size), init.glorot_uniform)
 
     def output_shape(self, shape: Shape) -> Shape:
@@ -153,4 +160,4 @@ class AttentionPool(Pooling):
         return total / divisor
 
     def config(self) -> dict[str, Any]:
-        return {"input_size": self.input_size, "attention_size": self.attention_size}
+        return {"input_size": self.input_size, "attention_size": self.attention_size, **self.settings()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from fastlstm._check import Shape
 from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.program import Kept
 from fastlstm._kernels.stage import Stage
+from fastlstm.layers import settings as told
 from fastlstm.layers.preparing import prepare
 from fastlstm.layers.replay import Backward, Calls
 from fastlstm.parameter import Initializer, Parameter
@@ -26,7 +27,17 @@ _building = threading.RLock()
 """The lock for setting starting values. All layers share it, because a layer with a lock could not be copied."""
 
 
-class Layer:
+class _Settled(type):
+    """The type of layers. When the constructor of the class itself has ended, all parameters are there."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        layer = super().__call__(*args, **kwargs)
+        if layer._told:
+            layer._init = told.apply(layer._told, layer._parameters)
+        return layer
+
+
+class Layer(metaclass=_Settled):
     """Base of all layers: parameters, and a forward and a backward pass over arrays in a `Workspace`.
 
     A subclass sets `input_shape`, adds its parameters with `add`, adds arrays that are saved but not trained with
@@ -40,6 +51,10 @@ class Layer:
     seed : int or None, default None
         Seed of the starting values. None takes one from the model; a layer without a model takes a new one from the
         operating system.
+    init, regularizers, constraints, trainable
+        What is told of the parameters, by the keywords of `fastlstm.layers.settings.Settings`: how they start, their
+        penalties in the loss, what is made true of them after each step, and which are trained. A layer of your own
+        takes these if it passes them on, and saves them if `config` holds what `settings` returns.
     """
 
     registry: ClassVar[dict[str, type[Layer]]] = {}
@@ -67,7 +82,13 @@ class Layer:
         if "replay" not in own and own & {"forward", "backward"}:
             cls.replay = Layer.replay  # type: ignore[method-assign]
 
-    def __init__(self, dtype: Any = None, seed: int | None = None) -> None:
+    _told: told.Settings = {}
+    _init: Any = None
+
+    def __init__(self, dtype: Any = None, seed: int | None = None, **settings: Unpack[told.Settings]) -> None:
+        told.check(settings, type(self).__name__)
+        if settings:
+            self._told = settings
         self._dtype = None if dtype is None else _check.dtype_of(dtype)
         self._seed = _check.seed_of(seed)
         self._parameters: dict[str, Parameter] = {}
@@ -75,8 +96,11 @@ class Layer:
         self._built = False
         self._kept = Kept()
 
-    def add(self, name: str, shape: tuple[int, ...], initializer: Initializer) -> None:
-        self._parameters[name] = Parameter(name, shape, initializer)
+    def add(
+        self, name: str, shape: tuple[int, ...], initializer: Initializer, *, blocks: int = 1, fan: int | None = None
+    ) -> None:
+        """Add a parameter. `blocks` and `fan` are what an `Initializer` that a user chooses is told of it."""
+        self._parameters[name] = Parameter(name, shape, initializer, blocks=blocks, fan=fan)
 
     def add_buffer(self, name: str, shape: tuple[int, ...], initializer: Initializer) -> None:
         """Add an array that is saved with the layer, but not trained."""
@@ -113,6 +137,20 @@ class Layer:
         """A parameter by the layer's own name for it."""
         self.build()
         return self._parameters[name]
+
+    @property
+    def trainable(self) -> bool:
+        """Whether any parameter of the layer is trained. Set it to freeze them all (False), or to train all."""
+        return any(parameter.trainable for parameter in self._parameters.values())
+
+    @trainable.setter
+    def trainable(self, trainable: bool) -> None:
+        for parameter in self._parameters.values():
+            parameter.trainable = trainable
+
+    def settings(self) -> dict[str, Any]:
+        """What is told of the parameters and is not as usual, for `config`."""
+        return told.config_of(self._parameters, self._init)
 
     def buffers(self) -> list[Parameter]:
         """The arrays that are saved with the layer but not trained; the layer is built first if it is not yet."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from fastlstm.layers.matrix import Kinds, MatrixLayer
 from fastlstm.layers.packed import Packed
 from fastlstm.layers.recurrent.inference import State
 from fastlstm.layers.recurrent.lstm import LSTM
+from fastlstm.layers.settings import Settings
 from fastlstm.workspace import Workspace
 
 
@@ -119,8 +120,9 @@ class Decoder(MatrixLayer):
         dtype: Any = None,
         seed: int | None = None,
         weights: Kinds = None,
+        **settings: Unpack[Settings],
     ) -> None:
-        super().__init__(dtype, seed)
+        super().__init__(dtype, seed, **settings)
         self.input_size = _check.positive_int(input_size, "input_size")
         self.hidden_size = _check.positive_int(hidden_size, "hidden_size")
         self.num_tokens = _check.positive_int(num_tokens, "num_tokens")
@@ -297,4 +299,5 @@ class Decoder(MatrixLayer):
 
     def config(self) -> dict[str, Any]:
         names = ("input_size", "hidden_size", "num_tokens", "max_steps", "end_token")
-        return {name: getattr(self, name) for name in (*names, "embedding_size", "num_layers", "attention")}
+        own = {name: getattr(self, name) for name in (*names, "embedding_size", "num_layers", "attention")}
+        return {**own, **self.settings()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from fastlstm.layers.base import Array, Index, as_rows, check_features
 from fastlstm.layers.matrix import Kinds, MatrixLayer
 from fastlstm.layers.packed import Packed, PackedMatrix, worth_training
 from fastlstm.layers.replay import Backward, BackwardCalls, Calls
+from fastlstm.layers.settings import Settings
 from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace
 
@@ -54,15 +55,16 @@ class Dense(MatrixLayer):
         dtype: Any = None,
         seed: int | None = None,
         weights: Kinds = None,
+        **settings: Unpack[Settings],
     ) -> None:
-        super().__init__(dtype, seed)
+        super().__init__(dtype, seed, **settings)
         self.input_size = _check.positive_int(input_size, "input_size")
         self.output_size = _check.positive_int(output_size, "output_size")
         self.bias = _check.flag(bias, "bias")
         self.input_shape = ("N", "T", self.input_size)
         self.add("weight", (self.output_size, self.input_size), init.glorot_uniform)
         if bias:
-            self.add("bias", (self.output_size,), init.zeros)
+            self.add("bias", (self.output_size,), init.zeros, fan=self.input_size)
         self._packed = PackedMatrix(self._parameters["weight"], self._parameters.get("bias"))
         self.weights = weights
 
@@ -128,7 +130,7 @@ class Dense(MatrixLayer):
         return self.parameter("weight"), self.parameter("bias") if self.bias else None
 
     def config(self) -> dict[str, Any]:
-        return {"input_size": self.input_size, "output_size": self.output_size, "bias": self.bias}
+        return {"input_size": self.input_size, "output_size": self.output_size, "bias": self.bias, **self.settings()}
 
 
 def backward_of_rows(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from fastlstm import _check, init
 from fastlstm._check import Shape
@@ -12,6 +12,7 @@ from fastlstm._kernels.stage import Stage
 from fastlstm.layers.base import Array, Index, as_rows
 from fastlstm.layers.matrix import Kinds, MatrixLayer
 from fastlstm.layers.packed import Packed, PackedTable
+from fastlstm.layers.settings import Settings
 from fastlstm.workspace import Workspace
 
 
@@ -50,8 +51,9 @@ class Embedding(MatrixLayer):
         dtype: Any = None,
         seed: int | None = None,
         weights: Kinds = None,
+        **settings: Unpack[Settings],
     ) -> None:
-        super().__init__(dtype, seed)
+        super().__init__(dtype, seed, **settings)
         self.num_tokens = _check.positive_int(num_tokens, "num_tokens")
         self.output_size = _check.positive_int(output_size, "output_size")
         self.add("weight", (self.num_tokens, self.output_size), init.uniform)
@@ -90,4 +92,4 @@ class Embedding(MatrixLayer):
         rows.scatter_add(as_rows(dy), tape.notes["x"].reshape(-1), dweight, add)
 
     def config(self) -> dict[str, Any]:
-        return {"num_tokens": self.num_tokens, "output_size": self.output_size}
+        return {"num_tokens": self.num_tokens, "output_size": self.output_size, **self.settings()}

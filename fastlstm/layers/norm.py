@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 
@@ -13,14 +13,15 @@ from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.rows import gather
 from fastlstm._kernels.stage import Stage
 from fastlstm.layers.base import Array, Index, Layer, as_rows, check_features
+from fastlstm.layers.settings import Settings
 from fastlstm.workspace import Workspace
 
 
 class Norm(Layer, abstract=True):
     """Base of both layers: y = x̂ weight + bias on the last axis, where x̂ has mean 0 and variance 1 over some axis."""
 
-    def __init__(self, size: int, eps: float, dtype: Any, seed: int | None) -> None:
-        super().__init__(dtype, seed)
+    def __init__(self, size: int, eps: float, dtype: Any, seed: int | None, settings: Settings) -> None:
+        super().__init__(dtype, seed, **settings)
         self.size = _check.positive_int(size, "size")
         self.eps = _check.number(eps, "eps", 0)
         self.input_shape = ("N", "T", self.size)
@@ -62,8 +63,16 @@ class LayerNorm(Norm):
             [-1.,  1.]]], dtype=float32)
     """
 
-    def __init__(self, size: int, eps: float = 1e-5, *, dtype: Any = None, seed: int | None = None) -> None:
-        super().__init__(size, eps, dtype, seed)
+    def __init__(
+        self,
+        size: int,
+        eps: float = 1e-5,
+        *,
+        dtype: Any = None,
+        seed: int | None = None,
+        **settings: Unpack[Settings],
+    ) -> None:
+        super().__init__(size, eps, dtype, seed, settings)
 
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         tape.notes["x"] = x = np.ascontiguousarray(x)
@@ -91,7 +100,7 @@ class LayerNorm(Norm):
         return dx if input_gradient else None
 
     def config(self) -> dict[str, Any]:
-        return {"size": self.size, "eps": self.eps}
+        return {"size": self.size, "eps": self.eps, **self.settings()}
 
 
 class BatchNorm(Norm):
@@ -135,9 +144,16 @@ class BatchNorm(Norm):
     mixes_rows: ClassVar[bool] = True
 
     def __init__(
-        self, size: int, momentum: float = 0.1, eps: float = 1e-5, *, dtype: Any = None, seed: int | None = None
+        self,
+        size: int,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+        *,
+        dtype: Any = None,
+        seed: int | None = None,
+        **settings: Unpack[Settings],
     ) -> None:
-        super().__init__(size, eps, dtype, seed)
+        super().__init__(size, eps, dtype, seed, settings)
         self.momentum = _check.number(momentum, "momentum", 0, 1)
         self.add_buffer("running_mean", (self.size,), init.zeros)
         self.add_buffer("running_var", (self.size,), init.ones)
@@ -233,7 +249,7 @@ class BatchNorm(Norm):
         return padded
 
     def config(self) -> dict[str, Any]:
-        return {"size": self.size, "momentum": self.momentum, "eps": self.eps}
+        return {"size": self.size, "momentum": self.momentum, "eps": self.eps, **self.settings()}
 
 
 def real_steps(n: int, t: int, lengths: Index) -> tuple[Index, Index]:

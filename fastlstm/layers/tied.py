@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from fastlstm.layers.dense import Dense
 from fastlstm.layers.embedding import Embedding
 from fastlstm.layers.matrix import Kinds
 from fastlstm.layers.packed import PackedMatrix
+from fastlstm.layers.settings import Settings
 from fastlstm.parameter import Parameter
 
 
@@ -59,10 +60,11 @@ class TiedDense(Dense):
         dtype: Any = None,
         seed: int | None = None,
         weights: Kinds = None,
+        **settings: Unpack[Settings],
     ) -> None:
         if not isinstance(embedding, Embedding):
             raise TypeError(f"embedding: expected an Embedding, got {embedding!r}")
-        super().__init__(embedding.output_size, embedding.num_tokens, bias=bias, dtype=dtype, seed=seed)
+        super().__init__(embedding.output_size, embedding.num_tokens, bias=bias, dtype=dtype, seed=seed, **settings)
         self.embedding = embedding
         self._shared = embedding._parameters["weight"]
         del self._parameters["weight"]
@@ -86,4 +88,4 @@ class TiedDense(Dense):
         return self._shared if name == "weight" else self._parameters[name]
 
     def config(self) -> dict[str, Any]:
-        return {"embedding": self.embedding, "bias": self.bias}
+        return {"embedding": self.embedding, "bias": self.bias, **self.settings()}

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, Unpack, cast
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from fastlstm.layers.recurrent.stack import PlainStack, TrainedStack, at
 from fastlstm.layers.recurrent.training import TrainedDirection
 from fastlstm.layers.recurrent.weights import Weights
 from fastlstm.layers.replay import Backward, Calls
+from fastlstm.layers.settings import Settings
 from fastlstm.masking import Steps, fill_of
 from fastlstm.parameter import Initializer
 from fastlstm.workspace import Workspace
@@ -71,8 +72,9 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         learn_initial_state: bool = False,
         two_biases: bool = False,
         bias_start: Initializer = init.zeros,
+        **settings: Unpack[Settings],
     ) -> None:
-        super().__init__(dtype, seed)
+        super().__init__(dtype, seed, **settings)
         self.two_biases = _check.flag(two_biases, "two_biases")
         self.cell = cell = replace(cell, two_biases=True) if self.two_biases else cell
         self.input_size = _check.positive_int(input_size, "input_size")
@@ -87,7 +89,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
                 f"dropout: {self.dropout:g} has no effect in {name} of one layer, since it lies between layers; put "
                 f"fl.Dropout({self.dropout:g}) after the {name}, or give it num_layers of at least 2"
             )
-            warnings.warn(message, stacklevel=3)  # points to the call of the subclass
+            warnings.warn(message, stacklevel=4)  # points to the call of the subclass
         self._rates = rates_of(input_dropout, self.dropout, weight_dropout, variational, self.num_layers)
         self.input_dropout, self.weight_dropout = self._rates.inputs, self._rates.weights
         self.variational = self._rates.variational
@@ -126,7 +128,8 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
             for suffix in suffixes:
                 for name, shape in cell.shapes(inputs, self.hidden_size).items():
                     if self.bias or not name.startswith("bias"):
-                        self.add(name + suffix, shape, starts[name])
+                        blocks = max(1, shape[0] // self.hidden_size)
+                        self.add(name + suffix, shape, starts[name], blocks=blocks, fan=self.hidden_size)
                 for part, width in zip(cell.parts, cell.widths(self.hidden_size), strict=True):
                     if self.learn_initial_state:
                         self.add(f"{part}0{suffix}", (width,), init.zeros)
@@ -187,7 +190,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
             "two_biases": False,
         }
         used = [name for name, usual in newer.items() if getattr(self, name) != usual]  # as older files have it
-        return {name: getattr(self, name) for name in (*names, *used)}
+        return {**{name: getattr(self, name) for name in (*names, *used)}, **self.settings()}
 
     def output_shape(self, shape: Shape) -> Shape:
         if len(shape) != 3:

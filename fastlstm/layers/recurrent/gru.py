@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, Unpack
 
+from fastlstm import init
 from fastlstm.layers.base import Array
 from fastlstm.layers.matrix import Kinds
 from fastlstm.layers.recurrent import cells
 from fastlstm.layers.recurrent.base import Recurrent
 from fastlstm.layers.recurrent.functions import Activation
-from fastlstm.layers.recurrent.options import cell_for, config_of, has_usual_functions, options_of
+from fastlstm.layers.recurrent.options import cell_for, chrono_of, config_of, has_usual_functions, options_of
+from fastlstm.layers.settings import Settings
 
 
 class GRU(Recurrent[Array]):
@@ -42,6 +45,9 @@ class GRU(Recurrent[Array]):
     reset : "after" or "before", default "after"
         Whether the reset gate scales U h + b' or h, n = tanh(W x + U (r h) + b), which has no b' and takes two phases for
         each step (Cho et al. 2014).
+    chrono : float, optional
+        The longest time, in steps, that the layer is to remember over, from 2, for long memories (Tallec and Ollivier
+        2018): the biases of z, the gate that keeps the state, then start at log U(1, chrono - 1).
     activation, recurrent_activation : str or tuple, default "tanh", "sigmoid"
         The functions of the candidate n, and of r and z; see `LSTM`.
     clip : float, optional
@@ -108,6 +114,7 @@ class GRU(Recurrent[Array]):
         dropout: float = 0.0,
         bias: bool = True,
         reset: Literal["after", "before"] = "after",
+        chrono: float | None = None,
         activation: Activation = "tanh",
         recurrent_activation: Activation = "sigmoid",
         clip: float | None = None,
@@ -126,7 +133,9 @@ class GRU(Recurrent[Array]):
         dtype: Any = None,
         seed: int | None = None,
         weights: Kinds = None,
+        **settings: Unpack[Settings],
     ) -> None:
+        self.chrono = chrono_of(chrono, bias)
         options = options_of(
             activation=activation,
             recurrent_activation=recurrent_activation,
@@ -152,8 +161,13 @@ class GRU(Recurrent[Array]):
             go_backwards=go_backwards,
             learn_initial_state=learn_initial_state,
             two_biases=two_biases,
+            bias_start=init.zeros
+            if self.chrono is None
+            else partial(init.chrono_bias, longest=self.chrono, sums=3 if two_biases else cell.sums, keep=1, write=None),
+            **settings,
         )
 
     def config(self) -> dict[str, Any]:
+        own = {} if self.chrono is None else {"chrono": self.chrono}
         reset = {} if self.reset_gate == "after" else {"reset": self.reset_gate}
-        return {**super().config(), **reset, **config_of(self.cell.options, of_c=False)}
+        return {**super().config(), **reset, **config_of(self.cell.options, of_c=False), **own}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 
@@ -16,10 +16,20 @@ from fastlstm.layers.recurrent.base import Recurrent
 from fastlstm.layers.recurrent.functions import Activation
 from fastlstm.layers.recurrent.gates import Gates, read_gates
 from fastlstm.layers.recurrent.masks import Rates
-from fastlstm.layers.recurrent.options import cell_for, config_of, has_usual_functions, options_of, projection_of, zones_of
+from fastlstm.layers.recurrent.options import (
+    cell_for,
+    chrono_of,
+    config_of,
+    has_usual_functions,
+    options_of,
+    projection_of,
+    zones_of,
+)
 from fastlstm.layers.recurrent.ragged import RaggedBatch
 from fastlstm.layers.recurrent.stack import PlainStack
+from fastlstm.layers.settings import Settings
 from fastlstm.masking import Steps
+from fastlstm.parameter import Initializer
 from fastlstm.workspace import Workspace
 
 
@@ -48,6 +58,10 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         One bias for each gate and unit: 4·(H·(I + H) + H) parameters for a layer and direction.
     forget_bias : float, default 1.0
         Starting bias of the forget gate; the other biases start at zero, W as Glorot's uniform, U orthogonal.
+    chrono : float, optional
+        The longest time, in steps, that the layer is to remember over, from 2, for long memories (Tallec and Ollivier
+        2018): the biases of f then start at log U(1, chrono - 1), those of i at the negative of it, and `forget_bias`
+        does not count. If `coupled`, the bias of i alone does so.
     peephole : bool, default False
         Whether the gates see the cell (Gers and Schmidhuber 2000): i and f that before the step, o that after it, each
         with a weight for each unit: 3·H parameters more, which start at zero.
@@ -136,6 +150,7 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         dropout: float = 0.0,
         bias: bool = True,
         forget_bias: float = 1.0,
+        chrono: float | None = None,
         peephole: bool = False,
         coupled: bool = False,
         activation: Activation = "tanh",
@@ -160,10 +175,12 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         dtype: Any = None,
         seed: int | None = None,
         weights: Kinds = None,
+        **settings: Unpack[Settings],
     ) -> None:
         self.forget_bias = _check.number(forget_bias, "forget_bias", -np.inf)
         if checkpoint_every is not None:
             self.checkpoint_every = _check.positive_int(checkpoint_every, "checkpoint_every")
+        self.chrono = chrono_of(chrono, bias)
         self.peephole, self.coupled = _check.flag(peephole, "peephole"), _check.flag(coupled, "coupled")
         options = options_of(
             activation=activation,
@@ -194,8 +211,15 @@ class LSTM(Recurrent[tuple[Array, Array]]):
             go_backwards=go_backwards,
             learn_initial_state=learn_initial_state,
             two_biases=two_biases,
-            bias_start=partial(init.gate_bias, forget_bias=self.forget_bias, coupled=self.coupled),
+            bias_start=self._bias_start(),
+            **settings,
         )
+
+    def _bias_start(self) -> Initializer:
+        if self.chrono is None:
+            return partial(init.gate_bias, forget_bias=self.forget_bias, coupled=self.coupled)
+        gates = {"sums": 3, "keep": None, "write": 0} if self.coupled else {"sums": 4, "keep": 1, "write": 0}
+        return partial(init.chrono_bias, longest=self.chrono, **gates)
 
     def gates(
         self,
@@ -256,8 +280,8 @@ class LSTM(Recurrent[tuple[Array, Array]]):
 
     def config(self) -> dict[str, Any]:
         """Newer arguments are left out where they are what they are by default, so that files stay what they were."""
-        own = {"peephole": self.peephole, "coupled": self.coupled, "proj_size": self.proj_size}
-        own["checkpoint_every"] = self.checkpoint_every
+        names = ("chrono", "peephole", "coupled", "proj_size", "checkpoint_every")
+        own = {name: getattr(self, name) for name in names}
         options = config_of(self.cell.options, of_c=True)
         config = {**super().config(), "forget_bias": self.forget_bias, **options}
         return {**config, **{name: value for name, value in own.items() if value}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, Unpack, cast
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from fastlstm.layers.recurrent.direction import Parts
 from fastlstm.layers.recurrent.functions import Activation
 from fastlstm.layers.recurrent.gru import GRU
 from fastlstm.layers.recurrent.lstm import LSTM
+from fastlstm.layers.settings import Settings
 from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace
 
@@ -143,6 +144,7 @@ class LSTMCell(OneStep[tuple[Array, Array]]):
         learn_initial_state: bool = False,
         dtype: Any = None,
         seed: int | None = None,
+        **settings: Unpack[Settings],
     ) -> None:
         self.layer = LSTM(
             input_size,
@@ -159,6 +161,7 @@ class LSTMCell(OneStep[tuple[Array, Array]]):
             learn_initial_state=learn_initial_state,
             dtype=dtype,
             seed=seed,
+            **settings,
         )
 
 
@@ -192,6 +195,7 @@ class GRUCell(OneStep[Array]):
         learn_initial_state: bool = False,
         dtype: Any = None,
         seed: int | None = None,
+        **settings: Unpack[Settings],
     ) -> None:
         self.layer = GRU(
             input_size,
@@ -203,4 +207,5 @@ class GRUCell(OneStep[Array]):
             learn_initial_state=learn_initial_state,
             dtype=dtype,
             seed=seed,
+            **settings,
         )

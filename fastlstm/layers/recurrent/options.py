@@ -107,3 +107,13 @@ def limit_of(value: Any, name: str) -> float:
     if not 0 < np.float32(limit) < np.inf:
         raise ValueError(f"{name}: expected a finite number above 0, or None, got {value}")
     return limit
+
+
+def chrono_of(chrono: Any, bias: Any) -> float | None:
+    """The argument of this name, checked: the starting biases that it makes must be there."""
+    if chrono is None:
+        return None
+    longest = _check.number(chrono, "chrono", 2, 1e30)
+    if not bias:
+        raise ValueError(f"chrono: expected None without a bias, which it is the start of, got {chrono}")
+    return longest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from fastlstm.layers.base import Array
 from fastlstm.layers.matrix import Kinds
@@ -11,6 +11,7 @@ from fastlstm.layers.recurrent import cells
 from fastlstm.layers.recurrent.base import Recurrent
 from fastlstm.layers.recurrent.functions import Activation, shortest
 from fastlstm.layers.recurrent.options import cell_for, config_of, options_of
+from fastlstm.layers.settings import Settings
 
 CELLS = {"tanh": cells.TANH, "relu": cells.RELU}
 """The cells of the usual activations."""
@@ -118,6 +119,7 @@ class SimpleRNN(Recurrent[Array]):
         dtype: Any = None,
         seed: int | None = None,
         weights: Kinds = None,
+        **settings: Unpack[Settings],
     ) -> None:
         options = options_of(
             activation=activation, clip=clip, zoneout=(zoneout, 0.0), recurrent_dropout=recurrent_dropout
@@ -137,6 +139,7 @@ class SimpleRNN(Recurrent[Array]):
             go_backwards=go_backwards,
             learn_initial_state=learn_initial_state,
             two_biases=two_biases,
+            **settings,
         )
 
     def config(self) -> dict[str, Any]:
