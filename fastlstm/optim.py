@@ -61,6 +61,10 @@ class Optimizer:
         self.steps = 0
         self.state: list[dict[str, Array]] = []
         self._parameters: list[Parameter] = []
+        self._trained: list[Parameter] = []  # those that are not frozen, with their part of the state
+        self._slots: list[dict[str, Array]] = []
+        self._constrained: list[Parameter] = []
+        self._changes = -1
         self._blocks: kernels.Blocks | None = None
         self._seen: Sequence[Parameter] | None = None  # the tuple of the last step, which needs no check again
 
@@ -68,18 +72,18 @@ class Optimizer:
         return {
             **self.__dict__,
             "_blocks": None,
-            "_slots": [],
-            "_arrays": [],
+            "_changes": -1,
             "_seen": None,
         }  # addresses mean nothing to a copy
 
     def step(self, parameters: Sequence[Parameter], scale: float = 1.0) -> None:
-        """Take one step: move every parameter against its gradient.
+        """Take one step: move every parameter against its gradient, and then make its constraint true.
 
         Parameters
         ----------
         parameters : sequence of Parameter
-            The same ones in the same order at every step.
+            The same ones in the same order at every step. Frozen ones stay as they are, and so does what is kept for
+            them.
         scale : float, default 1
             Every gradient is multiplied by this first, as clipping by the norm asks for.
 
@@ -90,26 +94,35 @@ class Optimizer:
         NotImplementedError
             If the optimizer is of a class that has not written `update`.
         """
-        if parameters is not self._seen or not self.state:
+        if parameters is not self._seen or self._changes != Parameter.changes or not self.state:
             self._take(parameters)
         self.steps += 1
         if type(self).update is not Optimizer.update:
             self._update_each(scale)
-        elif self._parameters:
+        elif self._trained:
             self._update_all(scale)
-        for parameter in parameters:
+        for parameter in self._constrained:
+            assert parameter.constraint is not None
+            parameter.constraint.apply(parameter.writable())
+        for parameter in self._trained:
             parameter.version += 1
 
     def _take(self, parameters: Sequence[Parameter]) -> None:
         """Check that these are the parameters of the first step; at the first step, make the slots for them."""
         if not self.state:
             self.state = [{name: np.zeros_like(p.value) for name in self.slots} for p in parameters]
-            self._parameters = list(parameters)
+            self._parameters, self._changes = list(parameters), -1
         if len(parameters) != len(self._parameters) or any(
             new is not old for new, old in zip(parameters, self._parameters, strict=True)
         ):
             raise ValueError("parameters: expected those of the first step; an optimizer serves one model")
         self._seen = parameters if isinstance(parameters, tuple) else None  # a list may change
+        if self._changes != Parameter.changes:
+            self._changes, self._blocks = Parameter.changes, None
+            pairs = zip(self._parameters, self.state, strict=True)
+            kept = [(parameter, slots) for parameter, slots in pairs if parameter.trainable]
+            self._trained, self._slots = [parameter for parameter, _ in kept], [slots for _, slots in kept]
+            self._constrained = [parameter for parameter in self._trained if parameter.constraint is not None]
 
     def settings(self) -> dict[str, Any]:
         """The arguments of the constructor by name, with the values that they have now."""
@@ -143,12 +156,12 @@ class Optimizer:
         """
         if snapshot["type"] != type(self).__name__:
             raise ValueError(f"optimizer: expected {snapshot['type']}, got {type(self).__name__}")
-        self.lr, self.steps, self._blocks = snapshot["lr"], snapshot["steps"], None
+        self.lr, self.steps, self._changes = snapshot["lr"], snapshot["steps"], -1
         self.state = [{name: array.copy() for name, array in slots.items()} for slots in snapshot["slots"]]
         self._parameters, self._seen = list(parameters) if self.state else [], None
 
     def _update_each(self, scale: float) -> None:
-        for parameter, slots in zip(self._parameters, self.state, strict=True):
+        for parameter, slots in zip(self._trained, self._slots, strict=True):
             if scale != 1:
                 parameter.grad[...] *= scale
             self.update(
@@ -172,14 +185,15 @@ class Optimizer:
         float
             The Euclidean norm of all gradients together.
         """
-        if parameters is self._seen and self.state and type(self).update is Optimizer.update and self._parameters:
+        known = parameters is self._seen and self._changes == Parameter.changes
+        if known and self.state and type(self).update is Optimizer.update and self._trained:
             return self._block().norm()
         return grad_norm(parameters)
 
     def _block(self) -> kernels.Blocks:
-        """The kernel's table of all arrays of all parameters; made anew if an array has been replaced."""
-        if self._blocks is None or not self._blocks.holds(self._parameters, self.state):
-            each = zip(self._parameters, self.state, strict=True)
+        """The kernel's table of all arrays of what is trained; made anew if an array has been replaced."""
+        if self._blocks is None or not self._blocks.holds(self._trained, self._slots):
+            each = zip(self._trained, self._slots, strict=True)
             arrays = [array for p, own in each for array in (p.grad, p.read(), *own.values())]
             self._blocks = kernels.Blocks(arrays, 2 + len(self.slots))
         return self._blocks
@@ -417,7 +431,7 @@ def clip_grad_value(parameters: Iterable[Parameter], max_value: float) -> None:
         If max_value is negative or NaN.
     """
     max_value = _check.number(max_value, "max_value", 0)
-    for parameter in parameters:
+    for parameter in filter(_is_trained, parameters):
         grad = parameter.grad
         np.clip(grad, -max_value, max_value, out=grad)
 
@@ -425,7 +439,11 @@ def clip_grad_value(parameters: Iterable[Parameter], max_value: float) -> None:
 def _grads(parameters: Iterable[Parameter]) -> list[kernels.Blocks]:
     """The gradients, as one table of the kernel for each dtype."""
     by_dtype: dict[Any, list[Array]] = {}
-    for parameter in parameters:
+    for parameter in filter(_is_trained, parameters):
         grad = parameter.grad
         by_dtype.setdefault(grad.dtype, []).append(grad)
     return [kernels.Blocks(grads, 1) for grads in by_dtype.values()]
+
+
+def _is_trained(parameter: Parameter) -> bool:
+    return parameter.trainable

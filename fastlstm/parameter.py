@@ -75,6 +75,7 @@ class Parameter:
         if _check.flag(trainable, "trainable") != self._trainable:
             self._trainable = bool(trainable)
             self._cleared = True
+            self.version += 1  # a backward pass that has been recorded no longer fits
             Parameter.changes += 1
 
     @property

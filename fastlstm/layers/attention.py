@@ -10,6 +10,7 @@ from fastlstm import _check, init
 from fastlstm._check import Shape
 from fastlstm._kernels import activations, blas
 from fastlstm.layers.base import Array, Index, as_rows, check_features, clear_empty
+from fastlstm.layers.dense import backward_of_rows
 from fastlstm.layers.pooling import Pooling, pieces
 from fastlstm.layers.settings import Settings
 from fastlstm.masking import Steps
@@ -125,17 +126,12 @@ class AttentionPool(Pooling):
         dscores -= np.einsum("nt,nt->n", dscores, weights)[:, None]
         dscores *= weights
         dhidden = tape.array("dhidden", hidden.shape, x.dtype)
-        dcontext, add = self.parameter("context").accumulator()
-        context, none = self.parameter("context").value, np.empty(0, x.dtype)
-        blas.affine_backward(dscores.reshape(-1, 1), hidden, context, dcontext, none, dhidden, add)
+        backward_of_rows(dscores.reshape(-1, 1), hidden, dhidden, self.parameter("context"), None)
         np.multiply(hidden, hidden, out=hidden)
         np.subtract(1, hidden, out=hidden)
         np.multiply(dhidden, hidden, out=dhidden)  # tanh' = 1 - tanh²
         dx = tape.array("dx", x.shape if input_gradient else (0, self.input_size), x.dtype)
-        dweight, add_weight = self.parameter("weight").accumulator()
-        dbias, add_bias = self.parameter("bias").accumulator()
-        weight = self.parameter("weight").value
-        blas.affine_backward(dhidden, as_rows(x), weight, dweight, dbias, as_rows(dx), add_weight, add_bias)
+        backward_of_rows(dhidden, as_rows(x), as_rows(dx), self.parameter("weight"), self.parameter("bias"))
         if not input_gradient:
             return None
         direct = tape.array("direct", x.shape, x.dtype)

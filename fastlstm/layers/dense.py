@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Unpack
 
 import numpy as np
@@ -110,11 +111,15 @@ class Dense(MatrixLayer):
         rows = as_rows(x)
 
         (weight, bias), format = self._weight_and_bias(), self._format(tape)
+        learned = bias if bias is not None and bias.trainable else None
 
         def backward(dy: Array, wanted: bool) -> BackwardCalls:
             dx = tape.array("dx", x.shape, x.dtype) if wanted else None
             to = None if dx is None else as_rows(dx)
-            stage = blas.affine_backward_stage(as_rows(dy), rows, weight, bias, to, format)
+            if not weight.trainable:
+                rows_of_dx = np.empty((0, self.input_size), x.dtype) if to is None else to
+                return [partial(backward_of_rows, as_rows(dy), rows, rows_of_dx, weight, bias, format)], dx
+            stage = blas.affine_backward_stage(as_rows(dy), rows, weight, learned, to, format)
             return [stage.go], dx
 
         values = weight.read(), None if bias is None else bias.read()
@@ -136,7 +141,15 @@ class Dense(MatrixLayer):
 def backward_of_rows(
     dy: Array, x: Array, dx: Array, weight: Parameter, bias: Parameter | None, format: str = "exact"
 ) -> None:
-    """Write dx, unless it has no rows, and add to the gradients of the parameters."""
+    """Write dx, unless it has no rows, and add to the gradients of the parameters that are not frozen."""
+    none = np.empty(0, x.dtype)
+    learned = bias if bias is not None and bias.trainable else None
+    if not weight.trainable:
+        if learned is not None:
+            learned.grad[...] += dy.sum(0)
+        if len(dx):
+            blas.affine(dy, np.ascontiguousarray(weight.read().T), none, dx, format)
+        return
     dweight, add_weight = weight.accumulator()
-    dbias, add_bias = (np.empty(0, x.dtype), True) if bias is None else bias.accumulator()
+    dbias, add_bias = (none, True) if learned is None else learned.accumulator()
     blas.affine_backward(dy, x, weight.read(), dweight, dbias, dx, add_weight, add_bias, format)

@@ -88,6 +88,8 @@ class Embedding(MatrixLayer):
         return [self._packed.prepare(x.reshape(-1), as_rows(y))], y
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> None:
+        if not self.parameter("weight").trainable:
+            return
         dweight, add = self.parameter("weight").accumulator()
         rows.scatter_add(as_rows(dy), tape.notes["x"].reshape(-1), dweight, add)
 

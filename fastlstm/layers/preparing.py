@@ -95,6 +95,14 @@ def call(
     return [Call(function, x, y, type(layer).__name__)], y
 
 
+def lowest_trained(layers: Sequence[Layer]) -> int:
+    """The number of the lowest layer that has a parameter which is not frozen; the number of layers if there is none.
+
+    Below it no gradient is needed, unless that of the input is.
+    """
+    return next((i for i, layer in enumerate(layers) if layer.trainable), len(layers))
+
+
 def trained(layers: Sequence[Layer]) -> list[Parameter]:
-    """The parameters that the layers read, those that they share with other layers included."""
+    """The parameters that the layers read, frozen ones and those that they share with other layers included."""
     return [parameter for layer in layers for part in (layer, *layer.shares()) for parameter in part.parameters()]

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm._kernels import cpu
-from fastlstm.layers.preparing import trained
-from fastlstm.parameter import unmoved
+from fastlstm.layers.preparing import lowest_trained, trained
+from fastlstm.parameter import Parameter, unmoved
 from fastlstm.threads import get_num_threads
 from fastlstm.workspace import Workspace
 
@@ -52,7 +52,8 @@ class Replay:
         self._calls: Calls = []
         self._backwards: list[Backward] = []
         self._values = [(parameter, parameter.read()) for parameter in trained(layers)]
-        self._machine = (get_num_threads(), cpu.isa())
+        self._lowest = lowest_trained(layers)
+        self._kind = (get_num_threads(), cpu.isa(), Parameter.changes)
         self._made: dict[bool, Made] = {}  # by whether the gradient of x is wanted
         y = x
         for layer, workspace in zip(layers, workspaces, strict=True):
@@ -71,8 +72,8 @@ class Replay:
     def serves(self, x: Array) -> bool:
         """Whether these passes can run on x, a contiguous array.
 
-        x must have the address, shape and dtype of the recorded array. The number of threads, the instruction set and
-        the arrays of the parameters must be unchanged.
+        x must have the address, shape and dtype of the recorded array. The number of threads, the instruction set, the
+        arrays of the parameters and which of them are frozen must be unchanged.
         """
         if x.shape != self._shape or x.dtype != self._dtype:  # also of the recorded array, which may be reshaped
             return False
@@ -80,7 +81,7 @@ class Replay:
             if place(x) != place(self._x):
                 return False
             self._x = x
-        return self._machine == (get_num_threads(), cpu.isa()) and unmoved(self._values)
+        return self._kind == (get_num_threads(), cpu.isa(), Parameter.changes) and unmoved(self._values)
 
     def forward(self) -> None:
         """Run the forward pass again."""
@@ -113,14 +114,15 @@ class Replay:
         """Run the backward pass from dy once."""
         calls, ends = Calls(), []
         dx: Array | None = dy
-        for i in reversed(range(len(self._backwards))):
+        lowest = 0 if wanted else self._lowest
+        for i in reversed(range(lowest, len(self._backwards))):
             assert dx is not None
-            new, dx = self._backwards[i](dx, i > 0 or wanted)
+            new, dx = self._backwards[i](dx, i > lowest or wanted)
             calls += new
             ends.append((i, len(calls)))
             if after is not None:
                 after(i)
-        return dy, calls, ends, dx
+        return dy, calls, ends, dx if wanted else None
 
 
 def run(calls: Calls) -> None:

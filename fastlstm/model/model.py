@@ -16,7 +16,7 @@ from fastlstm._kernels.stage import ShapeChanged
 from fastlstm.layers import Layer
 from fastlstm.layers.base import one_by_one, run_kept
 from fastlstm.layers.matrix import MatrixLayer
-from fastlstm.layers.preparing import prepare
+from fastlstm.layers.preparing import lowest_trained, prepare
 from fastlstm.masking import Steps, fill_of
 from fastlstm.model.chunks import ChunkStream
 from fastlstm.model.stream import Stream
@@ -138,7 +138,7 @@ class Model:
         return self._shapes[-1]
 
     def parameters(self) -> list[Parameter]:
-        """All trained parameters, each with ``name``, ``value`` and ``grad``."""
+        """All parameters, frozen ones too, each with ``name``, ``value`` and ``grad``."""
         return list(self._parameters)
 
     def named_parameters(self) -> dict[str, Parameter]:
@@ -352,7 +352,8 @@ class Model:
         tape : Tape
             The tape of the forward pass.
         input_gradient : bool, default True
-            Whether the gradient with respect to x is computed. False saves this work.
+            Whether the gradient with respect to x is computed. False saves this work. The pass then ends at the lowest
+            layer that has a parameter which is not frozen.
         after : function of an int, optional
             Is called with the number of each layer as soon as the layer's parameters have their gradients; the last
             layer comes first.
@@ -389,12 +390,15 @@ class Model:
                 dx = recorded.steps.gather(dx)
             if replay is not None:
                 return replay.backward(dx, wanted=input_gradient, after=after)
-            for i in reversed(range(len(self.layers))):
+            lowest = 0 if input_gradient else lowest_trained(self.layers)
+            for i in reversed(range(lowest, len(self.layers))):
                 assert dx is not None
-                dx = self.layers[i].backward(dx, tape.workspaces[i], input_gradient=i > 0 or input_gradient)
+                dx = self.layers[i].backward(dx, tape.workspaces[i], input_gradient=i > lowest or input_gradient)
                 if after is not None:
                     after(i)
-            return dx if dx is None or recorded.steps is None else recorded.steps.scatter(dx)
+            if not input_gradient or dx is None:
+                return None
+            return dx if recorded.steps is None else recorded.steps.scatter(dx)
 
     def predict(
         self, x: Any, batch_size: int = 256, lengths: Any = None, mask: Any = None, fill: str = "zero"
@@ -510,7 +514,7 @@ class Model:
         return ChunkStream(self.layers, self.input_shape, self.output_shape[-1], batch, int(look_ahead))
 
     def summary(self) -> None:
-        """Print the layers with their output shapes and numbers of parameters."""
+        """Print the layers with their output shapes and numbers of parameters, and how many are frozen, if some are."""
         print(self)
 
     def __str__(self) -> str:
@@ -526,6 +530,10 @@ class Model:
         for name, shape, count in zip(names, shapes, counts, strict=True):
             lines.append(f"{name:{name_width}} {shape:{shape_width}} {count:>{count_width}}")
         lines += [rule, f"{'total':{name_width}} {'':{shape_width}} {total:>{count_width}}"]
+        frozen = sum(parameter.size for parameter in self._parameters if not parameter.trainable)
+        if frozen:
+            for word, count in (("trainable", self.num_parameters - frozen), ("frozen", frozen)):
+                lines.append(f"{word:{name_width}} {'':{shape_width}} {f'{count:,}':>{count_width}}")
         return "\n".join(lines)
 
     def __repr__(self) -> str:

@@ -54,19 +54,28 @@ class Buckets:
     """
 
     def __init__(self, layers: Sequence[Layer], exchange: Exchange, wire: Wire | None = None) -> None:
-        self._exchange, self._wire = exchange, wire
-        least = LEAST if wire is None else 1 << 62
+        self._layers, self._exchange, self._wire = layers, exchange, wire
         self._buckets: list[Bucket] = []
-        together: list[Parameter] = []
-        for i in reversed(range(len(layers))):
-            together += layers[i].parameters()
+        self._frozen: list[Parameter] = []
+        self._changes = -1
+
+    def _make(self) -> None:
+        """Make the arrays. What is frozen has no place in them."""
+        least = LEAST if self._wire is None else 1 << 62
+        self._buckets, together, self._changes = [], [], Parameter.changes
+        every = [parameter for layer in self._layers for parameter in layer.parameters()]
+        self._frozen = [parameter for parameter in every if not parameter.trainable]
+        for i in reversed(range(len(self._layers))):
+            together += [parameter for parameter in self._layers[i].parameters() if parameter.trainable]
             size = sum(parameter.value.nbytes for parameter in together)
-            if together and (size >= least or not any(layer.parameters() for layer in layers[:i])):
+            if together and (size >= least or not any(layer.trainable for layer in self._layers[:i])):
                 self._buckets.append(made(together, i))
                 together = []
 
     def attach(self) -> None:
         """Let the parameters keep their gradients in the arrays."""
+        if self._changes != Parameter.changes:
+            self._make()
         for bucket in self._buckets:
             for parameter, place in bucket.places:
                 parameter.keep_grad_in(place)
@@ -86,6 +95,8 @@ class Buckets:
 
     def finish(self, counted: float) -> float:
         """Wait for all sums. Returns by what the gradients are still to be divided, of `counted`."""
+        for parameter in self._frozen:
+            parameter.zero_grad()  # one that has been thawed since `attach` joins with the next step
         if self._wire is not None:
             for bucket in self._buckets:
                 for parameter, _ in bucket.places:

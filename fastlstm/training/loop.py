@@ -234,6 +234,7 @@ class Loop:
             "history": self.history.to_dict(),
             "figures": self.ranks.merged(self.steps.figures, "a checkpoint").state(),
             "parameters": {name: array.value for name, array in self._arrays.items()},
+            "frozen": [name for name, parameter in self.model.named_parameters().items() if not parameter.trainable],
             "optimizer": self.optimizer.snapshot(),
             "tape": self.ranks.tape_state(self.tapes[0]),
             **self.ranks.own_states(self.steps.figures),
@@ -259,6 +260,9 @@ class Loop:
         self.optimizer.restore(progress.parameters, state["optimizer"])
         for name, array in arrays.items():
             array.value = state["parameters"][name]
+        frozen = restoring.frozen_of(state, self.model)
+        for name, parameter in self.model.named_parameters().items():
+            parameter.trainable = name not in frozen
         self.ranks.restore_tapes(self.tapes[0], state["tape"])
         progress.epoch, progress.batch = state["epoch"], state["batch"]
         progress.step, progress.stop = state["step"], state["stop"]

@@ -35,16 +35,28 @@ class Pieces:
     """
 
     def __init__(self, parameters: Sequence[Parameter], shares: Sequence[Share], exchange: Exchange | None) -> None:
-        self._parameters, self._exchange, self._all = parameters, exchange, shares[0].of
-        self._first, size = shares[0].index, sum(parameter.size for parameter in parameters)
+        self._every, self._exchange, self._all = parameters, exchange, shares[0].of
+        self._parameters: list[Parameter] = []
+        self._first, self._own = shares[0].index, len(shares)
         ranks = 1 if exchange is None else exchange.size
         spans = [(own[0].index, own[-1].index + 1) for own in (shares_of(r, ranks, self._all) for r in range(ranks))]
         self._covers = [list(cover((0, self._all), span)) for span in spans]
-        self._width = -(-size // ranks)  # of the part of all numbers that each rank adds up
-        dtype = parameters[0].value.dtype if parameters else np.dtype(np.float32)
-        self._kept = np.zeros((len(shares), self._width * ranks), dtype)
+        self._width = 0  # of the part of all numbers that each rank adds up
+        self._kept = np.zeros((0, 0))
+        self._changes = -1
+
+    def _make(self) -> None:
+        """Make the array for the gradients of all that is not frozen."""
+        self._changes = Parameter.changes
+        self._parameters = [parameter for parameter in self._every if parameter.trainable]
+        ranks = 1 if self._exchange is None else self._exchange.size
+        self._width = -(-sum(parameter.size for parameter in self._parameters) // ranks)
+        dtype = self._parameters[0].value.dtype if self._parameters else np.dtype(np.float32)
+        self._kept = np.zeros((self._own, self._width * ranks), dtype)
 
     def zero(self) -> None:
+        if self._changes != Parameter.changes:
+            self._make()
         self._kept.fill(0)
 
     def keep(self, k: int) -> None:
@@ -63,6 +75,8 @@ class Pieces:
             total = node((0, self._all), own)
         else:
             total = self._joined(self._exchange, own)
+        for parameter in self._every:
+            parameter.zero_grad()  # one that has been thawed since `zero` joins with the next step
         start = 0
         for parameter in self._parameters:
             parameter.grad[...] = total[start : start + parameter.size].reshape(parameter.shape)

@@ -44,7 +44,7 @@ def check(state: State, model: Model, optimizer: Optimizer, figures: State) -> N
     _optimizer(state["optimizer"], model, optimizer)
     _tape(state["tape"], model)
     _figures(state["figures"], figures)
-    _ranks(state.get("ranks", []), model, figures)
+    _ranks(state.get("ranks", []), model, frozen_of(state, model), figures)
     History.from_dict(state["history"])
 
 
@@ -60,9 +60,21 @@ def _figures(state: State, like: State) -> None:
             )
 
 
-def _ranks(states: Any, model: Model, figures: State) -> None:
+def frozen_of(state: State, model: Model) -> list[str]:
+    """The names of the parameters that were frozen when the state was made; those that are now, if it does not say."""
+    known = model.named_parameters()
+    now = [name for name, parameter in known.items() if not parameter.trainable]
+    names = _check.items(state.get("frozen", now), "frozen", "names")
+    for name in names:
+        if not isinstance(name, str) or name not in known:
+            raise ValueError(f"frozen: expected names of parameters, got {name!r:.80}")
+    return names
+
+
+def _ranks(states: Any, model: Model, frozen: list[str], figures: State) -> None:
     """Check what each rank had for itself: figures, and what it had lost by rounding its gradients."""
-    count, numbers = len(_check.items(states, "ranks", "dicts")), model.num_parameters
+    count = len(_check.items(states, "ranks", "dicts"))
+    numbers = sum(parameter.size for name, parameter in model.named_parameters().items() if name not in frozen)
     for rank, state in enumerate(states):
         _figures(state["figures"], figures)
         wire = state["wire"]

@@ -24,6 +24,10 @@ def settings_of(objective: Objective, optimizer: Optimizer, **passed: Any) -> St
         Further settings. A value that is not a number, a word or None is replaced by its `repr`.
     """
     loss, metrics = objective.loss, [name_of(metric) for metric in objective.metrics]
+    parameters = objective.model.named_parameters()
+    for key, attribute in (("regularizers", "regularizer"), ("constraints", "constraint")):
+        held = {name: getattr(parameter, attribute) for name, parameter in parameters.items()}
+        passed[key] = ", ".join(f"{name}: {one}" for name, one in held.items() if one is not None)
     given = {"optimizer": type(optimizer).__name__, **optimizer.settings(), "loss": name_of(loss), "metrics": metrics}
     return given | {name: value if isinstance(value, PLAIN) else repr(value) for name, value in passed.items()}
 

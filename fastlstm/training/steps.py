@@ -95,6 +95,8 @@ class Steps:
                 )
                 dpred = np.zeros_like(dpred)  # the other ranks wait for gradients
         self._gradients.add(part, dpred, tape, k, last=self._progress.stepped)
+        if pred is not None:
+            value += self._gradients.penalty() + tape.penalty()
         self._objective.measure(self.figures, part, pred)
         return value
 
@@ -228,7 +230,7 @@ class LocalSteps(JoinedSteps):
 
     def _update(self, *, always: bool = False) -> None:
         super()._update(always=always)
-        self._local.steps += 1
+        self._local.count(self._objective.model)
 
     def _join(self, counted: float, added: float, norm: float) -> None:
         self._progress.norm = norm / self._ranks.size

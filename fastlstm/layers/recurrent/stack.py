@@ -79,10 +79,10 @@ class TrainedStack:
             x = y
 
         def backward(dy: Array, wanted: bool) -> BackwardCalls:
-            calls = Calls()
-            for k, directions in reversed(list(enumerate(backwards))):
+            calls, lowest = Calls(), 0 if wanted else self._lowest_trained()
+            for k, directions in reversed(list(enumerate(backwards))[lowest:]):
                 dx: Array | None = None
-                if k or wanted:
+                if k > lowest or wanted:
                     shape = (batch.N, batch.T, self._width) if k else inputs.shape
                     dx = tape.array(f"dx_l{k}", shape, dy.dtype)
                 calls += [direction(dy, dx, d > 0) for d, direction in enumerate(directions)]
@@ -92,6 +92,11 @@ class TrainedStack:
             return calls, dy
 
         return calls, x, backward
+
+    def _lowest_trained(self) -> int:
+        """The lowest layer with weights that are not frozen; the top one if there is none."""
+        trained = (k for k, layer in enumerate(self._layers) if any(direction.trainable for direction in layer))
+        return next(trained, len(self._layers) - 1)
 
     def backward(
         self,
@@ -104,11 +109,12 @@ class TrainedStack:
         wanted: bool,
     ) -> Array | None:
         """The gradient of x, if wanted. Writes those of the initial state into `initial`."""
+        lowest = 0 if wanted or initial is not None else self._lowest_trained()
         above: Array | None = None  # the gradient by the output of layer k, as the layer above reads it
         past: Array | None = None  # that by x, as layers above read it
-        for k, directions in reversed(list(enumerate(self._layers))):
+        for k, directions in reversed(list(enumerate(self._layers))[lowest:]):
             dx: Array | None = None
-            if k or wanted:
+            if k > lowest or wanted:
                 width = self._joint.input_width(k, self._inputs, len(directions))
                 dx = tape.array(f"dx_l{k}", (batch.N, batch.T, width), dy.dtype)
                 batch.clear_padding(dx)

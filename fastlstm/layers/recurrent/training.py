@@ -102,6 +102,11 @@ class TrainedDirection:
         self._inputs, self._out, self.hidden = weights.inputs, weights.out, weights.hidden
         self.phases = [TrainedPhase(of) for of in weights.phases]
 
+    @property
+    def trainable(self) -> bool:
+        """Whether any of the weights is trained. The kernel makes the gradients of all of them in one pass."""
+        return any(parameter.trainable for parameter in self._weights.parameters)
+
     def forward(
         self,
         x: Array,
