@@ -43,11 +43,14 @@ class Part:
         Whether there was no row for this part, so that it has one that must not count.
     sum : function of an array, optional
         Replaces the array by the sum over all parts. None if this part is the whole batch.
+    weight : float, default 1
+        What the gradient of the loss has been multiplied by before the backward pass.
     """
 
     first: int = 0
     spare: bool = False
     sum: Callable[[NDArray[Any]], None] | None = None
+    weight: float = 1.0
 
 
 class Workspace:

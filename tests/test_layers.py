@@ -23,6 +23,7 @@ EXAMPLES = {
     "Dense": [lambda: fl.Dense(3, 5), lambda: fl.Dense(3, 1, bias=False)],
     "Embedding": [lambda: fl.Embedding(7, 4)],
     "Dropout": [lambda: fl.Dropout(0.4), lambda: fl.Dropout(0.0)],
+    "ActivityRegularization": [lambda: fl.ActivityRegularization(fl.regularizers.L2(0.0))],  # the identity
     "Last": [lambda: fl.Last()],
     "MeanPool": [lambda: fl.MeanPool()],
     "MaxPool": [lambda: fl.MaxPool()],

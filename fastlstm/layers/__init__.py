@@ -1,5 +1,6 @@
 """Layers: each public one has a file."""
 
+from fastlstm.layers.activity import ActivityRegularization as ActivityRegularization
 from fastlstm.layers.attention import AttentionPool as AttentionPool
 from fastlstm.layers.base import Layer as Layer
 from fastlstm.layers.decoder import Decoder as Decoder

@@ -65,6 +65,8 @@ class Layer(metaclass=_Settled):
     """Whether in training a sequence's output depends on the other sequences of the batch."""
     keeps_x: bool = False
     """Whether the stages of `prepare` keep x itself, so that a program copies inputs into its own."""
+    penalises: ClassVar[bool] = False
+    """Whether a pass in training notes a ``penalty``, a part of the loss whose gradient `backward` adds by itself."""
     input_shape: Shape
 
     def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
@@ -129,7 +131,7 @@ class Layer(metaclass=_Settled):
             self._built = True  # last: other threads then use the layer without the lock
 
     def parameters(self) -> list[Parameter]:
-        """The trained parameters; the layer is built first if it is not yet."""
+        """The parameters, frozen ones too; the layer is built first if it is not yet."""
         self.build()
         return list(self._parameters.values())
 
@@ -230,7 +232,8 @@ class Layer(metaclass=_Settled):
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
         """Add to the gradients of the parameters, and return that of the input.
 
-        None is returned if `input_gradient` is False, or the input is tokens.
+        What is added to that of a frozen parameter does not count, and may be left out. None is returned if
+        `input_gradient` is False, or the input is tokens.
         """
         raise NotImplementedError(f"{type(self).__name__} must write backward")
 

@@ -47,11 +47,20 @@ class Tape:
         self.workspaces = [Workspace(seed, carries, precision, self.part) for seed in seeds.spawn(len(model.layers))]
         self.loss = Workspace()
         self.recorded: Recorded | None = None
+        pairs = zip(model.layers, self.workspaces, strict=True)
+        self._penalised = [workspace for layer, workspace in pairs if layer.penalises]
         self._told_more = any(layer.told_more for layer in model.layers)
         self._replays: list[Replay] = []
         self._seen: tuple[int, tuple[int, ...]] | None = None  # address and shape of the last x without a recorded pass
         self.program: Program | None = None
         self.turn = Turn("this tape", "give each thread a tape of its own, from model.tape()")
+
+    def penalty(self) -> float:
+        """The penalties on outputs in the last forward pass with training=True, whose gradients its backward pass adds.
+
+        See `ActivityRegularization`.
+        """
+        return sum((workspace.notes["penalty"] for workspace in self._penalised), 0.0) if self._penalised else 0.0
 
     def repeat(self, x: NDArray[Any]) -> Replay | None:
         """A training forward pass over full sequences by a recorded pass; None if there is no recorded pass for x.

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from fastlstm.model import Tape
 from fastlstm.optim import Optimizer, clip_grad_value
+from fastlstm.parameter import Parameter
+from fastlstm.regularizers import add_gradients, penalty
 from fastlstm.training.batch import Batch
 from fastlstm.training.buckets import Buckets
 from fastlstm.training.objective import Objective
@@ -73,6 +75,8 @@ class Gradients:
         self._clip_norm = math.inf if limits.clip_norm is None else limits.clip_norm
         self.counted, self.added = 0.0, 0
         self.by_part: dict[int, float] = {}
+        self._penalised: list[Parameter] = []
+        self._changes = -1
         self._spent = True  # a step has been taken; the gradients stay for callbacks to look at, until the next `add`
 
     def zero(self) -> None:
@@ -82,6 +86,9 @@ class Gradients:
         elif self._joined is not None:
             self._joined.zero()
         self._model.zero_grad()
+        if self._changes != Parameter.changes:
+            self._changes = Parameter.changes
+            self._penalised = [p for p in self._parameters if p.trainable and p.regularizer is not None]
         self.counted, self.added, self._spent = 0.0 if self._weighted else 1.0, 0, False
         self.by_part = {}
 
@@ -107,6 +114,7 @@ class Gradients:
             self.counted += size
             self.by_part[k] = self.by_part.get(k, 0.0) + size
             dpred = None if dpred is None else dpred * size
+            tape.part.weight = size
         if dpred is not None:
             after: Callable[[int], None] | None = None
             if last and isinstance(self._joined, Buckets):
@@ -126,12 +134,18 @@ class Gradients:
         elif self._joined is not None:
             self._joined.finish()
 
+    def penalty(self) -> float:
+        """The penalties on the parameters, which are part of the loss of each batch."""
+        return penalty(self._penalised) if self._penalised else 0.0
+
     def norm(self) -> float:
         """The Euclidean norm of the gradients, divided by what was counted."""
         return 1 / self.counted * self._optimizer.norm(self._parameters)
 
     def step(self, *, always: bool = False) -> float | None:
         """Clip the gradients, first their numbers and then their norm, and move the parameters against them.
+
+        Those of the penalties on the parameters are added before, once for all parts of a batch.
 
         Parameters
         ----------
@@ -149,6 +163,8 @@ class Gradients:
             self.counted = self.counted or 1.0
         if not self.added or not self.counted:
             return None
+        if self._penalised:
+            add_gradients(self._penalised, self.counted)
         norm = found = self.norm()
         if not found < math.inf:  # nor a NaN
             return found
