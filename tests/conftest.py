@@ -30,6 +30,15 @@ packed_isa = instruction_sets(["avx512", "avx2", "baseline"])
 isa = instruction_sets(["avx512", "avx2", "baseline", "plain"])
 
 
+@pytest.fixture(params=["packed", "plain"])
+def path(request):
+    """A test runs on packed weights, with the instruction set that was chosen, and on the plain path."""
+    before = cpu.isa()
+    cpu.choose(before if request.param == "packed" else "plain")
+    yield request.param
+    cpu.choose(before)
+
+
 @pytest.fixture
 def default_threads():
     """A test that sets the number of threads leaves the default behind."""

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from rank_cases import on_ranks
-from test_frozen import WAYS, data, values
+from training_cases import WAYS, data, values
 
 import fastlstm as fl
 from fastlstm import optim

@@ -8,24 +8,16 @@ import pytest
 from rank_cases import on_ranks
 from test_layers import EXAMPLES, as_layers, input_for
 from test_resume import Stop, StopAt
+from training_cases import WAYS, data, values
 
 import fastlstm as fl
 from fastlstm import optim
-from fastlstm._kernels import cpu
 from fastlstm.callbacks import EMA, Callback
 from fastlstm.layers.base import Layer
 from fastlstm.training import restoring
 
 MAKERS = [pytest.param(make, id=f"{name}{i}") for name, makers in EXAMPLES.items() for i, make in enumerate(makers)]
 WITH_PARAMETERS = [case for case in MAKERS if as_layers(case.values[0]())[-1].parameters()]
-
-
-@pytest.fixture(params=["own", "plain"])
-def path(request):
-    before = cpu.isa()
-    cpu.choose(before if request.param == "own" else "plain")
-    yield request.param
-    cpu.choose(before)
 
 
 def gradients(model, times=1, lengths=None, **options):
@@ -222,15 +214,6 @@ def test_norms_and_clipping_are_of_what_is_trained():
     assert not layer.parameter("weight").grad.any()
 
 
-def data(n=24):
-    x = np.random.default_rng(0).normal(size=(n, 5, 3))
-    return x, x.cumsum(1)[..., :2]
-
-
-def values(model):
-    return {name: parameter.value.copy() for name, parameter in model.named_parameters().items()}
-
-
 class Thaw(Callback):
     """Freezes and thaws at the beginning of epochs, or after a batch."""
 
@@ -272,15 +255,6 @@ def test_a_training_of_nothing_changes_nothing():
     assert len(history["loss"]) == 2
     for name, value in values(model).items():
         np.testing.assert_array_equal(value, before[name])
-
-
-WAYS = {
-    "plain": {},
-    "added up": {"accumulate": 2},
-    "reproducible": {"reproducible": True},
-    "16 bits": {"wire": "bfloat16"},
-    "averaged": {"average_every": 2},
-}
 
 
 def learned(communicator=None, batch=None, optimizer=None, **options):
@@ -405,8 +379,8 @@ def test_what_is_refused():
         layer.parameter("weight").trainable = 1
     with pytest.raises(TypeError, match="trainable: expected True or False, got 'no'"):
         fl.Dense(2, 2, trainable="no")
-    with pytest.raises(ValueError, match="trainable: expected names of parameters of the layer, .* got 'wieght'"):
-        fl.Dense(2, 2, trainable={"wieght": False})
+    with pytest.raises(ValueError, match="trainable: expected names of parameters of the layer, .* got 'weight_up'"):
+        fl.Dense(2, 2, trainable={"weight_up": False})
 
 
 def test_a_state_that_freezes_what_is_not_there_is_refused():

@@ -178,7 +178,7 @@ def test_an_initializer_of_ones_own():
 
 
 REFUSED = {
-    "init: expected names of parameters of the layer, which has weight, bias; got 'wieght'": {"wieght": "zeros"},
+    "init: expected names of parameters of the layer, which has weight, bias; got 'weight_up'": {"weight_up": "zeros"},
     "init: expected one of Zeros, .*Orthogonal, Identity.*, got 'magic'": "magic",
     "init: expected a name or an object of fastlstm.init, got 3": 3,
     "init: expected a name or an object of fastlstm.init, got <function": {"weight": lambda rng, shape: None},
@@ -215,8 +215,8 @@ def test_chrono_is_checked(layer):
 
 
 def test_an_unknown_keyword_is_named_with_the_layer():
-    with pytest.raises(TypeError, match=r"LSTM.__init__\(\) got an unexpected keyword argument 'hiden'"):
-        fl.LSTM(3, 4, hiden=3)
+    with pytest.raises(TypeError, match=r"LSTM.__init__\(\) got an unexpected keyword argument 'widths'"):
+        fl.LSTM(3, 4, widths=3)
 
 
 def test_two_initializers_of_one_name_are_refused():

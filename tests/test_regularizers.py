@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gradcheck import relative_error
 from rank_cases import on_ranks
-from test_frozen import WAYS, data, path, values  # noqa: F401
+from training_cases import WAYS, data, values
 
 import fastlstm as fl
 from fastlstm.callbacks import Callback
@@ -41,7 +41,7 @@ def penalised(seed=0, dtype="float64", cell=fl.LSTM):
 
 @pytest.mark.parametrize("cell", [fl.LSTM, fl.GRU])
 @pytest.mark.parametrize("lengths", [None, [5, 1, 3]])
-def test_a_loop_of_ones_own_has_the_gradient_of_the_whole_loss(lengths, cell, path):  # noqa: F811
+def test_a_loop_of_ones_own_has_the_gradient_of_the_whole_loss(lengths, cell, path):
     model = penalised(cell=cell)
     model.layers[0].parameter("bias_l0").value = np.random.default_rng(3).normal(size=model.parameters()[2].shape)
     x, target = np.random.default_rng(0).normal(size=(3, 5, 3)), np.random.default_rng(1).normal(size=(3, 5, 2))
