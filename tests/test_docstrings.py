@@ -6,7 +6,7 @@ import re
 import pytest
 
 import fastlstm as fl
-from fastlstm import callbacks, losses, metrics, optim, schedules
+from fastlstm import callbacks, constraints, init, losses, metrics, optim, regularizers, schedules
 
 
 def own(module, kind=object):
@@ -24,6 +24,16 @@ def own(module, kind=object):
 CLASSES = {
     **own(optim, optim.Optimizer),
     **own(schedules, schedules.Schedule),
+    **{
+        name: thing
+        for module, base in (
+            (init, init.Initializer),
+            (regularizers, regularizers.Regularizer),
+            (constraints, constraints.Constraint),
+        )
+        for name, thing in own(module, base).items()
+        if thing is not base and not thing.__name__.startswith("_")
+    },
     **{name: thing for name, thing in own(callbacks, fl.Callback).items() if thing is not fl.Callback},
 }
 CALLED = {

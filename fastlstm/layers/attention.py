@@ -35,6 +35,9 @@ class AttentionPool(Pooling):
         None takes the model's.
     seed : int, optional
         Seed of the starting values; by default from the model.
+    **settings
+        How parameters start, ``init``, their ``regularizers`` and ``constraints``, and which are ``trainable``; see
+        `fastlstm.layers.settings.Settings`.
 
     Examples
     --------

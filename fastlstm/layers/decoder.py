@@ -94,6 +94,9 @@ class Decoder(MatrixLayer):
     weights : "bfloat16", "int8x16", "int8" or None, or a list of these, default None
         How inference holds the weights, of all matrices or of each: the table of vectors, the layers of the LSTM, W_b,
         with attention W_a and W_c, and W_o; see `fastlstm.quantize`.
+    **settings
+        How parameters start, ``init``, their ``regularizers`` and ``constraints``, and which are ``trainable``; see
+        `fastlstm.layers.settings.Settings`.
 
     Examples
     --------

@@ -39,6 +39,9 @@ class Dense(MatrixLayer):
         Seed of the starting values; by default from the model.
     weights : "bfloat16", "int8x16", "int8" or None, default None
         How inference holds the weights; see `fastlstm.quantize`. None is as they are.
+    **settings
+        How parameters start, ``init``, their ``regularizers`` and ``constraints``, and which are ``trainable``; see
+        `fastlstm.layers.settings.Settings`.
 
     Examples
     --------

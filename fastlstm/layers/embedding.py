@@ -32,6 +32,9 @@ class Embedding(MatrixLayer):
         Seed of the starting values; by default from the model.
     weights : "bfloat16", "int8x16", "int8" or None, default None
         How inference holds the vectors; see `fastlstm.quantize`. "int8x16" is as "int8", for nothing is multiplied.
+    **settings
+        How parameters start, ``init``, their ``regularizers`` and ``constraints``, and which are ``trainable``; see
+        `fastlstm.layers.settings.Settings`.
 
     Examples
     --------

@@ -54,6 +54,9 @@ class LayerNorm(Norm):
         None takes the model's.
     seed : int, optional
         Seed of the starting values; by default from the model.
+    **settings
+        How parameters start, ``init``, their ``regularizers`` and ``constraints``, and which are ``trainable``; see
+        `fastlstm.layers.settings.Settings`.
 
     Examples
     --------
@@ -124,6 +127,9 @@ class BatchNorm(Norm):
         None takes the model's.
     seed : int, optional
         Seed of the starting values; by default from the model.
+    **settings
+        How parameters start, ``init``, their ``regularizers`` and ``constraints``, and which are ``trainable``; see
+        `fastlstm.layers.settings.Settings`.
 
     Raises
     ------

@@ -33,6 +33,9 @@ class TiedDense(Dense):
         Seed of the starting values; by default from the model.
     weights : "bfloat16", "int8x16", "int8" or None, default None
         How inference holds the weights; see `fastlstm.quantize`. None is as they are.
+    **settings
+        How parameters start, ``init``, their ``regularizers`` and ``constraints``, and which are ``trainable``; see
+        `fastlstm.layers.settings.Settings`. They are about the bias: E is told of in its embedding.
 
     Raises
     ------

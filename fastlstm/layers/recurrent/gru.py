@@ -88,6 +88,9 @@ class GRU(Recurrent[Array]):
     weights : "bfloat16", "int8x16", "int8" or None, or a list of these, default None
         How inference holds the weights; see `fastlstm.quantize`. None is as they are. A list has one for each layer and
         direction: layer 0, layer 0 reverse, layer 1, ...
+    **settings
+        How parameters start, ``init``, their ``regularizers`` and ``constraints``, and which are ``trainable``; see
+        `fastlstm.layers.settings.Settings`.
 
     Notes
     -----

@@ -114,6 +114,9 @@ class LSTMCell(OneStep[tuple[Array, Array]]):
         As of an `LSTM`.
     learn_initial_state, dtype, seed
         As of an `LSTM`.
+    **settings
+        How parameters start, ``init``, their ``regularizers`` and ``constraints``, and which are ``trainable``; see
+        `fastlstm.layers.settings.Settings`.
 
     Examples
     --------
@@ -173,6 +176,9 @@ class GRUCell(OneStep[Array]):
     input_size, hidden_size : int
     bias, activation, recurrent_activation, clip, learn_initial_state, dtype, seed
         As of a `GRU`.
+    **settings
+        How parameters start, ``init``, their ``regularizers`` and ``constraints``, and which are ``trainable``; see
+        `fastlstm.layers.settings.Settings`.
 
     Examples
     --------
