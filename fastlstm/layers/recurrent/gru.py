@@ -166,7 +166,9 @@ class GRU(Recurrent[Array]):
             two_biases=two_biases,
             bias_start=init.zeros
             if self.chrono is None
-            else partial(init.chrono_bias, longest=self.chrono, sums=3 if two_biases else cell.sums, keep=1, write=None),
+            else partial(
+                init.chrono_bias, longest=self.chrono, sums=3 if two_biases else cell.sums, keep=1, write=None
+            ),
             **settings,
         )
 

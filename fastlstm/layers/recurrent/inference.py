@@ -114,7 +114,14 @@ class PackedDirection(Packed):
         return prepared
 
     def _rows(
-        self, of: PhaseOf, x: Array, y: Array, column: int, order: RaggedOrder | None, batch: RaggedBatch | None, team: int
+        self,
+        of: PhaseOf,
+        x: Array,
+        y: Array,
+        column: int,
+        order: RaggedOrder | None,
+        batch: RaggedBatch | None,
+        team: int,
     ) -> Layout:
         sizes = ((*x.shape[:2], of.inputs), y.shape, column, sizes_of(self._weights)._replace(hidden=of.units))
         if batch is not None:

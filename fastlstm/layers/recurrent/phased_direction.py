@@ -86,7 +86,12 @@ class PhasedDirection(Direction):
             bias = np.zeros(of.sums * of.units, x.dtype) if bias is None else bias
             told = self._own_of(of, own, x.dtype), of.options, self._at(masks[i], of, step)
             kernel.forward(
-                *(of.kernel, tuple(parts), self._sums(i, batch, tape, x.dtype)[step.rows], x[step.rows][:, : of.inputs]),
+                *(
+                    of.kernel,
+                    tuple(parts),
+                    self._sums(i, batch, tape, x.dtype)[step.rows],
+                    x[step.rows][:, : of.inputs],
+                ),
                 *(w, u, bias, np.array([m]), *told, seen),
             )
             seen = h[m:]
@@ -153,7 +158,14 @@ class PhasedDirection(Direction):
             given = np.zeros(of.own * of.units, dtype) if dv is None else dv
             kernel.backward(
                 *(of.kernel, dw, du, np.empty(0, dtype) if bias is None or db is None else db, own_dx, tuple(running)),
-                *(self._sums(i, batch, tape, dtype)[step.rows], above, x[step.rows][:, : of.inputs], tuple(parts), w, u),
+                *(
+                    self._sums(i, batch, tape, dtype)[step.rows],
+                    above,
+                    x[step.rows][:, : of.inputs],
+                    tuple(parts),
+                    w,
+                    u,
+                ),
                 *(np.array([m]), self._own_of(of, own, dtype), given, of.options, self._at(masks[i], of, step)),
                 *(np.ascontiguousarray(seen), dseen),
             )

@@ -102,8 +102,17 @@ class TrainedPhase:
         return Room(state, (dh, dc, past), kept, kept_c, y, column)
 
     def prepare(
-        self, kind: Kind, room: Room, x: Array, steps: tuple[int, int], sizes: Sizes, team: int, *,
-        reverse: bool, single: bool, tape: Workspace,
+        self,
+        kind: Kind,
+        room: Room,
+        x: Array,
+        steps: tuple[int, int],
+        sizes: Sizes,
+        team: int,
+        *,
+        reverse: bool,
+        single: bool,
+        tape: Workspace,
     ) -> tuple[kernel.Pass, back.Backward]:
         """The passes over these steps."""
         of, batch, dtype = self.of, kind.batch, kind.dtype
@@ -132,7 +141,15 @@ class TrainedPhase:
         return forward, self._prepare_backward(backward_rows, own, room, bias, kind, single=single, tape=tape)
 
     def _prepare_backward(
-        self, rows: Layout, kept: tuple[Array, Array], room: Room, bias: Array, kind: Kind, *, single: bool, tape: Workspace
+        self,
+        rows: Layout,
+        kept: tuple[Array, Array],
+        room: Room,
+        bias: Array,
+        kind: Kind,
+        *,
+        single: bool,
+        tape: Workspace,
     ) -> back.Backward:
         of, dtype = self.of, kind.dtype
         sizes = [0] * len(back.SCRATCH)
