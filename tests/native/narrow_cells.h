@@ -43,12 +43,12 @@ static void plain_steps(const struct narrow *as, const struct problem *q, const 
 static struct arrays_float passes(const struct narrow *as, const struct fl_cell *cell, const struct problem *q,
                                   const struct way *way, int *same) {
     const struct arrays_float a = arrays_of_float(as->kernels, as->format, cell, q);
-    struct fl_packing packing = {q->I, q->H, a.w, a.u, a.b, a.v, a.panels, a.bias};
+    struct fl_packing packing = {q->I, q->H, q->K, a.w, a.u, a.b, a.v, a.panels, a.bias};
     fl_run(cell->pack, &packing, way->threads, FL_WORTH_WAKING);
     for (ptrdiff_t first = 0; first < q->N; first += way->rows) {
         const size_t here = held_count;
         const struct batch batch = batch_of(q, way, first);
-        *same &= forward_float(cell, q, &a, &batch, way, NULL, NULL);
+        *same &= forward_float(&cell, q, &a, &batch, way, NULL, NULL);
         give_back(here);
     }
     return a;
@@ -128,7 +128,7 @@ static double narrow_parts(const struct narrow *as, const struct fl_cell *cell) 
 static double narrow_cells(const struct narrow *as) {
     double worst = 0;
     for (const struct fl_cell *cell = as->format->cells; cell->name; cell++)
-        worst = fmax(worst, fmax(narrow_sizes(as, cell), narrow_parts(as, cell)));
+        if (!is_phase(cell)) worst = fmax(worst, fmax(narrow_sizes(as, cell), narrow_parts(as, cell)));
     return worst;
 }
 

@@ -18,7 +18,7 @@ static double narrow_gradients(const struct narrow *as, const struct fl_cell *ce
     struct way ways[MOST_WAYS];
     const size_t count = all_ways_of(&seen, part, ways);
     solve(&seen);
-    const double worst = all_ways_float(as->kernels, as->format, cell, &seen, ways, count, allowed);
+    const double worst = all_ways_float(as->kernels, as->format, &cell, &seen, ways, count, allowed);
     if (!(worst < 1)) printf("of N %td, T %td, I %td, H %td in %s\n", N, T, I, H, as->name);
     give_back(before);
     return worst;
@@ -31,6 +31,7 @@ static double narrow_training(const struct narrow *as) {
     double worst = 0;
     size_t n = 0;
     for (const struct fl_cell *cell = as->format->cells; cell->name; cell++) {
+        if (is_phase(cell)) continue;
         const size_t count = cell->units > 1 ? COUNT(large) : COUNT(small);
         const ptrdiff_t tile = as->kernels->rows, bytes = as->kernels->bytes;
         const ptrdiff_t most = FL_NEAR_BYTES / (cell->gates * cell->units * bytes); /* inputs of a part in 32 bits */

@@ -58,11 +58,15 @@ static double *unset(ptrdiff_t count) { /* NAN: what no kernel may write */
     return p;
 }
 
-/* x, dx are (N, T, I); y, dy are (N, T, Y), of which the columns from COLUMN on are this direction's. */
-enum { COLUMN = 1, BESIDE = 2 };
+/* x, dx are (N, T, I); y, dy are (N, T, Y), of which the columns from COLUMN on are this direction's. The phases of a
+   step are problems that stand one after the other; dy and dh of all but the last are none. */
+enum { COLUMN = 1, BESIDE = 2, MOST_PHASES = 2 };
 struct problem {
     const struct plain_cell *cell;
-    ptrdiff_t N, T, I, H, Y;
+    ptrdiff_t N, T, I, H, K, Y; /* K: the numbers that U sees */
+    int phases;                 /* from this one on */
+    int hands_on;               /* of phases: whether c is only handed on, and all of them see the h of the last */
+    const struct fl_options *options;
     int reversed, fresh; /* fresh: from a state of zeros */
     ptrdiff_t *lengths;  /* never more than of the sequence before */
     double *w, *u, *b;   /* b may be NULL */
@@ -91,7 +95,7 @@ static void plain_step(const struct problem *q, ptrdiff_t j, const double *x, co
     for (int s = 0; s < cell->sums; s++) sum[s] = q->b ? q->b[s * q->H + j] : 0;
     for (int g = 0; g < cell->gates; g++) {
         sum[g] += inner_product(q->w + (g * q->H + j) * q->I, x, q->I);
-        sum[cell->feeds[g]] += inner_product(q->u + (g * q->H + j) * q->H, h, q->H);
+        sum[cell->feeds[g]] += inner_product(q->u + (g * q->H + j) * q->K, h, q->K);
     }
     cell->forward(sum, unit);
 }
@@ -102,48 +106,76 @@ static void own_weights(const struct problem *q, ptrdiff_t j, struct unit *unit)
         unit->own[k] = q->v[k * q->H + j], unit->d_own[k] = q->dv + k * q->H + j;
 }
 
-/* One sequence forwards. sums [T][H][4] becomes what the cell keeps; units [T][H]. */
-static void plain_forward(const struct problem *q, ptrdiff_t n, double *sums, struct unit *units, double *h) {
-    const ptrdiff_t H = q->H, T = q->lengths[n];
-    memcpy(h, q->h0 + n * H, (size_t)H * sizeof *h);
-    for (ptrdiff_t t = 0; t < T; t++) {
-        for (ptrdiff_t j = 0; j < H; j++) {
-            struct unit *unit = units + t * H + j;
-            unit->h_prev = h[j];
-            unit->c_prev = t ? units[(t - 1) * H + j].c : q->c0[n * H + j];
-            own_weights(q, j, unit);
-            plain_step(q, j, q->x + at_step(q, n, t) * q->I, h, sums + (t * H + j) * 4, unit);
+/* One sequence forwards, through all phases of each step. sums [T][H][4] of each becomes what its cell keeps; units
+   [T][H]; h holds the state. */
+static void plain_forward(const struct problem *q, ptrdiff_t n, double *const *sums, struct unit *const *units,
+                          double *const *h) {
+    const ptrdiff_t T = q->lengths[n];
+    const int last = q->phases - 1;
+    memcpy(h[last], q[last].h0 + n * q[last].H, (size_t)q[last].H * sizeof **h);
+    for (ptrdiff_t t = 0; t < T; t++)
+        for (int k = 0; k <= last; k++) {
+            const struct problem *p = q + k;
+            const ptrdiff_t H = p->H, at = at_step(p, n, t);
+            const double *seen = h[k ? k - 1 : last];
+            for (ptrdiff_t j = 0; j < H; j++) {
+                struct unit *unit = units[k] + t * H + j;
+                unit->h_prev = p->hands_on ? h[last][j] : h[k][j];
+                unit->c_prev = t ? unit[-H].c : p->c0[n * H + j];
+                if (k && p->hands_on) unit->c_prev = units[k - 1][t * H + j].c;
+                own_weights(p, j, unit);
+                plain_step(p, j, p->x + at * p->I, seen, sums[k] + (t * H + j) * 4, unit);
+            }
+            for (ptrdiff_t j = 0; j < H; j++) h[k][j] = p->y[at * p->Y + COLUMN + j] = units[k][t * H + j].h;
         }
-        for (ptrdiff_t j = 0; j < H; j++) h[j] = q->y[at_step(q, n, t) * q->Y + COLUMN + j] = units[t * H + j].h;
+    for (int k = 0; k <= last; k++)
+        for (ptrdiff_t j = 0, H = q[k].H; j < H; j++) q[k].c[n * H + j] = units[k][(T - 1) * H + j].c;
+}
+
+/* The gradients that a step of a phase adds, from those of its sums: of what U has seen, to dh, and all others. */
+static void plain_gradients(const struct problem *q, const double *sums, ptrdiff_t at, const double *seen, double *dh) {
+    const struct plain_cell *cell = q->cell;
+    const ptrdiff_t I = q->I, H = q->H, K = q->K;
+    for (ptrdiff_t j = 0; j < H; j++, sums += 4) {
+        for (int s = 0; s < cell->sums; s++) q->db[s * H + j] += sums[s];
+        for (int g = 0; g < cell->gates; g++) {
+            const double of_x = sums[g], of_h = sums[cell->feeds[g]];
+            add_scaled(q->dx + at * I, of_x, q->w + (g * H + j) * I, I);
+            add_scaled(q->dw + (g * H + j) * I, of_x, q->x + at * I, I);
+            add_scaled(dh, of_h, q->u + (g * H + j) * K, K);
+            add_scaled(q->du + (g * H + j) * K, of_h, seen, K);
+        }
     }
-    for (ptrdiff_t j = 0; j < H; j++) q->c[n * H + j] = units[(T - 1) * H + j].c;
 }
 
 /* And back. dh0 and dc0 hold the gradients of the state after step t, then those of the state before it; h is room. */
-static void plain_backward(const struct problem *q, ptrdiff_t n, double *sums, const struct unit *units, double *h) {
-    const struct plain_cell *cell = q->cell;
-    const ptrdiff_t I = q->I, H = q->H;
-    double *dh = q->dh0 + n * H, *dc = q->dc0 + n * H;
-    memcpy(dh, q->dh + n * H, (size_t)H * sizeof *dh);
-    memcpy(dc, q->dc + n * H, (size_t)H * sizeof *dc);
+static void plain_backward(const struct problem *q, ptrdiff_t n, double *const *sums, struct unit *const *units,
+                           double *h) {
+    const int last = q->phases - 1;
+    double *const dh_last = q[last].dh0 + n * q[last].H;
+    for (int k = 0; k <= last; k++)
+        for (ptrdiff_t j = n * q[k].H; j < (n + 1) * q[k].H; j++)
+            q[k].dh0[j] = k == last ? q[k].dh[j] : 0, q[k].dc0[j] = q[k].dc[j];
     for (ptrdiff_t t = q->lengths[n] - 1; t >= 0; t--) {
-        const double *x = q->x + at_step(q, n, t) * I;
-        double *d = sums + t * H * 4, *dx = q->dx + at_step(q, n, t) * I;
-        for (ptrdiff_t j = 0; j < H; j++) {
-            cell->backward(d + j * 4, units + t * H + j, dh[j] + q->dy[at_step(q, n, t) * q->Y + COLUMN + j], dc + j);
-            dh[j] = cell->keeps_c ? 0 : dc[j];
-            h[j] = units[t * H + j].h_prev;
-        }
-        for (ptrdiff_t j = 0; j < I; j++) dx[j] = 0;
-        for (ptrdiff_t j = 0; j < H; j++) {
-            for (int s = 0; s < cell->sums; s++) q->db[s * H + j] += d[j * 4 + s];
-            for (int g = 0; g < cell->gates; g++) {
-                const double of_x = d[j * 4 + g], of_h = d[j * 4 + cell->feeds[g]];
-                add_scaled(dx, of_x, q->w + (g * H + j) * I, I);
-                add_scaled(q->dw + (g * H + j) * I, of_x, x, I);
-                add_scaled(dh, of_h, q->u + (g * H + j) * H, H);
-                add_scaled(q->du + (g * H + j) * H, of_h, h, H);
+        for (int k = last; k >= 0; k--)
+            for (ptrdiff_t j = 0; j < q[k].I; j++) q[k].dx[at_step(q + k, n, t) * q[k].I + j] = 0;
+        for (int k = last; k >= 0; k--) {
+            const struct problem *p = q + k, *before = q + (k ? k - 1 : last);
+            const ptrdiff_t H = p->H, K = p->K, at = at_step(p, n, t);
+            double *d = sums[k] + t * H * 4, *dh = p->dh0 + n * H, *dc = p->dc0 + n * H;
+            for (ptrdiff_t j = 0; j < H; j++) {
+                struct unit *unit = units[k] + t * H + j;
+                const double of_h = dh[j] + (k == last ? p->dy[at * p->Y + COLUMN + j] : 0);
+                unit->past = 0;
+                p->cell->backward(d + j * 4, unit, of_h, dc + j);
+                dh[j] = p->cell->keeps_c ? 0 : dc[j];
+                if (p->hands_on) dh_last[j] += unit->past;
             }
+            for (ptrdiff_t j = 0; j < K; j++) {
+                const struct unit *made = units[before - q] + (k ? t : t - 1) * K + j;
+                h[j] = k || t ? made->h : before->h0[n * K + j];
+            }
+            plain_gradients(p, d, at, h, before->dh0 + n * K);
         }
     }
 }
@@ -157,32 +189,42 @@ static struct kind any_kind(void) {
     return (struct kind){ragged, reversed, fresh, number() < 0.5};
 }
 
-/* A problem at random, not solved yet. */
-static struct problem posed(const struct plain_cell *cell, ptrdiff_t N, ptrdiff_t T, ptrdiff_t I, ptrdiff_t H,
-                            struct kind kind) {
+/* A problem at random, not solved yet, or a phase of one. */
+static struct problem posed_phase(const struct plain_cell *cell, ptrdiff_t N, ptrdiff_t T, ptrdiff_t I, ptrdiff_t K,
+                                  ptrdiff_t H, struct kind kind) {
     const ptrdiff_t G = cell->gates, S = cell->sums;
-    const double scale = exp2(-ceil(log2((double)(I + H)) / 2)), before = !kind.fresh;
-    struct problem q = {.cell = cell, .N = N, .T = T, .I = I, .H = H, .Y = H + BESIDE, .reversed = kind.reversed,
-                        .fresh = kind.fresh};
+    const double scale = exp2(-ceil(log2((double)(I + K)) / 2)), before = !kind.fresh;
+    struct problem q = {.cell = cell, .N = N, .T = T, .I = I, .H = H, .K = K, .Y = H + BESIDE, .phases = 1,
+                        .options = &plain_options, .reversed = kind.reversed, .fresh = kind.fresh};
     q.lengths = room((size_t)N * sizeof *q.lengths);
     for (ptrdiff_t n = 0; n < N; n++) q.lengths[n] = kind.ragged ? T - n * T / (N + 1) : T;
-    q.w = numbers(G * H * I, scale), q.u = numbers(G * H * H, scale), q.b = kind.bias ? numbers(S * H, 1) : NULL;
+    q.w = numbers(G * H * I, scale), q.u = numbers(G * H * K, scale), q.b = kind.bias ? numbers(S * H, 1) : NULL;
     q.v = numbers(cell->own * H, 1), q.dv = numbers(cell->own * H, 0);
     q.x = numbers(N * T * I, 1), q.dy = numbers(N * T * q.Y, 1);
     q.h0 = numbers(N * H, before), q.c0 = numbers(N * H, before);
     q.dh = numbers(N * H, 1), q.dc = numbers(N * H, cell->keeps_c);
     q.y = unset(N * T * q.Y), q.dx = unset(N * T * I), q.c = unset(N * H);
-    q.dw = numbers(G * H * I, 0), q.du = numbers(G * H * H, 0), q.db = numbers(S * H, 0);
+    q.dw = numbers(G * H * I, 0), q.du = numbers(G * H * K, 0), q.db = numbers(S * H, 0);
     q.dh0 = unset(N * H), q.dc0 = unset(N * H);
     return q;
+}
+static struct problem posed(const struct plain_cell *cell, ptrdiff_t N, ptrdiff_t T, ptrdiff_t I, ptrdiff_t H,
+                            struct kind kind) {
+    return posed_phase(cell, N, T, I, H, H, kind);
 }
 
 static void solve(const struct problem *q) {
     for (ptrdiff_t n = 0; n < q->N; n++) {
-        double *sums = numbers(q->T * q->H * 4, 0), *h = numbers(q->H, 0);
-        struct unit *units = room((size_t)(q->T * q->H) * sizeof *units);
+        double *sums[MOST_PHASES], *h[MOST_PHASES];
+        struct unit *units[MOST_PHASES];
+        ptrdiff_t most = 0;
+        for (int k = 0; k < q->phases; k++) {
+            sums[k] = numbers(q[k].T * q[k].H * 4, 0), h[k] = numbers(q[k].H, 0);
+            units[k] = room((size_t)(q[k].T * q[k].H) * sizeof **units);
+            most = q[k].K > most ? q[k].K : most;
+        }
         plain_forward(q, n, sums, units, h);
-        plain_backward(q, n, sums, units, h);
+        plain_backward(q, n, sums, units, numbers(most, 0));
     }
 }
 

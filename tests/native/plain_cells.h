@@ -7,6 +7,7 @@
 /* The states of a unit before and after a step, the weights that it has for itself, and their gradients. */
 struct unit {
     double h_prev, c_prev, h, c;
+    double past; /* in a phase that hands c on: the part of the gradient of h_prev that does not go through U */
     double own[3], *d_own[3];
 };
 
@@ -18,7 +19,7 @@ struct plain_cell {
     int gates, sums, feeds[4], keeps_c; /* U's product for a gate is added to the sum that it feeds */
     int own;                            /* weights that each unit has for itself */
     void (*forward)(double *sum, struct unit *unit);
-    void (*backward)(double *sum, const struct unit *unit, double dh, double *carried);
+    void (*backward)(double *sum, struct unit *unit, double dh, double *carried);
 };
 
 static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
@@ -33,7 +34,7 @@ static void lstm_forward(double *sum, struct unit *unit) {
 
 /* dc = carried + dh o (1 - tanh(c)^2)    di = dc g i (1 - i)    df = dc c_prev f (1 - f)    dg = dc i (1 - g^2)
    do = dh tanh(c) o (1 - o)    dc_prev = dc f */
-static void lstm_backward(double *sum, const struct unit *unit, double dh, double *carried) {
+static void lstm_backward(double *sum, struct unit *unit, double dh, double *carried) {
     const double i = sum[0], f = sum[1], g = sum[2], o = sum[3], tanh_c = tanh(unit->c);
     const double dc = *carried + dh * o * (1 - tanh_c * tanh_c);
     sum[0] = dc * g * i * (1 - i);
@@ -52,7 +53,7 @@ static void gru_forward(double *sum, struct unit *unit) {
 
 /* dn = dh (1 - z) (1 - n^2)    dz = dh (h_prev - n) z (1 - z)    dr = dn (U h_prev + b') r (1 - r)
    d(W x + b) = dn    d(U h_prev + b') = dn r    past the products: dh z */
-static void gru_backward(double *sum, const struct unit *unit, double dh, double *carried) {
+static void gru_backward(double *sum, struct unit *unit, double dh, double *carried) {
     const double r = sum[0], z = sum[1], n = sum[2], dn = dh * (1 - z) * (1 - n * n);
     sum[0] = dn * sum[3] * r * (1 - r);
     sum[1] = dh * (unit->h_prev - n) * z * (1 - z);
@@ -63,14 +64,14 @@ static void gru_backward(double *sum, const struct unit *unit, double dh, double
 
 /* h = tanh(sum)    d sum = dh (1 - h^2) */
 static void tanh_forward(double *sum, struct unit *unit) { unit->h = tanh(sum[0]); }
-static void tanh_backward(double *sum, const struct unit *unit, double dh, double *carried) {
+static void tanh_backward(double *sum, struct unit *unit, double dh, double *carried) {
     sum[0] = dh * (1 - unit->h * unit->h);
     *carried = 0;
 }
 
 /* h = max(0, sum)    d sum = dh where h > 0, else 0 */
 static void relu_forward(double *sum, struct unit *unit) { unit->h = fmax(0, sum[0]); }
-static void relu_backward(double *sum, const struct unit *unit, double dh, double *carried) {
+static void relu_backward(double *sum, struct unit *unit, double dh, double *carried) {
     sum[0] = unit->h > 0 ? dh : 0;
     *carried = 0;
 }
@@ -94,7 +95,7 @@ static void lstm_options_forward(double *sum, struct unit *unit) {
     unit->h = sum[3] * output(unit->c);
     sum[0] = i, sum[1] = f, sum[2] = g;
 }
-static void lstm_options_backward(double *sum, const struct unit *unit, double dh, double *carried) {
+static void lstm_options_backward(double *sum, struct unit *unit, double dh, double *carried) {
     const double i = sum[0], f = sum[1], g = sum[2], o = sum[3];
     const double d_o = dh * output(unit->c) * o * (1 - o);
     const double dc = *carried + dh * o * output_slope(unit->c) + d_o * unit->own[2];
@@ -116,7 +117,7 @@ static void lstm_coupled_forward(double *sum, struct unit *unit) {
     unit->h = sum[2] * output(unit->c);
     sum[0] = i, sum[1] = g;
 }
-static void lstm_coupled_backward(double *sum, const struct unit *unit, double dh, double *carried) {
+static void lstm_coupled_backward(double *sum, struct unit *unit, double dh, double *carried) {
     const double i = sum[0], g = sum[1], o = sum[2], d_o = dh * output(unit->c) * o * (1 - o);
     const double dc = *carried + dh * o * output_slope(unit->c) + d_o * unit->own[1];
     sum[0] = dc * (g - unit->c_prev) * i * (1 - i);
@@ -133,7 +134,7 @@ static void gru_options_forward(double *sum, struct unit *unit) {
     unit->h = (1 - z) * n + z * unit->h_prev;
     sum[0] = r, sum[1] = z, sum[2] = n;
 }
-static void gru_options_backward(double *sum, const struct unit *unit, double dh, double *carried) {
+static void gru_options_backward(double *sum, struct unit *unit, double dh, double *carried) {
     const double r = sum[0], z = sum[1], n = sum[2], dn = dh * (1 - z) * candidate_slope(n);
     sum[0] = dn * sum[3] * r * (1 - r);
     sum[1] = dh * (unit->h_prev - n) * z * (1 - z);
@@ -144,10 +145,47 @@ static void gru_options_backward(double *sum, const struct unit *unit, double dh
 
 /* h = candidate(sum) */
 static void simple_options_forward(double *sum, struct unit *unit) { unit->h = candidate(sum[0]); }
-static void simple_options_backward(double *sum, const struct unit *unit, double dh, double *carried) {
+static void simple_options_backward(double *sum, struct unit *unit, double dh, double *carried) {
     sum[0] = dh * candidate_slope(unit->h);
     *carried = 0;
 }
+
+/* The GRU with the reset gate before the product: two phases, of which the first hands z on to the second as its c, and
+   h_prev is the same to both.  r, z = sigmoid(sum)    h = r h_prev    c = z */
+static void gru_reset_forward(double *sum, struct unit *unit) {
+    sum[0] = sigmoid(sum[0]), sum[1] = unit->c = sigmoid(sum[1]);
+    unit->h = sum[0] * unit->h_prev;
+}
+static void gru_reset_backward(double *sum, struct unit *unit, double dh, double *carried) {
+    const double r = sum[0], z = sum[1];
+    sum[0] = dh * unit->h_prev * r * (1 - r);
+    sum[1] = *carried * z * (1 - z);
+    unit->past = dh * r;
+}
+/* n = candidate(sum)    h = (1 - z) n + z h_prev */
+static void gru_candidate_forward(double *sum, struct unit *unit) {
+    const double z = unit->c = unit->c_prev;
+    sum[0] = candidate(sum[0]);
+    unit->h = (1 - z) * sum[0] + z * unit->h_prev;
+}
+static void gru_candidate_backward(double *sum, struct unit *unit, double dh, double *carried) {
+    const double n = sum[0], z = unit->c;
+    sum[0] = dh * (1 - z) * candidate_slope(n);
+    *carried = dh * (unit->h_prev - n); /* the gradient of z */
+    unit->past = dh * z;
+}
+
+/* A projection: h = sum, of a cell that is told so. */
+static const struct fl_options projection_options = {
+    {FL_F_SIGMOID, 0, 0}, {FL_F_AFFINE, 1, 0}, {FL_F_TANH, 0, 0}, INFINITY, INFINITY, 0, 0, 1};
+static void projection_forward(double *sum, struct unit *unit) { unit->h = sum[0]; }
+static void projection_backward(double *sum, struct unit *unit, double dh, double *carried) {
+    (void)unit;
+    sum[0] = dh;
+    *carried = 0;
+}
+static const struct plain_cell projection_cell = {
+    "simple_options", 1, 1, {0}, 0, 0, projection_forward, projection_backward};
 
 static const struct plain_cell plain_cells[] = {
     {"lstm", 4, 4, {0, 1, 2, 3}, 1, 0, lstm_forward, lstm_backward},
@@ -158,6 +196,8 @@ static const struct plain_cell plain_cells[] = {
     {"lstm_coupled", 3, 3, {0, 1, 2}, 1, 2, lstm_coupled_forward, lstm_coupled_backward},
     {"gru_options", 3, 4, {0, 1, 3}, 0, 0, gru_options_forward, gru_options_backward},
     {"simple_options", 1, 1, {0}, 0, 0, simple_options_forward, simple_options_backward},
+    {"gru_reset", 2, 2, {0, 1}, 1, 0, gru_reset_forward, gru_reset_backward},
+    {"gru_candidate", 1, 1, {0}, 1, 0, gru_candidate_forward, gru_candidate_backward},
 };
 
 #endif
