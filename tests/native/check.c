@@ -1,6 +1,6 @@
 /* Checks the kernels of one instruction set without Python, so that it can run under an emulator: every recurrent cell,
-   forwards and back, and the matrix product against plain loops in double, the rest of training against
-   training_plain.c, for float and double, odd sizes, one thread and three; then cells forwards and affine maps with
+   forwards and back, steps of several phases, and the matrix product against plain loops in double, the rest of
+   training against training_plain.c, for float and double, odd sizes, one thread and three; then cells forwards and affine maps with
    weights in bfloat16 and int8. Each row of a batch has the same bits in batches of any size, and likewise in single
    steps.
 
@@ -54,7 +54,7 @@ static const struct plain_cell *plain_of(const struct fl_cell *cell) {
     exit(1);
 }
 
-/* Whether a cell is no step by itself. */
+/* Whether a cell is no step by itself; phases.h has those. */
 static int is_phase(const struct fl_cell *cell) {
     return !strcmp(cell->name, "gru_reset") || !strcmp(cell->name, "gru_candidate");
 }
@@ -63,6 +63,7 @@ static int is_phase(const struct fl_cell *cell) {
 #include "narrow_extremes.h"
 #include "narrow_maps.h"
 #include "narrow_training.h"
+#include "phases.h"
 
 /* Both types in all ways, or, of a large problem, in those with `part` rows a batch. */
 static double both(const struct fl_kernels *kernels, int k, ptrdiff_t N, ptrdiff_t T, ptrdiff_t I, ptrdiff_t H,
@@ -179,12 +180,12 @@ static int is_own(const struct fl_kernels *kernels, int format) {
 }
 
 static double exact(const struct fl_kernels *kernels) {
-    return fmax(fmax(cells(kernels), large(kernels)), fmax(matmul(kernels), rest(kernels)));
+    return fmax(fmax(fmax(cells(kernels), phases(kernels)), large(kernels)), fmax(matmul(kernels), rest(kernels)));
 }
 static double narrow(const struct fl_kernels *kernels, int format) {
     const struct narrow as = narrow_of(kernels, format);
     double worst = fmax(maps(&as), fmax(narrow_cells(&as), extremes(&as)));
-    if (as.format->matmul) worst = fmax(worst, fmax(narrow_training(&as), narrow_products(&as)));
+    if (as.format->matmul) worst = fmax(fmax(worst, narrow_phases(&as)), fmax(narrow_training(&as), narrow_products(&as)));
     return worst;
 }
 

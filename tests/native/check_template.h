@@ -229,7 +229,8 @@ static struct found X(run)(const struct fl_kernels *kernels, const struct fl_for
    and in single steps those of the first of these; the bits of the gradients of the weights depend on the batch alone.
    Errors may be `allowed` times as large as those of exact formats. */
 static double X(all_ways)(const struct fl_kernels *kernels, const struct fl_format *format,
-                          const struct fl_cell *const *cells, const struct problem *q, const struct way *ways, size_t count, double allowed) {
+                          const struct fl_cell *const *cells, const struct problem *q, const struct way *ways, size_t count,
+                          double allowed) {
     const struct fl_cell *last_cell = cells[q->phases - 1];
     struct found first = {0, 0, 0}, last = first;
     double worst = 0;

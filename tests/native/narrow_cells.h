@@ -12,7 +12,7 @@ static struct problem as_rounded(const struct narrow *as, const struct problem *
     const ptrdiff_t units = q->cell->gates * q->H;
     struct problem seen = *q;
     seen.w = rounded(as->weights, q->w, units, q->I);
-    seen.u = rounded(as->weights, q->u, units, q->H);
+    seen.u = rounded(as->weights, q->u, units, q->K);
     seen.x = rounded(as->inputs, q->x, q->N * q->T, q->I);
     return seen;
 }
