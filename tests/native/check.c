@@ -1,8 +1,8 @@
 /* Checks the kernels of one instruction set without Python, so that it can run under an emulator: every recurrent cell,
    forwards and back, steps of several phases, and the matrix product against plain loops in double, the rest of
-   training against training_plain.c, for float and double, odd sizes, one thread and three; then cells forwards and affine maps with
-   weights in bfloat16 and int8. Each row of a batch has the same bits in batches of any size, and likewise in single
-   steps.
+   training against training_plain.c, for float and double, odd sizes, one thread and three; then cells forwards and
+   affine maps with weights in bfloat16 and int8. Each row of a batch has the same bits in batches of any size, and
+   likewise in single steps.
 
        check [avx512_bf16 | avx512_vnni | avx512 | avx2 | baseline]        the best that there is, if none is named
 
@@ -185,7 +185,10 @@ static double exact(const struct fl_kernels *kernels) {
 static double narrow(const struct fl_kernels *kernels, int format) {
     const struct narrow as = narrow_of(kernels, format);
     double worst = fmax(maps(&as), fmax(narrow_cells(&as), extremes(&as)));
-    if (as.format->matmul) worst = fmax(fmax(worst, narrow_phases(&as)), fmax(narrow_training(&as), narrow_products(&as)));
+    if (as.format->matmul) {
+        worst = fmax(worst, fmax(narrow_training(&as), narrow_phases(&as)));
+        worst = fmax(worst, narrow_products(&as));
+    }
     return worst;
 }
 

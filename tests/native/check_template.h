@@ -49,7 +49,8 @@ struct X(arrays) {
 
 static struct X(arrays) X(arrays_of)(const struct fl_kernels *kernels, const struct fl_format *format,
                                      const struct fl_cell *cell, const struct problem *q) {
-    const ptrdiff_t N = q->N, T = q->T, I = q->I, H = q->H, K = q->K, G = cell->gates, S = cell->sums, own = cell->own * H;
+    const ptrdiff_t N = q->N, T = q->T, I = q->I, H = q->H, K = q->K, G = cell->gates, S = cell->sums;
+    const ptrdiff_t own = cell->own * H;
     const ptrdiff_t lanes = kernels->bytes / (ptrdiff_t)sizeof(REAL), width = (H + lanes - 1) / lanes * lanes;
     return (struct X(arrays)){
         .format = format, .lanes = lanes, .width = width, .w = X(copy)(q->w, G * H * I), .u = X(copy)(q->u, G * H * K),
@@ -57,7 +58,8 @@ static struct X(arrays) X(arrays_of)(const struct fl_kernels *kernels, const str
         .dy = X(copy)(q->dy, N * T * q->Y), .h0 = X(wide)(q->h0, N, H, width), .c0 = X(wide)(q->c0, N, H, width),
         .panels = garbage(panel_bytes(format, width * G, I) + panel_bytes(format, width * G, K)),
         .bias = X(scratch)(width * (S + cell->own)),
-        .y = X(filled)(N * T * q->Y, BEFORE), .y_kept = X(filled)(N * T * q->Y, BEFORE), .c = X(wide)(q->c0, N, H, width),
+        .y = X(filled)(N * T * q->Y, BEFORE), .y_kept = X(filled)(N * T * q->Y, BEFORE),
+        .c = X(wide)(q->c0, N, H, width),
         .dx = X(filled)(N * T * I, BEFORE), .dw = X(filled)(G * H * I, BEFORE), .du = X(filled)(G * H * K, BEFORE),
         .db = q->b ? X(filled)(S * H, BEFORE) : NULL, .dv = X(filled)(own, BEFORE), .dh = X(wide)(q->dh, N, H, width),
         .carried = X(wide)(q->dc, N, H, width)};
@@ -229,8 +231,8 @@ static struct found X(run)(const struct fl_kernels *kernels, const struct fl_for
    and in single steps those of the first of these; the bits of the gradients of the weights depend on the batch alone.
    Errors may be `allowed` times as large as those of exact formats. */
 static double X(all_ways)(const struct fl_kernels *kernels, const struct fl_format *format,
-                          const struct fl_cell *const *cells, const struct problem *q, const struct way *ways, size_t count,
-                          double allowed) {
+                          const struct fl_cell *const *cells, const struct problem *q, const struct way *ways,
+                          size_t count, double allowed) {
     const struct fl_cell *last_cell = cells[q->phases - 1];
     struct found first = {0, 0, 0}, last = first;
     double worst = 0;
