@@ -27,6 +27,7 @@ KNOWN = {
     "bias",
     "forget_bias",
     "two_biases",
+    "proj_size",
     "chrono",
     "checkpoint_every",
     "init",
@@ -75,8 +76,7 @@ def from_torch(source: Any, *, activation: str | None = None, two_biases: bool =
     TypeError
         If source is another module, such as a GRUCell, or its arrays have another dtype.
     ValueError
-        If source is the state_dict of another module, has a projection (proj_size), names that are not those of such a
-        module, or shapes that do not fit; or if `activation` is missing, is not that of the module, or is given for a
+        If source is the state_dict of another module, has names that are not those of such a module, or shapes that do not fit; or if `activation` is missing, is not that of the module, or is given for a
         module that is no RNN.
 
     Examples
@@ -117,7 +117,7 @@ def from_torch(source: Any, *, activation: str | None = None, two_biases: bool =
     elif activation is not None:
         raise ValueError(f"activation: expected none but for an RNN, got {activation!r} for {_article(kind)} {kind}")
     else:
-        layer = GRU(**options) if kind == "GRU" else LSTM(**options)
+        layer = GRU(**options) if kind == "GRU" else _lstm(arrays, options)
     layer.load_parameters(_from_names(layer, arrays), dtype)
     return layer
 
@@ -142,8 +142,6 @@ def _count_layers(arrays: Mapping[str, Array]) -> int:
         match = NAME.fullmatch(name)
         if match is None:
             raise ValueError(f"source: expected names such as 'weight_ih_l0', got {name!r}")
-        if match[1] == "weight_hr":
-            raise ValueError("source: an LSTM with a projection (proj_size) is not supported")
         if array.ndim != (2 if "weight" in name else 1):
             raise ValueError(f"source: expected {name} with {2 if 'weight' in name else 1} axes, got {array.ndim}")
         layers = max(layers, 1 + int(match[2]))
@@ -157,12 +155,24 @@ def _count_layers(arrays: Mapping[str, Array]) -> int:
 def _kind(arrays: Mapping[str, Array]) -> str:
     """The module to which weight_hh_l0 belongs: "LSTM", "GRU" or "RNN"."""
     rows, hidden = arrays["weight_hh_l0"].shape
+    if "weight_hr_l0" in arrays:
+        return "LSTM"
     if not hidden or rows % hidden or rows // hidden not in BLOCKS:
         raise ValueError(
             "source: expected weight_hh_l0 of 4, 3 or 1 times as many rows as columns (of an LSTM, a GRU or an RNN), "
             f"got ({rows}, {hidden})"
         )
     return BLOCKS[rows // hidden]
+
+
+def _lstm(arrays: Mapping[str, Array], options: dict[str, Any]) -> LSTM:
+    """An LSTM, which may have a projection."""
+    if "weight_hr_l0" not in arrays:
+        return LSTM(**options)
+    size, hidden = arrays["weight_hr_l0"].shape
+    if not 0 < size < hidden:
+        raise ValueError(f"source: expected weight_hr_l0 of fewer rows than columns, got ({size}, {hidden})")
+    return LSTM(**{**options, "hidden_size": hidden}, proj_size=size)
 
 
 def _activation(given: str | None, known: str | None) -> str:
@@ -266,7 +276,8 @@ def to_torch(layer: LSTM | GRU | SimpleRNN) -> torch.nn.LSTM | torch.nn.GRU | to
     if isinstance(layer, SimpleRNN):
         module = torch.nn.RNN(**options, nonlinearity=layer.activation)
     else:
-        module = torch.nn.GRU(**options) if isinstance(layer, GRU) else torch.nn.LSTM(**options)
+        size = {"proj_size": layer.proj_size} if isinstance(layer, LSTM) and layer.proj_size else {}
+        module = torch.nn.GRU(**options) if isinstance(layer, GRU) else torch.nn.LSTM(**options, **size)
     state = {}
     for name in layer.parameter_shapes():
         value = layer.parameter(name).value.copy()

@@ -31,9 +31,9 @@ class Packed:
 
     def __init__(self, *parameters: Parameter | None) -> None:
         self.parameters = [parameter for parameter in parameters if parameter is not None]
-        self._cached: tuple[Any, tuple[Array, Array]] | None = None
+        self._cached: tuple[Any, tuple[Array, ...]] | None = None
 
-    def get(self, format: str) -> tuple[Array, Array]:
+    def get(self, format: str) -> tuple[Array, ...]:
         """Panels and bias in this format. Two threads may pack them at the same time, with the same result."""
         version = (cpu.isa(), format, *(parameter.version for parameter in self.parameters))
         cached = self._cached
@@ -55,7 +55,7 @@ class Packed:
         """The parameters that are matrices."""
         return [parameter for parameter in self.parameters if len(parameter.shape) == 2]
 
-    def pack(self, format: str) -> tuple[Array, Array]:
+    def pack(self, format: str) -> tuple[Array, ...]:
         raise NotImplementedError(f"{type(self).__name__} must write pack")
 
 
@@ -152,4 +152,5 @@ class PackedTable(Packed):
         format = self.used()
         if format == "exact":
             return rows.gather_stage(self._weight.value, index, y)
-        return rows.widen_stage(*self.get(format), index, y)
+        numbers, scale = self.get(format)
+        return rows.widen_stage(numbers, scale, index, y)

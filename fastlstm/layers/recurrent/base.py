@@ -491,7 +491,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
     def _is_plain(self) -> bool:
         return cpu.isa() == "plain"
 
-    def state_shapes(self, n: int) -> list[tuple[int, int, int]]:
+    def state_shapes(self, n: int) -> list[tuple[int, ...]]:
         """The shapes of the parts of a state."""
         return [(self.num_layers * self.directions, n, width) for width in self.cell.widths(self.hidden_size)]
 

@@ -15,8 +15,8 @@ from fastlstm.workspace import Workspace
 class Gates:
     """The gates, the candidate and the state of one direction of one layer at every step, from `LSTM.gates`.
 
-    Each is (N, T, H), but `hidden` (N, T, P) if it is projected, and zero at steps that are not real. At every step of a
-    plain cell::
+    Each is (N, T, H), but `hidden` is (N, T, P) if it is projected. They are zero at steps that are not real. At every
+    step of a plain cell::
 
         cell = forget · (cell before) + input · candidate          hidden = output · tanh(cell)
 

@@ -25,8 +25,8 @@ class GRU(Recurrent[Array]):
         h = (1 - z) n + z h
 
     The update gate z says how much of the state stays. The reset gate r scales the product U h, as in PyTorch, cuDNN
-    and Keras; in the paper, and by default in ONNX, it scales h before the product, U (r h): `reset` chooses. A GRU has no cell state beside its output, and about three
-    quarters of the parameters of an `LSTM` of the same size.
+    and Keras; in the paper, and by default in ONNX, it scales h before the product, U (r h): `reset` chooses. A GRU has
+    no cell state beside its output, and about three quarters of the parameters of an `LSTM` of the same size.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ class GRU(Recurrent[Array]):
         3·H·(I + H) + 4·H parameters for a layer and direction. b and b' start at zero, W as Glorot's uniform, U
         orthogonal.
     reset : "after" or "before", default "after"
-        Whether the reset gate scales U h + b' or h, n = tanh(W x + U (r h) + b), which has no b' and takes two phases for
-        each step (Cho et al. 2014).
+        Whether the reset gate scales U h + b' or h. Then n = tanh(W x + U (r h) + b) has no b', and a step takes two
+        phases (Cho et al. 2014).
     chrono : float, optional
         The longest time, in steps, that the layer is to remember over, from 2, for long memories (Tallec and Ollivier
         2018): the biases of z, the gate that keeps the state, then start at log U(1, chrono - 1).

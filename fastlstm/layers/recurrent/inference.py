@@ -150,11 +150,11 @@ class PackedDirection(Packed):
             projected, chunk = projection(rows, panels.nbytes, step, dtype, tape)
         if wave and len(projected):
             chunk = min(chunk, WAVE)
-        c, *state = running_state(of, n, dtype, tape)
+        c, h, index = running_state(of, n, dtype, tape)
         if before is not None and of.hands_on:
             c = before
         rounded = rounding_room(team, n, chunk, of, format, tape)
-        arrays = (panels, bias, c, *state, projected, chunk)
+        arrays = (panels, bias, c, h, index, projected, chunk)
         return kernel.prepare(of.kernel, rows, *arrays, format, rounded, of.options, of.seen), c
 
 

@@ -117,7 +117,7 @@ def drop_weights(value: Array, rate: float, tape: Workspace) -> Dropped:
 
 
 class LayerMasks(NamedTuple):
-    """The masks of one layer. Bytes lie as the outputs (N, T, D·H) of its phase do, and more follow; `state` is (N, D·K).
+    """The masks of one layer. Bytes lie as the outputs (N, T, D·H) of a phase do, and more follow; `state` is (N, D·K).
 
     K is the numbers of h, which may be fewer than H.
     """

@@ -76,7 +76,7 @@ class OneStep(Generic[State]):
         n: int = tape.notes["batch"].N
         given = self.layer.as_state(self._with_layers(dstate, n, "dstate"), n)
         assert given is not None
-        zeros = np.zeros((n, 1, self.layer.hidden_size), given[0].dtype)
+        zeros = np.zeros((n, 1, self.layer.state_size), given[0].dtype)
         dx, before = self.layer.backward_with_state(zeros, given, tape)
         assert dx is not None
         return dx[:, 0].copy(), self._given(tuple(part.copy() for part in before))
@@ -89,9 +89,11 @@ class OneStep(Generic[State]):
         if state is None or (len(self.layer.parts) > 1 and not isinstance(state, tuple | list)):
             return state  # the layer refuses a state of an LSTM that is no tuple
         found = []
-        for part in state if len(self.layer.parts) > 1 else [state]:
+        shapes = self.layer.state_shapes(n)
+        for k, part in enumerate(state if len(self.layer.parts) > 1 else [state]):
             array = _check.as_numbers(part, name, "fiub", "real numbers")
-            _check.shape_of(array, name, (n, self.layer.hidden_size))
+            if k < len(shapes):  # the layer refuses a state of more parts
+                _check.shape_of(array, name, shapes[k][1:])
             found.append(array[None])
         return tuple(found) if len(self.layer.parts) > 1 else found[0]
 
@@ -110,7 +112,7 @@ class LSTMCell(OneStep[tuple[Array, Array]]):
     Parameters
     ----------
     input_size, hidden_size : int
-    bias, forget_bias, peephole, coupled, activation, recurrent_activation, cell_activation, clip, cell_clip
+    bias, forget_bias, peephole, coupled, activation, recurrent_activation, cell_activation, clip, cell_clip, proj_size
         As of an `LSTM`.
     learn_initial_state, dtype, seed
         As of an `LSTM`.
@@ -144,6 +146,7 @@ class LSTMCell(OneStep[tuple[Array, Array]]):
         cell_activation: Activation | None = None,
         clip: float | None = None,
         cell_clip: float | None = None,
+        proj_size: int | None = None,
         learn_initial_state: bool = False,
         dtype: Any = None,
         seed: int | None = None,
@@ -161,6 +164,7 @@ class LSTMCell(OneStep[tuple[Array, Array]]):
             cell_activation=cell_activation,
             clip=clip,
             cell_clip=cell_clip,
+            proj_size=proj_size,
             learn_initial_state=learn_initial_state,
             dtype=dtype,
             seed=seed,
@@ -174,7 +178,7 @@ class GRUCell(OneStep[Array]):
     Parameters
     ----------
     input_size, hidden_size : int
-    bias, activation, recurrent_activation, clip, learn_initial_state, dtype, seed
+    bias, reset, activation, recurrent_activation, clip, learn_initial_state, dtype, seed
         As of a `GRU`.
     **settings
         How parameters start, ``init``, their ``regularizers`` and ``constraints``, and which are ``trainable``; see
@@ -195,6 +199,7 @@ class GRUCell(OneStep[Array]):
         hidden_size: int,
         *,
         bias: bool = True,
+        reset: Literal["after", "before"] = "after",
         activation: Activation = "tanh",
         recurrent_activation: Activation = "sigmoid",
         clip: float | None = None,
@@ -207,6 +212,7 @@ class GRUCell(OneStep[Array]):
             input_size,
             hidden_size,
             bias=bias,
+            reset=reset,
             activation=activation,
             recurrent_activation=recurrent_activation,
             clip=clip,

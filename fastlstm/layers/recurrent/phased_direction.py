@@ -18,14 +18,11 @@ from fastlstm.workspace import Workspace
 
 
 class Step(NamedTuple):
-    """The rows of a step, and those of the states before it."""
+    """The rows of a step, those of the states before it, and how many they are."""
 
     rows: slice
     before: slice
-
-    @property
-    def count(self) -> int:
-        return self.rows.stop - self.rows.start
+    size: int
 
 
 def steps_of(batch: RaggedBatch) -> Iterator[Step]:
@@ -33,7 +30,7 @@ def steps_of(batch: RaggedBatch) -> Iterator[Step]:
     before = 0
     for t in range(batch.longest):
         first, m = int(batch.offset[t]), int(batch.alive[t])
-        yield Step(slice(first, first + m), slice(before, before + m))
+        yield Step(slice(first, first + m), slice(before, before + m), m)
         before = batch.N + first
 
 
@@ -69,7 +66,7 @@ class PhasedDirection(Direction):
         batch: RaggedBatch,
         tape: Workspace,
     ) -> None:
-        phases, n, m = self._weights.phases, batch.N, step.count
+        phases, n, m = self._weights.phases, batch.N, step.size
         after = slice(n + step.rows.start, n + step.rows.stop)
         seen = np.ascontiguousarray(state[0][step.before])
         c = self._c(batch, tape, x.dtype)
@@ -84,16 +81,10 @@ class PhasedDirection(Direction):
                 parts.append(both)
             w, u, bias, own = of.of(values)
             bias = np.zeros(of.sums * of.units, x.dtype) if bias is None else bias
-            told = self._own_of(of, own, x.dtype), of.options, self._at(masks[i], of, step)
-            kernel.forward(
-                *(
-                    of.kernel,
-                    tuple(parts),
-                    self._sums(i, batch, tape, x.dtype)[step.rows],
-                    x[step.rows][:, : of.inputs],
-                ),
-                *(w, u, bias, np.array([m]), *told, seen),
-            )
+            sums, own_x = self._sums(i, batch, tape, x.dtype)[step.rows], x[step.rows][:, : of.inputs]
+            own, told = self._own_of(of, own, x.dtype), self._at(masks[i], of, step)
+            weights = w, u, bias
+            kernel.forward(of.kernel, tuple(parts), sums, own_x, *weights, np.array([m]), own, of.options, told, seen)
             seen = h[m:]
             self._put_out(i, batch, tape, x.dtype)[step.rows] = seen
             if of.keeps_c:
@@ -132,7 +123,7 @@ class PhasedDirection(Direction):
         batch: RaggedBatch,
         tape: Workspace,
     ) -> None:
-        phases, n, m, dtype = self._weights.phases, batch.N, step.count, dy.dtype
+        phases, n, m, dtype = self._weights.phases, batch.N, step.size, dy.dtype
         after = slice(n + step.rows.start, n + step.rows.stop)
         (state, *_), c, x = self.state(batch, tape, dtype, training=True), self._c(batch, tape, dtype), tape.notes["x"]
         masks, values = tape.notes["masks of phases"], tape.notes["values"]
@@ -193,8 +184,9 @@ class PhasedDirection(Direction):
         """The masks of a step."""
         if masks is None:
             return None
-        places = [None if mask is None else mask[step.rows.start * of.units :] for mask in masks.bytes]
-        return Masks(*places, None if masks.state is None else masks.state[: step.count])
+        first = step.rows.start * of.units
+        zone_h, zone_c, candidate = (None if mask is None else mask[first:] for mask in masks.bytes)
+        return Masks(zone_h, zone_c, candidate, None if masks.state is None else masks.state[: step.size])
 
     @staticmethod
     def _own_of(of: PhaseOf, own: Array | None, dtype: np.dtype) -> Array:

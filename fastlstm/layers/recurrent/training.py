@@ -250,7 +250,7 @@ class TrainedDirection:
 
         packs = [phase.pack(kind, values, own).go for phase, own in zip(self.phases, self._tapes(tape), strict=True)]
         if biases is not None:
-            packs.insert(0, biases.read)
+            packs.insert(0, biases.refresh)
         return [*packs, forward.go], backward
 
     def _backward_from_zeros(self, passes: Passes, arrays: tuple[Any, ...]) -> None:

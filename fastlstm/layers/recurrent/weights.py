@@ -35,6 +35,10 @@ class TwoBiases:
         """The same, as of a `Parameter`."""
         return self.value
 
+    def refresh(self) -> None:
+        """Bring what `read` has given up to date."""
+        self.read()
+
     def read(self) -> Array:
         """The same in an array that stays where it is, for passes that are run again."""
         versions = tuple(parameter.version for parameter in self.parameters)
@@ -182,7 +186,8 @@ class Weights:
     def accumulators(self, du: Array | None = None) -> tuple[Arrays, list[bool]]:
         """The arrays of the gradients, and whether to add to each; `du` takes the place of that of w_hh."""
         found: list[Array | None] = []
-        add = []
+        add: list[bool] = []
+        array: Array | None
         for parameter in (self.w_ih, self.w_hh, self.bias, self.own, self.w_hr):
             if parameter is self.w_hh and du is not None:
                 array, adds = du, False
