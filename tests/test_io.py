@@ -295,7 +295,7 @@ def test_there_and_back_with_pytorch(case, dtype):
 
 BAD_STATES = [
     (lambda s: s.pop("weight_hh_l0"), ValueError, "expected 'weight_ih_l0' and 'weight_hh_l0'"),
-    (lambda s: s.update(weight_hr_l0=np.ones((2, 5))), ValueError, "projection"),
+    (lambda s: s.update(weight_hr_l0=np.ones((2, 5))), ValueError, r"weight_hh_l0 of shape \(20, 2\), got"),
     (lambda s: s.update(conv=np.ones(3)), ValueError, "expected names such as 'weight_ih_l0', got 'conv'"),
     (lambda s: s.pop("bias_hh_l1"), ValueError, r"expected bias_hh_l1 of shape \(20,\), got none"),
     (lambda s: s.update(weight_hh_l1=np.ones((20, 4))), ValueError, r"weight_hh_l1 of shape \(20, 5\), got \(20, 4\)"),

@@ -133,7 +133,7 @@ def test_no_choice_of_plan_changes_a_bit(packed_isa, n, dtype, monkeypatch):
         monkeypatch.setattr("fastlstm.layers.recurrent.training.SEGMENT", segment)
         for name, value in run(problem, dtype).items():
             np.testing.assert_array_equal(value, expected[name], err_msg=f"{name}, segments of {segment}")
-    monkeypatch.setattr("fastlstm.layers.recurrent.training.projection", lambda rows, *_: (np.empty(0, dtype), 1))
+    monkeypatch.setattr("fastlstm.layers.recurrent.trained_phase.projection", lambda rows, *_: (np.empty(0, dtype), 1))
     monkeypatch.setattr("fastlstm.layers.recurrent.inference.projection", lambda rows, *_: (np.empty(0, dtype), 1))
     for name, value in run(problem, dtype).items():
         np.testing.assert_array_equal(value, expected[name], err_msg=f"{name}, step by step")

@@ -76,8 +76,8 @@ def from_torch(source: Any, *, activation: str | None = None, two_biases: bool =
     TypeError
         If source is another module, such as a GRUCell, or its arrays have another dtype.
     ValueError
-        If source is the state_dict of another module, has names that are not those of such a module, or shapes that do not fit; or if `activation` is missing, is not that of the module, or is given for a
-        module that is no RNN.
+        If source is the state_dict of another module, has names that are not those of such a module, or shapes that do
+        not fit; or if `activation` is missing, is not that of the module, or is given for a module that is no RNN.
 
     Examples
     --------
