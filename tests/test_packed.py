@@ -130,7 +130,7 @@ def test_no_choice_of_plan_changes_a_bit(packed_isa, n, dtype, monkeypatch):
     for t in range(23):
         np.testing.assert_array_equal(stream.step(problem.x[:, t]), outputs[:, t], err_msg=f"step {t} of a stream")
     for segment in (1, 5, 40):
-        monkeypatch.setattr("fastlstm.layers.recurrent.training.SEGMENT", segment)
+        monkeypatch.setattr("fastlstm.layers.recurrent.trained_phase.SEGMENT", segment)
         for name, value in run(problem, dtype).items():
             np.testing.assert_array_equal(value, expected[name], err_msg=f"{name}, segments of {segment}")
     monkeypatch.setattr("fastlstm.layers.recurrent.trained_phase.projection", lambda rows, *_: (np.empty(0, dtype), 1))

@@ -8,14 +8,14 @@ from recurrent_cases import Case, random_case, run, run_reference
 
 import fastlstm as fl
 from fastlstm._kernels import cpu
-from fastlstm.layers.recurrent import plan, training
+from fastlstm.layers.recurrent import plan, trained_phase
 
 
 @pytest.fixture
 def all_threads(monkeypatch):
     """Sets the number of threads, all of which are used however small the work is, by rows and by units in turn."""
     monkeypatch.setattr(plan, "plan", lambda available, n, *_: (available, n % 2 == 0))
-    monkeypatch.setattr(training, "LARGE", 0)
+    monkeypatch.setattr(trained_phase, "LARGE", 0)
     yield fl.set_num_threads
     fl.set_num_threads(None)
 
