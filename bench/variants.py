@@ -3,6 +3,9 @@
 100 steps of 32 sequences of 64 features, 128 units. Each layer is measured in fresh processes, in turn with the plain
 one of its kind; a figure is the time of a call in inference, and of a forward and a backward pass in training after the
 parameters have changed, each the median of a process, then the median of the ratios of the rounds.
+
+With ``--peers``, the same layers of PyTorch and Keras are measured instead, where these are installed, and a figure is
+their time over ours.
 """
 
 from __future__ import annotations
@@ -14,9 +17,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import fastlstm as fl
 
@@ -35,6 +41,13 @@ LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
     "input_dropout": ("LSTM", {"input_dropout": 0.2}),
     "variational input_dropout": ("LSTM", {"input_dropout": 0.2, "variational": True}),
     "weight_dropout": ("LSTM", {"weight_dropout": 0.3}),
+    "proj_size 64": ("LSTM", {"proj_size": 64}),
+    "proj_size 32": ("LSTM", {"proj_size": 32}),
+    "learn_initial_state": ("LSTM", {"learn_initial_state": True}),
+    "two_biases": ("LSTM", {"two_biases": True}),
+    "mask with a hole in each row": ("LSTM", {"mask": "hole"}),
+    "mask without a tenth of the steps": ("LSTM", {"mask": "tenth"}),
+    'GRU, reset="before"': ("GRU", {"reset": "before"}),
     "GRU, clip": ("GRU", {"clip": 3.0}),
     "GRU, zoneout": ("GRU", {"zoneout": 0.1}),
     "SimpleRNN, zoneout": ("SimpleRNN", {"zoneout": 0.1}),
@@ -57,19 +70,93 @@ def median_time(call: Callable[[], Any], seconds: float) -> float:
 def measure(kind: str, options: dict[str, Any], threads: int, seconds: float = 0.5) -> dict[str, float]:
     """Seconds of a call in inference, and of a training pass."""
     fl.set_num_threads(threads)
-    layer = getattr(fl, kind)(FEATURES, UNITS, seed=0, **options)
-    x = np.random.default_rng(0).normal(size=(N, T, FEATURES)).astype(np.float32)
-    tape = fl.Workspace(0)
-    dy = np.ones((N, T, UNITS), np.float32)
+    mask = mask_of(options.pop("mask", None))
+    model = fl.Model([getattr(fl, kind)(FEATURES, UNITS, **options)], seed=0)
+    x = sequences()
+    tape = model.tape()
+    dy = np.ones((N, T, model.output_shape[-1]), np.float32)
 
     def train() -> None:
-        for parameter in layer.parameters():
+        for parameter in model.parameters():
             parameter.touch()
             parameter.zero_grad()
-        layer.forward(x, tape, training=True, lengths=None)
-        layer.backward(dy, tape)
+        model.forward(x, tape, training=True, mask=mask)
+        model.backward(dy, tape, input_gradient=True)
 
-    return {"inference": median_time(lambda: layer(x), seconds), "training": median_time(train, seconds)}
+    return {
+        "inference": median_time(lambda: model.predict(x, mask=mask), seconds),
+        "training": median_time(train, seconds),
+    }
+
+
+def sequences() -> NDArray[np.float32]:
+    return np.random.default_rng(0).normal(size=(N, T, FEATURES)).astype(np.float32)
+
+
+def mask_of(kind: str | None) -> NDArray[np.bool_] | None:
+    """Which steps are real: all but one, or all but a tenth, of each sequence."""
+    if kind is None:
+        return None
+    rng = np.random.default_rng(1)
+    holes = 1 if kind == "hole" else T // 10
+    return np.argsort(rng.random((N, T)), axis=1) >= holes
+
+
+def torch_layer(options: dict[str, Any], threads: int, seconds: float = 1.0) -> dict[str, float]:
+    """The same of a torch.nn.LSTM."""
+    import torch
+
+    torch.set_num_threads(threads)
+    layer = torch.nn.LSTM(FEATURES, UNITS, batch_first=True, **options)
+    x, wanted = torch.from_numpy(sequences()), torch.from_numpy(sequences()).requires_grad_()
+
+    def infer() -> None:
+        with torch.inference_mode():
+            layer(x)
+
+    def train() -> None:
+        layer.zero_grad()
+        y, _ = layer(wanted)
+        y.backward(torch.ones_like(y))
+
+    return {"inference": median_time(infer, seconds), "training": median_time(train, seconds)}
+
+
+def keras_layer(options: dict[str, Any], threads: int, seconds: float = 3.0) -> dict[str, float]:
+    """The same of a keras.layers.LSTM on TensorFlow, compiled."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    import keras
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    layer = keras.layers.LSTM(UNITS, return_sequences=True, **options)
+    x = tf.constant(sequences())
+
+    @tf.function
+    def infer() -> Any:
+        return layer(x)
+
+    @tf.function
+    def train() -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, training=True)
+        return tape.gradient(y, [x, *layer.trainable_variables])
+
+    layer(x)
+    return {
+        "inference": median_time(lambda: infer().numpy(), seconds),
+        "training": median_time(lambda: train()[0].numpy(), seconds),
+    }
+
+
+PEERS: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
+    "PyTorch, proj_size 64": ("torch", "LSTM", {"proj_size": 64}, {"proj_size": 64}),
+    "PyTorch, proj_size 32": ("torch", "LSTM", {"proj_size": 32}, {"proj_size": 32}),
+    "Keras, recurrent_dropout": ("keras", "LSTM", {"recurrent_dropout": 0.2}, {"recurrent_dropout": 0.2}),
+}
+"""The module, our class and options, and theirs."""
 
 
 def in_a_process(kind: str, options: dict[str, Any], threads: int) -> dict[str, float]:
@@ -87,15 +174,34 @@ def in_a_process(kind: str, options: dict[str, Any], threads: int) -> dict[str, 
     return found
 
 
+def compare_peers(rounds: int, threads: int) -> None:
+    print(f"{'their time over ours':36}{'inference':>11}{'training':>11}")
+    for name, (module, kind, ours, theirs) in PEERS.items():
+        if find_spec(module) is None:
+            print(f"{name:36} {module} is not installed")
+            continue
+        ratios: dict[str, list[float]] = {"inference": [], "training": []}
+        for _ in range(rounds):
+            own, other = in_a_process(kind, ours, threads), in_a_process(module, theirs, threads)
+            for way, values in ratios.items():
+                values.append(other[way] / own[way])
+        print(f"{name:36}" + "".join(f"{np.median(values):11.1f}" for values in ratios.values()), flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.variants", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peers", action="store_true")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         kind, arguments = json.loads(options.measure)
-        print(json.dumps(measure(kind, arguments, options.threads)))
+        by = {"torch": torch_layer, "keras": keras_layer}.get(kind, partial(measure, kind))
+        print(json.dumps(by(arguments, options.threads)))
+        return
+    if options.peers:
+        compare_peers(options.rounds, options.threads)
         return
     print(f"{'time of the plain layer x':36}{'inference':>11}{'training':>11}")
     for name, (kind, arguments) in LAYERS.items():

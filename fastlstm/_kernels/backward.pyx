@@ -146,6 +146,13 @@ cdef class Backward(Stage):
         self.p.dv = NULL if dv is None else self.at(dv, self.cell.own * H, True)
         self.bound_gradients = (dw, du, db, dv)
 
+    def freeze(self, bint frozen):
+        """Say whether no gradients of the weights are wanted. A single step computes them in any case."""
+        cdef Backward phase
+        self.p.frozen = frozen
+        for phase in self.earlier:
+            phase.p.frozen = frozen
+
     def leave_out(self, Masks masks):
         """Say what the forward pass has left out."""
         self.p.masks, self.left_out = NULL, masks

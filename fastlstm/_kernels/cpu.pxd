@@ -229,7 +229,7 @@ cdef extern from "simd/table.h" nogil:
         void* interleaved
         Py_ssize_t interleaved_each
         void* panels
-        int later
+        int frozen, later
         void* dw
         void* du
         void* db

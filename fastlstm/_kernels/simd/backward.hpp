@@ -246,7 +246,7 @@ void begin_backward(fl_walk *walk, const fl_backward *pass, const fl_segment *se
 }
 
 template <class Cell> void gather(const fl_backward *pass, const fl_segment *segment, int thread, const fl_team *team) {
-    gather_columns<Cell>(*pass, *segment, thread, team);
+    if (!pass->frozen) gather_columns<Cell>(*pass, *segment, thread, team);
     if (pass->dx) share_inputs(Backward<Cell>{*pass}, *segment, thread, team);
 }
 

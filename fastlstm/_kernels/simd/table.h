@@ -150,6 +150,7 @@ struct fl_backward {
                                         format has a depth: interleaved_each fours of bytes for each thread */
     ptrdiff_t interleaved_each;
     void *panels;                    /* fl_gradients_room numbers: the gradients of weights and bias */
+    int frozen;                      /* whether no gradients of the weights are wanted */
     int later;                       /* whether `panels` already holds the sums of later steps, from a pass without dw */
     void *dw, *du, *db, *dv;         /* their gradients, and those of the weights of each unit for itself (V H), or none:
                                         they stay in panels; db and dv alone may be none, too */

@@ -37,10 +37,10 @@ void fl_backward_through_time(void *argument, int thread, struct fl_team *team) 
         if (!segment->by_units) fl_barrier(team);
         for (p = first; p; p = p->then) p->cell->backward->gather(p, segment, thread, team);
         fl_barrier(team);
-        for (p = first; p; p = p->then) p->cell->backward->add(p, segment, add, thread, team);
+        for (p = first; p && !first->frozen; p = p->then) p->cell->backward->add(p, segment, add, thread, team);
     }
     if (first->initial) first->cell->backward->initial(first, thread, team);
-    if (!first->dw) return;
+    if (first->frozen || !first->dw) return;
     fl_barrier(team);
     for (p = first; p; p = p->then) p->cell->backward->deliver(p, thread, team);
 }

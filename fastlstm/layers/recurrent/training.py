@@ -23,6 +23,7 @@ from fastlstm.layers.recurrent.ragged import RaggedBatch
 from fastlstm.layers.recurrent.trained_phase import Kind, Room, TrainedPhase
 from fastlstm.layers.recurrent.weights import Arrays, Weights
 from fastlstm.layers.replay import Calls
+from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace
 
 LARGE_SINGLE = 1 << 20
@@ -101,6 +102,7 @@ class TrainedDirection:
         self._weights, self.cell = weights, weights.cell
         self._inputs, self._out, self.hidden = weights.inputs, weights.out, weights.hidden
         self.phases = [TrainedPhase(of) for of in weights.phases]
+        self._seen, self._frozen = -1, False
 
     @property
     def trainable(self) -> bool:
@@ -210,19 +212,35 @@ class TrainedDirection:
                     running[...] = held
                 passes.go(k)
             backward = passes.bind_back(k, passes.x, passes.y, dy, dx, add_dx, start_of_block, values)
-            if k == 0:  # the last one to run has the sums of all
+            frozen = not passes.single and self._is_frozen()
+            backward.freeze(frozen)
+            if k == 0 and not frozen:  # the last one to run has the sums of all
                 du = None if dropped is None else tape.array("du", values.w_hh.shape, values.w_hh.dtype)
                 self._bind_gradients(passes.backwards[k], du)
             backward.go_on(k > 0 or start is not None, later=k < last)
+        if frozen:
+            self._give_start(start, batch, passes)
+            return
         if self._weights.two_biases is not None:
             self._weights.two_biases.pass_on()
         if dropped is not None:
             dropped.add_gradient(
                 tape.array("du", values.w_hh.shape, values.w_hh.dtype), *self._weights.w_hh.accumulator()
             )
+        self._give_start(start, batch, passes)
+
+    @staticmethod
+    def _give_start(start: Parts | None, batch: RaggedBatch, passes: Passes) -> None:
+        """Write the gradients of the initial state into `start`, if there is one."""
         if start is not None:
             for array, part in zip(passes.gradients(), start, strict=True):
                 batch.scatter_states(array[:, : part.shape[1]], part)
+
+    def _is_frozen(self) -> bool:
+        """Whether no weight is trained."""
+        if self._seen != Parameter.changes:
+            self._seen, self._frozen = Parameter.changes, not self.trainable
+        return self._frozen
 
     def _bind_gradients(self, backwards: list[back.Backward], own_du: Array | None = None) -> None:
         """Bind those of the parameters, but that of w_hh to own_du, if there is one."""
@@ -257,7 +275,10 @@ class TrainedDirection:
         """Run a backward pass whose gradients of the final state are zero."""
         backward = passes.bind_back(0, *arrays)
         passes.clear_gradients()
-        self._bind_gradients(passes.backwards[0])
+        frozen = not passes.single and self._is_frozen()
+        backward.freeze(frozen)
+        if not frozen:
+            self._bind_gradients(passes.backwards[0])
         backward.go_on(False, later=False)
 
     def _pack(self, kind: Kind, tape: Workspace) -> None:
