@@ -12,8 +12,10 @@ from training_cases import WAYS, data, values
 
 import fastlstm as fl
 from fastlstm import optim
+from fastlstm._kernels import cpu
 from fastlstm.callbacks import EMA, Callback
 from fastlstm.layers.base import Layer
+from fastlstm.layers.recurrent.training import TrainedDirection
 from fastlstm.training import restoring
 
 MAKERS = [pytest.param(make, id=f"{name}{i}") for name, makers in EXAMPLES.items() for i, make in enumerate(makers)]
@@ -394,3 +396,21 @@ def test_a_state_that_freezes_what_is_not_there_is_refused():
             restoring.frozen_of({"frozen": [bad]}, model)
     with pytest.raises(TypeError, match="frozen: expected a list of names, got 3"):
         restoring.frozen_of({"frozen": 3}, model)
+
+
+@pytest.mark.parametrize("options", [{}, {"proj_size": 2}, {"two_biases": True}, {"checkpoint_every": 2}])
+def test_a_frozen_direction_asks_for_no_gradient_of_its_weights(monkeypatch, options):
+    model = fl.Model([fl.LSTM(3, 5, seed=0), fl.LSTM(5, 4, bidirectional=True, seed=1, **options)], dtype="float64")
+    asked = []
+    bind = TrainedDirection._bind_gradients
+    monkeypatch.setattr(
+        TrainedDirection, "_bind_gradients", lambda self, *rest: asked.append(self) or bind(self, *rest)
+    )
+    whole, dx = gradients(model, times=3)
+    before = len(asked)
+    model.layers[1].trainable = False
+    found, own = gradients(model, times=3)
+    assert (before, len(asked) - before) == (0, 0) if cpu.isa() == "plain" else (9, 3)
+    np.testing.assert_array_equal(own, dx)
+    for new, old, parameter in zip(found, whole, model.parameters(), strict=True):
+        np.testing.assert_array_equal(new, old if parameter.trainable else 0 * old)
