@@ -48,6 +48,7 @@ LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
     "mask with a hole in each row": ("LSTM", {"mask": "hole"}),
     "mask without a tenth of the steps": ("LSTM", {"mask": "tenth"}),
     'GRU, reset="before"': ("GRU", {"reset": "before"}),
+    "MinLSTM": ("MinLSTM", {}),
     "GRU, clip": ("GRU", {"clip": 3.0}),
     "GRU, zoneout": ("GRU", {"zoneout": 0.1}),
     "SimpleRNN, zoneout": ("SimpleRNN", {"zoneout": 0.1}),
@@ -203,11 +204,15 @@ def main() -> None:
     if options.peers:
         compare_peers(options.rounds, options.threads)
         return
+    usual = {"MinLSTM": "LSTM"}
     print(f"{'time of the plain layer x':36}{'inference':>11}{'training':>11}")
     for name, (kind, arguments) in LAYERS.items():
         ratios: dict[str, list[float]] = {"inference": [], "training": []}
         for _ in range(options.rounds):
-            plain, ours = (in_a_process(kind, given, options.threads) for given in ({}, arguments))
+            plain, ours = (
+                in_a_process(of, given, options.threads)
+                for of, given in ((usual.get(kind, kind), {}), (kind, arguments))
+            )
             for way, values in ratios.items():
                 values.append(ours[way] / plain[way])
         print(f"{name:36}" + "".join(f"{np.median(values):11.2f}" for values in ratios.values()), flush=True)

@@ -36,6 +36,7 @@ from fastlstm.layers import LayerNorm as LayerNorm
 from fastlstm.layers import LSTMCell as LSTMCell
 from fastlstm.layers import MaxPool as MaxPool
 from fastlstm.layers import MeanPool as MeanPool
+from fastlstm.layers import MinLSTM as MinLSTM
 from fastlstm.layers import SimpleRNN as SimpleRNN
 from fastlstm.layers import TiedDense as TiedDense
 from fastlstm.losses import ctc as ctc

@@ -4,12 +4,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from reference import GRUBefore, GRUWithOptions, LSTMWithOptions, Reference, SimpleWithOptions
+from reference import GRUBefore, GRUWithOptions, LSTMWithOptions, MinLSTM, Reference, SimpleWithOptions
 
 import fastlstm as fl
 from fastlstm.layers.recurrent import plan
 
-CELLS = ("lstm", "gru", "tanh", "relu")
+CELLS = ("lstm", "gru", "tanh", "relu", "min_lstm")
+TORCH_CELLS = CELLS[:4]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Case:
         options.update(self.options)
         if self.cell in ("tanh", "relu"):
             return fl.SimpleRNN(self.inputs, self.hidden, activation=self.cell, **options)
-        kinds = {"lstm": fl.LSTM, "gru": fl.GRU, "simple": fl.SimpleRNN}
+        kinds = {"lstm": fl.LSTM, "gru": fl.GRU, "simple": fl.SimpleRNN, "min_lstm": fl.MinLSTM}
         return kinds[self.cell](self.inputs, self.hidden, **options)
 
 
@@ -62,7 +63,12 @@ def reference_cell(case: Case) -> Any:
         if isinstance(given.get(name), str):
             given[name] = (given[name],)
     before = given.pop("reset", "after") == "before"
-    kinds = {"lstm": LSTMWithOptions, "gru": GRUBefore if before else GRUWithOptions, "simple": SimpleWithOptions}
+    kinds = {
+        "lstm": LSTMWithOptions,
+        "gru": GRUBefore if before else GRUWithOptions,
+        "simple": SimpleWithOptions,
+        "min_lstm": MinLSTM,
+    }
     return kinds[case.cell](**given)
 
 

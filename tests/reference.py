@@ -275,7 +275,33 @@ class Simple:
         return w.T @ da, (u.T @ da,), np.outer(da, x), np.outer(da, h), da
 
 
+class MinLSTM:
+    """f, i = sigmoid(W x + b)   g = W x + b, or positive   h' = f / (f + i) h + i / (f + i) g"""
+
+    parts = ("h",)
+    gates, biases = 3, 3
+
+    def __init__(self, positive=False):
+        self.positive = positive
+
+    def forward(self, x, state, w, u, b):
+        (h,) = state
+        a_f, a_i, a_g = np.split(w @ x + b, 3)
+        f, i, g = sigmoid(a_f), sigmoid(a_i), a_g
+        if self.positive:
+            g = np.where(a_g > 0, a_g + 0.5, sigmoid(a_g))
+        return ((f * h + i * g) / (f + i),), (x, h, a_g, f, i, g)
+
+    def backward(self, dstate, tape, w, u):
+        (dh,), (x, h, a_g, f, i, g) = dstate, tape
+        df, di = dh * i * (h - g) / (f + i) ** 2, dh * f * (g - h) / (f + i) ** 2
+        slope = np.where(a_g > 0, 1, g * (1 - g)) if self.positive else 1
+        da = np.concatenate([df * f * (1 - f), di * i * (1 - i), dh * i / (f + i) * slope])
+        return w.T @ da, (dh * f / (f + i),), np.outer(da, x), np.zeros_like(u), da
+
+
 CELLS = {
+    "min_lstm": MinLSTM(),
     "lstm": LSTM(),
     "gru": GRU(),
     "tanh": Simple(np.tanh, lambda h: 1 - h**2),
@@ -313,8 +339,8 @@ class Reference:
         self.cell = CELLS[cell] if isinstance(cell, str) else cell
         self.parameters = {name: np.asarray(value, np.float64) for name, value in parameters.items()}
         self.num_layers, self.directions = num_layers, 2 if bidirectional else 1
-        self.hidden = self.parameters["weight_hh_l0"].shape[1]  # of h, which may be projected
-        self.units = self.parameters["weight_hh_l0"].shape[0] // self.cell.gates
+        self.units = self.parameters["weight_ih_l0"].shape[0] // self.cell.gates
+        self.hidden = len(self.parameters.get("weight_hr_l0", range(self.units)))  # of h, which may be projected
 
     def _weights(self, layer, direction):
         suffix = f"_l{layer}" + ("_reverse" if direction else "")
@@ -322,6 +348,7 @@ class Reference:
         projection = ("weight_hr",) if getattr(self.cell, "projects", False) else ()
         names = [name + suffix for name in ("weight_ih", "weight_hh", *sizes, *projection)]
         zeros = {name + suffix: np.zeros(size * self.units) for name, size in sizes.items()}
+        zeros["weight_hh" + suffix] = np.zeros((self.cell.gates * self.units, 0))  # of a cell that has none
         return names, [self.parameters[name] if name in self.parameters else zeros[name] for name in names]
 
     def zeros(self, n):

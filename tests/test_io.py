@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from damaging import edit_json, overwrite, rewrite
-from recurrent_cases import CELLS, Case, each_cell, parts_of, random_case, run
+from recurrent_cases import TORCH_CELLS, Case, each_cell, parts_of, random_case, run
 
 import fastlstm as fl
 from fastlstm.io.native import FORMAT_VERSION, read_metadata
@@ -236,7 +236,7 @@ def torch_names(problem, rng):
     return state
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", TORCH_CELLS)
 def test_from_a_state_dict_of_arrays(cell):
     problem = random_case(Case(4, 2, 3, 5, 2, True, cell=cell))
     activation = cell if cell in ("tanh", "relu") else None

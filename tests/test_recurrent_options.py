@@ -37,6 +37,7 @@ OTHERS = {
         "gru",
         {"reset": "before", "clip": 1.5, "activation": "softsign", "recurrent_activation": ("hard_sigmoid", 0.2, 0.5)},
     ),
+    "min, positive": ("min_lstm", {"positive": True}),
     "simple, clip": ("simple", {"clip": 0.7}),
     "simple, all": ("simple", {"clip": 1.5, "activation": ("elu", 0.7)}),
     **{
@@ -48,7 +49,7 @@ OTHERS = {
 BOTH_PHASES = ("projection, all", "projection, coupled", "gru, before", "gru, before, all")
 EVERY = {name: ("lstm", options) for name, options in ALONE.items()} | OTHERS
 """Cells and options of theirs."""
-LAYERS = {"lstm": fl.LSTM, "gru": fl.GRU, "simple": fl.SimpleRNN}
+LAYERS = {"lstm": fl.LSTM, "gru": fl.GRU, "simple": fl.SimpleRNN, "min_lstm": fl.MinLSTM}
 SHAPES = [
     *(Case(5, 3, 3, 17, 2, True, True), Case(4, 1, 1, 1), Case(7, 2, 17, 33), Case(3, 7, 33, 3, bias=False)),
     *(Case(6, 13, 5, 16), Case(1, 2, 3, 5), Case(2, 40, 3, 131)),

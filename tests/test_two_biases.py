@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 from gradcheck import relative_error
-from recurrent_cases import CELLS, Case, random_case
+from recurrent_cases import TORCH_CELLS, Case, random_case
 
 import fastlstm as fl
 
 OPTIONS = [{}, {"num_layers": 2, "bidirectional": True}, {"clip": 1.5}]
 X = np.random.default_rng(0).normal(size=(3, 6, 3))
-cells = pytest.mark.parametrize("cell", CELLS)
+cells = pytest.mark.parametrize("cell", TORCH_CELLS)
 
 
 def of(cell, hidden=5, dtype="float64", **options):

@@ -170,7 +170,7 @@ cdef bint sees(
 ) noexcept:
     """Whether U sees what it should: the own state, or, in a single step, as many numbers as it has columns."""
     if seen is None:
-        return K == H
+        return K == H or K == 0
     return seen.shape[0] == N and seen.shape[1] == K and T == 1 and S == N and K >= 1
 
 
@@ -237,7 +237,8 @@ def forward(
                 if fed.shape[0]:
                     multiply_rows(m * K, h, <const real*>factors_of(&told), &fed[0, 0])
                     h = &fed[0, 0]
-                feed_sums(&of, m, h, &w_hh[0, 0], step, H, K)
+                if K:
+                    feed_sums(&of, m, h, &w_hh[0, 0], step, H, K)
                 if of.kind == GRU_RESET:
                     prev[0] = h
                 rows_forward(&of, at, m, out, step, prev, &bias[0], &told, H)
@@ -348,13 +349,15 @@ def backward(
                 )
                 continue
             rows_backward(&of, start, m, &sums[start, 0], gradients, &dy[start, 0], after, prev, &told, H)
+            if K == 0:
+                continue
             if fed.shape[0] == 0:
                 feed_back(&of, m, &sums[start, 0], &w_hh[0, 0], gradients[0], of.direct, H, H)
                 continue
             feed_back(&of, m, &sums[start, 0], &w_hh[0, 0], &fed[0, 0], False, H, H)
             multiply_rows(m * H, &fed[0, 0], <const real*>factors_of(&told), &fed[0, 0])
             add_rows(m * H, &fed[0, 0], gradients[0])
-        if seen is None:
+        if seen is None and K:
             h = slots[0]
             if fed.shape[0]:
                 multiply_rows(N * H, slots[0], <const real*>factors_of(&told), &fed[0, 0])

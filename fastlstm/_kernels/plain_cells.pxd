@@ -11,6 +11,7 @@ from fastlstm._kernels.plain_gru_before cimport (
 from fastlstm._kernels.plain_gru_options cimport gru_options_backward, gru_options_forward
 from fastlstm._kernels.plain_lstm cimport lstm_backward, lstm_forward
 from fastlstm._kernels.plain_lstm_options cimport lstm_options_backward, lstm_options_forward
+from fastlstm._kernels.plain_min_lstm cimport min_lstm_backward, min_lstm_forward
 from fastlstm._kernels.plain_simple cimport relu_backward, relu_forward, tanh_backward, tanh_forward
 from fastlstm._kernels.plain_simple_options cimport simple_options_backward, simple_options_forward
 from fastlstm._kernels.real cimport real
@@ -26,6 +27,8 @@ cdef enum Kind:
     GRU_OPTIONS
     GRU_RESET
     GRU_CANDIDATE
+    MIN_LSTM
+    MIN_LSTM_POSITIVE
     SIMPLE_OPTIONS
 
 cdef enum:
@@ -96,6 +99,12 @@ cdef inline Cell cell_of(str name) except *:
             GRU_CANDIDATE, gates=1, sums=1, parts=2, feed_count=1, direct=True, feeds=[Feed(0, 0, 1), Feed(0, 0, 0)],
             own=0, options=True,
         )
+    if name == "min_lstm" or name == "min_lstm_positive":
+        kind = MIN_LSTM if name == "min_lstm" else MIN_LSTM_POSITIVE
+        return Cell(
+            kind, gates=3, sums=3, parts=1, feed_count=1, direct=True, feeds=[Feed(0, 0, 3), Feed(0, 0, 0)],
+            own=0, options=True,
+        )
     if name == "simple_options":
         return Cell(
             SIMPLE_OPTIONS, gates=1, sums=1, parts=1, feed_count=1, direct=True, feeds=[Feed(0, 0, 1), Feed(0, 0, 0)],
@@ -120,6 +129,8 @@ cdef inline void step_forward(
         relu_forward(state[0], sums, bias, width)
     elif kind == GRU_OPTIONS:
         gru_options_forward(state[0], sums, prev[0], bias, told.options, told.masks, place, H, width)
+    elif kind == MIN_LSTM or kind == MIN_LSTM_POSITIVE:
+        min_lstm_forward(state[0], sums, prev[0], bias, kind == MIN_LSTM_POSITIVE, H, width)
     elif kind == GRU_RESET:
         gru_reset_forward(state[0], state[1], sums, prev[0], bias, told.options, H, width)
     elif kind == GRU_CANDIDATE:
@@ -151,6 +162,8 @@ cdef inline void step_backward(
         relu_backward(sums, dstate[0], dy, width)
     elif kind == GRU_OPTIONS:
         gru_options_backward(sums, dstate[0], dy, prev[0], told.options, told.masks, place, H, width)
+    elif kind == MIN_LSTM or kind == MIN_LSTM_POSITIVE:
+        min_lstm_backward(sums, dstate[0], dy, prev[0], kind == MIN_LSTM_POSITIVE, H, width)
     elif kind == GRU_RESET:
         gru_reset_backward(sums, dstate[0], dstate[1], prev[0], told.options, H, width)
     elif kind == GRU_CANDIDATE:

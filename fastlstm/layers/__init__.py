@@ -15,6 +15,7 @@ from fastlstm.layers.pooling import MeanPool as MeanPool
 from fastlstm.layers.recurrent.gates import Gates as Gates
 from fastlstm.layers.recurrent.gru import GRU as GRU
 from fastlstm.layers.recurrent.lstm import LSTM as LSTM
+from fastlstm.layers.recurrent.min_lstm import MinLSTM as MinLSTM
 from fastlstm.layers.recurrent.one_step import GRUCell as GRUCell
 from fastlstm.layers.recurrent.one_step import LSTMCell as LSTMCell
 from fastlstm.layers.recurrent.simple_rnn import SimpleRNN as SimpleRNN

@@ -9,6 +9,7 @@
 #include "cells/gru_options.hpp"
 #include "cells/lstm.hpp"
 #include "cells/lstm_options.hpp"
+#include "cells/min_lstm.hpp"
 #include "cells/simple.hpp"
 #include "cells/simple_options.hpp"
 #include "forward.hpp"
@@ -47,6 +48,8 @@ template <class Format> constexpr fl_cell cells[] = {
     cell_of<GruOptions<Format>>("gru_options"),
     cell_of<GruReset<Format>>("gru_reset"),
     cell_of<GruCandidate<Format>>("gru_candidate"),
+    cell_of<MinLstm<Format>>("min_lstm"),
+    cell_of<MinLstm<Format>>("min_lstm_positive", 1),
     cell_of<SimpleOptions<Format, 1>>("simple_options"),
     cell_of<SimpleOptions<Format, 4>>("simple_options"),
     {},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -72,6 +72,8 @@ class Cell:
         Whether each gate has a bias beside W and one beside U, as in PyTorch, instead of each sum having one.
     options : Options, optional
         What a cell with options is told.
+    recurs : bool, default True
+        Whether there is a U, which sees h.
     projection : int, optional
         P: h is the product of a matrix (P, H) with what the units put out (Sak et al. 2014).
     """
@@ -87,6 +89,7 @@ class Cell:
     peephole: bool = False
     options: Options | None = None
     two_biases: bool = False
+    recurs: bool = True
     projection: int | None = None
 
     @cached_property
@@ -126,7 +129,9 @@ class Cell:
     def shapes(self, inputs: int, hidden: int) -> dict[str, Shape]:
         """The shapes of the parameters of one direction of one layer."""
         rows, seen = self.gates * hidden, self.projection or hidden
-        shapes: dict[str, Shape] = {"weight_ih": (rows, inputs), "weight_hh": (rows, seen)}
+        shapes: dict[str, Shape] = {"weight_ih": (rows, inputs)}
+        if self.recurs:
+            shapes["weight_hh"] = (rows, seen)
         if self.two_biases:
             shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
         else:
@@ -195,3 +200,11 @@ TANH = Cell("tanh", gates=1, sums=1, state_feeds=(0,), parts=("h",), bounded=Tru
 
 RELU = Cell("relu", gates=1, sums=1, state_feeds=(0,), parts=("h",), bounded=False, recurrent=init.identity)
 """The simple recurrent network with max(0, ·)."""
+
+MIN_LSTM = Cell(
+    "min_lstm", gates=3, sums=3, state_feeds=(0, 1, 2), parts=("h",), bounded=False, options=Options(), recurs=False
+)
+"""Gates f, i, g; there is no U."""
+
+MIN_LSTM_POSITIVE = replace(MIN_LSTM, name="min_lstm_positive")
+"""The same with a positive g."""

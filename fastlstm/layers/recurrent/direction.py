@@ -40,12 +40,13 @@ class Direction:
         sums = tape.array("sums", (min(size, held), width), dtype)
         bias = np.zeros(width, dtype) if self._weights.bias is None else self._weights.bias.value
         rate, drawn = tape.notes["rate of weights"], tape.notes["masks"]
-        dropped = tape.notes["dropped"] = drop_weights(self._weights.w_hh.value, rate, tape) if rate else None
-        u = self._weights.w_hh.value if dropped is None else dropped.value
+        values = self._weights.read()
+        dropped = tape.notes["dropped"] = drop_weights(values.w_hh, rate, tape) if rate else None
+        u = values.w_hh if dropped is None else dropped.value
         masks = tape.notes["masks of rows"] = None if drawn is None else self._masks(drawn, batch, tape)
         told = (self._own(dtype), self.cell.options, masks)
         alive = batch.alive[: batch.longest]
-        kernel.forward(self.cell.name, state, sums, x, self._weights.w_ih.value, u, bias, alive, *told)
+        kernel.forward(self.cell.name, state, sums, x, values.w_ih, u, bias, alive, *told)
         for part, final in zip(state, end, strict=True):
             batch.scatter_states(part if len(part) == n else part[n + batch.ends], final)
         return self.reversed(state[0][n:], batch, tape, "y")
@@ -64,21 +65,21 @@ class Direction:
         dstate = tuple(tape.array(f"d{part}", (n, self.hidden), dtype) for part in cell.parts)
         for k, running in enumerate(dstate):
             running[...] = 0 if end is None else batch.gather_states(end[k])
-        dbias = np.empty(0, dtype) if self._weights.bias is None else self._weights.bias.grad
         dx = tape.array("dx", (size if wanted else 0, x.shape[1]), dtype)
-        w_ih, w_hh, dropped = self._weights.w_ih, self._weights.w_hh, tape.notes["dropped"]
-        u, du = w_hh.value, w_hh.grad
+        values, gradients, dropped = self._weights.read(), self._weights.gradients(), tape.notes["dropped"]
+        u, du = values.w_hh, gradients.w_hh
+        dbias = np.empty(0, dtype) if gradients.bias is None else gradients.bias
         if dropped is not None:
-            u, du = dropped.value, tape.zeros("du", w_hh.shape, dtype)
+            u, du = dropped.value, tape.zeros("du", u.shape, dtype)
         kernel.backward(
-            *(cell.name, w_ih.grad, du, dbias, dx, dstate, self.sums(batch, tape, dtype)),
-            *(dy, x, state, w_ih.value, u, batch.alive[: batch.longest]),
+            *(cell.name, gradients.w_ih, du, dbias, dx, dstate, self.sums(batch, tape, dtype)),
+            *(dy, x, state, values.w_ih, u, batch.alive[: batch.longest]),
             *(self._own(dtype), self._own_gradient(dtype), cell.options, tape.notes["masks of rows"]),
         )
         if self._weights.two_biases is not None:
             self._weights.two_biases.pass_on()
         if dropped is not None:
-            dropped.add_gradient(du, w_hh.grad, True)
+            dropped.add_gradient(du, gradients.w_hh, True)
         for running, initial in zip(dstate, start, strict=True):
             batch.scatter_states(running, initial)
         return self.reversed(dx, batch, tape, "reversed_dx") if wanted else dx

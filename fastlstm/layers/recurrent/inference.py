@@ -38,7 +38,7 @@ class PackedDirection(Packed):
 
     @property
     def sizes(self) -> tuple[int, int]:
-        return self._cell.gates * self._weights.hidden, self._weights.inputs + self._weights.out
+        return self._cell.gates * self._weights.hidden, self._weights.inputs + self._weights.phases[0].seen
 
     def pack(self, format: str) -> tuple[Array, ...]:
         """Panels and bias of each phase, one after the other."""

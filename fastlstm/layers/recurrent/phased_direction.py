@@ -46,8 +46,8 @@ class PhasedDirection(Direction):
         for k, part in enumerate(state):
             part[:n] = 0 if start is None else batch.gather_states(start[k])
         rate, drawn = tape.notes["rate of weights"], tape.notes["masks"]
-        dropped = tape.notes["dropped"] = drop_weights(self._weights.w_hh.value, rate, tape) if rate else None
         values = self._weights.read()
+        dropped = tape.notes["dropped"] = drop_weights(values.w_hh, rate, tape) if rate else None
         values = tape.notes["values"] = values if dropped is None else values._replace(w_hh=dropped.value)
         masks = tape.notes["masks of phases"] = [self._masks_of(of, drawn, batch, tape) for of in self._weights.phases]
         for step in steps_of(batch):
@@ -108,7 +108,7 @@ class PhasedDirection(Direction):
         if self._weights.two_biases is not None:
             self._weights.two_biases.pass_on()
         if dropped is not None:
-            dropped.add_gradient(gradients.w_hh, self._weights.w_hh.grad, True)
+            dropped.add_gradient(gradients.w_hh, self._weights.gradients().w_hh, True)
         for running, initial in zip(dstate, start, strict=True):
             batch.scatter_states(running, initial)
         return self.reversed(dx, batch, tape, "reversed_dx") if wanted else dx

@@ -127,7 +127,7 @@ class TrainedDirection:
         `between` is room for what the phases but the last put out, for all directions. Leaves out what the masks say,
         and a part of the state's weights at this rate.
         """
-        tape.notes["dropped"] = drop_weights(self._weights.w_hh.read(), rate, tape) if rate else None
+        tape.notes["dropped"] = drop_weights(self._weights.read().w_hh, rate, tape) if rate else None
         kind = self._kind(x, y, column, batch, block, tape)
         passes: Passes | None = tape.notes.get("passes")
         if passes is None or passes.kind != kind:
@@ -224,9 +224,9 @@ class TrainedDirection:
         if self._weights.two_biases is not None:
             self._weights.two_biases.pass_on()
         if dropped is not None:
-            dropped.add_gradient(
-                tape.array("du", values.w_hh.shape, values.w_hh.dtype), *self._weights.w_hh.accumulator()
-            )
+            assert self._weights.w_hh is not None
+            du = tape.array("du", values.w_hh.shape, values.w_hh.dtype)
+            dropped.add_gradient(du, *self._weights.w_hh.accumulator())
         self._give_start(start, batch, passes)
 
     @staticmethod

@@ -136,7 +136,7 @@ class Weights:
     reverse : bool
         Whether each sequence is read from its end.
     w_ih, w_hh : Parameter
-        (G·H, I) and (G·H, K).
+        (G·H, I) and (G·H, K). The second is None for a cell without U.
     bias : Parameter, TwoBiases or None
         (S·H), if there is one.
     two_biases : TwoBiases or None
@@ -154,18 +154,19 @@ class Weights:
 
     def __init__(self, cell: Cell, parameters: dict[str, Parameter], suffix: str, *, reverse: bool) -> None:
         self.cell, self.suffix, self.reverse = cell, suffix, reverse
-        self.w_ih, self.w_hh = parameters["weight_ih" + suffix], parameters["weight_hh" + suffix]
+        self.w_ih, self.w_hh = parameters["weight_ih" + suffix], parameters.get("weight_hh" + suffix)
         self.own, self.w_hr = parameters.get("peephole" + suffix), parameters.get("weight_hr" + suffix)
         biases = [parameters[name + suffix] for name in BIASES if name + suffix in parameters]
         self.two_biases = TwoBiases(cell, *biases) if len(biases) == 2 else None
         self.bias: Parameter | TwoBiases | None = self.two_biases or next(iter(biases), None)
         every = (self.w_ih, self.w_hh, *biases, self.own, self.w_hr)
         self.parameters = [parameter for parameter in every if parameter is not None]
-        self.inputs, self.out = self.w_ih.shape[1], self.w_hh.shape[1]
-        self.hidden = self.w_hh.shape[0] // cell.gates
+        self.inputs, self.hidden = self.w_ih.shape[1], self.w_ih.shape[0] // cell.gates
+        self.out = cell.projection or self.hidden
+        sees = 0 if self.w_hh is None else self.out
         self.phases: list[PhaseOf] = []
         for phase in cell.phases:
-            seen = self.phases[-1].units if self.phases else self.out
+            seen = self.phases[-1].units if self.phases else sees
             self.phases.append(PhaseOf(phase, cell, self.inputs, self.hidden, seen))
 
     def read(self) -> Arrays:
@@ -182,18 +183,19 @@ class Weights:
 
     def _each(self, of: Callable[[Parameter | TwoBiases], Array]) -> Arrays:
         bias, own, w_hr = (None if p is None else of(p) for p in (self.bias, self.own, self.w_hr))
-        return Arrays(of(self.w_ih), of(self.w_hh), bias, own, w_hr)
+        w_ih = of(self.w_ih)
+        w_hh = np.empty((len(w_ih), 0), w_ih.dtype) if self.w_hh is None else of(self.w_hh)
+        return Arrays(w_ih, w_hh, bias, own, w_hr)
 
     def accumulators(self, du: Array | None = None) -> tuple[Arrays, list[bool]]:
         """The arrays of the gradients, and whether to add to each; `du` takes the place of that of w_hh."""
-        found: list[Array | None] = []
-        add: list[bool] = []
-        array: Array | None
-        for parameter in (self.w_ih, self.w_hh, self.bias, self.own, self.w_hr):
-            if parameter is self.w_hh and du is not None:
-                array, adds = du, False
-            else:
-                array, adds = (None, False) if parameter is None else parameter.accumulator()
-            found.append(array)
-            add.append(adds)
-        return Arrays(*found), add  # type: ignore[arg-type]
+        w_ih, add_ih = self.w_ih.accumulator()
+        w_hh, add_hh = du, False
+        if w_hh is None and self.w_hh is None:
+            w_hh = np.empty((len(w_ih), 0), w_ih.dtype)
+        elif w_hh is None:
+            assert self.w_hh is not None
+            w_hh, add_hh = self.w_hh.accumulator()
+        rest = [(None, False) if p is None else p.accumulator() for p in (self.bias, self.own, self.w_hr)]
+        arrays = Arrays(w_ih, w_hh, *(array for array, _ in rest))
+        return arrays, [add_ih, add_hh, *(adds for _, adds in rest)]
