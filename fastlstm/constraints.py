@@ -58,11 +58,16 @@ class _OfNorms(Constraint, abstract=True):
             raise ValueError(f"axis: expected one of {name}, whose shape is {_check.describe(shape)}, got {self.axis}")
 
     def apply(self, array: Array) -> None:
-        norms = np.sqrt(np.sum(np.square(array, dtype=np.float64), axis=self.axis, keepdims=True))
+        exact = array.astype(np.float64)
+        largest = np.max(np.abs(exact), axis=self.axis, keepdims=True)
+        exact /= np.where(largest > 0, largest, 1)  # no square is then too large, or too small, to be told
+        scaled = np.sqrt(np.sum(np.square(exact), axis=self.axis, keepdims=True))
+        norms = scaled * largest
         wanted = self.wanted(norms)
-        factors = np.divide(wanted, norms, out=np.ones_like(norms), where=norms > 0)
-        if (factors != 1).any():
-            np.multiply(array, factors.astype(array.dtype), out=array)
+        changed = (wanted != norms) & (norms > 0)
+        if changed.any():
+            found = exact * np.divide(wanted, scaled, out=np.ones_like(norms), where=scaled > 0)
+            np.copyto(array, found, where=changed, casting="same_kind")
 
     def wanted(self, norms: Array) -> Array:
         """What these norms must become."""

@@ -164,3 +164,12 @@ def test_what_is_refused():
     for method in (Constraint().apply,):
         with pytest.raises(NotImplementedError, match="Constraint must write apply"):
             method(W)
+
+
+def test_norms_of_tiny_and_huge_numbers():
+    tiny = np.array([[1e-45, 0], [1e-39, 1e-39]], "f4")
+    fl.constraints.UnitNorm().apply(tiny)
+    np.testing.assert_allclose(np.linalg.norm(tiny, axis=1), 1, rtol=1e-6)
+    huge = np.array([[1e200, 1e200], [1.0, 1.0]])
+    fl.constraints.MaxNorm(2).apply(huge)
+    np.testing.assert_allclose(np.linalg.norm(huge, axis=1), [2, np.sqrt(2)])

@@ -263,7 +263,7 @@ def module_of(torch, case, dtype):
     )
 
 
-THERE_AND_BACK = each_cell([Case(4, 2, 3, 5, 2, True), Case(4, 2, 1, 3), Case(3, 2, 2, 4, bias=False)])
+THERE_AND_BACK = each_cell([Case(4, 2, 3, 5, 2, True), Case(4, 2, 1, 3), Case(3, 2, 2, 4, bias=False)], TORCH_CELLS)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -103,3 +103,20 @@ WRONG = [
 def test_what_is_wrong_is_named(act, error, message):
     with pytest.raises(error, match=message):
         act()
+
+
+@pytest.mark.parametrize(("cell", "options"), [(fl.LSTMCell, {"proj_size": 2}), (fl.GRUCell, {"reset": "before"})])
+def test_cells_of_two_phases(cell, options, isa):
+    step = cell(3, 4, seed=0, dtype="float64", **options)
+    x = np.random.default_rng(0).normal(size=(7, 2, 3))
+    state = None
+    for own in x:
+        state = step(own, state)
+    y, _ = step.layer(x.transpose(1, 0, 2))
+    np.testing.assert_allclose(state[0] if isinstance(state, tuple) else state, y[:, -1], atol=1e-12)
+
+
+@pytest.mark.parametrize("cell", [fl.LSTMCell, fl.GRUCell])
+def test_a_cell_takes_no_argument_of_layers(cell):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'num_layers'"):
+        cell(3, 4, num_layers=2)

@@ -202,3 +202,29 @@ def test_a_stream_in_use_is_told_by_all_that_read_its_state():
         for call in (stream.state_dict, stream.states, stream.clone, lambda: stream.load_state_dict(state)):
             with pytest.raises(RuntimeError, match="this stream is in use by another call"):
                 call()
+
+
+@pytest.mark.parametrize("options", [{"regularizers": "L2"}, {"init": {"weight_hh": "identity"}}, {"proj_size": 2}])
+def test_a_look_ahead_over_layers_that_are_told_of_their_parameters(options, path):
+    model = fl.Model([fl.LSTM(3, 4, num_layers=2, bidirectional=True, **options)], seed=0, dtype="float64")
+    x = np.random.default_rng(0).normal(size=(2, 9, 3))
+    stream = model.stream(2, look_ahead=9)
+    chunks = [stream.run(x), stream.finish()]
+    np.testing.assert_allclose(np.concatenate(chunks, 1), model.predict(x), atol=1e-12)
+
+
+def test_a_look_ahead_begins_from_what_is_learned(path):
+    layer = fl.LSTM(3, 4, bidirectional=True, learn_initial_state=True)
+    model = fl.Model([layer], seed=0, dtype="float64")
+    layer.parameter("h0_l0_reverse").value = np.full(4, 0.9)
+    layer.parameter("c0_l0_reverse").value = np.full(4, 3.0)
+    x = np.random.default_rng(0).normal(size=(2, 9, 3))
+    stream = model.stream(2, look_ahead=3)
+    y = np.concatenate([stream.run(x[:, :4]), stream.run(x[:, 4:]), stream.finish()], 1)
+    np.testing.assert_allclose(y[:, -1], model.predict(x)[:, -1], atol=1e-12)
+
+
+def test_a_look_ahead_refuses_connections_past_layers():
+    model = fl.Model([fl.LSTM(3, 4, num_layers=2, bidirectional=True, skip="both")], seed=0)
+    with pytest.raises(ValueError, match="look_ahead: expected a LSTM of both directions without skip, got 'both'"):
+        model.stream(2, look_ahead=3)

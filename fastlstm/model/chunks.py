@@ -21,7 +21,7 @@ class ChunkStream:
     """The running state of a model for sequences that come in chunks, each with a look-ahead. See `Model.stream`.
 
     The outputs of a step are given once `look_ahead` further steps have come. The forward direction of each layer
-    carries on exactly from chunk to chunk. The reverse direction begins from zeros at the last step that has come, so
+    carries on exactly from chunk to chunk. The reverse direction begins anew at the last step that has come, so
     that it has read at least `look_ahead` steps behind each one whose outputs are given (Zhang et al. 2016, "Highway
     long short-term memory RNNs for distant speech recognition", latency-controlled). If all steps come before the first
     outputs are given, these are the outputs of a whole pass.
@@ -166,6 +166,9 @@ def layers_apart(layers: Sequence[Layer]) -> tuple[list[Layer], list[bool]]:
     added = []
     for layer in layers:
         if isinstance(layer, Recurrent) and layer.bidirectional and layer.num_layers > 1:
+            if layer.skip is not None:
+                name = type(layer).__name__
+                raise ValueError(f"look_ahead: expected a {name} of both directions without skip, got {layer.skip!r}")
             found += [layer.single(k) for k in range(layer.num_layers)]
             added += [layer.residual and k > 0 for k in range(layer.num_layers)]
         else:
@@ -194,7 +197,8 @@ def carried_on(layer: Recurrent[Any], x: Array, count: int, tape: Workspace) -> 
         _, final = layer.forward_with_state(given, start, tape.child("given"), training=False, lengths=None)
     kept = tuple(part.copy() for part in final)
     if reads_backwards(layer):
-        for part in kept:
-            part[layer.directions - 1 :: layer.directions] = 0
+        begin, reverse = layer.beginning(len(x)), slice(layer.directions - 1, None, layer.directions)
+        for k, part in enumerate(kept):
+            part[reverse] = 0 if begin is None else begin[k][reverse]
     tape.notes["running"] = kept
     return y

@@ -74,12 +74,17 @@ def kept(layer: Recurrent[Any], sequences: int, steps: int, precision: str | Non
 
     These are the sums of the cell and c at each step, and the outputs of the lower layers with their gradients. With
     checkpoints, the layer keeps the sums and c of at most ``checkpoint_every`` steps, and a state for each such block.
-    In bfloat16, rounded gradients of the sums lie beside them, in half their memory.
+    A cell whose steps have two phases also keeps what the first one puts out. In bfloat16, rounded gradients of the
+    sums lie beside them, in half their memory.
     """
     every = min(layer.checkpoint_every or steps, steps)
     states = math.ceil(steps / every) * len(layer.cell.parts)
-    sums = math.ceil(1.5 * layer.cell.sums) if precision else layer.cell.sums
-    of_a_unit = every * (sums + layer.cell.keeps_c) + states
+    cell = layer.cell
+    sums = cell.sums + (cell.projection or 0) / layer.hidden_size
+    if precision:
+        sums *= 1.5
+    between = steps if len(cell.phases) > 1 else 0  # what the first phase puts out
+    of_a_unit = math.ceil(every * (sums + (cell.keeps_c or cell.hands_on))) + states + between
     units = layer.directions * layer.hidden_size
     return sequences * units * (layer.num_layers * of_a_unit + 2 * (layer.num_layers - 1) * steps)
 

@@ -150,6 +150,30 @@ static void simple_options_backward(double *sum, struct unit *unit, double dh, d
     *carried = 0;
 }
 
+/* f, i = sigmoid(sum)    h = (f h_prev + i g) / (f + i), where g is the sum, or positive: that + 1/2, or its sigmoid */
+static void min_lstm_of(double *sum, struct unit *unit, double g) {
+    const double f = sigmoid(sum[0]), i = sigmoid(sum[1]);
+    unit->h = (f * unit->h_prev + i * g) / (f + i);
+    sum[0] = f, sum[1] = i;
+}
+static void min_lstm_back(double *sum, struct unit *unit, double dh, double *carried, double g, double slope) {
+    const double f = sum[0], i = sum[1], both = dh * (unit->h_prev - g) * f * i / ((f + i) * (f + i));
+    sum[0] = both * (1 - f);
+    sum[1] = -both * (1 - i);
+    sum[2] = dh * i / (f + i) * slope;
+    *carried = dh * f / (f + i);
+}
+static double positive(double x) { return x > 0 ? x + 0.5 : sigmoid(x); }
+static void min_lstm_forward(double *sum, struct unit *unit) { min_lstm_of(sum, unit, sum[2]); }
+static void min_lstm_backward(double *sum, struct unit *unit, double dh, double *carried) {
+    min_lstm_back(sum, unit, dh, carried, sum[2], 1);
+}
+static void min_lstm_positive_forward(double *sum, struct unit *unit) { min_lstm_of(sum, unit, positive(sum[2])); }
+static void min_lstm_positive_backward(double *sum, struct unit *unit, double dh, double *carried) {
+    const double g = positive(sum[2]);
+    min_lstm_back(sum, unit, dh, carried, g, sum[2] > 0 ? 1 : g * (1 - g));
+}
+
 /* The GRU with the reset gate before the product: two phases, of which the first hands z on to the second as its c, and
    h_prev is the same to both.  r, z = sigmoid(sum)    h = r h_prev    c = z */
 static void gru_reset_forward(double *sum, struct unit *unit) {
@@ -196,6 +220,8 @@ static const struct plain_cell plain_cells[] = {
     {"lstm_coupled", 3, 3, {0, 1, 2}, 1, 2, lstm_coupled_forward, lstm_coupled_backward},
     {"gru_options", 3, 4, {0, 1, 3}, 0, 0, gru_options_forward, gru_options_backward},
     {"simple_options", 1, 1, {0}, 0, 0, simple_options_forward, simple_options_backward},
+    {"min_lstm", 3, 3, {0, 1, 2}, 0, 0, min_lstm_forward, min_lstm_backward},
+    {"min_lstm_positive", 3, 3, {0, 1, 2}, 0, 0, min_lstm_positive_forward, min_lstm_positive_backward},
     {"gru_reset", 2, 2, {0, 1}, 1, 0, gru_reset_forward, gru_reset_backward},
     {"gru_candidate", 1, 1, {0}, 1, 0, gru_candidate_forward, gru_candidate_backward},
 };

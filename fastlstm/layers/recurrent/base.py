@@ -158,6 +158,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         """Layer k by itself, in inference: it uses the same parameters, and does not add its input."""
         self.build()
         config, off = self.config(), {"dropout": 0.0, "input_dropout": 0.0, "variational": False, "residual": False}
+        config = {name: value for name, value in config.items() if name not in Settings.__annotations__}
         config |= {"input_size": self.output_size if k else self.input_size, "num_layers": 1}
         one = type(self).from_config(config | {name: value for name, value in off.items() if name in config})
         for name in one._parameters:
@@ -167,6 +168,10 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         for own, packed in zip(one.packed(), self.packed()[k * self.directions :], strict=False):
             own.format = packed.format
         return one
+
+    def beginning(self, n: int) -> Parts | None:
+        """The state with which n sequences begin, where it is learned; None for zeros."""
+        return None if self._learned is None else self._learned.rows(n, Workspace(0))
 
     def _each_layer(self) -> Iterator[tuple[int, list[str]]]:
         """For each layer, the number of input features, and the suffix of the parameter names of each direction."""

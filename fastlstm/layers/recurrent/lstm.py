@@ -132,7 +132,9 @@ class LSTM(Recurrent[tuple[Array, Array]]):
     -----
     Layer k has the parameters ``weight_ih_l{k}`` (4H, I or the width of what the layer reads), ``weight_hh_l{k}`` (4H,
     H) and ``bias_l{k}`` (4H), with ``_reverse`` appended for the other direction; their rows are the gates i, f, g,
-    o, or i, g, o (3H) if coupled. With peepholes there is ``peephole_l{k}``, the weights of i, f, o, or of i, o.
+    o, or i, g, o (3H) if coupled. With peepholes there is ``peephole_l{k}``, the weights of i, f, o, or of i, o. With
+    `proj_size`, ``weight_hh_l{k}`` is (4H, P), there is ``weight_hr_l{k}`` (P, H), and h has P numbers wherever H are
+    spoken of.
 
     Examples
     --------

@@ -13,7 +13,7 @@ from fastlstm.layers.recurrent.direction import Parts
 from fastlstm.layers.recurrent.functions import Activation
 from fastlstm.layers.recurrent.gru import GRU
 from fastlstm.layers.recurrent.lstm import LSTM
-from fastlstm.layers.settings import Settings
+from fastlstm.layers.settings import Settings, check
 from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace
 
@@ -152,6 +152,7 @@ class LSTMCell(OneStep[tuple[Array, Array]]):
         seed: int | None = None,
         **settings: Unpack[Settings],
     ) -> None:
+        check(settings, "LSTMCell")
         self.layer = LSTM(
             input_size,
             hidden_size,
@@ -208,6 +209,7 @@ class GRUCell(OneStep[Array]):
         seed: int | None = None,
         **settings: Unpack[Settings],
     ) -> None:
+        check(settings, "GRUCell")
         self.layer = GRU(
             input_size,
             hidden_size,
