@@ -61,11 +61,11 @@ def test_a_build_that_fails_is_made_up_for():
         raise MemoryError
 
     layer = fl.Dense(3, 4, seed=0)
-    works = layer._parameters["weight"]._initializer
-    layer._parameters["weight"]._initializer = fails
+    works = layer._parameters["weight"].initializer
+    layer._parameters["weight"].initializer = fails
     with pytest.raises(MemoryError):
         layer.parameters()
-    layer._parameters["weight"]._initializer = works
+    layer._parameters["weight"].initializer = works
     np.testing.assert_array_equal(layer.parameter("weight").value, fl.Dense(3, 4, seed=0).parameter("weight").value)
 
 
