@@ -60,6 +60,8 @@ class TrainedStack:
     def _between(self, k: int, x: Array, tape: Workspace) -> list[Array]:
         """Room for what the phases of layer k but the last put out, (N, T, ·) for both directions."""
         directions = self._layers[k]
+        if len(directions[0].phases) == 1:
+            return []
         return [
             tape.array(f"between_l{k}_{i}", (*x.shape[:2], len(directions) * phase.of.units), x.dtype)
             for i, phase in enumerate(directions[0].phases[:-1])

@@ -81,17 +81,18 @@ class Passes:
         self, k: int, x: Array, y: Array, dy: Array, dx: Array | None, add_dx: bool, start: Parts | None, values: Arrays
     ) -> back.Backward:
         """Bind the backward pass of block k. Returns that of all phases."""
-        of = [phase.of for phase in self.kind.direction.phases]
+        phases, of = self.backwards[k], self.kind.direction.phases
+        if len(phases) == 1:
+            phases[0].bind(x, y, dy, dx, add_dx, start, of[0].of.of(values)[:2])
+            return phases[0]
         outputs = [*[room.y for room in self.rooms[:-1]], y]
-        phases = self.backwards[k]
         for i in reversed(range(len(of))):
-            seen = outputs[i - 1] if len(of) > 1 else None
             last, first = i == len(of) - 1, i == 0
             phases[i].bind(
                 *(x, outputs[i], dy if last else None, dx, add_dx, start if first or last else None),
-                *(of[i].of(values)[:2], seen),
+                *(of[i].of.of(values)[:2], outputs[i - 1]),
             )
-            add_dx = add_dx or of[i].inputs > 0
+            add_dx = add_dx or of[i].of.inputs > 0
         return phases[-1]
 
 
@@ -150,6 +151,8 @@ class TrainedDirection:
 
     def _tapes(self, tape: Workspace) -> list[Workspace]:
         """The workspaces of the phases."""
+        if len(self.phases) == 1:
+            return [tape]
         return [tape, *[tape.child(f"phase {i}") for i in range(1, len(self.phases))]]
 
     def _values(self, tape: Workspace) -> Arrays:
@@ -244,6 +247,14 @@ class TrainedDirection:
 
     def _bind_gradients(self, backwards: list[back.Backward], own_du: Array | None = None) -> None:
         """Bind those of the parameters, but that of w_hh to own_du, if there is one."""
+        weights, none = self._weights, (None, False)
+        if len(backwards) == 1 and weights.w_hh is not None:  # a small step notices how long the way below takes
+            dw, add_dw = weights.w_ih.accumulator()
+            du, add_du = weights.w_hh.accumulator() if own_du is None else (own_du, False)
+            db, add_db = none if weights.bias is None else weights.bias.accumulator()
+            dv, add_dv = none if weights.own is None else weights.own.accumulator()
+            backwards[0].bind_gradients(dw, add_dw, du, add_du, db, add_db, dv, add_dv)
+            return
         gradients, (add_dw, add_du, add_db, add_dv, add_dr) = self._weights.accumulators(own_du)
         for phase, backward in zip(self.phases, backwards, strict=True):
             dw, du, db, dv = phase.of.of(gradients)

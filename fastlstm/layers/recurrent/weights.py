@@ -171,7 +171,14 @@ class Weights:
 
     def read(self) -> Arrays:
         """The values, for a kernel."""
-        return self._each(lambda parameter: parameter.read())
+        w_ih, w_hh, bias, own, w_hr = self.w_ih.read(), self.w_hh, self.bias, self.own, self.w_hr
+        return Arrays(
+            w_ih,
+            np.empty((len(w_ih), 0), w_ih.dtype) if w_hh is None else w_hh.read(),
+            None if bias is None else bias.read(),
+            None if own is None else own.read(),
+            None if w_hr is None else w_hr.read(),
+        )
 
     def glance(self) -> Arrays:
         """The values, for somebody who does not keep them."""
