@@ -43,7 +43,8 @@ def rooms(str cell, Layout rows, bint single, str format="exact", Py_ssize_t see
     cdef const fl_cell* known = cell_of(cell, rows.H, single, format)
     cdef const fl_format* packed = format_of(single, format)
     cdef Py_ssize_t width = padded(rows.H, single), depth = packed.depth, bundles = longest_in_bundles(rows, depth)
-    cdef Py_ssize_t K = rows.H if seen < 0 else seen, block = known.sums * known.units * table().bytes // (4 if single else 8)
+    cdef Py_ssize_t K = rows.H if seen < 0 else seen
+    cdef Py_ssize_t block = known.sums * known.units * table().bytes // (4 if single else 8)
     return (
         fl_transposed_room(padded(rows.I, single), padded(K, single), width, known.gates) // depth,
         fl_columns_room(rows.I, K, known.gates, known.sums, table().rows, bundles),
@@ -210,7 +211,8 @@ def prepare(
     cdef Backward made = Backward()
     made.cell, made.p.option, made.p.options = known, known.option, options_of(options, known.options)
     made.p.cell, made.p.user, made.earlier = known, &made.p, []
-    made.p.K, made.p.seen_width, made.p.seen_row, made.p.seen_step = K, padded(K, real is float), rows.y_row, rows.y_step
+    made.p.K, made.p.seen_width = K, padded(K, real is float)
+    made.p.seen_row, made.p.seen_step = rows.y_row, rows.y_step
     made.seen_size = rows.y_size
     if known.own:
         made.p.bias = &bias[0, 0, 0]

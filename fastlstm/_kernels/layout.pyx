@@ -77,8 +77,8 @@ cdef class Layout:
     """Where the rows of N sequences of up to T steps lie in their arrays. Sizes are checked here, once.
 
     Row n at step t is at x_row[n] + t·x_step of the x_size numbers of x (I of them) and at y_row[n] + t·y_step of the
-    y_size numbers of y (H of them). Batch-first arrays, reversed ones and some columns of an array need no copy. A phase
-    that reads no x has an I of 0.
+    y_size numbers of y (H of them). Batch-first arrays, reversed ones and some columns of an array need no copy. A
+    phase that reads no x has an I of 0.
 
     Parameters
     ----------

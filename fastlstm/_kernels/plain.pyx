@@ -12,8 +12,9 @@ knows neither padding nor direction: the layer copies rows into this order (fast
 
 A phase of a step (simd/table.h) is a call for that step alone, whose U sees other numbers than its own state.
 
-Weights are (gates·H, I) and (gates·H, K), K being H but for a phase, and the bias is (sums·H). Products are BLAS calls for all rows of a step, or of
-many steps; the cell (plain_cells.pxd) is called on each row, in loops that the compiler vectorises.
+Weights are (gates·H, I) and (gates·H, K), K being H but for a phase, and the bias is (sums·H). Products
+are BLAS calls for all rows of a step, or of many steps; the cell (plain_cells.pxd) is called on each row, in loops that
+the compiler vectorises.
 """
 
 from libc.stdlib cimport free, malloc

@@ -1,5 +1,5 @@
-"""The gated recurrent unit whose reset gate comes before the product, on the plain path: one row of one step, up to BLOCK
-of its units, in two phases.
+"""The gated recurrent unit whose reset gate comes before the product, on the plain path: one row of one step, up to
+BLOCK of its units, in two phases.
 
 The equations, gate and candidate being functions (plain_functions.pxd), z_h what stays as it was, k the factors of the
 candidate (1 if nothing is left out), and f those of h as U sees it:
