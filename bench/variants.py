@@ -1,10 +1,11 @@
 """What the options of a recurrent layer cost beside the plain one: python -m bench.variants [--threads 2] [--rounds 5]
 
-100 steps of 32 sequences of 64 features, 128 units. Each layer is measured in fresh processes, in turn with the plain
-one of its kind; a figure is the time of a call in inference, and of a forward and a backward pass in training after the
-parameters have changed, each the median of a process, then the median of the ratios of the rounds.
+100 steps (`--steps`) of 32 sequences of 64 features, 128 units. Each layer, or those that `--only` names, is measured
+in fresh processes, in turn with the plain one of its kind. A figure is the time of a call in inference, and of a
+forward and a backward pass in training after the parameters have changed: the median of a process, then the median of
+the ratios of the rounds.
 
-With ``--peers``, the same layers of PyTorch and Keras are measured instead, where these are installed, and a figure is
+With `--peers`, the same layers of PyTorch and Keras are measured instead, where these are installed, and a figure is
 their time over ours.
 """
 
@@ -68,14 +69,14 @@ def median_time(call: Callable[[], Any], seconds: float) -> float:
     return float(np.median(times))
 
 
-def measure(kind: str, options: dict[str, Any], threads: int, seconds: float = 0.5) -> dict[str, float]:
+def measure(kind: str, options: dict[str, Any], threads: int, steps: int = T, seconds: float = 0.5) -> dict[str, float]:
     """Seconds of a call in inference, and of a training pass."""
     fl.set_num_threads(threads)
-    mask = mask_of(options.pop("mask", None))
+    mask = mask_of(options.pop("mask", None), steps)
     model = fl.Model([getattr(fl, kind)(FEATURES, UNITS, **options)], seed=0)
-    x = sequences()
+    x = sequences(steps)
     tape = model.tape()
-    dy = np.ones((N, T, model.output_shape[-1]), np.float32)
+    dy = np.ones((N, steps, model.output_shape[-1]), np.float32)
 
     def train() -> None:
         for parameter in model.parameters():
@@ -90,26 +91,26 @@ def measure(kind: str, options: dict[str, Any], threads: int, seconds: float = 0
     }
 
 
-def sequences() -> NDArray[np.float32]:
-    return np.random.default_rng(0).normal(size=(N, T, FEATURES)).astype(np.float32)
+def sequences(steps: int) -> NDArray[np.float32]:
+    return np.random.default_rng(0).normal(size=(N, steps, FEATURES)).astype(np.float32)
 
 
-def mask_of(kind: str | None) -> NDArray[np.bool_] | None:
+def mask_of(kind: str | None, steps: int) -> NDArray[np.bool_] | None:
     """Which steps are real: all but one, or all but a tenth, of each sequence."""
     if kind is None:
         return None
     rng = np.random.default_rng(1)
-    holes = 1 if kind == "hole" else T // 10
-    return np.argsort(rng.random((N, T)), axis=1) >= holes
+    holes = 1 if kind == "hole" else steps // 10
+    return np.argsort(rng.random((N, steps)), axis=1) >= holes
 
 
-def torch_layer(options: dict[str, Any], threads: int, seconds: float = 1.0) -> dict[str, float]:
+def torch_layer(options: dict[str, Any], threads: int, steps: int = T, seconds: float = 1.0) -> dict[str, float]:
     """The same of a torch.nn.LSTM."""
     import torch
 
     torch.set_num_threads(threads)
     layer = torch.nn.LSTM(FEATURES, UNITS, batch_first=True, **options)
-    x, wanted = torch.from_numpy(sequences()), torch.from_numpy(sequences()).requires_grad_()
+    x, wanted = torch.from_numpy(sequences(steps)), torch.from_numpy(sequences(steps)).requires_grad_()
 
     def infer() -> None:
         with torch.inference_mode():
@@ -123,7 +124,7 @@ def torch_layer(options: dict[str, Any], threads: int, seconds: float = 1.0) -> 
     return {"inference": median_time(infer, seconds), "training": median_time(train, seconds)}
 
 
-def keras_layer(options: dict[str, Any], threads: int, seconds: float = 3.0) -> dict[str, float]:
+def keras_layer(options: dict[str, Any], threads: int, steps: int = T, seconds: float = 3.0) -> dict[str, float]:
     """The same of a keras.layers.LSTM on TensorFlow, compiled."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     import keras
@@ -132,7 +133,7 @@ def keras_layer(options: dict[str, Any], threads: int, seconds: float = 3.0) -> 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     layer = keras.layers.LSTM(UNITS, return_sequences=True, **options)
-    x = tf.constant(sequences())
+    x = tf.constant(sequences(steps))
 
     @tf.function
     def infer() -> Any:
@@ -160,7 +161,7 @@ PEERS: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
 """The module, our class and options, and theirs."""
 
 
-def in_a_process(kind: str, options: dict[str, Any], threads: int) -> dict[str, float]:
+def in_a_process(kind: str, options: dict[str, Any], threads: int, steps: int) -> dict[str, float]:
     command = [
         sys.executable,
         "-m",
@@ -169,13 +170,15 @@ def in_a_process(kind: str, options: dict[str, Any], threads: int) -> dict[str, 
         json.dumps([kind, options]),
         "--threads",
         str(threads),
+        "--steps",
+        str(steps),
     ]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ})
     found: dict[str, float] = json.loads(done.stdout)
     return found
 
 
-def compare_peers(rounds: int, threads: int) -> None:
+def compare_peers(rounds: int, threads: int, steps: int) -> None:
     print(f"{'their time over ours':36}{'inference':>11}{'training':>11}")
     for name, (module, kind, ours, theirs) in PEERS.items():
         if find_spec(module) is None:
@@ -183,7 +186,7 @@ def compare_peers(rounds: int, threads: int) -> None:
             continue
         ratios: dict[str, list[float]] = {"inference": [], "training": []}
         for _ in range(rounds):
-            own, other = in_a_process(kind, ours, threads), in_a_process(module, theirs, threads)
+            own, other = in_a_process(kind, ours, threads, steps), in_a_process(module, theirs, threads, steps)
             for way, values in ratios.items():
                 values.append(other[way] / own[way])
         print(f"{name:36}" + "".join(f"{np.median(values):11.1f}" for values in ratios.values()), flush=True)
@@ -193,24 +196,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.variants", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=T)
+    parser.add_argument("--only", nargs="+", choices=LAYERS, default=list(LAYERS), metavar="NAME")
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         kind, arguments = json.loads(options.measure)
         by = {"torch": torch_layer, "keras": keras_layer}.get(kind, partial(measure, kind))
-        print(json.dumps(by(arguments, options.threads)))
+        print(json.dumps(by(arguments, options.threads, options.steps)))
         return
     if options.peers:
-        compare_peers(options.rounds, options.threads)
+        compare_peers(options.rounds, options.threads, options.steps)
         return
     usual = {"MinLSTM": "LSTM"}
     print(f"{'time of the plain layer x':36}{'inference':>11}{'training':>11}")
-    for name, (kind, arguments) in LAYERS.items():
+    for name in options.only:
+        kind, arguments = LAYERS[name]
         ratios: dict[str, list[float]] = {"inference": [], "training": []}
         for _ in range(options.rounds):
             plain, ours = (
-                in_a_process(of, given, options.threads)
+                in_a_process(of, given, options.threads, options.steps)
                 for of, given in ((usual.get(kind, kind), {}), (kind, arguments))
             )
             for way, values in ratios.items():
