@@ -192,6 +192,10 @@ TYPE_ERRORS = {
         "callbacks: expected objects of Callback, got <class",
     ),
     "unknown argument": (lambda: fl.LSTM(3, 4, layers=2), "unexpected keyword argument 'layers'"),
+    "argument of other cells": (
+        lambda: fl.MinLSTM(3, 4, weight_dropout=0.5),
+        r"MinLSTM.__init__\(\) got an unexpected keyword argument 'weight_dropout'",
+    ),
     "unknown argument of fit": (lambda: trainer().fit(X, X, epochs=1, epoch=3), "unexpected keyword argument 'epoch'"),
     "positional num_layers": (lambda: fl.LSTM(3, 4, 2), "positional arguments"),
     "no layer": (lambda: fl.Model([fl.LSTM]), "layers: expected layers, got <class .*LSTM'> at 0"),

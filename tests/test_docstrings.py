@@ -7,6 +7,7 @@ import pytest
 
 import fastlstm as fl
 from fastlstm import callbacks, constraints, init, losses, metrics, optim, regularizers, schedules
+from fastlstm.layers.settings import Settings
 
 
 def own(module, kind=object):
@@ -78,6 +79,46 @@ def test_every_argument_is_documented_with_its_default(name):
             told = re.search(r"default (.*)", said[argument])[1].strip('"')
             number = isinstance(parameter.default, float | int) and not isinstance(parameter.default, bool)
             assert float(told) == parameter.default if number else told == str(default), argument
+
+
+RECURRENT = [fl.LSTM, fl.GRU, fl.SimpleRNN, fl.MinLSTM]
+
+
+@pytest.mark.parametrize("kind", RECURRENT)
+def test_every_argument_of_a_recurrent_layer_is_shown_and_documented(kind):
+    said, shown = documented(kind), arguments(kind)
+    assert list(said) == list(shown)
+    own, shared = {*arguments(kind.__init__)} - {"shared"}, {*kind.takes.__annotations__} - {*Settings.__annotations__}
+    assert {*shown} == own | shared | {"settings"}
+    assert kind.__init__.__annotations__["shared"] == f"Unpack[{kind.takes.__name__}]"
+
+
+@pytest.mark.parametrize("kind", RECURRENT)
+def test_a_shared_argument_has_the_default_that_is_shown_and_documented(kind):
+    said, shown, layer = documented(kind), arguments(kind), kind(3, 4)
+    for name in {*kind.takes.__annotations__} - {*Settings.__annotations__}:
+        default = shown[name].default
+        assert getattr(layer, "_seed" if name == "seed" else name) == default
+        told = re.search(r"default (.*)", said[name])[1].strip('"')
+        assert float(told) == default if isinstance(default, float) else told == str(default), name
+
+
+def test_the_signature_of_a_layer_is_that_of_its_constructor():
+    class Square(fl.LSTM):
+        """Its own words on **shared."""
+
+        def __init__(self, size, **options):
+            super().__init__(size, size, **options)
+
+    assert list(inspect.signature(fl.Dropout).parameters) == ["rate", "dtype", "seed"]
+
+    class Small(fl.LSTM):
+        def __init__(self):
+            super().__init__(1, 1)
+
+    assert str(inspect.signature(Small)) == "()"
+    assert str(inspect.signature(Square)) == "(size, **options)"
+    assert Square.__doc__ == "Its own words on **shared."
 
 
 @pytest.mark.parametrize("name", CLASSES)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Sequence
-from typing import Any, ClassVar, Unpack
+from typing import Any, ClassVar, Unpack, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,11 @@ class _Settled(type):
         if layer._told:
             layer._init = told.apply(layer._told, layer._parameters)
         return layer
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """That of the constructor; `help` would else show that of the call above."""
+        return cast("type[Layer]", cls)._signature()
 
 
 class Layer(metaclass=_Settled):
@@ -97,6 +103,12 @@ class Layer(metaclass=_Settled):
         self._buffers: dict[str, Parameter] = {}
         self._built = False
         self._kept = Kept()
+
+    @classmethod
+    def _signature(cls) -> inspect.Signature:
+        """How the class is called."""
+        whole = inspect.signature(cls.__init__)
+        return whole.replace(parameters=[*whole.parameters.values()][1:], return_annotation=whole.empty)
 
     def add(
         self, name: str, shape: tuple[int, ...], initializer: Initializer, *, blocks: int = 1, fan: int | None = None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any, Generic, TypeVar, Unpack, cast
+from typing import Any, ClassVar, Generic, TypeVar, Unpack, cast
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.program import Program, Seen, Turn
 from fastlstm._kernels.stage import Call, Stage
 from fastlstm.layers.base import Array, Index, check_features
-from fastlstm.layers.matrix import Kinds, MatrixLayer
+from fastlstm.layers.matrix import MatrixLayer
 from fastlstm.layers.packed import Packed
 from fastlstm.layers.recurrent.beginning import LearnedState
 from fastlstm.layers.recurrent.cells import Cell
@@ -28,6 +29,7 @@ from fastlstm.layers.recurrent.joint import joint_of
 from fastlstm.layers.recurrent.masks import rates_of
 from fastlstm.layers.recurrent.phased_direction import PhasedDirection
 from fastlstm.layers.recurrent.ragged import RaggedBatch
+from fastlstm.layers.recurrent.shared import SharedWithU, complete, config_of, described, spelled_out
 from fastlstm.layers.recurrent.stack import PlainStack, TrainedStack, at
 from fastlstm.layers.recurrent.training import TrainedDirection
 from fastlstm.layers.recurrent.weights import Weights
@@ -44,45 +46,34 @@ State = TypeVar("State")
 class Recurrent(MatrixLayer, Generic[State], abstract=True):
     """Base of the layers that read (N, T, I) step by step, in one or more layers and one or both directions.
 
-    A subclass passes its cell to the constructor.
+    A subclass states the arguments of its own, and passes its cell and ``**shared`` to the constructor. Where its
+    signature and its docstring have ``**shared``, each shared argument is shown.
     """
 
     checkpoint_every: int | None = None
 
-    def __init__(
-        self,
-        cell: Cell,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int,
-        bidirectional: bool,
-        dropout: float,
-        bias: bool,
-        dtype: Any,
-        seed: int | None,
-        weights: Kinds,
-        *,
-        input_dropout: float = 0.0,
-        weight_dropout: float = 0.0,
-        variational: bool = False,
-        merge: str = "concat",
-        residual: bool = False,
-        skip: str | None = None,
-        go_backwards: bool = False,
-        learn_initial_state: bool = False,
-        two_biases: bool = False,
-        bias_start: Initializer = init.zeros,
-        **settings: Unpack[Settings],
-    ) -> None:
-        super().__init__(dtype, seed, **settings)
-        self.two_biases = _check.flag(two_biases, "two_biases")
+    takes: ClassVar[Any] = SharedWithU
+    """Which of the shared arguments the constructor takes as ``**shared``: this or `Shared`."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.__doc__ = described(cls.__doc__, cls.takes)
+
+    @classmethod
+    def _signature(cls) -> inspect.Signature:
+        return spelled_out(super()._signature(), cls.takes)
+
+    def __init__(self, cell: Cell, input_size: int, hidden_size: int, **shared: Unpack[SharedWithU]) -> None:
+        told, settings = complete(self.takes, shared)
+        super().__init__(told["dtype"], told["seed"], **settings)
+        self.two_biases = _check.flag(told["two_biases"], "two_biases")
         self.cell = cell = replace(cell, two_biases=True) if self.two_biases else cell
         self.input_size = _check.positive_int(input_size, "input_size")
         self.hidden_size = _check.positive_int(hidden_size, "hidden_size")
-        self.num_layers = _check.positive_int(num_layers, "num_layers")
-        self.bidirectional = _check.flag(bidirectional, "bidirectional")
-        self.directions = 2 if bidirectional else 1
-        self.dropout = _check.number(dropout, "dropout", 0, 1, open_high=True)
+        self.num_layers = _check.positive_int(told["num_layers"], "num_layers")
+        self.bidirectional = _check.flag(told["bidirectional"], "bidirectional")
+        self.directions = 2 if self.bidirectional else 1
+        self.dropout = _check.number(told["dropout"], "dropout", 0, 1, open_high=True)
         if self.dropout and self.num_layers == 1:
             name = type(self).__name__
             message = (
@@ -90,28 +81,36 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
                 f"fl.Dropout({self.dropout:g}) after the {name}, or give it num_layers of at least 2"
             )
             warnings.warn(message, stacklevel=4)  # points to the call of the subclass
-        self._rates = rates_of(input_dropout, self.dropout, weight_dropout, variational, self.num_layers)
+        self._rates = rates_of(
+            told["input_dropout"], self.dropout, told["weight_dropout"], told["variational"], self.num_layers
+        )
         self.input_dropout, self.weight_dropout = self._rates.inputs, self._rates.weights
         self.variational = self._rates.variational
-        self.go_backwards = _check.flag(go_backwards, "go_backwards")
+        self.go_backwards = _check.flag(told["go_backwards"], "go_backwards")
         if self.go_backwards and self.bidirectional:
             raise ValueError("go_backwards: expected False with bidirectional=True, which goes both ways, got True")
         self.state_size = cell.projection or self.hidden_size
-        self._joint = joint_of(merge, residual, skip, self.state_size, self.num_layers, self.directions)
+        self._joint = joint_of(
+            told["merge"], told["residual"], told["skip"], self.state_size, self.num_layers, self.directions
+        )
         self.merge, self.residual, self.skip = self._joint.merge, self._joint.residual, self._joint.skip
         self.output_size = self._joint.output_width(self.num_layers, self.directions)
         self.keeps_x = self._joint.reads_x
-        self.bias = _check.flag(bias, "bias")
+        self.bias = _check.flag(told["bias"], "bias")
         if self.two_biases and not self.bias:
             raise ValueError("two_biases: expected False with bias=False, which leaves both out, got True")
-        self.learn_initial_state = _check.flag(learn_initial_state, "learn_initial_state")
+        self.learn_initial_state = _check.flag(told["learn_initial_state"], "learn_initial_state")
         self.input_shape = ("N", "T", self.input_size)
-        self._add_parameters(bias_start)
+        self._add_parameters(self._bias_start())
         self._make_stacks()
-        self.weights = weights
+        self.weights = told["weights"]
 
     def packed(self) -> list[Packed]:
         return [direction for layer in self._packed.layers for direction in layer]
+
+    def _bias_start(self) -> Initializer:
+        """How the bias starts."""
+        return init.zeros
 
     def _add_parameters(self, bias_start: Initializer) -> None:
         cell = self.cell
@@ -188,14 +187,8 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         return cls(**{**config, "dropout": 0.0} if config.get("num_layers", 1) == 1 else config)
 
     def config(self) -> dict[str, Any]:
-        names = ("input_size", "hidden_size", "num_layers", "bidirectional", "dropout", "bias")
-        newer = {
-            **{"input_dropout": 0.0, "weight_dropout": 0.0, "variational": False},
-            **{"merge": "concat", "residual": False, "skip": None, "go_backwards": False, "learn_initial_state": False},
-            "two_biases": False,
-        }
-        used = [name for name, usual in newer.items() if getattr(self, name) != usual]  # as older files have it
-        return {**{name: getattr(self, name) for name in (*names, *used)}, **self.settings()}
+        sizes = {"input_size": self.input_size, "hidden_size": self.hidden_size}
+        return {**sizes, **config_of(self), **self.settings()}
 
     def output_shape(self, shape: Shape) -> Shape:
         if len(shape) != 3:

@@ -10,7 +10,6 @@ import numpy as np
 
 from fastlstm import _check, init
 from fastlstm.layers.base import Array
-from fastlstm.layers.matrix import Kinds
 from fastlstm.layers.recurrent import cells
 from fastlstm.layers.recurrent.base import Recurrent
 from fastlstm.layers.recurrent.functions import Activation
@@ -26,8 +25,8 @@ from fastlstm.layers.recurrent.options import (
     zones_of,
 )
 from fastlstm.layers.recurrent.ragged import RaggedBatch
+from fastlstm.layers.recurrent.shared import SharedWithU
 from fastlstm.layers.recurrent.stack import PlainStack
-from fastlstm.layers.settings import Settings
 from fastlstm.masking import Steps
 from fastlstm.parameter import Initializer
 from fastlstm.workspace import Workspace
@@ -47,15 +46,6 @@ class LSTM(Recurrent[tuple[Array, Array]]):
     ----------
     input_size, hidden_size : int
         I, features of the input, and H, units of the state.
-    num_layers : int, default 1
-        Layers on top of each other, each reading the outputs of the one below.
-    bidirectional : bool, default False
-        Whether each layer also reads sequences from their ends. Outputs of both directions stand side by side: D = 2.
-    dropout : float, default 0
-        Rate of dropout on the output of each layer but the last, while training. A single layer has none, and a
-        UserWarning says so: put a `Dropout` after it.
-    bias : bool, default True
-        One bias for each gate and unit: 4·(H·(I + H) + H) parameters for a layer and direction.
     forget_bias : float, default 1.0
         Starting bias of the forget gate; the other biases start at zero, W as Glorot's uniform, U orthogonal.
     chrono : float, optional
@@ -91,50 +81,21 @@ class LSTM(Recurrent[tuple[Array, Array]]):
     zoneout : float or (float, float), default 0
         Probability that a number of h, and of c, stays as it was at a step, while training; in inference each is the
         mean of both (Krueger et al. 2017). One number is for both.
-    input_dropout : float, default 0
-        Rate of dropout on x, while training.
-    weight_dropout : float, default 0
-        Rate of dropout on the weights U, while training, one mask for a batch (DropConnect, Merity et al. 2018).
-    variational : bool, default False
-        Whether `input_dropout`, and `dropout` between layers, have one mask for all steps of a sequence (Gal and
-        Ghahramani 2016), instead of new ones at each step.
-    merge : "concat", "sum", "mul", "ave" or "none", default "concat"
-        How the outputs of two directions come together: side by side, added, multiplied, their mean, or, of a single
-        layer that is called by itself, each by itself.
-    residual : bool, default False
-        Whether each layer but the first adds the output of the layer below to its own (He et al. 2016).
-    skip : "input", "output", "both" or None, default None
-        Connections that go past layers (Graves 2013): each layer above the first also reads x, beside the output of the
-        one below; or the output is that of all layers side by side, layers·D·H numbers; or both.
-    go_backwards : bool, default False
-        Whether sequences are read from their ends only. Outputs stand at their own steps.
-    learn_initial_state : bool, default False
-        Whether the state that a sequence begins with, where none is given, is trained. There are then the parameters
-        ``h0_l{k}`` and ``c0_l{k}`` (H) for each layer and direction, which start at zero.
-    two_biases : bool, default False
-        Whether each gate has two biases that are added, as in PyTorch: ``bias_ih_l{k}`` and ``bias_hh_l{k}`` (4H each)
-        instead of ``bias_l{k}``. Each has the whole gradient, so that plain descent moves their sum twice as fast.
     checkpoint_every : int, optional
         k: while training, keep the gates of no more than k steps, and the state at every k-th step. The backward pass
         computes the gates anew from there. This takes memory for T/k states and k steps instead of T steps, costs a
         second forward pass, and changes no bit of outputs and gradients. About the square root of T is best. The plain
         path (``FASTLSTM_ISA=plain``) keeps the gates of all steps.
-    dtype : "float32", "float64" or None
-    seed : int or None
-    weights : "bfloat16", "int8x16", "int8" or None, or a list of these, default None
-        How inference holds the weights; see `fastlstm.quantize`. None is as they are. A list has one for each layer and
-        direction: layer 0, layer 0 reverse, layer 1, ...
-    **settings
-        How parameters start, ``init``, their ``regularizers`` and ``constraints``, and which are ``trainable``; see
-        `fastlstm.layers.settings.Settings`.
+    **shared
+        What every recurrent layer with a matrix U takes; see `fastlstm.layers.recurrent.shared.SharedWithU`.
 
     Notes
     -----
     Layer k has the parameters ``weight_ih_l{k}`` (4H, I or the width of what the layer reads), ``weight_hh_l{k}`` (4H,
-    H) and ``bias_l{k}`` (4H), with ``_reverse`` appended for the other direction; their rows are the gates i, f, g,
-    o, or i, g, o (3H) if coupled. With peepholes there is ``peephole_l{k}``, the weights of i, f, o, or of i, o. With
-    `proj_size`, ``weight_hh_l{k}`` is (4H, P), there is ``weight_hr_l{k}`` (P, H), and h has P numbers wherever H are
-    spoken of.
+    H) and ``bias_l{k}`` (4H), with ``_reverse`` appended for the other direction: 4·(H·(I + H) + H) parameters. Their
+    rows are the gates i, f, g, o, or i, g, o (3H) if coupled. With peepholes there is ``peephole_l{k}``, the weights of
+    i, f, o, or of i, o. With `proj_size`, ``weight_hh_l{k}`` is (4H, P), there is ``weight_hr_l{k}`` (P, H), and h has
+    P numbers wherever H are spoken of.
 
     Examples
     --------
@@ -150,10 +111,6 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         input_size: int,
         hidden_size: int,
         *,
-        num_layers: int = 1,
-        bidirectional: bool = False,
-        dropout: float = 0.0,
-        bias: bool = True,
         forget_bias: float = 1.0,
         chrono: float | None = None,
         peephole: bool = False,
@@ -167,25 +124,13 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         recurrent_dropout: float = 0.0,
         recurrent_dropout_on: Literal["state", "candidate"] = "state",
         zoneout: float | tuple[float, float] = 0.0,
-        input_dropout: float = 0.0,
-        weight_dropout: float = 0.0,
-        variational: bool = False,
-        merge: Literal["concat", "sum", "mul", "ave", "none"] = "concat",
-        residual: bool = False,
-        skip: Literal["input", "output", "both"] | None = None,
-        go_backwards: bool = False,
-        learn_initial_state: bool = False,
-        two_biases: bool = False,
         checkpoint_every: int | None = None,
-        dtype: Any = None,
-        seed: int | None = None,
-        weights: Kinds = None,
-        **settings: Unpack[Settings],
+        **shared: Unpack[SharedWithU],
     ) -> None:
         self.forget_bias = _check.number(forget_bias, "forget_bias", -np.inf)
         if checkpoint_every is not None:
             self.checkpoint_every = _check.positive_int(checkpoint_every, "checkpoint_every")
-        self.chrono = chrono_of(chrono, bias)
+        self.chrono = chrono_of(chrono, shared.get("bias", True))
         self.peephole, self.coupled = _check.flag(peephole, "peephole"), _check.flag(coupled, "coupled")
         options = options_of(
             activation=activation,
@@ -205,20 +150,7 @@ class LSTM(Recurrent[tuple[Array, Array]]):
             peephole=self.peephole,
         )
         cell = replace(cell, projection=self.proj_size)
-        super().__init__(
-            *(cell, input_size, hidden_size, num_layers, bidirectional, dropout, bias, dtype, seed, weights),
-            input_dropout=input_dropout,
-            weight_dropout=weight_dropout,
-            variational=variational,
-            merge=merge,
-            residual=residual,
-            skip=skip,
-            go_backwards=go_backwards,
-            learn_initial_state=learn_initial_state,
-            two_biases=two_biases,
-            bias_start=self._bias_start(),
-            **settings,
-        )
+        super().__init__(cell, input_size, hidden_size, **shared)
 
     def _bias_start(self) -> Initializer:
         if self.chrono is None:
