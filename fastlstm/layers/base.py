@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Sequence
 from typing import Any, ClassVar, Unpack, cast
 
 import numpy as np
@@ -16,7 +15,7 @@ from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.program import Kept
 from fastlstm._kernels.stage import Stage
 from fastlstm.layers import settings as told
-from fastlstm.layers.preparing import prepare
+from fastlstm.layers.preparing import run_kept
 from fastlstm.layers.replay import Backward, Calls
 from fastlstm.parameter import Initializer, Parameter
 from fastlstm.workspace import Workspace
@@ -297,35 +296,6 @@ class Layer(metaclass=_Settled):
     def _shown(self) -> dict[str, Any]:
         """What `repr` shows."""
         return self.config()
-
-
-def one_by_one(
-    layers: Sequence[Layer], workspaces: Sequence[Workspace], x: Array, lengths: Index | None, *, training: bool = False
-) -> Array:
-    """The output of the layers for x, one layer after the other, an array of the last workspace."""
-    for layer, workspace in zip(layers, workspaces, strict=True):
-        x = layer.forward(x, workspace, training=training, lengths=lengths)
-    return x
-
-
-def run_kept(
-    kept: Kept, layers: Sequence[Layer], x: Array, lengths: Index | None = None, out: Array | None = None
-) -> Array:
-    """The output of the layers for x, in `out` or a new array. It uses a kept program, or makes one and keeps it."""
-    y: Array | None = kept.run(x, lengths, out=out)
-    if y is None:
-        workspaces = [Workspace(0) for _ in layers]
-        if lengths is not None and not lengths.all():  # programs run a step of each sequence
-            y = one_by_one(layers, workspaces, x, lengths)
-            if out is None:
-                return y.copy()
-            out[...] = y
-            return out
-        program = prepare(layers, workspaces, x, lengths=lengths)
-        y = np.empty(program.y.shape, program.y.dtype) if out is None else out
-        y[...] = program.y
-        kept.add(program, sum(workspace.nbytes for workspace in workspaces) + program.nbytes)
-    return y
 
 
 def clear_empty(x: Array, lengths: Index | None) -> None:

@@ -1,4 +1,4 @@
-"""Makes programs: the passes of a chain of layers, prepared once for all later inputs of the same shape."""
+"""Makes and runs programs: the passes of a chain of layers, prepared once for all later inputs of the same shape."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm._kernels.layout import RaggedOrder
-from fastlstm._kernels.program import Program, Seen, Turn
+from fastlstm._kernels.program import Kept, Program, Seen, Turn
 from fastlstm._kernels.stage import Call, Stage
 from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace
@@ -106,3 +106,32 @@ def lowest_trained(layers: Sequence[Layer]) -> int:
 def trained(layers: Sequence[Layer]) -> list[Parameter]:
     """The parameters that the layers read, frozen ones and those that they share with other layers included."""
     return [parameter for layer in layers for part in (layer, *layer.shares()) for parameter in part.parameters()]
+
+
+def one_by_one(
+    layers: Sequence[Layer], workspaces: Sequence[Workspace], x: Array, lengths: Index | None, *, training: bool = False
+) -> Array:
+    """The output of the layers for x, one layer after the other, an array of the last workspace."""
+    for layer, workspace in zip(layers, workspaces, strict=True):
+        x = layer.forward(x, workspace, training=training, lengths=lengths)
+    return x
+
+
+def run_kept(
+    kept: Kept, layers: Sequence[Layer], x: Array, lengths: Index | None = None, out: Array | None = None
+) -> Array:
+    """The output of the layers for x, in `out` or a new array. It uses a kept program, or makes one and keeps it."""
+    y: Array | None = kept.run(x, lengths, out=out)
+    if y is None:
+        workspaces = [Workspace(0) for _ in layers]
+        if lengths is not None and not lengths.all():  # programs run a step of each sequence
+            y = one_by_one(layers, workspaces, x, lengths)
+            if out is None:
+                return y.copy()
+            out[...] = y
+            return out
+        program = prepare(layers, workspaces, x, lengths=lengths)
+        y = np.empty(program.y.shape, program.y.dtype) if out is None else out
+        y[...] = program.y
+        kept.add(program, sum(workspace.nbytes for workspace in workspaces) + program.nbytes)
+    return y

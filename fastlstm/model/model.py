@@ -14,9 +14,8 @@ from fastlstm._check import Shape, describe
 from fastlstm._kernels.program import Kept
 from fastlstm._kernels.stage import ShapeChanged
 from fastlstm.layers import Layer
-from fastlstm.layers.base import one_by_one, run_kept
 from fastlstm.layers.matrix import MatrixLayer
-from fastlstm.layers.preparing import lowest_trained, prepare
+from fastlstm.layers.preparing import lowest_trained, one_by_one, prepare, run_kept
 from fastlstm.masking import Steps, fill_of
 from fastlstm.model.chunks import ChunkStream
 from fastlstm.model.stream import Stream
