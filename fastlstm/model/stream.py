@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm import _check, tensors
+from fastlstm import _check
 from fastlstm._check import Shape
 from fastlstm._kernels.program import Kept, Turn
 from fastlstm.files import PathLike, reading
 from fastlstm.layers import Layer
-from fastlstm.layers.pooling import Pooling
 from fastlstm.layers.preparing import prepare
 from fastlstm.layers.recurrent import Recurrent
+from fastlstm.model.stream_state import checked, kinds_of, read, write
 from fastlstm.workspace import Workspace
 
 Array = NDArray[Any]
-
-FORMAT, FORMAT_VERSION = "fastlstm stream", 1
-"""What a file of a state says of itself."""
 
 
 class Stream:
@@ -261,36 +258,14 @@ class Stream:
         RuntimeError
             If another call is using the stream.
         """
-        if not isinstance(state, Mapping):
-            raise TypeError(f"state: expected a dict of arrays, got {type(state).__name__}")
-        wanted, found = self._kinds_of_state(), []
-        strange = [name for name in state if not any(name in kinds for kinds in wanted)]
-        if strange:
-            names = ", ".join(name for kinds in wanted for name in kinds) or "nothing"
-            raise ValueError(f"state: expected {names}, got {strange[0]!r:.80}")
-        for layer, kinds in zip(self._layers, wanted, strict=True):
-            missing = [name for name in kinds if name not in state]
-            if missing and not (isinstance(layer, Pooling) and len(missing) == len(kinds)):
-                raise ValueError(f"state: expected an array {missing[0]!r}, got none")
-            found.append(
-                {
-                    name.partition(".")[2]: _check.real_array(state[name], f"state {name}", np.dtype(kind), shape)
-                    for name, (shape, kind) in kinds.items()
-                    if not missing
-                }
-            )
+        found = checked(state, self._layers, self._kinds_of_state())
         with self._turn:
             for layer, workspace, own in zip(self._layers, self._workspaces, found, strict=True):
                 layer.go_on(own, workspace)
 
     def _kinds_of_state(self) -> list[dict[str, tuple[Shape, Any]]]:
         """For each layer, the shape and dtype of the parts of its state, by their names in `state_dict`."""
-        shape, found = self._input_shape, []
-        for i, layer in enumerate(self._layers):
-            kinds = layer.running_kinds(self.batch, shape)
-            found.append({f"{i}.{name}": kind for name, kind in kinds.items()})
-            shape = self._input_shape[:2] + layer.output_shape(shape)[-1:]
-        return found
+        return kinds_of(self._layers, self._input_shape, self.batch)
 
     def save(self, path: PathLike) -> None:
         """Write the state to a file, whole or not at all: safetensors, with a checksum. It does not hold the model.
@@ -302,7 +277,7 @@ class Stream:
         ValueError, RuntimeError
             As in `state_dict`.
         """
-        tensors.write(path, self.state_dict(), {"format": FORMAT, "version": str(FORMAT_VERSION)})
+        write(path, self.state_dict())
 
     def load(self, path: PathLike) -> None:
         """Go on from the state in a file that `save` of a stream of the same model has written.
@@ -329,14 +304,6 @@ class Stream:
         >>> np.array_equal(stream.step([2.0]), later.step([2.0]))
         True
         """
-        words, arrays = tensors.read(path)
-        if words.get("format") != FORMAT:
-            raise ValueError(f"{path}: a safetensors file, but not the state of a stream")
-        if words.get("version") != str(FORMAT_VERSION):
-            raise ValueError(
-                f"{path}: expected version {FORMAT_VERSION} of the format, got {words.get('version')!r:.40}: "
-                "it was written by another version of fastlstm"
-            )
-        tensors.verify(path, words, arrays, ("format", "version").__contains__)
+        arrays = read(path)
         with reading(path):
             self.load_state_dict(arrays)
