@@ -17,7 +17,7 @@ MOST_REPLAYS = 4
 """Most recorded passes that a tape keeps. One is not enough, because the last batch of an epoch is often smaller."""
 
 if TYPE_CHECKING:
-    from fastlstm.model.model import Model
+    from fastlstm.model.passes import Passes
 
 
 class Tape:
@@ -39,7 +39,7 @@ class Tape:
         Which part of a batch the passes are over; the whole, unless a training sets it.
     """
 
-    def __init__(self, model: Model, seed: int | None, carries: bool = False, precision: str | None = None) -> None:
+    def __init__(self, model: Passes, seed: int | None, carries: bool = False, precision: str | None = None) -> None:
         self.model, self.carries, self.rows = model, carries, 0
         # a spawn key, so that the masks do not use the random numbers of the starting values of the same seed
         seeds = np.random.SeedSequence(seed, spawn_key=(1,))
