@@ -174,3 +174,10 @@ def weights_of_classes(class_weight: Any, y: Any, shape: tuple[int, ...], seen: 
     if strange:
         raise ValueError(f"class_weight: expected some of the classes {classes.tolist()}, got {sorted(strange)[0]!r}")
     return out
+
+
+def parts_of(validation: Any, third: str) -> tuple[Any, Any, Any]:
+    """x, y and the third part of `validation`, which is None if it is not given."""
+    if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
+        raise TypeError(f"validation: expected (x, y) or (x, y, {third}), got {type(validation).__name__}")
+    return validation[0], validation[1], validation[2] if len(validation) == 3 else None

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
-
 from fastlstm import _check, losses
-from fastlstm.callbacks import Callback, ProgressBar
+from fastlstm.callbacks import Callback
 from fastlstm.communicator import Communicator
-from fastlstm.losses import Loss
 from fastlstm.model import Model
 from fastlstm.optim import Adam, Optimizer
-from fastlstm.snapshot import State
-from fastlstm.training.batch import Batch, Source
-from fastlstm.training.batches import Batches
-from fastlstm.training.checked import as_data
+from fastlstm.training.checked import parts_of
 from fastlstm.training.feed import Feed
-from fastlstm.training.gradients import Limits
 from fastlstm.training.history import History as History
 from fastlstm.training.loop import Loop
-from fastlstm.training.objective import Objective
-from fastlstm.training.ranks import Ranks
 from fastlstm.training.resume import PathLike, Run
-from fastlstm.training.sequence import as_windows
 from fastlstm.training.team import Team
+from fastlstm.training.truncated import Truncated
 
 
-class Trainer:
+class Trainer(Truncated):
     """Trains a model by back-propagation through time.
 
     Parameters
@@ -295,90 +285,6 @@ class Trainer:
             run = Run(resume, ranks)
             return self._fit(epochs, feed, held_out, self._seed_of_fit(seed, run.state), run, ranks, progress)
 
-    def fit_sequence(
-        self,
-        x: Any,
-        y: Any,
-        *,
-        window: int,
-        batch_size: int = 1,
-        epochs: int = 1,
-        starts: Any = None,
-        sample_weight: Any = None,
-        validation: tuple[Any, ...] | None = None,
-        seed: int | None = None,
-        progress: bool | None = None,
-        resume: PathLike | None = None,
-    ) -> History:
-        """Train on one long sequence, window by window: truncated back-propagation through time.
-
-        Each window starts from the final state of the window before, so the state depends on all earlier steps.
-        Gradients flow back only to the first step of the window. The windows come in the order of time. For the
-        optimizer and the callbacks, a window is a mini-batch.
-
-        Parameters
-        ----------
-        x : (L, F) numbers, or (L,) tokens
-        y : (L, ...) targets
-            One target for each step: (L, G) for G outputs. For `softmax_cross_entropy`, whole numbers (L,).
-        window : int
-            Number of steps in a window: the most steps that a gradient flows back. The last window of an epoch may have
-            fewer.
-        batch_size : int, default 1
-            Number of streams. x is cut into streams of S = L // batch_size steps, which run side by side. Each stream
-            starts from a zero state in each epoch. The last L - S * batch_size steps, fewer than batch_size, are left
-            out.
-        epochs : int, default 1
-            As in `fit`.
-        starts : rising ints from 0 to L - 1, optional
-            Steps at which a document begins. The state is zero there, and no gradient flows back beyond.
-        sample_weight : (L,), optional
-            Weight of each step; by default 1. A step of weight 0 still changes the state.
-        validation : (x, y) or (x, y, starts), optional
-            A sequence that is evaluated after each epoch with the same window and batch_size. Its loss is ``val_loss``.
-        seed : int, optional
-            Seed of the dropout masks, as in `fit`.
-        progress, resume
-            As in `fit`.
-
-        Returns
-        -------
-        History
-
-        Raises
-        ------
-        TypeError
-            If an argument is of the wrong type.
-        ValueError
-            If the model has no output at each step, a layer cannot carry its state (such as a bidirectional one), a
-            shape does not fit, x has fewer than batch_size steps, starts do not rise, a number is not finite or out of
-            range, or no step has a weight above 0. With `resume` also as in `fit`.
-        NotADirectoryError, PermissionError, FileExistsError, BlockingIOError, FloatingPointError
-            As in `fit`.
-
-        Examples
-        --------
-        >>> import fastlstm as fl, numpy as np
-        >>> series = np.sin(np.arange(401) / 5)[:, None]
-        >>> trainer = fl.Trainer(fl.Model([fl.LSTM(1, 8), fl.Dense(8, 1)], seed=0), fl.mse, fl.Adam(0.01))
-        >>> history = trainer.fit_sequence(series[:-1], series[1:], window=20, batch_size=4, epochs=20)
-        >>> history["loss"][-1] < 0.1 * history["loss"][0]
-        True
-        """
-        with self.team.meet() as ranks:
-            with ranks.together("the arguments of fit_sequence"):
-                epochs, batch_size = _check.positive_int(epochs, "epochs"), self._batch_size(batch_size)
-                seed = _check.seed_of(seed)
-                windows = as_windows(self.model, self.loss, x, y, starts, sample_weight, window, batch_size)
-                held_out = None
-                if validation is not None:
-                    parts = parts_of(validation, "starts")
-                    held_out = as_windows(self.model, self.loss, *parts, None, window, batch_size)
-            run = Run(resume, ranks)
-            seed = self._seed_of_fit(seed, run.state)
-            passed = {"window": window, "batch_size": batch_size}
-            return self._fit(epochs, windows, held_out, seed, run, ranks, progress, carry=True, **passed)
-
     def evaluate(
         self,
         x: Any,
@@ -415,136 +321,3 @@ class Trainer:
                 data = self._data(x, y, lengths, sample_weight, mask=mask)
                 batches = self._batches(data, _check.positive_int(batch_size, "batch_size"))
             return ranks.evaluate(self._objective, batches.parts(1, 0, ranks.shares), ranks.tapes(self.model))
-
-    def evaluate_sequence(
-        self, x: Any, y: Any, *, window: int = 256, batch_size: int = 1, starts: Any = None, sample_weight: Any = None
-    ) -> dict[str, float]:
-        """The loss and the metrics over one long sequence, without training.
-
-        The state is carried through the whole sequence, so the results do not depend on the window.
-
-        Parameters
-        ----------
-        x, y, starts, sample_weight
-            As in `fit_sequence`.
-        window : int, default 256
-            Number of steps in a window.
-        batch_size : int, default 1
-            Number of streams, as in `fit_sequence`. More streams are faster, but each starts from a zero state, and up
-            to batch_size - 1 steps are left out.
-
-        Returns
-        -------
-        dict
-            ``"loss"`` and the metrics by name.
-
-        Raises
-        ------
-        TypeError
-            If an argument is of the wrong type.
-        ValueError
-            As in `fit_sequence`.
-        """
-        with self.team.meet() as ranks:
-            with ranks.together("the arguments of evaluate_sequence"):
-                windows = as_windows(self.model, self.loss, x, y, starts, sample_weight, window, batch_size)
-            return ranks.evaluate(
-                self._objective, windows.parts(1, 0, ranks.shares), ranks.tapes(self.model, carry=True)
-            )
-
-    @property
-    def history(self) -> History:
-        """The history of the last training, even if it was interrupted. It is empty before the first training."""
-        return History() if self._loop is None else self._loop.history
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether Ctrl-C ended the last training."""
-        return self._loop is not None and self._loop.progress.interrupted
-
-    @property
-    def _objective(self) -> Objective:
-        return Objective(self.model, self.loss, self.metrics)
-
-    def _batch_size(self, batch_size: Any) -> int:
-        """Checked: every rank has at least a sequence of each full batch."""
-        size = self.team.size
-        if _check.positive_int(batch_size, "batch_size") < size:
-            raise ValueError(f"batch_size: expected at least {size}, one sequence for each rank, got {batch_size}")
-        return int(batch_size)
-
-    def _held_out(self, validation: Any) -> Source | None:
-        """The validation data of `fit_batches`: arrays, or batches."""
-        if isinstance(validation, tuple | list) and len(validation) in (2, 3) and not isinstance(validation[0], tuple):
-            return self._batches(self._data(*parts_of(validation, "lengths")), 256)
-        return None if validation is None else Feed(self.model, self.loss, validation, name="validation")
-
-    def _data(
-        self, x: Any, y: Any, lengths: Any = None, weight: Any = None, class_weight: Any = None, mask: Any = None
-    ) -> Batch:
-        """All of the data, checked and converted."""
-        return as_data(self.model, self.loss, x, y, lengths, weight, class_weight, mask=mask)
-
-    def _batches(
-        self, data: Batch, batch_size: int, *, order: int | None = None, bucket: bool = False, seed: int | None = None
-    ) -> Batches:
-        """The data in mini-batches. `order` is the seed of their order, and `seed` that of everything else.
-
-        A batch is cut to its longest sequence if the model takes any T, and its output has T steps or no time axis.
-        """
-        shape = self.model.output_shape
-        trim = self.model.input_shape[1] == "T" and (len(shape) == 2 or shape[1] == "T")
-        per_step = not isinstance(self.loss, Loss) or self.loss.per_step_target
-        return Batches(data, batch_size, seed=order, bucket=bucket, trim=trim, per_step=per_step)
-
-    def _seed_of_fit(self, seed: int | None, state: State | None) -> int:
-        """The given seed, that of the interrupted training, or one made from the number of earlier trainings."""
-        if state is not None:
-            if seed not in (None, state["seed"]):
-                raise ValueError(f"seed: expected {state['seed']}, that of the interrupted training, got {seed}")
-            seed = int(state["seed"])
-        elif seed is None:
-            seed = int(np.random.SeedSequence(0, spawn_key=(self._fits,)).generate_state(1)[0])
-        self._fits += 1
-        return seed
-
-    def _fit(
-        self,
-        epochs: int,
-        batches: Source,
-        held_out: Source | None,
-        seed: int,
-        run: Run,
-        ranks: Ranks,
-        progress: bool | None,
-        *,
-        carry: bool = False,
-        **passed: Any,
-    ) -> History:
-        tapes = (
-            ranks.tapes(self.model, seed, carry=carry, precision=self.precision),
-            ranks.tapes(self.model, carry=carry),
-        )
-        callbacks = [*self.callbacks, *run.callbacks(self.callbacks)]
-        if progress is not False:
-            callbacks.append(ProgressBar(always=progress is True))
-        team = {"pieces": ranks.pieces, "wire": self.team.wire, "average_every": self.team.average_every}
-        passed |= {"precision": self.precision, **team}
-        limits = Limits(self.clip_norm, self.clip_value, self.accumulate)
-        loop = Loop(
-            *(self._objective, self.optimizer, limits, callbacks, batches, held_out, tapes, ranks, epochs, seed),
-            passed,
-        )
-        self._loop = loop
-        with run.alone(callbacks):
-            loop.run(run.state)
-        if loop.progress.interrupted and not loop.progress.told and not ranks.rank:
-            print(run.word(loop.progress, callbacks), file=sys.stderr)
-        return loop.history
-
-
-def parts_of(validation: Any, third: str) -> tuple[Any, Any, Any]:
-    """x, y and the third part of `validation`, which is None if it is not given."""
-    if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
-        raise TypeError(f"validation: expected (x, y) or (x, y, {third}), got {type(validation).__name__}")
-    return validation[0], validation[1], validation[2] if len(validation) == 3 else None
