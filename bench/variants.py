@@ -50,6 +50,8 @@ LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
     "mask without a tenth of the steps": ("LSTM", {"mask": "tenth"}),
     'GRU, reset="before"': ("GRU", {"reset": "before"}),
     "MinLSTM": ("MinLSTM", {}),
+    "SLSTM": ("SLSTM", {}),
+    "SLSTM, heads 4": ("SLSTM", {"heads": 4}),
     "GRU, clip": ("GRU", {"clip": 3.0}),
     "GRU, zoneout": ("GRU", {"zoneout": 0.1}),
     "SimpleRNN, zoneout": ("SimpleRNN", {"zoneout": 0.1}),
@@ -124,6 +126,45 @@ def torch_layer(options: dict[str, Any], threads: int, steps: int = T, seconds: 
     return {"inference": median_time(infer, seconds), "training": median_time(train, seconds)}
 
 
+def torch_slstm(options: dict[str, Any], threads: int, steps: int = T, seconds: float = 3.0) -> dict[str, float]:
+    """A loop of PyTorch over the paper's equations of the sLSTM, W x of all steps ahead of it."""
+    import torch
+    from torch.nn import functional
+
+    torch.set_num_threads(threads)
+    heads = options["heads"]
+    size = UNITS // heads
+    w, b = torch.randn(4 * UNITS, FEATURES) * 0.1, torch.zeros(4 * UNITS)
+    u = torch.randn(heads, size, 4 * size) * 0.1
+    parameters = [parameter.requires_grad_() for parameter in (w, u, b)]
+    x = torch.from_numpy(sequences(steps)).requires_grad_()
+
+    def run() -> Any:
+        sums = (x @ w.T + b).view(N, steps, heads, 4 * size)
+        h = c = n = m = torch.zeros(N, heads, size)
+        outputs = []
+        for t in range(steps):
+            i, f, z, o = (sums[:, t] + torch.einsum("nhk,hkg->nhg", h, u)).chunk(4, dim=-1)
+            log_f = functional.logsigmoid(f) + m
+            m = torch.maximum(log_f, i) if t else i
+            write, keep = torch.exp(i - m), torch.exp(log_f - m)
+            c, n = keep * c + write * torch.tanh(z), keep * n + write
+            h = torch.sigmoid(o) * c / n
+            outputs.append(h)
+        return torch.stack(outputs, 1).flatten(2)
+
+    def infer() -> None:
+        with torch.inference_mode():
+            run()
+
+    def train() -> None:
+        for parameter in (x, *parameters):
+            parameter.grad = None
+        run().sum().backward()
+
+    return {"inference": median_time(infer, seconds), "training": median_time(train, seconds)}
+
+
 def keras_layer(options: dict[str, Any], threads: int, steps: int = T, seconds: float = 3.0) -> dict[str, float]:
     """The same of a keras.layers.LSTM on TensorFlow, compiled."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -156,9 +197,11 @@ def keras_layer(options: dict[str, Any], threads: int, steps: int = T, seconds: 
 PEERS: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
     "PyTorch, proj_size 64": ("torch", "LSTM", {"proj_size": 64}, {"proj_size": 64}),
     "PyTorch, proj_size 32": ("torch", "LSTM", {"proj_size": 32}, {"proj_size": 32}),
+    "PyTorch, a loop, SLSTM": ("torch loop", "SLSTM", {}, {"heads": 1}),
+    "PyTorch, a loop, SLSTM with 4 heads": ("torch loop", "SLSTM", {"heads": 4}, {"heads": 4}),
     "Keras, recurrent_dropout": ("keras", "LSTM", {"recurrent_dropout": 0.2}, {"recurrent_dropout": 0.2}),
 }
-"""The module, our class and options, and theirs."""
+"""What measures theirs, our class and options, and theirs."""
 
 
 def in_a_process(kind: str, options: dict[str, Any], threads: int, steps: int) -> dict[str, float]:
@@ -181,8 +224,8 @@ def in_a_process(kind: str, options: dict[str, Any], threads: int, steps: int) -
 def compare_peers(rounds: int, threads: int, steps: int) -> None:
     print(f"{'their time over ours':36}{'inference':>11}{'training':>11}")
     for name, (module, kind, ours, theirs) in PEERS.items():
-        if find_spec(module) is None:
-            print(f"{name:36} {module} is not installed")
+        if find_spec(module.split()[0]) is None:
+            print(f"{name:36} {module.split()[0]} is not installed")
             continue
         ratios: dict[str, list[float]] = {"inference": [], "training": []}
         for _ in range(rounds):
@@ -203,13 +246,13 @@ def main() -> None:
     options = parser.parse_args()
     if options.measure:
         kind, arguments = json.loads(options.measure)
-        by = {"torch": torch_layer, "keras": keras_layer}.get(kind, partial(measure, kind))
+        by = {"torch": torch_layer, "torch loop": torch_slstm, "keras": keras_layer}.get(kind, partial(measure, kind))
         print(json.dumps(by(arguments, options.threads, options.steps)))
         return
     if options.peers:
         compare_peers(options.rounds, options.threads, options.steps)
         return
-    usual = {"MinLSTM": "LSTM"}
+    usual = {"MinLSTM": "LSTM", "SLSTM": "LSTM"}
     print(f"{'time of the plain layer x':36}{'inference':>11}{'training':>11}")
     for name in options.only:
         kind, arguments = LAYERS[name]

@@ -22,6 +22,7 @@ from fastlstm.io.native import load as load
 from fastlstm.io.native import save as save
 from fastlstm.layers import GRU as GRU
 from fastlstm.layers import LSTM as LSTM
+from fastlstm.layers import SLSTM as SLSTM
 from fastlstm.layers import ActivityRegularization as ActivityRegularization
 from fastlstm.layers import AttentionPool as AttentionPool
 from fastlstm.layers import BatchNorm as BatchNorm

@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from reference import GRUBefore, GRUWithOptions, LSTMWithOptions, MinLSTM, Reference, SimpleWithOptions
+from reference import SLSTM, GRUBefore, GRUWithOptions, LSTMWithOptions, MinLSTM, Reference, SimpleWithOptions
 
 import fastlstm as fl
 from fastlstm.layers.recurrent import plan
 
-CELLS = ("lstm", "gru", "tanh", "relu", "min_lstm")
+CELLS = ("lstm", "gru", "tanh", "relu", "min_lstm", "slstm")
 TORCH_CELLS = CELLS[:4]
 
 
@@ -41,7 +41,7 @@ class Case:
         options.update(self.options)
         if self.cell in ("tanh", "relu"):
             return fl.SimpleRNN(self.inputs, self.hidden, activation=self.cell, **options)
-        kinds = {"lstm": fl.LSTM, "gru": fl.GRU, "simple": fl.SimpleRNN, "min_lstm": fl.MinLSTM}
+        kinds = {"lstm": fl.LSTM, "gru": fl.GRU, "simple": fl.SimpleRNN, "min_lstm": fl.MinLSTM, "slstm": fl.SLSTM}
         return kinds[self.cell](self.inputs, self.hidden, **options)
 
 
@@ -68,6 +68,7 @@ def reference_cell(case: Case) -> Any:
         "gru": GRUBefore if before else GRUWithOptions,
         "simple": SimpleWithOptions,
         "min_lstm": MinLSTM,
+        "slstm": SLSTM,
     }
     return kinds[case.cell](**given)
 
@@ -99,7 +100,7 @@ class Problem:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        return ("h", "c")[: len(self.state)]
+        return ("h", "c", "n")[: len(self.state)]
 
     def given(self, dtype: str = "float64") -> Any:
         """The state as a call takes it."""

@@ -300,7 +300,44 @@ class MinLSTM:
         return w.T @ da, (dh * f / (f + i),), np.outer(da, x), np.zeros_like(u), da
 
 
+class SLSTM:
+    """The paper's equations, from its state (h, c, 1, m): m is the n of this state, and its c / n the c.
+
+    log i = a_i   log f = log sigmoid(a_f), or a_f   z = tanh(a_z)   o = sigmoid(a_o)   a = W x + U h + b
+    m' = max(log f + m, log i)   I = exp(log i - m')   F = exp(log f + m - m')
+    C = F c + I z   N = F + I   h' = o C / N
+    """
+
+    parts = ("h", "c", "n")
+    gates, biases = 4, 4
+
+    def __init__(self, forget_gate="sigmoid"):
+        self.exponential = forget_gate == "exp"
+
+    def forward(self, x, state, w, u, b):
+        h, c, m = state
+        log_i, a_f, a_z, a_o = np.split(w @ x + u @ h + b, 4)
+        log_f = a_f if self.exponential else -np.logaddexp(0, -a_f)
+        z, o = np.tanh(a_z), sigmoid(a_o)
+        m_next = np.maximum(log_f + m, log_i)
+        i, f = np.exp(log_i - m_next), np.exp(log_f + m - m_next)
+        c_next, n_next = f * c + i * z, f + i
+        after = o * c_next / n_next, c_next / n_next, m_next + np.log(n_next)
+        return after, (x, h, c, a_f, z, o, i, f, c_next, n_next)
+
+    def backward(self, dstate, tape, w, u):
+        """Nothing depends on m', by which all else is divided: it is as a constant."""
+        (dh, dc, dn), (x, h, c, a_f, z, o, i, f, c_next, n_next) = dstate, tape
+        by_c = (dc + dh * o) / n_next
+        by_n = (dn - by_c * c_next) / n_next
+        d_f, d_i = (by_c * c + by_n) * f, (by_c * z + by_n) * i
+        slope = 1 if self.exponential else sigmoid(-a_f)
+        da = np.concatenate([d_i, d_f * slope, by_c * i * (1 - z**2), dh * c_next / n_next * o * (1 - o)])
+        return w.T @ da, (u.T @ da, by_c * f, d_f), np.outer(da, x), np.outer(da, h), da
+
+
 CELLS = {
+    "slstm": SLSTM(),
     "min_lstm": MinLSTM(),
     "lstm": LSTM(),
     "gru": GRU(),
@@ -352,7 +389,7 @@ class Reference:
         return names, [self.parameters[name] if name in self.parameters else zeros[name] for name in names]
 
     def zeros(self, n):
-        widths = {"h": self.hidden, "c": self.units}
+        widths = {"h": self.hidden, "c": self.units, "n": self.units}
         return tuple(np.zeros((self.num_layers * self.directions, n, widths[part])) for part in self.cell.parts)
 
     def forward(self, x, state=None, lengths=None):

@@ -16,6 +16,7 @@ def tied(**options):
 EXAMPLES = {
     "LSTM": [lambda: fl.LSTM(3, 4), lambda: fl.LSTM(3, 2, num_layers=2, bidirectional=True, dropout=0.3)],
     "GRU": [lambda: fl.GRU(3, 4), lambda: fl.GRU(3, 2, num_layers=2, bidirectional=True, dropout=0.3)],
+    "SLSTM": [lambda: fl.SLSTM(3, 4), lambda: fl.SLSTM(3, 6, heads=2, num_layers=2, bidirectional=True)],
     "MinLSTM": [lambda: fl.MinLSTM(3, 4), lambda: fl.MinLSTM(3, 2, num_layers=2, bidirectional=True)],
     "SimpleRNN": [
         lambda: fl.SimpleRNN(3, 4),

@@ -102,9 +102,10 @@ cdef class Backward(Stage):
         """Say where the arrays lie, all of them contiguous.
 
         x and y are those of the forward pass. dy lies as y does, and dx as x; None for dx means that it is not wanted,
-        and add_dx whether to add to it. `start` is the state that the forward pass began with, each part (N, width), or
-        None for zeros. `weights` are (G·H, I) and (G·H, K). Of several phases, each is bound for itself: `seen` is what
-        its U sees, the y of another phase; the h of `start` is that of the last phase, and dy is None but there.
+        and add_dx whether to add to it. `start` is the state that the forward pass began with, h (N, width) and, if
+        there is one, c (N, C·width), or None for zeros. `weights` are (G·H, I) and (G·H, K). Of several phases, each is
+        bound for itself: `seen` is what its U sees, the y of another phase; the h of `start` is that of the last phase,
+        and dy is None but there.
         """
         cdef Py_ssize_t I = self.p.I, K = self.p.K, state = self.p.N * self.p.width, rows = self.cell.gates * self.p.H
         cdef const void* h
@@ -124,8 +125,8 @@ cdef class Backward(Stage):
                 self.p.h = h
             if not self.p.ahead:
                 self.p.seen_h = h
-            if self.cell.keeps_c and len(start) > 1:
-                self.p.c = self.at(start[1], state, False)
+            if self.cell.c_parts and len(start) > 1:
+                self.p.c = self.at(start[1], state * self.cell.c_parts, False)
         self.p.w = self.at(weights[0], rows * I, False) if I else NULL
         self.p.u = self.at(weights[1], rows * K, False) if K else NULL
         self.bound = (x, y, dy, dx, weights[0], weights[1], start, seen)
@@ -184,12 +185,12 @@ def prepare(
 ):
     """A `Backward` of a pass over these rows that has written kept and kept_c. `bind` it before it runs.
 
-    kept becomes the gradients of the sums, unless the format rounds. dh and dc (N, width), padded with zeros, hold the
-    gradients of the final h and c before, and those of the initial ones after. past (N, width) holds zeros before and
-    is scratch. Threads take strips of `strip` vectors of units, 1 to cpu.STRIP, of a step. Products are those of the
-    format. A cell with options reads them, and `bias` as packed with its units' own weights. The rest is scratch, see
-    `rooms`; a single step of up to cpu.SINGLE rows that needs none has it empty. U sees K = `seen` numbers, by default
-    those of its own state.
+    kept becomes the gradients of the sums, unless the format rounds. dh (N, width) and dc (N, C·width), padded with
+    zeros, hold the gradients of the final h and c before, and those of the initial ones after. past (N, width) holds
+    zeros before and is scratch. Threads take strips of `strip` vectors of units, 1 to cpu.STRIP, of a step. Products
+    are those of the format. A cell with options reads them, and `bias` as packed with its units' own weights. The rest
+    is scratch, see `rooms`; a single step of up to cpu.SINGLE rows that needs none has it empty. U sees K = `seen`
+    numbers, by default those of its own state.
     """
     cdef Py_ssize_t N = dh.shape[0], width = dh.shape[1], K = rows.H if seen < 0 else seen
     cdef const fl_cell* known = cell_of(cell, rows.H, real is float, format)
@@ -199,10 +200,11 @@ def prepare(
     if known.backward == NULL or (single and known.backward_single == NULL):
         raise ValueError(f"backward.prepare: format: expected one that trains, got {format!r}")
     if (
-        rows.N != N or width != padded(rows.H, sizeof(real) == 4) or dc.shape[0] != N or dc.shape[1] != width
+        rows.N != N or width != padded(rows.H, sizeof(real) == 4) or dc.shape[0] != N
+        or dc.shape[1] != width * max(known.c_parts, 1)
         or past.shape[0] != N or past.shape[1] != width
         or not 1 <= strip <= FL_STRIP or kept.shape[0] != rows.S * known.sums * width
-        or kept_c.shape[0] != (rows.S * width if known.keeps_c else 0)
+        or kept_c.shape[0] != rows.S * width * known.c_parts
         or any([there < size for there, size in zip(scratch, wanted)])
         or rows.I + K < 1 or (single and (K != rows.H or rows.T != 1 or N > FL_SINGLE or rows.S != N))
         or (known.own and (bias is None or bias.size != (known.sums + known.own) * width))
@@ -220,7 +222,7 @@ def prepare(
     made.p.alive, made.p.offset, made.p.strip = rows.alive, rows.offset, strip
     made.p.segments, made.p.segment_count = rows.segments, rows.segment_count
     made.p.x_row, made.p.x_step, made.p.y_row, made.p.y_step = rows.x_row, rows.x_step, rows.y_row, rows.y_step
-    made.p.kept, made.p.kept_c = &kept[0], &kept_c[0] if known.keeps_c else NULL
+    made.p.kept, made.p.kept_c = &kept[0], &kept_c[0] if known.c_parts else NULL
     made.p.dh, made.p.dc, made.p.past = &dh[0, 0], &dc[0, 0], &past[0, 0]
     if not single:
         made.p.transposed, made.p.columns, made.p.panels = &transposed[0], &columns[0], &panels[0]

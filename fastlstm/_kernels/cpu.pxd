@@ -275,7 +275,7 @@ cdef extern from "simd/table.h" nogil:
         pass
     struct fl_cell:
         const char* name
-        int gates, sums, units, keeps_c, option, own, options
+        int gates, sums, units, option, c_parts, own, options
         fl_job pack
         const fl_backward_functions* backward
         fl_job forward_single, backward_single

@@ -90,9 +90,9 @@ def pack(str cell, panels, bias, w_ih, w_hh, b, own=None, int threads=1, str for
 cdef class Pass(Stage):
     """A forward pass that is ready to run: its sizes are checked and its pointers set. Made by `prepare`.
 
-    If `fresh`, it begins from zeros, otherwise from the state in c (N, width), if the cell has c, and in h[phase[0]]
-    (N, width), both padded with zeros. It leaves the new state there, and writes phase. The h of a row that ends early
-    may lie in either h.
+    If `fresh`, it begins from zeros, otherwise from the state in c (N, C·width), whose C parts stand side by side, and
+    in h[phase[0]] (N, width), both padded with zeros. It leaves the new state there, and writes phase. The h of a row
+    that ends early may lie in either h.
 
     A step may have several phases, each of which is such a pass. `then` joins them to the first one, which stands for
     all of them: its x is that of all, its y that of the last, and its state has the h of the last and the c of the
@@ -140,7 +140,7 @@ cdef class Pass(Stage):
         before.p.then, last.p.seen, last.p.ahead = &last.p, &before.p, True
         self.p.seen, self.output, self.output_bytes = &last.p, &last.p.y, last.output_bytes
         self.later.append(last)
-        self.state_parts -= last.cell.keeps_c
+        self.state_parts -= last.cell.c_parts
         self.row_work += last.row_work
         self.take_layout()
         if last.rows.T != self.p.T or last.rows.S != self.p.rows or last.p.segment_count != self.p.segment_count:
@@ -169,16 +169,17 @@ cdef class Pass(Stage):
         self.held = (*self.held, y)
 
     def keep(self, kept, kept_c):
-        """Keep what the backward pass reads of every row of every step in kept (rows·S·width) and kept_c (rows·width).
+        """Keep what the backward pass reads of every row of every step.
 
-        kept_c is empty for a cell without c.
+        kept has rows·S·width numbers, and kept_c rows·C·width. C is the number of the parts of c, 0
+        for a cell without c.
         """
         cdef Py_ssize_t bytes = self.p.rows * self.p.width * (4 if self.format == "f" else 8)
         if self.cell.backward == NULL:
             raise ValueError("Pass.keep: nothing trains on weights in this format")
         self.p.kept = <void*>address(kept, self.format, self.cell.sums * bytes, True)
-        if self.cell.keeps_c:
-            self.p.kept_c = <void*>address(kept_c, self.format, bytes, True)
+        if self.cell.c_parts:
+            self.p.kept_c = <void*>address(kept_c, self.format, self.cell.c_parts * bytes, True)
         self.held = (*self.held, kept, kept_c)
 
     def leave_out(self, Masks masks, fed):
@@ -216,20 +217,20 @@ cdef class Pass(Stage):
         self.fresh = start is None
         if start is not None:
             self.check(start)
-            for k, phase in enumerate((self.last(), self)[:self.state_parts]):
+            for k in range(self.state_parts):
                 if self.format == "f":
-                    take_state[float](self, phase, start[k], k > 0)
+                    take_state[float](self, self if k else self.last(), start[k], k)
                 else:
-                    take_state[double](self, phase, start[k], k > 0)
+                    take_state[double](self, self if k else self.last(), start[k], k)
         return 0
 
     cpdef int end(self, tuple final) except -1:
         self.check(final)
-        for k, phase in enumerate((self.last(), self)[:self.state_parts]):
+        for k in range(self.state_parts):
             if self.format == "f":
-                give_state[float](self, phase, final[k], k > 0)
+                give_state[float](self, self if k else self.last(), final[k], k)
             else:
-                give_state[double](self, phase, final[k], k > 0)
+                give_state[double](self, self if k else self.last(), final[k], k)
         return 0
 
     cdef int check(self, tuple state) except -1:
@@ -266,20 +267,21 @@ cdef class Pass(Stage):
             phase.p.phase[0] = (phase.p.phase[0] + self.p.T) & 1
 
 
-cdef int take_state(Pass self, Pass phase, const real[:, :, ::1] part, bint is_c) except -1:
-    """Begin with the state at the pass's place in h or c, (layers·D, N, H), which is that of this phase."""
+cdef int take_state(Pass self, Pass phase, const real[:, :, ::1] part, Py_ssize_t k) except -1:
+    """Begin with the state at the pass's place in part k, (layers·D, N, H): h, then those of c, of this phase."""
     cdef fl_pass* p = &phase.p
     cdef Py_ssize_t n, row
-    cdef real* own = <real*>p.c if is_c else <real*>p.h + p.phase[0] * p.N * p.width
+    cdef Py_ssize_t next = p.width * (phase.cell.c_parts if k else 1)
+    cdef real* own = <real*>p.c + (k - 1) * p.width if k else <real*>p.h + p.phase[0] * p.N * p.width
     check_state(self, p, part.shape)
     for n in range(p.N):
         row = n if self.order is None else self.order.index_[n]
-        memcpy(own + n * p.width, &part[self.place, row, 0], p.H * sizeof(real))
+        memcpy(own + n * next, &part[self.place, row, 0], p.H * sizeof(real))
     return 0
 
 
-cdef int give_state(Pass self, Pass phase, real[:, :, ::1] part, bint is_c) except -1:
-    """Write h or c after each row's own last step to the pass's place in it. h comes from the outputs."""
+cdef int give_state(Pass self, Pass phase, real[:, :, ::1] part, Py_ssize_t k) except -1:
+    """Write part k after each row's own last step to the pass's place in it. h comes from the outputs."""
     cdef fl_pass* p = &phase.p
     cdef Py_ssize_t n, row, last
     cdef const real* own
@@ -287,7 +289,10 @@ cdef int give_state(Pass self, Pass phase, real[:, :, ::1] part, bint is_c) exce
     for n in range(p.N):
         row = n if self.order is None else self.order.index_[n]
         last = (p.T if self.order is None else self.order.lengths_[n]) - 1
-        own = <real*>p.c + n * p.width if is_c else <real*>p.y + p.y_row[n] + last * p.y_step
+        if k:
+            own = <real*>p.c + (n * phase.cell.c_parts + k - 1) * p.width
+        else:
+            own = <real*>p.y + p.y_row[n] + last * p.y_step
         memcpy(&part[self.place, row, 0], own, p.H * sizeof(real))
     return 0
 
@@ -305,7 +310,7 @@ def prepare(
 ):
     """A `Pass` over the rows of a layout. `bind` it before it runs.
 
-    c (N, width), h (2, N, width) and phase (1) hold the state, padded with zeros. c has no rows for a cell without c.
+    c (N, C·width), h (2, N, width) and phase (1) hold the state, padded with zeros. c has no rows for a cell without c.
     projected, if not empty, is scratch for W x of `chunk` steps. `rounded` (uint32) is scratch where the format rounds:
     (threads, chunk·N·cpu.rounded_row(I) + N·cpu.rounded_row(K)). `options` are those of a cell that has some. U sees
     K = `seen` numbers, by default those of its own state, as it does unless there are several phases.
@@ -317,14 +322,14 @@ def prepare(
     if (
         rows.N != N or not fits(known, packed, panels.shape, bias.shape, rows.I, rows.H, K, sizeof(real))
         or width != padded(rows.H, sizeof(real) == 4) or h.shape[0] != 2
-        or c.shape[0] != (N if known.keeps_c else 0) or c.shape[1] != width
+        or c.shape[0] != (N if known.c_parts else 0) or c.shape[1] != width * max(known.c_parts, 1)
         or phase.shape[0] != 1 or not 0 <= phase[0] <= 1 or rows.I + K < 1
         or (projected.shape[0] and (chunk < 1 or projected.shape[0] < chunk * N * known.sums * width or not rows.full))
     ):
         raise ValueError("forward.prepare: sizes do not agree")
     cdef Pass made = Pass()
     made.cell, made.p.option, made.p.options = known, known.option, options_of(options, known.options)
-    made.p.cell, made.p.seen, made.p.K, made.later, made.state_parts = known, &made.p, K, [], 1 + known.keeps_c
+    made.p.cell, made.p.seen, made.p.K, made.later, made.state_parts = known, &made.p, K, [], 1 + known.c_parts
     made.p.N, made.p.I, made.p.H, made.p.width, made.p.chunk, made.p.phase = N, rows.I, rows.H, width, chunk, &phase[0]
     made.p.x_step, made.p.y_step = rows.x_step, rows.y_step
     made.p.panels, made.p.bias, made.p.h = weights_at(panels, packed, panels.size, False), &bias[0, 0, 0], &h[0, 0, 0]
@@ -334,7 +339,7 @@ def prepare(
         made.most_threads = rounded.shape[0]
         made.p.rounded_each = N * (chunk * row_inputs(packed, rows.I) + row_inputs(packed, K))
         made.p.rounded = <void*>address(rounded, "I", 4 * made.most_threads * made.p.rounded_each, True)
-    made.p.c = &c[0, 0] if known.keeps_c else NULL
+    made.p.c = &c[0, 0] if known.c_parts else NULL
     made.p.projected = &projected[0] if projected.shape[0] else NULL
     made.job, made.argument = passes(False), &made.p
     made.input, made.output = &made.p.x, &made.p.y

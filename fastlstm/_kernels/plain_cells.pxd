@@ -14,6 +14,7 @@ from fastlstm._kernels.plain_lstm_options cimport lstm_options_backward, lstm_op
 from fastlstm._kernels.plain_min_lstm cimport min_lstm_backward, min_lstm_forward
 from fastlstm._kernels.plain_simple cimport relu_backward, relu_forward, tanh_backward, tanh_forward
 from fastlstm._kernels.plain_simple_options cimport simple_options_backward, simple_options_forward
+from fastlstm._kernels.plain_slstm cimport slstm_backward, slstm_forward
 from fastlstm._kernels.real cimport real
 
 
@@ -30,9 +31,11 @@ cdef enum Kind:
     MIN_LSTM
     MIN_LSTM_POSITIVE
     SIMPLE_OPTIONS
+    SLSTM
+    SLSTM_EXP
 
 cdef enum:
-    MOST_PARTS = 2
+    MOST_PARTS = 3
     MOST_FEEDS = 2
 
 
@@ -110,6 +113,12 @@ cdef inline Cell cell_of(str name) except *:
             SIMPLE_OPTIONS, gates=1, sums=1, parts=1, feed_count=1, direct=True, feeds=[Feed(0, 0, 1), Feed(0, 0, 0)],
             own=0, options=True,
         )
+    if name == "slstm" or name == "slstm_exp":
+        kind = SLSTM if name == "slstm" else SLSTM_EXP
+        return Cell(
+            kind, gates=4, sums=4, parts=3, feed_count=1, direct=False, feeds=[Feed(0, 0, 4), Feed(0, 0, 0)],
+            own=0, options=True,
+        )
     raise ValueError(f"cell: expected the name of one, got {name!r}")
 
 
@@ -139,6 +148,8 @@ cdef inline void step_forward(
         )
     elif kind == SIMPLE_OPTIONS:
         simple_options_forward(state[0], sums, prev[0], bias, told.options, told.masks, place, width)
+    elif kind == SLSTM or kind == SLSTM_EXP:
+        slstm_forward(state[0], state[1], state[2], sums, prev[1], prev[2], bias, kind == SLSTM_EXP, H, width)
     else:
         lstm_options_forward(
             state[0], state[1], sums, prev[0], prev[1], bias, <const real*>told.own + k, told.options, told.masks,
@@ -172,6 +183,10 @@ cdef inline void step_backward(
         )
     elif kind == SIMPLE_OPTIONS:
         simple_options_backward(sums, dstate[0], dy, told.options, told.masks, place, width)
+    elif kind == SLSTM or kind == SLSTM_EXP:
+        slstm_backward(
+            sums, dstate[0], dstate[1], dstate[2], dy, state[1], prev[1], prev[2], kind == SLSTM_EXP, H, width
+        )
     else:
         lstm_options_backward(
             sums, dstate[0], dstate[1], dy, state[1], prev[1], <const real*>told.own + k, <real*>told.d_own + k,

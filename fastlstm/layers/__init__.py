@@ -19,4 +19,5 @@ from fastlstm.layers.recurrent.min_lstm import MinLSTM as MinLSTM
 from fastlstm.layers.recurrent.one_step import GRUCell as GRUCell
 from fastlstm.layers.recurrent.one_step import LSTMCell as LSTMCell
 from fastlstm.layers.recurrent.simple_rnn import SimpleRNN as SimpleRNN
+from fastlstm.layers.recurrent.slstm import SLSTM as SLSTM
 from fastlstm.layers.tied import TiedDense as TiedDense

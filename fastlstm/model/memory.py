@@ -84,7 +84,7 @@ def kept(layer: Recurrent[Any], sequences: int, steps: int, precision: str | Non
     if precision:
         sums *= 1.5
     between = steps if len(cell.phases) > 1 else 0  # what the first phase puts out
-    of_a_unit = math.ceil(every * (sums + (cell.keeps_c or cell.hands_on))) + states + between
+    of_a_unit = math.ceil(every * (sums + (cell.c_parts or cell.hands_on))) + states + between
     units = layer.directions * layer.hidden_size
     return sequences * units * (layer.num_layers * of_a_unit + 2 * (layer.num_layers - 1) * steps)
 

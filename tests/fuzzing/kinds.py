@@ -34,7 +34,13 @@ def models(folder):
         [embedding, fl.LSTM(3, 3), fl.TiedDense(embedding)],
         [fl.LSTM(2, 3, num_layers=2, bidirectional=True), fl.BatchNorm(6), fl.AttentionPool(6, 4), fl.Dense(6, 2)],
         [fl.LSTM(2, 4), fl.Decoder(4, 3, num_tokens=4, max_steps=3, end_token=3, num_layers=2)],
-        [fl.LSTM(2, 4, proj_size=2), fl.GRU(2, 3, reset="before"), fl.MinLSTM(3, 2), fl.Dense(2, 1)],
+        [
+            fl.LSTM(2, 4, proj_size=2),
+            fl.GRU(2, 3, reset="before"),
+            fl.MinLSTM(3, 2),
+            fl.SLSTM(2, 4, heads=2),
+            fl.Dense(4, 1),
+        ],
         [fl.SimpleRNN(2, 3), fl.GRU(3, 3), fl.LayerNorm(3), fl.Dropout(0.2), fl.Last(), fl.Dense(3, 1, bias=False)],
         [
             fl.LSTM(2, 3, chrono=9, init={"weight_hh": "identity"}, constraints={"weight_ih": "max_norm"}),

@@ -47,7 +47,7 @@ static const struct plain_cell *plain_of(const struct fl_cell *cell) {
     for (size_t n = 0; n < COUNT(plain_cells); n++) {
         const struct plain_cell *plain = plain_cells + n;
         if (!strcmp(cell->name, plain->name) && cell->gates == plain->gates && cell->sums == plain->sums
-            && cell->keeps_c == plain->keeps_c)
+            && cell->c_parts == plain->keeps_c)
             return plain;
     }
     printf("plain_cells.h has no such cell as %s\n", cell->name);

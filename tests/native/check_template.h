@@ -72,11 +72,11 @@ static struct fl_pass X(pass_of)(const struct fl_cell *cell, const struct proble
     const int turn = q->reversed ? -1 : 1;
     struct fl_pass p = {
         .cell = cell, .T = batch->T, .N = N, .I = q->I, .H = q->H, .K = q->K, .width = width, .alive = batch->alive,
-        .x = a->x, .x_row = batch->x_row, .x_step = turn * q->I, .c = cell->keeps_c ? a->c + state : NULL,
+        .x = a->x, .x_row = batch->x_row, .x_step = turn * q->I, .c = cell->c_parts ? a->c + state : NULL,
         .h = X(scratch)(2 * N * width), .y = keeps ? a->y_kept : a->y, .y_row = batch->y_row, .y_step = turn * q->Y,
         .chunk = 3, .segment_count = batch->segment_count, .segments = batch->segments, .phase = phase,
         .option = cell->option, .options = q->options, .fresh = q->fresh};
-    if (cell->keeps_c) memcpy(p.c, a->c0 + state, (size_t)(N * width) * sizeof(REAL));
+    if (cell->c_parts) memcpy(p.c, a->c0 + state, (size_t)(N * width) * sizeof(REAL));
     if (way->single) p.w = a->w, p.u = a->u, p.b = a->b;
     else p.panels = a->panels, p.bias = a->bias;
     if (keeps) p.offset = batch->offset, p.rows = batch->offset[batch->T];
@@ -128,7 +128,7 @@ static struct fl_backward X(backward_of)(const struct fl_kernels *kernels, const
         .segments = batch->segments, .strip = K > 128 ? FL_STRIP : 1 + (batch->N + I) % FL_STRIP, .x = I ? a->x : NULL,
         .y = a->y_kept, .x_row = batch->x_row, .y_row = batch->y_row, .x_step = turn * I, .y_step = turn * q->Y,
         .seen_width = (K + a->lanes - 1) / a->lanes * a->lanes,
-        .c = q->fresh || !cell->keeps_c ? NULL : a->c0 + state, .dc = a->carried + state,
+        .c = q->fresh || !cell->c_parts ? NULL : a->c0 + state, .dc = a->carried + state,
         .past = X(filled)(batch->N * width, 0), .option = cell->option, .options = q->options, .bias = a->bias,
         .w = a->w, .u = a->u, .dx = I ? a->dx : NULL, .add_dx = way->add, .dw = a->dw, .du = a->du, .db = a->db,
         .dv = a->dv, .add_dw = way->add || more, .add_du = !way->add || more, .add_db = way->add || more,
@@ -178,7 +178,7 @@ static struct found X(found)(const struct fl_cell *cell, const struct problem *q
     if (!way->single && bits != found.row_bits) found.error = INFINITY;
     if (!last || !q->hands_on) /* else dx is that of the first phase */
         found.error = fmax(found.error, X(error)(a->dx, I, q->dx, N * T, I, way->add, &found.row_bits));
-    if (cell->keeps_c && !q->hands_on) {
+    if (cell->c_parts && !q->hands_on) {
         found.error = fmax(found.error, X(error)(a->c, a->width, q->c, N, H, 0, &found.row_bits));
         found.error = fmax(found.error, X(error)(a->carried, a->width, q->dc0, N, H, 0, &found.row_bits));
     }

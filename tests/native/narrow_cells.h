@@ -67,7 +67,7 @@ static double narrow_ways(const struct narrow *as, const struct fl_cell *cell, c
         const struct arrays_float a = passes(as, cell, q, ways + k, &same);
         for (ptrdiff_t n = 0; n < q->N && !k; n++) plain_steps(as, &seen, a.y, n);
         double error = error_float(a.y, q->Y, q->y, q->N * q->T, q->Y, 0, &bits);
-        if (cell->keeps_c) error = fmax(error, error_float(a.c, a.width, q->c, q->N, q->H, 0, &bits));
+        if (cell->c_parts) error = fmax(error, error_float(a.c, a.width, q->c, q->N, q->H, 0, &bits));
         if (!k) first = bits;
         worst = fmax(worst, error / sqrt(1 + (double)(q->I + q->H) / 256));
         if (!same || bits != first) worst = INFINITY;

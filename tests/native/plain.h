@@ -168,7 +168,7 @@ static void plain_backward(const struct problem *q, ptrdiff_t n, double *const *
                 const double of_h = dh[j] + (k == last ? p->dy[at * p->Y + COLUMN + j] : 0);
                 unit->past = 0;
                 p->cell->backward(d + j * 4, unit, of_h, dc + j);
-                dh[j] = p->cell->keeps_c ? 0 : dc[j];
+                dh[j] = p->cell->c_parts ? 0 : dc[j];
                 if (p->hands_on) dh_last[j] += unit->past;
             }
             for (ptrdiff_t j = 0; j < K; j++) {
@@ -202,7 +202,7 @@ static struct problem posed_phase(const struct plain_cell *cell, ptrdiff_t N, pt
     q.v = numbers(cell->own * H, 1), q.dv = numbers(cell->own * H, 0);
     q.x = numbers(N * T * I, 1), q.dy = numbers(N * T * q.Y, 1);
     q.h0 = numbers(N * H, before), q.c0 = numbers(N * H, before);
-    q.dh = numbers(N * H, 1), q.dc = numbers(N * H, cell->keeps_c);
+    q.dh = numbers(N * H, 1), q.dc = numbers(N * H, cell->c_parts);
     q.y = unset(N * T * q.Y), q.dx = unset(N * T * I), q.c = unset(N * H);
     q.dw = numbers(G * H * I, 0), q.du = numbers(G * H * K, 0), q.db = numbers(S * H, 0);
     q.dh0 = unset(N * H), q.dc0 = unset(N * H);

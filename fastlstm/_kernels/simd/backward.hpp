@@ -11,9 +11,12 @@ namespace {
    zeros. h_prev is what U has seen, if the cell reads that; it was multiplied by `factors`, if there are some. */
 template <class Real> struct States : Told<Real> {
     const Real *kept_c, *kept_c_prev, *state_prev, *factors;
-    ptrdiff_t left; /* units from this vector on */
-    Vec<Real> c() const { return load<Real>(kept_c); }
-    Vec<Real> c_prev() const { return kept_c_prev ? load<Real>(kept_c_prev) : Vec<Real>{}; }
+    ptrdiff_t left;                /* units from this vector on */
+    ptrdiff_t next_c, next_c_prev; /* numbers from one part of c to the next */
+    Vec<Real> c(int part = 0) const { return load<Real>(kept_c + part * next_c); }
+    Vec<Real> c_prev(int part = 0) const {
+        return kept_c_prev ? load<Real>(kept_c_prev + part * next_c_prev) : Vec<Real>{};
+    }
     Vec<Real> h_prev() const { return state_prev ? load_at_most<Real>(state_prev, left) : Vec<Real>{}; }
     Vec<Real> factor() const { return factors ? load<Real>(factors) : set<Real>(1); }
 };
@@ -21,7 +24,7 @@ template <class Real> struct States : Told<Real> {
 /* The states around step t of row r, of which `at` gives those of a vector of units. */
 template <class Cell> struct Around {
     using Real = typename Cell::Real;
-    static constexpr ptrdiff_t L = lanes<Real>, U = Cell::units;
+    static constexpr ptrdiff_t L = lanes<Real>, U = Cell::units, C = Cell::c_parts;
     const fl_backward &p;
     const Real *c = nullptr, *c_prev = nullptr, *h_prev = nullptr, *factors = nullptr;
     ptrdiff_t place;
@@ -29,9 +32,9 @@ template <class Cell> struct Around {
 
     FL_INLINE Around(const fl_backward &p, ptrdiff_t t, ptrdiff_t r) : p(p), place(p.y_row[r] + t * p.y_step), first(!t) {
         if constexpr (Cell::keeps_c) {
-            c = (const Real *)p.kept_c + (p.offset[t] + r) * U * L;
-            if (t) c_prev = (const Real *)p.kept_c + (p.offset[t - 1] + r) * U * L;
-            else if (p.c) c_prev = (const Real *)p.c + r * p.width;
+            c = (const Real *)p.kept_c + (p.offset[t] + r) * U * C * L;
+            if (t) c_prev = (const Real *)p.kept_c + (p.offset[t - 1] + r) * U * C * L;
+            else if (p.c) c_prev = (const Real *)p.c + r * C * p.width;
         }
         if constexpr (Cell::reads_h) {
             if (t) h_prev = (const Real *)p.y + p.y_row[r] + (t - 1) * p.y_step;
@@ -40,13 +43,14 @@ template <class Cell> struct Around {
         if constexpr (Cell::reads_seen) h_prev = seen_at<Real>(p, t, r), factors = fed_factors<Cell>(p, r);
     }
     FL_INLINE States<Real> at(ptrdiff_t v) const {
-        const ptrdiff_t in_block = (v / U * p.rows * U + v % U) * L; /* of c, which a block has U vectors of */
+        const ptrdiff_t in_block = (v / U * p.rows * U * C + v % U) * L; /* of c, which a block has U C vectors of */
         const Real *own = nullptr;
         if constexpr (Cell::own > 0)
             own = (const Real *)p.bias + (v / U * (Cell::sums + Cell::own) + Cell::sums) * U * L + v % U * L;
         return {{p.option, p.options, p.masks, place + v * L, own, U * L},
                 c ? c + in_block : nullptr, c_prev ? c_prev + (first ? v * L : in_block) : nullptr,
-                h_prev ? h_prev + v * L : nullptr, factors ? factors + v * L : nullptr, p.H - v * L};
+                h_prev ? h_prev + v * L : nullptr, factors ? factors + v * L : nullptr, p.H - v * L, U * L,
+                first ? p.width : U * L};
     }
 };
 
@@ -64,7 +68,8 @@ void cell_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t row, ptrdiff_
     for (ptrdiff_t r = row; r < row + rows; r++) {
         const Real *dy = p.dy ? (const Real *)p.dy + p.y_row[r] + t * p.y_step : nullptr;
         const Real *dh_in = (const Real *)p.dh + r * width;
-        Real *kept = b.kept(p.offset[t] + r), *dc = (Real *)p.dc + r * width, *past = (Real *)p.past + r * width;
+        Real *kept = b.kept(p.offset[t] + r), *dc = (Real *)p.dc + r * Cell::c_parts * width;
+        Real *past = (Real *)p.past + r * width;
         const Real *factors = fed_factors<Cell>(*p.user, r);
         typename Cell::Format::Input *gradients = b.gradients(p.offset[t] + r).first;
         const Around<Cell> around(p, t, r);
@@ -79,9 +84,11 @@ void cell_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t row, ptrdiff_
             if constexpr (Cell::carries_h) d.h += load<Real>(past + v * L); /* as in dh_in, which dy is added to as well */
             if (dy) d.h += load_at_most<Real>(dy + v * L, H - v * L);
             if constexpr (Cell::keeps_c) d.c = load<Real>(dc + v * L);
+            if constexpr (Cell::c_parts > 1) d.n = load<Real>(dc + width + v * L);
             Cell::backward(sum, d, around.at(v));
             EACH(s, Cell::sums) Cell::Format::put(gradients + (place + s * U) * b.inputs, sum[s]);
             if constexpr (Cell::keeps_c) store<Real>(dc + v * L, d.c);
+            if constexpr (Cell::c_parts > 1) store<Real>(dc + width + v * L, d.n);
             if constexpr (Cell::carries_h) store<Real>(past + v * L, d.past);
             if constexpr (Cell::adds_past) store<Real>(past + v * L, load<Real>(past + v * L) + d.past);
         }

@@ -58,11 +58,11 @@ template <class Format_, int G_, int S_> struct Forward {
     static Real *state(const fl_pass &of, ptrdiff_t row, ptrdiff_t t) {
         return (Real *)of.h + (((t + *of.phase) & 1) * of.N + row) * of.width;
     }
-    Real *c(ptrdiff_t row) const { return (Real *)p.c + row * p.width; }
+    Real *c(ptrdiff_t row, int parts = 1) const { return (Real *)p.c + row * parts * p.width; }
     Real *y(ptrdiff_t row, ptrdiff_t t) const { return (Real *)p.y + p.y_row[row] + t * p.y_step; }
     ptrdiff_t slot(ptrdiff_t block, ptrdiff_t t, ptrdiff_t row) const { return block * p.rows + p.offset[t] + row; }
     Real *kept(ptrdiff_t slot) const { return (Real *)p.kept + slot * S * L; }
-    Real *kept_c(ptrdiff_t slot, int units) const { return (Real *)p.kept_c + slot * units * L; }
+    Real *kept_c(ptrdiff_t slot, int vectors) const { return (Real *)p.kept_c + slot * vectors * L; } /* of a block */
     Real *projected(ptrdiff_t row, ptrdiff_t block) const {
         return (Real *)p.projected + (row * blocks + block) * S * L;
     }
@@ -163,13 +163,13 @@ __attribute__((noinline)) void add_up_to(typename F::Real *to, const F &f, ptrdi
    and all that follows for the stores. */
 template <class Cell, int R, int B, bool KEEP>
 FL_INLINE void fetch_written(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t row) {
-    constexpr int S = block_sums<Cell>, U = Cell::units;
+    constexpr int S = block_sums<Cell>, U = Cell::units, C = U * Cell::c_parts;
     EACH(r, R) EACH(v, B * U) __builtin_prefetch(f.y(row + r, t) + (block * U + v) * f.L, 1);
     if (!KEEP || !f.p.kept) return;
     EACH(b, B) {
         const ptrdiff_t slot = f.slot(block + b, t, row);
         EACH(v, R * S) __builtin_prefetch(f.kept(slot) + v * f.L, 1);
-        if constexpr (Cell::keeps_c) EACH(v, R * U) __builtin_prefetch(f.kept_c(slot, U) + v * f.L, 1);
+        if constexpr (Cell::keeps_c) EACH(v, R * C) __builtin_prefetch(f.kept_c(slot, C) + v * f.L, 1);
     }
 }
 
@@ -217,29 +217,31 @@ template <class Cell>
 __attribute__((noinline)) void cell_by_rows(const ForwardOf<Cell> &f, const typename Cell::Real *sums, ptrdiff_t t,
                                             ptrdiff_t block, ptrdiff_t row, ptrdiff_t rows) {
     using Real = typename Cell::Real;
-    constexpr int S = Cell::sums, U = Cell::units;
+    constexpr int S = Cell::sums, U = Cell::units, C = Cell::c_parts;
     const bool resumed = f.resumed(t);
     Told<Real> told = told_of<Cell>(f, block);
     for (ptrdiff_t last = row + rows; row < last; row++, sums += S * U * f.L) {
         for (ptrdiff_t u = 0; u < U; u++) {
             const ptrdiff_t unit = (block * U + u) * f.L;
-            Vec<Real> sum[1][S], c[1] = {}, h[1] = {};
+            Real *const own_c = f.c(row, C) + unit;
+            Vec<Real> sum[1][S], c[C] = {}, h[1] = {};
             EACH(s, S) sum[0][s] = load<Real>(sums + (s * U + u) * f.L);
-            if constexpr (Cell::keeps_c) if (resumed || f.p.ahead) c[0] = load<Real>(f.c(row) + unit);
+            if constexpr (Cell::keeps_c)
+                if (resumed || f.p.ahead) EACH(k, C) c[k] = load<Real>(own_c + k * f.p.width);
             if constexpr (Cell::reads_h) if (resumed) h[0] = load<Real>(f.h(row, t) + unit);
             if constexpr (Cell::reads_seen) if (resumed) h[0] = load_at_most<Real>(f.fed + row * f.fed_next + unit, f.p.K - unit);
             told.place = f.p.y_row[row] + t * f.p.y_step + unit;
             told.weights = f.bias(block) + (block_sums<Cell> + u) * f.L;
             Cell::template forward<true>(sum, c, h, told);
             /* beyond the last unit they stay zero: a function of zero need not be zero, and what it makes would grow */
-            c[0] = first_numbers<Real>(c[0], f.p.H - unit);
+            EACH(k, C) c[k] = first_numbers<Real>(c[k], f.p.H - unit);
             h[0] = first_numbers<Real>(h[0], f.p.H - unit);
             if (f.p.kept) {
                 const ptrdiff_t slot = f.slot(block, t, row);
                 EACH(s, S) store<Real>(f.kept(slot) + (s * U + u) * f.L, sum[0][s]);
-                if constexpr (Cell::keeps_c) store<Real>(f.kept_c(slot, U) + u * f.L, c[0]);
+                if constexpr (Cell::keeps_c) EACH(k, C) store<Real>(f.kept_c(slot, U * C) + (k * U + u) * f.L, c[k]);
             }
-            if constexpr (Cell::keeps_c) store<Real>(f.c(row) + unit, c[0]);
+            if constexpr (Cell::keeps_c) EACH(k, C) store<Real>(own_c + k * f.p.width, c[k]);
             store<Real>(f.h(row, t + 1) + unit, h[0]);
             store_at_most<Real>(f.y(row, t) + unit, f.p.H - unit, h[0]);
         }

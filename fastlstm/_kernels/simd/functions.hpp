@@ -2,8 +2,6 @@
 #ifndef FASTLSTM_FUNCTIONS_HPP
 #define FASTLSTM_FUNCTIONS_HPP
 
-#include <math.h>
-
 #include "activations.hpp"
 #include "table.h"
 
@@ -24,9 +22,25 @@ template <class Real> FL_INLINE Vec<Real> expm1_of_negative(Vec<Real> x) {
     return multiply_add(scale, p, scale - 1);
 }
 
+/* exp(x) for x up to 0 */
+template <class Real> FL_INLINE Vec<Real> exp_of_negative(Vec<Real> x) {
+    Vec<Real> scale, p = reduced_expm1<Real>(larger(set<Real>(Number<Real>::flush_min), smaller(Vec<Real>{}, x)), scale);
+    return scale * (1 + p);
+}
+
+/* log(1 + u) for u from 0 to 1: 2 artanh(s) with s = u / (2 + u), up to 1/3, by its series */
+template <class Real> FL_INLINE Vec<Real> log1p_of_part(Vec<Real> u) {
+    constexpr int terms = sizeof(Real) == 4 ? 8 : 17;
+    const Vec<Real> s = u / (2 + u), square = s * s;
+    Vec<Real> sum = set<Real>((Real)1 / (2 * terms - 1));
+    for (int k = terms - 2; k >= 0; k--) sum = multiply_add(sum, square, (Real)1 / (Real)(2 * k + 1));
+    return 2 * s * sum;
+}
+
+/* log(1 + exp(x)) */
 template <class Real> FL_INLINE Vec<Real> softplus(Vec<Real> x) {
-    for (int l = 0; l < (int)lanes<Real>; l++) x[l] = (x[l] > 0 ? x[l] : 0) + (Real)log1p(exp(-fabs((double)x[l])));
-    return x;
+    const Vec<Real> below = smaller(x, -x);
+    return larger(Vec<Real>{}, x) + log1p_of_part<Real>(exp_of_negative<Real>(below));
 }
 
 /* Those that are rarely used. */
@@ -36,7 +50,7 @@ template <class Real> __attribute__((noinline)) Vec<Real> other_function(const f
     case FL_F_RELU: return larger(zero, x);
     case FL_F_HARD_SIGMOID: return smaller(one, larger(zero, multiply_add(alpha, x, beta))); /* 0 to 1 */
     case FL_F_SOFTSIGN: return x / (1 + where_positive<Real>(x, x, -x));
-    case FL_F_SOFTPLUS: return softplus<Real>(x); /* log(1 + exp(x)) */
+    case FL_F_SOFTPLUS: return softplus<Real>(x);
     case FL_F_LEAKY_RELU: return where_positive<Real>(x, x, alpha * x);
     case FL_F_THRESHOLDED_RELU: return choose<Real>((typename Number<Real>::Bits)(x <= alpha), zero, x);
     case FL_F_ELU: return where_positive<Real>(x, x, alpha * expm1_of_negative<Real>(x));

@@ -12,6 +12,7 @@
 #include "cells/min_lstm.hpp"
 #include "cells/simple.hpp"
 #include "cells/simple_options.hpp"
+#include "cells/slstm.hpp"
 #include "forward.hpp"
 #include "probe.hpp"
 #include "single.hpp"
@@ -26,7 +27,8 @@
 namespace {
 
 template <class Cell> constexpr fl_cell cell_of(const char *name, int option = 0) {
-    fl_cell cell = {name, Cell::gates, Cell::sums, Cell::units, Cell::keeps_c, option, Cell::own, Cell::by_rows,
+    fl_cell cell = {name, Cell::gates, Cell::sums, Cell::units, option, Cell::keeps_c ? Cell::c_parts : 0,
+                    Cell::own, Cell::by_rows,
                     pack<Cell>, begin<Cell>, nullptr, nullptr, nullptr};
     if constexpr (Cell::Format::trains) cell.backward = &backward_of<Cell>;
     if constexpr (std::is_same_v<typename Cell::Format, Exact<typename Cell::Real>> && !Cell::by_rows) {
@@ -52,6 +54,8 @@ template <class Format> constexpr fl_cell cells[] = {
     cell_of<MinLstm<Format>>("min_lstm_positive", 1),
     cell_of<SimpleOptions<Format, 1>>("simple_options"),
     cell_of<SimpleOptions<Format, 4>>("simple_options"),
+    cell_of<Slstm<Format>>("slstm"),
+    cell_of<Slstm<Format>>("slstm_exp", 1),
     {},
 };
 

@@ -83,7 +83,8 @@ struct fl_pass {
     const ptrdiff_t *x_row;
     ptrdiff_t x_step;
     const void *panels, *bias;
-    void *c;                /* [N][width], or none for a cell without c: the initial states before, the final ones after */
+    void *c;                /* [N][parts of c][width], or none for a cell without c: the initial states before, the final
+                               ones after */
     void *h;                /* [2][N][width]: one half holds the states before a step, the other takes those after it */
     void *y;                /* row n at step t is at y + y_row[n] + t * y_step, H numbers */
     const ptrdiff_t *y_row;
@@ -102,7 +103,7 @@ struct fl_pass {
     void *fed;              /* room for [N][K] of h times its factors for each thread, if there are such masks */
     int fresh;              /* whether the initial states are zero, whatever c and h hold */
     /* What a backward pass needs, or none: what the cell keeps [blocks][rows][S UNITS][LANES], and its c
-       [blocks][rows][UNITS][LANES], where step t begins with row offset[t] of the `rows` rows of all steps. */
+       [blocks][rows][parts][UNITS][LANES], where step t begins with row offset[t] of the `rows` rows of all steps. */
     void *kept, *kept_c;
     const ptrdiff_t *offset;
     ptrdiff_t rows;
@@ -130,11 +131,11 @@ struct fl_backward {
     const ptrdiff_t *seen_row;
     ptrdiff_t seen_step, seen_width; /* seen_width is K rounded up to whole vectors */
     const void *seen_h;              /* the initial state [N][seen_width] of what U sees, or none for zeros */
-    const void *h, *c;               /* those [N][width] of its own, likewise */
+    const void *h, *c;               /* those [N][width] of its own, likewise, c with all its parts */
     void *kept;                      /* becomes the gradients of the sums, unless the format of the weights rounds */
     void *rounded;                   /* their room if it does: [blocks][rows][S UNITS][LANES] in the format */
     const void *kept_c;
-    void *dh, *dc;                   /* [N][width] gradients of the final h and c in, of the initial ones out */
+    void *dh, *dc;                   /* [N][width] gradients of the final h and c in, of the initial ones out; dc as c */
     void *past;                      /* [N][width] the part of the gradient of h that goes past U; zeros before */
     int option;                      /* of the cell */
     const struct fl_options *options;
@@ -249,7 +250,8 @@ struct fl_backward_functions {
 
 struct fl_cell {
     const char *name;
-    int gates, sums, units, keeps_c, option;
+    int gates, sums, units, option;
+    int c_parts; /* numbers that c has for each unit, 0 without c */
     int own;     /* weights that each unit has for itself */
     int options; /* whether it reads fl_options */
     fl_job pack; /* of a struct fl_packing */

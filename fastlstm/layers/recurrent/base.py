@@ -21,7 +21,7 @@ from fastlstm._kernels.stage import Call, Stage
 from fastlstm.layers.base import Array, Index, check_features
 from fastlstm.layers.matrix import MatrixLayer
 from fastlstm.layers.packed import Packed
-from fastlstm.layers.recurrent.beginning import LearnedState
+from fastlstm.layers.recurrent.beginning import Beginning, FixedState, LearnedState
 from fastlstm.layers.recurrent.cells import Cell
 from fastlstm.layers.recurrent.direction import Direction, Parts
 from fastlstm.layers.recurrent.inference import PackedDirection, PackedStack
@@ -51,6 +51,8 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
     """
 
     checkpoint_every: int | None = None
+    heads = 1
+    """Parts of the units, each of which sees no other: a matrix U of each part's own."""
 
     takes: ClassVar[Any] = SharedWithU
     """Which of the shared arguments the constructor takes as ``**shared``: this or `Shared`."""
@@ -70,6 +72,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         self.cell = cell = replace(cell, two_biases=True) if self.two_biases else cell
         self.input_size = _check.positive_int(input_size, "input_size")
         self.hidden_size = _check.positive_int(hidden_size, "hidden_size")
+        self._units = self.hidden_size // self.heads
         self.num_layers = _check.positive_int(told["num_layers"], "num_layers")
         self.bidirectional = _check.flag(told["bidirectional"], "bidirectional")
         self.directions = 2 if self.bidirectional else 1
@@ -94,7 +97,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
             told["merge"], told["residual"], told["skip"], self.state_size, self.num_layers, self.directions
         )
         self.merge, self.residual, self.skip = self._joint.merge, self._joint.residual, self._joint.skip
-        self.output_size = self._joint.output_width(self.num_layers, self.directions)
+        self.output_size = self._joint.output_width(self.num_layers)
         self.keeps_x = self._joint.reads_x
         self.bias = _check.flag(told["bias"], "bias")
         if self.two_biases and not self.bias:
@@ -125,18 +128,18 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         }
         for inputs, suffixes in self._each_layer():
             for suffix in suffixes:
-                for name, shape in cell.shapes(inputs, self.hidden_size).items():
+                for name, shape in cell.shapes(inputs, self._units).items():
                     if self.bias or not name.startswith("bias"):
-                        blocks = max(1, shape[0] // self.hidden_size)
-                        self.add(name + suffix, shape, starts[name], blocks=blocks, fan=self.hidden_size)
-                for part, width in zip(cell.parts, cell.widths(self.hidden_size), strict=True):
+                        blocks = max(1, shape[0] // self._units)
+                        self.add(name + suffix, shape, starts[name], blocks=blocks, fan=self._units)
+                for part, width in zip(cell.parts, cell.widths(self._units), strict=True):
                     if self.learn_initial_state:
                         self.add(f"{part}0{suffix}", (width,), init.zeros)
 
     def _make_stacks(self) -> None:
         weights = [
             [
-                Weights(self.cell, self._parameters, suffix, reverse=d > 0 or self.go_backwards)
+                Weights(self.cell, self._parameters, suffix, reverse=d >= self.heads or self.go_backwards)
                 for d, suffix in enumerate(suffixes)
             ]
             for _, suffixes in self._each_layer()
@@ -145,10 +148,12 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         trained = [[TrainedDirection(own) for own in layer] for layer in weights]
         kind = Direction if len(self.cell.phases) == 1 else PhasedDirection
         plain = [[kind(own) for own in layer] for layer in weights]
-        self._learned = None
+        self._beginning: Beginning | None = None
+        every = [suffix for _, suffixes in self._each_layer() for suffix in suffixes]
         if self.learn_initial_state:
-            every = [suffix for _, suffixes in self._each_layer() for suffix in suffixes]
-            self._learned = LearnedState(self.cell, self._parameters, every)
+            self._beginning = LearnedState(self.cell, self._parameters, every)
+        elif self.cell.starts:
+            self._beginning = FixedState(self.cell, len(every), self._units, lambda: self.dtype)
         self._packed = PackedStack(self.cell, packed, self._joint)
         self._trained = TrainedStack(trained, self.input_size, self._joint, self._rates)
         self._plain = PlainStack(plain, self.input_size, self._joint, self._rates)
@@ -164,19 +169,21 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
             one._parameters[name] = self._parameters[name.replace("_l0", f"_l{k}")]
         one._dtype, one._built = self._dtype, True
         one._make_stacks()
-        for own, packed in zip(one.packed(), self.packed()[k * self.directions :], strict=False):
+        for own, packed in zip(one.packed(), self.packed()[k * self.directions * self.heads :], strict=False):
             own.format = packed.format
         return one
 
     def beginning(self, n: int) -> Parts | None:
-        """The state with which n sequences begin, where it is learned; None for zeros."""
-        return None if self._learned is None else self._learned.rows(n, Workspace(0))
+        """The state with which n sequences begin; None for zeros."""
+        return None if self._beginning is None else self._beginning.rows(n, Workspace(0))
 
     def _each_layer(self) -> Iterator[tuple[int, list[str]]]:
-        """For each layer, the number of input features, and the suffix of the parameter names of each direction."""
+        """For each layer, the number of input features, and the suffix of the names of each direction and head."""
         for k in range(self.num_layers):
-            inputs = self._joint.input_width(k, self.input_size, self.directions)
-            yield inputs, [f"_l{k}", f"_l{k}_reverse"][: self.directions]
+            inputs = self._joint.input_width(k, self.input_size)
+            directions = [f"_l{k}", f"_l{k}_reverse"][: self.directions]
+            heads = [""] if self.heads == 1 else [f"_head{head}" for head in range(self.heads)]
+            yield inputs, [direction + head for direction in directions for head in heads]
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Recurrent[State]:
@@ -241,7 +248,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         if mask is not None or fill != "zero":
             y, final = self._masked(x, state, lengths, mask, fill)
         else:
-            kept = state is None and self._learned is None
+            kept = state is None and self._beginning is None
             found: tuple[Array, Parts] | None = self._kept.run(x, lengths) if kept else None
             y, final = found or self._call(x, state, lengths)
         if self.merge == "none":
@@ -261,8 +268,8 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         start, lengths = self.as_state(state, len(x)), _check.lengths_of(lengths, *x.shape[:2])
         if self._is_plain() or (lengths is not None and not lengths.all()):
             return self.forward_with_state(x, start, Workspace(0), training=False, lengths=lengths)
-        if start is None and self._learned is not None:
-            start = self._learned.rows(len(x), Workspace(0))
+        if start is None and self._beginning is not None:
+            start = self._beginning.rows(len(x), Workspace(0))
         found: tuple[Array, Parts] | None = self._kept.run(x, lengths, start=start)
         return found or self._run_anew(x, start, lengths)
 
@@ -283,6 +290,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
 
     def given(self, state: Parts) -> State:
         """A state in the public form, from its parts."""
+        state = self.heads_together(state)
         return cast(State, state if len(state) > 1 else state[0])
 
     def as_state(self, state: Any, n: int) -> Parts | None:
@@ -300,9 +308,27 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         titles = ["state"] if len(self.parts) == 1 else [f"state {part}" for part in self.parts]
         h, *others = (
             _check.real_array(part, title, self._dtype, shape)
-            for part, title, shape in zip(state, titles, self.state_shapes(n), strict=True)
+            for part, title, shape in zip(state, titles, self._whole_shapes(n), strict=True)
         )
-        return self.cell.saturated(h), *others
+        return self.heads_apart((self.cell.saturated(h), *others))
+
+    def _whole_shapes(self, n: int) -> list[tuple[int, ...]]:
+        """The shapes of the parts of a state in the public form."""
+        return [(places // self.heads, n, width * self.heads) for places, n, width in self.state_shapes(n)]
+
+    def heads_together(self, state: Parts) -> Parts:
+        """A state whose heads stand side by side, each part (layers·D, N, H), from one with each by itself."""
+        if self.heads == 1:
+            return state
+        split = [part.reshape(-1, self.heads, *part.shape[1:]) for part in state]
+        return tuple(part.transpose(0, 2, 1, 3).reshape(len(part), part.shape[2], -1) for part in split)
+
+    def heads_apart(self, state: Parts) -> Parts:
+        """The reverse: each part (layers·D·heads, N, H/heads)."""
+        if self.heads == 1:
+            return state
+        split = [part.reshape(*part.shape[:2], self.heads, -1).transpose(0, 2, 1, 3) for part in state]
+        return tuple(np.ascontiguousarray(part).reshape(-1, *part.shape[2:]) for part in split)
 
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         if tape.carries:
@@ -333,9 +359,9 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         n, t, _ = x.shape
         batch = self._full_batch(n, t, tape) if lengths is None else RaggedBatch(n, t, lengths)
         tape.notes["batch"], tape.notes["plain"] = batch, self._is_plain()
-        if self._learned is not None:
+        if self._beginning is not None:
             tape.notes["begins"] = slice(None) if state is None else None
-            state = state or self._learned.rows(n, tape)
+            state = state or self._beginning.rows(n, tape)
         y = self._run(x, state, final, batch, tape, training=training)
         if final is not None:
             batch.keep_empty(final, state)
@@ -362,7 +388,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         return y
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
-        if tape.notes["plain"] or self._learned is not None:
+        if tape.notes["plain"] or self._beginning is not None:
             return self.backward_with_state(dy, None, tape, input_gradient=input_gradient)[0]
         batch: RaggedBatch = tape.notes["batch"]
         dy = batch.without_empty(np.ascontiguousarray(dy))
@@ -382,8 +408,8 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
             batch.keep_empty(dend, None)
         dx = stack.backward(dy, dend, initial, batch, tape, wanted=input_gradient)
         batch.keep_empty(initial, dstate)
-        if self._learned is not None and tape.notes["begins"] is not None:
-            self._learned.add_gradient(initial, tape.notes["begins"])
+        if self._beginning is not None and tape.notes["begins"] is not None:
+            self._beginning.add_gradient(initial, tape.notes["begins"])
         return dx, initial
 
     def prepare(
@@ -395,14 +421,14 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         stages, passes, y = self._packed.prepare(np.ascontiguousarray(x), order, tape)
         for prepared in passes:
             prepared.fresh = not streaming
-        if self._learned is not None and not streaming:
+        if self._beginning is not None and not streaming:
             stages.insert(0, self._begin_anew(passes, len(x)))
         return stages, y
 
     def _begin_anew(self, passes: list[Pass], n: int) -> Stage:
         """A stage that lets passes begin with the state that is learned."""
-        assert self._learned is not None
-        start = self._learned.rows(n, Workspace(0))  # which later passes over the tape leave alone
+        assert self._beginning is not None
+        start = self._beginning.rows(n, Workspace(0))  # which later passes over the tape leave alone
 
         def begin(h: Array) -> Array:
             for prepared in passes:
@@ -417,7 +443,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         draws = self._rates.draws(self.num_layers) or (options is not None and options.draws)
         if self._is_plain() or self.checkpoint_every is not None or draws or self._joint.changes(self.num_layers):
             return None
-        if n * t <= cpu.SINGLE or self._learned is not None:
+        if n * t <= cpu.SINGLE or self._beginning is not None:
             return None
         return self._trained.replay(x, self._full_batch(n, t, tape), tape)
 
@@ -425,8 +451,8 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         """`forward` from the final state of the last pass. Keeps the new final state for the next pass."""
         running: Parts | None = tape.lasting.get("running")
         begins = None if running is None else tape.lasting.pop("begins", None)  # rows that `carry` lets begin anew
-        if running is not None and self._learned is not None and begins is not None:
-            running = self._learned.begin(running, begins[0][0])
+        if running is not None and self._beginning is not None and begins is not None:
+            running = self._beginning.begin(running, begins[0][0])
         y, final = self.forward_with_state(x, running, tape, training=training, lengths=lengths)
         if begins is not None:
             tape.notes["begins"] = begins[0][0]
@@ -437,7 +463,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         self._goes_forwards("carry its state")
         running: Parts | None = tape.lasting.get("running")
         if running is not None:
-            if self._learned is not None:
+            if self._beginning is not None:
                 (begins,) = tape.lasting.get("begins", [np.zeros((1, running[0].shape[1]), bool)])
                 tape.lasting["begins"] = ((index < 0) | begins[:, index],)
             chosen = tuple(np.where((index < 0)[:, None], 0, part[:, index]) for part in running)
@@ -447,7 +473,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         self._goes_forwards("stream", "; stream(look_ahead=k) reads k steps ahead instead")
         self.build()
         tape.notes["stream"] = self._room("stream", batch, tape, self.dtype)
-        if self._learned is not None and not self._is_plain():
+        if self._beginning is not None and not self._is_plain():
             self._packed.start(batch, tape, self.dtype)
         self.reset(slice(None), tape)
 
@@ -457,7 +483,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         return y
 
     def reset(self, rows: Any, tape: Workspace) -> None:
-        values = None if self._learned is None else self._learned.values()
+        values = None if self._beginning is None else self._beginning.values()
         for k, part in enumerate(tape.notes["stream"]):
             part[:, np.arange(part.shape[1])[rows].reshape(-1)] = 0 if values is None else values[k][:, None]
         for place, (direction, own) in enumerate(self._packed.places(tape)):
@@ -490,8 +516,9 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         return cpu.isa() == "plain"
 
     def state_shapes(self, n: int) -> list[tuple[int, ...]]:
-        """The shapes of the parts of a state."""
-        return [(self.num_layers * self.directions, n, width) for width in self.cell.widths(self.hidden_size)]
+        """The shapes of the parts of a state, each head by itself."""
+        places = self.num_layers * self.directions * self.heads
+        return [(places, n, width) for width in self.cell.widths(self._units)]
 
     def _room(self, name: str, n: int, tape: Workspace, dtype: Any) -> Parts:
         """Arrays of the tape for the parts of a state."""

@@ -1,7 +1,9 @@
-"""Initial states that are trained: one for each direction of each layer, from which every sequence begins."""
+"""The states that sequences begin with where those are not zeros: of each direction of each layer, trained or fixed."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,26 +15,21 @@ from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace
 
 
-class LearnedState:
-    """The parameters ``h0`` and, if the cell has it, ``c0`` (H) of each direction of each layer.
+class Beginning(ABC):
+    """What every sequence begins with where no state is given."""
 
-    The gradient of each is the sum of those of the initial states, over the rows that began there.
-    """
-
-    def __init__(self, cell: Cell, parameters: dict[str, Parameter], suffixes: list[str]) -> None:
+    def __init__(self, cell: Cell) -> None:
         self._cell = cell
-        self._parts = [[parameters[f"{part}0{suffix}"] for suffix in suffixes] for part in cell.parts]
 
+    @abstractmethod
     def values(self) -> Parts:
         """Each part (layers·D, H)."""
-        h, *others = (np.stack([parameter.value for parameter in places]) for places in self._parts)
-        return self._cell.saturated(h), *others
 
     def rows(self, n: int, tape: Workspace) -> Parts:
         """The state of n rows, each part (layers·D, N, H)."""
         found = []
         for name, value in zip(self._cell.parts, self.values(), strict=True):
-            part = tape.array(f"learned_{name}", (value.shape[0], n, value.shape[1]), value.dtype)
+            part = tape.array(f"beginning_{name}", (value.shape[0], n, value.shape[1]), value.dtype)
             part[...] = value[:, None]
             found.append(part)
         return tuple(found)
@@ -42,8 +39,37 @@ class LearnedState:
         mixed = zip(state, self.values(), strict=True)
         return tuple(np.where(rows[:, None], value[:, None], part) for part, value in mixed)
 
+    def add_gradient(self, initial: Parts, rows: Any) -> None:  # noqa: B027
+        """Add to the gradients from those of the initial state, of the rows of this index, if anything is trained."""
+
+
+class FixedState(Beginning):
+    """The same numbers for every unit: those of the cell's `starts`."""
+
+    def __init__(self, cell: Cell, places: int, hidden: int, dtype: Callable[[], Any]) -> None:
+        super().__init__(cell)
+        self._shapes, self._dtype = [(places, width) for width in cell.widths(hidden)], dtype
+
+    def values(self) -> Parts:
+        dtype = self._dtype()
+        return tuple(np.full(shape, x, dtype) for shape, x in zip(self._shapes, self._cell.starts, strict=True))
+
+
+class LearnedState(Beginning):
+    """The parameters ``h0`` and, if the cell has it, ``c0`` (H) of each direction of each layer.
+
+    The gradient of each is the sum of those of the initial states, over the rows that began there.
+    """
+
+    def __init__(self, cell: Cell, parameters: dict[str, Parameter], suffixes: list[str]) -> None:
+        super().__init__(cell)
+        self._parts = [[parameters[f"{part}0{suffix}"] for suffix in suffixes] for part in cell.parts]
+
+    def values(self) -> Parts:
+        h, *others = (np.stack([parameter.value for parameter in places]) for places in self._parts)
+        return self._cell.saturated(h), *others
+
     def add_gradient(self, initial: Parts, rows: Any) -> None:
-        """Add to the gradients from those of the initial state, of the rows of this index."""
         for places, part in zip(self._parts, initial, strict=True):
             for parameter, own in zip(places, part, strict=True):
                 array, add = parameter.accumulator()

@@ -74,6 +74,8 @@ class Cell:
         What a cell with options is told.
     recurs : bool, default True
         Whether there is a U, which sees h.
+    starts : tuple of float, default ()
+        What each number of the parts of a state begins with; empty for zeros.
     projection : int, optional
         P: h is the product of a matrix (P, H) with what the units put out (Sak et al. 2014).
     """
@@ -90,6 +92,7 @@ class Cell:
     options: Options | None = None
     two_biases: bool = False
     recurs: bool = True
+    starts: tuple[float, ...] = ()
     projection: int | None = None
 
     @cached_property
@@ -115,16 +118,16 @@ class Cell:
     @property
     def hands_on(self) -> bool:
         """Whether the c of the first phase is for the second one, and no part of the state."""
-        return len(self.phases) > 1 and not self.keeps_c
+        return len(self.phases) > 1 and not self.c_parts
 
     def widths(self, hidden: int) -> tuple[int, ...]:
         """The numbers of each part of the state."""
         return tuple(self.projection or hidden if part == "h" else hidden for part in self.parts)
 
     @property
-    def keeps_c(self) -> bool:
-        """Whether its state has a part c beside h."""
-        return "c" in self.parts
+    def c_parts(self) -> int:
+        """The parts of its state beside h, which its kernels hold side by side as their c."""
+        return len(self.parts) - 1
 
     def shapes(self, inputs: int, hidden: int) -> dict[str, Shape]:
         """The shapes of the parameters of one direction of one layer."""
@@ -208,3 +211,12 @@ MIN_LSTM = Cell(
 
 MIN_LSTM_POSITIVE = replace(MIN_LSTM, name="min_lstm_positive")
 """The same with a positive g."""
+
+EMPTY = -1e30
+"""The logarithm of a weight that is as good as zero: that of what an sLSTM has written before its first step."""
+
+SLSTM = Cell(*("slstm", 4, 4, (0, 1, 2, 3), ("h", "c", "n")), bounded=True, options=Options(), starts=(0.0, 0.0, EMPTY))
+"""Gates i, f, z, o."""
+
+SLSTM_EXP = replace(SLSTM, name="slstm_exp")
+"""The same with an exponential forget gate."""

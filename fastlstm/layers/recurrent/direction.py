@@ -25,7 +25,7 @@ class Direction:
 
     def __init__(self, weights: Weights) -> None:
         self._weights, self.cell, self.suffix = weights, weights.cell, weights.suffix
-        self.hidden, self.reverse = weights.hidden, weights.reverse
+        self.hidden, self.out, self.reverse = weights.hidden, weights.out, weights.reverse
 
     def forward(
         self, x: Array, start: Parts | None, end: Parts, batch: RaggedBatch, tape: Workspace, *, training: bool

@@ -34,7 +34,7 @@ class PackedDirection(Packed):
 
     def __init__(self, weights: Weights) -> None:
         super().__init__(*weights.parameters)
-        self._weights, self._cell = weights, weights.cell
+        self._weights, self._cell, self.out = weights, weights.cell, weights.out
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -57,9 +57,9 @@ class PackedDirection(Packed):
         if "state" not in tape.notes:
             return
         h, c = tapes[-1].notes["state"][1], tape.notes["state"][0]
-        for part, value in zip((h, c), start or (np.zeros(1), np.zeros(1)), strict=False):
-            if part.size:
-                part[..., rows, : self._weights.out if part is h else self._weights.hidden] = value
+        widths, parts = self._cell.widths(self._weights.hidden), parts_of(self._cell, h, c)
+        for k, (part, width) in enumerate(zip(parts, widths, strict=True)):
+            part[..., rows, :width] = 0 if start is None else start[k]
 
     def tapes(self, tape: Workspace) -> list[Workspace]:
         """The workspaces of the phases."""
@@ -71,23 +71,23 @@ class PackedDirection(Packed):
             for part in out:
                 part[...] = 0
         else:
-            for part, own in zip(out, self._current(len(out[0]), out[0].dtype, tape), strict=False):
+            for part, own in zip(out, self._current(len(out[0]), out[0].dtype, tape), strict=True):
                 part[...] = own[:, : part.shape[1]]
 
     def go_on(self, state: tuple[Array, ...], tape: Workspace) -> None:
         """Go on from a state, each part (N, ·)."""
-        for own, part in zip(self._current(len(state[0]), state[0].dtype, tape), state, strict=False):
+        for own, part in zip(self._current(len(state[0]), state[0].dtype, tape), state, strict=True):
             own[:, : part.shape[1]] = part
 
     def start(self, n: int, dtype: Any, tape: Workspace) -> None:
         """Make the state of a stream."""
         self._current(n, dtype, tape)
 
-    def _current(self, n: int, dtype: Any, tape: Workspace) -> tuple[Array, Array]:
-        """h of the last phase and c of the first."""
+    def _current(self, n: int, dtype: Any, tape: Workspace) -> Parts:
+        """h of the last phase, and the parts of c of the first."""
         phases = zip(self._weights.phases, self.tapes(tape), strict=True)
         (c, _, _), *_, (_, h, index) = [running_state(of, n, dtype, own) for of, own in [*phases] * 2]
-        return h[int(index[0])], c
+        return parts_of(self._cell, h[int(index[0])], c)
 
     def prepare(
         self, x: Array, y: Array, column: int, order: RaggedOrder | None, tape: Workspace, team: int, *, wave: bool
@@ -162,8 +162,8 @@ class PackedStack:
     """All layers and directions. It decides which passes run one after the other and which side by side."""
 
     def __init__(self, cell: Cell, layers: list[list[PackedDirection]], joint: Joint) -> None:
-        self._cell, self.layers, self._joint, self._width = cell, layers, joint, joint.hidden
-        self._directions = len(layers[0])
+        self._cell, self.layers, self._joint = cell, layers, joint
+        self._out, self._directions = layers[0][0].out, len(layers[0])
 
     def prepare(
         self, x: Array, order: RaggedOrder | None, tape: Workspace
@@ -174,7 +174,7 @@ class PackedStack:
         """
         n, t, _ = x.shape
         team = threads.get_num_threads()
-        steps = cpu.step_work(n, 2 * self._cell.gates * self._width**2, t)
+        steps = cpu.step_work(n, 2 * self._cell.gates * self._out**2, t)
         may_pair = self._directions == 2 and team % 2 == 0 and steps >= cpu.WORTH_SHARING
         together = 1  # layers
         # threads with rows of their own need not wait: with enough rows, layers had better run one after the other
@@ -195,11 +195,11 @@ class PackedStack:
             pair = may_pair and one_format([layer])
             group = self.layers[k // together * together :][:together]
             wave = together > 1 and len(group) == together and one_format(group)
-            y = tape.array(f"y_l{k}", (n, t, self._directions * self._width), x.dtype)
+            y = tape.array(f"y_l{k}", (n, t, self._directions * self._out), x.dtype)
             for d, direction in enumerate(layer):
                 own_team = 1 if wave else team // 2 if pair else team
                 own_tape = tape.child(f"l{k}_{d}")
-                passes.append(direction.prepare(x, y, d * self._width, order, own_tape, own_team, wave=wave))
+                passes.append(direction.prepare(x, y, d * self._out, order, own_tape, own_team, wave=wave))
                 passes[-1].set_place(len(passes) - 1, order)
             if pair:
                 stages.append(SideBySide(passes[-2:], passes[-1].threads))
@@ -214,7 +214,7 @@ class PackedStack:
             if joins and order is not None:
                 stages.append(clear_stage(order, y))
             if self._joint.combines(k):
-                below = tape.array(f"joint_l{k}", (n, t, self._joint.width(self._directions)), y.dtype)
+                below = tape.array(f"joint_l{k}", (n, t, self._joint.width), y.dtype)
                 added = given if k else None  # the caller's x is not kept
                 stages.append(Call(partial(self._join, added, k, tape), y, below, "the joint of two layers"))
             outputs.append(below)
@@ -262,6 +262,11 @@ def join(phases: list[kernel.Pass], outputs: list[Array]) -> kernel.Pass:
     return first.closed()
 
 
+def parts_of(cell: Cell, h: Array, c: Array | None = None) -> Parts:
+    """The parts of a state, from h and from c, in which all others stand side by side (N, C·width)."""
+    return h, *(np.split(c, cell.c_parts, axis=-1) if cell.c_parts and c is not None else ())
+
+
 def one_format(layers: list[list[PackedDirection]]) -> bool:
     """Whether the same kernel serves all of them, as it must where they run side by side."""
     return len({direction.used() for layer in layers for direction in layer}) == 1
@@ -280,13 +285,14 @@ def rounding_room(team: int, n: int, chunk: int, of: PhaseOf, format: str, tape:
 
 
 def running_state(of: PhaseOf, n: int, dtype: Any, tape: Workspace) -> tuple[Array, Array, Array]:
-    """c (N, width), h (2, N, width) and the index (1) of the current h, in the workspace.
+    """c (N, C·width), h (2, N, width) and the index (1) of the current h, in the workspace.
 
-    c has no rows for a cell without c. c and h are zeros at first, and their padding stays zero.
+    All parts of c stand side by side; it has no rows for a cell without c. c and h are zeros at first, and their
+    padding stays zero.
     """
     width = cpu.width(of.units, dtype)
     held: tuple[Array, Array, Array] | None = tape.notes.get("state")
     if held is None or held[1].shape != (2, n, width):
-        c = aligned_zeros((n if of.keeps_c else 0, width), dtype)
+        c = aligned_zeros((n if of.c_parts else 0, width * max(of.c_parts, 1)), dtype)
         held = tape.notes["state"] = (c, aligned_zeros((2, n, width), dtype), np.zeros(1, np.intc))
     return held

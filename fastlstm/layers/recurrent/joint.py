@@ -30,6 +30,8 @@ class Joint:
         Whether each layer but the first adds the output of the one below to that.
     hidden : int
         H.
+    directions : int, default 1
+        D.
     skip : str or None
         One of SKIPS (Graves 2013): whether each layer but the first also reads x, beside the output of the one below,
         and whether the outputs of all layers stand side by side.
@@ -38,6 +40,7 @@ class Joint:
     merge: str
     residual: bool
     hidden: int
+    directions: int = 1
     skip: str | None = None
 
     @property
@@ -48,17 +51,18 @@ class Joint:
     def gives_all(self) -> bool:
         return self.skip in ("output", "both")
 
-    def width(self, directions: int) -> int:
+    @property
+    def width(self) -> int:
         """The last axis of a layer's output."""
-        return self.hidden * (directions if self.merge in ("concat", "none") else 1)
+        return self.hidden * (self.directions if self.merge in ("concat", "none") else 1)
 
-    def input_width(self, k: int, inputs: int, directions: int) -> int:
+    def input_width(self, k: int, inputs: int) -> int:
         """The last axis of what layer k reads. x has `inputs`."""
-        return self.width(directions) + self.reads_x * inputs if k else inputs
+        return self.width + self.reads_x * inputs if k else inputs
 
-    def output_width(self, layers: int, directions: int) -> int:
+    def output_width(self, layers: int) -> int:
         """The last axis of the output of all layers."""
-        return self.width(directions) * (layers if self.gives_all else 1)
+        return self.width * (layers if self.gives_all else 1)
 
     def combines(self, k: int) -> bool:
         """Whether the output of layer k is anything else than those of its directions side by side."""
@@ -101,11 +105,11 @@ class Joint:
         np.concatenate(outputs, axis=-1, out=out)
         return out
 
-    def given_backward(self, dy: Array, above: Array | None, k: int, width: int, tape: Workspace) -> Array:
-        """The gradient by the output of layer k, this wide, from those by the output and by what is read above."""
+    def given_backward(self, dy: Array, above: Array | None, k: int, tape: Workspace) -> Array:
+        """The gradient by the output of layer k, from those by the output and by what is read above."""
         if not self.gives_all:
             return dy if above is None else above
-        own = dy[..., k * width : (k + 1) * width]
+        own = dy[..., k * self.width : (k + 1) * self.width]
         found = tape.array(f"given_l{k}", own.shape, dy.dtype)
         np.add(own, 0 if above is None else above, out=found)
         return found
@@ -165,4 +169,4 @@ def joint_of(merge: Any, residual: Any, skip: Any, hidden: int, layers: int, dir
         raise ValueError(f"skip: expected 'input', 'output', 'both' or None, got {skip!r}")
     if skip is not None and layers == 1:
         raise ValueError("skip: expected num_layers of at least 2, past which connections go, got 1")
-    return Joint(merge, bool(residual), hidden, skip)
+    return Joint(merge, bool(residual), hidden, directions, skip)

@@ -75,7 +75,7 @@ class PhasedDirection(Direction):
             if i == len(phases) - 1:
                 h[:m] = state[0][step.before]
             parts = [h]
-            if of.keeps_c:
+            if of.c_parts:
                 both = np.zeros((2 * m, of.units), x.dtype)
                 both[:m] = c[after] if i else c[step.before]
                 parts.append(both)
@@ -87,7 +87,7 @@ class PhasedDirection(Direction):
             kernel.forward(of.kernel, tuple(parts), sums, own_x, *weights, np.array([m]), own, of.options, told, seen)
             seen = h[m:]
             self._put_out(i, batch, tape, x.dtype)[step.rows] = seen
-            if of.keeps_c:
+            if of.c_parts:
                 c[after] = parts[1][m:]
         state[0][after] = seen
 
@@ -129,7 +129,7 @@ class PhasedDirection(Direction):
         masks, values = tape.notes["masks of phases"], tape.notes["values"]
         dh, dc = dstate[0][:m].copy(), np.zeros((m, self.hidden), dtype)
         past = np.zeros_like(dh)
-        if self.cell.keeps_c:
+        if self.cell.c_parts:
             dc[...] = dstate[1][:m]
         for i in reversed(range(len(phases))):
             of, last, first = phases[i], i == len(phases) - 1, i == 0
@@ -138,7 +138,7 @@ class PhasedDirection(Direction):
             if last:
                 h[:m] = state[step.before]
             parts, running = [h], [dh]
-            if of.keeps_c:
+            if of.c_parts:
                 parts.append(np.concatenate([c[step.before] if first else c[after], c[after]]))
                 running.append(dc)
             (dw, du, db, dv), (w, u, bias, own) = of.of(gradients), of.of(values)
@@ -166,7 +166,7 @@ class PhasedDirection(Direction):
                 past = dh
             dh = dseen
         dstate[0][:m] = past + dh
-        if self.cell.keeps_c:
+        if self.cell.c_parts:
             dstate[1][:m] = dc
 
     def _masks_of(

@@ -1,6 +1,7 @@
 """All layers and directions: in training on packed weights, and on the plain path in training and in inference.
 
-Each part of a state is (layers·D, N, H): layer 0, layer 0 reverse, layer 1, ...
+Each part of a state is (layers·D, N, H): layer 0, layer 0 reverse, layer 1, ... Heads of a layer are as directions that
+read alike.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ class TrainedStack:
 
     def __init__(self, layers: list[list[TrainedDirection]], inputs: int, joint: Joint, rates: Rates) -> None:
         self._layers, self._inputs, self._joint, self._rates = layers, inputs, joint, rates
-        self._out, self._options = joint.hidden, layers[0][0].cell.options
-        self._width, self._given = len(layers[0]) * joint.hidden, joint.width(len(layers[0]))
-        self._units = len(layers[0]) * layers[0][0].hidden
+        one, count = layers[0][0], len(layers[0])
+        self._out, self._options = one.out, one.cell.options
+        self._width, self._units = count * one.out, count * one.hidden
 
     def forward(
         self, inputs: Array, state: Parts | None, final: Parts | None, batch: RaggedBatch, every: int, tape: Workspace
@@ -117,10 +118,10 @@ class TrainedStack:
         for k, directions in reversed(list(enumerate(self._layers))[lowest:]):
             dx: Array | None = None
             if k > lowest or wanted:
-                width = self._joint.input_width(k, self._inputs, len(directions))
+                width = self._joint.input_width(k, self._inputs)
                 dx = tape.array(f"dx_l{k}", (batch.N, batch.T, width), dy.dtype)
                 batch.clear_padding(dx)
-            own = self._joint.given_backward(dy, above, k, self._given, tape)
+            own = self._joint.given_backward(dy, above, k, tape)
             both = self._joint.backward(own, k, tape)
             for d, direction in enumerate(directions):
                 place = k * len(directions) + d
@@ -141,9 +142,9 @@ class PlainStack:
 
     def __init__(self, layers: list[list[Direction]], inputs: int, joint: Joint, rates: Rates) -> None:
         self.layers, self._inputs, self._joint, self._rates = layers, inputs, joint, rates
-        self._out, self._options = joint.hidden, layers[0][0].cell.options
-        self._width, self._given = len(layers[0]) * joint.hidden, joint.width(len(layers[0]))
-        self._units = len(layers[0]) * layers[0][0].hidden
+        one, count = layers[0][0], len(layers[0])
+        self._out, self._options = one.out, one.cell.options
+        self._width, self._units = count * one.out, count * one.hidden
 
     def forward(
         self,
@@ -181,7 +182,7 @@ class PlainStack:
                 part.notes["rate of weights"] = self._rates.weights if training else 0.0
                 of_directions.append(direction.forward(rows, at(state, place), end, batch, part, training=training))
             rows = of_directions[0]
-            if len(of_directions) == 2:
+            if len(of_directions) > 1:
                 both = tape.array(f"y_l{k}", (batch.size, self._width), x.dtype)
                 rows = np.concatenate(of_directions, axis=1, out=both)
             below = self._joint.forward(rows, below, k, tape)
@@ -198,7 +199,7 @@ class PlainStack:
         past: Array | None = None
         for k, directions in reversed(list(enumerate(self.layers))):
             inputs = []
-            given = self._joint.given_backward(every, above, k, self._given, tape)
+            given = self._joint.given_backward(every, above, k, tape)
             rows = self._joint.backward(given, k, tape)
             for d, direction in enumerate(directions):
                 place = k * len(directions) + d
@@ -207,8 +208,8 @@ class PlainStack:
                 end = at(dstate, place)
                 inputs.append(direction.backward(own, end, start, batch, part, wanted=k > 0 or wanted))
             rows = inputs[0]
-            if len(inputs) == 2:
-                rows += inputs[1]
+            for other in inputs[1:]:
+                rows += other
             if (k or wanted) and self._rates.of_layer(k):
                 whole = batch.scatter(rows, tape.array("whole", (batch.N, batch.T, rows.shape[1]), dy.dtype))
                 rows = batch.gather(drop_inputs_backward(whole, k, self._rates, tape), rows)

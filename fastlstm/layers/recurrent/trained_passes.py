@@ -17,8 +17,8 @@ class Passes:
     """The passes over a batch, ready to run. There is one block of steps, or several if checkpoints are kept.
 
     All blocks keep what their backward pass reads in the same arrays, which hold that of block `kept`. starts[k] is the
-    state at the beginning of block k, each part (N, width). forwards and backwards have those of each phase for each
-    block, the first phase first.
+    state at the beginning of block k: h (N, width) and, if there is one, c (N, C·width). forwards and backwards have
+    those of each phase for each block, the first phase first.
     """
 
     kind: Kind
@@ -33,7 +33,7 @@ class Passes:
     kept: int = 0
 
     def running(self) -> Parts:
-        """The running state, each part (N, width)."""
+        """The running state: h (N, width) and, if there is one, c (N, C·width)."""
         _, h, phase = self.rooms[-1].state
         return (h[phase[0]], self.rooms[0].state[0])[: len(self.starts[0])]
 

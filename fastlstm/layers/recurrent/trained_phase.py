@@ -97,8 +97,9 @@ class TrainedPhase:
             state = (before.state[0], *state[1:])
             dh = tape.array("dh", (n, width), dtype)
         else:
-            kept_c = tape.array("kept_c", (rows * width if of.keeps_c else 0,), dtype)
-            dh, dc, past = (tape.array(name, (n, width), dtype) for name in ("dh", "dc", "past"))
+            kept_c = tape.array("kept_c", (rows * width * of.c_parts,), dtype)
+            dh, past = (tape.array(name, (n, width), dtype) for name in ("dh", "past"))
+            dc = tape.array("dc", (n, width * max(of.c_parts, 1)), dtype)
         return Room(state, (dh, dc, past), kept, kept_c, y, column)
 
     def prepare(
@@ -129,7 +130,7 @@ class TrainedPhase:
             for most in (0, SEGMENT)
         )
         width = room.state[1].shape[2]
-        kept_c = room.kept_c[: forward_rows.S * width] if of.keeps_c or of.hands_on else room.kept_c
+        kept_c = room.kept_c[: forward_rows.S * width * max(of.c_parts, int(of.hands_on))]
         own = room.kept[: forward_rows.S * of.sums * width], kept_c
         projected: tuple[Array, int] = np.empty(0, dtype), 1
         if of.inputs:

@@ -14,7 +14,7 @@ from fastlstm._kernels import cpu
 from fastlstm.layers.base import Array
 from fastlstm.layers.packed import worth_training
 from fastlstm.layers.recurrent.direction import Parts
-from fastlstm.layers.recurrent.inference import join
+from fastlstm.layers.recurrent.inference import join, parts_of
 from fastlstm.layers.recurrent.masks import Dropped, LayerMasks, drop_weights
 from fastlstm.layers.recurrent.plan import sizes_of
 from fastlstm.layers.recurrent.ragged import RaggedBatch
@@ -39,7 +39,7 @@ class TrainedDirection:
 
     def __init__(self, weights: Weights) -> None:
         self._weights, self.cell = weights, weights.cell
-        self._inputs, self._out, self.hidden = weights.inputs, weights.out, weights.hidden
+        self._inputs, self.out, self.hidden = weights.inputs, weights.out, weights.hidden
         self.phases = [TrainedPhase(of) for of in weights.phases]
         self._seen, self._frozen = -1, False
 
@@ -79,7 +79,7 @@ class TrainedDirection:
             self._leave_out(masks, passes, tape)
         passes.x, passes.y, passes.fresh = x, y, start is None
         if start is not None:
-            for running, part in zip(passes.running(), start, strict=True):
+            for running, part in zip(parts_of(self.cell, *passes.running()), start, strict=True):
                 running[:, : part.shape[1]] = batch.gather_states(part)
         for k in range(len(passes.forwards)):
             if k or start is not None:
@@ -107,7 +107,7 @@ class TrainedDirection:
                     phase.leave_out(masks, passes.kind, forward, backward, own)
 
     def _kind(self, x: Array, y: Array, column: int, batch: RaggedBatch, block: int, tape: Workspace) -> Kind:
-        weights = self.cell.gates * self.hidden, self._inputs + self._out
+        weights = self.cell.gates * self.hidden, self._inputs + self.out
         format = "exact" if self._is_single(batch) else worth_training(tape.precision, x.dtype, *weights)
         machine = cpu.isa(), x.dtype, cpu.keeps_order()
         return Kind(self, batch, column, y.shape[2], block, threads.get_num_threads(), format, *machine)
@@ -120,9 +120,11 @@ class TrainedDirection:
     def final_state(self, y: Array, column: int, end: Parts, batch: RaggedBatch, tape: Workspace) -> None:
         """Write the state after a forward pass to columns of y into `end`, each part (N, ·)."""
         last = np.zeros(batch.N, np.intp) if self._weights.reverse else batch.lengths - 1
-        end[0][batch.index] = y[batch.index, last, column : column + self._out]
-        if self.cell.keeps_c:
-            batch.scatter_states(tape.notes["passes"].rooms[0].state[0][:, : self.hidden], end[1])
+        end[0][batch.index] = y[batch.index, last, column : column + self.out]
+        if self.cell.c_parts:
+            parts = parts_of(self.cell, end[0], tape.notes["passes"].rooms[0].state[0])
+            for own, part in zip(parts[1:], end[1:], strict=True):
+                batch.scatter_states(own[:, : self.hidden], part)
 
     def backward(
         self,
@@ -142,7 +144,7 @@ class TrainedDirection:
         passes: Passes = tape.notes["passes"]
         passes.clear_gradients()
         if end is not None:
-            for array, part in zip(passes.gradients(), end, strict=True):
+            for array, part in zip(parts_of(self.cell, *passes.gradients()), end, strict=True):
                 array[:, : part.shape[1]] = batch.gather_states(part)
         values, dropped = self._values(tape), tape.notes["dropped"]
         last = len(passes.backwards) - 1
@@ -170,11 +172,10 @@ class TrainedDirection:
             dropped.add_gradient(du, *self._weights.w_hh.accumulator())
         self._give_start(start, batch, passes)
 
-    @staticmethod
-    def _give_start(start: Parts | None, batch: RaggedBatch, passes: Passes) -> None:
+    def _give_start(self, start: Parts | None, batch: RaggedBatch, passes: Passes) -> None:
         """Write the gradients of the initial state into `start`, if there is one."""
         if start is not None:
-            for array, part in zip(passes.gradients(), start, strict=True):
+            for array, part in zip(parts_of(self.cell, *passes.gradients()), start, strict=True):
                 batch.scatter_states(array[:, : part.shape[1]], part)
 
     def _is_frozen(self) -> bool:
@@ -249,13 +250,13 @@ class TrainedDirection:
         rows = max(int(batch.offset[last] - batch.offset[first]) for first, last in edges)
         tapes, rooms = self._tapes(tape), list[Room]()
         for phase, own, put_out in zip(self.phases, tapes, [*between, y], strict=True):
-            column = kind.column // self._out * phase.of.units
+            column = kind.column // self.out * phase.of.units
             rooms.append(phase.room(kind, rows, put_out, column, rooms[-1] if rooms else None, own))
-        widths = (rooms[-1].state[1].shape[2], rooms[0].state[0].shape[1])[: len(self.cell.parts)]
+        widths = (rooms[-1].state[1].shape[2], rooms[0].state[0].shape[1])
         starts = [
             tuple(
                 tape.array(f"start {k} of {name}", (batch.N, width), kind.dtype)
-                for name, width in zip(self.cell.parts, widths, strict=True)
+                for name, width in zip(self.cell.parts[:2], widths, strict=False)
             )
             for k in range(len(edges))
         ]

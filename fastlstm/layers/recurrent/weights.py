@@ -99,6 +99,8 @@ class PhaseOf:
         Those of its state.
     seen : int
         Those of the state that its U sees.
+    c_parts : int
+        The numbers of c for each unit, 0 without c.
     """
 
     def __init__(self, phase: Phase, cell: Cell, inputs: int, hidden: int, seen: int) -> None:
@@ -111,7 +113,7 @@ class PhaseOf:
         self.gates = 1 if phase.projects else phase.gates.stop - phase.gates.start
         self.sums = cell.sums if self._all else self.gates
         self.own = cell.own if self._all else 0
-        self.keeps_c = not phase.projects and (cell.keeps_c or cell.hands_on)
+        self.c_parts = 0 if phase.projects else max(cell.c_parts, int(cell.hands_on))
 
     def of(self, arrays: Arrays) -> tuple[Array, Array, Array | None, Array | None]:
         """Its W, U, bias and the weights of each unit for itself, parts of these arrays."""

@@ -19,6 +19,7 @@ namespace {
    units        vectors of units that are a block, which a tile adds up at a time
    keeps_all    whether `forward` does the same with KEEP and without
    keeps_c      whether its state has a part c beside h
+   c_parts      numbers that c has for each unit, if it does
    reads_h      whether `forward` reads h_prev, in h
    carries_h    whether h depends on h_prev not through U alone
    own          weights that each unit has for itself
@@ -28,11 +29,12 @@ namespace {
                 a loop over sums that lie in memory, and its code is small; else it is a part of the tile
 
    forward<KEEP, N>(sum, c, h, at)
-       makes h of N rows of sums, and c of c_prev; with KEEP, it leaves in sum what `backward` reads
+       makes h of N rows of sums, and c (of one row, both parts) of c_prev; with KEEP, it leaves in sum what `backward` reads
    backward(sum, d, at)
        makes the gradients of the sums of what was kept, for one row and one vector of units; at.c(), at.c_prev() and
        at.h_prev() are the states after and before the step. d.h is the gradient of h, d.c that of c by way of the later
-       steps, which becomes that of c_prev; d.past becomes the part of that of h_prev that goes past U
+       steps, which becomes that of c_prev; d.past becomes the part of that of h_prev that goes past U. The second part of
+       c is at.c(1) and at.c_prev(1), and its gradient d.n
    add_own(total, sum, at)
        adds to the gradients of the units' own weights, from those of the sums
 
@@ -46,7 +48,7 @@ template <class F> struct Cell {
     static constexpr int units = 1;
     static constexpr bool keeps_all = true, keeps_c = false, reads_h = false, carries_h = false, by_rows = false;
     static constexpr bool reads_seen = false, adds_past = false;
-    static constexpr int own = 0;
+    static constexpr int own = 0, c_parts = 1;
 };
 
 /* What a cell is told of one vector of units, besides its sums and states. */
@@ -73,7 +75,7 @@ template <class Real> struct Told {
 
 /* Gradients that flow from a step to the one before. */
 template <class Real> struct Flow {
-    Vec<Real> h, c, past;
+    Vec<Real> h, c, past, n;
 };
 
 /* The vectors of weights that stand side by side for each input in a panel, those of one gate after those of another,

@@ -27,10 +27,10 @@ template <class Format> struct MinLstm : Cell<Format> {
         V keep, write, not_f, not_i;
         FL_INLINE Gates(V a_f, V a_i) {
             const V m = larger(V{}, larger(-a_f, -a_i));
-            const V one = exp(-m), of_f = exp(-a_f - m), of_i = exp(-a_i - m), u = one + of_f, v = one + of_i;
+            const V one = exp_of_negative<T>(-m), of_f = exp_of_negative<T>(-a_f - m), of_i = exp_of_negative<T>(-a_i - m);
+            const V u = one + of_f, v = one + of_i;
             keep = v / (u + v), write = u / (u + v), not_f = of_f / u, not_i = of_i / v;
         }
-        FL_INLINE static V exp(V x) { return 1 + expm1_of_negative<T>(x); }
     };
     FL_INLINE static V candidate(const Told<T> &at, V a) {
         if (!at.option) return a;
