@@ -301,3 +301,30 @@ def test_outputs_and_gradients_equal_pytorch(isa, case, dtype):
         scale = max(1, np.abs(value).max())
         tolerance = (2e-5 if dtype == "float32" else 1e-12) * scale
         np.testing.assert_allclose(found[name], value, rtol=0, atol=tolerance, err_msg=name)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("positive", [False, True])
+def test_gates_of_a_minimal_lstm_that_are_all_but_shut(isa, dtype, positive):
+    """Sums of 20 and 40: f or i is next to nothing, and their quotient is not."""
+    case = Case(4, 3, 2, 16, cell="min_lstm", options=(("positive", positive),))
+    problem = random_case(case)
+    bias = problem.parameters["bias_l0"]
+    bias[:16] = np.repeat([-40, -18, 5, 40], 4)
+    bias[16:32] = np.tile([-40, -18, 5, 40], 4)
+    expected = run_reference(problem)
+    tolerance = 1e-5 if dtype == "float32" else 1e-12
+    for name, value in run(problem, dtype).items():
+        scale = max(1, np.abs(expected[name]).max())
+        np.testing.assert_allclose(value, expected[name], rtol=0, atol=tolerance * scale, err_msg=name)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_gates_of_a_minimal_lstm_that_are_shut(isa, dtype):
+    """Sums of 2,000, of which no number has the exponential."""
+    problem = random_case(Case(4, 3, 2, 16, cell="min_lstm"))
+    bias = problem.parameters["bias_l0"]
+    bias[:16] = np.repeat([-2000, -500, 5, 2000], 4)
+    bias[16:32] = np.tile([-2000, -500, 5, 2000], 4)
+    for name, value in run(problem, dtype).items():
+        assert np.isfinite(value).all(), name

@@ -81,7 +81,7 @@ def test_every_argument_is_documented_with_its_default(name):
             assert float(told) == parameter.default if number else told == str(default), argument
 
 
-RECURRENT = [fl.LSTM, fl.GRU, fl.SimpleRNN, fl.MinLSTM]
+RECURRENT = [fl.LSTM, fl.GRU, fl.SimpleRNN, fl.MinLSTM, fl.SLSTM]
 
 
 @pytest.mark.parametrize("kind", RECURRENT)

@@ -12,7 +12,14 @@ from fastlstm._kernels.plain_gru_options cimport gru_options_backward, gru_optio
 from fastlstm._kernels.plain_lstm cimport lstm_backward, lstm_forward
 from fastlstm._kernels.plain_lstm_options cimport lstm_options_backward, lstm_options_forward
 from fastlstm._kernels.plain_min_lstm cimport min_lstm_backward, min_lstm_forward
-from fastlstm._kernels.plain_simple cimport relu_backward, relu_forward, tanh_backward, tanh_forward
+from fastlstm._kernels.plain_simple cimport (
+    identity_backward,
+    identity_forward,
+    relu_backward,
+    relu_forward,
+    tanh_backward,
+    tanh_forward,
+)
 from fastlstm._kernels.plain_simple_options cimport simple_options_backward, simple_options_forward
 from fastlstm._kernels.plain_slstm cimport slstm_backward, slstm_forward
 from fastlstm._kernels.real cimport real
@@ -23,6 +30,7 @@ cdef enum Kind:
     GRU
     TANH
     RELU
+    IDENTITY
     LSTM_OPTIONS
     LSTM_COUPLED
     GRU_OPTIONS
@@ -75,8 +83,8 @@ cdef inline Cell cell_of(str name) except *:
             GRU, gates=3, sums=4, parts=1, feed_count=2, direct=True, feeds=[Feed(0, 0, 2), Feed(2, 3, 1)],
             own=0, options=False,
         )
-    if name == "tanh" or name == "relu":
-        kind = TANH if name == "tanh" else RELU
+    if name in ("tanh", "relu", "identity"):
+        kind = TANH if name == "tanh" else RELU if name == "relu" else IDENTITY
         return Cell(
             kind, gates=1, sums=1, parts=1, feed_count=1, direct=False, feeds=[Feed(0, 0, 1), Feed(0, 0, 0)],
             own=0, options=False,
@@ -136,6 +144,8 @@ cdef inline void step_forward(
         tanh_forward(state[0], sums, bias, width)
     elif kind == RELU:
         relu_forward(state[0], sums, bias, width)
+    elif kind == IDENTITY:
+        identity_forward(state[0], sums, bias, width)
     elif kind == GRU_OPTIONS:
         gru_options_forward(state[0], sums, prev[0], bias, told.options, told.masks, place, H, width)
     elif kind == MIN_LSTM or kind == MIN_LSTM_POSITIVE:
@@ -171,6 +181,8 @@ cdef inline void step_backward(
         tanh_backward(sums, dstate[0], dy, width)
     elif kind == RELU:
         relu_backward(sums, dstate[0], dy, width)
+    elif kind == IDENTITY:
+        identity_backward(sums, dstate[0], dy, width)
     elif kind == GRU_OPTIONS:
         gru_options_backward(sums, dstate[0], dy, prev[0], told.options, told.masks, place, H, width)
     elif kind == MIN_LSTM or kind == MIN_LSTM_POSITIVE:

@@ -1,10 +1,10 @@
 """The simple recurrent network on the plain path: one row of one step, up to BLOCK of its units.
 
-The equation (Elman 1990), phi being tanh or max(0, ·):
+The equation (Elman 1990), phi being tanh, max(0, ·) or nothing:
     h' = phi(W x + U h + b)
 
 Back, dh being the gradient by h':
-    da = dh phi'       phi' is 1 - h'^2 for tanh, and 1 where h' is above 0 for max(0, ·)
+    da = dh phi'       phi' is 1 - h'^2 for tanh, 1 where h' is above 0 for max(0, ·), and 1 for nothing
 """
 
 from fastlstm._kernels.plain_block cimport BLOCK, copy
@@ -47,3 +47,15 @@ cdef inline void relu_backward(real* sums, const real* dh, const real* dy, Py_ss
     for k in range(width):
         da[k] = dh[k] + dy[k] if sums[k] > 0 else 0
     copy(sums, da, width)
+
+
+cdef inline void identity_forward(real* h, real* sums, const real* bias, Py_ssize_t width) noexcept nogil:
+    cdef Py_ssize_t k
+    for k in range(width):
+        h[k] = sums[k] + bias[k]
+
+
+cdef inline void identity_backward(real* sums, const real* dh, const real* dy, Py_ssize_t width) noexcept nogil:
+    cdef Py_ssize_t k
+    for k in range(width):
+        sums[k] = dh[k] + dy[k]

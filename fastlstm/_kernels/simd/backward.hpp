@@ -104,6 +104,9 @@ void step_backward(const Backward<Cell> &b, ptrdiff_t t, ptrdiff_t first, ptrdif
     const ptrdiff_t continued = seen < b.p.T ? least(b.p.alive[seen], last) : 0;
     Vec<typename Cell::Real> products[held_rows * FL_STRIP] FL_ALIGNED;
     while (first < continued) {
+        if constexpr (Cell::by_rows) /* of the first rows: they come while the products are added up */
+            for (ptrdiff_t r = first, end = least(continued, first + rows_of_tile); r < end; r++)
+                fetch_masks(b.p.masks, b.p.y_row[r] + t * b.p.y_step + vector * b.L);
         const ptrdiff_t row = b.p.offset[seen] + first;
         const ptrdiff_t rows = user->cell->backward->multiply(user, row, continued - first, vector, vectors, products);
         cell_backward(b, t, first, rows, vector, vectors, products);

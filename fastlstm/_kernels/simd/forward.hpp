@@ -160,11 +160,13 @@ __attribute__((noinline)) void add_up_to(typename F::Real *to, const F &f, ptrdi
 }
 
 /* Asks for the memory that a step writes, which then comes while the products are added up. Else the stores wait for it,
-   and all that follows for the stores. */
+   and all that follows for the stores. And for the masks that it reads. */
 template <class Cell, int R, int B, bool KEEP>
 FL_INLINE void fetch_written(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t row) {
     constexpr int S = block_sums<Cell>, U = Cell::units, C = U * Cell::c_parts;
     EACH(r, R) EACH(v, B * U) __builtin_prefetch(f.y(row + r, t) + (block * U + v) * f.L, 1);
+    if constexpr (Cell::by_rows)
+        EACH(r, R) fetch_masks(f.p.masks, f.p.y_row[row + r] + t * f.p.y_step + block * U * f.L);
     if (!KEEP || !f.p.kept) return;
     EACH(b, B) {
         const ptrdiff_t slot = f.slot(block + b, t, row);

@@ -45,6 +45,8 @@ template <class Format> constexpr fl_cell cells[] = {
     cell_of<Simple<Format, 4>>("tanh"),
     cell_of<Simple<Format, 1>>("relu", 1),
     cell_of<Simple<Format, 4>>("relu", 1),
+    cell_of<Simple<Format, 1>>("identity", 2),
+    cell_of<Simple<Format, 4>>("identity", 2),
     cell_of<LstmOptions<Format, false>>("lstm_options"),
     cell_of<LstmOptions<Format, true>>("lstm_coupled"),
     cell_of<GruOptions<Format>>("gru_options"),

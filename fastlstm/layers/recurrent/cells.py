@@ -109,8 +109,10 @@ class Cell:
         whole = Phase(self.name, slice(0, self.gates), o, every)
         if self.projection is None:
             return (whole,)
-        shown = Options(candidate=("affine", 1.0, 0.0), zone_h=0.0 if o is None else o.zone_h)
-        last = Phase("simple_options", slice(0, 0), shown, ("zone_h",), projects=True)
+        last = Phase("identity", slice(0, 0), None, (), projects=True)
+        if o is not None and o.zone_h:
+            shown = Options(candidate=("affine", 1.0, 0.0), zone_h=o.zone_h)
+            last = Phase("simple_options", slice(0, 0), shown, ("zone_h",), projects=True)
         if o is not None:
             whole = whole._replace(options=changed(o, zone_h=0.0), draws=every[1:])
         return whole, last

@@ -42,8 +42,7 @@ class SLSTM(Recurrent[tuple[Array, Array, Array]]):
     chrono : float, optional
         The longest time, in steps, that the layer is to remember over; see `LSTM`.
     **shared
-        What every recurrent layer with U takes; see `fastlstm.layers.recurrent.shared.SharedWithU`. The state that it
-        begins with cannot be learned, since an N of zero has no logarithm.
+        What every recurrent layer with U takes; see `fastlstm.layers.recurrent.shared.SharedWithU`.
 
     Notes
     -----
@@ -53,7 +52,7 @@ class SLSTM(Recurrent[tuple[Array, Array, Array]]):
 
     The state is the tuple (h, c, n), each (layers·D, N, H). A state of the paper's (h, c, n, m) is
     ``(h, c / n, m + log(n))`` here, and one of here is ``(h, c, 1, n)`` there. Before the first step h and c are 0, and
-    n is -1e30, a logarithm of as good as nothing.
+    n is -1e30, a logarithm of as good as nothing. That cannot be learned: `learn_initial_state` is refused.
 
     Examples
     --------

@@ -73,6 +73,14 @@ template <class Real> struct Told {
     }
 };
 
+/* Asks for the masks from this place on, which lie so far apart from row to row that nobody foresees them. */
+inline void fetch_masks(const fl_masks *masks, ptrdiff_t place) {
+    if (!masks) return;
+    if (masks->zone_h) __builtin_prefetch(masks->zone_h + place);
+    if (masks->zone_c) __builtin_prefetch(masks->zone_c + place);
+    if (masks->candidate) __builtin_prefetch(masks->candidate + place);
+}
+
 /* Gradients that flow from a step to the one before. */
 template <class Real> struct Flow {
     Vec<Real> h, c, past, n;

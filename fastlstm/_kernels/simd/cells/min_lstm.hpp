@@ -21,15 +21,16 @@ template <class Format> struct MinLstm : Cell<Format> {
     static constexpr bool reads_h = true, carries_h = true, by_rows = true;
     static constexpr int state_feeds(int gate) { return gate; }
 
-    /* f' and i', and 1 - f and 1 - i. With u = 1 + exp(-a_f) and v = 1 + exp(-a_i), f' is v / (u + v). Both are times
-       exp(-m), so that no exponent is above 0. */
+    /* f' and i', and f' i' (1 - f) and f' i' (1 - i). With u = 1 + exp(-a_f) and v = 1 + exp(-a_i), f' is v / (u + v), and
+       f' i' (1 - f) is f' exp(-a_f) / (u + v). All are times exp(-m), so that no exponent is above 0; u or v alone may then
+       be zero, but not their sum. */
     struct Gates {
-        V keep, write, not_f, not_i;
+        V keep, write, by_f, by_i;
         FL_INLINE Gates(V a_f, V a_i) {
-            const V m = larger(V{}, larger(-a_f, -a_i));
-            const V one = exp_of_negative<T>(-m), of_f = exp_of_negative<T>(-a_f - m), of_i = exp_of_negative<T>(-a_i - m);
-            const V u = one + of_f, v = one + of_i;
-            keep = v / (u + v), write = u / (u + v), not_f = of_f / u, not_i = of_i / v;
+            const V m = larger(V{}, larger(-a_f, -a_i)), one = exp_of_negative<T>(-m);
+            const V of_f = exp_of_negative<T>(-a_f - m), of_i = exp_of_negative<T>(-a_i - m);
+            const V u = one + of_f, v = one + of_i, r = 1 / (u + v);
+            keep = v * r, write = u * r, by_f = keep * (of_f * r), by_i = write * (of_i * r);
         }
     };
     FL_INLINE static V candidate(const Told<T> &at, V a) {
@@ -44,13 +45,13 @@ template <class Format> struct MinLstm : Cell<Format> {
         h[0] = multiply_add(gates.keep, h[0], gates.write * candidate(at, sum[0][2]));
     }
 
-    /* With d = dh (h_prev - g) f' i':    da_f = d (1 - f)     da_i = -d (1 - i)     da_g = dh i' g'     past = dh f' */
+    /* With d = dh (h_prev - g):    da_f = d f' i' (1 - f)    da_i = -d f' i' (1 - i)    da_g = dh i' g'    past = dh f' */
     template <class At> FL_INLINE static void backward(V (&a)[3], Flow<T> &d, const At &at) {
         const Gates gates(a[0], a[1]);
-        const V g = candidate(at, a[2]), both = d.h * (at.h_prev() - g) * (gates.keep * gates.write);
+        const V g = candidate(at, a[2]), both = d.h * (at.h_prev() - g);
         const V slope = at.option ? where_positive<T>(a[2], set<T>(1), g * (1 - g)) : set<T>(1);
-        a[0] = both * gates.not_f;
-        a[1] = -both * gates.not_i;
+        a[0] = both * gates.by_f;
+        a[1] = -both * gates.by_i;
         a[2] = d.h * gates.write * slope;
         d.past = d.h * gates.keep;
     }
