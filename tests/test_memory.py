@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,12 +83,24 @@ def test_gradients_by_distance_are_differences_of_the_output(runs, kind):
             assert found[name][distance - 1] == pytest.approx(expected, rel=1e-6), (name, distance)
 
 
-def test_biases_for_long_times_open_and_close_together(runs):
-    bias = runs.chrono(np.ones(40), 100, np.random.default_rng(0))
-    i, f, g, o = np.split(bias, 4)
-    np.testing.assert_array_equal(i, -f)
-    assert (f >= 0).all() and (f <= np.log(99)).all() and f.std() > 0
-    assert (g == 1).all() and (o == 1).all()
+def test_networks_are_what_they_are_called(runs):
+    layers = {name: runs.network(name, runs.adding, 100, 8).layers[0] for name in runs.NETWORKS}
+    assert layers[runs.CHRONO].chrono == 100 and layers[runs.PLAIN].chrono is None
+    assert {name: type(layer).__name__ for name, layer in layers.items()} == {
+        runs.SIMPLE: "SimpleRNN",
+        runs.PLAIN: "LSTM",
+        runs.CHRONO: "LSTM",
+    }
+
+
+def test_the_best_rate_on_held_out_sequences_is_shown(runs):
+    settings = replace(runs.QUICK, steps=20, hidden=4, lrs={runs.SIMPLE: (1e-6, 0.05, 1e-7)})
+    best = runs.best_fit(runs.SIMPLE, runs.adding, 5, settings)
+    assert best.lr == 0.05 and len(best.losses) == 1
+    again = runs.fit(runs.SIMPLE, runs.adding, 5, 0.05, settings)
+    assert again.losses == best.losses and again.held_out == best.held_out
+    other = runs.fit(runs.SIMPLE, runs.adding, 5, 0.05, settings, seed=1)
+    assert other.losses != best.losses and other.held_out != best.held_out
 
 
 @needs_bench
@@ -109,6 +122,8 @@ def test_the_page_comes_from_the_run(tmp_path):
     simple, plain, chrono = map(float, row.groups())
     assert 0 < chrono < 0.05  # chance is 0.167
     assert 0 < plain < 0.1 and 0 < simple < 0.3
+    again = re.search(r"by the seeds 1, the LSTM with `chrono` comes at\nT = 20 to (\S+)\.$", text, re.M)
+    assert 0 < float(again[1]) < 0.05
     pictures = re.findall(r"\]\((pictures/\S+\.png)\)", text)
     assert len(pictures) == 4
     assert all((tmp_path / name).stat().st_size > 10_000 for name in pictures)
