@@ -27,6 +27,11 @@ def runs(monkeypatch):
     return importlib.import_module("bench.studies.memory.runs")
 
 
+@pytest.fixture
+def parity(runs):
+    return importlib.import_module("bench.studies.memory.parity")
+
+
 def test_the_sum_is_that_of_one_marked_number_of_each_half(runs):
     x, y = runs.adding(np.random.default_rng(0), 50, 11)
     values, marks = x[..., 0], x[..., 1]
@@ -103,6 +108,37 @@ def test_the_best_rate_on_held_out_sequences_is_shown(runs):
     assert other.losses != best.losses and other.held_out != best.held_out
 
 
+def test_parity_counts_the_ones_so_far(parity):
+    x, y = parity.bits(np.random.default_rng(0), 30, 9)
+    assert x.shape == (30, 9, 2) and (x.sum(axis=2) == 1).all()
+    state = np.zeros(30, bool)
+    for t in range(9):
+        state ^= x[:, t, 1] == 1
+        np.testing.assert_array_equal(y[:, t], state)
+    assert 0.4 < y.mean() < 0.6
+
+
+def test_parity_shows_the_rate_whose_seeds_are_right_most_often(parity):
+    one = parity.Network(fl.LSTM, (1e-6, 0.02), 250)
+    settings = parity.Settings({"LSTM": one}, trained=5, lengths=(2, 40), hidden=12, seeds=(0, 1))
+    found = parity.run(settings)["LSTM"]
+    assert [fit.lr for fit in found] == [0.02, 0.02]
+    assert all(fit.right.shape == (40,) and fit.right[:5].mean() > 0.95 for fit in found)
+    assert not np.array_equal(found[0].right, found[1].right)
+    assert "| LSTM | 250 | 1e-06, 0.02 | 0.02 |" in parity.tried({"LSTM": found}, settings)
+
+
+def test_parity_tells_the_median_and_the_best_of_the_seeds(parity):
+    settings = parity.Settings({}, trained=2, lengths=(1, 3))
+    shares = ([0.5, 0.5, 0.75], [1.0, 0.5, 0.25], [0.875, 0.5, 0.5])
+    found = {"LSTM": [parity.Fit(0.1, np.array(right)) for right in shares]}
+    assert parity.right(found, settings).splitlines()[2:] == ["| 1 | 87.5 (100.0) |", "| 3 | 50.0 (75.0) |"]
+    axes = parity.figure(found, settings).axes[0]
+    np.testing.assert_array_equal(axes.lines[0].get_xdata(), [1, 2, 3])
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), [87.5, 50, 50])
+    assert [line.get_label() for line in axes.lines] == ["LSTM", "guessing", "longest in training"]
+
+
 @needs_bench
 @pytest.mark.slow
 def test_the_page_comes_from_the_run(tmp_path):
@@ -124,8 +160,10 @@ def test_the_page_comes_from_the_run(tmp_path):
     assert 0 < plain < 0.1 and 0 < simple < 0.3
     again = re.search(r"by the seeds 1, the LSTM with `chrono` comes at\nT = 20 to (\S+)\.$", text, re.M)
     assert 0 < float(again[1]) < 0.05
+    right = re.search(r"^\| 2 \| \S+ \S+ \| (\S+) \(\1\) \|", text, re.M)
+    assert float(right[1]) > 90  # of the LSTM; guessing is 50
     pictures = re.findall(r"\]\((pictures/\S+\.png)\)", text)
-    assert len(pictures) == 4
+    assert len(pictures) == 5
     assert all((tmp_path / name).stat().st_size > 10_000 for name in pictures)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import fastlstm as fl
 from bench import machine
 from bench.studies import DOCS
-from bench.studies.memory import runs
+from bench.studies.memory import parity, runs
 from bench.studies.memory.runs import CHRONO, HELD_OUT, NETWORKS, PLAIN, SIMPLE, Fit, Settings
 from fastlstm import plot
 
@@ -134,11 +134,12 @@ def main(argv: list[str] | None = None) -> int:
 
 @dataclass
 class Found:
-    """Fits of all tasks: by title and network, and of other seeds of the longest sequences to add."""
+    """Fits of all tasks: by title and network, of other seeds of the longest sequences to add, and of parity."""
 
     added: Fits
     again: list[Fit]
     copied: Fits
+    tracked: dict[str, list[parity.Fit]]
 
 
 def run(settings: Settings) -> Found:
@@ -150,7 +151,7 @@ def run(settings: Settings) -> Found:
     again = [runs.fit(CHRONO, runs.adding, t, lr, settings, seed) for seed in settings.seeds]
     t = settings.copy_length
     fits = {name: runs.best_fit(name, runs.copying, t, settings) for name in settings.copy_lrs}
-    return Found(added, again, {f"copying, T = {t}": fits})
+    return Found(added, again, {f"copying, T = {t}": fits}, parity.run(settings.tracking))
 
 
 def page(found: Found, settings: Settings) -> tuple[str, dict[str, Any]]:
@@ -165,6 +166,7 @@ def page(found: Found, settings: Settings) -> tuple[str, dict[str, Any]]:
     pictures = {
         "long-memory-adding.png": learning(added, runs.adding, settings, "mean squared error"),
         "long-memory-copying.png": learning(copied, runs.copying, settings, "cross-entropy, nats a step"),
+        "long-memory-parity.png": parity.figure(found.tracked, settings.tracking),
         "long-memory-gradient.png": plot.gradient_distance_figure(norms),
         "long-memory-gates.png": plot.gates_figure(
             lstm.gates(x),
@@ -192,6 +194,7 @@ def page(found: Found, settings: Settings) -> tuple[str, dict[str, Any]]:
         ),
         losses(copied, runs.copying, (copy_length,)),
         "![Losses over the steps of training](pictures/long-memory-copying.png)\n",
+        parity.section(found.tracked, settings.tracking, "long-memory-parity.png"),
         GRADIENT.format(
             length=length,
             floor=f"Below {plot.memory.FLOOR:g} it is drawn there.",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastlstm as fl
+from bench.studies.memory import parity
 
 Array = NDArray[Any]
 Task = Callable[[np.random.Generator, int, int], tuple[Array, Array]]
@@ -86,10 +87,13 @@ class Settings:
         default_factory=lambda: {n: one.copying for n, one in NETWORKS.items() if one.copying}
     )
     seeds: tuple[int, ...] = (1, 2, 3)
+    tracking: parity.Settings = field(default_factory=lambda: parity.FULL)
     every: int = 50
 
 
-QUICK = Settings((20,), 300, 3, 40, 24, lrs={name: (0.01,) for name in NETWORKS}, every=20, seeds=(1,))
+QUICK = Settings(
+    (20,), 300, 3, 40, 24, lrs={name: (0.01,) for name in NETWORKS}, every=20, seeds=(1,), tracking=parity.QUICK
+)
 
 
 @dataclass
