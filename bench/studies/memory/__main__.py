@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,13 +35,9 @@ function at every step, and so does the gradient on its way back: over long time
 written stays, and the gradient comes back as it went in. Whether f is near 1 is learned; where it starts is
 `forget_bias`.
 
-Three networks, each of {hidden} units and a dense layer:
+The networks, each of {hidden} units and a dense layer:
 
-- **{simple}**: tanh, an orthogonal recurrent matrix at first.
-- **{plain}**: as it comes. A forget gate of bias 1 keeps 73 % at each step, 1/e over about 3 steps.
-- **{chrono}**: `fl.LSTM(2, {hidden}, chrono=T)`. The forget gates' biases [start](lstm.md#starting-values) as log(u),
-  u even from 1 to T - 1, and the input gates' as -log(u) (Tallec and Ollivier 2018), so that the units' memories start
-  with times of 1 to T steps.
+{networks}
 
 All see the same new sequences at every step, {batch} at a time, with Adam and gradients clipped to a norm of {clip:g}.
 Where several learning rates were tried, each in a training of its own, the best on {held_out} held-out sequences is
@@ -124,9 +121,9 @@ def main(argv: list[str] | None = None) -> int:
         clip=settings.clip,
         lrs=rates(settings),
         held_out=f"{HELD_OUT:,}",
-        simple=SIMPLE,
-        plain=PLAIN,
-        chrono=CHRONO,
+        networks="\n".join(
+            textwrap.fill(f"- **{name}**: {one.words}", 120, subsequent_indent="  ") for name, one in NETWORKS.items()
+        ),
     )
     (options.folder / "long-memory.md").write_text(head + "\n" + text, encoding="utf-8")
     return 0
