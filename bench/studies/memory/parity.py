@@ -14,6 +14,7 @@ from fastlstm.plot.figure import COLORS, INK, finish, new_figure
 
 Array = NDArray[Any]
 HELD_OUT = 2000
+MARKERS = "osD^vP"
 
 
 @dataclass(frozen=True)
@@ -157,14 +158,14 @@ def right(found: dict[str, list[Fit]], settings: Settings) -> str:
 
 
 def figure(found: dict[str, list[Fit]], settings: Settings) -> Any:
-    """A picture: right answers after each bit, the median of the seeds."""
+    """A picture: right answers after so many bits, the median of the seeds."""
     drawn = new_figure()
     axes = drawn.add_subplot()
-    steps = np.arange(1, settings.lengths[-1] + 1)
+    steps = np.unique(np.geomspace(1, settings.lengths[-1], 80).round().astype(int))
     for k, (name, fits) in enumerate(found.items()):
-        shares = 100 * np.median([one.right for one in fits], axis=0)
-        width = 1.8 * (len(found) - k)  # what lies below another line stays in sight
-        axes.semilogx(steps, shares, color=COLORS[k % len(COLORS)], lw=width, label=name)
+        shares = 100 * np.median([one.right[steps - 1] for one in fits], axis=0)
+        marks = {"marker": MARKERS[k], "ms": 7, "markevery": (k, len(found))}  # in turn, where lines lie on each other
+        axes.semilogx(steps, shares, color=COLORS[k], lw=1.8, label=name, **marks)
     axes.axhline(50, color=INK, lw=1, ls=":", label="guessing")
     axes.axvline(settings.trained, color=INK, lw=1, ls="--", label="longest in training")
     axes.xaxis.set_major_formatter("{x:g}")
