@@ -89,7 +89,7 @@ def chance(task: Task, t: int) -> float:
 class Settings:
     """Steps, sizes and learning rates of a run."""
 
-    lengths: tuple[int, ...] = (100, 200, 400, 1000)
+    lengths: tuple[int, ...] = (100, 400, 1000)
     steps: int = 1500
     copy_length: int = 50
     copy_steps: int = 4000
@@ -100,7 +100,7 @@ class Settings:
     copy_lrs: dict[str, tuple[float, ...]] = field(
         default_factory=lambda: {n: one.copying for n, one in NETWORKS.items() if one.copying}
     )
-    seeds: tuple[int, ...] = (1, 2, 3)
+    seeds: tuple[int, ...] = (1, 2)
     tracking: parity.Settings = field(default_factory=lambda: parity.FULL)
     every: int = 50
 
