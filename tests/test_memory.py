@@ -95,6 +95,7 @@ def test_networks_are_what_they_are_called(runs):
         runs.SIMPLE: "SimpleRNN",
         runs.PLAIN: "LSTM",
         runs.CHRONO: "LSTM",
+        "sLSTM": "SLSTM",
     }
 
 

@@ -35,6 +35,7 @@ NETWORKS = {
     "SimpleRNN": Network(fl.SimpleRNN),
     "LSTM": Network(fl.LSTM),
     "GRU": Network(fl.GRU),
+    "sLSTM": Network(fl.SLSTM),
     "MinLSTM": Network(fl.MinLSTM, *MORE),
     "MinLSTM, 2 layers": Network(two_min_lstms, *MORE),
 }

@@ -51,6 +51,13 @@ NETWORKS = {
         (0.005,),
         (0.02,),
     ),
+    "sLSTM": Network(
+        "as it comes, with one head (Beck et al. 2024). Its input gate is an exponential: what is written now may "
+        "outweigh all that was written before.",
+        lambda inputs, units, t: fl.SLSTM(inputs, units),
+        (0.005, 0.01),
+        (0.005, 0.02),
+    ),
 }
 
 
