@@ -134,17 +134,24 @@ def test_a_decoder_reads_zeros_of_an_empty_sequence(attention):
     assert np.isfinite(history["loss"]).all()
 
 
-@pytest.mark.parametrize("head", [[fl.Dense(4, 1)], [fl.Last(), fl.Dense(4, 1)]], ids=["steps", "one"])
+TRAINED_HEADS = {
+    "steps": [fl.Dense(4, 1)],
+    "one": [fl.Last(), fl.Dense(4, 1)],
+    "one, batch norm": [fl.Last(), fl.BatchNorm(4), fl.Dense(4, 1)],
+}
+
+
+@pytest.mark.parametrize("head", TRAINED_HEADS.values(), ids=TRAINED_HEADS)
 def test_an_empty_sequence_counts_for_nothing_in_a_training(path, head):
     def trained(rows):
         layers = [fl.LSTM(3, 4), *(type(layer).from_config(layer.config()) for layer in head)]
         model = fl.Model(layers, dtype="float64", seed=0)
         x, y = random_numbers(5, 6, 3), random_numbers(5, 6, 1, seed=1)
-        y = y if len(head) == 1 else y[:, 0]
+        y = y[:, 0] if isinstance(head[0], fl.Last) else y
         trainer = fl.Trainer(model, loss="mse", optimizer=fl.SGD(0.1), metrics=["mae"])
         trainer.fit(x[rows], y[rows], lengths=LENGTHS[rows], epochs=2, batch_size=5, shuffle=False, progress=False)
         values = trainer.evaluate(x[rows], y[rows], lengths=LENGTHS[rows], batch_size=2)
-        return [p.value.copy() for p in model.parameters()], values
+        return [p.value.copy() for p in (*model.parameters(), *model.buffers())], values
 
     (found, values), (expected, own) = trained(slice(None)), trained(LENGTHS > 0)
     for a, b in zip(found, expected, strict=True):
@@ -177,6 +184,20 @@ def test_batch_norm_leaves_empty_sequences_out():
     np.testing.assert_allclose(y[real], (x[real] - x[real].mean(0)) / np.sqrt(x[real].var(0) + 1e-5))
     assert not y[~real].any()
     assert not model.predict(x, lengths=np.zeros(5, int)).any()
+
+
+def test_batch_norm_of_vectors_leaves_those_of_empty_sequences_out():
+    x = random_numbers(5, 6, 3)
+    model = fl.Model([fl.MaxPool(), fl.BatchNorm(3, momentum=1.0)], dtype="float64", seed=0)
+    y = model.forward(x, model.tape(), training=True, lengths=LENGTHS)
+    rows = np.stack([row[:length].max(0) for row, length in zip(x, LENGTHS, strict=True) if length])
+    np.testing.assert_allclose(y[LENGTHS > 0], (rows - rows.mean(0)) / np.sqrt(rows.var(0) + 1e-5))
+    mean, variance = (buffer.value for buffer in model.buffers())
+    np.testing.assert_allclose([mean, variance], [rows.mean(0), rows.var(0, ddof=1)])
+    assert not y[LENGTHS == 0].any()
+    assert not model.predict(x, lengths=LENGTHS)[LENGTHS == 0].any()
+    with pytest.raises(ValueError, match="BatchNorm: expected at least 2 real steps in a training batch, got 1"):
+        model.forward(x, model.tape(), training=True, lengths=[0, 0, 6, 0, 0])
 
 
 def test_a_carried_state_stays_where_a_sequence_has_no_step(path):

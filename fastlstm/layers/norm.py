@@ -111,7 +111,8 @@ class BatchNorm(Norm):
 
     y = (x - mean) / sqrt(variance + eps) · weight + bias (Ioffe and Szegedy 2015), as in ``torch.nn.BatchNorm1d``. In
     training, mean and variance are those of the batch, and running ones follow them. Inference and streams use the
-    running ones. Padding does not count, and becomes zeros. The layer takes (N, T, F) and (N, F).
+    running ones. Padding does not count, and becomes zeros; so does what comes of a sequence without a step. The layer
+    takes (N, T, F) and (N, F).
 
     Parameters
     ----------
@@ -165,7 +166,7 @@ class BatchNorm(Norm):
         self.add_buffer("running_var", (self.size,), init.ones)
 
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
-        tape.notes["real"] = None if lengths is None or x.ndim == 2 else real_steps(x.shape[0], x.shape[1], lengths)
+        tape.notes["real"] = None if lengths is None else real_steps(x.shape[:-1], lengths)
         rows = self._real(np.ascontiguousarray(x), tape)
         normal = tape.array("normal", rows.shape, x.dtype)
         mean, variance = self._batch_statistics(rows, normal, tape) if training else self._running_statistics()
@@ -258,8 +259,14 @@ class BatchNorm(Norm):
         return {"size": self.size, "momentum": self.momentum, "eps": self.eps, **self.settings()}
 
 
-def real_steps(n: int, t: int, lengths: Index) -> tuple[Index, Index]:
-    """The rows of (N·T) that are real steps, and the place of each row among these, -1 for padding."""
+def real_steps(shape: tuple[int, ...], lengths: Index) -> tuple[Index, Index] | None:
+    """The rows of (N·T) that are real steps, and the place of each row among these, -1 for padding; None if all are.
+
+    `shape` is (N, T), or (N,) where each row is made of a whole sequence: it is real if the sequence has a step.
+    """
+    n, t = (*shape, 1)[:2]
+    if (lengths >= t).all():
+        return None
     real = np.flatnonzero(np.arange(t) < lengths[:, None])
     place = np.full(n * t, -1, np.intp)
     place[real] = np.arange(len(real))
