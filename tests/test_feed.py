@@ -92,6 +92,18 @@ def test_what_is_wrong_with_a_batch_is_told_with_its_number():
         (TypeError, "batches: expected an iterable", 3, {}),
         (ValueError, "batches: expected at least one batch in epoch 1, got none", [], {"batches_per_epoch": 3}),
         (ValueError, "in epoch 2, got none; an iterator ends once", iter([(x, y)]), {}),
+        (
+            ValueError,
+            "batches: expected at least one real step with a weight above 0 in epoch 2, got none",
+            lambda epoch: [(x, y, [2 - epoch] * 8)] * 2,
+            {},
+        ),
+        (
+            ValueError,
+            "validation: expected at least one real step with a weight above 0 in epoch 1, got none",
+            [(x, y)],
+            {"validation": [(x, y, [0] * 8)]},
+        ),
         (ValueError, "batches_per_epoch: expected at least 1, got 0", [(x, y)], {"batches_per_epoch": 0}),
         (ValueError, "validation: batch 1: x: expected shape", [(x, y)], {"validation": [(y, y)]}),
     ):

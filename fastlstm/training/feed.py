@@ -23,6 +23,8 @@ class Epochs(Protocol):
 class Feed:
     """Batches (x, y), (x, y, lengths) or (x, y, lengths, weight) from a source. Each batch is checked when it comes.
 
+    A batch of empty sequences alone counts for nothing. An epoch needs one that counts, or its loss would be no number.
+
     Parameters
     ----------
     model : Model
@@ -66,13 +68,19 @@ class Feed:
     def at(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch after the first `start`. Epochs are counted from 1."""
         count = None if self.count is None else self.count - start
-        found = 0
+        found, counts = 0, start > 0  # what came before a resumed training was checked then
         for item in islice(self._items(epoch, start), count):
             found += 1
-            yield self._batch(item, start + found)
+            batch = self._batch(item, start + found)
+            counts = counts or batch.counts
+            yield batch
         if start + found == 0:
             hint = "; an iterator ends once: give a list, or a function of the epoch" if self._endless else ""
             raise ValueError(f"{self._name}: expected at least one batch in epoch {epoch}, got none{hint}")
+        if not counts:
+            raise ValueError(
+                f"{self._name}: expected at least one real step with a weight above 0 in epoch {epoch}, got none"
+            )
 
     def parts(self, epoch: int, start: int = 0, shares: Sequence[Share] = WHOLE) -> Iterator[list[Batch]]:
         """These parts of the batches of an epoch after the first `start`."""
