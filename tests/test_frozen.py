@@ -13,7 +13,7 @@ from training_cases import WAYS, data, values
 import fastlstm as fl
 from fastlstm import optim
 from fastlstm._kernels import cpu
-from fastlstm.callbacks import EMA, Callback
+from fastlstm.callbacks import EMA, Callback, Checkpoint
 from fastlstm.layers.base import Layer
 from fastlstm.layers.recurrent.training import TrainedDirection
 from fastlstm.training import restoring
@@ -322,6 +322,40 @@ def test_a_resumed_training_has_the_same_parameters_frozen(stop, tmp_path):
     found = trained(Saves(), resume=tmp_path)
     for name, value in found.items():
         np.testing.assert_array_equal(value, whole[name])
+
+
+def test_a_resumed_script_that_freezes_something_else_is_told(tmp_path):
+    def trained(frozen, *callbacks, **options):
+        model = fl.Model([fl.LSTM(3, 4), fl.LayerNorm(4), fl.Dense(4, 2)], seed=0)
+        model.layers[0].trainable = "lstm" not in frozen
+        model.layers[1].parameter("bias").trainable = "bias" not in frozen
+        trainer = fl.Trainer(model, "mse", fl.Adam(0.01), callbacks=callbacks)
+        trainer.fit(*data(), epochs=2, batch_size=8, progress=False, **options)
+
+    with pytest.raises(Stop):
+        trained(["lstm"], Checkpoint(tmp_path, every_steps=2), StopAt(4), resume=tmp_path)
+    with pytest.raises(ValueError, match="trainable: expected .* got the opposite; set the same to go on") as told:
+        trained(["bias"], resume=tmp_path)
+    assert "0.weight_ih_l0, 0.weight_hh_l0, 0.bias_l0 frozen and 1.bias trainable, as when" in str(told.value)
+    with pytest.raises(ValueError, match="trainable: expected 0.weight_ih_l0, 0.weight_hh_l0, 0.bias_l0 frozen, as"):
+        trained([], resume=tmp_path)
+    trained(["lstm"], resume=tmp_path)
+
+
+@pytest.mark.parametrize("flags", [["0.bias_l0"], []])
+def test_a_state_may_be_gone_on_with_by_the_flags_of_its_beginning_or_its_end(flags):
+    model = stacked()
+    model.layers[1].trainable = False
+    state = {"frozen": ["1.weight", "1.bias"], "frozen at first": flags}
+    restoring.require_frozen(state, model)
+    restoring.require_frozen({}, model)  # of a version that did not keep it
+    model.layers[1].trainable = True
+    for name in flags:
+        model.named_parameters()[name].trainable = False
+    restoring.require_frozen(state, model)
+    model.layers[2].trainable = False
+    with pytest.raises(ValueError, match="trainable: expected 2.* trainable, as when the interrupted training began"):
+        restoring.require_frozen(state, model)
 
 
 @pytest.mark.parametrize("frozen", ["encoder", "decoder", "part"])

@@ -26,7 +26,10 @@ class Averaging(Callback):
         self._own: list[NDArray[Any]] = []
 
     def add(self, progress: Progress, share: float) -> None:
-        """Move the averages towards the weights by this share of the distance."""
+        """Move the averages towards the weights by this share of the distance.
+
+        The distance of a frozen parameter is 0: its average is its value, and nobody needs to know that it is frozen.
+        """
         self.count += 1
         if not self.averages:
             self.averages = [parameter.value.copy() for parameter in progress.parameters]

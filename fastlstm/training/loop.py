@@ -89,6 +89,7 @@ class Loop:
         self.steps = kind_of(ranks)(objective, optimizer, limits, tapes[0], ranks, self.progress, self._fail)
         clips = {"clip_norm": limits.clip_norm, "clip_value": limits.clip_value, "accumulate": limits.accumulate}
         self.settings = settings_of(objective, optimizer, **clips, **passed, validation=held_out is not None)
+        self._frozen = restoring.frozen_now(self.model)  # callbacks may change it
         self._complete = True  # whether the current epoch is complete
         self._good: list[NDArray[Any]] = []  # parameters and buffers at the start of the epoch
 
@@ -234,7 +235,8 @@ class Loop:
             "history": self.history.to_dict(),
             "figures": self.ranks.merged(self.steps.figures, "a checkpoint").state(),
             "parameters": {name: array.value for name, array in self._arrays.items()},
-            "frozen": [name for name, parameter in self.model.named_parameters().items() if not parameter.trainable],
+            "frozen": restoring.frozen_now(self.model),
+            "frozen at first": self._frozen,
             "optimizer": self.optimizer.snapshot(),
             "tape": self.ranks.tape_state(self.tapes[0]),
             **self.ranks.own_states(self.steps.figures),
@@ -257,6 +259,8 @@ class Loop:
             restoring.check(state, self.model, self.optimizer, self.steps.figures.state())
             self.steps.figures.restore(state["figures"])
             self.ranks.restore_own(self.steps.figures, state)
+            self._frozen = restoring.frozen_of(state, self.model, "frozen at first")
+        restoring.require_frozen(state, self.model)
         self.optimizer.restore(progress.parameters, state["optimizer"])
         for name, array in arrays.items():
             array.value = state["parameters"][name]

@@ -44,6 +44,7 @@ def check(state: State, model: Model, optimizer: Optimizer, figures: State) -> N
     _optimizer(state["optimizer"], model, optimizer)
     _tape(state["tape"], model)
     _figures(state["figures"], figures)
+    frozen_of(state, model, "frozen at first")
     _ranks(state.get("ranks", []), model, frozen_of(state, model), figures)
     History.from_dict(state["history"])
 
@@ -60,15 +61,39 @@ def _figures(state: State, like: State) -> None:
             )
 
 
-def frozen_of(state: State, model: Model) -> list[str]:
-    """The names of the parameters that were frozen when the state was made; those that are now, if it does not say."""
+def frozen_now(model: Model) -> list[str]:
+    """The names of the parameters that are frozen."""
+    return [name for name, parameter in model.named_parameters().items() if not parameter.trainable]
+
+
+def frozen_of(state: State, model: Model, key: str = "frozen") -> list[str]:
+    """The names of the parameters that were frozen when the state was made; those that are now, if it does not say.
+
+    With the key "frozen at first" those that were frozen when the training began.
+    """
     known = model.named_parameters()
-    now = [name for name, parameter in known.items() if not parameter.trainable]
-    names = _check.items(state.get("frozen", now), "frozen", "names")
+    names = _check.items(state.get(key, frozen_now(model)), key, "names")
     for name in names:
         if not isinstance(name, str) or name not in known:
-            raise ValueError(f"frozen: expected names of parameters, got {name!r:.80}")
+            raise ValueError(f"{key}: expected names of parameters, got {name!r:.80}")
     return names
+
+
+def require_frozen(state: State, model: Model) -> None:
+    """Raise ValueError if other parameters are frozen now than at the beginning of the training, or at its end.
+
+    Callbacks may freeze and thaw in between: a script that runs again sets what held at the beginning, and a model that
+    is still there has what held at the end.
+    """
+    first, now = frozen_of(state, model, "frozen at first"), frozen_now(model)
+    if now in (first, frozen_of(state, model)):
+        return
+    kinds = {"frozen": [name for name in first if name not in now], "trainable": [n for n in now if n not in first]}
+    said = " and ".join(f"{', '.join(names)} {kind}" for kind, names in kinds.items() if names)
+    raise ValueError(
+        f"trainable: expected {said}, as when the interrupted training began, got the opposite; set the same to go on "
+        "with it, or give another folder as resume to begin anew"
+    )
 
 
 def _ranks(states: Any, model: Model, frozen: list[str], figures: State) -> None:
