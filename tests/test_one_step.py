@@ -85,8 +85,27 @@ def test_the_same_as_pytorch():
             np.testing.assert_allclose(part, other.detach().numpy(), atol=1e-13)
 
 
+def backward(cell, dstate):
+    """The backward pass of a step of 2 sequences."""
+    tape = fl.Workspace(0)
+    cell.forward(np.ones((2, 3)), None, tape)
+    return cell.backward(dstate, tape)
+
+
 WRONG = [
     (lambda: fl.LSTMCell(3, 4)(np.ones((2, 5, 3))), ValueError, r"x: expected shape \(N, 3\), got \(2, 5, 3\)"),
+    (lambda: backward(fl.LSTMCell(3, 4), None), TypeError, "dstate: expected the gradients of the state .*, got None"),
+    (lambda: backward(fl.GRUCell(3, 4), None), TypeError, "dstate: expected the gradients of the state .*, got None"),
+    (
+        lambda: backward(fl.LSTMCell(3, 4), np.ones((2, 4))),
+        TypeError,
+        r"dstate: expected a tuple \(h, c\), got ndarray",
+    ),
+    (
+        lambda: backward(fl.GRUCell(3, 4), np.ones((2, 3))),
+        ValueError,
+        r"dstate: expected shape \(2, 4\), got \(2, 3\)",
+    ),
     (lambda: fl.LSTMCell(3, 4)(np.ones((2, 3)), np.ones((2, 4))), TypeError, r"state: expected a tuple \(h, c\)"),
     (
         lambda: fl.GRUCell(3, 4)(np.ones((2, 3)), np.ones((3, 4))),

@@ -293,7 +293,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         state = self.heads_together(state)
         return cast(State, state if len(state) > 1 else state[0])
 
-    def as_state(self, state: Any, n: int) -> Parts | None:
+    def as_state(self, state: Any, n: int, name: str = "state") -> Parts | None:
         """The parts of a state in the public form, checked and converted; None for None."""
         if state is None:
             return None
@@ -304,8 +304,8 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
             state = (state,)
         elif not isinstance(state, tuple | list) or len(state) != len(self.parts):
             got = f"{type(state).__name__} of {len(state)}" if isinstance(state, tuple | list) else type(state).__name__
-            raise TypeError(f"state: expected a tuple ({names}), got {got}")
-        titles = ["state"] if len(self.parts) == 1 else [f"state {part}" for part in self.parts]
+            raise TypeError(f"{name}: expected a tuple ({names}), got {got}")
+        titles = [name] if len(self.parts) == 1 else [f"{name} {part}" for part in self.parts]
         h, *others = (
             _check.real_array(part, title, self._dtype, shape)
             for part, title, shape in zip(state, titles, self._whole_shapes(n), strict=True)

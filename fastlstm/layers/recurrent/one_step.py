@@ -72,10 +72,18 @@ class OneStep(Generic[State]):
         """The gradients of x and of the state before the step, from those of the state after it.
 
         Adds to the gradients of the parameters. It is called for the last step first.
+
+        Raises
+        ------
+        TypeError
+            If dstate is None or not numbers, or that of an LSTM is not a tuple (dh, dc).
+        ValueError
+            If a shape does not fit, or a number is not finite.
         """
         n: int = tape.notes["batch"].N
-        given = self.layer.as_state(self._with_layers(dstate, n, "dstate"), n)
-        assert given is not None
+        given = self.layer.as_state(self._with_layers(dstate, n, "dstate"), n, "dstate")
+        if given is None:
+            raise TypeError("dstate: expected the gradients of the state after the step, got None")
         zeros = np.zeros((n, 1, self.layer.state_size), given[0].dtype)
         dx, before = self.layer.backward_with_state(zeros, given, tape)
         assert dx is not None
