@@ -13,6 +13,20 @@ LAYERS = {
     "simple network": lambda: fl.SimpleRNN(3, 32),
     "two layers, both directions": lambda: fl.GRU(3, 32, num_layers=2, bidirectional=True),
     "three simple layers": lambda: fl.SimpleRNN(3, 32, num_layers=3),
+    "three layers, added": lambda: fl.SimpleRNN(3, 32, num_layers=3, residual=True),
+    "directions added": lambda: fl.SimpleRNN(3, 32, bidirectional=True, merge="sum"),
+    "two layers, their directions multiplied and added": lambda: fl.GRU(
+        3, 32, num_layers=2, bidirectional=True, merge="mul", residual=True
+    ),
+    "all layers read x": lambda: fl.SimpleRNN(3, 32, num_layers=3, skip="input"),
+    "all layers are given": lambda: fl.SimpleRNN(3, 32, num_layers=3, skip="output"),
+    "both, directions averaged": lambda: fl.SimpleRNN(
+        3, 32, num_layers=3, skip="both", bidirectional=True, merge="ave"
+    ),
+    "dropout": lambda: fl.SimpleRNN(3, 32, num_layers=3, dropout=0.5),
+    "dropout, variational": lambda: fl.SimpleRNN(3, 32, num_layers=3, dropout=0.5, variational=True),
+    "zoneout": lambda: fl.LSTM(3, 32, zoneout=(0.1, 0.2)),
+    "projection": lambda: fl.LSTM(3, 32, proj_size=8, num_layers=2),
     "checkpoints": lambda: fl.LSTM(3, 32, num_layers=2, checkpoint_every=20),
 }
 
@@ -26,7 +40,7 @@ def test_what_a_recurrent_layer_keeps(make):
     y = model.forward(np.ones((n, t, 3), "f4"), tape, training=True)
     model.backward(np.ones_like(y), tape, input_gradient=False)
     held = sum(workspace.nbytes for workspace in tape.workspaces) + y.nbytes  # the gradient of y lies elsewhere
-    assert 4 * activations([make()], n, t) == pytest.approx(held, rel=0.15)  # scratch does not grow with the batch
+    assert 4 * activations([make()], n, t) == pytest.approx(held, rel=0.08)  # scratch does not grow with the batch
 
 
 def test_the_kept_numbers_follow_the_cell():

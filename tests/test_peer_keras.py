@@ -1,6 +1,5 @@
 """Beside Keras 3 on PyTorch, live: outputs, final states and all gradients of random configurations."""
 
-import inspect
 import os
 
 import numpy as np
@@ -70,7 +69,7 @@ def as_ours(kind, arrays, suffix, *, two):
 class Pair:
     """A layer of Keras with random weights, and ours with the same."""
 
-    def __init__(self, kind, draw, *, wrapped=False, **theirs):
+    def __init__(self, kind, draw, *, wrapped=False, merges=("concat", "sum", "mul", "ave", None), **theirs):
         self.kind, self.wrapped, self.inputs, self.hidden = kind, wrapped, draw.size(6), draw.size(11)
         of_keras, of_ours = functions(kind, draw)
         bias = draw.of(True, True, False)
@@ -79,10 +78,13 @@ class Pair:
         self.keras = make(self.hidden, use_bias=bias, **of_keras, **common, **theirs)
         options = {"bias": bias, "go_backwards": theirs.get("go_backwards", False), **of_ours}
         if wrapped:
-            merge = draw.of("concat", "sum", "mul", "ave", None)
+            merge = draw.of(*merges)
             self.keras = keras.layers.Bidirectional(self.keras, merge_mode=merge, dtype="float64")
             options |= {"bidirectional": True, "merge": merge or "none"}
-        self.two = kind == "GRU" and bias  # reset_after: biases beside W and beside U
+        after = theirs.get("reset_after", True)
+        if not after:
+            options["reset"] = "before"
+        self.two = kind == "GRU" and bias and after  # biases beside W and beside U
         self.ours = KINDS[kind](self.inputs, self.hidden, dtype="float64", two_biases=self.two, **options)
         self.keras.build((3 if theirs.get("stateful") else None, None, self.inputs))
         self.keras.set_weights([draw.normal(*w.shape) * 0.5 for w in self.keras.weights])
@@ -118,7 +120,7 @@ class Pair:
         names = self.ours.parameter_shapes()
         whole.load_parameters({name: self.ours.parameter(name).value for name in names}, "float64")
         found = ours(whole, x, start, lengths, dy, dstate)
-        own = self.ours(x, None if start is None else self.ours._given(start), lengths)[0]
+        own = self.ours(x, None if start is None else self.ours.given(tuple(start)), lengths)[0]
         np.testing.assert_allclose(np.concatenate(own, -1), found["y"], atol=1e-13)
         return found
 
@@ -246,30 +248,42 @@ def test_beyond_the_end_keras_repeats_the_last_output():
     assert not y[0, 2:].any()
 
 
-def test_a_gru_that_resets_before_the_product_is_another_one():
-    if "reset_after" not in inspect.signature(fl.GRU).parameters:
-        pytest.skip("GRU has no reset before the product yet")
-    theirs = keras.layers.GRU(5, reset_after=False, return_sequences=True, dtype="float64")
-    theirs.build((None, None, 3))
-    draw = Draw(5)
-    theirs.set_weights([draw.normal(*w.shape) for w in theirs.weights])
-    layer = fl.GRU(3, 5, reset_after=False, dtype="float64")
-    layer.load_parameters(as_ours("GRU", [np.asarray(w) for w in theirs.get_weights()], "", two=False), "float64")
-    x = draw.normal(2, 6, 3)
-    np.testing.assert_allclose(layer(x)[0], theirs(torch.tensor(x)).detach().numpy(), atol=ROUNDING)
+@pytest.mark.parametrize("number", range(12))
+def test_a_gru_may_reset_before_the_product(number):
+    draw = Draw([30, number])
+    Pair("GRU", draw, wrapped=number % 3 == 0, reset_after=False).compare(draw, masked=draw.of(False, True))
 
 
+@pytest.mark.parametrize("number", range(8))
 @pytest.mark.parametrize("kind", KINDS)
-def test_masks_with_holes(kind):
-    if "mask" not in inspect.signature(KINDS[kind].__call__).parameters:
-        pytest.skip("calls take no mask yet")
-    draw = Draw(7)
-    for _ in range(5):
-        pair = Pair(kind, draw)
-        x, mask = draw.normal(4, 6, pair.inputs), draw.rng.random((4, 6)) > 0.4
-        mask[:, 0] = True
-        out = pair.keras(torch.tensor(x), mask=torch.tensor(mask))
-        y, state = pair.ours(x, mask=mask)
-        np.testing.assert_allclose(y[mask], out[0].detach().numpy()[mask], atol=ROUNDING)
-        for part, expected in zip(parts_of(state), out[1:], strict=True):
-            np.testing.assert_allclose(part[0], expected.detach().numpy(), atol=ROUNDING)
+def test_masks_with_holes(kind, number):
+    """Outputs at real steps, final states, and the gradients of x and of the weights."""
+    draw = Draw([40 + [*KINDS].index(kind), number])
+    pair = Pair(kind, draw, wrapped=number % 2 == 1, merges=("concat", "sum", "mul", "ave"))
+    model = fl.Model([pair.ours], dtype="float64")
+    x, mask = draw.normal(4, 6, pair.inputs), draw.rng.random((4, 6)) > 0.4
+    mask[:, 0] = True
+    dy = draw.normal(4, 6, pair.ours.output_size) * mask[..., None]
+    given = torch.tensor(x, requires_grad=True)
+    y, *states = pair.keras(given, mask=torch.tensor(mask))
+    for weight in pair.keras.trainable_weights:
+        weight.value.grad = None
+    (y * torch.tensor(dy)).sum().backward()
+    expected = {"y": y.detach().numpy() * mask[..., None], "dx": given.grad.numpy()}
+    expected |= {f"state {k}": state.detach().numpy() for k, state in enumerate(states)}
+    expected |= pair.by_name([weight.value.grad.numpy() for weight in pair.keras.trainable_weights])
+    for found in on_both_paths(lambda: with_mask(model, x, mask, dy)):
+        assert_close(found, expected, ROUNDING)
+
+
+def with_mask(model, x, mask, dy):
+    """The same of our layer, which is that of the model; states one after the other, direction by direction."""
+    (layer,), tape = model.layers, model.tape()
+    y, state = layer(x, mask=mask)
+    found = {"y": y}
+    ways = range(layer.directions)
+    found |= {f"state {k}": part for k, part in enumerate(part[d] for d in ways for part in parts_of(state))}
+    np.testing.assert_allclose(model.forward(x, tape, training=True, mask=mask), y, atol=1e-13)
+    model.zero_grad()
+    found["dx"] = model.backward(dy.copy(), tape)
+    return found | {name: layer.parameter(name).grad.copy() for name in layer.parameter_shapes()}

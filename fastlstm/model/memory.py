@@ -72,10 +72,10 @@ def activations(layers: Sequence[Layer], sequences: int, steps: int, precision: 
 def kept(layer: Recurrent[Any], sequences: int, steps: int, precision: str | None) -> int:
     """How many numbers a recurrent layer keeps besides its output.
 
-    These are the sums of the cell and c at each step, and the outputs of the lower layers with their gradients. With
-    checkpoints, the layer keeps the sums and c of at most ``checkpoint_every`` steps, and a state for each such block.
-    A cell whose steps have two phases also keeps what the first one puts out. In bfloat16, rounded gradients of the
-    sums lie beside them, in half their memory.
+    These are the sums of the cell and c at each step, what lies between the layers, with its gradients, and what says
+    which numbers are left out at random. With checkpoints, the layer keeps the sums and c of at most
+    ``checkpoint_every`` steps, and a state for each such block. A cell whose steps have two phases also keeps what the
+    first one puts out. In bfloat16, rounded gradients of the sums lie beside them, in half their memory.
     """
     every = min(layer.checkpoint_every or steps, steps)
     states = math.ceil(steps / every) * len(layer.cell.parts)
@@ -84,9 +84,27 @@ def kept(layer: Recurrent[Any], sequences: int, steps: int, precision: str | Non
     if precision:
         sums *= 1.5
     between = steps if len(cell.phases) > 1 else 0  # what the first phase puts out
-    of_a_unit = math.ceil(every * (sums + (cell.c_parts or cell.hands_on))) + states + between
-    units = layer.directions * layer.hidden_size
-    return sequences * units * (layer.num_layers * of_a_unit + 2 * (layer.num_layers - 1) * steps)
+    of_a_unit = math.ceil(every * (sums + max(cell.c_parts, int(cell.hands_on)))) + states + between
+    units, count = layer.directions * layer.hidden_size, layer.num_layers
+    beside = sum(layer.joint.kept(k, count, layer.input_size) for k in range(count))
+    beside += sum(dropped(layer, k) for k in range(count))
+    return sequences * (units * count * of_a_unit + steps * beside)
+
+
+def dropped(layer: Recurrent[Any], k: int) -> int:
+    """How many numbers layer k of a recurrent layer keeps at each step for what it leaves out at random.
+
+    These are the inputs without those left out, and below the first layer their gradients; and a byte for each number
+    of h, c or the candidate that may be left out.
+    """
+    numbers, options = 0, layer.cell.options
+    if layer.rates.of_layer(k):
+        width = layer.joint.input_width(k, layer.input_size)
+        numbers += width * (2 if k and not layer.rates.variational else 1)
+    if options is not None:
+        bytes_of = {"zone_h": layer.state_size, "zone_c": layer.hidden_size, "candidate_rate": layer.hidden_size}
+        numbers += layer.directions * sum(size for rate, size in bytes_of.items() if getattr(options, rate)) // 4
+    return numbers
 
 
 def free() -> int:

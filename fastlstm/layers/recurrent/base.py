@@ -84,21 +84,21 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
                 f"fl.Dropout({self.dropout:g}) after the {name}, or give it num_layers of at least 2"
             )
             warnings.warn(message, stacklevel=4)  # points to the call of the subclass
-        self._rates = rates_of(
+        self.rates = rates_of(
             told["input_dropout"], self.dropout, told["weight_dropout"], told["variational"], self.num_layers
         )
-        self.input_dropout, self.weight_dropout = self._rates.inputs, self._rates.weights
-        self.variational = self._rates.variational
+        self.input_dropout, self.weight_dropout = self.rates.inputs, self.rates.weights
+        self.variational = self.rates.variational
         self.go_backwards = _check.flag(told["go_backwards"], "go_backwards")
         if self.go_backwards and self.bidirectional:
             raise ValueError("go_backwards: expected False with bidirectional=True, which goes both ways, got True")
         self.state_size = cell.projection or self.hidden_size
-        self._joint = joint_of(
+        self.joint = joint_of(
             told["merge"], told["residual"], told["skip"], self.state_size, self.num_layers, self.directions
         )
-        self.merge, self.residual, self.skip = self._joint.merge, self._joint.residual, self._joint.skip
-        self.output_size = self._joint.output_width(self.num_layers)
-        self.keeps_x = self._joint.reads_x
+        self.merge, self.residual, self.skip = self.joint.merge, self.joint.residual, self.joint.skip
+        self.output_size = self.joint.output_width(self.num_layers)
+        self.keeps_x = self.joint.reads_x
         self.bias = _check.flag(told["bias"], "bias")
         if self.two_biases and not self.bias:
             raise ValueError("two_biases: expected False with bias=False, which leaves both out, got True")
@@ -154,9 +154,9 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
             self._beginning = LearnedState(self.cell, self._parameters, every)
         elif self.cell.starts:
             self._beginning = FixedState(self.cell, len(every), self._units, lambda: self.dtype)
-        self._packed = PackedStack(self.cell, packed, self._joint)
-        self._trained = TrainedStack(trained, self.input_size, self._joint, self._rates)
-        self._plain = PlainStack(plain, self.input_size, self._joint, self._rates)
+        self._packed = PackedStack(self.cell, packed, self.joint)
+        self._trained = TrainedStack(trained, self.input_size, self.joint, self.rates)
+        self._plain = PlainStack(plain, self.input_size, self.joint, self.rates)
 
     def single(self, k: int) -> Recurrent[State]:
         """Layer k by itself, in inference: it uses the same parameters, and does not add its input."""
@@ -180,7 +180,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
     def _each_layer(self) -> Iterator[tuple[int, list[str]]]:
         """For each layer, the number of input features, and the suffix of the names of each direction and head."""
         for k in range(self.num_layers):
-            inputs = self._joint.input_width(k, self.input_size)
+            inputs = self.joint.input_width(k, self.input_size)
             directions = [f"_l{k}", f"_l{k}_reverse"][: self.directions]
             heads = [""] if self.heads == 1 else [f"_head{head}" for head in range(self.heads)]
             yield inputs, [direction + head for direction in directions for head in heads]
@@ -440,8 +440,8 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
     def replay(self, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward] | None:
         n, t, _ = x.shape
         options = self.cell.options
-        draws = self._rates.draws(self.num_layers) or (options is not None and options.draws)
-        if self._is_plain() or self.checkpoint_every is not None or draws or self._joint.changes(self.num_layers):
+        draws = self.rates.draws(self.num_layers) or (options is not None and options.draws)
+        if self._is_plain() or self.checkpoint_every is not None or draws or self.joint.changes(self.num_layers):
             return None
         if n * t <= cpu.SINGLE or self._beginning is not None:
             return None

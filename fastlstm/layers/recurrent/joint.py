@@ -72,6 +72,28 @@ class Joint:
         """Whether anything stands between the layers, or behind the last one."""
         return self.skip is not None or self.combines(layers - 1)
 
+    def kept(self, k: int, layers: int, inputs: int) -> int:
+        """How many numbers training keeps at each step for what layer k reads and gives, with their gradients.
+
+        What the last of all layers gives, and the gradient of that, are not counted, nor are x and its gradient.
+        """
+        given = [self.hidden * self.directions]
+        if self.merge not in ("concat", "none"):
+            given.append(self.hidden)
+        if self.residual and k:
+            given.append(given[-1])
+        numbers = sum(given[:-1] if k == layers - 1 and not self.gives_all else given)
+        if self.merge not in ("concat", "none"):
+            numbers += given[0]  # the gradients of the directions
+        if self.gives_all:
+            numbers += self.width
+        if k:
+            read = self.input_width(k, inputs)
+            numbers += read
+            if self.reads_x:  # the layer below and x side by side, and the gradients of both apart
+                numbers += read + self.width + (inputs if k == 1 else 0)
+        return numbers
+
     def read(self, below: Array, x: Array, k: int, tape: Workspace) -> Array:
         """What layer k reads, from the output of the layer below and x; both are the same for the first layer."""
         if not (k and self.reads_x):
