@@ -172,13 +172,15 @@ def test_tokens_that_another_thread_changes_lead_nowhere():
 
     thread = threading.Thread(target=meddle)
     thread.start()
-    for _ in range(300):
-        try:
-            model.predict(x)
-        except ValueError as error:
-            assert "x: expected 0 to 49, got 1000000000" in str(error)
-    stop.set()
-    thread.join()
+    try:
+        for _ in range(300):
+            try:
+                model.predict(x)
+            except ValueError as error:
+                assert "x: expected 0 to 49, got 1000000000" in str(error)
+    finally:
+        stop.set()
+        thread.join()
 
 
 def test_a_layer_cannot_write_the_lengths_of_a_walk():

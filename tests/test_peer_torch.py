@@ -7,6 +7,7 @@ from peer_cases import Draw, assert_close, on_both_paths, ours
 import fastlstm as fl
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+torch.set_num_threads(1)  # its passes are small
 
 KINDS = ("LSTM", "GRU", "tanh", "relu", "projected")
 CASES = [(kind, number) for kind in KINDS for number in range(40)]

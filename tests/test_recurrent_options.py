@@ -1,6 +1,7 @@
 """The options of the recurrent cells: against central differences, the reference, the plain path and ONNX Runtime."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -71,6 +72,13 @@ def tame_case(case, seed=0):
     return problem
 
 
+@cache
+def solved(case, seed):
+    """The same with what the reference finds, once for all instruction sets and both dtypes."""
+    problem = tame_case(case, seed)
+    return problem, run_reference(problem)
+
+
 def random_options(draw):
     """Some of the options, each with a value of its own."""
     function = st.sampled_from(FUNCTIONS)
@@ -102,15 +110,15 @@ def random_cases(draw):
     return with_options(case, random_options(draw))
 
 
-def check_against_reference(problem, dtype, tolerance):
-    expected = run_reference(problem)
+def check_against_reference(problem, dtype, tolerance, expected=None):
+    expected = run_reference(problem) if expected is None else expected
     for found in (called(problem, dtype), run(problem, dtype)):
         for name, value in found.items():
             scale = max(1, np.abs(expected[name]).max())
             np.testing.assert_allclose(value, expected[name], rtol=0, atol=tolerance * scale, err_msg=name)
 
 
-def check_against_differences(problem, entries=None):
+def check_against_differences(problem):
     layer, found = problem.layer(), run(problem)
     arrays = {"dx": problem.x, **dict(zip(("dh0", "dc0"), problem.state, strict=False))}
     lengths = None if problem.lengths is None else np.asarray(problem.lengths, np.intp)
@@ -123,22 +131,22 @@ def check_against_differences(problem, entries=None):
         return loss_of(problem, y, final)
 
     for name, array in arrays.items():
-        assert relative_error(value, array, found[name], entries) < 1e-6, name
+        assert relative_error(value, array, found[name]) < 1e-6, name
     for name in layer.parameter_shapes():
-        assert relative_error(value, layer.parameter(name).writable(), found[name], entries) < 1e-6, name
+        assert relative_error(value, layer.parameter(name).writable(), found[name]) < 1e-6, name
 
 
 @pytest.mark.parametrize(("cell", "options"), BY_FUNCTION.values(), ids=BY_FUNCTION)
 def test_gradients_of_functions_against_central_differences(monkeypatch, path, cell, options):
     monkeypatch.setattr("gradcheck.STEP", 1e-5)
-    check_against_differences(random_case(with_options(Case(4, 3, 3, 5, 2, True, True), options, cell)), entries=8)
+    check_against_differences(random_case(with_options(Case(4, 3, 3, 5, 2, True, True), options, cell)))
 
 
 @pytest.mark.parametrize(("cell", "options"), OTHERWISE.values(), ids=OTHERWISE)
 def test_gradients_against_central_differences(monkeypatch, isa, cell, options):
     monkeypatch.setattr("gradcheck.STEP", 1e-5)  # hardly anything comes to a kink of a function
     for case in (Case(4, 3, 3, 5, 2, True, True), Case(3, 2, 1, 17)):
-        check_against_differences(random_case(with_options(case, options, cell)), entries=8)
+        check_against_differences(random_case(with_options(case, options, cell)))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -146,8 +154,8 @@ def test_gradients_against_central_differences(monkeypatch, isa, cell, options):
 def test_everything_equals_the_reference(isa, cell, options, dtype):
     shapes = SHAPES[:1] if (cell, options) in BY_FUNCTION.values() else SHAPES
     for seed, shape in enumerate(shapes):
-        problem = tame_case(with_options(shape, options, cell), seed)
-        check_against_reference(problem, dtype, 1e-4 if dtype == "float32" else 1e-12)
+        problem, expected = solved(with_options(shape, options, cell), seed)
+        check_against_reference(problem, dtype, 1e-4 if dtype == "float32" else 1e-12, expected)
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
@@ -248,7 +256,7 @@ def test_other_cells_equal_onnx_runtime(cell):
     pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
     pytest.importorskip("onnx", reason="onnx is not installed")
 
-    @settings(max_examples=200, deadline=None, derandomize=True)
+    @settings(max_examples=80, deadline=None, derandomize=True)
     @given(random_cases_of(cell), st.integers(0, 2**32 - 1))
     def check(case, seed):
         problem, options = tame_case(case, seed), dict(case.options)
@@ -297,7 +305,7 @@ def test_other_cells_equal_onnx_runtime(cell):
     check()
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=80, deadline=None, derandomize=True)
 @given(random_cases(), st.integers(0, 2**32 - 1))
 def test_inference_equals_onnx_runtime(case, seed):
     pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")

@@ -40,7 +40,7 @@ def of_rows(found: dict[str, Any]) -> dict[str, Any]:
 def test_a_row_has_the_same_bits_in_batches_of_any_size(packed_isa, cell, sizes, dtype):
     whole = random_case(Case(5, 40, *sizes, cell=cell))
     expected = of_rows(run(whole, dtype))
-    for n in range(1, 40):
+    for n in (*range(1, 18), 23, 32, 39):
         for name, value in of_rows(run(part_of(whole, slice(40 - n, 40)), dtype)).items():
             np.testing.assert_array_equal(value, expected[name][40 - n :], err_msg=f"{name} of {n} rows")
 
