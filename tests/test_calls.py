@@ -324,7 +324,7 @@ def test_two_threads_on_one_stream_or_tape_are_told():
     model = fl.Model([fl.LSTM(3, 64), fl.Dense(64, 1)], seed=0)
     x = numbers(64, 200, 3)
     stream, tape = model.stream(batch=64), model.tape()
-    wide = fl.Model([fl.LSTM(3, 1000)], seed=0).stream(batch=64)
+    wide = fl.Model([fl.LSTM(3, 1000, init="uniform")], seed=0).stream(batch=64)
 
     def train():
         y = model.forward(x, tape, training=True)
