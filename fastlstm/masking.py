@@ -6,6 +6,7 @@ computed sees lengths alone, and outputs are moved back.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +17,11 @@ from fastlstm import _check
 
 Array = NDArray[Any]
 Index = NDArray[np.intp]
+Room = Callable[[tuple[int, ...], Any], Array]
+
+
+MOVED_BYTES = 1 << 16
+"""About how many bytes are moved at a time in place: they stay in a core's cache."""
 
 
 class Steps:
@@ -58,22 +64,31 @@ class Steps:
         found: NDArray[np.bool_] = np.arange(t) < self.lengths[:, None]
         return found
 
-    def gather(self, x: Array) -> Array:
-        """A batch (N, T, ...) with the real steps of each sequence first; x itself if they are."""
-        return x if not self.holes else self._taken(x, self._source)
+    def gather(self, x: Array, out: Room | None = None) -> Array:
+        """A batch (N, T, ...) with the real steps of each sequence first; x itself if they are.
 
-    def scatter(self, y: Array, fill: str = "zero") -> Array:
+        It lies in an array that `out` gives for its shape and dtype, by default in a new one.
+        """
+        return x if not self.holes else self._taken(x, self._source, out)
+
+    def back(self, y: Array, out: Room) -> Array:
+        """The steps of (N, T, ...) where `gather` has taken them from, in an array that `out` gives; or y itself."""
+        return y if not self.holes else self._taken(y, self._back, out)
+
+    def scatter(self, y: Array, fill: str = "zero", *, own: bool = False) -> Array:
         """The steps of (N, T, ...) where `gather` has taken them from.
 
         Steps that are not real get what lies behind the real ones, or, if `fill` is "last", what the last real step
-        before them has, and zeros before the first one.
+        before them has, and zeros before the first one. An array of one's `own`, which nobody else reads, is written
+        over: a new one of its size may take longer to get from the system than to fill.
         """
+        taken = self._moved if own and y.flags.c_contiguous and y.flags.writeable else self._taken
         if fill == "zero":
-            return y if not self.holes else self._taken(y, self._back)
+            return y if not self.holes else taken(y, self._back)
         if self.lengths is None:
             return y
         first = np.arange(self._shape[0])[:, None] * self._shape[1]
-        out = self._taken(y, first + np.maximum(self._count - 1, 0))
+        out = taken(y, first + np.maximum(self._count - 1, 0))
         out[self._count == 0] = 0
         return out
 
@@ -97,9 +112,23 @@ class Steps:
         return source
 
     @staticmethod
-    def _taken(x: Array, rows: Index) -> Array:
+    def _taken(x: Array, rows: Index, out: Room | None = None) -> Array:
         """These rows of (N, T, ...), in the same shape."""
-        return x.reshape(-1, *x.shape[2:]).take(rows.reshape(-1), axis=0).reshape(x.shape)
+        found = np.empty(x.shape, x.dtype) if out is None else out(x.shape, x.dtype)
+        # rows are in range; to raise an error if not, take would copy once more
+        x.reshape(-1, *x.shape[2:]).take(rows.reshape(-1), 0, found.reshape(-1, *x.shape[2:]), "clip")
+        return found
+
+    @staticmethod
+    def _moved(x: Array, rows: Index) -> Array:
+        """The same in place, some sequences at a time: what is taken lies in the same sequence."""
+        flat, (n, t) = x.reshape(-1, *x.shape[2:]), x.shape[:2]
+        some = max(1, MOVED_BYTES * n // max(1, x.nbytes))
+        room = np.empty((min(some, n) * t, *x.shape[2:]), x.dtype)
+        for first in range(0, n, some):
+            part = flat[first * t : (first + some) * t]
+            part[...] = flat.take(rows[first : first + some].reshape(-1), 0, room[: len(part)], "clip")
+        return x
 
 
 def fill_of(fill: Any) -> str:

@@ -16,11 +16,11 @@ def along(value, array, direction):
     return (points[0] - 8 * points[1] + 8 * points[2] - points[3]) / (12 * STEP)
 
 
-def relative_error(value, array, gradient, entries=3, seed=0):
+def relative_error(value, array, gradient, entries=1, seed=0):
     """Largest error of `gradient`, relative to the largest entry.
 
-    Some entries of the array are moved, chosen at random, and a random direction, along which all of them move at once:
-    whatever is wrong with any entry shows there, at a small part of the cost of moving each.
+    Some entries of the array are moved, chosen at random, and then all of them at once in a random direction: whatever
+    is wrong with any entry shows there, at a small part of the cost of moving each.
     """
     rng = np.random.default_rng(seed)
     flat = gradient.reshape(-1)

@@ -341,3 +341,25 @@ def test_bad_input_is_told(name):
     call, kind, message = BAD[name]
     with pytest.raises(kind, match=message):
         call(fl.Model([fl.LSTM(1, 2)], seed=0))
+
+
+@pytest.mark.parametrize("fill", ["zero", "last"])
+@pytest.mark.parametrize("some", [1, 700, 1 << 16])
+def test_outputs_are_moved_in_place_some_sequences_at_a_time(monkeypatch, some, fill):
+    """What a call has given, and x, stay as they are when the next one comes."""
+    monkeypatch.setattr("fastlstm.masking.MOVED_BYTES", some)
+    rng = np.random.default_rng(0)
+    model = fl.Model([fl.LSTM(3, 5)], dtype="float64", seed=0)
+    x, masks = rng.normal(size=(7, 6, 3)), rng.random((2, 7, 6)) > 0.4
+    before = x.copy()
+    found = [model.predict(x, mask=mask, fill=fill) for mask in masks]
+    np.testing.assert_array_equal(x, before)
+    for y, mask in zip(found, masks, strict=True):
+        for row, real, own in zip(x, mask, y, strict=True):
+            expected = np.zeros((6, 5))
+            if real.any():
+                expected[real] = model.predict(row[None, real])[0]
+            if fill == "last":
+                count = np.cumsum(real)
+                expected = np.concatenate([np.zeros((1, 5)), expected[real]])[count]
+            np.testing.assert_allclose(own, expected, atol=1e-13)

@@ -80,7 +80,7 @@ def with_options(case, kind):
 def test_gradients_against_central_differences(monkeypatch, isa, kind):
     """Each pass begins with a tape of the same seed, so that the masks are the same."""
     monkeypatch.setattr("gradcheck.STEP", 1e-5)  # hardly anything comes to where it is clipped
-    for case in SHAPES:
+    for case in SHAPES if isa in ("avx2", "plain") else SHAPES[:1]:
         problem = random_case(with_options(case, kind))
         layer, found = problem.layer(), run(problem, tape=fl.Workspace(5))
         lengths = None if problem.lengths is None else np.asarray(problem.lengths, np.intp)

@@ -232,7 +232,7 @@ class Model(Passes):
         x, _ = self.as_input(x)
         steps = Steps(lengths, mask, *x.shape[:2])
         y = self.predict(steps.gather(x), batch_size, steps.lengths)
-        return steps.scatter(y, fill) if self._per_step else y
+        return steps.scatter(y, fill, own=True) if self._per_step else y
 
     def __call__(self, x: Any, lengths: Any = None, mask: Any = None, fill: str = "zero") -> Array:
         """The same as `predict`."""

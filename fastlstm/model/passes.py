@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -150,8 +151,7 @@ class Passes:
         if mask is not None:
             x, _ = self.as_input(x)
             steps = Steps(lengths, mask, *x.shape[:2])
-            y = self.pass_forward(steps.gather(x), tape, training=training, lengths=steps.lengths, steps=steps)
-            return steps.scatter(y) if self._per_step else y
+            return self.pass_forward(x, tape, training=training, lengths=steps.lengths, steps=steps)
         if tape.program is not None and not training:
             with tape.turn:
                 tape.recorded = None
@@ -172,10 +172,12 @@ class Passes:
         lengths: NDArray[np.intp] | None,
         steps: Steps | None = None,
     ) -> Array:
-        """`forward` for x and lengths that `as_input` has returned. `steps` have gathered x, if it is gathered."""
+        """`forward` for x and lengths that `as_input` has returned. `steps` move those of x and of the output."""
         self._check_tape(tape)
         with tape.turn:
             tape.recorded = None
+            if steps is not None:
+                x = steps.gather(x, partial(tape.moved.array, "x"))
             if tape.carries:
                 if tape.rows not in (0, len(x)):
                     raise ValueError(f"x: expected {tape.rows} sequences, as many as the tape carries, got {len(x)}")
@@ -183,14 +185,20 @@ class Passes:
             elif not training and (lengths is None or lengths.all()):
                 tape.program = prepare(self.layers, tape.workspaces, x, lengths=lengths, turn=tape.turn)
                 y: Array = tape.program.y
-                return y
+                return self._moved_back(y, tape, steps)
             replay = tape.repeat(x) if training and lengths is None and not tape.carries else None
             if replay is not None:
                 x = replay.y
             else:
                 x = one_by_one(self.layers, tape.workspaces, x, lengths, training=training)
             tape.recorded = Recorded(training, x.shape, self._versions(), replay, steps)
-            return x
+            return self._moved_back(x, tape, steps)
+
+    def _moved_back(self, y: Array, tape: Tape, steps: Steps | None) -> Array:
+        """An output whose steps stand where those of x were before they were moved."""
+        if steps is None or not self._per_step:
+            return y
+        return steps.back(y, partial(tape.moved.array, "y"))
 
     def _check_tape(self, tape: Tape) -> None:
         if not isinstance(tape, Tape) or tape.model is not self:
@@ -248,7 +256,7 @@ class Passes:
             dx: Array | None = _check.real_array(dy, "dy", self.dtype, recorded.output_shape)
             assert dx is not None
             if recorded.steps is not None and self._per_step:
-                dx = recorded.steps.gather(dx)
+                dx = recorded.steps.gather(dx, partial(tape.moved.array, "dy"))
             if replay is not None:
                 return replay.backward(dx, wanted=input_gradient, after=after)
             lowest = 0 if input_gradient else lowest_trained(self.layers)
@@ -259,7 +267,7 @@ class Passes:
                     after(i)
             if not input_gradient or dx is None:
                 return None
-            return dx if recorded.steps is None else recorded.steps.scatter(dx)
+            return dx if recorded.steps is None else recorded.steps.back(dx, partial(tape.moved.array, "dx"))
 
     @property
     def _per_step(self) -> bool:

@@ -35,6 +35,8 @@ class Tape:
         Number of sequences whose state is carried; 0 before the first pass.
     loss : Workspace
         Holds the gradient of the loss with respect to the predictions.
+    moved : Workspace
+        Holds steps that have been moved because of a mask with holes.
     part : Part
         Which part of a batch the passes are over; the whole, unless a training sets it.
     """
@@ -45,7 +47,7 @@ class Tape:
         seeds = np.random.SeedSequence(seed, spawn_key=(1,))
         self.part = Part()
         self.workspaces = [Workspace(seed, carries, precision, self.part) for seed in seeds.spawn(len(model.layers))]
-        self.loss = Workspace()
+        self.loss, self.moved = Workspace(), Workspace()
         self.recorded: Recorded | None = None
         pairs = zip(model.layers, self.workspaces, strict=True)
         self._penalised = [workspace for layer, workspace in pairs if layer.penalises]

@@ -260,7 +260,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         x, fill = self.as_input(x), fill_of(fill)
         steps = Steps(lengths, mask, *x.shape[:2])
         y, final = self._call(steps.gather(x), state, steps.lengths)
-        return steps.scatter(y, fill), final
+        return steps.scatter(y, fill, own=True), final
 
     def _call(self, x: Any, state: Any, lengths: Any) -> tuple[Array, Parts]:
         """A call with an initial state, or without a kept program."""
