@@ -42,6 +42,7 @@ LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
     "input_dropout": ("LSTM", {"input_dropout": 0.2}),
     "variational input_dropout": ("LSTM", {"input_dropout": 0.2, "variational": True}),
     "weight_dropout": ("LSTM", {"weight_dropout": 0.3}),
+    "layer_norm": ("LSTM", {"layer_norm": True}),
     "proj_size 64": ("LSTM", {"proj_size": 64}),
     "proj_size 32": ("LSTM", {"proj_size": 32}),
     "learn_initial_state": ("LSTM", {"learn_initial_state": True}),

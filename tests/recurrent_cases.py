@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from reference import SLSTM, GRUBefore, GRUWithOptions, LSTMWithOptions, MinLSTM, Reference, SimpleWithOptions
+from reference_norm import LSTMWithNorm
 
 import fastlstm as fl
 from fastlstm.layers.recurrent import plan
@@ -64,7 +65,7 @@ def reference_cell(case: Case) -> Any:
             given[name] = (given[name],)
     before = given.pop("reset", "after") == "before"
     kinds = {
-        "lstm": LSTMWithOptions,
+        "lstm": LSTMWithNorm if "layer_norm" in given else LSTMWithOptions,
         "gru": GRUBefore if before else GRUWithOptions,
         "simple": SimpleWithOptions,
         "min_lstm": MinLSTM,

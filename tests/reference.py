@@ -382,6 +382,7 @@ class Reference:
     def _weights(self, layer, direction):
         suffix = f"_l{layer}" + ("_reverse" if direction else "")
         sizes = {"bias": self.cell.biases} | ({"peephole": self.cell.own} if hasattr(self.cell, "own") else {})
+        sizes |= getattr(self.cell, "scales", {})
         projection = ("weight_hr",) if getattr(self.cell, "projects", False) else ()
         names = [name + suffix for name in ("weight_ih", "weight_hh", *sizes, *projection)]
         zeros = {name + suffix: np.zeros(size * self.units) for name, size in sizes.items()}

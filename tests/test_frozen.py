@@ -432,7 +432,9 @@ def test_a_state_that_freezes_what_is_not_there_is_refused():
         restoring.frozen_of({"frozen": 3}, model)
 
 
-@pytest.mark.parametrize("options", [{}, {"proj_size": 2}, {"two_biases": True}, {"checkpoint_every": 2}])
+@pytest.mark.parametrize(
+    "options", [{}, {"proj_size": 2}, {"layer_norm": True}, {"two_biases": True}, {"checkpoint_every": 2}]
+)
 def test_a_frozen_direction_asks_for_no_gradient_of_its_weights(monkeypatch, options):
     model = fl.Model([fl.LSTM(3, 5, seed=0), fl.LSTM(5, 4, bidirectional=True, seed=1, **options)], dtype="float64")
     asked = []

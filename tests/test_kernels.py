@@ -12,6 +12,7 @@ from fastlstm.layers.recurrent import cells
 S, N, I, H = 6, 2, 3, 4  # noqa: E741
 CELLS = [cells.LSTM, cells.GRU, cells.TANH, cells.RELU]
 WITH_OPTIONS = [cells.LSTM_OPTIONS, cells.LSTM_COUPLED, cells.GRU_OPTIONS, cells.SIMPLE_OPTIONS]
+WITH_OPTIONS += [cells.LSTM_NORM, cells.LSTM_NORM_COUPLED]
 WRONG = "do not agree|alive"
 
 

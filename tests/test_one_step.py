@@ -124,8 +124,10 @@ def test_what_is_wrong_is_named(act, error, message):
         act()
 
 
-@pytest.mark.parametrize(("cell", "options"), [(fl.LSTMCell, {"proj_size": 2}), (fl.GRUCell, {"reset": "before"})])
-def test_cells_of_two_phases(cell, options, isa):
+@pytest.mark.parametrize(
+    ("cell", "options"), [(fl.LSTMCell, {"proj_size": 2, "layer_norm": True}), (fl.GRUCell, {"reset": "before"})]
+)
+def test_cells_of_several_phases(cell, options, isa):
     step = cell(3, 4, seed=0, dtype="float64", **options)
     x = np.random.default_rng(0).normal(size=(7, 2, 3))
     state = None

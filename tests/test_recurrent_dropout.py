@@ -30,6 +30,11 @@ LSTM_OPTIONS = {
         **{"proj_size": 2, "recurrent_dropout": 0.3, "recurrent_dropout_on": "candidate", "zoneout": (0.3, 0.2)},
         **{"weight_dropout": 0.2, "dropout": 0.3, "variational": True, "peephole": True, "coupled": True},
     },
+    "norm, state": {"layer_norm": True, "recurrent_dropout": 0.4, "zoneout": 0.3},
+    "norm, projection, all": {
+        **{"layer_norm": 0.01, "proj_size": 2, "recurrent_dropout": 0.3, "recurrent_dropout_on": "candidate"},
+        **{"zoneout": (0.3, 0.2), "weight_dropout": 0.2, "dropout": 0.3, "peephole": True, "coupled": True},
+    },
     "all, candidate": {
         **{"recurrent_dropout": 0.3, "recurrent_dropout_on": "candidate", "zoneout": 0.2, "weight_dropout": 0.3},
         **{"dropout": 0.3, "activation": "softsign", "peephole": True},

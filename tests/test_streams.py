@@ -204,7 +204,10 @@ def test_a_stream_in_use_is_told_by_all_that_read_its_state():
                 call()
 
 
-@pytest.mark.parametrize("options", [{"regularizers": "L2"}, {"init": {"weight_hh": "identity"}}, {"proj_size": 2}])
+@pytest.mark.parametrize(
+    "options",
+    [{"regularizers": "L2"}, {"init": {"weight_hh": "identity"}}, {"proj_size": 2}, {"layer_norm": True}],
+)
 def test_a_look_ahead_over_layers_that_are_told_of_their_parameters(options, path):
     model = fl.Model([fl.LSTM(3, 4, num_layers=2, bidirectional=True, **options)], seed=0, dtype="float64")
     x = np.random.default_rng(0).normal(size=(2, 9, 3))

@@ -44,6 +44,8 @@ def rooms(str cell, Layout rows, bint single, str format="exact", Py_ssize_t see
     cdef const fl_format* packed = format_of(single, format)
     cdef Py_ssize_t width = padded(rows.H, single), depth = packed.depth, bundles = longest_in_bundles(rows, depth)
     cdef Py_ssize_t K = rows.H if seen < 0 else seen
+    if known.row_room:
+        return (1, rows.threads * known.row_room * width, rows.N * (known.sums + known.own) * width, 0, 0)
     cdef Py_ssize_t block = known.sums * known.units * table().bytes // (4 if single else 8)
     return (
         fl_transposed_room(padded(rows.I, single), padded(K, single), width, known.gates) // depth,
@@ -84,12 +86,13 @@ cdef class Backward(Stage):
         """Let this be the first phase of each step, ahead of those that have been joined so far."""
         cdef Backward after = self.earlier[len(self.earlier) - 1] if self.earlier else self
         if (
-            len(self.earlier) + 1 == FL_PHASES or after.p.K != earlier.p.H or after.p.K == 0 or earlier.p.N != self.p.N
+            len(self.earlier) + 1 == FL_PHASES or after.p.K not in (0, earlier.p.H) or earlier.p.N != self.p.N
             or earlier.p.T != self.p.T or earlier.p.rows != self.p.rows or earlier.earlier
             or earlier.p.segment_count != self.p.segment_count
         ):
             raise ValueError("Backward.then: sizes do not agree")
-        after.p.then, after.p.ahead, earlier.p.user, self.p.user = &earlier.p, True, &after.p, &earlier.p
+        after.p.then, after.p.ahead, self.p.user = &earlier.p, True, &earlier.p
+        earlier.p.user = &after.p if after.p.K else after.p.user
         after.sees(earlier)
         earlier.sees(self)
         self.earlier.append(earlier)
@@ -104,11 +107,10 @@ cdef class Backward(Stage):
         x and y are those of the forward pass. dy lies as y does, and dx as x; None for dx means that it is not wanted,
         and add_dx whether to add to it. `start` is the state that the forward pass began with, h (N, width) and, if
         there is one, c (N, C·width), or None for zeros. `weights` are (G·H, I) and (G·H, K). Of several phases, each is
-        bound for itself: `seen` is what its U sees, the y of another phase; the h of `start` is that of the last phase,
-        and dy is None but there.
+        bound for itself: `seen` is what its U sees, the y of another phase; `start` is that of all, and dy is None but
+        for the last phase.
         """
         cdef Py_ssize_t I = self.p.I, K = self.p.K, state = self.p.N * self.p.width, rows = self.cell.gates * self.p.H
-        cdef const void* h
         self.p.add_dx = add_dx
         if same(self.bound, (x, y, dy, dx, weights[0], weights[1], start, seen)):
             return
@@ -120,11 +122,10 @@ cdef class Backward(Stage):
         self.p.dx = NULL if dx is None or not I else self.at(dx, self.x_size, True)
         self.p.h = self.p.seen_h = self.p.c = NULL
         if start is not None:
-            h = self.at(start[0], self.p.N * (state // self.p.N if dy is not None else self.p.seen_width), False)
             if dy is not None:
-                self.p.h = h
-            if not self.p.ahead:
-                self.p.seen_h = h
+                self.p.h = self.at(start[0], state, False)
+            if K and not self.p.ahead:
+                self.p.seen_h = self.at(start[0], self.p.N * self.p.seen_width, False)
             if self.cell.c_parts and len(start) > 1:
                 self.p.c = self.at(start[1], state * self.cell.c_parts, False)
         self.p.w = self.at(weights[0], rows * I, False) if I else NULL
@@ -173,7 +174,8 @@ cdef class Backward(Stage):
         for phase in (self, *self.earlier):
             if phase.bound is None or (self.single and phase.bound_gradients is None):
                 raise ValueError("Backward.go_on: bind the arrays first")
-        self.p.initial, self.p.later = initial, later
+            phase.p.later = later
+        self.p.initial = initial
         self.go()
 
 
@@ -206,7 +208,7 @@ def prepare(
         or not 1 <= strip <= FL_STRIP or kept.shape[0] != rows.S * known.sums * width
         or kept_c.shape[0] != rows.S * width * known.c_parts
         or any([there < size for there, size in zip(scratch, wanted)])
-        or rows.I + K < 1 or (single and (K != rows.H or rows.T != 1 or N > FL_SINGLE or rows.S != N))
+        or (rows.I + K < 1 and not known.row_room) or (single and (K != rows.H or rows.T != 1 or N > FL_SINGLE or rows.S != N))
         or (known.own and (bias is None or bias.size != (known.sums + known.own) * width))
     ):
         raise ValueError("backward.prepare: sizes do not agree")

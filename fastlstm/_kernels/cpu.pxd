@@ -130,7 +130,7 @@ cdef extern from "simd/table.h" nogil:
 
     struct fl_options:
         fl_function gate, candidate, output
-        double clip, cell_clip, zone_h, zone_c, candidate_scale
+        double clip, cell_clip, zone_h, zone_c, candidate_scale, norm
 
     struct fl_masks:
         const unsigned char* zone_h
@@ -150,6 +150,7 @@ cdef extern from "simd/table.h" nogil:
     struct fl_pass:
         const fl_cell* cell
         fl_pass* then
+        const fl_pass* before
         const fl_pass* seen
         int ahead
         Py_ssize_t T, N, I, H, K, width
@@ -275,7 +276,7 @@ cdef extern from "simd/table.h" nogil:
         pass
     struct fl_cell:
         const char* name
-        int gates, sums, units, option, c_parts, own, options
+        int gates, sums, units, option, c_parts, own, options, row_room
         fl_job pack
         const fl_backward_functions* backward
         fl_job forward_single, backward_single

@@ -49,7 +49,7 @@ def pack_stage(
     cdef const fl_cell* known = cell_of(cell, H, real is float, format)
     cdef const fl_format* packed = format_of(real is float, format)
     if (
-        threads < 1 or I + K < 1 or w_ih.shape[0] != known.gates * H or w_hh.shape[0] != known.gates * H
+        threads < 1 or (I + K < 1 and not known.row_room) or w_ih.shape[0] != known.gates * H or w_hh.shape[0] != known.gates * H
         or b.shape[0] != known.sums * H or not fits(known, packed, panels.shape, bias.shape, I, H, K, sizeof(real))
     ):
         raise ValueError("forward.pack: sizes do not agree")
@@ -95,15 +95,17 @@ cdef class Pass(Stage):
     that ends early may lie in either h.
 
     A step may have several phases, each of which is such a pass. `then` joins them to the first one, which stands for
-    all of them: its x is that of all, its y that of the last, and its state has the h of the last and the c of the
-    first, unless that c is only handed on to the next phase.
+    all of them: its x is that of all, its y that of the last, and its state has the h of the last and the c of the one
+    that has a c. If two have, it is only handed on from one to the next.
     """
 
     cdef fl_pass p
     cdef const fl_cell* cell
     cdef str format
     cdef Py_ssize_t x_bytes, y_bytes, place, state_parts
+    cdef Py_ssize_t with_c  # the place of the first phase that has a c, or -1
     cdef list later  # the phases that follow
+    cdef const Py_ssize_t* zeros  # offsets of steps that are kept one in the place of the other
     cdef Layout rows
     cdef RaggedOrder order
     cdef int most_threads  # that there is room for, if it rounds
@@ -129,21 +131,28 @@ cdef class Pass(Stage):
         """The last of its phases."""
         return self.later[len(self.later) - 1] if self.later else self
 
+    cdef tuple states(self):
+        """The phases that have h of the state, and its c."""
+        return self.last(), self.later[self.with_c - 1] if self.with_c > 0 else self
+
     def then(self, Pass last):
         """Let this phase be the last one of each step."""
         cdef Pass before = self.last()
         if (
-            len(self.later) + 1 == FL_PHASES or last.p.K != before.p.H or last.p.N != self.p.N
-            or last.p.K == 0 or (last.p.I and last.x_bytes != self.x_bytes) or last.later
+            len(self.later) + 1 == FL_PHASES or last.p.K not in (0, before.p.H) or last.p.N != self.p.N
+            or (last.x_bytes and self.x_bytes and last.x_bytes != self.x_bytes) or last.later
         ):
             raise ValueError("Pass.then: sizes do not agree")
-        before.p.then, last.p.seen, last.p.ahead = &last.p, &before.p, True
+        before.p.then, last.p.before, last.p.seen, last.p.ahead = &last.p, &before.p, &before.p, True
         self.p.seen, self.output, self.output_bytes = &last.p, &last.p.y, last.output_bytes
         self.later.append(last)
-        self.state_parts -= last.cell.c_parts
+        if last.cell.c_parts:
+            self.state_parts += last.cell.c_parts if self.with_c < 0 else -self.cell.c_parts
+            self.with_c = len(self.later) if self.with_c < 0 else self.with_c
+        self.x_bytes = max(self.x_bytes, last.x_bytes)
         self.row_work += last.row_work
         self.take_layout()
-        if last.rows.T != self.p.T or last.rows.S != self.p.rows or last.p.segment_count != self.p.segment_count:
+        if last.rows.T != self.p.T or last.rows.S != self.rows.S or last.p.segment_count != self.p.segment_count:
             raise ValueError("Pass.then: sizes do not agree")
 
     def closed(self):
@@ -182,6 +191,19 @@ cdef class Pass(Stage):
             self.p.kept_c = <void*>address(kept_c, self.format, self.cell.c_parts * bytes, True)
         self.held = (*self.held, kept, kept_c)
 
+    def keep_step(self, kept, const Py_ssize_t[::1] zeros):
+        """Keep what the phases of a step tell each other in kept (N·S·width), in the place of that of the step before.
+
+        There are as many zeros as steps at most.
+        """
+        cdef Py_ssize_t size = 4 if self.format == "f" else 8
+        if zeros.shape[0] < self.p.T:
+            raise ValueError("Pass.keep_step: sizes do not agree")
+        self.p.kept = <void*>address(kept, self.format, self.cell.sums * self.p.N * self.p.width * size, True)
+        self.zeros = &zeros[0]
+        self.held = (*self.held, kept, zeros)
+        self.take_layout()
+
     def leave_out(self, Masks masks, fed):
         """Leave out what the masks say. fed (threads·N·K) is room for states before U, if there are masks of them."""
         cdef Py_ssize_t size = 4 if self.format == "f" else 8
@@ -210,27 +232,31 @@ cdef class Pass(Stage):
         """Run each step after the same step of the pass below, which writes what this one reads, on one thread each."""
         if self.threads != 1 or below.threads != 1:
             raise ValueError("Pass.after_each: expected passes on one thread")
-        self.p.below = &below.p
+        cdef Pass phase
+        for phase in (self, *self.later):
+            phase.p.below = &below.p
         self.held = (*self.held, below)
 
     cpdef int begin(self, tuple start) except -1:
         self.fresh = start is None
         if start is not None:
             self.check(start)
+            of_h, of_c = self.states()
             for k in range(self.state_parts):
                 if self.format == "f":
-                    take_state[float](self, self if k else self.last(), start[k], k)
+                    take_state[float](self, of_c if k else of_h, start[k], k)
                 else:
-                    take_state[double](self, self if k else self.last(), start[k], k)
+                    take_state[double](self, of_c if k else of_h, start[k], k)
         return 0
 
     cpdef int end(self, tuple final) except -1:
         self.check(final)
+        of_h, of_c = self.states()
         for k in range(self.state_parts):
             if self.format == "f":
-                give_state[float](self, self if k else self.last(), final[k], k)
+                give_state[float](self, of_c if k else of_h, final[k], k)
             else:
-                give_state[double](self, self if k else self.last(), final[k], k)
+                give_state[double](self, of_c if k else of_h, final[k], k)
         return 0
 
     cdef int check(self, tuple state) except -1:
@@ -251,6 +277,8 @@ cdef class Pass(Stage):
         self.p.T, self.p.rows, self.work = rows.T, rows.S, rows.S * self.row_work
         self.threads = min(rows.threads, self.most_threads) if self.most_threads else rows.threads
         self.p.alive, self.p.offset, self.p.x_row, self.p.y_row = rows.alive, rows.offset, rows.x_row, rows.y_row
+        if self.zeros != NULL:
+            self.p.offset, self.p.rows = self.zeros, self.p.N
         self.p.segments, self.p.segment_count = rows.segments, rows.segment_count
 
     cdef void before(self) noexcept:
@@ -323,13 +351,14 @@ def prepare(
         rows.N != N or not fits(known, packed, panels.shape, bias.shape, rows.I, rows.H, K, sizeof(real))
         or width != padded(rows.H, sizeof(real) == 4) or h.shape[0] != 2
         or c.shape[0] != (N if known.c_parts else 0) or c.shape[1] != width * max(known.c_parts, 1)
-        or phase.shape[0] != 1 or not 0 <= phase[0] <= 1 or rows.I + K < 1
+        or phase.shape[0] != 1 or not 0 <= phase[0] <= 1 or (rows.I + K < 1 and not known.row_room)
         or (projected.shape[0] and (chunk < 1 or projected.shape[0] < chunk * N * known.sums * width or not rows.full))
     ):
         raise ValueError("forward.prepare: sizes do not agree")
     cdef Pass made = Pass()
     made.cell, made.p.option, made.p.options = known, known.option, options_of(options, known.options)
     made.p.cell, made.p.seen, made.p.K, made.later, made.state_parts = known, &made.p, K, [], 1 + known.c_parts
+    made.with_c = 0 if known.c_parts else -1
     made.p.N, made.p.I, made.p.H, made.p.width, made.p.chunk, made.p.phase = N, rows.I, rows.H, width, chunk, &phase[0]
     made.p.x_step, made.p.y_step = rows.x_step, rows.y_step
     made.p.panels, made.p.bias, made.p.h = weights_at(panels, packed, panels.size, False), &bias[0, 0, 0], &h[0, 0, 0]

@@ -4,7 +4,7 @@ from fastlstm._kernels.cpu cimport fl_masks, fl_options
 cdef class Options:
     cdef fl_options told
     cdef readonly tuple gate, candidate, output
-    cdef readonly double clip, cell_clip, zone_h, zone_c, candidate_rate, state_rate
+    cdef readonly double clip, cell_clip, zone_h, zone_c, candidate_rate, state_rate, norm
 
 
 cdef class Masks:

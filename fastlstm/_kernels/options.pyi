@@ -17,6 +17,7 @@ class Options:
     zone_c: float
     candidate_rate: float
     state_rate: float
+    norm: float
     def __init__(
         self,
         gate: tuple[str, float, float] = ...,
@@ -28,6 +29,7 @@ class Options:
         zone_c: float = 0,
         candidate_rate: float = 0,
         state_rate: float = 0,
+        norm: float = 0,
     ) -> None: ...
     @property
     def draws(self) -> bool: ...

@@ -24,23 +24,24 @@ cdef class Options:
     """The functions of the gates, of the candidate and of the output, where the sums and c are clipped, and rates.
 
     Each function is a name of FUNCTIONS, alpha and beta. zone_h and zone_c are the probabilities that a number of h or
-    c stays as it was, candidate_rate that one of the candidate is 0, and state_rate that one of h is 0 before U.
+    c stays as it was, candidate_rate that one of the candidate is 0, and state_rate that one of h is 0 before U. norm is
+    what a layer norm adds to the variance, 0 without one.
     """
 
     def __init__(
         self, tuple gate=("sigmoid", 0.0, 0.0), tuple candidate=("tanh", 0.0, 0.0), tuple output=("tanh", 0.0, 0.0),
         double clip=float("inf"), double cell_clip=float("inf"), double zone_h=0, double zone_c=0,
-        double candidate_rate=0, double state_rate=0,
+        double candidate_rate=0, double state_rate=0, double norm=0,
     ):
         self.gate, self.candidate, self.output, self.clip, self.cell_clip = gate, candidate, output, clip, cell_clip
         self.told.gate, self.told.candidate, self.told.output = numbered(gate), numbered(candidate), numbered(output)
         self.zone_h, self.zone_c, self.candidate_rate, self.state_rate = zone_h, zone_c, candidate_rate, state_rate
         self.told.clip, self.told.cell_clip, self.told.zone_h, self.told.zone_c = clip, cell_clip, zone_h, zone_c
-        self.told.candidate_scale = 1 / (1 - candidate_rate)
+        self.told.candidate_scale, self.told.norm, self.norm = 1 / (1 - candidate_rate), norm, norm
 
     def __reduce__(self):
-        numbers = (self.clip, self.cell_clip, self.zone_h, self.zone_c, self.candidate_rate, self.state_rate)
-        return Options, (self.gate, self.candidate, self.output, *numbers)
+        rates = (self.zone_h, self.zone_c, self.candidate_rate, self.state_rate)
+        return Options, (self.gate, self.candidate, self.output, self.clip, self.cell_clip, *rates, self.norm)
 
     @property
     def draws(self):

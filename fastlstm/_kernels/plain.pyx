@@ -58,7 +58,7 @@ cdef void rows_forward(
 ) noexcept nogil:
     cdef (real*)[MOST_PARTS] state_k
     cdef (const real*)[MOST_PARTS] prev_k
-    cdef Py_ssize_t r, k, p
+    cdef Py_ssize_t r, k, p, block = H if cell.room else BLOCK
     for r in range(rows):
         k = 0
         while k < H:
@@ -66,9 +66,9 @@ cdef void rows_forward(
                 state_k[p], prev_k[p] = state[p] + r * H + k, prev[p] + r * H + k
             step_forward(
                 cell.kind, state_k, sums + r * cell.sums * H + k, prev_k, bias + k, told, (first + r) * H + k, k, H,
-                min(BLOCK, H - k),
+                min(block, H - k),
             )
-            k += BLOCK
+            k += block
 
 
 cdef void rows_backward(
@@ -78,7 +78,7 @@ cdef void rows_backward(
     cdef (real*)[MOST_PARTS] d
     cdef (const real*)[MOST_PARTS] state_k
     cdef (const real*)[MOST_PARTS] prev_k
-    cdef Py_ssize_t r, k, p, at
+    cdef Py_ssize_t r, k, p, at, block = H if cell.room else BLOCK
     for r in range(rows):
         k = 0
         while k < H:
@@ -87,9 +87,9 @@ cdef void rows_backward(
                 d[p], state_k[p], prev_k[p] = dstate[p] + at, state[p] + at, prev[p] + at
             step_backward(
                 cell.kind, sums + r * cell.sums * H + k, d, dy + at, state_k, prev_k, told, first * H + at, k, H,
-                min(BLOCK, H - k),
+                min(block, H - k),
             )
-            k += BLOCK
+            k += block
 
 
 # sums += h Uᵀ for m rows; sums that no input feeds are written.
@@ -215,6 +215,8 @@ def forward(
     check_alive(alive, S, N)
     told.options, told.own, told.d_own = options_of(options, of.options), &own[0] if of.own else NULL, NULL
     told.masks = masks_of(masks, S, N, H, K, "f" if real is float else "d")
+    cdef real[::1] room = np.empty(of.room * H, np.float32 if real is float else np.float64)
+    told.room = &room[0] if of.room else NULL
     cdef real[:, ::1] fed = np.empty(
         (N if factors_of(&told) != NULL else 0, K), np.float32 if real is float else np.float64
     )
@@ -330,6 +332,8 @@ def backward(
     told.options, told.own = options_of(options, of.options), &own[0] if of.own else NULL
     told.d_own = &d_own[0] if of.own else NULL
     told.masks = masks_of(masks, S, N, H, K, "f" if real is float else "d")
+    cdef real[::1] room = np.empty(of.room * H, np.float32 if real is float else np.float64)
+    told.room = &room[0] if of.room else NULL
     # of every row: what U has seen, and at first the gradient by it
     cdef real[:, ::1] fed = np.empty(
         (N + S if factors_of(&told) != NULL else 0, K), np.float32 if real is float else np.float64

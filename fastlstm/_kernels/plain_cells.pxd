@@ -10,6 +10,7 @@ from fastlstm._kernels.plain_gru_before cimport (
 )
 from fastlstm._kernels.plain_gru_options cimport gru_options_backward, gru_options_forward
 from fastlstm._kernels.plain_lstm cimport lstm_backward, lstm_forward
+from fastlstm._kernels.plain_lstm_norm cimport lstm_norm_backward, lstm_norm_forward
 from fastlstm._kernels.plain_lstm_options cimport lstm_options_backward, lstm_options_forward
 from fastlstm._kernels.plain_min_lstm cimport min_lstm_backward, min_lstm_forward
 from fastlstm._kernels.plain_simple cimport (
@@ -33,6 +34,8 @@ cdef enum Kind:
     IDENTITY
     LSTM_OPTIONS
     LSTM_COUPLED
+    LSTM_NORM
+    LSTM_NORM_COUPLED
     GRU_OPTIONS
     GRU_RESET
     GRU_CANDIDATE
@@ -54,7 +57,7 @@ cdef struct Feed:
 
 # W x of the gates is added to the first sums, one each; U h as the feeds say. `parts` are those of the state, the first
 # of which is h. `direct`: h' depends on h not through U alone. `own`: weights that each unit has for itself. `options`:
-# whether it reads them.
+# whether it reads them. `room`: 0, or of a cell whose step takes whole rows, the numbers of a unit that it has room for.
 cdef struct Cell:
     Kind kind
     Py_ssize_t gates, sums, parts, feed_count
@@ -62,12 +65,15 @@ cdef struct Cell:
     Feed[MOST_FEEDS] feeds
     Py_ssize_t own
     bint options
+    Py_ssize_t room
 
 
-# The weights that each unit has for itself (own·H), their gradients or NULL, the options, and masks or NULL.
+# The weights that each unit has for itself (own·H), their gradients or NULL, room for a row (room·H), the options, and
+# masks or NULL.
 cdef struct Told:
     const void* own
     void* d_own
+    void* room
     const fl_options* options
     const fl_masks* masks
 
@@ -76,50 +82,56 @@ cdef inline Cell cell_of(str name) except *:
     if name == "lstm":
         return Cell(
             LSTM, gates=4, sums=4, parts=2, feed_count=1, direct=False, feeds=[Feed(0, 0, 4), Feed(0, 0, 0)],
-            own=0, options=False,
+            own=0, options=False, room=0,
         )
     if name == "gru":
         return Cell(
             GRU, gates=3, sums=4, parts=1, feed_count=2, direct=True, feeds=[Feed(0, 0, 2), Feed(2, 3, 1)],
-            own=0, options=False,
+            own=0, options=False, room=0,
         )
     if name in ("tanh", "relu", "identity"):
         kind = TANH if name == "tanh" else RELU if name == "relu" else IDENTITY
         return Cell(
             kind, gates=1, sums=1, parts=1, feed_count=1, direct=False, feeds=[Feed(0, 0, 1), Feed(0, 0, 0)],
-            own=0, options=False,
+            own=0, options=False, room=0,
         )
     if name == "lstm_options" or name == "lstm_coupled":
         kind, gates = (LSTM_OPTIONS, 4) if name == "lstm_options" else (LSTM_COUPLED, 3)
         return Cell(
             kind, gates=gates, sums=gates, parts=2, feed_count=1, direct=True, feeds=[Feed(0, 0, gates), Feed(0, 0, 0)],
-            own=gates - 1, options=True,
+            own=gates - 1, options=True, room=0,
+        )
+    if name == "lstm_norm" or name == "lstm_norm_coupled":
+        kind, gates = (LSTM_NORM, 4) if name == "lstm_norm" else (LSTM_NORM_COUPLED, 3)
+        return Cell(
+            kind, gates=gates, sums=2 * gates, parts=2, feed_count=1, direct=True,
+            feeds=[Feed(0, gates, gates), Feed(0, 0, 0)], own=4 * gates + 1, options=True, room=gates + 2,
         )
     if name == "gru_options":
         return Cell(
             GRU_OPTIONS, gates=3, sums=4, parts=1, feed_count=2, direct=True, feeds=[Feed(0, 0, 2), Feed(2, 3, 1)],
-            own=0, options=True,
+            own=0, options=True, room=0,
         )
     if name == "gru_reset":
         return Cell(
             GRU_RESET, gates=2, sums=2, parts=2, feed_count=1, direct=True, feeds=[Feed(0, 0, 2), Feed(0, 0, 0)],
-            own=0, options=True,
+            own=0, options=True, room=0,
         )
     if name == "gru_candidate":
         return Cell(
             GRU_CANDIDATE, gates=1, sums=1, parts=2, feed_count=1, direct=True, feeds=[Feed(0, 0, 1), Feed(0, 0, 0)],
-            own=0, options=True,
+            own=0, options=True, room=0,
         )
     if name == "min_lstm" or name == "min_lstm_positive":
         kind = MIN_LSTM if name == "min_lstm" else MIN_LSTM_POSITIVE
         return Cell(
             kind, gates=3, sums=3, parts=1, feed_count=1, direct=True, feeds=[Feed(0, 0, 3), Feed(0, 0, 0)],
-            own=0, options=True,
+            own=0, options=True, room=0,
         )
     if name == "simple_options":
         return Cell(
             SIMPLE_OPTIONS, gates=1, sums=1, parts=1, feed_count=1, direct=True, feeds=[Feed(0, 0, 1), Feed(0, 0, 0)],
-            own=0, options=True,
+            own=0, options=True, room=0,
         )
     if name == "slstm" or name == "slstm_exp":
         kind = SLSTM if name == "slstm" else SLSTM_EXP
@@ -155,6 +167,11 @@ cdef inline void step_forward(
     elif kind == GRU_CANDIDATE:
         gru_candidate_forward(
             state[0], state[1], sums, prev[0], prev[1], bias, told.options, told.masks, place, width
+        )
+    elif kind == LSTM_NORM or kind == LSTM_NORM_COUPLED:
+        lstm_norm_forward(
+            state[0], state[1], sums, prev[0], prev[1], <const real*>told.own, <real*>told.room, told.options, told.masks,
+            place, kind == LSTM_NORM_COUPLED, H,
         )
     elif kind == SIMPLE_OPTIONS:
         simple_options_forward(state[0], sums, prev[0], bias, told.options, told.masks, place, width)
@@ -192,6 +209,11 @@ cdef inline void step_backward(
     elif kind == GRU_CANDIDATE:
         gru_candidate_backward(
             sums, dstate[0], dstate[1], dy, prev[0], state[1], told.options, told.masks, place, width
+        )
+    elif kind == LSTM_NORM or kind == LSTM_NORM_COUPLED:
+        lstm_norm_backward(
+            sums, dstate[0], dstate[1], dy, state[1], prev[1], <const real*>told.own, <real*>told.d_own,
+            <real*>told.room, told.options, told.masks, place, kind == LSTM_NORM_COUPLED, H,
         )
     elif kind == SIMPLE_OPTIONS:
         simple_options_backward(sums, dstate[0], dy, told.options, told.masks, place, width)

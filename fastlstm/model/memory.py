@@ -80,10 +80,10 @@ def kept(layer: Recurrent[Any], sequences: int, steps: int, precision: str | Non
     every = min(layer.checkpoint_every or steps, steps)
     states = math.ceil(steps / every) * len(layer.cell.parts)
     cell = layer.cell
-    sums = cell.sums + (cell.projection or 0) / layer.hidden_size
+    sums = cell.sums + cell.norms + (cell.projection or 0) / layer.hidden_size
     if precision:
         sums *= 1.5
-    between = steps if len(cell.phases) > 1 else 0  # what the first phase puts out
+    between = steps if len(cell.plain_phases) > 1 else 0  # what the first phase puts out
     of_a_unit = math.ceil(every * (sums + max(cell.c_parts, int(cell.hands_on)))) + states + between
     units, count = layer.directions * layer.hidden_size, layer.num_layers
     beside = sum(layer.joint.kept(k, count, layer.input_size) for k in range(count))

@@ -35,7 +35,7 @@ def models(folder):
         [fl.LSTM(2, 3, num_layers=2, bidirectional=True), fl.BatchNorm(6), fl.AttentionPool(6, 4), fl.Dense(6, 2)],
         [fl.LSTM(2, 4), fl.Decoder(4, 3, num_tokens=4, max_steps=3, end_token=3, num_layers=2)],
         [
-            fl.LSTM(2, 4, proj_size=2),
+            fl.LSTM(2, 4, proj_size=2, layer_norm=True),
             fl.GRU(2, 3, reset="before"),
             fl.MinLSTM(3, 2),
             fl.SLSTM(2, 4, heads=2),

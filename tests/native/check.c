@@ -54,9 +54,12 @@ static const struct plain_cell *plain_of(const struct fl_cell *cell) {
     exit(1);
 }
 
+/* Whether a cell takes whole rows, or is what such a cell takes. */
+static int is_of_rows(const struct fl_cell *cell) { return cell->row_room || strstr(cell->name, "_sums"); }
+
 /* Whether a cell is no step by itself; phases.h has those. */
 static int is_phase(const struct fl_cell *cell) {
-    return !strcmp(cell->name, "gru_reset") || !strcmp(cell->name, "gru_candidate");
+    return is_of_rows(cell) || !strcmp(cell->name, "gru_reset") || !strcmp(cell->name, "gru_candidate");
 }
 
 #include "narrow_cells.h"

@@ -50,18 +50,18 @@ struct X(arrays) {
 static struct X(arrays) X(arrays_of)(const struct fl_kernels *kernels, const struct fl_format *format,
                                      const struct fl_cell *cell, const struct problem *q) {
     const ptrdiff_t N = q->N, T = q->T, I = q->I, H = q->H, K = q->K, G = cell->gates, S = cell->sums;
-    const ptrdiff_t own = cell->own * H;
+    const ptrdiff_t own = q->cell->own * H;
     const ptrdiff_t lanes = kernels->bytes / (ptrdiff_t)sizeof(REAL), width = (H + lanes - 1) / lanes * lanes;
     return (struct X(arrays)){
         .format = format, .lanes = lanes, .width = width, .w = X(copy)(q->w, G * H * I), .u = X(copy)(q->u, G * H * K),
-        .b = q->b ? X(copy)(q->b, S * H) : NULL, .v = X(copy)(q->v, own), .x = X(copy)(q->x, N * T * I),
+        .b = q->b ? X(copy)(q->b, S * H) : NULL, .v = own ? X(copy)(q->v, own) : NULL, .x = X(copy)(q->x, N * T * I),
         .dy = X(copy)(q->dy, N * T * q->Y), .h0 = X(wide)(q->h0, N, H, width), .c0 = X(wide)(q->c0, N, H, width),
         .panels = garbage(panel_bytes(format, width * G, I) + panel_bytes(format, width * G, K)),
         .bias = X(scratch)(width * (S + cell->own)),
         .y = X(filled)(N * T * q->Y, BEFORE), .y_kept = X(filled)(N * T * q->Y, BEFORE),
         .c = X(wide)(q->c0, N, H, width),
         .dx = X(filled)(N * T * I, BEFORE), .dw = X(filled)(G * H * I, BEFORE), .du = X(filled)(G * H * K, BEFORE),
-        .db = q->b ? X(filled)(S * H, BEFORE) : NULL, .dv = X(filled)(own, BEFORE), .dh = X(wide)(q->dh, N, H, width),
+        .db = q->b ? X(filled)(S * H, BEFORE) : NULL, .dv = own ? X(filled)(own, BEFORE) : NULL, .dh = X(wide)(q->dh, N, H, width),
         .carried = X(wide)(q->dc, N, H, width)};
 }
 
@@ -80,7 +80,9 @@ static struct fl_pass X(pass_of)(const struct fl_cell *cell, const struct proble
     if (way->single) p.w = a->w, p.u = a->u, p.b = a->b;
     else p.panels = a->panels, p.bias = a->bias;
     if (keeps) p.offset = batch->offset, p.rows = batch->offset[batch->T];
-    else if (q->I && batch->full && batch->segment_count == 1)
+    else if (q->whole)
+        p.kept = X(scratch)(N * width * cell->sums), p.offset = indices(batch->T), p.rows = N;
+    if (!keeps && q->I && batch->full && batch->segment_count == 1)
         p.projected = X(scratch)(3 * N * width * cell->sums);
     p.rounded_each = N * (p.chunk * row_inputs(a->format, q->I) + row_inputs(a->format, q->K));
     p.rounded = garbage(way->threads * p.rounded_each * (ptrdiff_t)sizeof(uint32_t));
@@ -100,7 +102,8 @@ static int X(forward)(const struct fl_cell *const *cells, const struct problem *
         for (int k = 0; k <= last; k++) {
             half[k] = (keeps + N + k) & 1;
             p[k] = X(pass_of)(cells[k], q + k, a + k, batch + k, way, keeps, half + k);
-            p[k].then = k < last ? p + k + 1 : NULL, p[k].seen = p + (k ? k - 1 : last), p[k].ahead = k > 0;
+            p[k].then = k < last ? p + k + 1 : NULL, p[k].before = k ? p + k - 1 : NULL;
+            p[k].seen = p + (k ? k - 1 : last), p[k].ahead = k > 0;
             if (k && q->hands_on) p[k].c = p->c;
             if (keeps && kept) p[k].kept = kept[k], p[k].kept_c = kept_c[k];
         }
@@ -136,8 +139,9 @@ static struct fl_backward X(backward_of)(const struct fl_kernels *kernels, const
     if (way->single) return p;
     const ptrdiff_t depth = a->format->depth, bundles = longest_in_bundles(batch, depth);
     p.transposed = garbage(fl_transposed_room(inputs, p.seen_width, width, G) * a->format->bytes);
-    p.columns = X(scratch)(fl_columns_room(I, K, G, S, kernels->rows, bundles));
-    p.panels = X(scratch)(fl_gradients_room(I, K, G, S, cell->own, width));
+    p.columns = X(scratch)(cell->row_room ? way->threads * cell->row_room * width
+                                          : fl_columns_room(I, K, G, S, kernels->rows, bundles));
+    p.panels = X(scratch)(fl_gradients_room(I, K, G, S, cell->own, width) * (cell->row_room ? batch->N : 1));
     if (a->format->rounds) p.rounded = X(scratch)(p.rows * S * width / depth);
     p.interleaved_each = bundles * S * cell->units * a->lanes;
     if (depth > 1) p.interleaved = X(scratch)(way->threads * p.interleaved_each);
@@ -154,7 +158,9 @@ static void X(backward)(const struct fl_kernels *kernels, const struct fl_cell *
     for (int k = 0; k <= last; k++) {
         const int before = k ? k - 1 : last;
         p[k] = X(backward_of)(kernels, cells[k], q + k, a + k, batch + k, way);
-        p[k].then = k ? p + k - 1 : NULL, p[k].user = p + (k < last ? k + 1 : 0), p[k].ahead = k > 0;
+        int user = k < last ? k + 1 : 0;
+        while (user && !q[user].K) user = user < last ? user + 1 : 0;
+        p[k].then = k ? p + k - 1 : NULL, p[k].user = p + user, p[k].ahead = k > 0;
         p[k].seen = a[before].y_kept, p[k].seen_row = batch[before].y_row;
         p[k].seen_step = (q->reversed ? -1 : 1) * q[before].Y;
         p[k].kept = kept[k], p[k].kept_c = kept_c[k];
@@ -186,7 +192,7 @@ static struct found X(found)(const struct fl_cell *cell, const struct problem *q
     found.error = fmax(found.error, X(error)(a->dw, I, q->dw, G * H, I, way->add, &found.weight_bits));
     found.error = fmax(found.error, X(error)(a->du, K, q->du, G * H, K, !way->add, &found.weight_bits));
     if (q->b) found.error = fmax(found.error, X(error)(a->db, 1, q->db, S * H, 1, way->add, &found.weight_bits));
-    found.error = fmax(found.error, X(error)(a->dv, 1, q->dv, cell->own * H, 1, !way->add, &found.weight_bits));
+    found.error = fmax(found.error, X(error)(a->dv, 1, q->dv, q->cell->own * H, 1, !way->add, &found.weight_bits));
     found.error /= sqrt(1 + (double)(I + K) / 256); /* the errors of long sums grow as their root */
     return found;
 }

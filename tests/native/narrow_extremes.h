@@ -168,6 +168,7 @@ static double extreme_cell(const struct narrow *as, const struct fl_cell *cell, 
 static double extremes(const struct narrow *as) {
     double worst = extreme_maps(as);
     for (const struct fl_cell *cell = as->format->cells; cell->name; cell++) {
+        if (is_of_rows(cell)) continue;
         const ptrdiff_t H = cell->units * as->kernels->bytes / (ptrdiff_t)sizeof(float) - 1;
         for (ptrdiff_t I = 1; I <= 7; I += 3) worst = fmax(worst, extreme_cell(as, cell, I, H));
     }

@@ -1,9 +1,10 @@
-/* Steps of two phases: an LSTM whose h is a product with its outputs (a projection), and the GRU with the reset gate
-   before the product, both forwards and back against plain loops in double. */
+/* Steps of several phases: an LSTM whose h is a product with its outputs (a projection), the GRU with the reset gate
+   before the product, and an LSTM with layer norm, forwards and back against plain loops in double. */
 #ifndef FASTLSTM_PHASES_H
 #define FASTLSTM_PHASES_H
 
 #include "narrow_training.h"
+#include "norm.h"
 
 /* The equations of this name. */
 static const struct plain_cell *plain_named(const char *name) {
@@ -74,6 +75,8 @@ static double phases(const struct fl_kernels *kernels) {
             worst = fmax(worst, phases_of(kernels, q, 0));
             pose_gru_before(q, N, T, inputs[i], units[u], any_kind());
             worst = fmax(worst, phases_of(kernels, q, 0));
+            pose_norm(q, n % 2, N, T, inputs[i], units[u], n % 3 ? 0 : P, any_kind());
+            worst = fmax(worst, phases_of(kernels, q, 0));
         }
     if (kernels->bytes < 32) return worst; /* it would take as many more numbers as vectors are shorter */
     /* products with a part of the weights at a time: of each phase, forwards and back */
@@ -96,7 +99,8 @@ static double narrow_phases(const struct narrow *as) {
         struct problem q[MOST_PHASES], seen[MOST_PHASES];
         const struct fl_cell *cells[MOST_PHASES];
         struct way ways[MOST_WAYS];
-        if (n % 3) pose_projected(q, n % 2 ? "lstm" : "lstm_options", N, 4, I, H, P, any_kind());
+        if (n > 6) pose_norm(q, n % 2, N, 4, I, H, n % 2 ? 0 : P, any_kind());
+        else if (n % 3) pose_projected(q, n % 2 ? "lstm" : "lstm_options", N, 4, I, H, P, any_kind());
         else pose_gru_before(q, N, 4, I, H, any_kind());
         for (int k = 0; k < MOST_PHASES; k++) seen[k] = as_rounded(as, q + k);
         const size_t count = all_ways_of(seen, 0, ways);

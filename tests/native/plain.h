@@ -60,12 +60,22 @@ static double *unset(ptrdiff_t count) { /* NAN: what no kernel may write */
 
 /* x, dx are (N, T, I); y, dy are (N, T, Y), of which the columns from COLUMN on are this direction's. The phases of a
    step are problems that stand one after the other; dy and dh of all but the last are none. */
-enum { COLUMN = 1, BESIDE = 2, MOST_PHASES = 2 };
+enum { COLUMN = 1, BESIDE = 2, MOST_PHASES = 4 };
+struct problem;
+
+/* A phase that takes whole rows of the sums of the two phases before it: of one row, after what its cell does, h is made
+   of them; and back, d holds the gradients of h, and both sums become their gradients. */
+struct plain_rows {
+    void (*forward)(const struct problem *q, struct unit *units, const double *h, const double *x);
+    void (*backward)(const struct problem *q, const struct unit *units, double *d, double *dc, double *h, double *x);
+};
 struct problem {
     const struct plain_cell *cell;
     ptrdiff_t N, T, I, H, K, Y; /* K: the numbers that U sees */
     int phases;                 /* from this one on */
     int hands_on;               /* of phases: whether c is only handed on, and all of them see the h of the last */
+    int whole;                  /* whether it takes whole rows, or is what such a phase takes */
+    const struct plain_rows *row;
     const struct fl_options *options;
     int reversed, fresh; /* fresh: from a state of zeros */
     ptrdiff_t *lengths;  /* never more than of the sequence before */
@@ -126,6 +136,7 @@ static void plain_forward(const struct problem *q, ptrdiff_t n, double *const *s
                 own_weights(p, j, unit);
                 plain_step(p, j, p->x + at * p->I, seen, sums[k] + (t * H + j) * 4, unit);
             }
+            if (p->row) p->row->forward(p, units[k] + t * H, sums[k - 2] + t * H * 4, sums[k - 1] + t * H * 4);
             for (ptrdiff_t j = 0; j < H; j++) h[k][j] = p->y[at * p->Y + COLUMN + j] = units[k][t * H + j].h;
         }
     for (int k = 0; k <= last; k++)
@@ -171,6 +182,7 @@ static void plain_backward(const struct problem *q, ptrdiff_t n, double *const *
                 dh[j] = p->cell->c_parts ? 0 : dc[j];
                 if (p->hands_on) dh_last[j] += unit->past;
             }
+            if (p->row) p->row->backward(p, units[k] + t * H, d, dc, sums[k - 2] + t * H * 4, sums[k - 1] + t * H * 4);
             for (ptrdiff_t j = 0; j < K; j++) {
                 const struct unit *made = units[before - q] + (k ? t : t - 1) * K + j;
                 h[j] = k || t ? made->h : before->h0[n * K + j];
@@ -193,7 +205,7 @@ static struct kind any_kind(void) {
 static struct problem posed_phase(const struct plain_cell *cell, ptrdiff_t N, ptrdiff_t T, ptrdiff_t I, ptrdiff_t K,
                                   ptrdiff_t H, struct kind kind) {
     const ptrdiff_t G = cell->gates, S = cell->sums;
-    const double scale = exp2(-ceil(log2((double)(I + K)) / 2)), before = !kind.fresh;
+    const double scale = I + K ? exp2(-ceil(log2((double)(I + K)) / 2)) : 1, before = !kind.fresh;
     struct problem q = {.cell = cell, .N = N, .T = T, .I = I, .H = H, .K = K, .Y = H + BESIDE, .phases = 1,
                         .options = &plain_options, .reversed = kind.reversed, .fresh = kind.fresh};
     q.lengths = room((size_t)N * sizeof *q.lengths);

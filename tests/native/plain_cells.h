@@ -4,11 +4,13 @@
 
 #include <math.h>
 
+enum { MOST_OWN = 16 };
+
 /* The states of a unit before and after a step, the weights that it has for itself, and their gradients. */
 struct unit {
     double h_prev, c_prev, h, c;
     double past; /* in a phase that hands c on: the part of the gradient of h_prev that does not go through U */
-    double own[3], *d_own[3];
+    double own[MOST_OWN], *d_own[MOST_OWN];
 };
 
 /* `forward` takes the sums W x + U h_prev + b to h and c, and leaves in `sum` what `backward` reads. `backward` makes
@@ -78,7 +80,7 @@ static void relu_backward(double *sum, struct unit *unit, double dh, double *car
 
 /* What cells with options are told here: functions whose slopes have no jumps. Those are checked in Python. */
 static const struct fl_options plain_options = {
-    {FL_F_SIGMOID, 0, 0}, {FL_F_SCALED_TANH, 1.2, 0.8}, {FL_F_SOFTSIGN, 0, 0}, INFINITY, INFINITY, 0, 0, 1};
+    {FL_F_SIGMOID, 0, 0}, {FL_F_SCALED_TANH, 1.2, 0.8}, {FL_F_SOFTSIGN, 0, 0}, INFINITY, INFINITY, 0, 0, 1, 0};
 
 /* candidate(x) = 1.2 tanh(0.8 x)    output(c) = c / (1 + |c|)    and their slopes */
 static double candidate(double x) { return 1.2 * tanh(0.8 * x); }
@@ -201,7 +203,7 @@ static void gru_candidate_backward(double *sum, struct unit *unit, double dh, do
 
 /* A projection: h = sum, of a cell that is told so. */
 static const struct fl_options projection_options = {
-    {FL_F_SIGMOID, 0, 0}, {FL_F_AFFINE, 1, 0}, {FL_F_TANH, 0, 0}, INFINITY, INFINITY, 0, 0, 1};
+    {FL_F_SIGMOID, 0, 0}, {FL_F_AFFINE, 1, 0}, {FL_F_TANH, 0, 0}, INFINITY, INFINITY, 0, 0, 1, 0};
 static void projection_forward(double *sum, struct unit *unit) { unit->h = sum[0]; }
 static void projection_backward(double *sum, struct unit *unit, double dh, double *carried) {
     (void)unit;

@@ -247,7 +247,7 @@ template <class Cell> void walk_step_back(fl_walk *walk, ptrdiff_t t) {
 }
 
 template <class Cell>
-void begin_backward(fl_walk *walk, const fl_backward *pass, const fl_segment *segment, int thread, const fl_team *team) {
+void begin_backward(fl_walk *walk, const fl_backward *pass, const fl_segment *segment, int thread, fl_team *team) {
     static_assert(sizeof(WalkBack<Cell>) <= sizeof walk->own, "fl_walk has too little room");
     const Backward<Cell> b{*pass};
     const ptrdiff_t strips = whole(b.vectors(), pass->user->strip);

@@ -159,19 +159,25 @@ __attribute__((noinline)) void add_up_to(typename F::Real *to, const F &f, ptrdi
     EACH(n, B * R) EACH(s, F::S) store<Real>(to + (n * F::S + s) * f.L, sum[n][s]);
 }
 
+/* Whether a cell that may stop at its sums does. They are kept for a later phase. */
+template <class Cell> FL_INLINE bool only_sums(const fl_pass &p) { return Cell::stops && p.option == FL_ONLY_SUMS; }
+
 /* Asks for the memory that a step writes, which then comes while the products are added up. Else the stores wait for it,
    and all that follows for the stores. And for the masks that it reads. */
 template <class Cell, int R, int B, bool KEEP>
 FL_INLINE void fetch_written(const ForwardOf<Cell> &f, ptrdiff_t t, ptrdiff_t block, ptrdiff_t row) {
     constexpr int S = block_sums<Cell>, U = Cell::units, C = U * Cell::c_parts;
-    EACH(r, R) EACH(v, B * U) __builtin_prefetch(f.y(row + r, t) + (block * U + v) * f.L, 1);
+    const bool whole_step = !only_sums<Cell>(f.p);
+    if (whole_step) EACH(r, R) EACH(v, B * U) __builtin_prefetch(f.y(row + r, t) + (block * U + v) * f.L, 1);
     if constexpr (Cell::by_rows)
-        EACH(r, R) fetch_masks(f.p.masks, f.p.y_row[row + r] + t * f.p.y_step + block * U * f.L);
+        if (whole_step)
+            EACH(r, R) fetch_masks(f.p.masks, f.p.y_row[row + r] + t * f.p.y_step + block * U * f.L);
     if (!KEEP || !f.p.kept) return;
     EACH(b, B) {
         const ptrdiff_t slot = f.slot(block + b, t, row);
         EACH(v, R * S) __builtin_prefetch(f.kept(slot) + v * f.L, 1);
-        if constexpr (Cell::keeps_c) EACH(v, R * C) __builtin_prefetch(f.kept_c(slot, C) + v * f.L, 1);
+        if constexpr (Cell::keeps_c)
+            if (whole_step) EACH(v, R * C) __builtin_prefetch(f.kept_c(slot, C) + v * f.L, 1);
     }
 }
 
@@ -220,6 +226,10 @@ __attribute__((noinline)) void cell_by_rows(const ForwardOf<Cell> &f, const type
                                             ptrdiff_t block, ptrdiff_t row, ptrdiff_t rows) {
     using Real = typename Cell::Real;
     constexpr int S = Cell::sums, U = Cell::units, C = Cell::c_parts;
+    if (only_sums<Cell>(f.p)) {
+        memcpy(f.kept(f.slot(block, t, row)), sums, rows * S * U * f.L * sizeof(Real));
+        return;
+    }
     const bool resumed = f.resumed(t);
     Told<Real> told = told_of<Cell>(f, block);
     for (ptrdiff_t last = row + rows; row < last; row++, sums += S * U * f.L) {

@@ -14,6 +14,7 @@
 #include "cells/simple_options.hpp"
 #include "cells/slstm.hpp"
 #include "forward.hpp"
+#include "norm_rows.hpp"
 #include "probe.hpp"
 #include "single.hpp"
 
@@ -28,13 +29,22 @@ namespace {
 
 template <class Cell> constexpr fl_cell cell_of(const char *name, int option = 0) {
     fl_cell cell = {name, Cell::gates, Cell::sums, Cell::units, option, Cell::keeps_c ? Cell::c_parts : 0,
-                    Cell::own, Cell::by_rows,
-                    pack<Cell>, begin<Cell>, nullptr, nullptr, nullptr};
+                    Cell::own, Cell::by_rows, Cell::row_room, nullptr, nullptr, nullptr, nullptr, nullptr};
+    if constexpr (Cell::row_room > 0) cell.pack = pack<typename Cell::InExact>, cell.begin = begin_rows<typename Cell::InExact>;
+    else cell.pack = pack<Cell>, cell.begin = begin<Cell>;
     if constexpr (Cell::Format::trains) cell.backward = &backward_of<Cell>;
     if constexpr (std::is_same_v<typename Cell::Format, Exact<typename Cell::Real>> && !Cell::by_rows) {
         cell.forward_single = forward_single<Cell>;
         cell.backward_single = backward_single<Cell>;
     }
+    return cell;
+}
+
+/* The sums of a cell alone. */
+template <class Cell> constexpr fl_cell sums_of(const char *name) {
+    fl_cell cell = cell_of<Cell>(name, FL_ONLY_SUMS);
+    cell.c_parts = 0;
+    if constexpr (Cell::Format::trains) cell.backward = &backward_of_sums<Cell>;
     return cell;
 }
 
@@ -49,6 +59,10 @@ template <class Format> constexpr fl_cell cells[] = {
     cell_of<Simple<Format, 4>>("identity", 2),
     cell_of<LstmOptions<Format, false>>("lstm_options"),
     cell_of<LstmOptions<Format, true>>("lstm_coupled"),
+    cell_of<LstmNorm<Format, false>>("lstm_norm"),
+    cell_of<LstmNorm<Format, true>>("lstm_norm_coupled"),
+    sums_of<LstmOptions<Format, false>>("lstm_sums"),
+    sums_of<LstmOptions<Format, true>>("lstm_coupled_sums"),
     cell_of<GruOptions<Format>>("gru_options"),
     cell_of<GruReset<Format>>("gru_reset"),
     cell_of<GruCandidate<Format>>("gru_candidate"),

@@ -16,6 +16,7 @@
    phase is a pass of its own, with a cell, weights and a state h. What U sees is the state of the phase before: that of
    the last one, after the step before, for the first; of the one before it, after the same step, for the others. A cell
    of one phase sees its own state, and then K is H. A phase that has no weights of a state has a K of 0.
+   A phase may also leave but its sums, W x or U h, for one that takes whole rows of them (norm_rows.hpp).
 */
 #ifndef FASTLSTM_TABLE_H
 #define FASTLSTM_TABLE_H
@@ -62,6 +63,7 @@ struct fl_options {
     double clip, cell_clip; /* of what the functions of gates and candidate take, and of c; infinite for none */
     double zone_h, zone_c;  /* the part of h and of c that stays as it was, unless masks say which numbers stay */
     double candidate_scale; /* of the numbers of the candidate that a mask keeps */
+    double norm;            /* what is added to the variance of a layer norm */
 };
 
 /* What is left out at random in a pass that trains. Bytes lie as y does, 1 where h or c stays as it was, or where the
@@ -75,6 +77,7 @@ struct fl_masks {
 struct fl_pass {
     const struct fl_cell *cell;
     struct fl_pass *then;       /* the next phase of each step, or none */
+    const struct fl_pass *before; /* the phase before it in a step, or none */
     const struct fl_pass *seen; /* the phase whose h U sees, itself if there is but one */
     int ahead;                  /* whether it sees h after the same step; else that after the step before */
     ptrdiff_t T, N, I, H, K, width;
@@ -103,7 +106,9 @@ struct fl_pass {
     void *fed;              /* room for [N][K] of h times its factors for each thread, if there are such masks */
     int fresh;              /* whether the initial states are zero, whatever c and h hold */
     /* What a backward pass needs, or none: what the cell keeps [blocks][rows][S UNITS][LANES], and its c
-       [blocks][rows][parts][UNITS][LANES], where step t begins with row offset[t] of the `rows` rows of all steps. */
+       [blocks][rows][parts][UNITS][LANES], where step t begins with row offset[t] of the `rows` rows of all steps.
+       Sums that a later phase takes are kept in any pass: in one without a backward pass each step's in the place of the
+       last one's. */
     void *kept, *kept_c;
     const ptrdiff_t *offset;
     ptrdiff_t rows;
@@ -227,6 +232,9 @@ enum { FL_EXACT, FL_BFLOAT16, FL_INT8, FL_INT8X16, FL_FORMATS };
 
 #define FL_PHASES 4 /* of a step, at most */
 
+/* The option of a cell that leaves its sums as they are, for a later phase. */
+#define FL_ONLY_SUMS (-1)
+
 /* One thread's part of a segment of a phase. Only the cell's functions read what `own` holds. */
 struct fl_walk {
     void (*step)(struct fl_walk *, ptrdiff_t t);
@@ -236,7 +244,7 @@ struct fl_walk {
 /* What a segment of a backward pass consists of, for a phase; each function does a thread's part. */
 struct fl_backward_functions {
     void (*transpose)(const struct fl_backward *, int thread, const struct fl_team *team); /* the weights, ahead of all steps */
-    void (*begin)(struct fl_walk *, const struct fl_backward *, const struct fl_segment *, int thread, const struct fl_team *team);
+    void (*begin)(struct fl_walk *, const struct fl_backward *, const struct fl_segment *, int thread, struct fl_team *team);
     /* the products of the state's weights for some rows, from `row` of all steps on: some vectors of the gradient of
        what U sees. Returns the number of rows, up to `rows`, that it took */
     ptrdiff_t (*multiply)(const struct fl_backward *, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t vector, ptrdiff_t vectors,
@@ -254,6 +262,7 @@ struct fl_cell {
     int c_parts; /* numbers that c has for each unit, 0 without c */
     int own;     /* weights that each unit has for itself */
     int options; /* whether it reads fl_options */
+    int row_room; /* 0, or of a cell that takes whole rows: numbers of a unit that a thread holds of a row back */
     fl_job pack; /* of a struct fl_packing */
     void (*begin)(struct fl_walk *, struct fl_pass *, const struct fl_segment *, int thread, const struct fl_team *team);
     const struct fl_backward_functions *backward; /* NULL in formats in which nothing trains */

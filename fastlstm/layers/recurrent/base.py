@@ -124,6 +124,8 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
             "bias_ih": bias_start,
             "bias_hh": init.zeros,
             "peephole": init.zeros,
+            **dict.fromkeys(("scale_ih", "scale_hh", "scale_c"), init.ones),
+            "shift_c": init.zeros,
             "weight_hr": init.glorot_uniform,
         }
         for inputs, suffixes in self._each_layer():
@@ -146,7 +148,7 @@ class Recurrent(MatrixLayer, Generic[State], abstract=True):
         ]
         packed = [[PackedDirection(own) for own in layer] for layer in weights]
         trained = [[TrainedDirection(own) for own in layer] for layer in weights]
-        kind = Direction if len(self.cell.phases) == 1 else PhasedDirection
+        kind = Direction if len(self.cell.plain_phases) == 1 else PhasedDirection
         plain = [[kind(own) for own in layer] for layer in weights]
         self._beginning: Beginning | None = None
         every = [suffix for _, suffixes in self._each_layer() for suffix in suffixes]

@@ -31,6 +31,8 @@ class Phase(NamedTuple):
         Which of the masks of `masks.LayerMasks` it reads.
     projects : bool, default False
         Whether its weights are those of the projection, weight_hr, and its units the numbers of h.
+    part : "h", "x" or "rows", optional
+        Of a layer norm: whether it has but the sums U h, those W x, or takes whole rows of both.
     """
 
     kernel: str
@@ -38,6 +40,7 @@ class Phase(NamedTuple):
     options: Options | None
     draws: tuple[str, ...]
     projects: bool = False
+    part: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,9 +98,29 @@ class Cell:
     starts: tuple[float, ...] = ()
     projection: int | None = None
 
+    @property
+    def norms(self) -> bool:
+        """Whether it has a layer norm."""
+        return self.options is not None and self.options.norm > 0
+
     @cached_property
     def phases(self) -> tuple[Phase, ...]:
-        """The phases of a step, the first one first."""
+        """The phases of a step on packed weights, the first one first."""
+        whole, *last = self.plain_phases
+        if not self.norms:
+            return self.plain_phases
+        sums = "lstm_coupled_sums" if self.gates == 3 else "lstm_sums"
+        draws = tuple(name for name in whole.draws if name != "state")
+        return (
+            Phase(sums, whole.gates, whole.options, ("state",), part="h"),
+            Phase(sums, whole.gates, whole.options, (), part="x"),
+            whole._replace(draws=draws, part="rows"),
+            *last,
+        )
+
+    @cached_property
+    def plain_phases(self) -> tuple[Phase, ...]:
+        """Those on the plain path."""
         every, o = ("zone_h", "zone_c", "candidate", "state"), self.options
         if self.name == GRU_BEFORE.name:
             assert o is not None
@@ -140,9 +163,11 @@ class Cell:
         if self.two_biases:
             shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
         else:
-            shapes["bias"] = (self.sums * hidden,)
+            shapes["bias"] = (rows if self.norms else self.sums * hidden,)
         if self.peephole:
-            shapes["peephole"] = (self.own * hidden,)
+            shapes["peephole"] = ((self.gates - 1 if self.norms else self.own) * hidden,)
+        if self.norms:
+            shapes |= {"scale_ih": (rows,), "scale_hh": (rows,), "scale_c": (hidden,), "shift_c": (hidden,)}
         if self.projection is not None:
             shapes["weight_hr"] = (self.projection, hidden)
         return shapes
@@ -168,7 +193,7 @@ class Cell:
 
 def changed(options: Options, **numbers: float) -> Options:
     """The same options, but for some rates."""
-    names = ("clip", "cell_clip", "zone_h", "zone_c", "candidate_rate", "state_rate")
+    names = ("clip", "cell_clip", "zone_h", "zone_c", "candidate_rate", "state_rate", "norm")
     kept = {name: numbers.get(name, getattr(options, name)) for name in names}
     return Options(options.gate, options.candidate, options.output, **kept)
 
@@ -185,6 +210,15 @@ LSTM_COUPLED = Cell(
     "lstm_coupled", gates=3, sums=3, state_feeds=(0, 1, 2), parts=("h", "c"), bounded=True, own=2, options=Options()
 )
 """Gates i, g, o; the own weights of a unit are those of i and o."""
+
+LSTM_NORM = Cell(*("lstm_norm", 4, 8, (4, 5, 6, 7), ("h", "c")), bounded=True, own=17, options=Options(norm=1e-5))
+"""Gates i, f, g, o; the sums are those of W x and of U h. The own weights of a unit are the peepholes of i, f and o,
+bias, scale of W x and scale of U h of each gate, and scale and shift of c."""
+
+LSTM_NORM_COUPLED = Cell(
+    *("lstm_norm_coupled", 3, 6, (3, 4, 5), ("h", "c")), bounded=True, own=13, options=Options(norm=1e-5)
+)
+"""The same without f."""
 
 GRU_OPTIONS = Cell("gru_options", gates=3, sums=4, state_feeds=(0, 1, 3), parts=("h",), bounded=True, options=Options())
 """As GRU."""

@@ -44,7 +44,7 @@ class Direction:
         dropped = tape.notes["dropped"] = drop_weights(values.w_hh, rate, tape) if rate else None
         u = values.w_hh if dropped is None else dropped.value
         masks = tape.notes["masks of rows"] = None if drawn is None else self._masks(drawn, batch, tape)
-        told = (self._own(dtype), self.cell.options, masks)
+        told = (self.own(dtype), self.cell.options, masks)
         alive = batch.alive[: batch.longest]
         kernel.forward(self.cell.name, state, sums, x, values.w_ih, u, bias, alive, *told)
         for part, final in zip(state, end, strict=True):
@@ -74,10 +74,10 @@ class Direction:
         kernel.backward(
             *(cell.name, gradients.w_ih, du, dbias, dx, dstate, self.sums(batch, tape, dtype)),
             *(dy, x, state, values.w_ih, u, batch.alive[: batch.longest]),
-            *(self._own(dtype), self._own_gradient(dtype), cell.options, tape.notes["masks of rows"]),
+            *(self.own(dtype), self._own_gradient(dtype), cell.options, tape.notes["masks of rows"]),
         )
-        if self._weights.two_biases is not None:
-            self._weights.two_biases.pass_on()
+        for made in self._weights.made:
+            made.pass_on()
         if dropped is not None:
             dropped.add_gradient(du, gradients.w_hh, True)
         for running, initial in zip(dstate, start, strict=True):
@@ -89,7 +89,7 @@ class Direction:
         column = tape.notes["column"]
         return for_rows(drawn, column, self.hidden, column, self.hidden, batch, order)
 
-    def _own(self, dtype: np.dtype) -> Array:
+    def own(self, dtype: np.dtype) -> Array:
         """The weights that each unit has for itself."""
         own = self._weights.own
         return np.zeros(self.cell.own * self.hidden, dtype) if own is None else own.value

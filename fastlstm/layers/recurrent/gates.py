@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from fastlstm.layers.base import Array
 from fastlstm.layers.recurrent.direction import Direction
+from fastlstm.layers.recurrent.phased_direction import steps_of
 from fastlstm.layers.recurrent.ragged import RaggedBatch
 from fastlstm.masking import Steps
 from fastlstm.workspace import Workspace
@@ -47,7 +50,9 @@ def read_gates(direction: Direction, batch: RaggedBatch, steps: Steps, tape: Wor
     n, hidden, dtype = batch.N, direction.hidden, tape.notes["x"].dtype
     h, c = direction.state(batch, tape, dtype, training=True)
     sums, cell = direction.sums(batch, tape, dtype), direction.cell
-    gates = [sums[:, k * hidden : (k + 1) * hidden] for k in range(cell.sums)]
+    if cell.norms:
+        sums = normed(direction, sums, c, batch)
+    gates = [sums[:, k * hidden : (k + 1) * hidden] for k in range(cell.gates)]
     if cell.options is not None:  # then it has kept what the functions take
         *others, o = gates
         i, *f, g = others
@@ -60,3 +65,21 @@ def read_gates(direction: Direction, batch: RaggedBatch, steps: Steps, tape: Wor
         whole = batch.scatter(rows, own.array("out", (n, batch.T, block.shape[1]), dtype))
         found.append(steps.scatter(batch.without_empty(whole)))
     return Gates(*found)
+
+
+def normed(direction: Direction, sums: Array, c: Array, batch: RaggedBatch) -> Array:
+    """What the functions of a cell with layer norm take, (S, G·H), from W x and U h, (S, 2·G·H), and c (N + S, H)."""
+    cell, n, own = direction.cell, batch.N, direction.own(sums.dtype).reshape(direction.cell.own, -1)
+    eps = 0.0 if cell.options is None else cell.options.norm
+    *looks, look_o = own[: cell.gates - 1]
+    bias, of_x, of_h = own[cell.gates - 1 : 4 * cell.gates - 1].reshape(3, -1)
+    x, h = (
+        (part - part.mean(1, keepdims=True)) / np.sqrt(part.var(1, keepdims=True) + eps)
+        for part in np.split(sums, 2, axis=1)
+    )
+    a: Array = bias + of_x * x + of_h * h
+    before = np.concatenate([c[step.before] for step in steps_of(batch)])
+    for k, look in enumerate(looks):
+        a[:, k * direction.hidden :][:, : direction.hidden] += look * before
+    a[:, -direction.hidden :] += look_o * c[n:]
+    return a

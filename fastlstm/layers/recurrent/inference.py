@@ -56,7 +56,7 @@ class PackedDirection(Packed):
         tapes = self.tapes(tape)
         if "state" not in tape.notes:
             return
-        h, c = tapes[-1].notes["state"][1], tape.notes["state"][0]
+        h, c = tapes[-1].notes["state"][1], tapes[self._weights.with_c].notes["state"][0]
         widths, parts = self._cell.widths(self._weights.hidden), parts_of(self._cell, h, c)
         for k, (part, width) in enumerate(zip(parts, widths, strict=True)):
             part[..., rows, :width] = 0 if start is None else start[k]
@@ -84,10 +84,11 @@ class PackedDirection(Packed):
         self._current(n, dtype, tape)
 
     def _current(self, n: int, dtype: Any, tape: Workspace) -> Parts:
-        """h of the last phase, and the parts of c of the first."""
+        """h of the last phase, and the parts of c."""
         phases = zip(self._weights.phases, self.tapes(tape), strict=True)
-        (c, _, _), *_, (_, h, index) = [running_state(of, n, dtype, own) for of, own in [*phases] * 2]
-        return parts_of(self._cell, h[int(index[0])], c)
+        states = [running_state(of, n, dtype, own) for of, own in phases]
+        _, h, index = states[-1]
+        return parts_of(self._cell, h[int(index[0])], states[self._weights.with_c][0])
 
     def prepare(
         self, x: Array, y: Array, column: int, order: RaggedOrder | None, tape: Workspace, team: int, *, wave: bool
@@ -96,18 +97,22 @@ class PackedDirection(Packed):
 
         `wave` says that the layer runs side by side with the one below.
         """
-        format, outputs = self.used(), [y]
-        phases: list[kernel.Pass] = []
+        format, every = self.used(), self._weights.phases
+        between = [
+            tape.array(f"between {i}", (*x.shape[:2], of.units), x.dtype)
+            for i, of in enumerate(every[:-1])
+            if of.puts_out
+        ]
+        outputs, phases = outputs_of(every, between, y), list[kernel.Pass]()
         c: Array | None = None
         packed, batch = self.get(format), RaggedBatch(*x.shape[:2]) if order is None else None
-        for i, (of, own) in enumerate(zip(self._weights.phases, self.tapes(tape), strict=True)):
-            last = i == len(self._weights.phases) - 1
-            if not last:
-                outputs.insert(-1, tape.array(f"between {i}", (*x.shape[:2], of.units), x.dtype))
-            own_y, own_column = outputs[i], column if last else 0
-            rows = self._rows(of, x, own_y, own_column, order, batch, team)
+        for i, (of, own) in enumerate(zip(every, self.tapes(tape), strict=True)):
+            rows = self._rows(of, x, outputs[i], column if outputs[i] is y else 0, order, batch, team)
             panels, bias = packed[2 * i : 2 * i + 2]
             phase, c = self._phase(of, rows, panels, bias, c, format, team, own, wave=wave)
+            if of.phase.part is not None:
+                kept = own.array("kept", (len(x) * of.sums * cpu.width(of.units, x.dtype),), x.dtype)
+                phase.keep_step(kept, np.zeros(x.shape[1], np.intp))
             phases.append(phase)
         prepared = join(phases, outputs)
         prepared.bind(x, y)
@@ -265,6 +270,12 @@ def join(phases: list[kernel.Pass], outputs: list[Array]) -> kernel.Pass:
 def parts_of(cell: Cell, h: Array, c: Array | None = None) -> Parts:
     """The parts of a state, from h and from c, in which all others stand side by side (N, C·width)."""
     return h, *(np.split(c, cell.c_parts, axis=-1) if cell.c_parts and c is not None else ())
+
+
+def outputs_of(phases: list[PhaseOf], between: list[Array], y: Array) -> list[Array]:
+    """Where each phase puts out: `between` has room for those that do, but the last. Others have that of the next."""
+    rest = [*between, y]
+    return [rest.pop(0) if of.puts_out else rest[0] for of in phases]
 
 
 def one_format(layers: list[list[PackedDirection]]) -> bool:

@@ -73,6 +73,10 @@ class LSTM(Recurrent[tuple[Array, Array]]):
     proj_size : int, optional
         P: h is a product of o tanh(c) with a matrix (P, H), so that U, the outputs and the layer above have P numbers
         instead of H (Sak et al. 2014). P is less than H; 0 is as None.
+    layer_norm : bool or float, default False
+        Whether W x and U h, each over the sums of all gates, and c before its function have a layer norm (Ba et al.
+        2016), with scales of their own, and a shift of c: 10·H parameters more, or 8·H if `coupled`. A number, such as
+        1e-3, is added to the variance instead of 1e-5.
     recurrent_dropout : float, default 0
         Rate of dropout within the recurrence, while training.
     recurrent_dropout_on : "state" or "candidate", default "state"
@@ -95,7 +99,9 @@ class LSTM(Recurrent[tuple[Array, Array]]):
     H) and ``bias_l{k}`` (4H), with ``_reverse`` appended for the other direction: 4·(H·(I + H) + H) parameters. Their
     rows are the gates i, f, g, o, or i, g, o (3H) if coupled. With peepholes there is ``peephole_l{k}``, the weights of
     i, f, o, or of i, o. With `proj_size`, ``weight_hh_l{k}`` is (4H, P), there is ``weight_hr_l{k}`` (P, H), and h has
-    P numbers wherever H are spoken of.
+    P numbers wherever H are spoken of. With `layer_norm` there are the scales of W x and U h, ``scale_ih_l{k}`` and
+    ``scale_hh_l{k}`` (4H, or 3H if coupled), and of c, ``scale_c_l{k}`` (H), which start at one, and ``shift_c_l{k}``
+    (H), which starts at zero.
 
     Examples
     --------
@@ -121,6 +127,7 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         clip: float | None = None,
         cell_clip: float | None = None,
         proj_size: int | None = None,
+        layer_norm: bool | float = False,
         recurrent_dropout: float = 0.0,
         recurrent_dropout_on: Literal["state", "candidate"] = "state",
         zoneout: float | tuple[float, float] = 0.0,
@@ -141,11 +148,16 @@ class LSTM(Recurrent[tuple[Array, Array]]):
             zoneout=zones_of(zoneout),
             recurrent_dropout=recurrent_dropout,
             recurrent_dropout_on=recurrent_dropout_on,
+            layer_norm=layer_norm,
         )
-        plain = has_usual_functions(options) and not (self.peephole or self.coupled)
+        plain = has_usual_functions(options) and not (self.peephole or self.coupled or options.norm)
+        if options.norm and shared.get("two_biases"):
+            given = shared["two_biases"]
+            raise ValueError(f"two_biases: expected False with layer_norm, which has one bias a gate, got {given!r:.80}")
+        general = (cells.LSTM_OPTIONS, cells.LSTM_COUPLED, cells.LSTM_NORM, cells.LSTM_NORM_COUPLED)
         self.proj_size = projection_of(proj_size, _check.positive_int(hidden_size, "hidden_size"))
         cell = cell_for(
-            *(options, cells.LSTM if plain else None, cells.LSTM_COUPLED if self.coupled else cells.LSTM_OPTIONS),
+            *(options, cells.LSTM if plain else None, general[2 * (options.norm > 0) + self.coupled]),
             *(options.gate, options.candidate, options.output),
             peephole=self.peephole,
         )

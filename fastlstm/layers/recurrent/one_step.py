@@ -122,7 +122,7 @@ class LSTMCell(OneStep[tuple[Array, Array]]):
     input_size, hidden_size : int
     bias, forget_bias, peephole, coupled, activation, recurrent_activation, cell_activation, clip, cell_clip, proj_size
         As of an `LSTM`.
-    learn_initial_state, dtype, seed
+    layer_norm, learn_initial_state, dtype, seed
         As of an `LSTM`.
     **settings
         How parameters start, ``init``, their ``regularizers`` and ``constraints``, and which are ``trainable``; see
@@ -155,6 +155,7 @@ class LSTMCell(OneStep[tuple[Array, Array]]):
         clip: float | None = None,
         cell_clip: float | None = None,
         proj_size: int | None = None,
+        layer_norm: bool | float = False,
         learn_initial_state: bool = False,
         dtype: Any = None,
         seed: int | None = None,
@@ -174,6 +175,7 @@ class LSTMCell(OneStep[tuple[Array, Array]]):
             clip=clip,
             cell_clip=cell_clip,
             proj_size=proj_size,
+            layer_norm=layer_norm,
             learn_initial_state=learn_initial_state,
             dtype=dtype,
             seed=seed,

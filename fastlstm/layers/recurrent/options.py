@@ -12,6 +12,9 @@ from fastlstm._kernels.options import Options
 from fastlstm.layers.recurrent.cells import Cell
 from fastlstm.layers.recurrent.functions import SATURATING, function_of, shortest
 
+NORM_EPS = 1e-5
+"""What a layer norm adds to the variance if nothing else is said, as in PyTorch."""
+
 
 def options_of(
     *,
@@ -23,6 +26,7 @@ def options_of(
     zoneout: tuple[Any, Any] = (0.0, 0.0),
     recurrent_dropout: Any = 0.0,
     recurrent_dropout_on: Any = "state",
+    layer_norm: Any = False,
 ) -> Options:
     """The arguments of these names, checked."""
     gate, candidate = function_of(recurrent_activation, "recurrent_activation"), function_of(activation, "activation")
@@ -33,9 +37,8 @@ def options_of(
     zone_h, zone_c = (rate_of(zone, "zoneout") for zone in zoneout)
     limits = limit_of(clip, "clip"), limit_of(cell_clip, "cell_clip")
     on_state = recurrent_dropout_on == "state"
-    return Options(
-        gate, candidate, output, *limits, zone_h, zone_c, 0.0 if on_state else rate, rate if on_state else 0.0
-    )
+    rates = zone_h, zone_c, 0.0 if on_state else rate, rate if on_state else 0.0
+    return Options(gate, candidate, output, *limits, *rates, norm_of(layer_norm))
 
 
 def config_of(options: Options | None, *, of_c: bool) -> dict[str, Any]:
@@ -52,6 +55,7 @@ def config_of(options: Options | None, *, of_c: bool) -> dict[str, Any]:
         "zoneout": (zones, [0.0, 0.0]) if of_c else (options.zone_h, 0.0),
         "recurrent_dropout": (max(options.state_rate, options.candidate_rate), 0.0),
         "recurrent_dropout_on": ("candidate" if options.candidate_rate else "state", "state"),
+        "layer_norm": (True if options.norm == NORM_EPS else options.norm, 0.0),
     }
     return {name: value for name, (value, usual) in arguments.items() if value != usual}
 
@@ -74,6 +78,17 @@ def cell_for(
         return plain
     bounded = all(kind in SATURATING for kind, _, _ in functions)
     return replace(general, peephole=peephole, options=options, bounded=bounded)
+
+
+def norm_of(value: Any) -> float:
+    """layer_norm, checked: what is added to the variance, or 0 for False."""
+    if isinstance(value, bool | np.bool_):
+        return NORM_EPS if value else 0.0
+    if isinstance(value, int | float | np.integer | np.floating) and 1e-12 <= value <= 1:
+        return float(value)
+    raise ValueError(
+        f"layer_norm: expected True, False, or what is added to the variance, 1e-12 to 1; got {value!r:.80}"
+    )
 
 
 def projection_of(value: Any, hidden: int) -> int | None:

@@ -49,7 +49,9 @@ class PhasedDirection(Direction):
         values = self._weights.read()
         dropped = tape.notes["dropped"] = drop_weights(values.w_hh, rate, tape) if rate else None
         values = tape.notes["values"] = values if dropped is None else values._replace(w_hh=dropped.value)
-        masks = tape.notes["masks of phases"] = [self._masks_of(of, drawn, batch, tape) for of in self._weights.phases]
+        masks = tape.notes["masks of phases"] = [
+            self._masks_of(of, drawn, batch, tape) for of in self._weights.plain_phases
+        ]
         for step in steps_of(batch):
             self._step(x, state, values, masks, step, batch, tape)
         for part, final in zip(state, end, strict=True):
@@ -66,7 +68,7 @@ class PhasedDirection(Direction):
         batch: RaggedBatch,
         tape: Workspace,
     ) -> None:
-        phases, n, m = self._weights.phases, batch.N, step.size
+        phases, n, m = self._weights.plain_phases, batch.N, step.size
         after = slice(n + step.rows.start, n + step.rows.stop)
         seen = np.ascontiguousarray(state[0][step.before])
         c = self._c(batch, tape, x.dtype)
@@ -105,8 +107,8 @@ class PhasedDirection(Direction):
             gradients = gradients._replace(w_hh=tape.zeros("du", gradients.w_hh.shape, dtype))
         for step in reversed(list(steps_of(batch))):
             self._step_back(dy, dx, dstate, gradients, step, batch, tape)
-        if self._weights.two_biases is not None:
-            self._weights.two_biases.pass_on()
+        for made in self._weights.made:
+            made.pass_on()
         if dropped is not None:
             dropped.add_gradient(gradients.w_hh, self._weights.gradients().w_hh, True)
         for running, initial in zip(dstate, start, strict=True):
@@ -123,7 +125,7 @@ class PhasedDirection(Direction):
         batch: RaggedBatch,
         tape: Workspace,
     ) -> None:
-        phases, n, m, dtype = self._weights.phases, batch.N, step.size, dy.dtype
+        phases, n, m, dtype = self._weights.plain_phases, batch.N, step.size, dy.dtype
         after = slice(n + step.rows.start, n + step.rows.stop)
         (state, *_), c, x = self.state(batch, tape, dtype, training=True), self._c(batch, tape, dtype), tape.notes["x"]
         masks, values = tape.notes["masks of phases"], tape.notes["values"]
@@ -193,12 +195,12 @@ class PhasedDirection(Direction):
         return np.zeros(of.own * of.units, dtype) if own is None else own
 
     def _sums(self, i: int, batch: RaggedBatch, tape: Workspace, dtype: np.dtype) -> Array:
-        of = self._weights.phases[i]
+        of = self._weights.plain_phases[i]
         return tape.array(f"sums {i}" if i else "sums", (batch.size, of.sums * of.units), dtype)
 
     def _put_out(self, i: int, batch: RaggedBatch, tape: Workspace, dtype: np.dtype) -> Array:
         """The states of phase i after each step, (S, ·)."""
-        return tape.array(f"put out {i}", (batch.size, self._weights.phases[i].units), dtype)
+        return tape.array(f"put out {i}", (batch.size, self._weights.plain_phases[i].units), dtype)
 
     def _c(self, batch: RaggedBatch, tape: Workspace, dtype: np.dtype) -> Array:
         """The c of the first phase before the first step and after each, (N + S, H)."""

@@ -66,6 +66,7 @@ class TrainedStack:
         return [
             tape.array(f"between_l{k}_{i}", (*x.shape[:2], len(directions) * phase.of.units), x.dtype)
             for i, phase in enumerate(directions[0].phases[:-1])
+            if phase.of.puts_out
         ]
 
     def replay(self, x: Array, batch: RaggedBatch, tape: Workspace) -> tuple[Calls, Array, Backward]:

@@ -18,11 +18,12 @@ class Passes:
 
     All blocks keep what their backward pass reads in the same arrays, which hold that of block `kept`. starts[k] is the
     state at the beginning of block k: h (N, width) and, if there is one, c (N, C·width). forwards and backwards have
-    those of each phase for each block, the first phase first.
+    those of each phase for each block, the first phase first. `with_c` is the phase that has the c of the state.
     """
 
     kind: Kind
     single: bool
+    with_c: int
     rooms: list[Room]
     starts: list[Parts]
     forwards: list[list[kernel.Pass]]
@@ -35,11 +36,11 @@ class Passes:
     def running(self) -> Parts:
         """The running state: h (N, width) and, if there is one, c (N, C·width)."""
         _, h, phase = self.rooms[-1].state
-        return (h[phase[0]], self.rooms[0].state[0])[: len(self.starts[0])]
+        return (h[phase[0]], self.rooms[self.with_c].state[0])[: len(self.starts[0])]
 
     def gradients(self) -> Parts:
         """The gradients of the state, likewise."""
-        return (self.rooms[-1].gradients[0], self.rooms[0].gradients[1])[: len(self.starts[0])]
+        return (self.rooms[-1].gradients[0], self.rooms[self.with_c].gradients[1])[: len(self.starts[0])]
 
     def clear_gradients(self) -> None:
         for room in self.rooms:
@@ -64,9 +65,8 @@ class Passes:
             return phases[0]
         outputs = [*[room.y for room in self.rooms[:-1]], y]
         for i in reversed(range(len(of))):
-            last, first = i == len(of) - 1, i == 0
             phases[i].bind(
-                *(x, outputs[i], dy if last else None, dx, add_dx, start if first or last else None),
+                *(x, outputs[i], dy if i == len(of) - 1 else None, dx, add_dx, start),
                 *(of[i].of.of(values)[:2], outputs[i - 1]),
             )
             add_dx = add_dx or of[i].of.inputs > 0

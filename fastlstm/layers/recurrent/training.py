@@ -14,7 +14,7 @@ from fastlstm._kernels import cpu
 from fastlstm.layers.base import Array
 from fastlstm.layers.packed import worth_training
 from fastlstm.layers.recurrent.direction import Parts
-from fastlstm.layers.recurrent.inference import join, parts_of
+from fastlstm.layers.recurrent.inference import join, outputs_of, parts_of
 from fastlstm.layers.recurrent.masks import Dropped, LayerMasks, drop_weights
 from fastlstm.layers.recurrent.plan import sizes_of
 from fastlstm.layers.recurrent.ragged import RaggedBatch
@@ -122,7 +122,7 @@ class TrainedDirection:
         last = np.zeros(batch.N, np.intp) if self._weights.reverse else batch.lengths - 1
         end[0][batch.index] = y[batch.index, last, column : column + self.out]
         if self.cell.c_parts:
-            parts = parts_of(self.cell, end[0], tape.notes["passes"].rooms[0].state[0])
+            parts = parts_of(self.cell, end[0], tape.notes["passes"].rooms[self._weights.with_c].state[0])
             for own, part in zip(parts[1:], end[1:], strict=True):
                 batch.scatter_states(own[:, : self.hidden], part)
 
@@ -164,8 +164,8 @@ class TrainedDirection:
         if frozen:
             self._give_start(start, batch, passes)
             return
-        if self._weights.two_biases is not None:
-            self._weights.two_biases.pass_on()
+        for made in self._weights.made:
+            made.pass_on()
         if dropped is not None:
             assert self._weights.w_hh is not None
             du = tape.array("du", values.w_hh.shape, values.w_hh.dtype)
@@ -210,16 +210,14 @@ class TrainedDirection:
         forward = passes.forwards[0][0]
         forward.fresh = True
         forward.bind(x, y)
-        biases = self._weights.two_biases
+        made = self._weights.made
 
         def backward(dy: Array, dx: Array | None, add_dx: bool) -> Callable[[], None]:
             call = partial(self._backward_from_zeros, passes, (x, y, dy, dx, add_dx, None, values))
-            return call if biases is None else partial(one_after_other, call, biases.pass_on)
+            return partial(one_after_other, call, *[one.pass_on for one in made]) if made else call
 
         packs = [phase.pack(kind, values, own).go for phase, own in zip(self.phases, self._tapes(tape), strict=True)]
-        if biases is not None:
-            packs.insert(0, biases.refresh)
-        return [*packs, forward.go], backward
+        return [*[one.refresh for one in made], *packs, forward.go], backward
 
     def _backward_from_zeros(self, passes: Passes, arrays: tuple[Any, ...]) -> None:
         """Run a backward pass whose gradients of the final state are zero."""
@@ -249,10 +247,10 @@ class TrainedDirection:
         edges = [(first, min(first + block, t)) for first in range(0, t, block)]
         rows = max(int(batch.offset[last] - batch.offset[first]) for first, last in edges)
         tapes, rooms = self._tapes(tape), list[Room]()
-        for phase, own, put_out in zip(self.phases, tapes, [*between, y], strict=True):
+        for phase, own, put_out in zip(self.phases, tapes, outputs_of(self._weights.phases, between, y), strict=True):
             column = kind.column // self.out * phase.of.units
             rooms.append(phase.room(kind, rows, put_out, column, rooms[-1] if rooms else None, own))
-        widths = (rooms[-1].state[1].shape[2], rooms[0].state[0].shape[1])
+        widths = (rooms[-1].state[1].shape[2], rooms[self._weights.with_c].state[0].shape[1])
         starts = [
             tuple(
                 tape.array(f"start {k} of {name}", (batch.N, width), kind.dtype)
@@ -261,7 +259,7 @@ class TrainedDirection:
             for k in range(len(edges))
         ]
         single = self._is_single(batch)
-        passes = Passes(kind, single, rooms, starts, [], [], x, y)
+        passes = Passes(kind, single, self._weights.with_c, rooms, starts, [], [], x, y)
         size = sum(phase.panels(kind, own)[0].size for phase, own in zip(self.phases, tapes, strict=True))
         team = 1 if single and size < LARGE_SINGLE else kind.team
         sizes = sizes_of(self._weights)

@@ -28,6 +28,9 @@ namespace {
    by_rows      whether `forward` is called for one row at a time, and keeps what `backward` reads in any case. Then it is
                 a loop over sums that lie in memory, and its code is small; else it is a part of the tile
 
+   stops        whether with the option FL_ONLY_SUMS it leaves its sums as they are, for a phase that takes whole rows
+   row_room     of a cell that takes whole rows (norm_rows.hpp): numbers of a unit that a row back needs room for
+
    forward<KEEP, N>(sum, c, h, at)
        makes h of N rows of sums, and c (of one row, both parts) of c_prev; with KEEP, it leaves in sum what `backward` reads
    backward(sum, d, at)
@@ -47,8 +50,8 @@ template <class F> struct Cell {
     using Real = typename F::Real;
     static constexpr int units = 1;
     static constexpr bool keeps_all = true, keeps_c = false, reads_h = false, carries_h = false, by_rows = false;
-    static constexpr bool reads_seen = false, adds_past = false;
-    static constexpr int own = 0, c_parts = 1;
+    static constexpr bool reads_seen = false, adds_past = false, stops = false;
+    static constexpr int own = 0, c_parts = 1, row_room = 0;
 };
 
 /* What a cell is told of one vector of units, besides its sums and states. */

@@ -3,6 +3,9 @@
        i, f, o = sigmoid(W x + U h + b)     g = tanh(W x + U h + b)
        c = f c_prev + i g                   h = o tanh(c)
 */
+#ifndef FASTLSTM_LSTM_HPP
+#define FASTLSTM_LSTM_HPP
+
 #include "cell.hpp"
 
 namespace {
@@ -56,3 +59,5 @@ template <class Format> struct Lstm : Cell<Format> {
 };
 
 }
+
+#endif
