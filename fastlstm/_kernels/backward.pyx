@@ -208,7 +208,8 @@ def prepare(
         or not 1 <= strip <= FL_STRIP or kept.shape[0] != rows.S * known.sums * width
         or kept_c.shape[0] != rows.S * width * known.c_parts
         or any([there < size for there, size in zip(scratch, wanted)])
-        or (rows.I + K < 1 and not known.row_room) or (single and (K != rows.H or rows.T != 1 or N > FL_SINGLE or rows.S != N))
+        or (rows.I + K < 1 and not known.row_room)
+        or (single and (K != rows.H or rows.T != 1 or N > FL_SINGLE or rows.S != N))
         or (known.own and (bias is None or bias.size != (known.sums + known.own) * width))
     ):
         raise ValueError("backward.prepare: sizes do not agree")

@@ -49,8 +49,9 @@ def pack_stage(
     cdef const fl_cell* known = cell_of(cell, H, real is float, format)
     cdef const fl_format* packed = format_of(real is float, format)
     if (
-        threads < 1 or (I + K < 1 and not known.row_room) or w_ih.shape[0] != known.gates * H or w_hh.shape[0] != known.gates * H
-        or b.shape[0] != known.sums * H or not fits(known, packed, panels.shape, bias.shape, I, H, K, sizeof(real))
+        threads < 1 or (I + K < 1 and not known.row_room) or w_ih.shape[0] != known.gates * H
+        or w_hh.shape[0] != known.gates * H or b.shape[0] != known.sums * H
+        or not fits(known, packed, panels.shape, bias.shape, I, H, K, sizeof(real))
     ):
         raise ValueError("forward.pack: sizes do not agree")
     cdef Pack made = Pack()

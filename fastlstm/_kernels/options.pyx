@@ -24,8 +24,8 @@ cdef class Options:
     """The functions of the gates, of the candidate and of the output, where the sums and c are clipped, and rates.
 
     Each function is a name of FUNCTIONS, alpha and beta. zone_h and zone_c are the probabilities that a number of h or
-    c stays as it was, candidate_rate that one of the candidate is 0, and state_rate that one of h is 0 before U. norm is
-    what a layer norm adds to the variance, 0 without one.
+    c stays as it was, candidate_rate that one of the candidate is 0, and state_rate that one of h is 0 before U. norm
+    is what a layer norm adds to the variance, 0 without one.
     """
 
     def __init__(

@@ -56,8 +56,9 @@ cdef struct Feed:
 
 
 # W x of the gates is added to the first sums, one each; U h as the feeds say. `parts` are those of the state, the first
-# of which is h. `direct`: h' depends on h not through U alone. `own`: weights that each unit has for itself. `options`:
-# whether it reads them. `room`: 0, or of a cell whose step takes whole rows, the numbers of a unit that it has room for.
+# of which is h. `direct`: h' depends on h not through U alone, or its step back says that it does not at all. `own`:
+# weights that each unit has for itself. `options`: whether it reads them. `room`: 0, or of a cell whose step takes
+# whole rows, the numbers of a unit that it has room for.
 cdef struct Cell:
     Kind kind
     Py_ssize_t gates, sums, parts, feed_count
@@ -92,8 +93,8 @@ cdef inline Cell cell_of(str name) except *:
     if name in ("tanh", "relu", "identity"):
         kind = TANH if name == "tanh" else RELU if name == "relu" else IDENTITY
         return Cell(
-            kind, gates=1, sums=1, parts=1, feed_count=1, direct=False, feeds=[Feed(0, 0, 1), Feed(0, 0, 0)],
-            own=0, options=False, room=0,
+            kind, gates=1, sums=1, parts=1, feed_count=1, direct=kind == IDENTITY,
+            feeds=[Feed(0, 0, 1), Feed(0, 0, 0)], own=0, options=False, room=0,
         )
     if name == "lstm_options" or name == "lstm_coupled":
         kind, gates = (LSTM_OPTIONS, 4) if name == "lstm_options" else (LSTM_COUPLED, 3)
@@ -170,8 +171,8 @@ cdef inline void step_forward(
         )
     elif kind == LSTM_NORM or kind == LSTM_NORM_COUPLED:
         lstm_norm_forward(
-            state[0], state[1], sums, prev[0], prev[1], <const real*>told.own, <real*>told.room, told.options, told.masks,
-            place, kind == LSTM_NORM_COUPLED, H,
+            state[0], state[1], sums, prev[0], prev[1], <const real*>told.own, <real*>told.room, told.options,
+            told.masks, place, kind == LSTM_NORM_COUPLED, H,
         )
     elif kind == SIMPLE_OPTIONS:
         simple_options_forward(state[0], sums, prev[0], bias, told.options, told.masks, place, width)

@@ -55,7 +55,8 @@ cdef inline void identity_forward(real* h, real* sums, const real* bias, Py_ssiz
         h[k] = sums[k] + bias[k]
 
 
-cdef inline void identity_backward(real* sums, const real* dh, const real* dy, Py_ssize_t width) noexcept nogil:
+# dh: by h' in, by h out, of which h' is no function but through U
+cdef inline void identity_backward(real* sums, real* dh, const real* dy, Py_ssize_t width) noexcept nogil:
     cdef Py_ssize_t k
     for k in range(width):
-        sums[k] = dh[k] + dy[k]
+        sums[k], dh[k] = dh[k] + dy[k], 0

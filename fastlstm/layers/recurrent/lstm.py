@@ -153,7 +153,7 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         plain = has_usual_functions(options) and not (self.peephole or self.coupled or options.norm)
         if options.norm and shared.get("two_biases"):
             given = shared["two_biases"]
-            raise ValueError(f"two_biases: expected False with layer_norm, which has one bias a gate, got {given!r:.80}")
+            raise ValueError(f"two_biases: expected False with layer_norm, which has a bias a gate, got {given!r:.80}")
         general = (cells.LSTM_OPTIONS, cells.LSTM_COUPLED, cells.LSTM_NORM, cells.LSTM_NORM_COUPLED)
         self.proj_size = projection_of(proj_size, _check.positive_int(hidden_size, "hidden_size"))
         cell = cell_for(
