@@ -47,7 +47,7 @@ static const struct plain_cell *plain_of(const struct fl_cell *cell) {
     for (size_t n = 0; n < COUNT(plain_cells); n++) {
         const struct plain_cell *plain = plain_cells + n;
         if (!strcmp(cell->name, plain->name) && cell->gates == plain->gates && cell->sums == plain->sums
-            && cell->c_parts == plain->keeps_c)
+            && cell->c_parts == plain->c_parts)
             return plain;
     }
     printf("plain_cells.h has no such cell as %s\n", cell->name);
@@ -60,6 +60,11 @@ static int is_of_rows(const struct fl_cell *cell) { return cell->row_room || str
 /* Whether a cell is no step by itself; phases.h has those. */
 static int is_phase(const struct fl_cell *cell) {
     return is_of_rows(cell) || !strcmp(cell->name, "gru_reset") || !strcmp(cell->name, "gru_candidate");
+}
+
+/* Whether its state has bounds, unlike that of max(0, .) and of the minLSTM. */
+static int is_bounded(const struct fl_cell *cell) {
+    return strcmp(cell->name, "relu") && strncmp(cell->name, "min_lstm", 8);
 }
 
 #include "narrow_cells.h"
@@ -120,11 +125,11 @@ static double large(const struct fl_kernels *kernels) {
     double worst = 0;
     for (int k = 0; kernels->f.formats[FL_EXACT]->cells[k].name; k++) {
         const struct fl_cell *cell = kernels->f.formats[FL_EXACT]->cells + k;
-        if (is_phase(cell)) continue;
+        if (is_phase(cell) || cell->option) continue; /* by an option alone, products are no others */
         const ptrdiff_t block = cell->units * bytes / 4, most = near / (cell->gates * cell->units * bytes); /* inputs */
         worst = fmax(worst, both(kernels, k, 2 * tile + 1, 2, most + 3, block, kind, tile));
         if (bytes < 32) continue; /* it would take as many more units as vectors are shorter */
-        if (cell->units > 1 && !cell->option)
+        if (cell->units > 1)
             worst = fmax(worst, both(kernels, k, 2 * tile + 1, 1, 3, most + block, kind, tile));
         if (cell->gates > 1) /* a strip of the transposed weights that is more than a part, but not by much */
             worst = fmax(worst, both(kernels, k, tile + 1, 2, bytes, most * 3 / 8 + 5, kind, 1));

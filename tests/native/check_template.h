@@ -50,25 +50,25 @@ struct X(arrays) {
 static struct X(arrays) X(arrays_of)(const struct fl_kernels *kernels, const struct fl_format *format,
                                      const struct fl_cell *cell, const struct problem *q) {
     const ptrdiff_t N = q->N, T = q->T, I = q->I, H = q->H, K = q->K, G = cell->gates, S = cell->sums;
-    const ptrdiff_t own = q->cell->own * H;
+    const ptrdiff_t own = q->cell->own * H, C = q->C;
     const ptrdiff_t lanes = kernels->bytes / (ptrdiff_t)sizeof(REAL), width = (H + lanes - 1) / lanes * lanes;
     return (struct X(arrays)){
         .format = format, .lanes = lanes, .width = width, .w = X(copy)(q->w, G * H * I), .u = X(copy)(q->u, G * H * K),
         .b = q->b ? X(copy)(q->b, S * H) : NULL, .v = own ? X(copy)(q->v, own) : NULL, .x = X(copy)(q->x, N * T * I),
-        .dy = X(copy)(q->dy, N * T * q->Y), .h0 = X(wide)(q->h0, N, H, width), .c0 = X(wide)(q->c0, N, H, width),
+        .dy = X(copy)(q->dy, N * T * q->Y), .h0 = X(wide)(q->h0, N, H, width), .c0 = X(wide)(q->c0, N * C, H, width),
         .panels = garbage(panel_bytes(format, width * G, I) + panel_bytes(format, width * G, K)),
         .bias = X(scratch)(width * (S + cell->own)),
         .y = X(filled)(N * T * q->Y, BEFORE), .y_kept = X(filled)(N * T * q->Y, BEFORE),
-        .c = X(wide)(q->c0, N, H, width),
+        .c = X(wide)(q->c0, N * C, H, width),
         .dx = X(filled)(N * T * I, BEFORE), .dw = X(filled)(G * H * I, BEFORE), .du = X(filled)(G * H * K, BEFORE),
         .db = q->b ? X(filled)(S * H, BEFORE) : NULL, .dv = own ? X(filled)(own, BEFORE) : NULL, .dh = X(wide)(q->dh, N, H, width),
-        .carried = X(wide)(q->dc, N, H, width)};
+        .carried = X(wide)(q->dc, N * C, H, width)};
 }
 
 /* What one phase is, forwards: its own arrays, which no other phase has. It begins with half `*phase` of h. */
 static struct fl_pass X(pass_of)(const struct fl_cell *cell, const struct problem *q, const struct X(arrays) *a,
                                  const struct batch *batch, const struct way *way, int keeps, int *phase) {
-    const ptrdiff_t N = batch->N, width = a->width, state = batch->first * width;
+    const ptrdiff_t N = batch->N, width = a->width, of_c = q->C * width, state = batch->first * of_c;
     const int turn = q->reversed ? -1 : 1;
     struct fl_pass p = {
         .cell = cell, .T = batch->T, .N = N, .I = q->I, .H = q->H, .K = q->K, .width = width, .alive = batch->alive,
@@ -76,7 +76,7 @@ static struct fl_pass X(pass_of)(const struct fl_cell *cell, const struct proble
         .h = X(scratch)(2 * N * width), .y = keeps ? a->y_kept : a->y, .y_row = batch->y_row, .y_step = turn * q->Y,
         .chunk = 3, .segment_count = batch->segment_count, .segments = batch->segments, .phase = phase,
         .option = cell->option, .options = q->options, .fresh = q->fresh};
-    if (cell->c_parts) memcpy(p.c, a->c0 + state, (size_t)(N * width) * sizeof(REAL));
+    if (cell->c_parts) memcpy(p.c, a->c0 + state, (size_t)(N * of_c) * sizeof(REAL));
     if (way->single) p.w = a->w, p.u = a->u, p.b = a->b;
     else p.panels = a->panels, p.bias = a->bias;
     if (keeps) p.offset = batch->offset, p.rows = batch->offset[batch->T];
@@ -123,7 +123,7 @@ static struct fl_backward X(backward_of)(const struct fl_kernels *kernels, const
                                          const struct problem *q, const struct X(arrays) *a, const struct batch *batch,
                                          const struct way *way) {
     const ptrdiff_t I = q->I, H = q->H, K = q->K, G = cell->gates, S = cell->sums, width = a->width;
-    const ptrdiff_t state = batch->first * width, inputs = (I + a->lanes - 1) / a->lanes * a->lanes;
+    const ptrdiff_t state = batch->first * q->C * width, inputs = (I + a->lanes - 1) / a->lanes * a->lanes;
     const int turn = q->reversed ? -1 : 1, more = batch->first > 0;
     struct fl_backward p = {
         .cell = cell, .T = batch->T, .N = batch->N, .rows = batch->offset[batch->T], .I = I, .H = H, .K = K,
@@ -185,8 +185,8 @@ static struct found X(found)(const struct fl_cell *cell, const struct problem *q
     if (!last || !q->hands_on) /* else dx is that of the first phase */
         found.error = fmax(found.error, X(error)(a->dx, I, q->dx, N * T, I, way->add, &found.row_bits));
     if (cell->c_parts && !q->hands_on) {
-        found.error = fmax(found.error, X(error)(a->c, a->width, q->c, N, H, 0, &found.row_bits));
-        found.error = fmax(found.error, X(error)(a->carried, a->width, q->dc0, N, H, 0, &found.row_bits));
+        found.error = fmax(found.error, X(error)(a->c, a->width, q->c, N * q->C, H, 0, &found.row_bits));
+        found.error = fmax(found.error, X(error)(a->carried, a->width, q->dc0, N * q->C, H, 0, &found.row_bits));
     }
     if (last && !q->fresh) found.error = fmax(found.error, X(error)(a->dh, a->width, q->dh0, N, H, 0, &found.row_bits));
     found.error = fmax(found.error, X(error)(a->dw, I, q->dw, G * H, I, way->add, &found.weight_bits));
@@ -217,7 +217,7 @@ static struct found X(run)(const struct fl_kernels *kernels, const struct fl_for
             batch[k] = batch_of(q + k, way, first);
             const ptrdiff_t kept = batch[k].offset[batch[k].T] * a[k].width;
             sums[k] = X(scratch)(kept * cells[k]->sums);
-            c[k] = k && q->hands_on ? c[0] : cells[k]->keeps_c ? X(scratch)(kept) : NULL;
+            c[k] = k && q->hands_on ? c[0] : X(scratch)(kept * cells[k]->c_parts);
         }
         if (!X(forward)(cells, q, a, batch, way, sums, c)) all.error = INFINITY;
         X(backward)(kernels, cells, q, a, batch, way, sums, c);

@@ -20,18 +20,19 @@ static struct problem as_rounded(const struct narrow *as, const struct problem *
 /* One sequence: y and c from the outputs that were found. */
 static void plain_steps(const struct narrow *as, const struct problem *q, const float *found, ptrdiff_t n) {
     const ptrdiff_t H = q->H;
-    double *before = numbers(H, 0), *c = q->c + n * H, sum[4];
+    double *before = numbers(H, 0), *c = q->c + n * q->C * H, sum[4];
     memcpy(before, q->h0 + n * H, (size_t)H * sizeof *before);
-    memcpy(c, q->c0 + n * H, (size_t)H * sizeof *c);
+    memcpy(c, q->c0 + n * q->C * H, (size_t)(q->C * H) * sizeof *c);
     for (ptrdiff_t t = 0; t < q->lengths[n]; t++) {
         const size_t here = held_count;
         const ptrdiff_t at = at_step(q, n, t), out = at * q->Y + COLUMN;
         const double *h = rounded(as->inputs, before, 1, H);
         for (ptrdiff_t j = 0; j < H; j++) {
-            struct unit unit = {.h_prev = before[j], .c_prev = c[j]};
+            struct unit unit = {.h_prev = before[j]};
+            for (ptrdiff_t k = 0; k < q->C; k++) unit.parts_prev[k] = c[k * H + j];
             own_weights(q, j, &unit);
             plain_step(q, j, q->x + at * q->I, h, sum, &unit);
-            c[j] = unit.c;
+            for (ptrdiff_t k = 0; k < q->C; k++) c[k * H + j] = unit.parts[k];
             q->y[out + j] = unit.h;
         }
         for (ptrdiff_t j = 0; j < H; j++) before[j] = found[out + j];
@@ -67,7 +68,7 @@ static double narrow_ways(const struct narrow *as, const struct fl_cell *cell, c
         const struct arrays_float a = passes(as, cell, q, ways + k, &same);
         for (ptrdiff_t n = 0; n < q->N && !k; n++) plain_steps(as, &seen, a.y, n);
         double error = error_float(a.y, q->Y, q->y, q->N * q->T, q->Y, 0, &bits);
-        if (cell->c_parts) error = fmax(error, error_float(a.c, a.width, q->c, q->N, q->H, 0, &bits));
+        if (cell->c_parts) error = fmax(error, error_float(a.c, a.width, q->c, q->N * q->C, q->H, 0, &bits));
         if (!k) first = bits;
         worst = fmax(worst, error / sqrt(1 + (double)(q->I + q->H) / 256));
         if (!same || bits != first) worst = INFINITY;
@@ -120,7 +121,7 @@ static double narrow_parts(const struct narrow *as, const struct fl_cell *cell) 
     const ptrdiff_t most = FL_NEAR_BYTES / (cell->gates * block * as->format->bytes); /* inputs of a part */
     const struct kind kind = {0, 0, 0, 1};
     double worst = narrow_problem(as, cell, 2 * tile + 1, 2, most + 3, block - 1, kind, tile);
-    if (bytes == 64 && cell->units > 1 && !cell->option && !as->format->tail) /* with a tail there are no parts */
+    if (bytes == 64 && cell->units > 1 && !as->format->tail) /* with a tail there are no parts */
         worst = fmax(worst, narrow_problem(as, cell, 2 * tile + 1, 1, 3, most + block, kind, tile));
     return worst;
 }
@@ -128,7 +129,8 @@ static double narrow_parts(const struct narrow *as, const struct fl_cell *cell) 
 static double narrow_cells(const struct narrow *as) {
     double worst = 0;
     for (const struct fl_cell *cell = as->format->cells; cell->name; cell++)
-        if (!is_phase(cell)) worst = fmax(worst, fmax(narrow_sizes(as, cell), narrow_parts(as, cell)));
+        if (!is_phase(cell))
+            worst = fmax(worst, fmax(narrow_sizes(as, cell), cell->option ? 0 : narrow_parts(as, cell)));
     return worst;
 }
 

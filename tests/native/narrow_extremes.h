@@ -137,7 +137,7 @@ static double scaled_cell(const struct narrow *as, const struct fl_cell *cell, p
     int same = 1, finite = 1;
     const float *one = passes(as, cell, &q, &few, &same).y, *other = passes(as, cell, &q, &many, &same).y;
     for (ptrdiff_t k = 0; k < N * T * q.Y; k++) finite &= isfinite(one[k]) != 0;
-    if (!finite && of_x * of_w <= 1e30 && !cell->option && strcmp(cell->name, "min_lstm")) return wrong(as, "no finite numbers", cell->name);
+    if (!finite && of_x * of_w <= 1e30 && is_bounded(cell)) return wrong(as, "no finite numbers", cell->name);
     return memcmp(one, other, (size_t)(N * T * q.Y) * sizeof *one) ? wrong(as, "bits by threads", cell->name) : 0;
 }
 

@@ -14,7 +14,7 @@ static double narrow_gradients(const struct narrow *as, const struct fl_cell *ce
                                ptrdiff_t H, struct kind kind, ptrdiff_t part) {
     const size_t before = held_count;
     const struct problem q = posed(plain_of(cell), N, T, I, H, kind), seen = as_rounded(as, &q);
-    const double allowed = (cell->option ? NARROW_NEAR_RELU : NARROW_NEAR) / FLOAT_TOLERANCE;
+    const double allowed = (cell->option && !is_bounded(cell) ? NARROW_NEAR_RELU : NARROW_NEAR) / FLOAT_TOLERANCE;
     struct way ways[MOST_WAYS];
     const size_t count = all_ways_of(&seen, part, ways);
     solve(&seen);
@@ -42,7 +42,7 @@ static double narrow_training(const struct narrow *as) {
                 worst = fmax(worst, narrow_gradients(as, cell, N, 3 + (ptrdiff_t)n % 3, inputs[i], H, any_kind(), 0));
                 worst = fmax(worst, narrow_gradients(as, cell, rows[(n + i) % COUNT(rows)], 1, inputs[i], H, even, 0));
             }
-        if (cell->gates > 1 && bytes == 64) /* several parts of the weights; shorter vectors take as many more units */
+        if (cell->gates > 1 && !cell->option && bytes == 64) /* several parts of the weights; else as many more units */
             worst = fmax(worst, narrow_gradients(as, cell, 2 * tile + 1, 2, 3, 2 * most + 5, even, tile));
     }
     return worst;

@@ -72,6 +72,7 @@ struct plain_rows {
 struct problem {
     const struct plain_cell *cell;
     ptrdiff_t N, T, I, H, K, Y; /* K: the numbers that U sees */
+    ptrdiff_t C;                /* parts of c; one that means nothing of a cell without c */
     int phases;                 /* from this one on */
     int hands_on;               /* of phases: whether c is only handed on, and all of them see the h of the last */
     int whole;                  /* whether it takes whole rows, or is what such a phase takes */
@@ -81,7 +82,7 @@ struct problem {
     ptrdiff_t *lengths;  /* never more than of the sequence before */
     double *w, *u, *b;   /* b may be NULL */
     double *v, *dv;      /* the weights that each unit has for itself, and their gradients */
-    double *x, *h0, *c0, *dy, *dh, *dc; /* dh and dc: of the final state */
+    double *x, *h0, *c0, *dy, *dh, *dc; /* c0 and dc are (N, C, H); dh and dc: of the final state */
     double *y, *c, *dx, *dw, *du, *db, *dh0, *dc0; /* what is to be found; c is the final one */
 };
 
@@ -131,7 +132,8 @@ static void plain_forward(const struct problem *q, ptrdiff_t n, double *const *s
             for (ptrdiff_t j = 0; j < H; j++) {
                 struct unit *unit = units[k] + t * H + j;
                 unit->h_prev = p->hands_on ? h[last][j] : h[k][j];
-                unit->c_prev = t ? unit[-H].c : p->c0[n * H + j];
+                for (ptrdiff_t c = 0; c < p->C; c++)
+                    unit->parts_prev[c] = t ? unit[-H].parts[c] : p->c0[(n * p->C + c) * H + j];
                 if (k && p->hands_on) unit->c_prev = units[k - 1][t * H + j].c;
                 own_weights(p, j, unit);
                 plain_step(p, j, p->x + at * p->I, seen, sums[k] + (t * H + j) * 4, unit);
@@ -140,7 +142,8 @@ static void plain_forward(const struct problem *q, ptrdiff_t n, double *const *s
             for (ptrdiff_t j = 0; j < H; j++) h[k][j] = p->y[at * p->Y + COLUMN + j] = units[k][t * H + j].h;
         }
     for (int k = 0; k <= last; k++)
-        for (ptrdiff_t j = 0, H = q[k].H; j < H; j++) q[k].c[n * H + j] = units[k][(T - 1) * H + j].c;
+        for (ptrdiff_t j = 0, H = q[k].H, C = q[k].C; j < C * H; j++)
+            q[k].c[n * C * H + j] = units[k][(T - 1) * H + j % H].parts[j / H];
 }
 
 /* The gradients that a step of a phase adds, from those of its sums: of what U has seen, to dh, and all others. */
@@ -164,22 +167,27 @@ static void plain_backward(const struct problem *q, ptrdiff_t n, double *const *
                            double *h) {
     const int last = q->phases - 1;
     double *const dh_last = q[last].dh0 + n * q[last].H;
-    for (int k = 0; k <= last; k++)
-        for (ptrdiff_t j = n * q[k].H; j < (n + 1) * q[k].H; j++)
-            q[k].dh0[j] = k == last ? q[k].dh[j] : 0, q[k].dc0[j] = q[k].dc[j];
+    for (int k = 0; k <= last; k++) {
+        const ptrdiff_t H = q[k].H, of_c = q[k].C * H;
+        for (ptrdiff_t j = n * H; j < (n + 1) * H; j++) q[k].dh0[j] = k == last ? q[k].dh[j] : 0;
+        for (ptrdiff_t j = n * of_c; j < (n + 1) * of_c; j++) q[k].dc0[j] = q[k].dc[j];
+    }
     for (ptrdiff_t t = q->lengths[n] - 1; t >= 0; t--) {
         for (int k = last; k >= 0; k--)
             for (ptrdiff_t j = 0; j < q[k].I; j++) q[k].dx[at_step(q + k, n, t) * q[k].I + j] = 0;
         for (int k = last; k >= 0; k--) {
             const struct problem *p = q + k, *before = q + (k ? k - 1 : last);
             const ptrdiff_t H = p->H, K = p->K, at = at_step(p, n, t);
-            double *d = sums[k] + t * H * 4, *dh = p->dh0 + n * H, *dc = p->dc0 + n * H;
+            double *d = sums[k] + t * H * 4, *dh = p->dh0 + n * H, *dc = p->dc0 + n * p->C * H;
             for (ptrdiff_t j = 0; j < H; j++) {
                 struct unit *unit = units[k] + t * H + j;
                 const double of_h = dh[j] + (k == last ? p->dy[at * p->Y + COLUMN + j] : 0);
+                double carried[MOST_PARTS];
+                for (ptrdiff_t c = 0; c < p->C; c++) carried[c] = dc[c * H + j];
                 unit->past = 0;
-                p->cell->backward(d + j * 4, unit, of_h, dc + j);
-                dh[j] = p->cell->c_parts ? 0 : dc[j];
+                p->cell->backward(d + j * 4, unit, of_h, carried);
+                for (ptrdiff_t c = 0; c < p->C; c++) dc[c * H + j] = carried[c];
+                dh[j] = p->cell->c_parts ? 0 : carried[0];
                 if (p->hands_on) dh_last[j] += unit->past;
             }
             if (p->row) p->row->backward(p, units[k] + t * H, d, dc, sums[k - 2] + t * H * 4, sums[k - 1] + t * H * 4);
@@ -201,23 +209,27 @@ static struct kind any_kind(void) {
     return (struct kind){ragged, reversed, fresh, number() < 0.5};
 }
 
-/* A problem at random, not solved yet, or a phase of one. */
+/* A problem at random, not solved yet, or a phase of one. In every other row n, where c has such a part, is the
+   logarithm of as good as nothing, as where a sequence begins. */
+#define NOTHING (-1e30)
 static struct problem posed_phase(const struct plain_cell *cell, ptrdiff_t N, ptrdiff_t T, ptrdiff_t I, ptrdiff_t K,
                                   ptrdiff_t H, struct kind kind) {
-    const ptrdiff_t G = cell->gates, S = cell->sums;
+    const ptrdiff_t G = cell->gates, S = cell->sums, C = cell->c_parts ? cell->c_parts : 1;
     const double scale = I + K ? exp2(-ceil(log2((double)(I + K)) / 2)) : 1, before = !kind.fresh;
-    struct problem q = {.cell = cell, .N = N, .T = T, .I = I, .H = H, .K = K, .Y = H + BESIDE, .phases = 1,
+    struct problem q = {.cell = cell, .N = N, .T = T, .I = I, .H = H, .K = K, .Y = H + BESIDE, .C = C, .phases = 1,
                         .options = &plain_options, .reversed = kind.reversed, .fresh = kind.fresh};
     q.lengths = room((size_t)N * sizeof *q.lengths);
     for (ptrdiff_t n = 0; n < N; n++) q.lengths[n] = kind.ragged ? T - n * T / (N + 1) : T;
     q.w = numbers(G * H * I, scale), q.u = numbers(G * H * K, scale), q.b = kind.bias ? numbers(S * H, 1) : NULL;
     q.v = numbers(cell->own * H, 1), q.dv = numbers(cell->own * H, 0);
     q.x = numbers(N * T * I, 1), q.dy = numbers(N * T * q.Y, 1);
-    q.h0 = numbers(N * H, before), q.c0 = numbers(N * H, before);
-    q.dh = numbers(N * H, 1), q.dc = numbers(N * H, cell->c_parts);
-    q.y = unset(N * T * q.Y), q.dx = unset(N * T * I), q.c = unset(N * H);
+    q.h0 = numbers(N * H, before), q.c0 = numbers(N * C * H, before);
+    for (ptrdiff_t k = 0; k < N * C * H && before; k++)
+        if (k / H % C && k / H / C % 2) q.c0[k] = NOTHING;
+    q.dh = numbers(N * H, 1), q.dc = numbers(N * C * H, cell->c_parts > 0);
+    q.y = unset(N * T * q.Y), q.dx = unset(N * T * I), q.c = unset(N * C * H);
     q.dw = numbers(G * H * I, 0), q.du = numbers(G * H * K, 0), q.db = numbers(S * H, 0);
-    q.dh0 = unset(N * H), q.dc0 = unset(N * H);
+    q.dh0 = unset(N * H), q.dc0 = unset(N * C * H);
     return q;
 }
 static struct problem posed(const struct plain_cell *cell, ptrdiff_t N, ptrdiff_t T, ptrdiff_t I, ptrdiff_t H,

@@ -4,21 +4,31 @@
 
 #include <math.h>
 
-enum { MOST_OWN = 16 };
+enum { MOST_OWN = 16, MOST_PARTS = 2 };
 
-/* The states of a unit before and after a step, the weights that it has for itself, and their gradients. */
+/* The states of a unit before and after a step, the weights that it has for itself, and their gradients. A cell's c is
+   one number or two, c and n. */
 struct unit {
-    double h_prev, c_prev, h, c;
+    double h_prev, h;
+    union {
+        struct { double c_prev, n_prev; };
+        double parts_prev[MOST_PARTS];
+    };
+    union {
+        struct { double c, n; };
+        double parts[MOST_PARTS];
+    };
     double past; /* in a phase that hands c on: the part of the gradient of h_prev that does not go through U */
     double own[MOST_OWN], *d_own[MOST_OWN];
 };
 
 /* `forward` takes the sums W x + U h_prev + b to h and c, and leaves in `sum` what `backward` reads. `backward` makes
-   of that the gradients of the sums, from dh, the gradient of h. `carried` is the gradient of c, which becomes that of
-   c_prev; in a cell without c it becomes the part of the gradient of h_prev that does not go through U. */
+   of that the gradients of the sums, from dh, the gradient of h. `carried` is the gradient of c, of each of its
+   parts, which becomes that of c_prev; in a cell without c it becomes the part of the gradient of h_prev that does not
+   go through U. */
 struct plain_cell {
     const char *name;
-    int gates, sums, feeds[4], keeps_c; /* U's product for a gate is added to the sum that it feeds */
+    int gates, sums, feeds[4], c_parts; /* U's product for a gate is added to the sum that it feeds */
     int own;                            /* weights that each unit has for itself */
     void (*forward)(double *sum, struct unit *unit);
     void (*backward)(double *sum, struct unit *unit, double dh, double *carried);
@@ -176,6 +186,38 @@ static void min_lstm_positive_backward(double *sum, struct unit *unit, double dh
     min_lstm_back(sum, unit, dh, carried, g, sum[2] > 0 ? 1 : g * (1 - g));
 }
 
+/* log i = sum    log f = log sigmoid(sum), or sum    z = tanh(sum)    o = sigmoid(sum)
+   n = log(exp(log f + n_prev) + exp(log i))    c = (exp(log f + n_prev) c_prev + exp(log i) z) / exp(n)    h = o c */
+static double log_sigmoid(double x) { return fmin(0, x) - log1p(exp(-fabs(x))); }
+static void slstm_of(double *sum, struct unit *unit, double log_f) {
+    const double kept = log_f + unit->n_prev, written = sum[0], most = fmax(kept, written);
+    unit->n = most + log(exp(kept - most) + exp(written - most));
+    unit->c = exp(kept - unit->n) * unit->c_prev + exp(written - unit->n) * tanh(sum[2]);
+    unit->h = sigmoid(sum[3]) * unit->c;
+}
+
+/* dc = carried + dh o    d log f = exp(log f + n_prev - n) (dc (c_prev - c) + dn)    dz = dc exp(log i - n) (1 - z^2)
+   d log i = exp(log i - n) (dc (z - c) + dn)    do = dh c o (1 - o)    dc_prev = dc exp(log f + n_prev - n)
+   dn_prev = d log f */
+static void slstm_back(double *sum, struct unit *unit, double dh, double *carried, double log_f, double slope) {
+    const double keep = exp(log_f + unit->n_prev - unit->n), write = exp(sum[0] - unit->n);
+    const double z = tanh(sum[2]), o = sigmoid(sum[3]), dc = carried[0] + dh * o, dn = carried[1];
+    carried[0] = dc * keep;
+    carried[1] = keep * (dc * (unit->c_prev - unit->c) + dn);
+    sum[0] = write * (dc * (z - unit->c) + dn);
+    sum[1] = carried[1] * slope;
+    sum[2] = dc * write * (1 - z * z);
+    sum[3] = dh * unit->c * o * (1 - o);
+}
+static void slstm_forward(double *sum, struct unit *unit) { slstm_of(sum, unit, log_sigmoid(sum[1])); }
+static void slstm_backward(double *sum, struct unit *unit, double dh, double *carried) {
+    slstm_back(sum, unit, dh, carried, log_sigmoid(sum[1]), sigmoid(-sum[1]));
+}
+static void slstm_exp_forward(double *sum, struct unit *unit) { slstm_of(sum, unit, sum[1]); }
+static void slstm_exp_backward(double *sum, struct unit *unit, double dh, double *carried) {
+    slstm_back(sum, unit, dh, carried, sum[1], 1);
+}
+
 /* The GRU with the reset gate before the product: two phases, of which the first hands z on to the second as its c, and
    h_prev is the same to both.  r, z = sigmoid(sum)    h = r h_prev    c = z */
 static void gru_reset_forward(double *sum, struct unit *unit) {
@@ -224,6 +266,8 @@ static const struct plain_cell plain_cells[] = {
     {"simple_options", 1, 1, {0}, 0, 0, simple_options_forward, simple_options_backward},
     {"min_lstm", 3, 3, {0, 1, 2}, 0, 0, min_lstm_forward, min_lstm_backward},
     {"min_lstm_positive", 3, 3, {0, 1, 2}, 0, 0, min_lstm_positive_forward, min_lstm_positive_backward},
+    {"slstm", 4, 4, {0, 1, 2, 3}, 2, 0, slstm_forward, slstm_backward},
+    {"slstm_exp", 4, 4, {0, 1, 2, 3}, 2, 0, slstm_exp_forward, slstm_exp_backward},
     {"gru_reset", 2, 2, {0, 1}, 1, 0, gru_reset_forward, gru_reset_backward},
     {"gru_candidate", 1, 1, {0}, 1, 0, gru_candidate_forward, gru_candidate_backward},
 };
