@@ -112,6 +112,25 @@ def test_a_stream_gives_what_a_call_gives(isa):
     np.testing.assert_allclose(again[1], expected[1, 0], rtol=0, atol=1e-13)
 
 
+@pytest.mark.parametrize("heads", [1, 3])
+def test_a_look_ahead_carries_every_head_on(isa, heads):
+    """The forward direction of each; the reverse one begins with nothing at the last step that has come."""
+    both = fl.SLSTM(3, 6, heads=heads, bidirectional=True, dtype="float64")
+    x = np.random.default_rng(0).normal(size=(2, 9, 3))
+    stream = fl.Model([both], dtype="float64", seed=0).stream(2, look_ahead=2)
+    found = np.concatenate([stream.run(x[:, :4]), stream.run(x[:, 4:7]), stream.run(x[:, 7:]), stream.finish()], axis=1)
+    ahead = fl.SLSTM(3, 6, heads=heads, dtype="float64")
+    behind = fl.SLSTM(3, 6, heads=heads, go_backwards=True, dtype="float64")
+    values = {name: both.parameter(name).value for name in both.parameter_shapes()}
+    ahead.load_parameters({name: value for name, value in values.items() if "_reverse" not in name}, "float64")
+    reverse = {name.replace("_reverse", ""): value for name, value in values.items() if "_reverse" in name}
+    behind.load_parameters(reverse, "float64")
+    np.testing.assert_allclose(found[..., :6], ahead(x)[0], rtol=0, atol=1e-13)
+    for first, last, come in ((0, 2, 4), (2, 5, 7), (5, 7, 9), (7, 9, 9)):
+        y, _ = behind(x[:, first:come])
+        np.testing.assert_allclose(found[:, first:last, 6:], y[:, : last - first], rtol=0, atol=1e-13)
+
+
 def test_a_new_stream_has_written_nothing():
     stream = fl.Model([fl.SLSTM(3, 4)], dtype="float64", seed=0).stream(batch=2)
     h, c, n = stream.states()[0]

@@ -197,8 +197,9 @@ def carried_on(layer: Recurrent[Any], x: Array, count: int, tape: Workspace) -> 
         _, final = layer.forward_with_state(given, start, tape.child("given"), training=False, lengths=None)
     kept = tuple(part.copy() for part in final)
     if reads_backwards(layer):
-        begin, reverse = layer.beginning(len(x)), slice(layer.directions - 1, None, layer.directions)
-        for k, part in enumerate(kept):
-            part[reverse] = 0 if begin is None else begin[k][reverse]
+        begin = layer.beginning(len(x)) or [np.zeros_like(part) for part in kept]
+        for part, first in zip(kept, begin, strict=True):
+            apart = (-1, layer.directions, layer.heads, *part.shape[1:])
+            part.reshape(apart)[:, -1] = first.reshape(apart)[:, -1]
     tape.notes["running"] = kept
     return y
