@@ -252,3 +252,25 @@ def test_training_learns(isa):
     model = fl.Model([fl.SLSTM(2, 16, heads=2), fl.Last(), fl.Dense(16, 1)], seed=0)
     history = fl.Trainer(model, "mse", fl.Adam(0.02)).fit(x, target, epochs=60, seed=0, progress=False)
     assert history["loss"][-1] < 0.1 * history["loss"][0]
+
+
+@pytest.mark.parametrize("forget_gate", ["sigmoid", "exp"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_inputs_near_the_largest_number_saturate(isa, forget_gate, dtype):
+    """Sums overflow to both sides of zero, and a step after that, too: no state becomes infinite, none no number."""
+    largest = np.finfo(dtype).max
+    for seed, (inputs, hidden) in enumerate([(1, 1), (3, 8), (17, 33)]):
+        layer = fl.SLSTM(inputs, hidden, num_layers=2, forget_gate=forget_gate, dtype=dtype, seed=seed)
+        x = (largest * np.random.default_rng(seed).choice([-1.0, 1.0], (3, 5, inputs))).astype(dtype)
+        x[1] = 1
+        y, state = layer(x)
+        assert (np.abs(y) <= 1).all()
+        assert all(np.isfinite(part).all() for part in state)
+        np.testing.assert_allclose(y[1:2], layer(x[1:2])[0], rtol=0, atol=1e-6)
+        tape = fl.Workspace(0)
+        y, _ = layer.forward_with_state(x, None, tape, training=True, lengths=None)
+        dx, _ = layer.backward_with_state(np.ones_like(y), None, tape)
+        assert (np.abs(y) <= 1).all()
+        assert np.isfinite(dx).all()
+        for parameter in layer.parameters():
+            assert np.isfinite(parameter.grad).all(), parameter.name

@@ -9,7 +9,8 @@
        c = f' c_prev + (1 - f') z             n = log i + softplus(log f + n_prev - log i)           h = o c
 
    which is what the paper's stabiliser m is for: its c / n is this c, and its m + log n is this n. n_prev is a large
-   negative number where nothing has been written. What is kept for the backward pass are the a.
+   negative number where nothing has been written. log i and n stay within +-`most`, so that nothing becomes infinity
+   minus infinity where sums overflow. What is kept for the backward pass are the a.
 */
 #ifndef FASTLSTM_SLSTM_HPP
 #define FASTLSTM_SLSTM_HPP
@@ -26,13 +27,15 @@ template <class Format> struct Slstm : Cell<Format> {
     static constexpr int gates = 4, sums = 4, c_parts = 2;
     static constexpr bool keeps_c = true, by_rows = true;
     static constexpr int state_feeds(int gate) { return gate; }
+    static constexpr T most = (T)(sizeof(T) == 4 ? 1e37 : 1e307);
 
     /* `apart`: by how much what is kept outweighs what is written, in logarithms */
     struct Gates {
-        V apart, keep, z, o;
+        V log_i, apart, keep, z, o;
         FL_INLINE Gates(const V (&a)[4], V n_prev, const Told<T> &at) {
             const V log_f = at.option ? a[F] : -softplus<T>(-a[F]);
-            apart = log_f + n_prev - a[I];
+            log_i = larger(set<T>(-most), smaller(set<T>(most), a[I]));
+            apart = log_f + n_prev - log_i;
             keep = ratio(sigmoid<T>(apart)), z = ratio(tanh<T>(a[Z])), o = ratio(sigmoid<T>(a[O]));
         }
         FL_INLINE static V ratio(Quotient<T> q) { return q.above / q.below; }
@@ -42,7 +45,7 @@ template <class Format> struct Slstm : Cell<Format> {
         static_assert(N == 1, "by_rows");
         const Gates gates(sum[0], c[1], at);
         c[0] = multiply_add(gates.keep, c[0], (1 - gates.keep) * gates.z);
-        c[1] = sum[0][I] + softplus<T>(gates.apart);
+        c[1] = smaller(set<T>(most), gates.log_i + softplus<T>(gates.apart));
         h[0] = gates.o * c[0];
     }
 
