@@ -14,7 +14,7 @@
 #include "cells/simple_options.hpp"
 #include "cells/slstm.hpp"
 #include "forward.hpp"
-#include "norm_rows.hpp"
+#include "norm_rows_back.hpp"
 #include "probe.hpp"
 #include "single.hpp"
 
@@ -30,7 +30,7 @@ namespace {
 template <class Cell> constexpr fl_cell cell_of(const char *name, int option = 0) {
     fl_cell cell = {name, Cell::gates, Cell::sums, Cell::units, option, Cell::keeps_c ? Cell::c_parts : 0,
                     Cell::own, Cell::by_rows, Cell::row_room, nullptr, nullptr, nullptr, nullptr, nullptr};
-    if constexpr (Cell::row_room > 0) cell.pack = pack<typename Cell::InExact>, cell.begin = begin_rows<typename Cell::InExact>;
+    if constexpr (Cell::row_room > 0) cell.pack = pack<typename Cell::InExact>, cell.begin = begin_rows<typename Cell::Real>;
     else cell.pack = pack<Cell>, cell.begin = begin<Cell>;
     if constexpr (Cell::Format::trains) cell.backward = &backward_of<Cell>;
     if constexpr (std::is_same_v<typename Cell::Format, Exact<typename Cell::Real>> && !Cell::by_rows) {
@@ -60,7 +60,7 @@ template <class Format> constexpr fl_cell cells[] = {
     cell_of<LstmOptions<Format, false>>("lstm_options"),
     cell_of<LstmOptions<Format, true>>("lstm_coupled"),
     cell_of<LstmNorm<Format, false>>("lstm_norm"),
-    cell_of<LstmNorm<Format, true>>("lstm_norm_coupled"),
+    cell_of<LstmNorm<Format, true>>("lstm_norm_coupled", 1),
     sums_of<LstmOptions<Format, false>>("lstm_sums"),
     sums_of<LstmOptions<Format, true>>("lstm_coupled_sums"),
     cell_of<GruOptions<Format>>("gru_options"),

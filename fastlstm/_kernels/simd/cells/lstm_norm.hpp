@@ -19,18 +19,48 @@ namespace {
 template <class Format, bool COUPLED> struct LstmNorm : Cell<Format> {
     using T = typename Format::Real;
     using V = Vec<T>;
-    using InExact = LstmNorm<Exact<T>, COUPLED>; /* the same code, but for how the sums back are rounded */
-    using Lstm = LstmOptions<Format, COUPLED, true>;
+    using InExact = LstmNorm<Exact<T>, COUPLED>; /* the same but for how gradients of the sums are rounded */
+    using Lstm = LstmOptions<Exact<T>, COUPLED, true>;
     static constexpr int G = Lstm::gates;     /* sums of W x, and of U h_prev, of a unit */
     static constexpr int gates = 1, sums = 1; /* what the output function takes */
-    static constexpr int B = Lstm::own, OF_X = B + G, OF_H = OF_X + G, OF_C = OF_H + G, own = OF_C + 1;
-    static constexpr int row_room = G + 1;
+    static constexpr int own = 4 * G, row_room = G + 1;
     static constexpr bool keeps_c = true, carries_h = true, by_rows = true;
     static constexpr int state_feeds(int gate) { return gate; }
+};
 
-    /* The a of a unit, without peepholes, from both norms. */
-    template <class X, class U> FL_INLINE static void add_up(V (&a)[G], X x, U u, const Told<T> &at) {
-        for (int g = 0; g < G; g++) a[g] = multiply_add(at.own(OF_X + g), x(g), multiply_add(at.own(OF_H + g), u(g), at.own(B + g)));
+/* Where the own weights of G gates begin, after G - 1 peepholes, of which the last is that of o. */
+struct NormWeights {
+    int G, look_o = G - 2, bias = G - 1, of_x = 2 * G - 1, of_h = 3 * G - 1, of_c = 4 * G - 1, all = 4 * G;
+    explicit NormWeights(int gates) : G(gates) {}
+};
+
+/* What takes the gates by their names, for rows that know but how many there are. */
+template <class Cell> struct NormGates {
+    using T = typename Cell::T;
+    using V = Vec<T>;
+    using Lstm = typename Cell::Lstm;
+
+    /* c of c_prev, and the output gate, from the a without peepholes. Returns c'. */
+    static __attribute__((noinline)) V remember(V *a, V &c, V &out, const Told<T> &at) {
+        V(&all)[Cell::G] = *(V(*)[Cell::G])a;
+        const V made = Lstm::remember(all, c, at);
+        out = Lstm::output_gate(all[Lstm::O], at);
+        return made;
+    }
+
+    /* The a become their gradients, but for that of o, which comes with that of c' by way of h. Adds to those of the
+       peepholes [LANES] each, if there is room for them. */
+    template <class At>
+    static __attribute__((noinline)) void back(V *a, Flow<T> &d, V da_o, V by_made, T *looks, const At &at) {
+        V(&all)[Cell::G] = *(V(*)[Cell::G])a;
+        Lstm::look_before(all, at.c_prev(), at);
+        const typename Lstm::Gates gates(all, at.c_prev(), at);
+        Lstm::remember_back(all, d, gates, {da_o, by_made, set<T>(1)}, at);
+        if (!looks) return;
+        V total[Lstm::own];
+        EACH(k, Lstm::own) total[k] = load<T>(looks + k * lanes<T>);
+        Lstm::add_own(total, all, at);
+        EACH(k, Lstm::own) store<T>(looks + k * lanes<T>, total[k]);
     }
 };
 
