@@ -1,0 +1,154 @@
+"""The passes of a recurrent layer, forwards and backwards, from any state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastlstm._kernels import cpu
+from fastlstm._kernels.forward import Pass
+from fastlstm._kernels.layout import RaggedOrder
+from fastlstm._kernels.stage import Call, Stage
+from fastlstm.layers.base import Array, Index
+from fastlstm.layers.recurrent.direction import Parts
+from fastlstm.layers.recurrent.ragged import RaggedBatch
+from fastlstm.layers.recurrent.structure import Structure
+from fastlstm.layers.replay import Backward, Calls
+from fastlstm.workspace import Workspace
+
+
+class Passes(Structure, abstract=True):
+    """The part of a `Recurrent` layer that runs its directions over a batch."""
+
+    def forward_with_state(
+        self, x: Array, state: Parts | None, tape: Workspace, *, training: bool, lengths: Index | None
+    ) -> tuple[Array, Parts]:
+        """`forward` from an initial state, None for what every sequence begins with. Also returns the final state."""
+        self.build()
+        final = self._room("final", len(x), tape, x.dtype)
+        return self._forward(x, state, final, tape, training=training, lengths=lengths), final
+
+    def _forward(
+        self,
+        x: Array,
+        state: Parts | None,
+        final: Parts | None,
+        tape: Workspace,
+        *,
+        training: bool,
+        lengths: Index | None,
+    ) -> Array:
+        """`forward_with_state` that writes the final state into `final` if that is given."""
+        self.build()
+        x = np.ascontiguousarray(x)  # the layer before may return a view
+        n, t, _ = x.shape
+        batch = self._full_batch(n, t, tape) if lengths is None else RaggedBatch(n, t, lengths)
+        tape.notes["batch"], tape.notes["plain"] = batch, self._is_plain()
+        if self._beginning is not None:
+            tape.notes["begins"] = slice(None) if state is None else None
+            state = state or self._beginning.rows(n, tape)
+        y = self._run(x, state, final, batch, tape, training=training)
+        if final is not None:
+            batch.keep_empty(final, state)
+        return batch.without_empty(y)
+
+    def _run(
+        self, x: Array, state: Parts | None, final: Parts | None, batch: RaggedBatch, tape: Workspace, *, training: bool
+    ) -> Array:
+        """`_forward` by the kernels, which run a step of sequences without one."""
+        n, t, _ = x.shape
+        if tape.notes["plain"]:
+            final = final or self._room("final", n, tape, x.dtype)
+            return self._plain.forward(self.cell.saturated(x), state, final, batch, tape, training=training)
+        if training:
+            return self._trained.forward(x, state, final, batch, self.checkpoint_every or t, tape)
+        stages, passes, y = self._packed.prepare(x, None if batch.full else batch, tape)
+        for prepared in passes:
+            prepared.begin(state)
+        for stage in stages:
+            stage.go()
+        if final is not None:
+            for prepared in passes:
+                prepared.end(final)
+        return y
+
+    def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
+        if tape.notes["plain"] or self._beginning is not None:
+            return self.backward_with_state(dy, None, tape, input_gradient=input_gradient)[0]
+        batch: RaggedBatch = tape.notes["batch"]
+        dy = batch.without_empty(np.ascontiguousarray(dy))
+        return self._trained.backward(dy, None, None, batch, tape, wanted=input_gradient)
+
+    def backward_with_state(
+        self, dy: Array, dstate: Parts | None, tape: Workspace, *, input_gradient: bool = True
+    ) -> tuple[Array | None, Parts]:
+        """`backward` with gradients of the final state, None for zeros. Also returns those of the initial state."""
+        batch: RaggedBatch = tape.notes["batch"]
+        initial = self._room("initial", batch.N, tape, dy.dtype)
+        stack = self._plain if tape.notes["plain"] else self._trained
+        dy = batch.without_empty(np.ascontiguousarray(dy))
+        dend = dstate
+        if dstate is not None and batch.empty is not None:
+            dend = tuple(part.copy() for part in dstate)
+            batch.keep_empty(dend, None)
+        dx = stack.backward(dy, dend, initial, batch, tape, wanted=input_gradient)
+        batch.keep_empty(initial, dstate)
+        if self._beginning is not None and tape.notes["begins"] is not None:
+            self._beginning.add_gradient(initial, tape.notes["begins"])
+        return dx, initial
+
+    def prepare(
+        self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
+    ) -> tuple[list[Stage], Array] | None:
+        if self._is_plain():
+            return None
+        self.build()
+        stages, passes, y = self._packed.prepare(np.ascontiguousarray(x), order, tape)
+        for prepared in passes:
+            prepared.fresh = not streaming
+        if self._beginning is not None and not streaming:
+            stages.insert(0, self._begin_anew(passes, len(x)))
+        return stages, y
+
+    def _begin_anew(self, passes: list[Pass], n: int) -> Stage:
+        """A stage that lets passes begin with the state that is learned."""
+        assert self._beginning is not None
+        start = self._beginning.rows(n, Workspace(0))  # which later passes over the tape leave alone
+
+        def begin(h: Array) -> Array:
+            for prepared in passes:
+                prepared.begin(start)
+            return h
+
+        return Call(begin, start[0], start[0], "the initial state")
+
+    def replay(self, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward] | None:
+        n, t, _ = x.shape
+        options = self.cell.options
+        draws = self.rates.draws(self.num_layers) or (options is not None and options.draws)
+        if self._is_plain() or self.checkpoint_every is not None or draws or self.joint.changes(self.num_layers):
+            return None
+        if n * t <= cpu.SINGLE or self._beginning is not None:
+            return None
+        return self._trained.replay(x, self._full_batch(n, t, tape), tape)
+
+    def _room(self, name: str, n: int, tape: Workspace, dtype: Any) -> Parts:
+        """Arrays of the tape for the parts of a state."""
+        shapes = zip(self.parts, self.state_shapes(n), strict=True)
+        return tuple(tape.array(f"{name}_{part}", shape, dtype) for part, shape in shapes)
+
+    def _keep(self, name: str, state: Parts, tape: Workspace) -> Parts:
+        """Copy a state into the tape. Returns the copy."""
+        kept = self._room(name, state[0].shape[1], tape, state[0].dtype)
+        for old, new in zip(kept, state, strict=True):
+            old[...] = new
+        return kept
+
+    @staticmethod
+    def _full_batch(n: int, t: int, tape: Workspace) -> RaggedBatch:
+        """The row order of a batch of full sequences. It is kept for the next batch of the same shape."""
+        batch: RaggedBatch | None = tape.notes.get("full batch")
+        if batch is None or (batch.N, batch.T) != (n, t):
+            batch = tape.notes["full batch"] = RaggedBatch(n, t, None)
+        return batch
