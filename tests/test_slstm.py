@@ -101,6 +101,7 @@ def test_a_stream_gives_what_a_call_gives(isa):
     found = np.stack([stream.step(x[:, t]) for t in range(5)], axis=1)
     np.testing.assert_allclose(found, expected[:, :5], rtol=0, atol=1e-13)
     saved = stream.state_dict()
+    assert {part.shape for name, part in saved.items() if name.startswith("0.")} == {(2, 2, 8)}
     rest = np.stack([stream.step(x[:, t]) for t in range(5, 9)], axis=1)
     np.testing.assert_allclose(rest, expected[:, 5:], rtol=0, atol=1e-13)
     h, c, n = stream.states()[0]
@@ -274,3 +275,12 @@ def test_inputs_near_the_largest_number_saturate(isa, forget_gate, dtype):
         assert np.isfinite(dx).all()
         for parameter in layer.parameters():
             assert np.isfinite(parameter.grad).all(), parameter.name
+
+
+def test_settings_of_all_heads_at_once():
+    layer = fl.SLSTM(3, 6, heads=2, init={"weight_hh": "identity"}, trainable={"weight_hh_l0_head1": False})
+    layer.build()
+    for head in range(2):
+        u = layer.parameter(f"weight_hh_l0_head{head}").value.reshape(4, 3, 3)
+        np.testing.assert_array_equal(u, np.broadcast_to(np.eye(3), (4, 3, 3)))
+    assert [p.name for p in layer.parameters() if not p.trainable] == ["weight_hh_l0_head1"]

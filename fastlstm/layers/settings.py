@@ -22,7 +22,7 @@ class Settings(TypedDict, total=False):
     """Keywords that every layer with parameters takes.
 
     Each is for all parameters of the layer, or a dict by their names. The name of a parameter of a recurrent layer may
-    be without its layer and direction, ``"weight_hh"``; a full one, ``"weight_hh_l1"``, comes before it.
+    be without its layer, direction and head, ``"weight_hh"``; a full one, ``"weight_hh_l1"``, comes before it.
 
     Attributes
     ----------
@@ -103,4 +103,4 @@ def _each(value: Any, name: str, parameters: Mapping[str, Parameter]) -> dict[st
 
 def _stem(name: str) -> str:
     """The name of a recurrent layer's parameter without its layer and direction."""
-    return re.sub(r"_l\d+(_reverse)?$", "", name)
+    return re.sub(r"_l\d+(_reverse)?(_head\d+)?$", "", name)

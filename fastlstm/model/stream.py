@@ -204,7 +204,7 @@ class Stream:
         """
         with self._turn:
             return [
-                layer.given(tuple(layer.running(workspace).values())) if isinstance(layer, Recurrent) else None
+                whole(tuple(layer.running(workspace).values())) if isinstance(layer, Recurrent) else None
                 for layer, workspace in zip(self._layers, self._workspaces, strict=True)
             ]
 
@@ -307,3 +307,8 @@ class Stream:
         arrays = read(path)
         with reading(path):
             self.load_state_dict(arrays)
+
+
+def whole(parts: tuple[Array, ...]) -> Any:
+    """A state as a call gives it: the tuple of its parts, or h if there is no other."""
+    return parts if len(parts) > 1 else parts[0]

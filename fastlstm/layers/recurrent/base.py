@@ -146,24 +146,6 @@ class Recurrent(Running, Generic[State], abstract=True):
         titles = [name] if len(self.parts) == 1 else [f"{name} {part}" for part in self.parts]
         h, *others = (
             _check.real_array(part, title, self._dtype, shape)
-            for part, title, shape in zip(state, titles, self._whole_shapes(n), strict=True)
+            for part, title, shape in zip(state, titles, self.whole_shapes(n), strict=True)
         )
         return self.heads_apart((self.cell.saturated(h), *others))
-
-    def _whole_shapes(self, n: int) -> list[tuple[int, ...]]:
-        """The shapes of the parts of a state in the public form."""
-        return [(places // self.heads, n, width * self.heads) for places, n, width in self.state_shapes(n)]
-
-    def heads_together(self, state: Parts) -> Parts:
-        """A state whose heads stand side by side, each part (layers·D, N, H), from one with each by itself."""
-        if self.heads == 1:
-            return state
-        split = [part.reshape(-1, self.heads, *part.shape[1:]) for part in state]
-        return tuple(part.transpose(0, 2, 1, 3).reshape(len(part), part.shape[2], -1) for part in split)
-
-    def heads_apart(self, state: Parts) -> Parts:
-        """The reverse: each part (layers·D·heads, N, H/heads)."""
-        if self.heads == 1:
-            return state
-        split = [part.reshape(*part.shape[:2], self.heads, -1).transpose(0, 2, 1, 3) for part in state]
-        return tuple(np.ascontiguousarray(part).reshape(-1, *part.shape[2:]) for part in split)

@@ -65,7 +65,7 @@ class Running(Passes, abstract=True):
             direction.reset(rows, own, at(values, place))  # the state of a stream that runs on packed weights
 
     def running_kinds(self, batch: int, shape: Shape) -> dict[str, tuple[Shape, Any]]:
-        shapes = zip(self.parts, self.state_shapes(batch), strict=True)
+        shapes = zip(self.parts, self.whole_shapes(batch), strict=True)
         return {part: (shape, self.dtype) for part, shape in shapes}
 
     def running(self, tape: Workspace) -> dict[str, Array]:
@@ -73,11 +73,11 @@ class Running(Passes, abstract=True):
         if not self._is_plain():
             for place, (direction, own) in enumerate(self._packed.places(tape)):
                 direction.running(tuple(part[place] for part in state), own)
-        return dict(zip(self.parts, state, strict=True))
+        return dict(zip(self.parts, self.heads_together(state), strict=True))
 
     def go_on(self, state: dict[str, Array], tape: Workspace) -> None:
         h, *others = (state[name] for name in self.parts)
-        parts = self._keep("stream", (self.cell.saturated(h), *others), tape)
+        parts = self._keep("stream", self.heads_apart((self.cell.saturated(h), *others)), tape)
         if not self._is_plain():
             for place, (direction, own) in enumerate(self._packed.places(tape)):
                 direction.go_on(tuple(part[place] for part in parts), own)

@@ -48,7 +48,8 @@ class SLSTM(Recurrent[tuple[Array, Array, Array]]):
     -----
     Layer k has the parameters ``weight_ih_l{k}`` (4H, I or the width of what the layer reads), ``weight_hh_l{k}``
     (4H, H) and ``bias_l{k}`` (4H), with ``_reverse`` appended for the other direction; their rows are i, f, z, o. With
-    several heads each has its own, with H / heads in the place of H: ``weight_ih_l{k}_head0`` and so on.
+    several heads each has its own, with H / heads in the place of H, and starts by itself: ``weight_ih_l{k}_head0`` and
+    so on.
 
     The state is the tuple (h, c, n), each (layers·D, N, H). A state of the paper's (h, c, n, m) is
     ``(h, c / n, m + log(n))`` here, and one of here is ``(h, c, 1, n)`` there. Before the first step h and c are 0, and

@@ -9,6 +9,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Self, Unpack
 
+import numpy as np
+
 from fastlstm import _check, init
 from fastlstm._check import Shape
 from fastlstm._kernels import cpu
@@ -17,7 +19,7 @@ from fastlstm.layers.matrix import MatrixLayer
 from fastlstm.layers.packed import Packed
 from fastlstm.layers.recurrent.beginning import Beginning, FixedState, LearnedState
 from fastlstm.layers.recurrent.cells import Cell
-from fastlstm.layers.recurrent.direction import Direction
+from fastlstm.layers.recurrent.direction import Direction, Parts
 from fastlstm.layers.recurrent.inference import PackedDirection, PackedStack
 from fastlstm.layers.recurrent.joint import joint_of
 from fastlstm.layers.recurrent.masks import rates_of
@@ -185,3 +187,21 @@ class Structure(MatrixLayer, abstract=True):
         """The shapes of the parts of a state, each head by itself."""
         places = self.num_layers * self.directions * self.heads
         return [(places, n, width) for width in self.cell.widths(self._units)]
+
+    def whole_shapes(self, n: int) -> list[tuple[int, ...]]:
+        """The shapes of the parts of a state in the public form."""
+        return [(places // self.heads, n, width * self.heads) for places, n, width in self.state_shapes(n)]
+
+    def heads_together(self, state: Parts) -> Parts:
+        """A state whose heads stand side by side, each part (layers·D, N, H), from one with each by itself."""
+        if self.heads == 1:
+            return state
+        split = [part.reshape(-1, self.heads, *part.shape[1:]) for part in state]
+        return tuple(part.transpose(0, 2, 1, 3).reshape(len(part), part.shape[2], -1) for part in split)
+
+    def heads_apart(self, state: Parts) -> Parts:
+        """The reverse: each part (layers·D·heads, N, H/heads)."""
+        if self.heads == 1:
+            return state
+        split = [part.reshape(*part.shape[:2], self.heads, -1).transpose(0, 2, 1, 3) for part in state]
+        return tuple(np.ascontiguousarray(part).reshape(-1, *part.shape[2:]) for part in split)
