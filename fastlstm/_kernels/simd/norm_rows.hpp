@@ -19,17 +19,29 @@ template <class Real> struct Row {
     ptrdiff_t next, H, blocks;
     int S;
     Bits last; /* the units of the last block */
-    Row(const Real *first, ptrdiff_t next, ptrdiff_t H, int S)
+    __attribute__((noinline)) Row(const Real *first, ptrdiff_t next, ptrdiff_t H, int S)
         : first(first), next(next), H(H), blocks(whole(H, L)), S(S),
           last((Bits)(first_numbers<Real>(set<Real>(1), H - (blocks - 1) * L) > 0)) {}
     FL_INLINE Vec<Real> at(ptrdiff_t block, int s) const { return load<Real>(first + block * next + s * L); }
     FL_INLINE Vec<Real> only_units(ptrdiff_t block, Vec<Real> v) const {
         return block + 1 < blocks ? v : (Vec<Real>)((Bits)v & last);
     }
-    Real mean(const Vec<Real> *totals) const {
+    __attribute__((noinline)) Real mean(const Vec<Real> *totals) const {
         Vec<Real> total = totals[0];
         for (int s = 1; s < S; s++) total += totals[s];
         return sum_of<Real>(total) / (Real)(S * H);
+    }
+    /* The sums over blocks of f(block, s), for each s; they stay in registers. */
+    template <class F> FL_INLINE void add_up(Vec<Real> (&totals)[4], F f) const {
+        Vec<Real> a = {}, b = {}, c = {}, d = {};
+        for (ptrdiff_t block = 0; block < blocks; block++) {
+            a += f(block, 0);
+            if (S == 1) continue;
+            b += f(block, 1);
+            c += f(block, 2);
+            if (S > 3) d += f(block, 3);
+        }
+        totals[0] = a, totals[1] = b, totals[2] = c, totals[3] = d;
     }
 };
 
@@ -37,16 +49,14 @@ template <class Real> struct Row {
 template <class Real> struct Normed : Row<Real> {
     Vec<Real> middle, scale;
     Normed(Row<Real> row, double eps) : Row<Real>(row) {
-        Vec<Real> total[4] = {}, squares[4] = {};
-        for (ptrdiff_t b = 0; b < row.blocks; b++)
-            for (int s = 0; s < row.S; s++) total[s] += row.at(b, s);
-        middle = set<Real>(row.mean(total));
-        for (ptrdiff_t b = 0; b < row.blocks; b++)
-            for (int s = 0; s < row.S; s++) {
-                const Vec<Real> off = row.only_units(b, row.at(b, s) - middle);
-                squares[s] = multiply_add(off, off, squares[s]);
-            }
-        scale = set<Real>((Real)(1 / sqrt((double)row.mean(squares) + eps)));
+        Vec<Real> totals[4];
+        row.add_up(totals, [&](ptrdiff_t b, int s) { return row.at(b, s); });
+        middle = set<Real>(row.mean(totals));
+        row.add_up(totals, [&](ptrdiff_t b, int s) {
+            const Vec<Real> off = row.only_units(b, row.at(b, s) - middle);
+            return off * off;
+        });
+        scale = set<Real>((Real)(1 / sqrt((double)row.mean(totals) + eps)));
     }
     FL_INLINE Vec<Real> operator()(ptrdiff_t block, int s) const { return (this->at(block, s) - middle) * scale; }
 };
@@ -87,8 +97,9 @@ inline int gates_of(int coupled) { return coupled ? 3 : 4; }
 template <class Real> using FourGates = NormGates<LstmNorm<Exact<Real>, false>>;
 template <class Real> using ThreeGates = NormGates<LstmNorm<Exact<Real>, true>>;
 
-/* Step t of a row. */
 template <class Real> using RowForward = Forward<Exact<Real>, 1, 1>;
+
+/* Step t of a row. */
 template <class Real> void forward_row(const RowForward<Real> &f, ptrdiff_t t, ptrdiff_t row) {
     using V = Vec<Real>;
     using Lstm = typename FourGates<Real>::Lstm;
