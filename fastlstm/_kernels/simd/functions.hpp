@@ -102,9 +102,6 @@ template <class Real> FL_INLINE Vec<Real> apply(const fl_function &f, Vec<Real> 
     return other_function<Real>(f, x);
 }
 
-/* The same by a call, for code that had better be small. */
-template <class Real> __attribute__((noinline)) Vec<Real> call(const fl_function &f, Vec<Real> x) { return apply<Real>(f, x); }
-
 /* The slope at x, where the function is y. */
 template <class Real> FL_INLINE Vec<Real> slope(const fl_function &f, Vec<Real> x, Vec<Real> y) {
     if (f.kind == FL_F_SIGMOID) return y * (1 - y);

@@ -20,7 +20,7 @@ template <class Format, bool COUPLED> struct LstmNorm : Cell<Format> {
     using T = typename Format::Real;
     using V = Vec<T>;
     using InExact = LstmNorm<Exact<T>, COUPLED>; /* the same but for how gradients of the sums are rounded */
-    using Lstm = LstmOptions<Exact<T>, COUPLED, true>;
+    using Lstm = LstmOptions<Exact<T>, COUPLED>;
     static constexpr int G = Lstm::gates;     /* sums of W x, and of U h_prev, of a unit */
     static constexpr int gates = 1, sums = 1; /* what the output function takes */
     static constexpr int own = 4 * G, row_room = G + 1;

@@ -18,8 +18,7 @@
 
 namespace {
 
-/* CALLS: whether functions are called, and not a part of the code. */
-template <class Format, bool COUPLED, bool CALLS = false> struct LstmOptions : Cell<Format> {
+template <class Format, bool COUPLED> struct LstmOptions : Cell<Format> {
     using T = typename Format::Real;
     using V = Vec<T>;
     static constexpr int I = 0, F = 1, G = COUPLED ? 1 : 2, O = COUPLED ? 2 : 3; /* the gates; coupled: there is no F */
@@ -28,20 +27,15 @@ template <class Format, bool COUPLED, bool CALLS = false> struct LstmOptions : C
     static constexpr bool keeps_c = true, reads_h = true, carries_h = true, by_rows = true, stops = true;
     static constexpr int state_feeds(int gate) { return gate; }
 
-    FL_INLINE static V value(const fl_function &f, V x) {
-        if constexpr (CALLS) return call<T>(f, x);
-        else return apply<T>(f, x);
-    }
-
     /* What comes before c of the a. */
     struct Gates {
         V i, f, g, kept, unclipped, c; /* kept: the factors of g; c: c' */
         template <class At> FL_INLINE Gates(const V (&a)[sums], V c_prev, const At &at) {
             const fl_options &o = *at.options;
-            i = value(o.gate, clip<T>(a[I], o.clip));
-            g = value(o.candidate, clip<T>(a[G], o.clip));
+            i = apply<T>(o.gate, clip<T>(a[I], o.clip));
+            g = apply<T>(o.candidate, clip<T>(a[G], o.clip));
             if constexpr (COUPLED) f = 1 - i;
-            else f = value(o.gate, clip<T>(a[F], o.clip));
+            else f = apply<T>(o.gate, clip<T>(a[F], o.clip));
             kept = at.candidate();
             unclipped = multiply_add(f, c_prev, i * (g * kept));
             c = clip<T>(unclipped, o.cell_clip);
@@ -68,11 +62,11 @@ template <class Format, bool COUPLED, bool CALLS = false> struct LstmOptions : C
         return made;
     }
     FL_INLINE static V output_gate(V a_o, const Told<T> &at) {
-        return value(at.options->gate, clip<T>(a_o, at.options->clip));
+        return apply<T>(at.options->gate, clip<T>(a_o, at.options->clip));
     }
     /* h, of the output gate and of what the output function takes, which is c' */
     FL_INLINE static V show(V out, V taken, V h_prev, const Told<T> &at) {
-        const V shown = out * value(at.options->output, taken);
+        const V shown = out * apply<T>(at.options->output, taken);
         return at.options->zone_h > 0 ? zone<T>(at.zone_h(), h_prev, shown) : shown;
     }
 
@@ -92,7 +86,7 @@ template <class Format, bool COUPLED, bool CALLS = false> struct LstmOptions : C
     };
     template <class At> FL_INLINE static Shown show_back(V a_o, V taken, Flow<T> &d, const At &at) {
         const fl_options &o = *at.options;
-        const V z_h = at.zone_h(), out = output_gate(a_o, at), s = value(o.output, taken), dh = d.h * (1 - z_h);
+        const V z_h = at.zone_h(), out = output_gate(a_o, at), s = apply<T>(o.output, taken), dh = d.h * (1 - z_h);
         d.past = d.h * z_h;
         return {back<T>(o.gate, dh * s, a_o, out, o.clip), dh * out, slope<T>(o.output, taken, s)};
     }
