@@ -23,6 +23,7 @@ from fastlstm.io.native import save as save
 from fastlstm.layers import GRU as GRU
 from fastlstm.layers import LSTM as LSTM
 from fastlstm.layers import SLSTM as SLSTM
+from fastlstm.layers import Activation as Activation
 from fastlstm.layers import ActivityRegularization as ActivityRegularization
 from fastlstm.layers import AttentionPool as AttentionPool
 from fastlstm.layers import BatchNorm as BatchNorm
@@ -30,6 +31,7 @@ from fastlstm.layers import Decoder as Decoder
 from fastlstm.layers import Dense as Dense
 from fastlstm.layers import Dropout as Dropout
 from fastlstm.layers import Embedding as Embedding
+from fastlstm.layers import FinalState as FinalState
 from fastlstm.layers import GRUCell as GRUCell
 from fastlstm.layers import Last as Last
 from fastlstm.layers import Layer as Layer
@@ -39,6 +41,7 @@ from fastlstm.layers import MaxPool as MaxPool
 from fastlstm.layers import MeanPool as MeanPool
 from fastlstm.layers import MinLSTM as MinLSTM
 from fastlstm.layers import SimpleRNN as SimpleRNN
+from fastlstm.layers import Softmax as Softmax
 from fastlstm.layers import TiedDense as TiedDense
 from fastlstm.losses import ctc as ctc
 from fastlstm.losses import focal as focal

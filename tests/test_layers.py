@@ -25,8 +25,11 @@ EXAMPLES = {
     "Dense": [lambda: fl.Dense(3, 5), lambda: fl.Dense(3, 1, bias=False)],
     "Embedding": [lambda: fl.Embedding(7, 4)],
     "Dropout": [lambda: fl.Dropout(0.4), lambda: fl.Dropout(0.0)],
+    "Activation": [lambda: fl.Activation("gelu"), lambda: fl.Activation(("scaled_tanh", 0.5, 2.0))],
+    "Softmax": [lambda: fl.Softmax()],
     "ActivityRegularization": [lambda: fl.ActivityRegularization(fl.regularizers.L2(0.0))],  # the identity
     "Last": [lambda: fl.Last()],
+    "FinalState": [lambda: fl.FinalState(bidirectional=False)],
     "MeanPool": [lambda: fl.MeanPool()],
     "MaxPool": [lambda: fl.MaxPool()],
     "AttentionPool": [lambda: fl.AttentionPool(3), lambda: fl.AttentionPool(3, 5)],

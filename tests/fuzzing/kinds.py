@@ -47,6 +47,13 @@ def models(folder):
             fl.ActivityRegularization(fl.regularizers.L1(0.5)),
             fl.Dense(3, 1, init="torch_uniform", regularizers="l1l2", trainable={"bias": False}),
         ],
+        [
+            fl.Activation(("leaky_relu", 0.2)),
+            fl.LSTM(2, 3, bidirectional=True),
+            fl.FinalState(),
+            fl.Dense(6, 3),
+            fl.Softmax(),
+        ],
     ]
     for chain in chains:
         fl.save(fl.Model(chain, seed=0), folder / "whole", metadata={"made by": "hand"})

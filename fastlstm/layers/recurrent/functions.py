@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,8 @@ Activation = str | tuple[str, float] | tuple[str, float, float]
 """A function as an argument: its name, or its name, alpha and beta."""
 
 
-def function_of(value: Any, name: str) -> Function:
-    """The function that an argument of this name asks for.
+def function_of(value: Any, name: str, known: Mapping[str, tuple[float, ...]] = DEFAULTS) -> Function:
+    """The function that an argument of this name asks for, of those that are known.
 
     Raises
     ------
@@ -46,9 +47,9 @@ def function_of(value: Any, name: str) -> Function:
     kind, *numbers = value if isinstance(value, tuple | list) and value else (value,)
     if not isinstance(kind, str):
         raise TypeError(f"{name}: expected a name, or a tuple of a name, alpha and beta, got {value!r}")
-    if kind not in DEFAULTS:
-        raise ValueError(f"{name}: expected one of {', '.join(DEFAULTS)}, got {kind!r}")
-    defaults = DEFAULTS[kind]
+    if kind not in known:
+        raise ValueError(f"{name}: expected one of {', '.join(known)}, got {kind!r:.80}")
+    defaults = known[kind]
     if len(numbers) > len(defaults):
         takes = ("no numbers", "alpha", "alpha and beta")[len(defaults)]
         raise ValueError(f"{name}: {kind} takes {takes}, got {value!r}")
@@ -62,8 +63,8 @@ def function_of(value: Any, name: str) -> Function:
     return kind, alpha, beta
 
 
-def shortest(function: Function) -> str | list[str | float]:
+def shortest(function: Function, known: Mapping[str, tuple[float, ...]] = DEFAULTS) -> str | list[str | float]:
     """The same as JSON, for a layer's config: the name alone where the numbers are the usual ones."""
     kind, *numbers = function
-    own = numbers[: len(DEFAULTS[kind])]
-    return kind if tuple(own) == DEFAULTS[kind] else [kind, *own]
+    own = numbers[: len(known[kind])]
+    return kind if tuple(own) == known[kind] else [kind, *own]
