@@ -27,6 +27,7 @@ from fastlstm.layers import Activation as Activation
 from fastlstm.layers import ActivityRegularization as ActivityRegularization
 from fastlstm.layers import AttentionPool as AttentionPool
 from fastlstm.layers import BatchNorm as BatchNorm
+from fastlstm.layers import Conv1d as Conv1d
 from fastlstm.layers import Decoder as Decoder
 from fastlstm.layers import Dense as Dense
 from fastlstm.layers import Dropout as Dropout
@@ -38,6 +39,7 @@ from fastlstm.layers import Layer as Layer
 from fastlstm.layers import LayerNorm as LayerNorm
 from fastlstm.layers import LSTMCell as LSTMCell
 from fastlstm.layers import MaxPool as MaxPool
+from fastlstm.layers import MaxPool1d as MaxPool1d
 from fastlstm.layers import MeanPool as MeanPool
 from fastlstm.layers import MinLSTM as MinLSTM
 from fastlstm.layers import SimpleRNN as SimpleRNN

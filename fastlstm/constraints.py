@@ -58,6 +58,8 @@ class _OfNorms(Constraint, abstract=True):
             raise ValueError(f"axis: expected one of {name}, whose shape is {_check.describe(shape)}, got {self.axis}")
 
     def apply(self, array: Array) -> None:
+        if array.ndim > 2:  # kernels of a convolution (O, I, K) are a matrix of I·K inputs
+            array = array.reshape(len(array), -1)
         exact = array.astype(np.float64)
         largest = np.max(np.abs(exact), axis=self.axis, keepdims=True)
         exact /= np.where(largest > 0, largest, 1)  # no square is then too large, or too small, to be told

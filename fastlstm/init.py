@@ -39,18 +39,21 @@ class Initializer(Named, family="initializer"):
         ----------
         rng : numpy.random.Generator
         shape : tuple of int
-            Of a matrix, (blocks·outputs, inputs).
+            Of a matrix, (blocks·outputs, inputs). The kernels of a convolution (outputs, inputs, K) are a matrix of
+            inputs·K inputs.
         blocks : int, default 1
             Matrices that are stacked along the first axis, the gates of a recurrent layer. Each counts for itself.
         fan : int, optional
             The size that PyTorch takes the limit of the layer's parameters from; by default the last axis.
         """
-        if self.of_matrices and len(shape) != 2:
+        if self.of_matrices and len(shape) < 2:
             raise ValueError(
                 f"{type(self).__name__}: expected a matrix, got a parameter of shape {_check.describe(shape)}"
             )
-        parts = (blocks, shape[0] // blocks, *shape[1:])
-        return np.asarray(self.draw(rng, parts, shape[-1] if fan is None else fan).reshape(shape))
+        inputs = math.prod(shape[1:])
+        parts = (blocks, shape[0] // blocks, *([inputs] if len(shape) > 1 else []))
+        last = inputs if len(shape) > 1 else shape[-1]
+        return np.asarray(self.draw(rng, parts, last if fan is None else fan).reshape(shape))
 
     def draw(self, rng: Rng, shape: tuple[int, ...], fan: int) -> Array:
         """Starting values of shape (blocks, outputs, inputs), or (blocks, n) of what is no matrix."""

@@ -25,6 +25,13 @@ EXAMPLES = {
     "Dense": [lambda: fl.Dense(3, 5), lambda: fl.Dense(3, 1, bias=False)],
     "Embedding": [lambda: fl.Embedding(7, 4)],
     "Dropout": [lambda: fl.Dropout(0.4), lambda: fl.Dropout(0.0)],
+    "Conv1d": [
+        lambda: fl.Conv1d(3, 4, 3, padding="causal", dilation=2),
+        lambda: fl.Conv1d(3, 2, 2, stride=2, padding="same", bias=False),
+        lambda: fl.Conv1d(3, 1, 2, padding=(1, 0)),
+        lambda: fl.Conv1d(3, 3, 2),
+    ],
+    "MaxPool1d": [lambda: fl.MaxPool1d(2), lambda: fl.MaxPool1d(3, 2, padding="same")],
     "Activation": [lambda: fl.Activation("gelu"), lambda: fl.Activation(("scaled_tanh", 0.5, 2.0))],
     "Softmax": [lambda: fl.Softmax()],
     "ActivityRegularization": [lambda: fl.ActivityRegularization(fl.regularizers.L2(0.0))],  # the identity
@@ -85,8 +92,9 @@ def test_shape_dtype_and_purity(make, dtype):
     before = x.copy()
     values = [parameter.value.copy() for parameter in model.parameters()]
     y = model.predict(x)
-    named = dict(zip("NT", x.shape, strict=False)) | {"F": 3}
+    named = dict(zip("NT", x.shape, strict=False)) | {"F": 3, "T'": y.shape[1]}
     assert y.shape == tuple(named.get(size, size) for size in model.output_shape)
+    assert y.shape == tuple(named.get(size, size) for size in model.shape_for(x.shape))
     assert y.dtype == dtype
     np.testing.assert_array_equal(x, before)
     for parameter, value in zip(model.parameters(), values, strict=True):

@@ -218,7 +218,8 @@ def _listed(table: Table) -> str:
 def _nothing(model: Model, shape: tuple[int, ...]) -> Array:
     """The output for no sequences of this shape."""
     steps = shape[1] if len(shape) > 1 else 0
-    sizes = [size if isinstance(size, int) else steps if size == "T" else 0 for size in model.output_shape[1:]]
+    found = model.shape_for((1, steps, *model.input_shape[2:])) if steps else model.output_shape
+    sizes = [size if isinstance(size, int) else steps if size == "T" else 0 for size in found[1:]]
     return np.empty((0, *sizes), model.dtype)
 
 

@@ -4,12 +4,14 @@ from fastlstm.layers.activation import Activation as Activation
 from fastlstm.layers.activity import ActivityRegularization as ActivityRegularization
 from fastlstm.layers.attention import AttentionPool as AttentionPool
 from fastlstm.layers.base import Layer as Layer
+from fastlstm.layers.conv import Conv1d as Conv1d
 from fastlstm.layers.decoder import Decoder as Decoder
 from fastlstm.layers.dense import Dense as Dense
 from fastlstm.layers.dropout import Dropout as Dropout
 from fastlstm.layers.embedding import Embedding as Embedding
 from fastlstm.layers.final_state import FinalState as FinalState
 from fastlstm.layers.last import Last as Last
+from fastlstm.layers.max_pool import MaxPool1d as MaxPool1d
 from fastlstm.layers.norm import BatchNorm as BatchNorm
 from fastlstm.layers.norm import LayerNorm as LayerNorm
 from fastlstm.layers.pooling import MaxPool as MaxPool

@@ -218,6 +218,13 @@ class Layer(metaclass=_Settled):
         """The shape of the output for an input of this shape; ValueError if the layer cannot take it."""
         raise NotImplementedError(f"{type(self).__name__} must write output_shape")
 
+    def output_lengths(self, lengths: Index) -> Index | None:
+        """The number of real steps of each output, for these of the input, (N,): `lengths` itself if they stay.
+
+        A layer that gives another number of steps than it gets writes this. None means that all its steps are real.
+        """
+        return lengths
+
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         """The output, an array of the tape. If `training`, the tape also gets what `backward` needs."""
         raise NotImplementedError(f"{type(self).__name__} must write forward")

@@ -170,6 +170,9 @@ class Decoder(MatrixLayer):
         check_features(shape, self.input_size)
         return (shape[0], self.max_steps, self.num_tokens)
 
+    def output_lengths(self, lengths: Index) -> None:
+        """None: all of its steps are real."""
+
     def teach(self, targets: Index, tape: Workspace, own: Array | None = None) -> None:
         """Let the next pass over this tape read the true token before each step.
 

@@ -99,8 +99,12 @@ class PackedMatrix(Packed):
         super().__init__(weight, bias)
         self._weight, self._bias = weight, bias
 
+    def matrix(self) -> Array:
+        """The weight (outputs, inputs), for somebody who does not keep it."""
+        return self._weight.glance()
+
     def pack(self, format: str) -> tuple[Array, Array]:
-        weight = self._weight.glance()
+        weight = self.matrix()
         n, k = weight.shape
         panels = aligned_empty((cpu.matrix_size(n, k, weight.dtype, format),), cpu.number(weight.dtype, format))
         bias = aligned_empty((cpu.width(n, weight.dtype),), weight.dtype)

@@ -57,12 +57,17 @@ def prepare(
     seen = Seen(trained(layers))
     stages: list[Stage] = []
     y = x
+    before: list[Layer] = []  # those that change lengths
     for layer, workspace in zip(layers, workspaces, strict=True):
         shared = not copied and np.may_share_memory(x, y)
-        ready = None if shared and layer.keeps_x else layer.prepare(y, workspace, streaming=streaming, order=order)
+        ready = None
+        if not (shared and layer.keeps_x or before):  # stages follow the lengths of x alone
+            ready = layer.prepare(y, workspace, streaming=streaming, order=order)
         if ready is None and shared:
             break
-        new, y = ready or call(layer, y, workspace, order, streaming=streaming)
+        new, y = ready or call(layer, y, workspace, order, before, streaming=streaming)
+        if order is not None and layer.output_lengths(order.given) is not order.given:
+            before = [*before, layer]
         for stage in new if ready else ():
             stage.go()
         stages += new
@@ -76,9 +81,18 @@ def prepare(
 
 
 def call(
-    layer: Layer, x: Array, workspace: Workspace, order: RaggedOrder | None, *, streaming: bool
+    layer: Layer,
+    x: Array,
+    workspace: Workspace,
+    order: RaggedOrder | None,
+    before: Sequence[Layer] = (),
+    *,
+    streaming: bool,
 ) -> tuple[list[Stage], Array]:
-    """A stage that calls a layer which has no stages of its own, and the array of its output. Calls it once."""
+    """A stage that calls a layer which has no stages of its own, and the array of its output. Calls it once.
+
+    The layers `before` it change the lengths of the order.
+    """
 
     given = None
     if order is not None:
@@ -89,7 +103,7 @@ def call(
         x = np.ascontiguousarray(x)
         if streaming:
             return layer.step(x, workspace)
-        return layer.forward(x, workspace, training=False, lengths=given)
+        return layer.forward(x, workspace, training=False, lengths=lengths_behind(before, given))
 
     y = np.array(function(x), order="C")
     return [Call(function, x, y, type(layer).__name__)], y
@@ -114,7 +128,18 @@ def one_by_one(
     """The output of the layers for x, one layer after the other, an array of the last workspace."""
     for layer, workspace in zip(layers, workspaces, strict=True):
         x = layer.forward(x, workspace, training=training, lengths=lengths)
+        if lengths is not None:
+            lengths = layer.output_lengths(lengths)
     return x
+
+
+def lengths_behind(layers: Sequence[Layer], lengths: Index | None) -> Index | None:
+    """The lengths that the layers make of those of their input; None if all sequences are full."""
+    for layer in layers:
+        if lengths is None:
+            return None
+        lengths = layer.output_lengths(lengths)
+    return lengths
 
 
 def run_kept(

@@ -55,7 +55,7 @@ def apply(settings: Settings, parameters: Mapping[str, Parameter]) -> Saved | di
     found = {key: Initializer.of(value, "init") for key, value in told.items()}
     for name, initializer in found.items():
         parameter = parameters[name]
-        if len(parameter.shape) == 2 or not initializer.of_matrices:
+        if len(parameter.shape) > 1 or not initializer.of_matrices:
             parameter.initializer = partial(initializer, blocks=parameter.blocks, fan=parameter.fan)
         elif isinstance(settings["init"], Mapping):
             raise ValueError(

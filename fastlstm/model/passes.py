@@ -14,7 +14,7 @@ from fastlstm import _check
 from fastlstm._check import Shape
 from fastlstm._kernels.stage import ShapeChanged
 from fastlstm.layers import Layer
-from fastlstm.layers.preparing import lowest_trained, one_by_one, prepare
+from fastlstm.layers.preparing import lengths_behind, lowest_trained, one_by_one, prepare
 from fastlstm.masking import Steps
 from fastlstm.model.tape import Recorded, Tape
 from fastlstm.parameter import Parameter
@@ -116,6 +116,32 @@ class Passes:
         """x and lengths, checked and converted for a pass. Lengths are None if all sequences are full."""
         x = self.layers[0].as_input(x, shape=self.input_shape)
         return x, _check.lengths_of(lengths, *x.shape[:2])
+
+    def shape_for(self, shape: Shape) -> Shape:
+        """The shape of the output for an input of this shape, with the number of steps that the layers make of T."""
+        for layer in self.layers:
+            shape = layer.output_shape(shape)
+        return shape
+
+    def output_lengths(self, lengths: Any) -> NDArray[np.intp] | None:
+        """The number of real steps of each output, for such lengths of the inputs: fewer behind strides of a `Conv1d`.
+
+        Parameters
+        ----------
+        lengths : (N,) ints from 0
+
+        Returns
+        -------
+        (N,) ints, or None
+            None if all steps are real, as those of a `Decoder` are.
+
+        Examples
+        --------
+        >>> import fastlstm as fl
+        >>> fl.Model([fl.Conv1d(1, 2, 3, stride=2), fl.LSTM(2, 4)]).output_lengths([9, 4, 2])
+        array([4, 1, 0])
+        """
+        return lengths_behind(self.layers, _check.int_array(lengths, "lengths", ("N",), 0, np.iinfo(np.int32).max))
 
     def forward(self, x: Any, tape: Tape, *, training: bool = False, lengths: Any = None, mask: Any = None) -> Array:
         """The forward pass: the output for a mini-batch. The next pass over the tape overwrites the output.

@@ -78,11 +78,14 @@ def as_data(
     x = as_inputs(model, x)
     steps = steps_of(lengths, mask, x)
     sizes = {"N": x.shape[0], "T": x.shape[1], "F": x.shape[-1]}
-    shape = tuple(sizes.get(size, size) if isinstance(size, str) else size for size in model.output_shape)
+    shape = tuple(sizes.get(size, size) if isinstance(size, str) else size for size in model.shape_for(x.shape))
     per_step = model.output_shape[1:2] == ("T",)
     weights = step_weights(weight, shape[:-1], model.dtype, "sample_weight")
     if steps.lengths is not None:
         weights = weights * real_outputs(steps, shape[:-1], per_step)
+        lengths = model.output_lengths(steps.lengths)
+        if len(shape) == 3 and lengths is not None and not per_step:  # of as many steps as the layers have made of T
+            weights = weights * (np.arange(shape[1]) < lengths[:, None])
     if class_weight is not None:
         weights = weights * weights_of_classes(class_weight, y, shape, weights != 0).astype(model.dtype)
     empty = steps.lengths is not None and not steps.lengths.any()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastlstm._kernels import rows
+from fastlstm.layers.preparing import lengths_behind
 from fastlstm.model import Model
 from fastlstm.training.batch import Batch
 
@@ -17,9 +18,10 @@ def of_loss(model: Model, batch: Batch) -> str:
     spoilt = of_parameters(model)
     if spoilt:
         return f"{spoilt} holds numbers that are not finite"
-    x, tape = batch.x, model.tape()
+    x, tape, lengths = batch.x, model.tape(), batch.lengths
     for i, (layer, workspace) in enumerate(zip(model.layers, tape.workspaces, strict=True)):
-        x = layer.forward(x, workspace, training=False, lengths=batch.lengths)
+        x = layer.forward(x, workspace, training=False, lengths=lengths)
+        lengths = lengths_behind([layer], lengths)
         if not np.isfinite(x).all():
             return f"the first output that is not finite is that of layer {i} ({type(layer).__name__})"
     return f"all outputs are finite, up to {np.abs(x).max():.3g}: it is the loss that overflows"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastlstm import _check
 from fastlstm.layers import Decoder
 from fastlstm.layers.decoder import Decoding
+from fastlstm.layers.preparing import lengths_behind, one_by_one
 from fastlstm.masking import Steps
 from fastlstm.model import Model, Tape
 from fastlstm.training.batch import Batch
@@ -263,8 +264,8 @@ def generate(
     tape, found = model.tape(), []
     for start in range(0, len(x), batch_size):
         part, own = x[start : start + batch_size], None if lengths is None else lengths[start : start + batch_size]
-        for layer, workspace in zip(model.layers[:-1], tape.workspaces[:-1], strict=True):
-            part = layer.forward(part, workspace, training=False, lengths=own)
+        part = one_by_one(model.layers[:-1], tape.workspaces[:-1], part, own)
+        own = lengths_behind(model.layers[:-1], own)
         found.append(search(decoder, decoder.begin(part, own, tape.workspaces[-1]), most, beam))
     tokens, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return Generated(tokens, lengths_of(tokens, decoder.end_token), scores)

@@ -54,6 +54,11 @@ def models(folder):
             fl.Dense(6, 3),
             fl.Softmax(),
         ],
+        [
+            fl.Conv1d(2, 3, 2, padding="causal", dilation=2),
+            fl.MaxPool1d(2, padding="same"),
+            fl.Conv1d(3, 2, 1, bias=False),
+        ],
     ]
     for chain in chains:
         fl.save(fl.Model(chain, seed=0), folder / "whole", metadata={"made by": "hand"})

@@ -1,0 +1,111 @@
+"""The largest of neighbouring steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastlstm import _check
+from fastlstm._check import Shape
+from fastlstm._kernels.rows import gather, scatter_add
+from fastlstm.layers.base import Array, Index, Layer, as_rows
+from fastlstm.layers.windows import Padding, told, windows_of
+from fastlstm.workspace import Workspace
+
+MOST_POOLED = 1 << 14
+"""The largest window. No array bounds it, which a file would have to hold, too."""
+
+
+class MaxPool1d(Layer):
+    """(N, T, F) to (N, T', F): of each feature the largest value of some neighbouring steps.
+
+    Each sequence of a batch with lengths is that sequence alone; padding is never the largest. What lies beyond the
+    outputs of a sequence (see `Model.output_lengths`) is zeros. If several steps of a window have the largest value,
+    the gradient goes to the first of them. `MaxPool` takes the largest of all steps.
+
+    Parameters
+    ----------
+    kernel_size : int
+        K, the number of steps in a window, up to 16,384.
+    stride : int, optional
+        Steps from one window to the next; by default K.
+    padding : "valid", "same", "causal", int or pair of ints, default "valid"
+        Steps around each sequence that are never the largest, as in `Conv1d`.
+    dtype : "float32", "float64" or None
+        None takes the model's.
+    seed : int, optional
+        Not used.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of the right kind or out of range. From a call, if a window has more steps than there are.
+
+    Examples
+    --------
+    >>> import fastlstm as fl
+    >>> fl.MaxPool1d(2)([[[1], [4], [3], [2], [9]]])
+    array([[[4.],
+            [3.]]], dtype=float32)
+    """
+
+    input_shape = ("N", "T", "F")
+
+    def __init__(
+        self,
+        kernel_size: int,
+        stride: int | None = None,
+        *,
+        padding: Padding = "valid",
+        dtype: Any = None,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(dtype, seed)
+        _check.positive_int(kernel_size, "kernel_size", MOST_POOLED)
+        self.windows = windows_of(kernel_size, kernel_size if stride is None else stride, 1, padding)
+        self.padding = told(padding)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return self.windows.output_shape(shape, shape[-1], "MaxPool1d")
+
+    def output_lengths(self, lengths: Index) -> Index:
+        return self.windows.output_lengths(lengths)
+
+    def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
+        n, t, features = x.shape
+        places = self.windows.kept(n, t, lengths, tape)
+        size, count = self.windows.size, places[..., 0].size
+        places = np.where(places < 0, n * t, places).reshape(count, size)
+        rows = tape.array("rows", (n * t + 1, features), x.dtype)
+        rows[:-1], rows[-1] = as_rows(x), np.finfo(x.dtype).min
+        y, other = (tape.array(name, (count, features), x.dtype) for name in ("y", "other"))
+        at = tape.zeros("at", y.shape, np.intp)
+        gather(rows, np.ascontiguousarray(places[:, 0]), y)
+        for k in range(1, size):
+            gather(rows, np.ascontiguousarray(places[:, k]), other)
+            larger = other > y
+            np.copyto(y, other, where=larger)
+            np.copyto(at, k, where=larger)
+        if lengths is not None:
+            y[(places == n * t).all(1)] = 0
+        tape.notes["shape"], tape.notes["seen"] = x.shape, places
+        return y.reshape(n, -1, features)
+
+    def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
+        if not input_gradient:
+            return None
+        n, t, features = tape.notes["shape"]
+        places, dx = tape.notes["seen"], tape.array("dx", (n * t + 1, features), dy.dtype)
+        rows = as_rows(dy)
+        at, own = tape.array("at", rows.shape, np.intp), tape.array("own", rows.shape, dy.dtype)
+        for k in range(self.windows.size):
+            np.multiply(rows, at == k, out=own)
+            scatter_add(own, np.ascontiguousarray(places[:, k]), dx, k > 0)
+        return dx[:-1].reshape(n, t, features)
+
+    def start(self, batch: int, tape: Workspace) -> None:
+        raise ValueError("MaxPool1d cannot stream: it does not give an output for each step as it comes")
+
+    def config(self) -> dict[str, Any]:
+        return {"kernel_size": self.windows.size, "stride": self.windows.stride, "padding": self.padding}
