@@ -27,6 +27,7 @@ from fastlstm.layers import Activation as Activation
 from fastlstm.layers import ActivityRegularization as ActivityRegularization
 from fastlstm.layers import AttentionPool as AttentionPool
 from fastlstm.layers import BatchNorm as BatchNorm
+from fastlstm.layers import Concat as Concat
 from fastlstm.layers import Conv1d as Conv1d
 from fastlstm.layers import Decoder as Decoder
 from fastlstm.layers import Dense as Dense
@@ -42,6 +43,7 @@ from fastlstm.layers import MaxPool as MaxPool
 from fastlstm.layers import MaxPool1d as MaxPool1d
 from fastlstm.layers import MeanPool as MeanPool
 from fastlstm.layers import MinLSTM as MinLSTM
+from fastlstm.layers import Residual as Residual
 from fastlstm.layers import SimpleRNN as SimpleRNN
 from fastlstm.layers import Softmax as Softmax
 from fastlstm.layers import TiedDense as TiedDense

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastlstm import _check
 from fastlstm._kernels import cpu
+from fastlstm.layers.chain import walk
 from fastlstm.layers.decoder import Decoder
 from fastlstm.layers.matrix import NARROW, Kind, MatrixLayer, is_narrow
 from fastlstm.model import Model
@@ -146,8 +147,8 @@ def quantize(
         if sample is None:
             raise ValueError("bound: expected a sample to measure the error on, got none")
     matrices = [
-        _Matrix(layer, k, f"{place}.{packed.parameters[0].name.partition('.')[2]}")
-        for place, layer in enumerate(model.layers)
+        _Matrix(layer, k, f"{place}.{packed.parameters[0].name.rpartition('.')[2]}")
+        for place, layer in walk(model.layers)
         if isinstance(layer, MatrixLayer)
         for k, packed in enumerate(layer.packed())
     ]

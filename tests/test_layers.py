@@ -46,6 +46,15 @@ EXAMPLES = {
         lambda: fl.Decoder(3, 2, 3, max_steps=3, end_token=2, embedding_size=1),
         lambda: fl.Decoder(3, 1, 2, max_steps=2, end_token=0, num_layers=2, attention=False),
     ],
+    "Residual": [
+        lambda: fl.Residual([fl.LayerNorm(3), fl.LSTM(3, 2), fl.Dropout(0.3), fl.Dense(2, 3)]),
+        lambda: fl.Residual([fl.Residual([fl.GRU(3, 3)]), fl.Conv1d(3, 3, 2, padding="same")]),
+    ],
+    "Concat": [
+        lambda: fl.Concat([], [fl.Dense(3, 2), fl.Activation("tanh")], [fl.BatchNorm(3)]),
+        lambda: fl.Concat([fl.GRU(3, 2), fl.Last()], [fl.Conv1d(3, 2, 2), fl.MaxPool()]),
+        lambda: fl.Concat([fl.Conv1d(3, 2, 2)], [fl.MaxPool1d(2, 1)]),
+    ],
     "TiedDense": [tied, lambda: tied(bias=False)],
 }
 MAKERS = [pytest.param(make, id=f"{name}{i}") for name, makers in EXAMPLES.items() for i, make in enumerate(makers)]
@@ -134,7 +143,7 @@ def test_input_gradient_can_be_spared(make):
 @pytest.mark.parametrize("make", MAKERS)
 def test_config_makes_the_layer_again(make):
     layer = as_layers(make())[-1]
-    again = type(layer)(**layer.config())
+    again = type(layer).from_config(layer.config())
     assert again.config() == layer.config()
     assert again.parameter_shapes() == layer.parameter_shapes()
     assert again.buffer_shapes() == layer.buffer_shapes()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastlstm import _check
 from fastlstm.layers import Layer
+from fastlstm.layers.chain import Holder
 from fastlstm.layers.matrix import MatrixLayer
 from fastlstm.model import Model
 from fastlstm.narrow import Narrow
@@ -22,6 +23,9 @@ Sizes = tuple[int, ...]
 
 MOST_LAYERS = 1000
 """The largest number of layers of a model in a file."""
+
+MOST_DEPTH = 16
+"""How many layers a layer of a file may be within."""
 
 LARGEST = 2**31 - 1
 """The largest whole number in the config of a layer, unless an array is larger."""
@@ -69,11 +73,6 @@ def layers_of(text: str, arrays: Mapping[str, Array | Narrow]) -> tuple[list[Lay
             raise ValueError(f"{name}: expected {dtype}, got {own_dtype}")
     for i, (layer, own) in enumerate(zip(layers, shapes, strict=True)):
         layer.load_parameters({name: arrays[f"{i}.{name}"] for name in own}, dtype)
-        kinds = config["layers"][i].get("weights")
-        if kinds is not None:
-            if not isinstance(layer, MatrixLayer):
-                raise ValueError(f"layer {i} ({type(layer).__name__}): has no matrix for weights={kinds!r:.80}")
-            layer.weights = kinds
     return layers, dtype
 
 
@@ -86,12 +85,34 @@ def check(layers: Any, shapes: Mapping[str, Sizes]) -> None:
     own: dict[str, list[Sizes]] = {}
     for name, shape in shapes.items():
         own.setdefault(name.partition(".")[0], []).append(shape)
-    for i, entry in enumerate(layers):
-        if not isinstance(entry, dict) or not isinstance(entry["type"], str) or not isinstance(entry["config"], dict):
-            raise TypeError(f"layer {i}: expected a type and a config, got {entry!r:.80}")
-        there = own.get(str(i), [])
-        for key, value in entry["config"].items():
-            _check_number(value, f"layer {i} ({entry['type']:.40}): {key}", _most(key, there))
+    count = sum(_check_entry(entry, f"layer {i}", own.get(str(i), [])) for i, entry in enumerate(layers))
+    if count > MOST_LAYERS:
+        raise ValueError(f"layers: expected at most {MOST_LAYERS}, got {count} with those within others")
+
+
+def _check_entry(entry: Any, name: str, there: list[Sizes], depth: int = 0) -> int:
+    """Check a layer and those that it holds, which have these arrays together. Returns their number."""
+    if not isinstance(entry, dict) or not isinstance(entry["type"], str) or not isinstance(entry["config"], dict):
+        raise TypeError(f"{name}: expected a type and a config, got {entry!r:.80}")
+    if depth > MOST_DEPTH:
+        raise ValueError(f"{name}: expected layers within at most {MOST_DEPTH} others")
+    for key, value in entry["config"].items():
+        _check_number(value, f"{name} ({entry['type']:.40}): {key}", _most(key, there))
+    held = [inner for key, value in _held_in(entry).items() for inner in _entries(value, f"{name}: {key}")]
+    return 1 + sum(_check_entry(inner, f"{name}, within it", there, depth + 1) for inner in held)
+
+
+def _held_in(entry: dict[str, Any]) -> dict[str, Any]:
+    """The config of a layer that holds others; nothing of one that does not."""
+    kind = Layer.registry.get(entry["type"])
+    return entry["config"] if kind is not None and issubclass(kind, Holder) else {}
+
+
+def _entries(value: Any, name: str) -> list[Any]:
+    """The entries in a list of layers, or of lists of layers."""
+    if not isinstance(value, list):
+        raise TypeError(f"{name}: expected a list of layers, got {value!r:.80}")
+    return [inner for part in value for inner in (part if isinstance(part, list) else [part])]
 
 
 def _most(key: str, shapes: list[Sizes]) -> int:
@@ -116,9 +137,17 @@ def _entry(layer: Layer, layers: Sequence[Layer]) -> dict[str, Any]:
 
 
 def _by_place(config: dict[str, Any], layers: Sequence[Layer]) -> dict[str, Any]:
-    """The config of a layer for JSON. Another layer in it is replaced by its place in the model."""
+    """The config of a layer for JSON. A layer of the model is replaced by its place, one that is held by its entry."""
     places = {id(layer): {"layer": place} for place, layer in enumerate(layers)}
-    return {key: places[id(value)] if isinstance(value, Layer) else value for key, value in config.items()}
+
+    def written(value: Any) -> Any:
+        if isinstance(value, list):
+            return [written(part) for part in value]
+        if not isinstance(value, Layer):
+            return value
+        return places[id(value)] if id(value) in places else _entry(value, layers)
+
+    return {key: written(value) for key, value in config.items()}
 
 
 def _layer(entry: dict[str, Any], earlier: list[Layer]) -> Layer:
@@ -126,10 +155,20 @@ def _layer(entry: dict[str, Any], earlier: list[Layer]) -> Layer:
     if kind not in Layer.registry:
         raise ValueError(f"unknown layer {kind!r}; if it is one of your own, import it before loading")
     config = dict(entry["config"])
+    for key, value in _held_in(entry).items():
+        config[key] = [
+            [_layer(inner, []) for inner in part] if isinstance(part, list) else _layer(part, []) for part in value
+        ]
     for key, value in config.items():
         if isinstance(value, dict) and value.keys() == {"layer"}:
             place = value["layer"]
             if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < len(earlier):
                 raise ValueError(f"{key}: expected the place of an earlier layer, got {place!r}")
             config[key] = earlier[place]
-    return Layer.registry[kind].from_config(config)
+    layer = Layer.registry[kind].from_config(config)
+    kinds = entry.get("weights")
+    if kinds is not None:
+        if not isinstance(layer, MatrixLayer):
+            raise ValueError(f"{kind}: has no matrix for weights={kinds!r:.80}")
+        layer.weights = kinds
+    return layer

@@ -6,6 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from fastlstm.layers.chain import walk
 from fastlstm.layers.matrix import NARROW, MatrixLayer
 from fastlstm.layers.packed import enough
 from fastlstm.model import Model
@@ -26,7 +27,7 @@ def kinds_of(model: Model) -> dict[int, str]:
     """The kind of each matrix that is large enough for it, by the id of the parameter: of two layers that share it, the
     one with more bits."""
     kinds: dict[int, str] = {}
-    for layer in model.layers:
+    for _, layer in walk(model.layers):
         if isinstance(layer, MatrixLayer):
             for packed in layer.packed():
                 kind = packed.format if enough(packed.format, *packed.sizes) else "exact"

@@ -11,6 +11,7 @@ from fastlstm import tensors
 from fastlstm.io.few_bits import SCALE, is_scale
 from fastlstm.io.native import arrays_of, checked, model_of, words_of
 from fastlstm.layers import Layer
+from fastlstm.layers.chain import walk
 from fastlstm.model import Model
 from fastlstm.tensors import Array, Arrays
 
@@ -40,7 +41,8 @@ def parts_of(model: Model) -> Parts:
             arrays[name] = narrow.numbers
             if narrow.scale is not None:
                 arrays[name + SCALE] = narrow.scale
-    own = {type(layer) for layer in model.layers if type(layer).__module__.partition(".")[0] != "fastlstm"}
+    every = {type(layer) for _, layer in walk(model.layers)}
+    own = {kind for kind in every if kind.__module__.partition(".")[0] != "fastlstm"}
     kinds = tuple(sorted(own, key=lambda kind: kind.__name__))
     return tensors.to_bytes(arrays, words_of(model, arrays, {})), model.seed, kinds
 

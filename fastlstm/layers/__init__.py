@@ -4,6 +4,7 @@ from fastlstm.layers.activation import Activation as Activation
 from fastlstm.layers.activity import ActivityRegularization as ActivityRegularization
 from fastlstm.layers.attention import AttentionPool as AttentionPool
 from fastlstm.layers.base import Layer as Layer
+from fastlstm.layers.concat import Concat as Concat
 from fastlstm.layers.conv import Conv1d as Conv1d
 from fastlstm.layers.decoder import Decoder as Decoder
 from fastlstm.layers.dense import Dense as Dense
@@ -24,5 +25,6 @@ from fastlstm.layers.recurrent.one_step import GRUCell as GRUCell
 from fastlstm.layers.recurrent.one_step import LSTMCell as LSTMCell
 from fastlstm.layers.recurrent.simple_rnn import SimpleRNN as SimpleRNN
 from fastlstm.layers.recurrent.slstm import SLSTM as SLSTM
+from fastlstm.layers.residual import Residual as Residual
 from fastlstm.layers.softmax import Softmax as Softmax
 from fastlstm.layers.tied import TiedDense as TiedDense

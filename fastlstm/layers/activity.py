@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +47,7 @@ class ActivityRegularization(Layer):
     """
 
     input_shape = ("N", "T", "F")
-    penalises: ClassVar[bool] = True
+    penalises = True
 
     def __init__(self, regularizer: Regularizer | str, *, dtype: Any = None, seed: int | None = None) -> None:
         super().__init__(dtype, seed)

@@ -66,11 +66,11 @@ class Layer(metaclass=_Settled):
     takes_tokens: ClassVar[bool] = False
     told_more: ClassVar[bool] = False
     """Whether a pass depends on more than x, its lengths and the parameters. Then even the shape of y may differ."""
-    mixes_rows: ClassVar[bool] = False
+    mixes_rows: bool = False
     """Whether in training a sequence's output depends on the other sequences of the batch."""
     keeps_x: bool = False
     """Whether the stages of `prepare` keep x itself, so that a program copies inputs into its own."""
-    penalises: ClassVar[bool] = False
+    penalises: bool = False
     """Whether a pass in training notes a ``penalty``, a part of the loss whose gradient `backward` adds by itself."""
     input_shape: Shape
 
@@ -184,6 +184,10 @@ class Layer(metaclass=_Settled):
     def shares(self) -> list[Layer]:
         """Layers whose parameters this layer uses too. They come before it in a model."""
         return []
+
+    def held(self) -> dict[str, Layer]:
+        """The layers that this layer holds, by their places in it, which are also the names of their workspaces."""
+        return {}
 
     def buffer_shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: buffer.shape for name, buffer in self._buffers.items()}

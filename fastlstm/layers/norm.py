@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -148,7 +148,7 @@ class BatchNorm(Norm):
     array([1.], dtype=float32)
     """
 
-    mixes_rows: ClassVar[bool] = True
+    mixes_rows = True
 
     def __init__(
         self,

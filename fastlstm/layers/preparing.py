@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,11 +89,16 @@ def call(
     *,
     streaming: bool,
 ) -> tuple[list[Stage], Array]:
-    """A stage that calls a layer which has no stages of its own, and the array of its output. Calls it once.
+    """A stage that calls a layer which has no stages of its own, and the array of its output. Calls it once."""
+    function = caller(layer, workspace, order, before, streaming=streaming)
+    y = np.array(function(x), order="C")
+    return [Call(function, x, y, type(layer).__name__)], y
 
-    The layers `before` it change the lengths of the order.
-    """
 
+def caller(
+    layer: Layer, workspace: Workspace, order: RaggedOrder | None, before: Sequence[Layer] = (), *, streaming: bool
+) -> Callable[[Array], Array]:
+    """The function of x that calls a layer in inference. The layers `before` it change the lengths of the order."""
     given = None
     if order is not None:
         given = order.given.view()
@@ -105,8 +110,7 @@ def call(
             return layer.step(x, workspace)
         return layer.forward(x, workspace, training=False, lengths=lengths_behind(before, given))
 
-    y = np.array(function(x), order="C")
-    return [Call(function, x, y, type(layer).__name__)], y
+    return function
 
 
 def lowest_trained(layers: Sequence[Layer]) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 from fastlstm._check import Shape
 from fastlstm.layers import Layer
+from fastlstm.layers.chain import Holder
 from fastlstm.layers.recurrent import Recurrent
 
 COPIES = 4
@@ -58,9 +59,15 @@ def check_memory(layers: Sequence[Layer], sequences: int = 1, steps: int = 1, pr
 
 def activations(layers: Sequence[Layer], sequences: int, steps: int, precision: str | None = None) -> int:
     """About how many numbers the layers keep for the backward pass, including outputs and their gradients."""
-    shape: Shape = ("N", "T", "F") if not layers[0].takes_tokens else ("N", "T")
+    return kept_from(("N", "T") if layers[0].takes_tokens else ("N", "T", "F"), layers, sequences, steps, precision)
+
+
+def kept_from(shape: Shape, layers: Sequence[Layer], sequences: int, steps: int, precision: str | None) -> int:
+    """The same, for an input of this shape."""
     total = 0
     for layer in layers:
+        for chain in layer.chains if isinstance(layer, Holder) else ():
+            total += kept_from(shape, chain.layers, sequences, steps, precision)
         if isinstance(layer, Recurrent):
             total += kept(layer, sequences, steps, precision)
         shape = layer.output_shape(shape)

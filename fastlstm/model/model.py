@@ -12,6 +12,7 @@ from fastlstm import _check
 from fastlstm._check import Shape, describe
 from fastlstm._kernels.program import Kept
 from fastlstm.layers import Layer
+from fastlstm.layers.chain import input_shape_of, rows_of, shapes_of, walk
 from fastlstm.layers.matrix import MatrixLayer
 from fastlstm.layers.preparing import run_kept
 from fastlstm.masking import Steps, fill_of
@@ -90,44 +91,23 @@ class Model(Passes):
                     f"dtype: layer {i} ({type(layer).__name__}) is {layer.dtype}, but the model is {self.dtype}; "
                     f"pass dtype={str(layer.dtype)!r} to the model"
                 )
-        self.input_shape = self._find_input_shape()
-        self._shapes = self._check_chain()
+        every = [layer for _, layer in walk(self.layers)]
+        if len({id(layer) for layer in every}) < len(every):
+            raise ValueError("layers: expected every layer once, got one twice within others")
+        self.input_shape = input_shape_of(self.layers)
+        self._shapes = shapes_of(self.layers, self.input_shape)
         seeds = np.random.SeedSequence(self.seed).spawn(len(self.layers))
-        for i, (layer, child) in enumerate(zip(self.layers, seeds, strict=True)):
+        for layer, child in zip(self.layers, seeds, strict=True):
             layer.build(self.dtype, np.random.default_rng(child))
-            for parameter in [*layer.parameters(), *layer.buffers()]:
-                if "." not in parameter.name:  # a layer that two models share keeps its first name
-                    parameter.name = f"{i}.{parameter.name}"
+        for name, parameter in {**self.named_parameters(), **self.named_buffers()}.items():
+            if "." not in parameter.name:  # a layer that two models share keeps its first name
+                parameter.name = name
         if weights is not None:
-            for layer in self.layers:
+            for layer in every:
                 if isinstance(layer, MatrixLayer):
                     layer.weights = weights
         self._kept = Kept()
         self._parameters = [parameter for layer in self.layers for parameter in layer.parameters()]
-
-    def _find_input_shape(self) -> Shape:
-        """The shape of the input. The number of features comes from the first layer that fixes it."""
-        shape: Shape = self.layers[0].input_shape
-        for layer in self.layers:
-            if shape[-1] != "F":
-                break
-            wanted = layer.input_shape[-1]
-            shape = (*shape[:-1], wanted)
-            if wanted == "F" and layer.output_shape(shape)[-1] != "F":
-                break
-        return shape
-
-    def _check_chain(self) -> list[Shape]:
-        """The output shape of each layer. A size that is not fixed is a name, such as "N"."""
-        shape = self.input_shape
-        shapes = []
-        for i, layer in enumerate(self.layers):
-            try:
-                shape = layer.output_shape(shape)
-            except ValueError as error:
-                raise ValueError(f"layer {i} ({type(layer).__name__}): {error}") from None
-            shapes.append(shape)
-        return shapes
 
     @property
     def output_shape(self) -> Shape:
@@ -279,9 +259,10 @@ class Model(Passes):
         print(self)
 
     def __str__(self) -> str:
-        names = [f"{i} {type(layer).__name__}" for i, layer in enumerate(self.layers)]
-        shapes = [describe(shape) for shape in self._shapes]
-        counts = [f"{layer.num_parameters:,}" for layer in self.layers]
+        rows = rows_of(self.layers, self.input_shape)
+        names = [f"{place} {type(layer).__name__}" for place, layer, _ in rows]
+        shapes = [describe(shape) for _, _, shape in rows]
+        counts = [f"{layer.num_parameters:,}" for _, layer, _ in rows]
         total = f"{self.num_parameters:,}"
         name_width, shape_width = max(12, *map(len, names)), max(14, *map(len, shapes))
         count_width = max(10, len(total))

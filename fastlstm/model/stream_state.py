@@ -12,6 +12,7 @@ from fastlstm import _check, tensors
 from fastlstm._check import Shape
 from fastlstm.files import PathLike
 from fastlstm.layers import Layer
+from fastlstm.layers.chain import walk
 from fastlstm.layers.pooling import Pooling
 
 Array = NDArray[Any]
@@ -33,7 +34,7 @@ def kinds_of(layers: Sequence[Layer], input_shape: Shape, batch: int) -> list[Ki
 
 
 def checked(state: Any, layers: Sequence[Layer], wanted: Sequence[Kinds]) -> list[dict[str, Array]]:
-    """The parts of each layer, by the layer's own names. A pool that has had no step yet may have none."""
+    """The parts of each layer, by the layer's own names. Those of a pool that has had no step yet may be missing."""
     if not isinstance(state, Mapping):
         raise TypeError(f"state: expected a dict of arrays, got {type(state).__name__}")
     strange = [name for name in state if not any(name in kinds for kinds in wanted)]
@@ -41,15 +42,17 @@ def checked(state: Any, layers: Sequence[Layer], wanted: Sequence[Kinds]) -> lis
         names = ", ".join(name for kinds in wanted for name in kinds) or "nothing"
         raise ValueError(f"state: expected {names}, got {strange[0]!r:.80}")
     found = []
-    for layer, kinds in zip(layers, wanted, strict=True):
-        missing = [name for name in kinds if name not in state]
-        if missing and not (isinstance(layer, Pooling) and len(missing) == len(kinds)):
-            raise ValueError(f"state: expected an array {missing[0]!r}, got none")
+    there = {name.rpartition(".")[0] for name in state}
+    may_lack = {place for place, layer in walk(layers) if isinstance(layer, Pooling) and place not in there}
+    for kinds in wanted:
+        for name in kinds:
+            if name not in state and name.rpartition(".")[0] not in may_lack:
+                raise ValueError(f"state: expected an array {name!r}, got none")
         found.append(
             {
                 name.partition(".")[2]: _check.real_array(state[name], f"state {name}", np.dtype(kind), shape)
                 for name, (shape, kind) in kinds.items()
-                if not missing
+                if name in state
             }
         )
     return found

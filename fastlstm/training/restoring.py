@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
+from fastlstm.layers import Layer
+from fastlstm.layers.chain import within
 from fastlstm.layers.recurrent.base import Recurrent
 from fastlstm.model import Model
 from fastlstm.optim import Optimizer
@@ -134,13 +136,22 @@ def _tape(state: State, model: Model) -> None:
     for i, (layer, workspace) in enumerate(zip(model.layers, workspaces, strict=True)):
         name = f"tape of layer {i}"
         _workspace(workspace, name)
-        if rows and isinstance(layer, Recurrent):
-            running = workspace["lasting"]["running"]
-            if len(running) != len(layer.parts):
-                raise ValueError(f"{name}: expected a state of {len(layer.parts)} parts, got {len(running)}")
-            # a broadcast array takes no memory: a damaged file may say any number of rows
-            like = [np.broadcast_to(np.zeros((), model.dtype), shape) for shape in layer.state_shapes(rows)]
-            _check.arrays_like(running, like, name)
+        if rows:
+            _running(layer, workspace, rows, model.dtype, name)
+
+
+def _running(layer: Layer, workspace: State, rows: int, dtype: Any, name: str) -> None:
+    """Check the states that a layer, and those that it holds, carry on from."""
+    for place, inner in layer.held().items():
+        if any(isinstance(one, Recurrent) for _, one in within(inner, place)):
+            _running(inner, workspace["children"][place], rows, dtype, f"{name}.{place}")
+    if isinstance(layer, Recurrent):
+        running = workspace["lasting"]["running"]
+        if len(running) != len(layer.parts):
+            raise ValueError(f"{name}: expected a state of {len(layer.parts)} parts, got {len(running)}")
+        # a broadcast array takes no memory: a damaged file may say any number of rows
+        like = [np.broadcast_to(np.zeros((), dtype), shape) for shape in layer.state_shapes(rows)]
+        _check.arrays_like(running, like, name)
 
 
 def _workspace(state: Any, name: str) -> None:

@@ -43,6 +43,11 @@ def models(folder):
         ],
         [fl.SimpleRNN(2, 3), fl.GRU(3, 3), fl.LayerNorm(3), fl.Dropout(0.2), fl.Last(), fl.Dense(3, 1, bias=False)],
         [
+            fl.Residual([fl.LayerNorm(2), fl.Residual([fl.LSTM(2, 2, num_layers=2)])]),
+            fl.Concat([], [fl.Dense(2, 3)], []),
+            fl.Concat([fl.Last()], [fl.GRU(7, 2), fl.MaxPool()]),
+        ],
+        [
             fl.LSTM(2, 3, chrono=9, init={"weight_hh": "identity"}, constraints={"weight_ih": "max_norm"}),
             fl.ActivityRegularization(fl.regularizers.L1(0.5)),
             fl.Dense(3, 1, init="torch_uniform", regularizers="l1l2", trainable={"bias": False}),
