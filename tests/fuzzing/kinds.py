@@ -88,7 +88,13 @@ def read_model(path):
 
 
 def streamed():
-    layers = [fl.LSTM(2, 3, num_layers=2), fl.GRU(3, 4), fl.AttentionPool(4), fl.Dense(4, 1)]
+    layers = [
+        fl.LSTM(2, 3, num_layers=2),
+        fl.Residual([fl.Conv1d(3, 3, 3, padding="causal")]),
+        fl.GRU(3, 4),
+        fl.Concat([fl.AttentionPool(4)], [fl.MeanPool()]),
+        fl.Dense(8, 1),
+    ]
     return fl.Model(layers, seed=0).stream(batch=2)
 
 
