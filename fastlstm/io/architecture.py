@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastlstm import _check
 from fastlstm.layers import Layer
-from fastlstm.layers.chain import Holder
+from fastlstm.layers.holder import Holder
 from fastlstm.layers.matrix import MatrixLayer
 from fastlstm.model import Model
 from fastlstm.narrow import Narrow

@@ -16,7 +16,7 @@ from fastlstm._kernels.program import Kept
 from fastlstm._kernels.stage import Stage
 from fastlstm.layers import settings as told
 from fastlstm.layers.preparing import run_kept
-from fastlstm.layers.replay import Backward, Calls
+from fastlstm.layers.replay import Backward, Calls, recorded
 from fastlstm.parameter import Initializer, Parameter
 from fastlstm.workspace import Workspace
 
@@ -250,6 +250,13 @@ class Layer(metaclass=_Settled):
         that the layer has no such calls: then `forward` and `backward` are called.
         """
         return None
+
+    def record(self, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward]:
+        """Run `forward` in training over full sequences, and return the calls by which it is run again.
+
+        Returns what `replay` does; its function runs the calls that it returns. A layer that holds others writes this.
+        """
+        return recorded(self, x, tape)
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
         """Add to the gradients of the parameters, and return that of the input.

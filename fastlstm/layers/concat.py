@@ -10,7 +10,8 @@ import numpy as np
 from fastlstm import _check
 from fastlstm._check import Shape, describe
 from fastlstm.layers.base import Array, Layer
-from fastlstm.layers.chain import Chain, Holder
+from fastlstm.layers.chain import Chain
+from fastlstm.layers.holder import Holder
 from fastlstm.workspace import Workspace
 
 

@@ -49,23 +49,11 @@ class Replay:
 
     def __init__(self, layers: Sequence[Layer], workspaces: Sequence[Workspace], x: Array) -> None:
         self._x, self._shape, self._dtype = x, x.shape, x.dtype
-        self._calls: Calls = []
-        self._backwards: list[Backward] = []
         self._values = [(parameter, parameter.read()) for parameter in trained(layers)]
         self._lowest = lowest_trained(layers)
         self._kind = (get_num_threads(), cpu.isa(), Parameter.changes)
         self._made: dict[bool, Made] = {}  # by whether the gradient of x is wanted
-        y = x
-        for layer, workspace in zip(layers, workspaces, strict=True):
-            ready = layer.replay(y, workspace)
-            if ready is None:
-                calls, y, backward = by_calling(layer, y, workspace)
-            else:
-                calls, y, make = ready
-                backward = partial(make_and_run, make)
-                run(calls)
-            self._calls += calls
-            self._backwards.append(backward)
+        self._calls, y, self._backwards = record(layers, workspaces, x)
         self.y = y.view()
         self.y.flags.writeable = False  # the backward pass reads it
 
@@ -123,6 +111,26 @@ class Replay:
             if after is not None:
                 after(i)
         return dy, calls, ends, dx if wanted else None
+
+
+def record(layers: Sequence[Layer], workspaces: Sequence[Workspace], x: Array) -> tuple[Calls, Array, list[Backward]]:
+    """Run the forward pass over x. Returns its calls, the output, and what makes and runs the backward pass of each."""
+    every, backwards = Calls(), []
+    for layer, workspace in zip(layers, workspaces, strict=True):
+        calls, x, backward = layer.record(x, workspace)
+        every += calls
+        backwards.append(backward)
+    return every, x, backwards
+
+
+def recorded(layer: Layer, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward]:
+    """The same of one layer, by its `replay`, or by calls of its passes."""
+    ready = layer.replay(x, tape)
+    if ready is None:
+        return by_calling(layer, x, tape)
+    calls, y, make = ready
+    run(calls)
+    return calls, y, partial(make_and_run, make)
 
 
 def run(calls: Calls) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from fastlstm._check import Shape
 from fastlstm.layers import Layer
-from fastlstm.layers.chain import Holder
+from fastlstm.layers.holder import Holder
 from fastlstm.layers.recurrent import Recurrent
 
 COPIES = 4

@@ -12,7 +12,8 @@ from fastlstm import _check
 from fastlstm._check import Shape, describe
 from fastlstm._kernels.program import Kept
 from fastlstm.layers import Layer
-from fastlstm.layers.chain import input_shape_of, rows_of, shapes_of, walk
+from fastlstm.layers.chain import input_shape_of, shapes_of, walk
+from fastlstm.layers.holder import rows_of
 from fastlstm.layers.matrix import MatrixLayer
 from fastlstm.layers.preparing import run_kept
 from fastlstm.masking import Steps, fill_of
