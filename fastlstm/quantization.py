@@ -226,6 +226,5 @@ def _outputs(model: Model, sample: Any, lengths: Any, tokens: Array | None = Non
         decoder.teach(tokens, tape.workspaces[-1])
         return model.forward(sample, tape, lengths=lengths).astype(float)
     y = model.predict(sample, lengths=lengths).astype(float)
-    if lengths is None or "T" not in model.output_shape:
-        return y
-    return y[np.arange(y.shape[1]) < np.asarray(lengths)[:, None]]
+    real = None if lengths is None else model.output_lengths(lengths)
+    return y if real is None or y.ndim < 3 else y[np.arange(y.shape[1]) < real[:, None]]

@@ -6,6 +6,7 @@ from gradcheck import relative_error
 
 import fastlstm as fl
 from fastlstm.layers.windows import windows_of
+from fastlstm.model.memory import activations
 
 WINDOWS = [
     (size, stride, dilation, padding)
@@ -247,6 +248,43 @@ def test_weights_of_fewer_bits(path):
             assert (model.predict(x) != exact).any()
     fl.quantize(model, None)
     np.testing.assert_array_equal(model.predict(x), exact)
+
+
+def test_the_error_of_fewer_bits_is_that_of_real_outputs():
+    """What the padding makes of the sample is not looked at."""
+    model, x = fl.Model([fl.Conv1d(48, 64, 3, stride=2)], seed=0), random_numbers(2, 9, 48)
+    x[1, 5:] = 1e6  # beyond the end, where only padding is seen
+    alone = fl.quantize(model, "int8", sample=x[:, :5]).error
+    assert fl.quantize(model, "int8", sample=x, lengths=[5, 5]).error == pytest.approx(alone, rel=1e-5)
+
+
+def test_training_in_bfloat16_rounds_a_little():
+    model, x = fl.Model([fl.Conv1d(48, 64, 3, padding="same")], seed=0), random_numbers(4, 9, 48)
+    found = []
+    for precision in (None, "bfloat16"):
+        tape = model.tape(precision=precision)
+        model.zero_grad()
+        y = model.forward(x, tape, training=True).copy()
+        dx = model.backward(np.ones_like(y), tape)
+        found.append([y, dx.copy(), model.parameters()[0].grad.copy()])
+    for exact, rounded in zip(*found, strict=True):
+        assert abs(rounded - exact).max() < 0.02 * abs(exact).max()
+
+
+def test_ctc_reads_what_strides_have_left():
+    layers = [fl.Conv1d(3, 8, 3, stride=2, padding="same"), fl.GRU(8, 8), fl.Dense(8, 4)]
+    model, x, lengths = fl.Model(layers, seed=0), random_numbers(6, 12, 3), np.array([12, 9, 12, 7, 10, 8])
+    trainer = fl.Trainer(model, fl.ctc, optimizer=fl.Adam(lr=0.02))
+    y = np.tile([1, 2], (6, 1))
+    before = trainer.evaluate(x, y, lengths=lengths)["loss"]
+    wide = np.concatenate([x, 1e3 * np.ones((6, 4, 3))], axis=1)  # more padding, which does not count
+    assert trainer.evaluate(wide, y, lengths=lengths)["loss"] == pytest.approx(before, rel=1e-4)
+    trainer.fit(x, y, lengths=lengths, epochs=5, seed=0, progress=False)
+    assert trainer.evaluate(x, y, lengths=lengths)["loss"] < before
+
+
+def test_the_estimate_of_memory_counts_what_windows_see():
+    assert activations([fl.Conv1d(3, 4, 5, stride=2)], 2, 8) == 2 * 2 * 8 * 4 + 2 * 2 * 8 * 5 * 3 // 2
 
 
 def test_starting_values_see_the_kernels_as_a_matrix():

@@ -11,6 +11,7 @@ from typing import Any
 
 from fastlstm._check import Shape
 from fastlstm.layers import Layer
+from fastlstm.layers.conv import Conv1d
 from fastlstm.layers.holder import Holder
 from fastlstm.layers.recurrent import Recurrent
 
@@ -70,6 +71,8 @@ def kept_from(shape: Shape, layers: Sequence[Layer], sequences: int, steps: int,
             total += kept_from(shape, chain.layers, sequences, steps, precision)
         if isinstance(layer, Recurrent):
             total += kept(layer, sequences, steps, precision)
+        if isinstance(layer, Conv1d):  # what its windows see, and the gradient of that
+            total += 2 * sequences * steps * layer.windows.size * layer.input_size // layer.windows.stride
         shape = layer.output_shape(shape)
         width = shape[-1] if isinstance(shape[-1], int) else 1
         total += 2 * sequences * (steps if len(shape) == 3 else 1) * width
