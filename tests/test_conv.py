@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from gradcheck import relative_error
+from gradcheck import along, relative_error
 
 import fastlstm as fl
 from fastlstm.layers.windows import windows_of
@@ -346,20 +346,65 @@ def test_what_convolutions_and_pools_refuse():
             fl.Model([layer]).stream()
         with pytest.raises(ValueError, match=word):
             fl.Model([layer]).stream(look_ahead=3)
-    with pytest.raises(ValueError, match=r"layer 0 \(Conv1d\): Conv1d cannot carry a state"):
-        fl.Model([fl.Conv1d(3, 4, 3, padding="causal")]).tape(carry=True)
+    with pytest.raises(ValueError, match=r"layer 0 \(Conv1d\): Conv1d cannot carry a state with .* padding='same'"):
+        fl.Model([fl.Conv1d(3, 4, 3, padding="same")]).tape(carry=True)
     with pytest.raises(ValueError, match="fill: expected 'zero' for a model without an output at each step"):
         fl.Model([conv]).predict(np.ones((1, 5, 3)), fill="last")
     with pytest.raises(ValueError, match="model: expected one with an output at every step"):
         fl.Trainer(fl.Model([conv]), "mse").fit_sequence(np.ones((9, 3)), np.ones((9, 4)), window=4)
 
 
-def test_windows_of_one_step_carry():
-    model, x = fl.Model([fl.Conv1d(3, 4, 1), fl.GRU(4, 2)], dtype="float64", seed=0), random_numbers(2, 6, 3)
-    tape = model.tape(carry=True)
-    first = model.forward(x[:, :4], tape).copy()
-    found = np.concatenate([first, model.forward(x[:, 4:], tape)], axis=1)
-    np.testing.assert_allclose(found, model.predict(x), rtol=1e-12)
+@pytest.mark.parametrize(("size", "dilation"), [(1, 1), (3, 1), (2, 3)])
+def test_a_causal_convolution_carries_the_steps_that_it_still_sees(path, size, dilation):
+    layers = [fl.Conv1d(3, 4, size, dilation=dilation, padding="causal"), fl.GRU(4, 2)]
+    model, x = fl.Model(layers, dtype="float64", seed=0), random_numbers(3, 12, 3)
+    tape, found = model.tape(carry=True), []
+    for first in range(0, 12, 2):
+        found.append(model.forward(x[:, first : first + 2], tape, training=True).copy())
+        assert model.backward(np.ones_like(found[0]), tape).shape == (3, 2, 3)
+    np.testing.assert_allclose(np.concatenate(found, axis=1), model.predict(x), rtol=1e-12)
+    model.carry([2, -1], tape)
+    y = model.forward(x[:2, :4], tape, lengths=[1, 3])
+    np.testing.assert_allclose(y[1, :3], model.predict(x[1:2, :3])[0], rtol=1e-12)
+    again = model.forward(x[:2, 4:6], tape)  # they go on after one step and three
+    expected = model.predict(np.concatenate([x[2], x[0, :1], x[0, 4:6]])[None])[0, -2:]
+    np.testing.assert_allclose(again[0], expected, rtol=1e-11)
+    np.testing.assert_allclose(again[1], model.predict(x[1:2, [0, 1, 2, 4, 5]])[0, -2:], rtol=1e-11)
+
+
+def test_the_gradient_of_a_carried_pass_is_that_of_its_own_steps(path):
+    model, x = fl.Model([fl.Conv1d(3, 4, 3, padding="causal")], dtype="float64", seed=0), random_numbers(2, 9, 3)
+    dy, tape = random_numbers(2, 5, 4, seed=2), model.tape(carry=True)
+    model.forward(x[:, :4], tape)
+    state = tape.state()
+    model.forward(x[:, 4:], tape, training=True)
+    dx = model.backward(dy, tape)
+
+    def value():
+        return (model.forward(x, model.tape(), training=True)[:, 4:] * dy).sum()
+
+    later = np.zeros_like(x)
+    later[:, 4:] = random_numbers(2, 5, 3, seed=5)
+    assert along(value, x, later) == pytest.approx((dx * later[:, 4:]).sum(), rel=1e-8)
+    for parameter in model.parameters():
+        assert relative_error(value, parameter.writable(), parameter.grad, entries=3) < 1e-8
+    other = model.tape(carry=True)
+    other.restore(state)
+    np.testing.assert_allclose(model.forward(x[:, 4:], other), model.predict(x)[:, 4:], rtol=1e-12)
+
+
+def test_an_interrupted_training_on_one_sequence_goes_on_to_the_same_bits(tmp_path):
+    def train(folder, epochs, x):
+        layers = [fl.Residual([fl.Conv1d(2, 2, 3, padding="causal")]), fl.GRU(2, 3), fl.Dense(3, 1)]
+        trainer = fl.Trainer(fl.Model(layers, seed=0), "mse")
+        options = {"window": 6, "batch_size": 2, "starts": [0, 17], "epochs": epochs, "seed": 0, "progress": False}
+        trainer.fit_sequence(x, x[:, :1], resume=tmp_path / folder, **options)
+        return [parameter.value for parameter in trainer.model.parameters()]
+
+    x = random_numbers(60, 2)
+    train("parts", 1, x)
+    for one, other in zip(train("parts", 3, x), train("whole", 3, x), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_the_same_windows_as_pytorch():

@@ -299,6 +299,10 @@ class Layer(metaclass=_Settled):
         A layer with a state keeps it in a tape that `carries`. A layer that cannot do so raises ValueError.
         """
 
+    def carried_shapes(self, n: int) -> list[tuple[int, ...]]:
+        """The shapes of the parts of the state of n rows that a tape carries in ``lasting["running"]``."""
+        return []
+
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
         """A new layer from what `config` has returned."""

@@ -124,6 +124,9 @@ class Conv1d(MatrixLayer):
         return self.windows.output_lengths(lengths)
 
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
+        tape.notes["past"] = 0
+        if tape.carries and self.windows.reach:
+            return self._carry_on(x, tape, training=training, lengths=lengths)
         return self._forward(x, self.windows, tape, training=training, lengths=lengths)
 
     def _forward(self, x: Array, windows: Windows, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
@@ -137,6 +140,18 @@ class Conv1d(MatrixLayer):
         else:
             self._packed.prepare(columns, as_rows(y), tape).go()
         return y
+
+    def _carry_on(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
+        """`forward` behind the last real steps of the pass before, and its own kept for the next one."""
+        reach, steps = self.windows.reach, x.shape[1]
+        past = tape.lasting.get("running", [np.zeros((reach, len(x), self.input_size), x.dtype)])[0]
+        whole = tape.array("whole", (len(x), reach + steps, self.input_size), x.dtype)
+        whole[:, :reach], whole[:, reach:] = past.transpose(1, 0, 2), x
+        last = np.arange(reach)[:, None] + (steps if lengths is None else lengths)
+        tape.lasting["running"] = (whole[np.arange(len(x)), last],)
+        tape.notes["past"] = reach
+        more = None if lengths is None else lengths + reach
+        return self._forward(whole, self._of_stream, tape, training=training, lengths=more)
 
     def _room(self, x: Array, places: Index, tape: Workspace) -> tuple[Array, Array]:
         """The arrays of what the windows see, (N·T', K·I), and of the output."""
@@ -197,19 +212,24 @@ class Conv1d(MatrixLayer):
             return None
         dx = tape.array("dx", (n * t + 1, inputs), dy.dtype)  # the last row is that of the padding
         scatter_add(dcolumns.reshape(-1, inputs), np.where(places < 0, n * t, places).reshape(-1), dx, False)
-        return dx[:-1].reshape(n, t, inputs)
+        past: int = tape.notes["past"]  # steps of the pass before, to which no gradient goes
+        return np.ascontiguousarray(dx[:-1].reshape(n, t, inputs)[:, past:])
 
     @property
     def _of_stream(self) -> Windows:
         """The windows over the steps of a block and those before it that they see."""
         return replace(self.windows, sides=(0, 0))
 
+    @property
+    def _how(self) -> str:
+        return (
+            f"stride={self.windows.stride} and padding={self.padding!r}: an output for each step as it comes needs "
+            "stride=1 and padding='causal'"
+        )
+
     def start(self, batch: int, tape: Workspace) -> None:
         if not self.windows.is_causal:
-            raise ValueError(
-                f"Conv1d cannot stream with stride={self.windows.stride} and padding={self.padding!r}: an output for "
-                "each step as it comes needs stride=1 and padding='causal'"
-            )
+            raise ValueError(f"Conv1d cannot stream with {self._how}")
         self.build()
         tape.notes["stream"] = np.zeros((self.windows.reach, batch, self.input_size), self.dtype)
 
@@ -242,8 +262,15 @@ class Conv1d(MatrixLayer):
             tape.notes["stream"][...] = state["inputs"]
 
     def carry(self, index: Index, tape: Workspace) -> None:
-        if self.windows.reach or not self.windows.is_causal:
-            raise ValueError("Conv1d cannot carry a state: its windows see steps of the pass before")
+        if not self.windows.is_causal:
+            raise ValueError(f"Conv1d cannot carry a state with {self._how}")
+        if "running" in tape.lasting:
+            (past,) = tape.lasting["running"]
+            tape.lasting["running"] = (np.where((index < 0)[:, None], past.dtype.type(0), past[:, index]),)
+
+    def carried_shapes(self, n: int) -> list[tuple[int, ...]]:
+        reach = self.windows.reach
+        return [(reach, n, self.input_size)] if reach else []
 
     def config(self) -> dict[str, Any]:
         return {

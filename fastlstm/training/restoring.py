@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from fastlstm import _check
 from fastlstm.layers import Layer
 from fastlstm.layers.chain import within
-from fastlstm.layers.recurrent.base import Recurrent
 from fastlstm.model import Model
 from fastlstm.optim import Optimizer
 from fastlstm.snapshot import MOST, State
@@ -143,14 +142,15 @@ def _tape(state: State, model: Model) -> None:
 def _running(layer: Layer, workspace: State, rows: int, dtype: Any, name: str) -> None:
     """Check the states that a layer, and those that it holds, carry on from."""
     for place, inner in layer.held().items():
-        if any(isinstance(one, Recurrent) for _, one in within(inner, place)):
+        if any(one.carried_shapes(rows) for _, one in within(inner, place)):
             _running(inner, workspace["children"][place], rows, dtype, f"{name}.{place}")
-    if isinstance(layer, Recurrent):
+    shapes = layer.carried_shapes(rows)
+    if shapes:
         running = workspace["lasting"]["running"]
-        if len(running) != len(layer.parts):
-            raise ValueError(f"{name}: expected a state of {len(layer.parts)} parts, got {len(running)}")
+        if len(running) != len(shapes):
+            raise ValueError(f"{name}: expected a state of {len(shapes)} parts, got {len(running)}")
         # a broadcast array takes no memory: a damaged file may say any number of rows
-        like = [np.broadcast_to(np.zeros((), dtype), shape) for shape in layer.state_shapes(rows)]
+        like = [np.broadcast_to(np.zeros((), dtype), shape) for shape in shapes]
         _check.arrays_like(running, like, name)
 
 

@@ -44,6 +44,9 @@ class Running(Passes, abstract=True):
             chosen = tuple(np.where((index < 0)[:, None], 0, part[:, index]) for part in running)
             tape.lasting["running"] = self._keep("running", chosen, tape)
 
+    def carried_shapes(self, n: int) -> list[tuple[int, ...]]:
+        return list(self.state_shapes(n))
+
     def start(self, batch: int, tape: Workspace) -> None:
         self._goes_forwards("stream", "; stream(look_ahead=k) reads k steps ahead instead")
         self.build()
