@@ -117,6 +117,14 @@ class Parameter:
         self._grad = None
         self.version += 1
 
+    def see(self, array: NDArray[Any]) -> None:
+        """Let this array, of the parameter's shape, be the value from now on. It lies in somebody else's memory.
+
+        Who changes it there says so by `touch`.
+        """
+        self._value, self._narrow, self._grad = array, None, None
+        self.version += 1
+
     @property
     def value(self) -> NDArray[Any]:
         """The array, read-only. Assign to ``value`` to change it: the new numbers are copied into the array."""
@@ -157,7 +165,7 @@ class Parameter:
         return self._array()
 
     def touch(self) -> None:
-        """Note that the array from `writable` has been changed."""
+        """Note that the array from `writable`, or that from `see`, has been changed."""
         self.version += 1
 
     @property
@@ -181,6 +189,11 @@ class Parameter:
             else:
                 self._cleared = True
             self._grad = array
+
+    def take_grad(self) -> NDArray[Any]:
+        """The array of the gradient, which is the caller's from now on. The next gradient is in a new one."""
+        found, self._grad = self.grad, None
+        return found
 
     def zero_grad(self) -> None:
         """Set the gradient to zero. The array itself is filled with zeros when it is next read."""

@@ -69,6 +69,8 @@ class Workspace:
         How training rounds what it multiplies; None rounds nothing. The same for all children.
     part : Part, optional
         Which part of a batch the passes are over; by default the whole. The same for all children.
+    packs : Workspace, optional
+        That in which training keeps packed weights; by default this one. Children have its children.
 
     Attributes
     ----------
@@ -82,6 +84,7 @@ class Workspace:
     carries : bool
     precision : str or None
     part : Part
+    packs : Workspace
     """
 
     def __init__(
@@ -90,7 +93,9 @@ class Workspace:
         carries: bool = False,
         precision: str | None = None,
         part: Part | None = None,
+        packs: Workspace | None = None,
     ) -> None:
+        self._packs = packs
         self.notes: dict[str, Any] = {}
         self.lasting: dict[str, Any] = {}
         self.carries, self.precision = carries, _check.precision_of(precision)
@@ -120,8 +125,14 @@ class Workspace:
     def child(self, name: str) -> Workspace:
         """The workspace of a part of the layer, made when it is first asked for."""
         if name not in self._children:
-            self._children[name] = type(self)(self._seeds.spawn(1)[0], self.carries, self.precision, self.part)
+            packs = None if self._packs is None else self._packs.child(name)
+            told = (self.carries, self.precision, self.part, packs)
+            self._children[name] = type(self)(self._seeds.spawn(1)[0], *told)
         return self._children[name]
+
+    @property
+    def packs(self) -> Workspace:
+        return self if self._packs is None else self._packs
 
     def writable(self, array: NDArray[Any]) -> NDArray[Any]:
         """The array itself if it can be written, or lies in a buffer; else a copy of it. It is contiguous."""

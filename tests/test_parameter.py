@@ -69,3 +69,26 @@ def test_backward_adds_to_the_gradient_unless_it_was_cleared(layer):
     backward()
     for p, grad in zip(model.parameters(), once, strict=True):
         np.testing.assert_array_equal(p.grad, grad)
+
+
+def test_a_value_in_somebody_elses_memory():
+    layer, memory = fl.Dense(3, 2, seed=0), np.ones((2, 3), np.float32)
+    x, parameter = np.ones((4, 3), np.float32), layer.parameter("weight")
+    layer(x)
+    layer.see_parameters({"weight": memory})
+    assert parameter.read() is memory
+    np.testing.assert_allclose(layer(x), 3)
+    memory *= 2
+    parameter.touch()
+    np.testing.assert_allclose(layer(x), 6)
+
+
+def test_the_array_of_a_gradient_that_is_taken_is_written_no_more():
+    parameter = Parameter("w", (2,), lambda rng, shape: np.zeros(shape))
+    parameter.assign([1, 2], np.dtype(np.float32))
+    parameter.grad = [3, 4]
+    taken = parameter.take_grad()
+    parameter.grad[...] += 1
+    np.testing.assert_array_equal(taken, [3, 4])
+    np.testing.assert_array_equal(parameter.grad, [1, 1])
+    assert parameter.take_grad() is not parameter.take_grad()

@@ -198,6 +198,11 @@ class Layer(metaclass=_Settled):
         for name, parameter in self._arrays().items():
             parameter.assign(arrays[name], self._dtype)
 
+    def see_parameters(self, arrays: dict[str, Array]) -> None:
+        """Let these arrays, of the layer's dtype, be the values of parameters by name; see `Parameter.see`."""
+        for name, array in arrays.items():
+            self._parameters[name].see(array)
+
     @property
     def num_parameters(self) -> int:
         return sum(parameter.size for parameter in self._parameters.values())

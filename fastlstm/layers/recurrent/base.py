@@ -11,6 +11,7 @@ from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.program import Program, Seen, Turn
 from fastlstm.layers.base import Array, Index
 from fastlstm.layers.recurrent.direction import Parts
+from fastlstm.layers.recurrent.ragged import RaggedBatch
 from fastlstm.layers.recurrent.running import Running
 from fastlstm.layers.settings import Settings
 from fastlstm.masking import Steps, fill_of
@@ -106,24 +107,41 @@ class Recurrent(Running, Generic[State], abstract=True):
         start, lengths = self.as_state(state, len(x)), _check.lengths_of(lengths, *x.shape[:2])
         if self._is_plain() or (lengths is not None and not lengths.all()):
             return self.forward_with_state(x, start, Workspace(0), training=False, lengths=lengths)
-        if start is None and self._beginning is not None:
-            start = self._beginning.rows(len(x), Workspace(0))
-        found: tuple[Array, Parts] | None = self._kept.run(x, lengths, start=start)
-        return found or self._run_anew(x, start, lengths)
+        return self.run(x, start, lengths)
 
-    def _run_anew(self, x: Array, start: Parts | None, lengths: Index | None) -> tuple[Array, Parts]:
+    def run(
+        self, x: Array, start: Parts | None, lengths: Index | None = None, *, time_first: bool = False
+    ) -> tuple[Array, Parts]:
+        """A call on contiguous arrays of the layer's dtype. They are not checked; any of their numbers may be NaN.
+
+        Every length is 1 or more. Full sequences may lie as (T, N, ·), x as well as the output, a new array.
+        """
+        if start is None and self._beginning is not None:
+            start = self._beginning.rows(x.shape[time_first], Workspace(0))
+        kept = self._kept_time_first if time_first else self._kept
+        found: tuple[Array, Parts] | None = kept.run(x, lengths, start=start)
+        if found is not None:
+            return found
+        if not self._is_plain() and np.isfinite(x).all():
+            return self._run_anew(x, start, lengths, time_first=time_first)
+        n, t = x.shape[1::-1] if time_first else x.shape[:2]
+        return self.pass_over(x, start, RaggedBatch(n, t, lengths, time_first=time_first), Workspace(0), training=False)
+
+    def _run_anew(
+        self, x: Array, start: Parts | None, lengths: Index | None, *, time_first: bool = False
+    ) -> tuple[Array, Parts]:
         """Make a program for this call, run it, and keep it."""
-        n, t, _ = x.shape
+        n, t = x.shape[1::-1] if time_first else x.shape[:2]
         tape, seen, turn = Workspace(0), Seen(self.parameters()), Turn("this program", "run another one")
         order = None if lengths is None else RaggedOrder(n, t, lengths)
         given, x = x, x.copy() if self.keeps_x else x
-        stages, _, y = self._packed.prepare(x, order, tape)
+        stages, _, y = self._packed.prepare(x, order, tape, time_first=time_first)
         state = self.state_shapes(n)
         program = Program(stages, x, y, seen, turn, x.shape, 3, y.shape, order, state, copy=self.keeps_x)
         found: tuple[Array, Parts] | None = program.run(given, lengths, np.empty(y.shape, y.dtype), start)
         if found is None:  # the weights or x have changed meanwhile
-            return self._call(x, None if start is None else self.given(start), lengths)
-        self._kept.add(program, tape.nbytes + program.nbytes)
+            return self.run(x, start, lengths, time_first=time_first)
+        (self._kept_time_first if time_first else self._kept).add(program, tape.nbytes + program.nbytes)
         return found
 
     def given(self, state: Parts) -> State:

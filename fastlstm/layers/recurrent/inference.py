@@ -91,11 +91,20 @@ class PackedDirection(Packed):
         return parts_of(self._cell, h[int(index[0])], states[self._weights.with_c][0])
 
     def prepare(
-        self, x: Array, y: Array, column: int, order: RaggedOrder | None, tape: Workspace, team: int, *, wave: bool
+        self,
+        x: Array,
+        y: Array,
+        column: int,
+        order: RaggedOrder | None,
+        tape: Workspace,
+        team: int,
+        *,
+        wave: bool,
+        time_first: bool = False,
     ) -> kernel.Pass:
         """A pass from x (N, T, I) to columns of y (N, T, D·H), from `column` on, on up to `team` threads.
 
-        `wave` says that the layer runs side by side with the one below.
+        `wave` says that the layer runs side by side with the one below, and `time_first` that arrays lie as (T, N, ·).
         """
         format, every = self.used(), self._weights.phases
         between = [
@@ -105,14 +114,15 @@ class PackedDirection(Packed):
         ]
         outputs, phases = outputs_of(every, between, y), list[kernel.Pass]()
         c: Array | None = None
-        packed, batch = self.get(format), RaggedBatch(*x.shape[:2]) if order is None else None
+        n, t = x.shape[1::-1] if time_first else x.shape[:2]
+        packed, batch = self.get(format), RaggedBatch(n, t, time_first=time_first) if order is None else None
         for i, (of, own) in enumerate(zip(every, self.tapes(tape), strict=True)):
             rows = self._rows(of, x, outputs[i], column if outputs[i] is y else 0, order, batch, team)
             panels, bias = packed[2 * i : 2 * i + 2]
             phase, c = self._phase(of, rows, panels, bias, c, format, team, own, wave=wave)
             if of.phase.part is not None:
-                kept = own.array("kept", (len(x) * of.sums * cpu.width(of.units, x.dtype),), x.dtype)
-                phase.keep_step(kept, np.zeros(x.shape[1], np.intp))
+                kept = own.array("kept", (n * of.sums * cpu.width(of.units, x.dtype),), x.dtype)
+                phase.keep_step(kept, np.zeros(t, np.intp))
             phases.append(phase)
         prepared = join(phases, outputs)
         prepared.bind(x, y)
@@ -171,13 +181,14 @@ class PackedStack:
         self._out, self._directions = layers[0][0].out, len(layers[0])
 
     def prepare(
-        self, x: Array, order: RaggedOrder | None, tape: Workspace
+        self, x: Array, order: RaggedOrder | None, tape: Workspace, *, time_first: bool = False
     ) -> tuple[list[Stage], list[kernel.Pass], Array]:
         """Stages for x (N, T, I), their passes, layer by layer, and the output (N, T, D·H).
 
-        With a ragged order the stages follow its lengths, and write zeros beyond them.
+        With a ragged order the stages follow its lengths, and write zeros beyond them. Full sequences may lie as
+        (T, N, ·), all of them.
         """
-        n, t, _ = x.shape
+        n, t = x.shape[1::-1] if time_first else x.shape[:2]
         team = threads.get_num_threads()
         steps = cpu.step_work(n, 2 * self._cell.gates * self._out**2, t)
         may_pair = self._directions == 2 and team % 2 == 0 and steps >= cpu.WORTH_SHARING
@@ -200,11 +211,12 @@ class PackedStack:
             pair = may_pair and one_format([layer])
             group = self.layers[k // together * together :][:together]
             wave = together > 1 and len(group) == together and one_format(group)
-            y = tape.array(f"y_l{k}", (n, t, self._directions * self._out), x.dtype)
+            y = tape.array(f"y_l{k}", (*x.shape[:2], self._directions * self._out), x.dtype)
             for d, direction in enumerate(layer):
                 own_team = 1 if wave else team // 2 if pair else team
                 own_tape = tape.child(f"l{k}_{d}")
-                passes.append(direction.prepare(x, y, d * self._out, order, own_tape, own_team, wave=wave))
+                told = {"wave": wave, "time_first": time_first}
+                passes.append(direction.prepare(x, y, d * self._out, order, own_tape, own_team, **told))
                 passes[-1].set_place(len(passes) - 1, order)
             if pair:
                 stages.append(SideBySide(passes[-2:], passes[-1].threads))
@@ -219,7 +231,7 @@ class PackedStack:
             if joins and order is not None:
                 stages.append(clear_stage(order, y))
             if self._joint.combines(k):
-                below = tape.array(f"joint_l{k}", (n, t, self._joint.width), y.dtype)
+                below = tape.array(f"joint_l{k}", (*x.shape[:2], self._joint.width), y.dtype)
                 added = given if k else None  # the caller's x is not kept
                 stages.append(Call(partial(self._join, added, k, tape), y, below, "the joint of two layers"))
             outputs.append(below)
@@ -269,7 +281,9 @@ def join(phases: list[kernel.Pass], outputs: list[Array]) -> kernel.Pass:
 
 def parts_of(cell: Cell, h: Array, c: Array | None = None) -> Parts:
     """The parts of a state, from h and from c, in which all others stand side by side (N, C·width)."""
-    return h, *(np.split(c, cell.c_parts, axis=-1) if cell.c_parts and c is not None else ())
+    if not cell.c_parts or c is None:
+        return (h,)
+    return h, *((c,) if cell.c_parts == 1 else np.split(c, cell.c_parts, axis=-1))
 
 
 def outputs_of(phases: list[PhaseOf], between: list[Array], y: Array) -> list[Array]:

@@ -25,29 +25,33 @@ class Passes(Structure, abstract=True):
         self, x: Array, state: Parts | None, tape: Workspace, *, training: bool, lengths: Index | None
     ) -> tuple[Array, Parts]:
         """`forward` from an initial state, None for what every sequence begins with. Also returns the final state."""
+        return self.pass_over(x, state, self._batch(x, lengths, tape), tape, training=training)
+
+    def pass_over(
+        self, x: Array, state: Parts | None, batch: RaggedBatch, tape: Workspace, *, training: bool
+    ) -> tuple[Array, Parts]:
+        """The same over a batch whose order is known. x and the output lie as it says."""
         self.build()
-        final = self._room("final", len(x), tape, x.dtype)
-        return self._forward(x, state, final, tape, training=training, lengths=lengths), final
+        final = self._room("final", batch.N, tape, x.dtype)
+        return self._forward(x, state, final, batch, tape, training=training), final
 
     def _forward(
         self,
         x: Array,
         state: Parts | None,
         final: Parts | None,
+        batch: RaggedBatch,
         tape: Workspace,
         *,
         training: bool,
-        lengths: Index | None,
     ) -> Array:
-        """`forward_with_state` that writes the final state into `final` if that is given."""
+        """`pass_over` that writes the final state into `final` if that is given."""
         self.build()
         x = np.ascontiguousarray(x)  # the layer before may return a view
-        n, t, _ = x.shape
-        batch = self._full_batch(n, t, tape) if lengths is None else RaggedBatch(n, t, lengths)
         tape.notes["batch"], tape.notes["plain"] = batch, self._is_plain()
         if self._beginning is not None:
             tape.notes["begins"] = slice(None) if state is None else None
-            state = state or self._beginning.rows(n, tape)
+            state = state or self._beginning.rows(batch.N, tape)
         y = self._run(x, state, final, batch, tape, training=training)
         if final is not None:
             batch.keep_empty(final, state)
@@ -57,13 +61,13 @@ class Passes(Structure, abstract=True):
         self, x: Array, state: Parts | None, final: Parts | None, batch: RaggedBatch, tape: Workspace, *, training: bool
     ) -> Array:
         """`_forward` by the kernels, which run a step of sequences without one."""
-        n, t, _ = x.shape
         if tape.notes["plain"]:
-            final = final or self._room("final", n, tape, x.dtype)
+            final = final or self._room("final", batch.N, tape, x.dtype)
             return self._plain.forward(self.cell.saturated(x), state, final, batch, tape, training=training)
         if training:
-            return self._trained.forward(x, state, final, batch, self.checkpoint_every or t, tape)
-        stages, passes, y = self._packed.prepare(x, None if batch.full else batch, tape)
+            return self._trained.forward(x, state, final, batch, self.checkpoint_every or batch.T, tape)
+        order = None if batch.full else batch
+        stages, passes, y = self._packed.prepare(x, order, tape, time_first=batch.time_first)
         for prepared in passes:
             prepared.begin(state)
         for stage in stages:
@@ -144,6 +148,11 @@ class Passes(Structure, abstract=True):
         for old, new in zip(kept, state, strict=True):
             old[...] = new
         return kept
+
+    def _batch(self, x: Array, lengths: Index | None, tape: Workspace) -> RaggedBatch:
+        """The row order of x (N, T, I)."""
+        n, t, _ = x.shape
+        return self._full_batch(n, t, tape) if lengths is None else RaggedBatch(n, t, lengths)
 
     @staticmethod
     def _full_batch(n: int, t: int, tape: Workspace) -> RaggedBatch:

@@ -51,7 +51,7 @@ def layout(
     steps: tuple[int, int] | None = None,
     rows: int = 0,
 ) -> Layout:
-    """Where the rows of x (N, T, I) and of columns of y (N, T, ·), from `column` on, lie.
+    """Where the rows of x (N, T, I) and of columns of y (N, T, ·), from `column` on, lie, both as the batch says.
 
     Parameters
     ----------
@@ -65,10 +65,11 @@ def layout(
         About how many rows a segment has. A step with more rows is a segment of its own. By default segments are as
         long as threads share the rows in one way.
     """
-    n, t, inputs = x_shape
+    n, t, inputs = batch.N, batch.T, x_shape[2]
     first, last = steps or (0, batch.longest)
-    x_row, y_row = batch.index * (t * inputs), batch.index * (t * y_shape[2]) + column
-    x_step, y_step = inputs, y_shape[2]
+    of_sequence, of_step = batch.strides
+    x_row, y_row = batch.index * (of_sequence * inputs), batch.index * (of_sequence * y_shape[2]) + column
+    x_step, y_step = of_step * inputs, of_step * y_shape[2]
     if reverse:
         x_row, y_row = x_row + (batch.lengths - 1) * x_step, y_row + (batch.lengths - 1) * y_step
         x_step, y_step = -x_step, -y_step

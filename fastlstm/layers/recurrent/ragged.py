@@ -23,6 +23,8 @@ class RaggedBatch(RaggedOrder):
         N and T.
     lengths : (N,) ints from 0 to T, optional
         Steps of each sequence; T by default. The order has a step of an empty sequence, because kernels run one.
+    time_first : bool, default False
+        Whether arrays of the batch lie as (T, N, F). All its sequences are full then.
 
     Attributes
     ----------
@@ -38,8 +40,8 @@ class RaggedBatch(RaggedOrder):
         The sequences without a step, if there are some. What kernels make of them counts for nothing.
     """
 
-    def __init__(self, n: int, t: int, lengths: Index | None = None) -> None:
-        self.empty = None
+    def __init__(self, n: int, t: int, lengths: Index | None = None, *, time_first: bool = False) -> None:
+        self.empty, self.time_first = None, time_first
         if lengths is not None and not lengths.all():
             self.empty, lengths = np.flatnonzero(lengths == 0), np.maximum(lengths, 1)
         super().__init__(n, t, lengths)
@@ -47,6 +49,15 @@ class RaggedBatch(RaggedOrder):
         self.offset = np.concatenate([[0], np.cumsum(self.alive[: self.longest])])
         self.size = int(self.offset[-1])
         self.ends = self.offset[self.lengths - 1] + np.arange(n)
+
+    def shape(self, width: int) -> tuple[int, int, int]:
+        """The shape of an array of the batch with so many numbers a row."""
+        return (self.T, self.N, width) if self.time_first else (self.N, self.T, width)
+
+    @property
+    def strides(self) -> tuple[int, int]:
+        """The rows from a sequence to the next one, and from a step to the next one."""
+        return (1, self.N) if self.time_first else (self.T, 1)
 
     @cached_property
     def _places(self) -> tuple[Index, Index]:
@@ -58,7 +69,8 @@ class RaggedBatch(RaggedOrder):
     def source(self) -> Index:
         """The row of (N·T) that each row comes from."""
         if self.full:
-            return (np.arange(self.T)[:, None] + np.arange(self.N) * self.T).reshape(-1)
+            of_sequence, of_step = self.strides
+            return (np.arange(self.T)[:, None] * of_step + np.arange(self.N) * of_sequence).reshape(-1)
         steps, sequences = self._places
         found: Index = self.index[sequences] * self.T + steps
         return found
@@ -77,7 +89,7 @@ class RaggedBatch(RaggedOrder):
         if not self.full:
             rows.gather(x.reshape(-1, x.shape[2]), self.source, out)
         else:
-            np.copyto(out.reshape(self.T, self.N, -1), x.transpose(1, 0, 2))
+            np.copyto(out.reshape(self.T, self.N, -1), x if self.time_first else x.transpose(1, 0, 2))
         return out
 
     def scatter(self, x: Array, out: Array) -> Array:
@@ -87,7 +99,8 @@ class RaggedBatch(RaggedOrder):
             place[self.source] = np.arange(self.size)
             rows.gather(x, place, out.reshape(-1, out.shape[2]))
         else:
-            np.copyto(out, x.reshape(self.T, self.N, -1).transpose(1, 0, 2))
+            steps = x.reshape(self.T, self.N, -1)
+            np.copyto(out, steps if self.time_first else steps.transpose(1, 0, 2))
         return out
 
     def clear_padding(self, x: Array) -> None:

@@ -20,7 +20,7 @@ class Running(Passes, abstract=True):
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         if tape.carries:
             return self._carry_on(x, tape, training=training, lengths=lengths)
-        return self._forward(x, None, None, tape, training=training, lengths=lengths)
+        return self._forward(x, None, None, self._batch(x, lengths, tape), tape, training=training)
 
     def _carry_on(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         """`forward` from the final state of the last pass. Keeps the new final state for the next pass."""

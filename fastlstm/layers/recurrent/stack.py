@@ -42,7 +42,7 @@ class TrainedStack:
         below, outputs = inputs, []
         for k, directions in enumerate(self._layers):
             x = drop_inputs(self._joint.read(below, inputs, k, tape), k, self._rates, tape)
-            y = tape.array(f"trained_l{k}", (batch.N, batch.T, self._width), x.dtype)
+            y = tape.array(f"trained_l{k}", batch.shape(self._width), x.dtype)
             batch.clear_padding(y)
             masks = draw(self._options, batch.N, batch.T, self._width, self._units, x.dtype, tape, k)
             for d, direction in enumerate(directions):
@@ -73,7 +73,7 @@ class TrainedStack:
         """The passes over full sequences from zero states. See `Layer.replay`."""
         inputs, backwards, calls = x, [], Calls()
         for k, directions in enumerate(self._layers):
-            y = tape.array(f"trained_l{k}", (batch.N, batch.T, self._width), x.dtype)
+            y = tape.array(f"trained_l{k}", batch.shape(self._width), x.dtype)
             passes = [
                 direction.replay(x, y, d * self._out, self._between(k, x, tape), batch, tape.child(f"l{k}_{d}"))
                 for d, direction in enumerate(directions)
@@ -87,7 +87,7 @@ class TrainedStack:
             for k, directions in reversed(list(enumerate(backwards))[lowest:]):
                 dx: Array | None = None
                 if k > lowest or wanted:
-                    shape = (batch.N, batch.T, self._width) if k else inputs.shape
+                    shape = batch.shape(self._width) if k else inputs.shape
                     dx = tape.array(f"dx_l{k}", shape, dy.dtype)
                 calls += [direction(dy, dx, d > 0) for d, direction in enumerate(directions)]
                 if dx is None:
@@ -120,7 +120,7 @@ class TrainedStack:
             dx: Array | None = None
             if k > lowest or wanted:
                 width = self._joint.input_width(k, self._inputs)
-                dx = tape.array(f"dx_l{k}", (batch.N, batch.T, width), dy.dtype)
+                dx = tape.array(f"dx_l{k}", batch.shape(width), dy.dtype)
                 batch.clear_padding(dx)
             own = self._joint.given_backward(dy, above, k, tape)
             both = self._joint.backward(own, k, tape)
@@ -167,7 +167,7 @@ class PlainStack:
         for k, directions in enumerate(self.layers):
             rows = self._joint.read(below, first, k, tape)
             if training and self._rates.of_layer(k):
-                whole = batch.scatter(rows, tape.array("whole", (batch.N, batch.T, rows.shape[1]), x.dtype))
+                whole = batch.scatter(rows, tape.array("whole", batch.shape(rows.shape[1]), x.dtype))
                 own = tape.array(
                     f"dropped rows of layer {k}", rows.shape, rows.dtype
                 )  # those of the layer below are its states
@@ -189,7 +189,7 @@ class PlainStack:
             below = self._joint.forward(rows, below, k, tape)
             outputs.append(below)
         rows = self._joint.given(outputs, tape)
-        return batch.scatter(rows, tape.array("y", (batch.N, batch.T, rows.shape[1]), x.dtype))
+        return batch.scatter(rows, tape.array("y", batch.shape(rows.shape[1]), x.dtype))
 
     def backward(
         self, dy: Array, dstate: Parts | None, initial: Parts, batch: RaggedBatch, tape: Workspace, *, wanted: bool
@@ -212,7 +212,7 @@ class PlainStack:
             for other in inputs[1:]:
                 rows += other
             if (k or wanted) and self._rates.of_layer(k):
-                whole = batch.scatter(rows, tape.array("whole", (batch.N, batch.T, rows.shape[1]), dy.dtype))
+                whole = batch.scatter(rows, tape.array("whole", batch.shape(rows.shape[1]), dy.dtype))
                 rows = batch.gather(drop_inputs_backward(whole, k, self._rates, tape), rows)
             above, past = self._joint.read_backward(rows, past, k, self._inputs, tape)
             self._joint.add_past(above, given, k)
@@ -220,4 +220,4 @@ class PlainStack:
             return None
         if past is not None:
             above += past
-        return batch.scatter(above, tape.array("dx", (batch.N, batch.T, self._inputs), dy.dtype))
+        return batch.scatter(above, tape.array("dx", batch.shape(self._inputs), dy.dtype))

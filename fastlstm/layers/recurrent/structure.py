@@ -14,6 +14,7 @@ import numpy as np
 from fastlstm import _check, init
 from fastlstm._check import Shape
 from fastlstm._kernels import cpu
+from fastlstm._kernels.program import Kept
 from fastlstm.layers.base import check_features
 from fastlstm.layers.matrix import MatrixLayer
 from fastlstm.layers.packed import Packed
@@ -90,6 +91,7 @@ class Structure(MatrixLayer, abstract=True):
         self.input_shape = ("N", "T", self.input_size)
         self._add_parameters(self._bias_start())
         self._make_stacks()
+        self._kept_time_first = Kept()
         self.weights = told["weights"]
 
     def packed(self) -> list[Packed]:

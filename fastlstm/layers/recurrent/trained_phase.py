@@ -65,25 +65,26 @@ class TrainedPhase:
 
     def panels(self, kind: Kind, tape: Workspace) -> tuple[Array, Array]:
         """Room for the packed weights and bias in the workspace."""
-        dtype, format, of = kind.dtype, kind.format, self.of
+        dtype, format, of, notes = kind.dtype, kind.format, self.of, tape.packs.notes
         known = (self, cpu.lanes(dtype), dtype, format)
-        if tape.notes.get("panels", (None,))[0] != known:
-            tape.notes["panels"] = (known, *panel_room(of, dtype, format))
-            tape.notes["packed"] = tape.notes["pack"] = None
-            tape.notes["no bias"] = np.zeros(of.sums * of.units, dtype)
-        found: tuple[Array, Array] = tape.notes["panels"][1:]
+        if notes.get("panels", (None,))[0] != known:
+            notes["panels"] = (known, *panel_room(of, dtype, format))
+            notes["packed"] = notes["pack"] = None
+            notes["no bias"] = np.zeros(of.sums * of.units, dtype)
+        found: tuple[Array, Array] = notes["panels"][1:]
         return found
 
     def pack(self, kind: Kind, values: Arrays, tape: Workspace) -> kernel.Pack:
         """The stage that packs the weights."""
         panels, packed_bias = self.panels(kind, tape)
         w, u, bias, own = self.of.of(values)
-        bias = tape.notes["no bias"] if bias is None else bias
-        stage: kernel.Pack | None = tape.notes["pack"]
+        notes = tape.packs.notes
+        bias = notes["no bias"] if bias is None else bias
+        stage: kernel.Pack | None = notes["pack"]
         team = 1 if panels.size < LARGE else kind.team
         if stage is None or stage.threads != team or not stage.reads(w, u, bias, own):
             arrays = (panels, packed_bias, w, u, bias, own)
-            stage = tape.notes["pack"] = kernel.pack_stage(self.of.kernel, *arrays, team, kind.format)
+            stage = notes["pack"] = kernel.pack_stage(self.of.kernel, *arrays, team, kind.format)
         return stage
 
     def room(self, kind: Kind, rows: int, y: Array, column: int, before: Room | None, tape: Workspace) -> Room:

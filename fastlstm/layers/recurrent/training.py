@@ -120,7 +120,8 @@ class TrainedDirection:
     def final_state(self, y: Array, column: int, end: Parts, batch: RaggedBatch, tape: Workspace) -> None:
         """Write the state after a forward pass to columns of y into `end`, each part (N, ·)."""
         last = np.zeros(batch.N, np.intp) if self._weights.reverse else batch.lengths - 1
-        end[0][batch.index] = y[batch.index, last, column : column + self.out]
+        places = (last, batch.index) if batch.time_first else (batch.index, last)
+        end[0][batch.index] = y[(*places, slice(column, column + self.out))]
         if self.cell.c_parts:
             parts = parts_of(self.cell, end[0], tape.notes["passes"].rooms[self._weights.with_c].state[0])
             for own, part in zip(parts[1:], end[1:], strict=True):
@@ -235,11 +236,12 @@ class TrainedDirection:
         for phase, own in zip(self.phases, tapes, strict=True):
             phase.panels(kind, own)
         version = (kind.isa, *[parameter.version for parameter in self._weights.parameters])
-        if tape.notes["packed"] != version or tape.notes["dropped"] is not None:
+        notes = tape.packs.notes
+        if notes["packed"] != version or tape.notes["dropped"] is not None:
             values = self._values(tape)
             for phase, own in zip(self.phases, tapes, strict=True):
                 phase.pack(kind, values, own).go()
-            tape.notes["packed"] = version if tape.notes["dropped"] is None else None
+            notes["packed"] = version if tape.notes["dropped"] is None else None
 
     def _prepare(self, kind: Kind, x: Array, y: Array, between: list[Array], tape: Workspace) -> Passes:
         batch, block = kind.batch, kind.block
