@@ -57,6 +57,7 @@ LIBRARY = {
     "io": "_check files layers model narrow parameter tensors",
     "application": "_check files io layers model",
     "distributed": "_check communicator files io model threads",
+    "torch": "_kernels layers parameter threads workspace",
 }
 """The rooms of the library, a module or a package each, from the bottom up, and the rooms each may import from."""
 

@@ -1,0 +1,254 @@
+"""torch's recurrent modules on the kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from fastlstm.torch.autograd import call
+from fastlstm.torch.engine import Engine, Frame
+from fastlstm.torch.obstacles import obstacle, tell
+from fastlstm.torch.spec import Spec
+
+ENGINES = "_fastlstm_engines"
+"""Where a module keeps its engines, which neither copies nor files of it have."""
+
+
+class OnKernels(torch.nn.Module):
+    """What the modules share: engines, and the way to torch's own code."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: Any = super().__getstate__()  # type: ignore[no-untyped-call]
+        return {name: value for name, value in state.items() if name != ENGINES}
+
+    def _engine(self, dtype: torch.dtype, dropout: float) -> Engine:
+        engines = self.__dict__.setdefault(ENGINES, {})
+        engine: Engine | None = engines.get((dtype, dropout))
+        if engine is None:
+            engine = engines[dtype, dropout] = Engine(self._spec(), dtype, dropout)
+        return engine
+
+    def _spec(self) -> Spec:
+        raise NotImplementedError
+
+    def _call(
+        self, frame: Frame, dropout: float, x: Tensor, states: Sequence[Tensor], weights: Sequence[Tensor]
+    ) -> tuple[Tensor, ...]:
+        """The outputs, and the parts of the final state, each (layers·D, N, ·)."""
+        seed = int(torch.randint(1 << 62, ())) if dropout else None
+        if x.dtype is not torch.bfloat16:
+            return call(self._engine(x.dtype, dropout), frame, seed, x, states, weights)
+        wide = [one.float() for one in (x, *states, *weights)]
+        x, states, weights = wide[0], wide[1 : 1 + len(states)], wide[1 + len(states) :]
+        found = call(self._engine(torch.float32, dropout), frame, seed, x, states, weights)
+        return tuple(one.bfloat16() for one in found)
+
+
+class Sequences(OnKernels, torch.nn.RNNBase):
+    """The modules that read sequences."""
+
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        found = self._found(input, hx)
+        return super().forward(input, hx) if found is None else found
+
+    def _spec(self) -> Spec:
+        sizes = self.input_size, self.hidden_size, self.num_layers
+        return Spec(self.mode, *sizes, self.bidirectional, self.bias, self.proj_size)
+
+    def _found(self, given: Any, hx: Any) -> Any:
+        """What `forward` returns. None where torch's own code must run, or must say what is wrong."""
+        packed = isinstance(given, PackedSequence)
+        x, states = given.data if packed else given, parts_of(hx, self.mode == "LSTM")
+        if states is None or not isinstance(x, Tensor):
+            return None
+        weights = self._weights()
+        reason = obstacle(x, states, weights)
+        if reason is not None:
+            return tell(reason)
+        batched = packed or x.dim() == 3
+        frame = of_packed(given) if packed else of_tensor(x, self.batch_first)
+        if frame is None or not self._fits(x, frame, states, weights[0], batched=batched):
+            return None
+        if packed and given.sorted_indices is not None:
+            states = [part.index_select(1, given.sorted_indices) for part in states]
+        dropout = self.dropout if self.training and self.num_layers > 1 else 0.0
+        y, *final = self._call(frame, dropout, x, states, weights)
+        if packed:
+            given = PackedSequence(y, *given[1:])
+            if given.unsorted_indices is not None:
+                final = [part.index_select(1, given.unsorted_indices) for part in final]
+        elif not batched:
+            final = [part.squeeze(1) for part in final]
+        return given if packed else y, tuple(final) if self.mode == "LSTM" else final[0]
+
+    def _weights(self) -> list[Tensor]:
+        """The weights in torch's order. What is no parameter, as with `parametrize`, is looked up as torch does."""
+        parameters, weights = self._parameters, self._flat_weights
+        if any(
+            [parameters.get(name) is not weight for name, weight in zip(self._flat_weights_names, weights, strict=True)]
+        ):
+            self._update_flat_weights()
+        return self._flat_weights  # type: ignore[return-value]
+
+    def _fits(self, x: Tensor, frame: Frame, states: Sequence[Tensor], weight: Tensor, *, batched: bool) -> bool:
+        """Whether types and shapes are as they must be. If not, torch says what is wrong."""
+        if x.shape[-1] != self.input_size or weight.dtype is not x.dtype:
+            return False
+        places = self.num_layers * (1 + self.bidirectional)
+        for part, width in zip(states, (self.proj_size or self.hidden_size, self.hidden_size), strict=False):
+            if part.shape != ((places, frame.n, width) if batched else (places, width)) or part.dtype is not x.dtype:
+                return False
+        return True
+
+
+class LSTM(Sequences, torch.nn.LSTM):
+    """`torch.nn.LSTM` on fastlstm's kernels: the same arguments, parameters, ``state_dict``, outputs and gradients.
+
+    Weights stay in torch's memory; a step of an optimizer is noticed. A change through ``weight.data`` is noticed, too,
+    unless it leaves each of some 16 numbers of the weight as it was. Dropout draws its masks from a number that torch's
+    generator gives. What the kernels cannot do, such as CUDA tensors, runs by torch's own code, with one warning.
+
+    Parameters
+    ----------
+    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype
+        As of `torch.nn.LSTM`.
+
+    Examples
+    --------
+    >>> import torch, fastlstm.torch
+    >>> lstm = fastlstm.torch.LSTM(3, 4, batch_first=True)
+    >>> y, (h, c) = lstm(torch.ones(5, 7, 3))
+    >>> y.shape, h.shape
+    (torch.Size([5, 7, 4]), torch.Size([1, 5, 4]))
+    """
+
+
+class GRU(Sequences, torch.nn.GRU):
+    """`torch.nn.GRU` on fastlstm's kernels, as `LSTM` is `torch.nn.LSTM`.
+
+    Parameters
+    ----------
+    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype
+        As of `torch.nn.GRU`.
+    """
+
+
+class RNN(Sequences, torch.nn.RNN):
+    """`torch.nn.RNN` on fastlstm's kernels, as `LSTM` is `torch.nn.LSTM`.
+
+    Parameters
+    ----------
+    input_size, hidden_size, num_layers, nonlinearity, bias, batch_first, dropout, bidirectional, device, dtype
+        As of `torch.nn.RNN`.
+    """
+
+
+class Steps(OnKernels, torch.nn.RNNCellBase):
+    """The cells."""
+
+    mode: str
+
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        found = self._found(input, hx)
+        return super().forward(input, hx) if found is None else found
+
+    def _spec(self) -> Spec:
+        return Spec(self._mode(), self.input_size, self.hidden_size, bias=self.bias)
+
+    def _mode(self) -> str:
+        raise NotImplementedError
+
+    def _found(self, x: Any, hx: Any) -> Any:
+        """What `forward` returns. None where torch's own code must run, or must say what is wrong."""
+        many = isinstance(self, torch.nn.LSTMCell)
+        states = parts_of(hx, many)
+        if states is None or not isinstance(x, Tensor):
+            return None
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: 4 if self.bias else 2]
+        weights = [self._parameters.get(name) for name in names]
+        every = [getattr(self, name) if one is None else one for name, one in zip(names, weights, strict=True)]
+        reason = obstacle(x, states, every)
+        if reason is not None:
+            return tell(reason)
+        shape = (*x.shape[:-1], self.hidden_size)
+        fits = x.dim() in (1, 2) and x.numel() > 0 and x.shape[-1] == self.input_size
+        fits = fits and all(part.shape == shape for part in states)
+        if not fits or any(one.dtype is not x.dtype for one in (*states, *every)):
+            return None
+        frame = Frame(len(x) if x.dim() == 2 else 1, 1, True)
+        _, *final = self._call(frame, 0.0, x, states, every)
+        parts = tuple(part.reshape(shape) for part in final)
+        return parts if many else parts[0]
+
+
+class LSTMCell(Steps, torch.nn.LSTMCell):
+    """`torch.nn.LSTMCell` on fastlstm's kernels, as `LSTM` is `torch.nn.LSTM`.
+
+    Parameters
+    ----------
+    input_size, hidden_size, bias, device, dtype
+        As of `torch.nn.LSTMCell`.
+    """
+
+    def _mode(self) -> str:
+        return "LSTM"
+
+
+class GRUCell(Steps, torch.nn.GRUCell):
+    """`torch.nn.GRUCell` on fastlstm's kernels, as `LSTM` is `torch.nn.LSTM`.
+
+    Parameters
+    ----------
+    input_size, hidden_size, bias, device, dtype
+        As of `torch.nn.GRUCell`.
+    """
+
+    def _mode(self) -> str:
+        return "GRU"
+
+
+class RNNCell(Steps, torch.nn.RNNCell):
+    """`torch.nn.RNNCell` on fastlstm's kernels, as `LSTM` is `torch.nn.LSTM`.
+
+    Parameters
+    ----------
+    input_size, hidden_size, bias, nonlinearity, device, dtype
+        As of `torch.nn.RNNCell`.
+    """
+
+    def _mode(self) -> str:
+        return f"RNN_{self.nonlinearity.upper()}"
+
+
+def parts_of(hx: Any, many: bool) -> Sequence[Tensor] | None:
+    """The parts of a state; none for None. None if they are not what torch takes."""
+    if hx is None:
+        return ()
+    parts = hx if many else (hx,)
+    good = isinstance(parts, tuple | list) and len(parts) == 1 + many and all(isinstance(one, Tensor) for one in parts)
+    return parts if good else None
+
+
+def of_tensor(x: Tensor, batch_first: bool) -> Frame | None:
+    """How the sequences of a tensor lie; None if there are none."""
+    if x.dim() not in (2, 3) or 0 in x.shape:
+        return None
+    if x.dim() == 2:
+        return Frame(1, x.shape[0], True)
+    first, second, _ = x.shape
+    return Frame(first, second, False) if batch_first else Frame(second, first, True)
+
+
+def of_packed(given: PackedSequence) -> Frame:
+    """The same of a packed sequence. Its rows lie step by step, as those of full sequences do with the time first."""
+    sizes = given.batch_sizes.numpy()
+    n, t = int(sizes[0]), len(sizes)
+    if sizes[-1] == n:
+        return Frame(n, t, True)
+    lengths = np.searchsorted(-sizes, -np.arange(n), side="left").astype(np.intp)
+    return Frame(n, t, False, lengths)
