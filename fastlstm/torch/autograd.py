@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,13 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fastlstm.torch.dynamo import leave_to_python
 from fastlstm.torch.engine import Engine, Frame, Ticket, follow_torch
+from fastlstm.torch.obstacles import tell
 from fastlstm.torch.own import own_sequences
 from fastlstm.torch.spec import Spec
 
 Array = NDArray[Any]
 
-TWICE = "double backward: fastlstm has no derivatives of gradients, so that torch's own code computes them, slowly"
+TWICE = "it has no derivatives of gradients (create_graph=True)"
 
 
 def as_array(tensor: Tensor) -> Array:
@@ -43,6 +44,7 @@ class Pass(torch.autograd.Function):
     """The outputs and the parts of the final state, from x, those of the initial state, if any, and the weights."""
 
     @staticmethod
+    @leave_to_python
     def forward(
         ctx: Any, engine: Engine, frame: Frame, seed: int | None, parts: int, x: Tensor, *tensors: Tensor
     ) -> tuple[Tensor, ...]:
@@ -55,6 +57,7 @@ class Pass(torch.autograd.Function):
         return as_tensors(y, final, x)
 
     @staticmethod
+    @leave_to_python
     def backward(ctx: Any, dy: Tensor | None, *dstate: Tensor | None) -> Any:
         ticket, x, *tensors = ctx.saved_tensors
         engine, frame, seed, parts = ctx.told
@@ -102,7 +105,7 @@ def differentiable(
     spec: Spec, frame: Frame, x: Tensor, tensors: Sequence[Tensor], parts: int, gradients: Any, needs: Sequence[bool]
 ) -> list[Tensor | None]:
     """The gradients, as a part of the graph, by torch's own code."""
-    warnings.warn(TWICE, stacklevel=2)
+    tell(TWICE, stacklevel=2)
     with torch.enable_grad():
         outputs = own_sequences(spec, frame, x, tensors[:parts], tensors[parts:])
         pairs = [(y, dy) for y, dy in zip(outputs, gradients, strict=True) if dy is not None]
@@ -116,6 +119,7 @@ def needs_gradient(x: Tensor, states: Sequence[Tensor], weights: Sequence[Tensor
     return x.requires_grad or any([one.requires_grad for one in (*weights, *states)])
 
 
+@leave_to_python
 def call(
     engine: Engine,
     frame: Frame,

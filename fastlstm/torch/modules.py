@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.compiler import is_compiling, is_exporting
 from torch.nn.utils.rnn import PackedSequence
 
 from fastlstm.torch.autograd import call
+from fastlstm.torch.compiled import traced
+from fastlstm.torch.dynamo import leave_to_python
 from fastlstm.torch.engine import Engine, Frame
 from fastlstm.torch.obstacles import obstacle, tell
 from fastlstm.torch.spec import Spec
@@ -53,8 +56,25 @@ class Sequences(OnKernels, torch.nn.RNNBase):
     """The modules that read sequences."""
 
     def forward(self, input: Any, hx: Any = None) -> Any:
+        if is_compiling():
+            return self._traced(input, hx)
         found = self._found(input, hx)
         return super().forward(input, hx) if found is None else found
+
+    def _traced(self, input: Any, hx: Any) -> Any:
+        """`forward` in compiled code, which breaks off for what is no inference of a whole batch."""
+        if is_exporting():
+            return super().forward(input, hx)
+        many, drops = self.mode == "LSTM", self.dropout > 0 and self.training
+        states = parts_of(hx, many)
+        found = None
+        if isinstance(input, Tensor) and states is not None and not drops:
+            weights = [getattr(self, name) for name in self._flat_weights_names]
+            found = traced(self._spec(), self.batch_first, input, states, weights)
+        if found is None:
+            return uncompiled(self, input, hx)
+        y, *final = found
+        return y, tuple(final) if many else final[0]
 
     def _spec(self) -> Spec:
         sizes = self.input_size, self.hidden_size, self.num_layers
@@ -154,7 +174,7 @@ class Steps(OnKernels, torch.nn.RNNCellBase):
     mode: str
 
     def forward(self, input: Any, hx: Any = None) -> Any:
-        found = self._found(input, hx)
+        found = None if is_compiling() else self._found(input, hx)
         return super().forward(input, hx) if found is None else found
 
     def _spec(self) -> Spec:
@@ -223,6 +243,11 @@ class RNNCell(Steps, torch.nn.RNNCell):
 
     def _mode(self) -> str:
         return f"RNN_{self.nonlinearity.upper()}"
+
+
+@leave_to_python
+def uncompiled(module: Sequences, input: Any, hx: Any) -> Any:
+    return module.forward(input, hx)
 
 
 def parts_of(hx: Any, many: bool) -> Sequence[Tensor] | None:

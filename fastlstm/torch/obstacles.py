@@ -38,8 +38,8 @@ def obstacle(x: Tensor, states: Sequence[Tensor], weights: Sequence[Tensor]) -> 
     return None
 
 
-def tell(reason: str) -> None:
-    """Warn, once for each reason."""
+def tell(reason: str, stacklevel: int = 6) -> None:
+    """Warn, once for each reason. The level is that of the call of a module."""
     if reason not in _told:
         _told.add(reason)
-        warnings.warn(f"torch's own code runs instead of fastlstm's: {reason}", stacklevel=5)
+        warnings.warn(f"torch's own code runs instead of fastlstm's: {reason}", stacklevel=stacklevel)
