@@ -29,15 +29,20 @@ def as_array(tensor: Tensor) -> Array:
 
 def as_tensors(y: Array, final: Sequence[Array], x: Tensor) -> tuple[Tensor, ...]:
     """The outputs, whose rows lie as those of x, and the parts of the final state."""
-    return torch.from_numpy(y.reshape(*x.shape[:-1], y.shape[-1])), *[torch.from_numpy(part) for part in final]
+    if y.ndim != x.dim():
+        y = y.reshape(*x.shape[:-1], y.shape[-1])
+    return torch.from_numpy(y), *[torch.from_numpy(part) for part in final]
 
 
-def as_state(states: Sequence[Tensor], spec: Spec, n: int) -> tuple[Array, ...] | None:
+def as_state(states: Sequence[Tensor], engine: Engine, n: int) -> tuple[Array, ...] | None:
     """The parts of a state, each (layers·D, N, H), from tensors of as many numbers."""
     if not states:
         return None
-    places = spec.num_layers * spec.directions
-    return tuple(as_array(part).reshape(places, n, width) for part, width in zip(states, spec.widths, strict=True))
+    arrays = [as_array(part) for part in states]
+    if arrays[0].ndim != 3:
+        widths = engine.spec.widths
+        return tuple(array.reshape(-1, n, width) for array, width in zip(arrays, widths, strict=True))
+    return tuple(arrays)
 
 
 class Pass(torch.autograd.Function):
@@ -48,7 +53,7 @@ class Pass(torch.autograd.Function):
     def forward(
         ctx: Any, engine: Engine, frame: Frame, seed: int | None, parts: int, x: Tensor, *tensors: Tensor
     ) -> tuple[Tensor, ...]:
-        states, weights = as_state(tensors[:parts], engine.spec, frame.n), tensors[parts:]
+        states, weights = as_state(tensors[:parts], engine, frame.n), tensors[parts:]
         with engine.lock:
             lease, y, final = engine.begin(as_array(x), states, frame, seed, weights)
         ctx.told = engine, frame, seed, parts
@@ -75,7 +80,7 @@ class Pass(torch.autograd.Function):
             lease = Ticket.lease(ticket)
             again = lease is None or lease.spent or lease.stamp != engine.seen.stamp
             if again:
-                lease, _, _ = engine.begin(as_array(x), as_state(states, spec, frame.n), frame, seed, weights)
+                lease, _, _ = engine.begin(as_array(x), as_state(states, engine, frame.n), frame, seed, weights)
             assert lease is not None
             wanted = needs[0], any(needs[1 : 1 + parts])
             found = engine.end(lease, given, of_state, trained=needs[1 + parts :], wanted=wanted)
@@ -135,7 +140,7 @@ def call(
             engine, frame, seed, len(states), x, *states, *weights
         )
         return found
-    array, start = as_array(x), as_state(states, engine.spec, frame.n)
+    array, start = as_array(x), as_state(states, engine, frame.n)
     if seed is None:
         y, final = engine.infer(array, start, frame, weights)
     else:

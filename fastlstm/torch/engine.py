@@ -108,7 +108,9 @@ class Engine:
         with self.lock:
             self.seen.look(weights)
         if frame.lengths is None:
-            return self.layer.run(x.reshape(frame.shape(x.shape[-1])), state, time_first=frame.time_first)
+            if x.ndim != 3:
+                x = x.reshape(frame.shape(x.shape[-1]))
+            return self.layer.run(x, state, time_first=frame.time_first)
         batch = RaggedBatch(frame.n, frame.t, frame.lengths)
         padded = batch.scatter(x, np.empty(batch.shape(x.shape[1]), x.dtype))
         y, final = self.layer.run(padded, state, batch.given)

@@ -117,12 +117,14 @@ class Sequences(OnKernels, torch.nn.RNNBase):
 
     def _fits(self, x: Tensor, frame: Frame, states: Sequence[Tensor], weight: Tensor, *, batched: bool) -> bool:
         """Whether types and shapes are as they must be. If not, torch says what is wrong."""
-        if x.shape[-1] != self.input_size or weight.dtype is not x.dtype:
+        dtype, width = x.dtype, self.proj_size or self.hidden_size
+        if x.shape[-1] != self.input_size or weight.dtype is not dtype:
             return False
-        places = self.num_layers * (1 + self.bidirectional)
-        for part, width in zip(states, (self.proj_size or self.hidden_size, self.hidden_size), strict=False):
-            if part.shape != ((places, frame.n, width) if batched else (places, width)) or part.dtype is not x.dtype:
+        places = self.num_layers * (2 if self.bidirectional else 1)
+        for part in states:
+            if part.dtype is not dtype or part.shape != ((places, frame.n, width) if batched else (places, width)):
                 return False
+            width = self.hidden_size  # that of c
         return True
 
 
@@ -261,11 +263,12 @@ def parts_of(hx: Any, many: bool) -> Sequence[Tensor] | None:
 
 def of_tensor(x: Tensor, batch_first: bool) -> Frame | None:
     """How the sequences of a tensor lie; None if there are none."""
-    if x.dim() not in (2, 3) or 0 in x.shape:
+    shape = x.shape
+    if len(shape) not in (2, 3) or 0 in shape:
         return None
-    if x.dim() == 2:
-        return Frame(1, x.shape[0], True)
-    first, second, _ = x.shape
+    if len(shape) == 2:
+        return Frame(1, shape[0], True)
+    first, second, _ = shape
     return Frame(first, second, False) if batch_first else Frame(second, first, True)
 
 
