@@ -4,6 +4,7 @@
     python -m bench --suite training --cell gru --json gru.json
     python -m bench --suite low --threads 1 2 --json low.json   low precision, with each one's error against float64
     python -m bench --suite low-steps --threads 1 2 --json low-steps.json   training in low precision, likewise
+    python -m bench --suite torch --threads 1 2 --json torch.json   models in PyTorch, as they are and accelerated
     python -m bench compare old.json new.json
     python -m bench docs [--keep] run.json [more.json ...]      writes docs/benchmarks.md and its pictures
 

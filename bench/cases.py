@@ -118,6 +118,38 @@ class StepCase:
         return self.n * (self.t * gates + (self.t if self.every_step else 1) * 2 * self.hidden * self.outputs)
 
 
+@dataclass(frozen=True)
+class TorchCase:
+    """A whole model in PyTorch's own code, see `bench.torch_models`: which one, its sequences and its LSTM, the tokens
+    that are embedded, if any, and the outputs of a dense layer, on every step or on the last."""
+
+    model: str
+    of: Case
+    tokens: int | None
+    outputs: int
+    every_step: bool = False
+    pause = 0
+
+    def __str__(self) -> str:
+        return f"{self.model}{' packed' if self.of.ragged else ''} {self.of}"
+
+    @property
+    def t(self) -> int:
+        return self.of.t
+
+    @property
+    def recurrent_numbers(self) -> int:
+        return self.of.recurrent_numbers
+
+    @property
+    def forward_flops(self) -> int:
+        """Of the LSTMs and of the dense layer; a translator has a second LSTM, which reads more."""
+        of = self.of
+        more = replace(of, inputs=of.inputs + of.hidden).forward_flops if self.model == "translator" else 0
+        rows = of.steps if self.every_step else of.n
+        return of.forward_flops + more + rows * 2 * of.directions * of.hidden * self.outputs
+
+
 # single steps and short calls, small and large models, as they occur in forecasting, text, speech and row-wise MNIST
 TABLE = [
     Case(1, 1, 64, 64),
@@ -233,7 +265,22 @@ LOW_STEPS = [
     low_step(35, 64, 650, 650, layers=2),
 ]
 
-SUITES: dict[str, dict[str, Sequence[Case | StepCase]]] = {
+# models of the steps suite, a tagger and a translator, as people write them in PyTorch; packed sequences; single steps
+TORCH_TRAINING = [
+    TorchCase("character model", Case(64, 64, 64, 256, layers=2), 65, 65, every_step=True),
+    TorchCase("word model", Case(20, 20, 200, 200, layers=2), 10000, 10000, every_step=True),
+    TorchCase("forecaster", Case(48, 128, 7, 64), None, 1),
+    TorchCase("classifier", Case(500, 32, 32, 100), 10000, 1),
+    TorchCase("tagger", Case(50, 32, 100, 128, layers=4, directions=2), 5000, 20, every_step=True),
+    TorchCase("translator", Case(20, 32, 128, 256), 4000, 4000, every_step=True),
+]
+TORCH_PACKED = [
+    TorchCase("classifier", Case(200, 32, 32, 100, ragged=True), 10000, 1),
+    TorchCase("classifier", Case(100, 32, 64, 128, directions=2, ragged=True), 5000, 5),
+]
+TORCH_STEP = [TorchCase("step", Case(1, 1, h, h), None, 10) for h in (64, 256)]
+
+SUITES: dict[str, dict[str, Sequence[Case | StepCase | TorchCase]]] = {
     "quick": {"inference": [Case(100, 1, 64, 64), Case(100, 32, 64, 128), Case(30, 128, 1, 32)]},
     "inference": {"inference": [*TABLE, *DEEPBENCH_SERVE, *ONEDNN_837, *PYTORCH_81634]},
     "papers": {"inference": PAPERS},
@@ -245,13 +292,14 @@ SUITES: dict[str, dict[str, Sequence[Case | StepCase]]] = {
     "steps": {"steps": STEPS},
     "low": {"low precision": LOW_PRECISION},
     "low-steps": {"low steps": LOW_STEPS},
+    "torch": {"torch training": TORCH_TRAINING, "torch packed": TORCH_PACKED, "torch inference": TORCH_STEP},
 }
 """The cases of each suite by the mode that they are measured in, see `bench.contenders`."""
-BACKWARD = ("training", "ragged", "steps", "fit", "low steps")
+BACKWARD = ("training", "ragged", "steps", "fit", "low steps", "torch training", "torch packed")
 """Modes that go forward and backward: as many operations as three forward passes."""
 
 
-def cases_of(suite: str, cell: str = "lstm") -> Iterator[tuple[str, Case | StepCase]]:
+def cases_of(suite: str, cell: str = "lstm") -> Iterator[tuple[str, Case | StepCase | TorchCase]]:
     """Each case of a suite, with this cell, after its mode."""
     for mode, cases in SUITES[suite].items():
         for case in cases:

@@ -77,6 +77,9 @@ WHAT = {
     "is the largest difference of any output from that of a computation in float64 on the same weights and input, as a "
     "share of the range of the latter, its largest number less its smallest. As to times the best peer is the fastest "
     "one, as to errors the one whose error is the smallest.",
+    "torch": "Models in PyTorch, as people write them: fastlstm is the model after `accelerate`, torch the same as it "
+    "is. Training steps of whole models; the same over packed sequences; and single steps of a stream in "
+    "inference, the state of the one before going in. Losses and gradients, or outputs and states, are compared.",
     "low-steps": "Whole training steps in low precision: those of suite steps, of an LSTM on numbers and a dense layer "
     "of ten classes on every step. Parameters, their gradients and Adam are in float32 everywhere. fastlstm is in "
     'float32, and over a tape with `precision="bfloat16"`, as a `Trainer` has with that. PyTorch is in float32; and '

@@ -38,6 +38,7 @@ class Row:
     beyond: dict[str, float]
     floor: float
     bound: str
+    mode: str
 
     @property
     def best_peer(self) -> str | None:
@@ -118,7 +119,7 @@ def rows(result: Result, threads: str) -> list[Row]:
         }
         flops = case.forward_flops * (3 if mode in BACKWARD else 1)
         floor, bound = floor_of(case, flops, result["dtype"], int(threads), part["machine"])
-        found.append(Row(case, flops, medians, spread, cpu, load, beyond, floor, bound))
+        found.append(Row(case, flops, medians, spread, cpu, load, beyond, floor, bound, mode))
     return found
 
 
@@ -197,6 +198,10 @@ def footer(result: Result, threads: str, found: list[Row]) -> list[str]:
     if mean:
         least = min((row for row in found if row.ratio), key=lambda row: row.ratio or 0)
         lines.append(f"geometric mean of the ratios: {mean:.2f}; the least is {least.ratio:.2f}, at {least.case}")
+    if result["suite"] == "torch":
+        modes = {mode: [row for row in found if row.mode == mode] for mode in SUITES["torch"]}
+        means = [f"{mode} {number(mean_ratio(of), '.2f')}" for mode, of in modes.items()]
+        lines.append(f"of each kind: {', '.join(means)}")
     differences = result["threads"][threads]["differences"]
     if differences:
         lines.append(f"largest difference between results: {max(differences.values()):.1e}")

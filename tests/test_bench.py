@@ -52,6 +52,15 @@ cases.SUITES["steps"]["steps"] = [
 cases.SUITES["fit"] = {"fit": cases.SUITES["steps"]["steps"]}
 wide = cases.low_step(4, 16, 48, 128, layers=2)
 cases.SUITES["low-steps"] = {"low steps": [*cases.SUITES["steps"]["steps"], wide]}
+cases.SUITES["torch"] = {
+    "torch training": [
+        cases.TorchCase("tagger", cases.Case(6, 5, 3, 4, layers=2, directions=2), 9, 7, every_step=True),
+        cases.TorchCase("translator", cases.Case(4, 5, 3, 4), 9, 9, every_step=True),
+        cases.TorchCase("forecaster", cases.Case(4, 5, 3, 4), None, 1),
+    ],
+    "torch packed": [cases.TorchCase("classifier", cases.Case(6, 5, 3, 4, directions=2, ragged=True), 9, 1)],
+    "torch inference": [cases.TorchCase("step", cases.Case(1, 1, 3, 4), None, 2)],
+}
 cases.SUITES["cells"] = {  # a case of a suite has a name of its own
     "inference": [small, cases.Case(6, 2, 3, 8, layers=2, directions=2)],
     "training": [cases.Case(8, 5, 3, 4), cases.Case(9, 2, 3, 8, layers=2, directions=2)],
@@ -213,6 +222,15 @@ def test_training_steps_agree(peer, dtype, limit, tmp_path):
     # PyTorch clips to the norm over the norm + 1e-6, which shows where clipping is active, as it is here
     assert max(found.values()) < limit
     assert all(np.isfinite(array).all() for array in ours.values())
+
+
+def test_models_in_torch_agree(tmp_path):
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    ours, theirs = small("torch", "float64", tmp_path, "fastlstm", "torch")
+    assert max(differences(theirs, ours).values()) < 1e-9
+    assert {name.rpartition("/")[0].partition(" T")[0] for name in ours} == {
+        *("tagger", "translator", "forecaster", "classifier packed", "step")
+    }
 
 
 # prints their errors against float64 after that

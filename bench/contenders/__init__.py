@@ -12,6 +12,7 @@ raises LookupError where it cannot do what is asked. The modes:
 - fit: the same, by `Trainer.fit` too
 - low precision: inference by fastlstm in float32, and by contenders in a lower precision
 - low steps: whole training steps by fastlstm and PyTorch in float32, and by contenders in a lower precision
+- torch training, torch packed, torch inference: models in PyTorch, as they are and accelerated
 
 Contenders in a lower precision are in the last two modes only.
 
@@ -30,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import steps
-from bench.cases import Case, StepCase
+from bench.cases import Case, StepCase, TorchCase
 from bench.cells import CELLS, Cell
 
 Array = NDArray[Any]
@@ -53,11 +54,12 @@ class Contender:
 
 
 LOW, LOW_STEPS = ("low precision",), ("low steps",)
+TORCH = ("torch training", "torch packed", "torch inference")
 CONTENDERS = {
     "fastlstm": Contender(
         "ours",
         "fastlstm",
-        ("inference", "own calls", "streaming", "training", "ragged", "steps", "fit", *LOW, *LOW_STEPS),
+        ("inference", "own calls", "streaming", "training", "ragged", "steps", "fit", *LOW, *LOW_STEPS, *TORCH),
     ),
     "fastlstm, prepared": Contender("ours_prepared", "fastlstm", ("inference", "own calls")),
     "fastlstm, Trainer": Contender("ours_trainer", "fastlstm", ("fit",)),
@@ -67,7 +69,7 @@ CONTENDERS = {
     "fastlstm-int8x16": Contender("ours", "fastlstm", LOW, "int8x16"),
     "fastlstm-int8": Contender("ours", "fastlstm", LOW, "int8"),
     "torch": Contender(
-        "pytorch", "torch", ("inference", "streaming", "training", "ragged", "steps", "fit", *LOW_STEPS)
+        "pytorch", "torch", ("inference", "streaming", "training", "ragged", "steps", "fit", *LOW_STEPS, *TORCH)
     ),
     "torch, masked": Contender("pytorch_masked", "torch", ("ragged",)),
     "torch.compile": Contender("pytorch_compiled", "torch", ("inference", "streaming")),
@@ -145,11 +147,14 @@ def installed(name: str) -> bool:
     return importlib.util.find_spec(CONTENDERS[name].package) is not None
 
 
-def prepare(name: str, case: Case | StepCase, dtype: str, mode: str, threads: int) -> Call:
+def prepare(name: str, case: Case | StepCase | TorchCase, dtype: str, mode: str, threads: int) -> Call:
     contender = CONTENDERS[name]
     only(mode in contender.modes, f"not measured in mode {mode}")
     call: Call
-    if isinstance(case, StepCase):
+    if isinstance(case, TorchCase):
+        module = importlib.import_module("bench.torch_models")
+        call = module.prepare(case, dtype, threads, accelerated=name == "fastlstm")
+    elif isinstance(case, StepCase):
         module = importlib.import_module(f"bench.steps.{contender.module}")
         call = module.prepare(steps.make_problem(case, dtype, contender.precision), threads)
     else:
