@@ -2,6 +2,7 @@
 
 import copy
 import gc
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from peer_cases import Draw, on_both_paths
@@ -11,7 +12,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 from torch_cases import KINDS, LAYOUTS, assert_same, pair, random_input, random_pair, results  # noqa: E402
 
 import fastlstm.torch  # noqa: E402
-from fastlstm.torch import obstacles  # noqa: E402
+from fastlstm.torch import modules, obstacles  # noqa: E402
 from fastlstm.torch.engine import Ticket  # noqa: E402
 
 DOUBLE = {"dtype": torch.float64}
@@ -48,25 +49,38 @@ def test_random_configurations(kind, layout):
 
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "tanh", "relu"])
 @pytest.mark.parametrize("shape", [(3, 5), (5,), (40, 5)])
-def test_cells_in_a_loop(kind, shape):
-    theirs = torch.nn.RNNCell(5, 4, nonlinearity=kind, **DOUBLE) if kind.islower() else None
-    theirs = theirs or getattr(torch.nn, kind + "Cell")(5, 4, **DOUBLE)
+@pytest.mark.parametrize("bias", [True, False])
+def test_cells_in_a_loop(kind, shape, bias, monkeypatch):
+    monkeypatch.setattr(modules, "WORTH_A_STEP", 0)
+    options = {"bias": bias, **DOUBLE}
+    theirs = torch.nn.RNNCell(5, 4, nonlinearity=kind, **options) if kind.islower() else None
+    theirs = theirs or getattr(torch.nn, kind + "Cell")(5, 4, **options)
     ours = copy.deepcopy(theirs)
     fastlstm.torch.accelerate(ours)
+    xs = torch.randn(4, *shape, **DOUBLE)
 
     def run(cell):
-        torch.manual_seed(0)
-        xs, state, found = torch.randn(4, *shape, requires_grad=True, **DOUBLE), None, []
+        state, found = None, []
         for x in xs:
             state = cell(x, state)
-            found.append(state if isinstance(state, tuple) else (state,))
-        cell.zero_grad()
-        sum((part * torch.randn(part.shape, **DOUBLE)).sum() for parts in found for part in parts).backward()
-        ends = {f"{t} {k}": part.detach() for t, parts in enumerate(found) for k, part in enumerate(parts)}
-        return {**ends, "dx": xs.grad, **{name: one.grad for name, one in cell.named_parameters()}}
+            found += state if isinstance(state, tuple) else (state,)
+        return {str(k): part for k, part in enumerate(found)}
 
-    for found in on_both_paths(lambda: run(ours)):
-        assert_same(found, run(theirs))
+    with torch.no_grad():
+        for found in on_both_paths(lambda: run(ours)):
+            assert_same(found, run(theirs))
+    assert "_fastlstm_engines" in vars(ours)
+
+
+@pytest.mark.parametrize(("rows", "ours"), [(1, False), (15, False), (16, True)])
+def test_a_step_of_a_cell_is_torchs_where_that_is_faster(rows, ours):
+    cell, x = fastlstm.torch.LSTMCell(3, 64), torch.randn(rows, 3)
+    h, _ = cell(x)
+    assert h.requires_grad
+    assert "_fastlstm_engines" not in vars(cell)
+    with torch.no_grad():
+        torch.testing.assert_close(cell(x)[0], h.detach())
+    assert ("_fastlstm_engines" in vars(cell)) == ours
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-6), (torch.bfloat16, 3e-2)])
@@ -347,3 +361,24 @@ def test_inputs_that_are_not_finite(kind):
     with torch.no_grad():
         torch.testing.assert_close(ours(x), theirs(x), equal_nan=True)
     torch.testing.assert_close(ours(x)[0], theirs(x)[0], equal_nan=True)
+
+
+def test_weights_that_no_layer_can_read_are_named():
+    _, ours = pair("LSTM", input_size=5, hidden_size=7)
+    ours.weight_hh_l0 = torch.nn.Parameter(torch.zeros(28, 6))
+    with pytest.raises(ValueError, match=r"weight_hh_l0: expected \(28, 7\) of torch.float32 on cpu, got \(28, 6\) of"):
+        ours(torch.zeros(2, 3, 5))
+
+
+def test_threads_share_a_module():
+    theirs, ours = pair("GRU", input_size=5, hidden_size=70, num_layers=2, **DOUBLE)
+    xs = [torch.randn(9, n, 5, **DOUBLE) for n in range(1, 5)]
+
+    def run(module, x):
+        with torch.no_grad():
+            y, _ = module(x)
+        return y, *torch.autograd.grad(module(x)[0].square().sum(), [*module.parameters()])
+
+    with ThreadPoolExecutor(4) as pool:
+        for x, found in zip(xs * 5, pool.map(lambda x: run(ours, x), xs * 5), strict=True):
+            torch.testing.assert_close(found, run(theirs, x), rtol=1e-9, atol=1e-9)

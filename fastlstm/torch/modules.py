@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.compiler import is_compiling, is_exporting
 from torch.nn.utils.rnn import PackedSequence
 
-from fastlstm.torch.autograd import call
+from fastlstm.torch.autograd import call, needs_gradient
 from fastlstm.torch.compiled import traced
 from fastlstm.torch.dynamo import leave_to_python
 from fastlstm.torch.engine import Engine, Frame
@@ -20,6 +20,10 @@ from fastlstm.torch.spec import Spec
 
 ENGINES = "_fastlstm_engines"
 """Where a module keeps its engines, which neither copies nor files of it have."""
+
+
+WORTH_A_STEP = 1 << 18
+"""Products of h with its weights from which on a step of a cell is faster here than by torch's own code."""
 
 
 class OnKernels(torch.nn.Module):
@@ -122,7 +126,11 @@ class Sequences(OnKernels, torch.nn.RNNBase):
             return False
         places = self.num_layers * (2 if self.bidirectional else 1)
         for part in states:
-            if part.dtype is not dtype or part.shape != ((places, frame.n, width) if batched else (places, width)):
+            if (
+                part.dtype is not dtype
+                or not part.is_cpu
+                or part.shape != ((places, frame.n, width) if batched else (places, width))
+            ):
                 return False
             width = self.hidden_size  # that of c
         return True
@@ -171,9 +179,7 @@ class RNN(Sequences, torch.nn.RNN):
 
 
 class Steps(OnKernels, torch.nn.RNNCellBase):
-    """The cells."""
-
-    mode: str
+    """The cells. A step is ours where that is faster: in inference, unless it is small."""
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         found = None if is_compiling() else self._found(input, hx)
@@ -194,22 +200,26 @@ class Steps(OnKernels, torch.nn.RNNCellBase):
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: 4 if self.bias else 2]
         weights = [self._parameters.get(name) for name in names]
         every = [getattr(self, name) if one is None else one for name, one in zip(names, weights, strict=True)]
+        rows = x.shape[0] if x.dim() == 2 else 1
+        if rows * every[1].numel() < WORTH_A_STEP or (torch.is_grad_enabled() and needs_gradient(x, states, every)):
+            return None
         reason = obstacle(x, states, every)
         if reason is not None:
             return tell(reason)
         shape = (*x.shape[:-1], self.hidden_size)
         fits = x.dim() in (1, 2) and x.numel() > 0 and x.shape[-1] == self.input_size
         fits = fits and all(part.shape == shape for part in states)
-        if not fits or any(one.dtype is not x.dtype for one in (*states, *every)):
+        if not fits or any([one.dtype is not x.dtype or not one.is_cpu for one in (*states, *every)]):
             return None
-        frame = Frame(len(x) if x.dim() == 2 else 1, 1, True)
-        _, *final = self._call(frame, 0.0, x, states, every)
+        _, *final = self._call(Frame(rows, 1, True), 0.0, x, states, every)
         parts = tuple(part.reshape(shape) for part in final)
         return parts if many else parts[0]
 
 
 class LSTMCell(Steps, torch.nn.LSTMCell):
-    """`torch.nn.LSTMCell` on fastlstm's kernels, as `LSTM` is `torch.nn.LSTM`.
+    """`torch.nn.LSTMCell` on fastlstm's kernels in inference, from 2^18 products of h with its weights on.
+
+    Smaller steps, and those of a training, whose weights would be laid out anew for each, are torch's: that is faster.
 
     Parameters
     ----------
@@ -222,7 +232,7 @@ class LSTMCell(Steps, torch.nn.LSTMCell):
 
 
 class GRUCell(Steps, torch.nn.GRUCell):
-    """`torch.nn.GRUCell` on fastlstm's kernels, as `LSTM` is `torch.nn.LSTM`.
+    """`torch.nn.GRUCell` on fastlstm's kernels, where `LSTMCell` runs on them.
 
     Parameters
     ----------
@@ -235,7 +245,7 @@ class GRUCell(Steps, torch.nn.GRUCell):
 
 
 class RNNCell(Steps, torch.nn.RNNCell):
-    """`torch.nn.RNNCell` on fastlstm's kernels, as `LSTM` is `torch.nn.LSTM`.
+    """`torch.nn.RNNCell` on fastlstm's kernels, where `LSTMCell` runs on them.
 
     Parameters
     ----------

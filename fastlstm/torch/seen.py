@@ -92,10 +92,11 @@ class SeenWeights:
 
     def _array(self, weight: Tensor, name: str) -> Array:
         """The weight's own memory. Only a weight that is not contiguous is copied."""
-        array: Array = weight.detach().numpy() if weight.is_cpu else np.empty(0)
-        if array.shape != self._shapes[name] or array.dtype != self._layer.dtype:
-            raise ValueError(f"{name}: expected {self._shapes[name]} of {self._layer.dtype} on the CPU")
-        return np.ascontiguousarray(array)
+        shape, dtype = self._shapes[name], f"torch.{self._layer.dtype}"
+        if weight.shape != shape or str(weight.dtype) != dtype or not weight.is_cpu:
+            got = f"{tuple(weight.shape)} of {weight.dtype} on {weight.device}"
+            raise ValueError(f"{name}: expected {shape} of {dtype} on cpu, got {got}")
+        return np.ascontiguousarray(weight.detach().numpy())
 
 
 def version_of(weight: Tensor) -> int:
