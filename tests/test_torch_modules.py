@@ -382,3 +382,21 @@ def test_threads_share_a_module():
     with ThreadPoolExecutor(4) as pool:
         for x, found in zip(xs * 5, pool.map(lambda x: run(ours, x), xs * 5), strict=True):
             torch.testing.assert_close(found, run(theirs, x), rtol=1e-9, atol=1e-9)
+
+
+def test_gradients_of_inputs_and_states_alone():
+    def run(module):
+        torch.manual_seed(0)
+        module.requires_grad_(False)
+        x, h = (torch.randn(*shape, **DOUBLE, requires_grad=True) for shape in ((4, 3, 5), (4, 3, 7)))
+        alone = torch.autograd.grad(module(x)[0].square().sum(), x)
+        return *alone, *torch.autograd.grad(module(x.detach(), h)[0].square().sum(), h)
+
+    both(run, "GRU", num_layers=2, bidirectional=True)
+
+
+def test_a_training_loop_uses_one_tape():
+    _, ours = pair("LSTM", input_size=5, hidden_size=7, **DOUBLE)
+    loop(ours, 4, torch.optim.Adam)
+    (engine,) = ours.__dict__["_fastlstm_engines"].values()
+    assert len(engine.free) == 1
