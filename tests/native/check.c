@@ -64,7 +64,7 @@ static int is_phase(const struct fl_cell *cell) {
 
 /* Whether its state has bounds, unlike that of max(0, .) and of the minLSTM. */
 static int is_bounded(const struct fl_cell *cell) {
-    return strcmp(cell->name, "relu") && strncmp(cell->name, "min_lstm", 8);
+    return strcmp(cell->name, "relu") && strcmp(cell->name, "identity") && strncmp(cell->name, "min_lstm", 8);
 }
 
 #include "narrow_cells.h"

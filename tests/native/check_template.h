@@ -239,10 +239,9 @@ static struct found X(run)(const struct fl_kernels *kernels, const struct fl_for
 static double X(all_ways)(const struct fl_kernels *kernels, const struct fl_format *format,
                           const struct fl_cell *const *cells, const struct problem *q, const struct way *ways,
                           size_t count, double allowed) {
-    const struct fl_cell *last_cell = cells[q->phases - 1];
     struct found first = {0, 0, 0}, last = first;
     double worst = 0;
-    for (size_t k = 0; k < count && (!ways[k].single || last_cell->forward_single); k++) {
+    for (size_t k = 0; k < count && (!ways[k].single || (q->phases == 1 && cells[0]->forward_single)); k++) {
         const int same_batch = k && ways[k].rows == ways[k - 1].rows && ways[k].single == ways[k - 1].single;
         const struct found found = X(run)(kernels, format, cells, q, ways + k);
         if (!k || ways[k].single != ways[k - 1].single) first = found;

@@ -157,7 +157,7 @@ static void pose_norm(struct problem *q, int coupled, ptrdiff_t N, ptrdiff_t T, 
     q[0] = posed_phase(cells, N, T, 0, P ? P : H, H, unbiased);
     q[1] = posed_phase(cells, N, T, I, 0, H, unbiased);
     q[2] = posed_phase(cells + 1, N, T, 0, 0, H, kind);
-    if (P) q[3] = posed_phase(&projection_cell, N, T, 0, H, P, kind), q[3].options = &projection_options;
+    if (P) q[3] = posed_phase(projection_cells + T % 2, N, T, 0, H, P, kind), q[3].options = &projection_options;
     for (int k = 0; k < 3; k++) q[k].options = &norm_options;
     q[0].whole = q[1].whole = q[2].whole = 1, q[2].row = &norm_rows;
     q[0].phases = P ? 4 : 3;

@@ -17,7 +17,7 @@ static const struct plain_cell *plain_named(const char *name) {
 static void pose_projected(struct problem *q, const char *name, ptrdiff_t N, ptrdiff_t T, ptrdiff_t I, ptrdiff_t H,
                            ptrdiff_t P, struct kind kind) {
     q[0] = posed_phase(plain_named(name), N, T, I, P, H, kind);
-    q[1] = posed_phase(&projection_cell, N, T, 0, H, P, kind);
+    q[1] = posed_phase(projection_cells + (q[0].cell->own > 0), N, T, 0, H, P, kind);
     q[1].options = &projection_options;
     q[0].phases = 2;
 }

@@ -243,7 +243,7 @@ static void gru_candidate_backward(double *sum, struct unit *unit, double dh, do
     unit->past = dh * z;
 }
 
-/* A projection: h = sum, of a cell that is told so. */
+/* A projection: h = sum, of a cell that has no function, or of one that is told so. */
 static const struct fl_options projection_options = {
     {FL_F_SIGMOID, 0, 0}, {FL_F_AFFINE, 1, 0}, {FL_F_TANH, 0, 0}, INFINITY, INFINITY, 0, 0, 1, 0};
 static void projection_forward(double *sum, struct unit *unit) { unit->h = sum[0]; }
@@ -252,8 +252,10 @@ static void projection_backward(double *sum, struct unit *unit, double dh, doubl
     sum[0] = dh;
     *carried = 0;
 }
-static const struct plain_cell projection_cell = {
-    "simple_options", 1, 1, {0}, 0, 0, projection_forward, projection_backward};
+static const struct plain_cell projection_cells[] = {
+    {"identity", 1, 1, {0}, 0, 0, projection_forward, projection_backward},
+    {"simple_options", 1, 1, {0}, 0, 0, projection_forward, projection_backward},
+};
 
 static const struct plain_cell plain_cells[] = {
     {"lstm", 4, 4, {0, 1, 2, 3}, 1, 0, lstm_forward, lstm_backward},
@@ -264,6 +266,7 @@ static const struct plain_cell plain_cells[] = {
     {"lstm_coupled", 3, 3, {0, 1, 2}, 1, 2, lstm_coupled_forward, lstm_coupled_backward},
     {"gru_options", 3, 4, {0, 1, 3}, 0, 0, gru_options_forward, gru_options_backward},
     {"simple_options", 1, 1, {0}, 0, 0, simple_options_forward, simple_options_backward},
+    {"identity", 1, 1, {0}, 0, 0, projection_forward, projection_backward},
     {"min_lstm", 3, 3, {0, 1, 2}, 0, 0, min_lstm_forward, min_lstm_backward},
     {"min_lstm_positive", 3, 3, {0, 1, 2}, 0, 0, min_lstm_positive_forward, min_lstm_positive_backward},
     {"slstm", 4, 4, {0, 1, 2, 3}, 2, 0, slstm_forward, slstm_backward},
