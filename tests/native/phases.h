@@ -102,7 +102,7 @@ static double narrow_phases(const struct narrow *as) {
         if (n > 6) pose_norm(q, n % 2, N, 4, I, H, n % 2 ? 0 : P, any_kind());
         else if (n % 3) pose_projected(q, n % 2 ? "lstm" : "lstm_options", N, 4, I, H, P, any_kind());
         else pose_gru_before(q, N, 4, I, H, any_kind());
-        for (int k = 0; k < MOST_PHASES; k++) seen[k] = as_rounded(as, q + k);
+        for (int k = 0; k < q->phases; k++) seen[k] = as_rounded(as, q + k);
         const size_t count = all_ways_of(seen, 0, ways);
         solve(seen);
         cells_of(as->format, lanes, seen, cells);
