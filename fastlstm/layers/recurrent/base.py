@@ -87,8 +87,11 @@ class Recurrent(Running, Generic[State], abstract=True):
         if mask is not None or fill != "zero":
             y, final = self._masked(x, state, lengths, mask, fill)
         else:
-            kept = state is None and self._beginning is None
-            found: tuple[Array, Parts] | None = self._kept.run(x, lengths) if kept else None
+            found: tuple[Array, Parts] | None = None
+            if state is None and self._beginning is None:
+                found = self._kept.run(x, lengths)
+            elif state is None and self._built and isinstance(x, np.ndarray) and x.ndim == 3:
+                found = self._kept.run(x, lengths, start=self.beginning(len(x)))
             y, final = found or self._call(x, state, lengths)
         if self.merge == "none":
             return (y[..., : self.state_size], y[..., self.state_size :]), self.given(final)  # type: ignore[return-value]

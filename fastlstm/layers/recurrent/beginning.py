@@ -49,10 +49,21 @@ class FixedState(Beginning):
     def __init__(self, cell: Cell, places: int, hidden: int, dtype: Callable[[], Any]) -> None:
         super().__init__(cell)
         self._shapes, self._dtype = [(places, width) for width in cell.widths(hidden)], dtype
+        self._rows: Parts = ()
 
     def values(self) -> Parts:
         dtype = self._dtype()
         return tuple(np.full(shape, x, dtype) for shape, x in zip(self._shapes, self._cell.starts, strict=True))
+
+    def rows(self, n: int, tape: Workspace) -> Parts:
+        """Those of the last call if they are as many, for they never change, and nobody writes into them."""
+        rows = self._rows
+        if not rows or rows[0].shape[1] != n or rows[0].dtype != self._dtype():
+            rows = tuple(np.repeat(value[:, None], n, axis=1) for value in self.values())
+            for part in rows:
+                part.flags.writeable = False
+            self._rows = rows
+        return rows
 
 
 class LearnedState(Beginning):

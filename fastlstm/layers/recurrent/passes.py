@@ -116,16 +116,17 @@ class Passes(Structure, abstract=True):
         return stages, y
 
     def _begin_anew(self, passes: list[Pass], n: int) -> Stage:
-        """A stage that lets passes begin with the state that is learned."""
+        """A stage that lets passes begin with the state that is no zeros."""
         assert self._beginning is not None
         start = self._beginning.rows(n, Workspace(0))  # which later passes over the tape leave alone
 
-        def begin(h: Array) -> Array:
+        def begin(nothing: Array) -> Array:
             for prepared in passes:
                 prepared.begin(start)
-            return h
+            return nothing
 
-        return Call(begin, start[0], start[0], "the initial state")
+        nothing = np.zeros(1)  # what the stage reads and writes, since it must do so
+        return Call(begin, nothing, nothing, "the initial state")
 
     def replay(self, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward] | None:
         n, t, _ = x.shape
