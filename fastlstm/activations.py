@@ -44,7 +44,7 @@ def sigmoid(x: Any) -> NDArray[Any]:
     """
     array = _as_real(x)
     y = np.empty_like(array)
-    kernels.sigmoid(array.reshape(-1), y.reshape(-1))
+    kernels.activate("sigmoid", array.reshape(-1), y.reshape(-1))
     return y
 
 

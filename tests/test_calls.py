@@ -15,6 +15,8 @@ from call_cases import Twice, numbers
 import fastlstm as fl
 from fastlstm._kernels import cpu
 from fastlstm._kernels.program import Kept
+from fastlstm._kernels.stage import Call
+from fastlstm.layers.elementwise import SLOPES
 
 pytestmark = pytest.mark.usefixtures("default_threads")
 
@@ -30,6 +32,15 @@ MODELS = {
     "user's layer first": lambda: [Twice(), fl.LSTM(3, 8), fl.Last()],
     "user's layer last": lambda: [fl.Dropout(0.1), fl.LSTM(3, 8), Twice()],
     "nothing but a view": lambda: [fl.Dropout(0.5)],
+    **{f"{name}": lambda name=name: [fl.Activation(name)] for name in ("gelu", "softplus")},
+    "function of the last step": lambda: [fl.LSTM(3, 5), fl.Last(), fl.Activation("elu"), fl.Softmax()],
+    "probabilities": lambda: [fl.LSTM(3, 5), fl.Softmax()],
+    "a causal convolution": lambda: [fl.Conv1d(3, 5, 3, padding="causal", dilation=2), fl.Activation("relu")],
+    "windows": lambda: [fl.MaxPool1d(2, 1, padding="same"), fl.Conv1d(3, 4, 3, padding="same"), fl.LSTM(4, 5)],
+    "final states": lambda: [fl.LSTM(3, 5, bidirectional=True), fl.FinalState(), fl.Residual([fl.Dense(10, 10)])],
+    "final state": lambda: [fl.GRU(3, 5), fl.FinalState(bidirectional=False), fl.Softmax()],
+    "past others": lambda: [fl.Residual([fl.LSTM(3, 3)]), fl.Concat([], [fl.GRU(3, 5), fl.Activation("tanh")])],
+    "last step past others": lambda: [fl.LSTM(3, 4), fl.Last(), fl.Residual([fl.Dropout(0.5)])],
 }
 
 
@@ -38,6 +49,44 @@ def one_by_one(model, x, lengths=None):
     for layer in model.layers:
         x = layer.forward(np.ascontiguousarray(x), fl.Workspace(0), training=False, lengths=lengths)
     return x
+
+
+STAGED = {
+    **{f"Activation {name}": lambda name=name: fl.Activation(name) for name in SLOPES},
+    "Softmax": lambda: fl.Softmax(),
+    "Conv1d": lambda: fl.Conv1d(6, 4, 3, stride=2, padding="same"),
+    "MaxPool1d": lambda: fl.MaxPool1d(3, 2, padding=(1, 2)),
+    "FinalState": lambda: fl.FinalState(),
+    "Residual": lambda: fl.Residual([fl.Dense(6, 6), fl.Activation("relu")]),
+    "Concat": lambda: fl.Concat([], [fl.Conv1d(6, 3, 3, padding="same")], [fl.LSTM(6, 2)]),
+}
+
+
+@pytest.mark.parametrize("make", STAGED.values(), ids=STAGED)
+def test_layers_run_in_inference_without_calls_into_python(make):
+    layer, x = make(), np.random.default_rng(0).standard_normal((3, 7, 6))
+    layer.build("float64")
+    stages, y = layer.prepare(x, fl.Workspace(0))
+    assert stages and not [stage for stage in stages if isinstance(stage, Call)]
+    for stage in stages:
+        stage.go()
+    np.testing.assert_array_equal(y, layer.forward(x, fl.Workspace(0), training=False, lengths=None))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_a_causal_convolution_streams_without_calls_into_python(steps):
+    layer, tape = fl.Conv1d(2, 4, 3, dilation=2, padding="causal", seed=0), fl.Workspace(0)
+    x = np.random.default_rng(0).standard_normal((3, 4 * steps, 2)).astype("f4")
+    expected = layer(x)
+    layer.start(3, tape)
+    block = x[:, :steps].copy()
+    stages, y = layer.prepare(block, tape, streaming=True)
+    assert not [stage for stage in stages if isinstance(stage, Call)]
+    for begin in range(0, 4 * steps, steps):
+        block[...] = x[:, begin : begin + steps]
+        for stage in stages:
+            stage.go()
+        np.testing.assert_allclose(y, expected[:, begin : begin + steps], rtol=1e-6)
 
 
 @pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)

@@ -20,7 +20,8 @@ cdef extern from "simd/training.h" nogil:
         FL_SCALE, FL_SGD, FL_MOMENTUM, FL_RMSPROP, FL_ADAM
         FL_MSE, FL_MAE, FL_HUBER, FL_SIGMOID_CROSS_ENTROPY, FL_SOFTMAX_CROSS_ENTROPY
         FL_FOCAL, FL_QUANTILE, FL_GAUSSIAN, FL_STUDENT_T
-        FL_EXP, FL_SIGMOID, FL_TANH
+        FL_EXP, FL_SIGMOID, FL_TANH, FL_RELU, FL_HARD_SIGMOID, FL_SOFTSIGN, FL_SOFTPLUS, FL_LEAKY_RELU
+        FL_THRESHOLDED_RELU, FL_ELU, FL_AFFINE, FL_SCALED_TANH, FL_GELU, FL_GELU_TANH, FL_SILU
 
     struct fl_block:
         void* value
@@ -99,9 +100,23 @@ cdef extern from "simd/training.h" nogil:
 
     struct fl_activation:
         int function
+        double alpha, beta
         Py_ssize_t size
         const void* x
         void* y
+
+    struct fl_sum:
+        Py_ssize_t size
+        const void* x
+        const void* y
+        void* out
+
+    struct fl_largest:
+        Py_ssize_t count, size, width
+        const Py_ssize_t* index
+        const void* source
+        void* out
+        Py_ssize_t* at
 
     struct fl_softmax:
         Py_ssize_t rows, width
@@ -109,7 +124,8 @@ cdef extern from "simd/training.h" nogil:
         void* y
 
     struct fl_training:
-        fl_job squares, update, loss, ctc, drop, mask, columns, scatter, norm, norm_backward, activate, softmax
+        fl_job squares, update, loss, ctc, drop, mask, columns, scatter, norm, norm_backward, activate, softmax, sum
+        fl_job largest
 
 
 cdef extern from "simd/table.h" nogil:

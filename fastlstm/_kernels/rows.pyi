@@ -4,7 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
-from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.stage import Stage
 
 def gather(source: NDArray[Any], index: NDArray[np.intp], out: NDArray[Any]) -> None: ...
@@ -21,18 +20,3 @@ def widen_stage(
 
 @disjoint_base
 class Widen(Stage): ...
-
-def last_steps(order: RaggedOrder, x: NDArray[Any], y: NDArray[Any]) -> LastSteps: ...
-
-@disjoint_base
-class LastSteps(Stage): ...
-
-def to_last(dy: NDArray[Any], dx: NDArray[Any]) -> ToLastSteps: ...
-
-@disjoint_base
-class ToLastSteps(Stage): ...
-
-def clear_stage(order: RaggedOrder, y: NDArray[Any]) -> ClearBeyond: ...
-
-@disjoint_base
-class ClearBeyond(Stage): ...

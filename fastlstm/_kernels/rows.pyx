@@ -1,12 +1,9 @@
-"""Copies of whole rows: between a padded batch and ragged order, and for embeddings and last steps."""
-
-import numpy as np
+"""Copies of whole rows: between a padded batch and ragged order, and for embeddings."""
 
 from libc.stdint cimport int8_t, uint16_t, uint32_t
 from libc.string cimport memcpy, memset
 
 from fastlstm._kernels.cpu cimport fl_scatter, fl_team, run_for, training
-from fastlstm._kernels.layout cimport RaggedOrder
 from fastlstm._kernels.real cimport real
 from fastlstm._kernels.stage cimport Stage
 
@@ -18,18 +15,13 @@ cdef check_index(const Py_ssize_t[::1] index, Py_ssize_t lowest, Py_ssize_t rows
             raise ValueError(f"index {index[k]} at {k} is outside {lowest} to {rows - 1}")
 
 
-cdef struct fl_gather:
-    const Py_ssize_t* index
-    const char* source
-    char* out
-    Py_ssize_t count, bytes, source_row, out_row, rows
-
-
 cdef void gather_rows(void* argument, int thread, fl_team* team) noexcept nogil:
     cdef fl_gather* g = <fl_gather*>argument
     cdef Py_ssize_t k, row
     for k in range(g.count * thread // team.size, g.count * (thread + 1) // team.size):
         row = g.index[k]
+        if row == KEEP:
+            continue
         if not 0 <= row < g.rows:                       # -1, or a number that was written after the check
             memset(g.out + k * g.out_row, 0, g.bytes)
         else:
@@ -208,101 +200,4 @@ def widen_stage(const few_bits[:, ::1] numbers, const float[::1] scale, const Py
     made.input, made.output = <const void**>&made.p.index, <void**>&made.p.out
     made.output_bytes = made.p.count * made.p.width * sizeof(float)
     made.x, made.y = index, (numbers, scale, out)
-    return made
-
-
-cdef class LastSteps(Stage):
-    """The last step of each sequence of a batch. Made by `last_steps`."""
-
-    cdef fl_gather g
-    cdef RaggedOrder order
-    cdef Py_ssize_t[::1] index
-
-    cdef int follow(self) except -1:
-        cdef Py_ssize_t k
-        for k in range(self.order.N):
-            self.index[k] = k * self.order.T + self.order.given_[k] - 1
-        return 0
-
-
-def last_steps(RaggedOrder order, const real[:, :, ::1] x, real[:, ::1] y):
-    """A stage from x (N, T, F) to y (N, F), the last real step of each sequence."""
-    if x.shape[0] != order.N or x.shape[1] != order.T or y.shape[0] != order.N or y.shape[1] != x.shape[2]:
-        raise ValueError("last_steps: sizes do not agree")
-    cdef LastSteps made = LastSteps()
-    made.order, made.index = order, np.empty(order.N, np.intp)
-    made.g.index, made.g.source, made.g.out = &made.index[0], <const char*>&x[0, 0, 0], <char*>&y[0, 0]
-    made.g.count, made.g.bytes, made.g.rows = order.N, y.shape[1] * <Py_ssize_t>sizeof(real), order.N * order.T
-    made.g.source_row = made.g.out_row = made.g.bytes
-    made.job, made.argument, made.threads = gather_rows, &made.g, 1
-    made.input, made.output = <const void**>&made.g.source, <void**>&made.g.out
-    made.output_bytes = order.N * made.g.bytes
-    made.x, made.y = x, y
-    made.follow()
-    return made
-
-
-cdef struct fl_spread:
-    const char* dy
-    char* dx
-    Py_ssize_t N, T, bytes
-
-
-cdef void to_last_steps(void* argument, int thread, fl_team* team) noexcept nogil:
-    cdef fl_spread* p = <fl_spread*>argument
-    cdef Py_ssize_t k
-    for k in range(p.N * thread // team.size, p.N * (thread + 1) // team.size):
-        memset(p.dx + k * p.T * p.bytes, 0, (p.T - 1) * p.bytes)
-        memcpy(p.dx + ((k + 1) * p.T - 1) * p.bytes, p.dy + k * p.bytes, p.bytes)
-
-
-cdef class ToLastSteps(Stage):
-    """The backward pass of the last steps of full sequences. Made by `to_last`."""
-
-    cdef fl_spread p
-    cdef tuple held
-
-
-def to_last(const real[:, ::1] dy, real[:, :, ::1] dx):
-    """A stage that writes dx (N, T, F): dy (N, F) at the last step, and zeros before it."""
-    if 0 in (dx.shape[0], dx.shape[1], dx.shape[2]) or dy.shape[0] != dx.shape[0] or dy.shape[1] != dx.shape[2]:
-        raise ValueError("to_last: sizes do not agree")
-    cdef ToLastSteps made = ToLastSteps()
-    made.p.dy, made.p.dx = <const char*>&dy[0, 0], <char*>&dx[0, 0, 0]
-    made.p.N, made.p.T, made.p.bytes = dx.shape[0], dx.shape[1], dx.shape[2] * <Py_ssize_t>sizeof(real)
-    made.job, made.argument, made.threads, made.held = to_last_steps, &made.p, 1, (dy, dx)
-    return made
-
-
-cdef struct fl_clear:
-    const Py_ssize_t* lengths
-    char* y
-    Py_ssize_t N, T, bytes
-
-
-cdef void clear_beyond(void* argument, int thread, fl_team* team) noexcept nogil:
-    cdef fl_clear* p = <fl_clear*>argument
-    cdef Py_ssize_t k, begin
-    for k in range(p.N * thread // team.size, p.N * (thread + 1) // team.size):
-        begin = k * p.T + p.lengths[k]
-        memset(p.y + begin * p.bytes, 0, (p.T - p.lengths[k]) * p.bytes)
-
-
-cdef class ClearBeyond(Stage):
-    """Zeros beyond each sequence's end. Made by `clear_stage`."""
-
-    cdef fl_clear p
-    cdef object held
-
-
-def clear_stage(RaggedOrder order, real[:, :, ::1] y):
-    """A stage that writes zeros into y (N, T, F) beyond the end of each sequence."""
-    if y.shape[0] != order.N or y.shape[1] != order.T:
-        raise ValueError("clear_stage: sizes do not agree")
-    cdef ClearBeyond made = ClearBeyond()
-    made.p.lengths, made.p.y, made.p.N, made.p.T = &order.given_[0], <char*>&y[0, 0, 0], order.N, order.T
-    made.p.bytes = y.shape[2] * <Py_ssize_t>sizeof(real)
-    made.job, made.argument, made.threads = clear_beyond, &made.p, 1
-    made.output, made.output_bytes = <void**>&made.p.y, order.N * order.T * made.p.bytes
-    made.held = (order, y)
     return made

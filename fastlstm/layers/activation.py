@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 
 from fastlstm._check import Shape
+from fastlstm._kernels.activations import activate, activate_stage
+from fastlstm._kernels.layout import RaggedOrder
+from fastlstm._kernels.stage import Stage
 from fastlstm.layers.base import Array, Index, Layer
-from fastlstm.layers.elementwise import DEFAULTS, FUNCTIONS
+from fastlstm.layers.elementwise import DEFAULTS, SLOPES
 from fastlstm.layers.recurrent.functions import Activation as Function
 from fastlstm.layers.recurrent.functions import function_of, shortest
 from fastlstm.workspace import Workspace
@@ -63,9 +66,18 @@ class Activation(Layer):
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         kind, alpha, beta = self.function
         x, y = np.ascontiguousarray(x), tape.array("y", x.shape, x.dtype)
-        FUNCTIONS[kind].value(x, y, alpha, beta)
+        activate(kind, x.reshape(-1), y.reshape(-1), alpha, beta)
         tape.notes["x"] = x
         return y
+
+    def prepare(
+        self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
+    ) -> tuple[list[Stage], Array] | None:
+        if not x.flags.c_contiguous:
+            return None
+        kind, alpha, beta = self.function
+        y = tape.array("y", x.shape, x.dtype)
+        return [activate_stage(kind, x.reshape(-1), y.reshape(-1), alpha, beta)], y
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
         if not input_gradient:
@@ -73,7 +85,7 @@ class Activation(Layer):
         kind, alpha, beta = self.function
         x, y = tape.notes["x"], tape.array("y", dy.shape, dy.dtype)
         dx = tape.array("dx", dy.shape, dy.dtype)
-        FUNCTIONS[kind].slope(x, y, dx, alpha, beta)
+        SLOPES[kind](x, y, dx, alpha, beta)
         dx *= dy
         return dx
 

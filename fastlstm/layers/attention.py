@@ -106,7 +106,7 @@ class AttentionPool(Pooling):
         hidden = tape.array("hidden", (n * t, self.attention_size), x.dtype)
         scores = tape.array("scores", (n * t, 1), x.dtype)
         blas.affine(as_rows(x), self.parameter("weight").value, self.parameter("bias").value, hidden)
-        activations.tanh(hidden.reshape(-1), hidden.reshape(-1))
+        activations.activate("tanh", hidden.reshape(-1), hidden.reshape(-1))
         blas.affine(hidden, self.parameter("context").value, np.empty(0, x.dtype), scores)
         return scores.reshape(n, t)
 

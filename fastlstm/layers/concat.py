@@ -9,7 +9,9 @@ import numpy as np
 
 from fastlstm import _check
 from fastlstm._check import Shape, describe
-from fastlstm.layers.base import Array, Layer
+from fastlstm._kernels.stage import Stage
+from fastlstm._kernels.steps import take_steps
+from fastlstm.layers.base import Array, Layer, as_rows
 from fastlstm.layers.chain import Chain
 from fastlstm.layers.holder import Holder
 from fastlstm.workspace import Workspace
@@ -73,6 +75,14 @@ class Concat(Holder):
         tape.notes["widths"] = [part.shape[-1] for part in parts]
         y = tape.array("y", (*parts[0].shape[:-1], sum(tape.notes["widths"])), x.dtype)
         return np.concatenate(parts, axis=-1, out=y)
+
+    def joining(self, x: Array, parts: list[Array], y: Array) -> list[Stage]:
+        rows, start = as_rows(y), 0
+        every, stages = np.arange(len(rows)), list[Stage]()
+        for part in map(as_rows, parts):
+            stages.append(take_steps(part, every, rows[:, start : start + part.shape[1]]))
+            start += part.shape[1]
+        return stages
 
     def parts_of(self, dy: Array, tape: Workspace) -> tuple[list[Array], None]:
         parts, start = [], 0

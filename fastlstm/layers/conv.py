@@ -12,12 +12,13 @@ from fastlstm._check import Shape
 from fastlstm._kernels import blas, cpu
 from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.rows import gather, scatter_add
-from fastlstm._kernels.stage import Call, Stage
+from fastlstm._kernels.stage import Stage
+from fastlstm._kernels.steps import take_steps
 from fastlstm.layers.base import Array, Index, as_rows, check_features
 from fastlstm.layers.matrix import Kinds, MatrixLayer
 from fastlstm.layers.packed import Packed, PackedMatrix, worth_training
 from fastlstm.layers.settings import Settings
-from fastlstm.layers.windows import Padding, Windows, told, windows_of
+from fastlstm.layers.windows import Padding, Windows, stages_of_stream, told, windows_of
 from fastlstm.workspace import Workspace
 
 
@@ -82,8 +83,6 @@ class Conv1d(MatrixLayer):
     >>> fl.Conv1d(3, 8, kernel_size=5, stride=2, padding="same", seed=0)(np.ones((2, 9, 3))).shape
     (2, 5, 8)
     """
-
-    keeps_x = True
 
     def __init__(
         self,
@@ -176,17 +175,16 @@ class Conv1d(MatrixLayer):
     def prepare(
         self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
     ) -> tuple[list[Stage], Array] | None:
-        if cpu.isa() == "plain" or order is not None:
+        if cpu.isa() == "plain" or order is not None or not x.flags.c_contiguous:
             return None
         windows = self._of_stream if streaming else self.windows
         steps = x.shape[1] + (windows.reach if streaming else 0)
         places = windows.places(len(x), steps, None)
         columns, y = self._room(x, places, tape)
 
-        def look(x: Array) -> Array:
-            return seen(self._with_past(x, tape) if streaming else x, places, columns)
-
-        return [Call(look, x, columns, "Conv1d"), self._packed.prepare(columns, as_rows(y), tape)], y
+        looking = stages_of_stream(x, places, columns, tape.notes["stream"]) if streaming else []
+        looking = looking or [take_steps(as_rows(x), places.reshape(-1), columns.reshape(-1, self.input_size))]
+        return [*looking, self._packed.prepare(columns, as_rows(y), tape)], y
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
         n, t, inputs = tape.notes["shape"]

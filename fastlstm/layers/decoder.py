@@ -212,7 +212,7 @@ class Decoder(MatrixLayer):
         bridge = self._bridge.forward(
             np.hstack([x[:, 0], x[at]]), tape.child("bridge"), training=training, lengths=None
         )
-        activations.tanh(bridge.reshape(-1), bridge.reshape(-1))
+        activations.activate("tanh", bridge.reshape(-1), bridge.reshape(-1))
         tape.notes["bridge"] = bridge
         h, c = np.ascontiguousarray(bridge.reshape(n, 2, self.num_layers, self.hidden_size).transpose(1, 2, 0, 3))
         keys = np.empty((n, t, 0), x.dtype)
@@ -260,7 +260,7 @@ class Decoder(MatrixLayer):
             both = np.concatenate([np.matmul(scores, decoding.memory), h], axis=2)
             tape.notes["attention"] = (h, scores, decoding)
             h = self._combine.forward(both, tape.child("combine"), training=training, lengths=None)
-            activations.tanh(h.reshape(-1), h.reshape(-1))
+            activations.activate("tanh", h.reshape(-1), h.reshape(-1))
             tape.notes["combined"] = h
         return self._output.forward(h, tape.child("output"), training=training, lengths=None)
 

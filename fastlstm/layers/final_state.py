@@ -8,7 +8,10 @@ import numpy as np
 
 from fastlstm import _check
 from fastlstm._check import Shape, describe
-from fastlstm.layers.base import Array, Index, Layer, clear_empty
+from fastlstm._kernels.layout import RaggedOrder
+from fastlstm._kernels.stage import Stage
+from fastlstm._kernels.steps import last_steps, take_steps
+from fastlstm.layers.base import Array, Index, Layer, as_rows, clear_empty
 from fastlstm.workspace import Workspace
 
 
@@ -76,6 +79,21 @@ class FinalState(Layer):
             y[:, features // 2 :] = x[:, 0, features // 2 :]
         clear_empty(y, lengths)
         return y
+
+    def prepare(
+        self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
+    ) -> tuple[list[Stage], Array]:
+        if streaming:
+            return [], x
+        if order is None and not self.bidirectional:
+            return [], x[:, -1]
+        n, t, features = x.shape
+        half = features // 2 if self.bidirectional else features
+        y = tape.array("y", (n, features), x.dtype)
+        stages: list[Stage] = [last_steps(order or RaggedOrder(n, t), x[..., :half], y[:, :half])]
+        if self.bidirectional:
+            stages.append(take_steps(as_rows(x)[:, half:], np.arange(n) * t, y[:, half:]))
+        return stages, y
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
         if not input_gradient:

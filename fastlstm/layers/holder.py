@@ -11,7 +11,7 @@ import numpy as np
 from fastlstm import _check
 from fastlstm._check import Shape
 from fastlstm._kernels.layout import RaggedOrder
-from fastlstm._kernels.stage import Call, Stage
+from fastlstm._kernels.stage import Stage
 from fastlstm.layers.base import Array, Index, Layer
 from fastlstm.layers.chain import Chain, input_shape_of, shapes_of, sizes_behind, within
 from fastlstm.layers.replay import Backward, BackwardCalls, Calls, record
@@ -21,8 +21,8 @@ from fastlstm.workspace import Workspace
 class Holder(Layer, abstract=True):
     """Base of the layers that hold chains of layers, which all read x.
 
-    A subclass writes `output_shape`, `join` and `parts_of`. The parameters of the layers are this layer's own, by their
-    places: "0.weight".
+    A subclass writes `output_shape`, `join`, `joining` and `parts_of`. The parameters of the layers are this layer's
+    own, by their places: "0.weight".
     """
 
     keeps_x = True
@@ -57,6 +57,10 @@ class Holder(Layer, abstract=True):
     def join(self, x: Array, parts: list[Array], tape: Workspace) -> Array:
         """The output, from x and what the chains make of it."""
         raise NotImplementedError(f"{type(self).__name__} must write join")
+
+    def joining(self, x: Array, parts: list[Array], y: Array) -> list[Stage]:
+        """Stages that do the same in inference, from arrays that stay where they lie."""
+        raise NotImplementedError(f"{type(self).__name__} must write joining")
 
     def parts_of(self, dy: Array, tape: Workspace) -> tuple[list[Array], Array | None]:
         """The gradient by the output of each chain, and that by x past the chains, if there is any."""
@@ -147,11 +151,7 @@ class Holder(Layer, abstract=True):
         made = [chain.prepare(x, tape, streaming=streaming, order=order) for chain in self.chains]
         parts = [part for _, part in made]
         y = tape.array("y", sizes_behind(self, x, streaming=streaming), x.dtype)
-
-        def function(x: Array) -> Array:
-            return self.join(x, parts, tape)
-
-        return [*[stage for stages, _ in made for stage in stages], Call(function, x, y, type(self).__name__)], y
+        return [*[stage for stages, _ in made for stage in stages], *self.joining(x, parts, y)], y
 
     def start(self, batch: int, tape: Workspace) -> None:
         for place, layer in self.held().items():

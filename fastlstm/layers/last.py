@@ -8,8 +8,8 @@ import numpy as np
 
 from fastlstm._check import Shape, describe
 from fastlstm._kernels.layout import RaggedOrder
-from fastlstm._kernels.rows import last_steps, to_last
 from fastlstm._kernels.stage import Stage
+from fastlstm._kernels.steps import last_steps, to_last
 from fastlstm.layers.base import Array, Index, Layer, clear_empty
 from fastlstm.layers.replay import Backward, Calls
 from fastlstm.workspace import Workspace

@@ -8,7 +8,10 @@ import numpy as np
 
 from fastlstm import _check
 from fastlstm._check import Shape
-from fastlstm._kernels.rows import gather, scatter_add
+from fastlstm._kernels.layout import RaggedOrder
+from fastlstm._kernels.rows import scatter_add
+from fastlstm._kernels.stage import Stage
+from fastlstm._kernels.steps import largest_stage
 from fastlstm.layers.base import Array, Index, Layer, as_rows
 from fastlstm.layers.windows import Padding, told, windows_of
 from fastlstm.workspace import Workspace
@@ -73,33 +76,37 @@ class MaxPool1d(Layer):
         return self.windows.output_lengths(lengths)
 
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
-        n, t, features = x.shape
-        places = self.windows.kept(n, t, lengths, tape)
-        size, count = self.windows.size, places[..., 0].size
-        places = np.where(places < 0, n * t, places).reshape(count, size)
-        rows = tape.array("rows", (n * t + 1, features), x.dtype)
-        rows[:-1], rows[-1] = as_rows(x), np.finfo(x.dtype).min
-        y, other = (tape.array(name, (count, features), x.dtype) for name in ("y", "other"))
-        at = tape.zeros("at", y.shape, np.intp)
-        gather(rows, np.ascontiguousarray(places[:, 0]), y)
-        for k in range(1, size):
-            gather(rows, np.ascontiguousarray(places[:, k]), other)
-            larger = other > y
-            np.copyto(y, other, where=larger)
-            np.copyto(at, k, where=larger)
-        if lengths is not None:
-            y[(places == n * t).all(1)] = 0
+        places = self.windows.kept(len(x), x.shape[1], lengths, tape)
+        at = tape.array("at", (places[..., 0].size if training else 0, x.shape[2]), np.intp)
         tape.notes["shape"], tape.notes["seen"] = x.shape, places
-        return y.reshape(n, -1, features)
+        stages, y = self._stages(np.ascontiguousarray(x), places, at, tape)
+        for stage in stages:
+            stage.go()
+        return y
+
+    def _stages(self, x: Array, places: Index, at: Index, tape: Workspace) -> tuple[list[Stage], Array]:
+        """What finds the largest, and the output. `at` is the step of each within its window, for the backward pass."""
+        n, count, size = places.shape
+        y = tape.array("y", (n, count, x.shape[2]), x.dtype)
+        return [largest_stage(as_rows(x), places.reshape(-1, size), as_rows(y), at)] if y.size else [], y
+
+    def prepare(
+        self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
+    ) -> tuple[list[Stage], Array] | None:
+        if order is not None or not x.flags.c_contiguous:
+            return None
+        places = self.windows.places(len(x), x.shape[1], None)
+        return self._stages(x, places, np.empty((0, x.shape[2]), np.intp), tape)
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
         if not input_gradient:
             return None
         n, t, features = tape.notes["shape"]
-        places, dx = tape.notes["seen"], tape.array("dx", (n * t + 1, features), dy.dtype)
-        rows = as_rows(dy)
+        rows, size, dx = as_rows(dy), self.windows.size, tape.array("dx", (n * t + 1, features), dy.dtype)
+        places = tape.notes["seen"].reshape(-1, size)
+        places = np.where(places < 0, n * t, places)  # the last row is that of the padding
         at, own = tape.array("at", rows.shape, np.intp), tape.array("own", rows.shape, dy.dtype)
-        for k in range(self.windows.size):
+        for k in range(size):
             np.multiply(rows, at == k, out=own)
             scatter_add(own, np.ascontiguousarray(places[:, k]), dx, k > 0)
         return dx[:-1].reshape(n, t, features)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from fastlstm import _check
 from fastlstm._check import Shape, describe
+from fastlstm._kernels.activations import sum_stage
+from fastlstm._kernels.stage import Call, Stage
 from fastlstm.layers.base import Array, Layer
 from fastlstm.layers.chain import Chain
 from fastlstm.layers.holder import Holder
@@ -61,6 +64,11 @@ class Residual(Holder):
 
     def join(self, x: Array, parts: list[Array], tape: Workspace) -> Array:
         return np.asarray(np.add(x, parts[0], out=tape.array("y", x.shape, x.dtype)))
+
+    def joining(self, x: Array, parts: list[Array], y: Array) -> list[Stage]:
+        if not x.flags.c_contiguous:  # the last steps of sequences
+            return [Call(partial(np.add, parts[0]), x, y, "Residual")]
+        return [sum_stage(x.reshape(-1), parts[0].reshape(-1), y.reshape(-1))]
 
     def parts_of(self, dy: Array, tape: Workspace) -> tuple[list[Array], Array]:
         return [dy], dy

@@ -8,6 +8,8 @@ import numpy as np
 
 from fastlstm._check import Shape
 from fastlstm._kernels import activations as kernels
+from fastlstm._kernels.layout import RaggedOrder
+from fastlstm._kernels.stage import Stage
 from fastlstm.layers.base import Array, Index, Layer, as_rows
 from fastlstm.workspace import Workspace
 
@@ -41,6 +43,14 @@ class Softmax(Layer):
         y = tape.array("y", x.shape, x.dtype)
         kernels.softmax(as_rows(np.ascontiguousarray(x)), as_rows(y))
         return y
+
+    def prepare(
+        self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
+    ) -> tuple[list[Stage], Array] | None:
+        if not x.flags.c_contiguous:
+            return None
+        y = tape.array("y", x.shape, x.dtype)
+        return [kernels.softmax_stage(as_rows(x), as_rows(y))], y
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
         if not input_gradient:

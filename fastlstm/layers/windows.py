@@ -10,7 +10,9 @@ import numpy as np
 
 from fastlstm import _check
 from fastlstm._check import Shape, describe
-from fastlstm.layers.base import Index
+from fastlstm._kernels.stage import Stage
+from fastlstm._kernels.steps import take_steps
+from fastlstm.layers.base import Array, Index, as_rows
 from fastlstm.workspace import Workspace
 
 Padding = str | int | tuple[int, int]
@@ -18,6 +20,9 @@ Padding = str | int | tuple[int, int]
 
 Sides = tuple[int, int] | None
 """Steps of padding before the first step and behind the last one; None for "same"."""
+
+KEEP = -2
+"""The place of a row that `take_steps` leaves as it is."""
 
 MOST = 1 << 31
 """Above any size of a window, and any number of steps."""
@@ -145,3 +150,25 @@ def told(padding: Padding) -> str | int | list[int]:
     if isinstance(padding, str):
         return padding
     return [int(side) for side in padding] if isinstance(padding, tuple | list) else int(padding)
+
+
+def stages_of_stream(x: Array, places: Index, columns: Array, past: Array) -> list[Stage]:
+    """Stages that write what windows see of the next steps x (N, T, I) of a stream, and of those before them.
+
+    `past` (reach, N, I) is the latter, and then the last of both. None are needed where windows see one step.
+    """
+    reach, n, t, size = len(past), *x.shape
+    if not reach:
+        return []
+    old, new, out = past.reshape(-1, size), as_rows(x), columns.reshape(-1, size)
+    row, step = np.divmod(places.reshape(-1), reach + t)
+    last, own = (array.reshape(-1) for array in np.meshgrid(np.arange(t, t + reach), np.arange(n), indexing="ij"))
+
+    def takes(row: Index, step: Index, out: Array) -> list[Stage]:
+        is_old = step < reach
+        return [
+            take_steps(old, np.where(is_old, step * n + row, KEEP), out, alone=True),
+            take_steps(new, np.where(is_old, KEEP, row * t + step - reach), out),
+        ]
+
+    return takes(row, step, out) + takes(own, last, old)

@@ -81,16 +81,18 @@ static double X(labelling)(const struct fl_training *const sides[2], ptrdiff_t m
 
 /* Activations, softmax, and layer normalisation forwards and back. */
 static double X(rows)(const struct fl_training *const sides[2], ptrdiff_t m, ptrdiff_t n, int threads) {
-    enum { FUNCTIONS = FL_TANH + 1, ALL = FUNCTIONS + 6 };
+    enum { FUNCTIONS = FL_SILU + 1, ALL = FUNCTIONS + 8 };
     const ptrdiff_t block = 5, blocks = (m + block - 1) / block, most = m * n + 2 * blocks * n + m;
     const REAL *x = X(random)(m * n, 0), *weight = X(random)(n, 0), *bias = X(random)(n, 0), *dy = X(random)(m * n, 0);
+    ptrdiff_t *index = room((size_t)(2 * m) * sizeof *index);
     REAL *out[2][ALL];
     double worst = 0;
+    for (ptrdiff_t k = 0; k < 2 * m; k++) index[k] = (k * 5 + 1) % (m + 1) - 1;
     for (int side = 0; side < 2; side++) {
         REAL **o = out[side];
         for (int a = 0; a < ALL; a++) o[a] = room((size_t)most * sizeof(REAL));
-        for (int function = FL_EXP; function <= FL_TANH; function++) {
-            struct fl_activation p = {function, m * n, x, o[function]};
+        for (int function = FL_EXP; function <= FL_SILU; function++) {
+            struct fl_activation p = {function, 0.3, 0.4, m * n, x, o[function]};
             fl_run(sides[side]->activate, &p, threads, FL_WORTH_WAKING);
         }
         struct fl_softmax softmax = {m, n, x, o[FUNCTIONS]};
@@ -99,6 +101,10 @@ static double X(rows)(const struct fl_training *const sides[2], ptrdiff_t m, ptr
         fl_run(sides[side]->softmax, &softmax, threads, FL_WORTH_WAKING);
         fl_run(sides[side]->norm, &norm, threads, FL_WORTH_WAKING);
         fl_run(sides[side]->norm_backward, &norm, threads, FL_WORTH_WAKING);
+        struct fl_sum sum = {m * n, x, dy, o[FUNCTIONS + 6]};
+        struct fl_largest largest = {m, 2, n, index, x, o[FUNCTIONS + 7], NULL};
+        fl_run(sides[side]->sum, &sum, threads, FL_WORTH_WAKING);
+        fl_run(sides[side]->largest, &largest, threads, FL_WORTH_WAKING);
     }
     for (int a = 0; a < ALL; a++) worst = fmax(worst, X(between)(out[0][a], out[1][a], most));
     return worst;

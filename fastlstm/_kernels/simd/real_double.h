@@ -16,6 +16,7 @@
 #define FL_FLUSH_MIN (-709.1) /* here exp falls below the least normal number */
 #define FL_ABS fabs
 #define FL_COPYSIGN copysign
+#define FL_ERFC erfc
 /* exp(r) = 1 + r + r^2 q(r) on |r| <= ln(2)/2; near-minimax q by Chebyshev interpolation, relative error 1.3e-17 */
 #define FL_Q(r) \
     FL_MADD(FL_MADD(FL_MADD(FL_MADD(FL_MADD(FL_MADD(FL_MADD(FL_MADD(FL_MADD(2.5100385495510319078e-8, r, \

@@ -13,6 +13,7 @@
 #undef FL_TANH_MAX
 #undef FL_ABS
 #undef FL_COPYSIGN
+#undef FL_ERFC
 #undef FL_Q
 #undef FL_INT
 #undef FL_FLUSH_MIN

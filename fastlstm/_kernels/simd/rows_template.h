@@ -1,4 +1,4 @@
-/* Dropout, sums over columns, and the gradient of an embedding. */
+/* Dropout, sums over columns, the gradient of an embedding, sums of two arrays, and the largest of several rows. */
 
 #ifndef FL_COLUMNS_AT_ONCE
 #define FL_COLUMNS_AT_ONCE 256
@@ -81,5 +81,34 @@ static void FL_X(scatter)(void *argument, int thread, struct fl_team *team) {
         const FL_REAL *restrict a = (const FL_REAL *)p->source + k * p->width + first;
         FL_REAL *restrict b = out + p->index[k] * p->width;
         for (ptrdiff_t j = 0; j < n; j++) b[j] += a[j];
+    }
+}
+
+static void FL_X(sum)(void *argument, int thread, struct fl_team *team) {
+    const struct fl_sum *p = argument;
+    const ptrdiff_t last = FL_SHARE(p->size, thread + 1);
+    const FL_REAL *x = p->x, *y = p->y;
+    FL_REAL *restrict out = p->out;
+    for (ptrdiff_t k = FL_SHARE(p->size, thread); k < last; k++) out[k] = x[k] + y[k];
+}
+
+static void FL_X(largest_rows)(void *argument, int thread, struct fl_team *team) {
+    const struct fl_largest *p = argument;
+    const ptrdiff_t last = p->count * (thread + 1) / team->size, n = p->width;
+    for (ptrdiff_t k = p->count * thread / team->size; k < last; k++) {
+        FL_REAL *restrict out = (FL_REAL *)p->out + k * n;
+        ptrdiff_t *restrict at = p->at ? p->at + k * n : NULL;
+        int found = 0;
+        memset(out, 0, (size_t)n * sizeof *out);
+        if (at) memset(at, 0, (size_t)n * sizeof *at);
+        for (ptrdiff_t j = 0; j < p->size; j++) {
+            const ptrdiff_t row = p->index[k * p->size + j];
+            const FL_REAL *restrict x = (const FL_REAL *)p->source + row * n;
+            if (row < 0) continue;
+            if (at)
+                for (ptrdiff_t i = 0; i < n; i++) at[i] = !found || x[i] > out[i] ? j : at[i];
+            for (ptrdiff_t i = 0; i < n; i++) out[i] = !found || x[i] > out[i] ? x[i] : out[i];
+            found = 1;
+        }
     }
 }

@@ -100,12 +100,33 @@ struct fl_norm {
 };
 
 /* y = function(x), of `size` numbers */
-enum { FL_EXP, FL_SIGMOID, FL_TANH };
+enum {
+    FL_EXP, FL_SIGMOID, FL_TANH, FL_RELU, FL_HARD_SIGMOID, FL_SOFTSIGN, FL_SOFTPLUS, FL_LEAKY_RELU,
+    FL_THRESHOLDED_RELU, FL_ELU, FL_AFFINE, FL_SCALED_TANH, FL_GELU, FL_GELU_TANH, FL_SILU
+};
 struct fl_activation {
     int function;
+    double alpha, beta;
     ptrdiff_t size;
     const void *x;
     void *y;
+};
+
+/* out = x + y, of `size` numbers */
+struct fl_sum {
+    ptrdiff_t size;
+    const void *x, *y;
+    void *out;
+};
+
+/* out[k] = the largest of the rows source[index[k, j]], j < size, number by number; those with an index of -1 are left
+   out, and without any, out is 0. `at` is the j of each, or none. */
+struct fl_largest {
+    ptrdiff_t count, size, width;
+    const ptrdiff_t *index;
+    const void *source;
+    void *out;
+    ptrdiff_t *at;
 };
 
 /* y = softmax(x), row by row */
@@ -117,7 +138,7 @@ struct fl_softmax {
 
 struct fl_training {
     fl_job squares, update; /* of a struct fl_update: its sums of grad^2; its rule */
-    fl_job loss, ctc, drop, mask, columns, scatter, norm, norm_backward, activate, softmax;
+    fl_job loss, ctc, drop, mask, columns, scatter, norm, norm_backward, activate, softmax, sum, largest;
 };
 
 /* Those for any processor, for float and double. */

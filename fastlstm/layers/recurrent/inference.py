@@ -11,8 +11,8 @@ from fastlstm import threads
 from fastlstm._kernels import cpu
 from fastlstm._kernels import forward as kernel
 from fastlstm._kernels.layout import Layout, RaggedLayout, RaggedOrder
-from fastlstm._kernels.rows import clear_stage
 from fastlstm._kernels.stage import Call, SideBySide, Stage
+from fastlstm._kernels.steps import clear_stage
 from fastlstm.layers.base import Array
 from fastlstm.layers.packed import Packed
 from fastlstm.layers.recurrent.cells import Cell
