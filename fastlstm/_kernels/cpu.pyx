@@ -17,6 +17,11 @@ cdef extern from "simd/pool.h" nogil:
     void fl_run(fl_job job, void* argument, int threads, double work) noexcept
     void fl_run_side_by_side(void* arguments, int thread, fl_team* team) noexcept
     double fl_microseconds() noexcept
+    struct fl_openmp:
+        void (*parallel)(void (*)(void*), void*, unsigned, unsigned) noexcept
+        int (*thread)() noexcept
+        int (*threads)() noexcept
+    void fl_borrow(const fl_openmp* lender) noexcept
 
 
 cdef extern from "simd/training.h" nogil:
@@ -121,6 +126,21 @@ cdef Py_ssize_t padded(Py_ssize_t n, bint single) noexcept:
 
 cdef int allowed() noexcept nogil:
     return most_threads
+
+
+def borrow(size_t parallel, size_t thread, size_t threads):
+    """Let jobs run on the threads of an OpenMP runtime, whose functions are at these addresses.
+
+    They are GOMP_parallel, omp_get_thread_num and omp_get_num_threads; zeros are for the pool's own threads.
+    """
+    cdef fl_openmp lender
+    if 0 in (parallel, thread, threads):
+        fl_borrow(NULL)
+        return
+    (<size_t*>&lender.parallel)[0] = parallel
+    (<size_t*>&lender.thread)[0], (<size_t*>&lender.threads)[0] = thread, threads
+    with nogil:
+        fl_borrow(&lender)
 
 
 cdef bint invariant() noexcept nogil:

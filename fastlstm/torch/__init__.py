@@ -18,5 +18,7 @@ from fastlstm.torch.modules import RNN as RNN
 from fastlstm.torch.modules import GRUCell as GRUCell
 from fastlstm.torch.modules import LSTMCell as LSTMCell
 from fastlstm.torch.modules import RNNCell as RNNCell
+from fastlstm.torch.openmp import borrow_threads
 
-del _torch
+borrow_threads()
+del _torch, borrow_threads

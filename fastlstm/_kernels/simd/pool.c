@@ -43,6 +43,7 @@ static void restore(fl_fp_state before) { (void)before; }
 
 #define MAX_WORKERS (FL_MOST_THREADS - 1)
 #define SPIN 50            /* microseconds that a worker waits for the next job before it sleeps */
+#define SPIN_LENT 1000     /* how long threads of OpenMP are likely to wait before they sleep */
 #define SPIN_CALLED 250    /* the same after a call: the caller first finishes the current job alone */
 #define BARRIER_SPINS 2000 /* then let others run: a partner may have lost its processor */
 
@@ -66,6 +67,8 @@ static struct {
     char apart[52];
 } places[MAX_WORKERS + 1];
 static pthread_cond_t bells[MAX_WORKERS + 1];
+
+static struct fl_openmp lender; /* whose threads run the jobs, if any. Guarded by `busy`. */
 
 static fl_job current;
 static void *current_argument;
@@ -101,6 +104,13 @@ ptrdiff_t fl_wait(const _Atomic ptrdiff_t *count, ptrdiff_t wanted) {
 static void run_part(int thread) {
     fl_fp_state before = flush_subnormals();
     current(current_argument, thread, &current_team);
+    restore(before);
+}
+
+static void run_alone(fl_job job, void *argument) {
+    struct fl_team alone = {1, 0, 0};
+    const fl_fp_state before = flush_subnormals();
+    job(argument, 0, &alone);
     restore(before);
 }
 
@@ -145,6 +155,7 @@ static void after_fork_child(void) {
     pthread_mutex_init(&busy, NULL);
     pthread_mutex_init(&sleeping, NULL);
     workers = 0;
+    lender.parallel = NULL; /* the child has none of its threads */
     for (int thread = 0; thread <= MAX_WORKERS; thread++) {
         atomic_store(&places[thread].go, 0);
         atomic_store(&places[thread].called, 0);
@@ -152,9 +163,21 @@ static void after_fork_child(void) {
     }
 }
 
+static void handle_forks(void) {
+    if (!fork_handled) fork_handled = !pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+}
+
+void fl_borrow(const struct fl_openmp *from) {
+    const struct fl_openmp none = {NULL, NULL, NULL};
+    pthread_mutex_lock(&busy);
+    handle_forks();
+    lender = from ? *from : none;
+    pthread_mutex_unlock(&busy);
+}
+
 /* Start workers until there are so many; fewer if the system gives no more. */
 static int have_workers(int wanted) {
-    if (!fork_handled) fork_handled = !pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+    handle_forks();
     while (workers < wanted) {
         pthread_t id;
         pthread_attr_t detached;
@@ -197,12 +220,16 @@ static int worth_sharing(int helpers, double work) {
     return 0;
 }
 
-static void run_together(fl_job job, void *argument, int wanted) {
-    const int helpers = have_workers(wanted);
+static void set_current(fl_job job, void *argument, int threads) {
     current = job;
     current_argument = argument;
-    current_team.size = helpers + 1;
+    current_team.size = threads;
     atomic_store(&current_team.arrived, 0);
+}
+
+static void run_together(fl_job job, void *argument, int wanted) {
+    const int helpers = have_workers(wanted);
+    set_current(job, argument, helpers + 1);
     for (int thread = 1; thread <= helpers; thread++) atomic_store(&places[thread].go, 1);
     if (!are_awake(helpers)) ring(helpers);
     run_part(0);
@@ -213,11 +240,22 @@ static void run_together(fl_job job, void *argument, int wanted) {
         }
 }
 
-static void run_alone(fl_job job, void *argument) {
-    struct fl_team alone = {1, 0, 0};
-    const fl_fp_state before = flush_subnormals();
-    job(argument, 0, &alone);
-    restore(before);
+/* What each thread of OpenMP does. Where it has given fewer than asked for, the first one works alone. */
+static void run_lent_part(void *argument) {
+    (void)argument;
+    const int thread = lender.thread();
+    if (lender.threads() == current_team.size) run_part(thread);
+    else if (thread == 0) run_alone(current, current_argument);
+}
+
+/* Whether they are awake is not known, but likely soon after a job. */
+static void run_lent(fl_job job, void *argument, int threads, double work) {
+    if (work < FL_WORTH_WAKING && fl_microseconds() - last_end > SPIN_LENT) {
+        run_alone(job, argument);
+        return;
+    }
+    set_current(job, argument, threads);
+    lender.parallel(run_lent_part, NULL, (unsigned)threads, 0);
 }
 
 void fl_run(fl_job job, void *argument, int threads, double work) {
@@ -226,7 +264,8 @@ void fl_run(fl_job job, void *argument, int threads, double work) {
         return;
     }
     const int helpers = threads - 1 < MAX_WORKERS ? threads - 1 : MAX_WORKERS;
-    if (worth_sharing(helpers, work)) run_together(job, argument, helpers);
+    if (lender.parallel) run_lent(job, argument, helpers + 1, work);
+    else if (worth_sharing(helpers, work)) run_together(job, argument, helpers);
     else run_alone(job, argument);
     last_end = fl_microseconds();
     pthread_mutex_unlock(&busy);

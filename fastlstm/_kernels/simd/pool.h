@@ -43,7 +43,18 @@ ptrdiff_t fl_wait(const FL_ATOMIC(ptrdiff_t) *count, ptrdiff_t wanted);
    job too small to wake it. `work` is what the job takes one thread, in microseconds, about. */
 void fl_run(fl_job job, void *argument, int threads, double work);
 
+/* Threads of an OpenMP runtime: run a function on so many of them, and what each of them is told of itself. */
+struct fl_openmp {
+    void (*parallel)(void (*function)(void *), void *argument, unsigned threads, unsigned flags); /* GOMP_parallel */
+    int (*thread)(void), (*threads)(void); /* omp_get_thread_num, omp_get_num_threads */
+};
+
+/* From now on jobs run on these threads instead of the pool's own; on those again with NULL. Who has both in one
+   process would have twice as many running threads as processors, as those of OpenMP spin for milliseconds. */
+void fl_borrow(const struct fl_openmp *lender);
+
 /* Of a clock that only goes forwards. */
+double fl_microseconds(void);
 double fl_microseconds(void);
 
 /* A job with up to FL_MOST_SIDE_BY_SIDE arguments: each on a team of its own, of so many threads, all at once; one
