@@ -23,8 +23,10 @@ TWICE = "it has no derivatives of gradients (create_graph=True)"
 
 def as_array(tensor: Tensor) -> Array:
     """The numbers of a tensor where they lie, or in a copy if they are not contiguous."""
-    found: Array = (tensor.detach() if tensor.requires_grad else tensor).numpy()
-    return found if found.flags.c_contiguous else np.ascontiguousarray(found)
+    if tensor.requires_grad:
+        tensor = tensor.detach()
+    found: Array = tensor.numpy() if tensor.is_contiguous() else np.ascontiguousarray(tensor.numpy())
+    return found
 
 
 def as_tensors(y: Array, final: Sequence[Array], x: Tensor) -> tuple[Tensor, ...]:

@@ -192,6 +192,6 @@ class Engine:
 
 def follow_torch() -> None:
     """Let the kernels use as many threads as torch does."""
-    allowed = min(torch.get_num_threads(), threads.MOST_THREADS)
+    allowed = torch.get_num_threads()
     if allowed != threads.get_num_threads():
-        threads.set_num_threads(allowed)
+        threads.set_num_threads(min(allowed, threads.MOST_THREADS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -112,10 +113,8 @@ class Sequences(OnKernels, torch.nn.RNNBase):
 
     def _weights(self) -> list[Tensor]:
         """The weights in torch's order. What is no parameter, as with `parametrize`, is looked up as torch does."""
-        parameters, weights = self._parameters, self._flat_weights
-        if any(
-            [parameters.get(name) is not weight for name, weight in zip(self._flat_weights_names, weights, strict=True)]
-        ):
+        parameters = map(self._parameters.get, self._flat_weights_names)
+        if not all(map(is_, parameters, self._flat_weights)):
             self._update_flat_weights()
         return self._flat_weights  # type: ignore[return-value]
 
@@ -267,8 +266,12 @@ def parts_of(hx: Any, many: bool) -> Sequence[Tensor] | None:
     if hx is None:
         return ()
     parts = hx if many else (hx,)
-    good = isinstance(parts, tuple | list) and len(parts) == 1 + many and all(isinstance(one, Tensor) for one in parts)
-    return parts if good else None
+    if type(parts) is not tuple and not isinstance(parts, tuple | list) or len(parts) != 1 + many:
+        return None
+    for one in parts:
+        if not isinstance(one, Tensor):
+            return None
+    return parts
 
 
 def of_tensor(x: Tensor, batch_first: bool) -> Frame | None:

@@ -12,15 +12,16 @@ from torch.nn import Parameter
 
 DTYPES = frozenset((torch.float32, torch.float64, torch.bfloat16))
 
+KINDS = frozenset((Tensor, Parameter))
+
 _told: set[str] = set()
 
 
 def obstacle(x: Tensor, states: Sequence[Tensor], weights: Sequence[Tensor]) -> str | None:
     """Why torch's own code must run on these tensors; None if it need not."""
-    for one in (x, *states, *weights):
-        kind = type(one)
-        if kind is not Tensor and kind is not Parameter:
-            return f"a tensor is of the type {kind.__name__}, whose operations may be its own"
+    others = {*map(type, (x, *states, *weights))} - KINDS
+    if others:
+        return f"a tensor is of the type {others.pop().__name__}, whose operations may be its own"
     if not x.is_cpu or not weights[0].is_cpu:
         return (
             f"a tensor is on {weights[0].device.type if x.is_cpu else x.device.type}, and its kernels are for the CPU"

@@ -67,16 +67,16 @@ class SeenWeights:
         """Take over what has changed. ValueError for weights that the layer cannot read."""
         if not self._marks:
             return self._take(weights, [*range(len(self._names))])
-        try:
-            changed = [
-                k
-                for k, (weight, (address, version, sample, numbers)) in enumerate(
-                    zip(weights, self._marks, strict=True)
-                )
-                if weight.data_ptr() != address or weight._version != version or sample.tobytes() != numbers
-            ]
+        try:  # all at once, as nothing has changed at most calls
+            if (
+                [weight.data_ptr() for weight in weights] == self._addresses
+                and [weight._version for weight in weights] == self._versions
+                and [sample.tobytes() for sample in self._samples] == self._numbers
+            ):
+                return
         except RuntimeError:  # inference tensors have no version
-            changed = [k for k, weight in enumerate(weights) if not self._marks[k].holds(weight)]
+            pass
+        changed = [k for k, weight in enumerate(weights) if not self._marks[k].holds(weight)]
         if changed:
             self._take(weights, changed)
 
@@ -88,6 +88,7 @@ class SeenWeights:
             self._marks = [mark_of(weight, arrays[name]) for weight, name in zip(weights, self._names, strict=True)]
         for k in changed:
             self._marks[k] = mark_of(weights[k], arrays[self._names[k]])
+        self._addresses, self._versions, self._samples, self._numbers = map(list, zip(*self._marks, strict=True))
         self.stamp += 1
 
     def _array(self, weight: Tensor, name: str) -> Array:
