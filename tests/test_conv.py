@@ -337,7 +337,7 @@ def test_what_convolutions_and_pools_refuse():
     ):
         fl.Model([fl.Dense(3, 4), fl.Conv1d(3, 4, 3)])
     for layer, word in (
-        (conv, "Conv1d cannot stream with stride=1 and padding='valid': an output for each step"),
+        (conv, "Conv1d cannot stream with stride=1, padding='valid' and padding_mode='zeros'"),
         (fl.Conv1d(3, 4, 3, padding="same"), "padding='same'"),
         (fl.Conv1d(3, 4, 3, padding="causal", stride=2), "stride=2"),
         (fl.MaxPool1d(2), "MaxPool1d cannot stream"),
@@ -434,3 +434,26 @@ def test_counts_of_windows_are_those_of_keras():
         assert windows_of(3, 2, 1, "valid").counts(t) == max((t - 3) // 2 + 1, 0)
         assert windows_of(3, 2, 2, "same").counts(t) == -(-t // 2)
         assert windows_of(3, 2, 2, "causal").counts(t) == -(-t // 2)
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+@pytest.mark.parametrize("sides", [(2, 0), (1, 3), (4, 4)])
+def test_padding_modes_are_those_of_numpy(mode, sides):
+    """Each row of a ragged batch by itself, as np.pad fills it."""
+    x, lengths = np.random.default_rng(0).normal(size=(3, 9, 2)), [9, 5, 6]
+    layer = fl.Conv1d(2, 3, 5, padding=sides, padding_mode=mode, dtype="float64", seed=0)
+    names = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+    model, plain = fl.Model([layer], dtype="float64"), fl.Conv1d(2, 3, 5, dtype="float64", seed=0)
+    found = model.predict(x, lengths=lengths)
+    for row, length in enumerate(lengths):
+        padded = np.pad(x[row, :length], [sides, (0, 0)], mode=names[mode])
+        wanted = plain(padded[None])[0]
+        np.testing.assert_allclose(found[row, : len(wanted)], wanted, rtol=1e-12, atol=1e-14)
+    np.testing.assert_array_equal(fl.Conv1d.from_config(layer.config()).windows.mode, mode)
+
+
+def test_padding_modes_that_there_are_not():
+    with pytest.raises(ValueError, match="padding_mode: expected 'zeros', 'reflect', 'replicate', 'circular', got 3"):
+        fl.Conv1d(2, 3, 5, padding=2, padding_mode=3)
+    with pytest.raises(ValueError, match="cannot stream"):
+        fl.Model([fl.Conv1d(2, 3, 5, padding="causal", padding_mode="reflect")]).stream()

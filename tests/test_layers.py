@@ -55,6 +55,12 @@ EXAMPLES = {
         lambda: fl.Concat([fl.GRU(3, 2), fl.Last()], [fl.Conv1d(3, 2, 2), fl.MaxPool()]),
         lambda: fl.Concat([fl.Conv1d(3, 2, 2)], [fl.MaxPool1d(2, 1)]),
     ],
+    "EachStep": [
+        lambda: fl.EachStep([fl.Conv1d(1, 2, 2, padding=1, padding_mode="reflect"), fl.Activation("tanh")], 3),
+        lambda: fl.EachStep([fl.LSTM(1, 2), fl.Dropout(0.3), fl.Last()], 3),
+        lambda: fl.EachStep([fl.Dense(3, 4), fl.Magnitude()], 1, channels=3),
+    ],
+    "Magnitude": [lambda: [fl.Dense(3, 4), fl.Magnitude()]],
     "TiedDense": [tied, lambda: tied(bias=False)],
 }
 MAKERS = [pytest.param(make, id=f"{name}{i}") for name, makers in EXAMPLES.items() for i, make in enumerate(makers)]

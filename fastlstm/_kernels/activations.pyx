@@ -1,4 +1,4 @@
-"""The activations, number by number, softmax, and sums of two arrays (simd/activate_template.h, rows_template.h).
+"""The activations, number by number, softmax, sums of two arrays, and magnitudes (simd/activate_template.h, rows_template.h).
 
 x and y may be the same array.
 """
@@ -20,6 +20,7 @@ from fastlstm._kernels.cpu cimport (
     FL_TANH,
     FL_THRESHOLDED_RELU,
     fl_activation,
+    fl_magnitude,
     fl_softmax,
     fl_sum,
     fl_team,
@@ -126,4 +127,25 @@ def sum_stage(const real[::1] x, const real[::1] y, real[::1] out):
     made.threads = team_for(made.work)
     made.output, made.output_bytes = &made.p.out, made.p.size * sizeof(real)
     made.x, made.y = (x, y), out
+    return made
+
+
+cdef class Magnitude(Stage):
+    """y = sqrt(a² + b²). Made by `magnitude_stage`."""
+
+    cdef fl_magnitude p
+
+
+def magnitude_stage(const real[:, ::1] x, real[:, ::1] y):
+    """A stage from x (R, 2F) to y (R, F): the root of a² + b², a and b being the first and the second half of a row."""
+    cdef Magnitude made = Magnitude()
+    made.p.rows, made.p.width = y.shape[0], y.shape[1]
+    if x.shape[0] != made.p.rows or x.shape[1] != 2 * made.p.width or 0 in (made.p.rows, made.p.width):
+        raise ValueError("magnitude_stage: sizes do not agree")
+    made.p.x, made.p.y = &x[0, 0], &y[0, 0]
+    made.job, made.argument, made.work = training(real is float).magnitude, &made.p, made.p.rows * made.p.width / 2e3
+    made.threads = team_for(made.work)
+    made.input, made.output = &made.p.x, &made.p.y
+    made.output_bytes = made.p.rows * made.p.width * sizeof(real)
+    made.x, made.y = x, y
     return made

@@ -111,6 +111,11 @@ cdef extern from "simd/training.h" nogil:
         const void* y
         void* out
 
+    struct fl_magnitude:
+        Py_ssize_t rows, width
+        const void* x
+        void* y
+
     struct fl_largest:
         Py_ssize_t count, size, width
         const Py_ssize_t* index
@@ -125,7 +130,7 @@ cdef extern from "simd/training.h" nogil:
 
     struct fl_training:
         fl_job squares, update, loss, ctc, drop, mask, columns, scatter, norm, norm_backward, activate, softmax, sum
-        fl_job largest
+        fl_job largest, magnitude
 
 
 cdef extern from "simd/table.h" nogil:

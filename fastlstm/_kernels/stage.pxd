@@ -30,6 +30,16 @@ cdef class Call(Stage):
     cdef str name
 
 
+cdef class Blocks(Stage):
+    cdef list stages
+    cdef object block_x, block_y
+    cdef const char* from_x
+    cdef char* to_y
+    cdef char* given
+    cdef const char* found
+    cdef Py_ssize_t rows, block, x_row, y_row
+
+
 cdef class SideBySide(Stage):
     cdef fl_side_by_side all
     cdef list stages

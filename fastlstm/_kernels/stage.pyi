@@ -20,6 +20,12 @@ class Stage:
 class SideBySide(Stage):
     def __new__(cls, stages: list[Any], threads: int) -> Self: ...
 
+@disjoint_base
+class Blocks(Stage):
+    def __init__(
+        self, stages: list[Stage], block_x: NDArray[Any], block_y: NDArray[Any], x: NDArray[Any], y: NDArray[Any]
+    ) -> None: ...
+
 class ShapeChanged(ValueError): ...
 
 @disjoint_base

@@ -7,6 +7,7 @@ from cpython.buffer cimport (
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
+from libc.string cimport memcpy
 
 from fastlstm._kernels.cpu cimport fl_format, number_of, run, side_by_side
 
@@ -115,6 +116,41 @@ cdef class SideBySide(Stage):
 
     cdef list parts(self):
         return self.stages
+
+
+cdef class Blocks(Stage):
+    """Stages over some rows at a time, so that what lies between them stays in the caches.
+
+    The stages lead from block_x to block_y, arrays of as many rows; x and y have at least as many. The last block takes
+    rows of the one before again where there is no whole one left: rows must not depend on each other.
+    """
+
+    def __init__(self, list stages, block_x, block_y, x, y):
+        arrays = block_x, block_y, x, y
+        if any(not array.flags.c_contiguous or not array.size for array in arrays):
+            raise ValueError("Blocks: expected contiguous arrays with numbers")
+        self.rows, self.block = len(x), len(block_x)
+        self.x_row, self.y_row = x.nbytes // self.rows, y.nbytes // self.rows
+        if (
+            not 0 < self.block <= self.rows or len(block_y) != self.block or len(y) != self.rows
+            or block_x.nbytes != self.block * self.x_row or block_y.nbytes != self.block * self.y_row
+        ):
+            raise ValueError("Blocks: sizes do not agree")
+        self.stages, self.block_x, self.block_y, self.x, self.y = stages, block_x, block_y, x, y
+        self.from_x, self.to_y = <const char*><size_t>x.ctypes.data, <char*><size_t>y.ctypes.data
+        self.given, self.found = <char*><size_t>block_x.ctypes.data, <const char*><size_t>block_y.ctypes.data
+        self.input, self.output = <const void**>&self.from_x, <void**>&self.to_y
+        self.output_bytes = y.nbytes
+
+    cpdef go(self):
+        cdef Stage stage
+        cdef Py_ssize_t begin, first
+        for begin in range(0, self.rows, self.block):
+            first = min(begin, self.rows - self.block)
+            memcpy(self.given, self.from_x + first * self.x_row, self.block * self.x_row)
+            for stage in self.stages:
+                stage.go()
+            memcpy(self.to_y + first * self.y_row, self.found, self.block * self.y_row)
 
 
 class ShapeChanged(ValueError):

@@ -31,6 +31,10 @@ LARGEST = 2**31 - 1
 """The largest whole number in the config of a layer, unless an array is larger."""
 
 
+HOLDS = ("layers", "chains")
+"""What the arguments of a layer that holds others are called by which it gets them."""
+
+
 def to_json(model: Model) -> str:
     """The architecture of a model as JSON.
 
@@ -105,7 +109,9 @@ def _check_entry(entry: Any, name: str, there: list[Sizes], depth: int = 0) -> i
 def _held_in(entry: dict[str, Any]) -> dict[str, Any]:
     """The config of a layer that holds others; nothing of one that does not."""
     kind = Layer.registry.get(entry["type"])
-    return entry["config"] if kind is not None and issubclass(kind, Holder) else {}
+    if kind is None or not issubclass(kind, Holder):
+        return {}
+    return {key: value for key, value in entry["config"].items() if key in HOLDS}
 
 
 def _entries(value: Any, name: str) -> list[Any]:

@@ -13,11 +13,11 @@ from fastlstm._kernels.stage import Stage
 from fastlstm._kernels.steps import take_steps
 from fastlstm.layers.base import Array, Layer, as_rows
 from fastlstm.layers.chain import Chain
-from fastlstm.layers.holder import Holder
+from fastlstm.layers.holder import Parallel
 from fastlstm.workspace import Workspace
 
 
-class Concat(Holder):
+class Concat(Parallel):
     """y = the outputs of several chains over the same x, side by side on the last axis.
 
     Parameters

@@ -59,6 +59,9 @@ class Conv1d(MatrixLayer):
         Steps of zeros around each sequence. "valid": none. "same": so many on both sides that T' is T / stride, rounded
         up; an odd one stands at the end. "causal": (K - 1)·dilation before the first step, so that an output sees no
         later step. Otherwise their number, at both sides or before and behind.
+    padding_mode : "zeros", "reflect", "replicate" or "circular", default "zeros"
+        What padding shows: zeros, the sequence reflected at its first and last step, these steps again, or the other
+        end of the sequence. As in PyTorch; of a sequence that is too short to be reflected the rest are zeros.
     bias : bool, default True
         Whether there is a b.
     dtype : "float32", "float64" or None
@@ -93,6 +96,7 @@ class Conv1d(MatrixLayer):
         stride: int = 1,
         dilation: int = 1,
         padding: Padding = "valid",
+        padding_mode: str = "zeros",
         bias: bool = True,
         dtype: Any = None,
         seed: int | None = None,
@@ -102,7 +106,7 @@ class Conv1d(MatrixLayer):
         super().__init__(dtype, seed, **settings)
         self.input_size = _check.positive_int(input_size, "input_size")
         self.output_size = _check.positive_int(output_size, "output_size")
-        self.windows = windows_of(kernel_size, stride, dilation, padding)
+        self.windows = windows_of(kernel_size, stride, dilation, padding, padding_mode)
         self.padding, self.bias = told(padding), _check.flag(bias, "bias")
         self.input_shape = ("N", "T", self.input_size)
         size = self.windows.size
@@ -221,8 +225,8 @@ class Conv1d(MatrixLayer):
     @property
     def _how(self) -> str:
         return (
-            f"stride={self.windows.stride} and padding={self.padding!r}: an output for each step as it comes needs "
-            "stride=1 and padding='causal'"
+            f"stride={self.windows.stride}, padding={self.padding!r} and padding_mode={self.windows.mode!r}: an output "
+            "for each step as it comes needs stride=1, padding='causal' and zeros"
         )
 
     def start(self, batch: int, tape: Workspace) -> None:
@@ -278,6 +282,7 @@ class Conv1d(MatrixLayer):
             "stride": self.windows.stride,
             "dilation": self.windows.dilation,
             "padding": self.padding,
+            **({} if self.windows.mode == "zeros" else {"padding_mode": self.windows.mode}),
             "bias": self.bias,
             **self.settings(),
         }

@@ -19,13 +19,10 @@ from fastlstm.workspace import Workspace
 
 
 class Holder(Layer, abstract=True):
-    """Base of the layers that hold chains of layers, which all read x.
+    """Base of the layers that hold chains of layers.
 
-    A subclass writes `output_shape`, `join`, `joining` and `parts_of`. The parameters of the layers are this layer's
-    own, by their places: "0.weight".
+    The parameters of the layers are this layer's own, by their places: "0.weight".
     """
-
-    keeps_x = True
 
     def __init__(self, chains: list[Chain], dtype: Any, seed: int | None) -> None:
         super().__init__(dtype, seed)
@@ -45,26 +42,9 @@ class Holder(Layer, abstract=True):
             raise ValueError("layers: expected every layer once, got one twice")
         self.mixes_rows = any(layer.mixes_rows for layer in self.held().values())
         self.penalises = any(layer.penalises for layer in self.held().values())
-        self.input_shape = ("N", "T", "F")
-        for chain in chains:
-            if chain.layers and self.input_shape[-1] == "F":
-                self.input_shape = input_shape_of(chain.layers)
-        self._per_step = len(self.output_shape(self.input_shape)) == 3
 
     def held(self) -> dict[str, Layer]:
         return {place: layer for chain in self.chains for place, layer in zip(chain.places, chain.layers, strict=True)}
-
-    def join(self, x: Array, parts: list[Array], tape: Workspace) -> Array:
-        """The output, from x and what the chains make of it."""
-        raise NotImplementedError(f"{type(self).__name__} must write join")
-
-    def joining(self, x: Array, parts: list[Array], y: Array) -> list[Stage]:
-        """Stages that do the same in inference, from arrays that stay where they lie."""
-        raise NotImplementedError(f"{type(self).__name__} must write joining")
-
-    def parts_of(self, dy: Array, tape: Workspace) -> tuple[list[Array], Array | None]:
-        """The gradient by the output of each chain, and that by x past the chains, if there is any."""
-        raise NotImplementedError(f"{type(self).__name__} must write parts_of")
 
     def build(self, dtype: Any = None, rng: np.random.Generator | None = None) -> None:
         if self._built:
@@ -79,6 +59,44 @@ class Holder(Layer, abstract=True):
         self._dtype = _check.dtype_of(dtype)
         for place, layer in self.held().items():
             layer.load_parameters(part_of(arrays, place), dtype)
+
+    def inner_shape(self, shape: Shape) -> Shape:
+        """The shape of what the chains see of an input of this shape."""
+        return shape
+
+    def penalty(self, tape: Workspace) -> float:
+        """The sum of the penalties of the layers in the last pass over the workspace in which theirs are."""
+        paying = [tape.child(place) for place, layer in self.held().items() if layer.penalises]
+        return sum((workspace.notes["penalty"] for workspace in paying), 0.0)
+
+
+class Parallel(Holder, abstract=True):
+    """Base of the layers that hold chains of layers which all read x.
+
+    A subclass writes `output_shape`, `join`, `joining` and `parts_of`.
+    """
+
+    keeps_x = True
+
+    def __init__(self, chains: list[Chain], dtype: Any, seed: int | None) -> None:
+        super().__init__(chains, dtype, seed)
+        self.input_shape = ("N", "T", "F")
+        for chain in chains:
+            if chain.layers and self.input_shape[-1] == "F":
+                self.input_shape = input_shape_of(chain.layers)
+        self._per_step = len(self.output_shape(self.input_shape)) == 3
+
+    def join(self, x: Array, parts: list[Array], tape: Workspace) -> Array:
+        """The output, from x and what the chains make of it."""
+        raise NotImplementedError(f"{type(self).__name__} must write join")
+
+    def joining(self, x: Array, parts: list[Array], y: Array) -> list[Stage]:
+        """Stages that do the same in inference, from arrays that stay where they lie."""
+        raise NotImplementedError(f"{type(self).__name__} must write joining")
+
+    def parts_of(self, dy: Array, tape: Workspace) -> tuple[list[Array], Array | None]:
+        """The gradient by the output of each chain, and that by x past the chains, if there is any."""
+        raise NotImplementedError(f"{type(self).__name__} must write parts_of")
 
     def output_lengths(self, lengths: Index) -> Index | None:
         if not self._per_step:
@@ -95,8 +113,7 @@ class Holder(Layer, abstract=True):
         return self.join(x, parts, tape)
 
     def _add_penalties(self, tape: Workspace) -> None:
-        paying = [tape.child(place) for place, layer in self.held().items() if layer.penalises]
-        tape.notes["penalty"] = sum((workspace.notes["penalty"] for workspace in paying), 0.0)
+        tape.notes["penalty"] = self.penalty(tape)
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
         parts, past = self.parts_of(dy, tape)
@@ -222,7 +239,9 @@ def rows_of(layers: Sequence[Layer], shape: Shape, places: Sequence[str] | None 
     places = [str(i) for i in range(len(layers))] if places is None else places
     for place, layer, found in zip(places, layers, shapes_of(layers, shape), strict=True):
         rows.append((place, layer, found))
-        for chain in layer.chains if isinstance(layer, Holder) else ():
-            rows += rows_of(chain.layers, shape, [f"{place}.{own}" for own in chain.places])
+        if isinstance(layer, Holder):
+            inner = layer.inner_shape(shape)
+            for chain in layer.chains:
+                rows += rows_of(chain.layers, inner, [f"{place}.{own}" for own in chain.places])
         shape = found
     return rows

@@ -14,11 +14,11 @@ from fastlstm._kernels.activations import sum_stage
 from fastlstm._kernels.stage import Call, Stage
 from fastlstm.layers.base import Array, Layer
 from fastlstm.layers.chain import Chain
-from fastlstm.layers.holder import Holder
+from fastlstm.layers.holder import Parallel
 from fastlstm.workspace import Workspace
 
 
-class Residual(Holder):
+class Residual(Parallel):
     """y = x + chain(x): layers past which the input goes, too (He et al. 2016).
 
     Parameters

@@ -40,6 +40,7 @@ class Windows:
     stride: int
     dilation: int
     sides: Sides
+    mode: str = "zeros"
 
     @property
     def reach(self) -> int:
@@ -54,7 +55,8 @@ class Windows:
     @property
     def is_causal(self) -> bool:
         """Whether there is a window that ends at each step."""
-        return self.stride == 1 and (self.reach == 0 or self.sides == (self.reach, 0))
+        within = self.reach == 0 or (self.sides == (self.reach, 0) and self.mode == "zeros")
+        return self.stride == 1 and within
 
     def counts(self, steps: Any) -> Any:
         """The number of windows of a sequence of so many steps, also of several; none of one without a step."""
@@ -97,9 +99,10 @@ class Windows:
         window = np.arange(count)
         first = window * self.stride - self.before(steps)[:, None]
         step = first[:, :, None] + np.arange(self.size) * self.dilation
-        real = (step >= 0) & (step < steps[:, None, None])
-        real &= (window < self.counts(steps)[:, None])[:, :, None]
-        step += np.arange(n)[:, None, None] * t
+        there = np.broadcast_to((window < self.counts(steps)[:, None])[:, :, None], step.shape)
+        step = MODES[self.mode](step, steps[:, None, None])
+        real = there & (step >= 0) & (step < steps[:, None, None])
+        step = step + np.arange(n)[:, None, None] * t
         return np.where(real, step, -1)
 
     def kept(self, n: int, t: int, lengths: Index | None, tape: Workspace) -> Index:
@@ -113,11 +116,28 @@ class Windows:
         return known[1]
 
 
-def windows_of(kernel_size: Any, stride: Any, dilation: Any, padding: Any) -> Windows:
+def _reflected(step: Index, steps: Index) -> Index:
+    step = np.abs(step)
+    return np.where(step < steps, step, 2 * (steps - 1) - step)
+
+
+MODES: dict[str, Callable[[Index, Index], Index]] = {
+    "zeros": lambda step, steps: step,
+    "reflect": _reflected,
+    "replicate": lambda step, steps: np.clip(step, 0, steps - 1),
+    "circular": lambda step, steps: step % np.maximum(steps, 1),
+}
+"""What padding shows: the step of the sequence that stands for one before its first or behind its last one. Steps that
+are still outside are zeros."""
+
+
+def windows_of(kernel_size: Any, stride: Any, dilation: Any, padding: Any, mode: Any = "zeros") -> Windows:
     """The arguments of a layer of these names, checked."""
     size = _check.positive_int(kernel_size, "kernel_size", MOST)
     stride, dilation = _check.positive_int(stride, "stride", MOST), _check.positive_int(dilation, "dilation", MOST)
-    return Windows(size, stride, dilation, sides_of(padding, (size - 1) * dilation))
+    if not isinstance(mode, str) or mode not in MODES:
+        raise ValueError(f"padding_mode: expected {', '.join(map(repr, MODES))}, got {mode!r:.80}")
+    return Windows(size, stride, dilation, sides_of(padding, (size - 1) * dilation), mode)
 
 
 NAMED: dict[str, Callable[[int], Sides]] = {

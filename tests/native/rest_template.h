@@ -81,7 +81,7 @@ static double X(labelling)(const struct fl_training *const sides[2], ptrdiff_t m
 
 /* Activations, softmax, and layer normalisation forwards and back. */
 static double X(rows)(const struct fl_training *const sides[2], ptrdiff_t m, ptrdiff_t n, int threads) {
-    enum { FUNCTIONS = FL_SILU + 1, ALL = FUNCTIONS + 8 };
+    enum { FUNCTIONS = FL_SILU + 1, ALL = FUNCTIONS + 9 };
     const ptrdiff_t block = 5, blocks = (m + block - 1) / block, most = m * n + 2 * blocks * n + m;
     const REAL *x = X(random)(m * n, 0), *weight = X(random)(n, 0), *bias = X(random)(n, 0), *dy = X(random)(m * n, 0);
     ptrdiff_t *index = room((size_t)(2 * m) * sizeof *index);
@@ -104,7 +104,9 @@ static double X(rows)(const struct fl_training *const sides[2], ptrdiff_t m, ptr
         struct fl_sum sum = {m * n, x, dy, o[FUNCTIONS + 6]};
         struct fl_largest largest = {m, 2, n, index, x, o[FUNCTIONS + 7], NULL};
         fl_run(sides[side]->sum, &sum, threads, FL_WORTH_WAKING);
+        struct fl_magnitude magnitude = {m, n / 2, x, o[FUNCTIONS + 8]};
         fl_run(sides[side]->largest, &largest, threads, FL_WORTH_WAKING);
+        fl_run(sides[side]->magnitude, &magnitude, threads, FL_WORTH_WAKING);
     }
     for (int a = 0; a < ALL; a++) worst = fmax(worst, X(between)(out[0][a], out[1][a], most));
     return worst;

@@ -107,3 +107,13 @@ static void FL_X(softmax)(void *argument, int thread, struct fl_team *team) {
         for (ptrdiff_t k = 0; k < p->width; k++) y[k] *= factor;
     }
 }
+
+static void FL_X(magnitude)(void *argument, int thread, struct fl_team *team) {
+    const struct fl_magnitude *p = argument;
+    const ptrdiff_t last = p->rows * (thread + 1) / team->size, n = p->width;
+    for (ptrdiff_t row = p->rows * thread / team->size; row < last; row++) {
+        const FL_REAL *a = (const FL_REAL *)p->x + row * 2 * n, *b = a + n;
+        FL_REAL *restrict y = (FL_REAL *)p->y + row * n;
+        for (ptrdiff_t k = 0; k < n; k++) y[k] = FL_SQRT(a[k] * a[k] + b[k] * b[k]);
+    }
+}

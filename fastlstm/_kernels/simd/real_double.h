@@ -17,6 +17,7 @@
 #define FL_ABS fabs
 #define FL_COPYSIGN copysign
 #define FL_ERFC erfc
+#define FL_SQRT sqrt
 /* exp(r) = 1 + r + r^2 q(r) on |r| <= ln(2)/2; near-minimax q by Chebyshev interpolation, relative error 1.3e-17 */
 #define FL_Q(r) \
     FL_MADD(FL_MADD(FL_MADD(FL_MADD(FL_MADD(FL_MADD(FL_MADD(FL_MADD(FL_MADD(2.5100385495510319078e-8, r, \

@@ -14,6 +14,7 @@
 #undef FL_ABS
 #undef FL_COPYSIGN
 #undef FL_ERFC
+#undef FL_SQRT
 #undef FL_Q
 #undef FL_INT
 #undef FL_FLUSH_MIN

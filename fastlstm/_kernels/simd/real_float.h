@@ -17,6 +17,7 @@
 #define FL_ABS fabsf
 #define FL_COPYSIGN copysignf
 #define FL_ERFC erfcf
+#define FL_SQRT sqrtf
 /* exp(r) = 1 + r + r^2 q(r) on |r| <= ln(2)/2; near-minimax q by Chebyshev interpolation, relative error 8e-9 */
 #define FL_Q(r) \
     FL_MADD(FL_MADD(FL_MADD(FL_MADD(0.0013926183587713495f, r, 0.0083631790527225774f), r, \

@@ -119,6 +119,13 @@ struct fl_sum {
     void *out;
 };
 
+/* y[r] = sqrt(a^2 + b^2), where a is the first half of the row x[r], and b the second one; width is that of y */
+struct fl_magnitude {
+    ptrdiff_t rows, width;
+    const void *x;
+    void *y;
+};
+
 /* out[k] = the largest of the rows source[index[k, j]], j < size, number by number; those with an index of -1 are left
    out, and without any, out is 0. `at` is the j of each, or none. */
 struct fl_largest {
@@ -138,7 +145,7 @@ struct fl_softmax {
 
 struct fl_training {
     fl_job squares, update; /* of a struct fl_update: its sums of grad^2; its rule */
-    fl_job loss, ctc, drop, mask, columns, scatter, norm, norm_backward, activate, softmax, sum, largest;
+    fl_job loss, ctc, drop, mask, columns, scatter, norm, norm_backward, activate, softmax, sum, largest, magnitude;
 };
 
 /* Those for any processor, for float and double. */

@@ -10,5 +10,5 @@
 const struct fl_training FL_TABLE(FL_ISA, FL_TYPE) = {
     FL_X(squares), FL_X(update), FL_X(loss), FL_X(ctc), FL_X(drop), FL_X(mask), FL_X(columns), FL_X(scatter),
     FL_X(norm), FL_X(norm_backward), FL_X(activate), FL_X(softmax),
-    FL_X(sum), FL_X(largest_rows)};
+    FL_X(sum), FL_X(largest_rows), FL_X(magnitude)};
 #undef FL_TYPE
