@@ -32,6 +32,7 @@ from fastlstm.layers import Conv1d as Conv1d
 from fastlstm.layers import Decoder as Decoder
 from fastlstm.layers import Dense as Dense
 from fastlstm.layers import Dropout as Dropout
+from fastlstm.layers import EachStep as EachStep
 from fastlstm.layers import Embedding as Embedding
 from fastlstm.layers import FinalState as FinalState
 from fastlstm.layers import GRUCell as GRUCell
@@ -39,6 +40,7 @@ from fastlstm.layers import Last as Last
 from fastlstm.layers import Layer as Layer
 from fastlstm.layers import LayerNorm as LayerNorm
 from fastlstm.layers import LSTMCell as LSTMCell
+from fastlstm.layers import Magnitude as Magnitude
 from fastlstm.layers import MaxPool as MaxPool
 from fastlstm.layers import MaxPool1d as MaxPool1d
 from fastlstm.layers import MeanPool as MeanPool

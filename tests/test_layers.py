@@ -55,6 +55,11 @@ EXAMPLES = {
         lambda: fl.Concat([fl.GRU(3, 2), fl.Last()], [fl.Conv1d(3, 2, 2), fl.MaxPool()]),
         lambda: fl.Concat([fl.Conv1d(3, 2, 2)], [fl.MaxPool1d(2, 1)]),
     ],
+    "EachStep": [
+        lambda: fl.EachStep([fl.Conv1d(1, 2, 2), fl.Activation("tanh"), fl.Dense(2, 2)], steps=3),
+        lambda: fl.EachStep([fl.Residual([fl.LSTM(1, 1)]), fl.GRU(1, 2), fl.MeanPool()], 3),
+    ],
+    "Magnitude": [lambda: [fl.Dense(3, 4), fl.Magnitude()]],
     "TiedDense": [tied, lambda: tied(bias=False)],
 }
 MAKERS = [pytest.param(make, id=f"{name}{i}") for name, makers in EXAMPLES.items() for i, make in enumerate(makers)]

@@ -103,9 +103,11 @@ def _check_entry(entry: Any, name: str, there: list[Sizes], depth: int = 0) -> i
 
 
 def _held_in(entry: dict[str, Any]) -> dict[str, Any]:
-    """The config of a layer that holds others; nothing of one that does not."""
+    """The layers in the config of a layer that holds others, without its numbers; nothing of one that holds none."""
     kind = Layer.registry.get(entry["type"])
-    return entry["config"] if kind is not None and issubclass(kind, Holder) else {}
+    if kind is None or not issubclass(kind, Holder):
+        return {}
+    return {key: value for key, value in entry["config"].items() if key not in kind.numbers}
 
 
 def _entries(value: Any, name: str) -> list[Any]:

@@ -9,9 +9,11 @@ from fastlstm.layers.conv import Conv1d as Conv1d
 from fastlstm.layers.decoder import Decoder as Decoder
 from fastlstm.layers.dense import Dense as Dense
 from fastlstm.layers.dropout import Dropout as Dropout
+from fastlstm.layers.each_step import EachStep as EachStep
 from fastlstm.layers.embedding import Embedding as Embedding
 from fastlstm.layers.final_state import FinalState as FinalState
 from fastlstm.layers.last import Last as Last
+from fastlstm.layers.magnitude import Magnitude as Magnitude
 from fastlstm.layers.max_pool import MaxPool1d as MaxPool1d
 from fastlstm.layers.norm import BatchNorm as BatchNorm
 from fastlstm.layers.norm import LayerNorm as LayerNorm

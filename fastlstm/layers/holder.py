@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,6 +26,8 @@ class Holder(Layer, abstract=True):
     """
 
     keeps_x = True
+    numbers: ClassVar[tuple[str, ...]] = ()
+    """What `config` holds beside layers."""
 
     def __init__(self, chains: list[Chain], dtype: Any, seed: int | None) -> None:
         super().__init__(dtype, seed)
@@ -45,11 +47,16 @@ class Holder(Layer, abstract=True):
             raise ValueError("layers: expected every layer once, got one twice")
         self.mixes_rows = any(layer.mixes_rows for layer in self.held().values())
         self.penalises = any(layer.penalises for layer in self.held().values())
-        self.input_shape = ("N", "T", "F")
-        for chain in chains:
-            if chain.layers and self.input_shape[-1] == "F":
-                self.input_shape = input_shape_of(chain.layers)
+        self.input_shape = self.shape_taken()
         self._per_step = len(self.output_shape(self.input_shape)) == 3
+
+    def shape_taken(self) -> Shape:
+        """The shape of the input."""
+        shape: Shape = ("N", "T", "F")
+        for chain in self.chains:
+            if chain.layers and shape[-1] == "F":
+                shape = input_shape_of(chain.layers)
+        return shape
 
     def held(self) -> dict[str, Layer]:
         return {place: layer for chain in self.chains for place, layer in zip(chain.places, chain.layers, strict=True)}
