@@ -14,7 +14,8 @@ from fastlstm.classification import Classifier
 from fastlstm.classification import Recipe as Reading
 from fastlstm.forecasting import Forecaster
 from fastlstm.io.native import read_metadata
-from fastlstm.speech import Augment, LogMel, Recording, StringReader, Strings, WordClassifier
+from fastlstm.speech import Augment, LogMel, Recording, StringReader, Strings, VoiceActivity, WordClassifier
+from fastlstm.speech.silero import network
 from fastlstm.text import LanguageModel, Recipe, Vocabulary
 
 
@@ -54,7 +55,11 @@ def string_reader():
     return made
 
 
-MAKERS = [forecaster, classifier, writer, word_classifier, string_reader]
+def voice_activity():
+    return VoiceActivity(fl.Model(network(), seed=0))
+
+
+MAKERS = [forecaster, classifier, writer, word_classifier, string_reader, voice_activity]
 
 
 @pytest.fixture(scope="module", params=MAKERS, ids=lambda make: make.__name__)
@@ -92,7 +97,9 @@ def test_what_has_not_learned_is_not_saved(make, tmp_path):
 
 def test_a_file_of_one_application_is_no_other(application, tmp_path):
     application.save(tmp_path / "a")
-    for other in {Forecaster, Classifier, LanguageModel, WordClassifier, StringReader} - {type(application)}:
+    for other in {Forecaster, Classifier, LanguageModel, WordClassifier, StringReader, VoiceActivity} - {
+        type(application)
+    }:
         with pytest.raises(ValueError, match="a: holds a model, but no "):
             other.load(tmp_path / "a")
 

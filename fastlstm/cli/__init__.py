@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         130 for Ctrl-C.
     """
     line = list(sys.argv[1:] if argv is None else argv)
-    options = parser().parse_args(line)
+    options = parsed(line)
     options.line, options.place = line, None
     try:
         with joined(options):
@@ -68,6 +68,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.place is not None:
         options.place.tidy()
     return failed(before + "fastlstm: " + message, status)
+
+
+def parsed(line: list[str]) -> argparse.Namespace:
+    """The options of a line. Words may also follow options that follow words, as in ``read --beam 4 FILE``."""
+    reader = parser()
+    options, others = reader.parse_known_args(line)
+    if others:
+        if not hasattr(options, "words") or any(other.startswith("-") for other in others):
+            reader.error(f"unrecognized arguments: {' '.join(others)}")
+        options.words += others
+    return options
 
 
 def words_of(error: Exception) -> str:

@@ -49,6 +49,7 @@ NO_SETTINGS = frozenset(
         "texts",
         "words",
         "beam",
+        "threshold",
         "max_bytes",
         "max_seconds",
     }

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fastlstm._check import number
 from fastlstm.cli.options import (
     Commands,
     UsageError,
@@ -22,11 +23,13 @@ from fastlstm.cli.options import (
     count,
     path,
     source,
+    usage,
 )
 from fastlstm.cli.output import Output
 from fastlstm.cli.report import Report
 from fastlstm.metrics import error_rate
-from fastlstm.speech import LogMel, Recording, StringReader, Strings, read_recordings, read_wav
+from fastlstm.speech import LogMel, Recording, StringReader, Strings, VoiceActivity, read_recordings, read_wav
+from fastlstm.speech.vad import RATE as VAD_RATE
 from fastlstm.speech.wav import LONGEST
 from fastlstm.unpack import ARCHIVE
 
@@ -45,12 +48,14 @@ examples:
   fastlstm speech call.wav                            read a file
   fastlstm speech train my-words --output my-model    words of your own
   fastlstm speech read --model my-model a.wav b.wav
+  fastlstm speech vad meeting.wav                     where somebody speaks, in seconds (pip install silero-vad onnx)
 """
 
 USAGE = """fastlstm speech [read] [--model DIR] [--beam N] [--max-seconds N] FILE [FILE ...]
        fastlstm speech train [--output DIR] [--epochs N] [--hidden N] [--centred] [--max-megabytes N] [--seed N]
                              [--force] [--resume]
-                             RECORDINGS"""
+                             RECORDINGS
+       fastlstm speech vad [--threshold P] [--max-seconds N] FILE [FILE ...]"""
 
 DEFAULT = Path("fastlstm-speech")
 FILE = "speech.safetensors"
@@ -73,7 +78,12 @@ def add(commands: Commands) -> None:
     )
     parser.set_defaults(run=speech)
     add = parser.add_argument
-    add("words", nargs="+", metavar="FILE", help='WAV files to read; or "train", and what to learn from')
+    add(
+        "words",
+        nargs="+",
+        metavar="FILE",
+        help='WAV files to read; after "vad", to find speech in; or "train", and what to learn from',
+    )
     add(
         "--model",
         "--output",
@@ -91,6 +101,13 @@ def add(commands: Commands) -> None:
         help="how long a file to read may be (default: %(default)s)",
     )
     add("--beam", type=at_most(1000), default=8, metavar="N", help="strings to follow at a time (default: %(default)s)")
+    add(
+        "--threshold",
+        type=float,
+        default=0.5,
+        metavar="P",
+        help="vad: the probability from which a sound is speech (default: %(default)s)",
+    )
     training = parser.add_argument_group("training")
     training.add_argument("--epochs", type=count, default=20, metavar="N", help="how many (default: %(default)s)")
     training.add_argument(
@@ -106,22 +123,36 @@ def add(commands: Commands) -> None:
 
 
 def speech(options: argparse.Namespace) -> int:
-    """Read files, or learn from recordings."""
+    """Read files, find speech in them, or learn from recordings."""
     verb, words = options.words[0], options.words[1:]
-    if verb not in ("train", "read"):
+    if verb not in ("train", "read", "vad"):
         verb, words = "read", options.words
     if verb == "train" and len(words) != 1:
         raise UsageError(f"train: expected a folder or an archive of recordings, got {len(words)} names")
     if not words:
-        raise UsageError("read: expected WAV files, got none")
+        raise UsageError(f"{verb}: expected WAV files, got none")
     try:
         files = [source(word) for word in words]
     except argparse.ArgumentTypeError as error:
         raise UsageError(f"{verb}: {error}") from None
     if verb == "train":
         return train(files[0], options)
-    read(files, options)
+    (find if verb == "vad" else read)(files, options)
     return 0
+
+
+def find(files: Sequence[Path], options: argparse.Namespace) -> None:
+    """Print where there is speech in each file: begin and end in seconds, a line for each stretch."""
+    activity = VoiceActivity.from_silero()
+    with usage():
+        threshold = number(options.threshold, "threshold", 0, 1)
+    for file in files:
+        sound = read_wav(file, VAD_RATE, max_seconds=options.max_seconds)
+        found = activity.segments(sound, threshold=threshold)
+        for begin, end in found:
+            print("" if len(files) == 1 else f"{file}: ", f"{begin:.3f} {end:.3f}", sep="", flush=True)
+        if not found:
+            print(f"fastlstm: {file}: no speech found", file=sys.stderr)
 
 
 def read(files: Sequence[Path], options: argparse.Namespace) -> None:

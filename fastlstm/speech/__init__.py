@@ -8,4 +8,7 @@ from fastlstm.speech.recogniser import Recogniser as Recogniser
 from fastlstm.speech.recordings import Recording as Recording
 from fastlstm.speech.recordings import read_recordings as read_recordings
 from fastlstm.speech.strings import Strings as Strings
+from fastlstm.speech.vad import Segment as Segment
+from fastlstm.speech.vad import VoiceActivity as VoiceActivity
+from fastlstm.speech.vad import VoiceStream as VoiceStream
 from fastlstm.speech.wav import read_wav as read_wav

@@ -14,7 +14,8 @@ from fastlstm.classification import Classifier, read_texts
 from fastlstm.classification import Recipe as Reading
 from fastlstm.forecasting import Forecaster, read_series
 from fastlstm.schedules import Cosine, ReduceOnPlateau
-from fastlstm.speech import LogMel, StringReader, WordClassifier, read_wav
+from fastlstm.speech import LogMel, StringReader, VoiceActivity, WordClassifier, read_wav
+from fastlstm.speech.silero import network
 from fastlstm.text import LanguageModel, Recipe, Vocabulary
 
 MOST = 1000
@@ -238,6 +239,15 @@ def read_recogniser(path):
         StringReader.load(path)
 
 
+def activities(folder):
+    VoiceActivity(fl.Model(network(), seed=0)).save(folder / "whole")
+    yield (folder / "whole").read_bytes()
+
+
+def read_activity(path):
+    VoiceActivity.load(path).probabilities(np.ones(700))
+
+
 def sounds(folder):
     signal = np.sin(np.arange(800) / 3)
     for kind in (np.uint8, np.int16, np.int32, np.float32, np.float64):
@@ -270,6 +280,7 @@ KINDS = [
     Kind("classifier", ".safetensors", classifiers, read_classifier),
     Kind("text", ".safetensors", writers, read_writer),
     Kind("speech", ".safetensors", recognisers, read_recogniser),
+    Kind("activity", ".safetensors", activities, read_activity),
     Kind("wav", ".wav", sounds, lambda path: read_wav(path)),
     Kind("csv", ".csv", tables, read_csv),
 ]
