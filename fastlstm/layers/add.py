@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from fastlstm import _check
 from fastlstm._check import Shape, describe
+from fastlstm._kernels.activations import sum_stage
+from fastlstm._kernels.stage import Call, Stage
 from fastlstm.layers.base import Array, Layer
 from fastlstm.layers.chain import Chain
 from fastlstm.layers.holder import Holder
@@ -76,6 +79,16 @@ class Add(Holder):
         for part in parts[2:]:
             y += part
         return y
+
+    def joining(self, x: Array, parts: list[Array], y: Array) -> list[Stage]:
+        stages, total = list[Stage](), parts[0]
+        for part in parts[1:]:
+            if total.flags.c_contiguous and part.flags.c_contiguous:
+                stages.append(sum_stage(total.reshape(-1), part.reshape(-1), y.reshape(-1)))
+            else:  # the last steps of sequences
+                stages.append(Call(partial(np.add, total), part, y, "Add"))
+            total = y
+        return stages
 
     def parts_of(self, dy: Array, tape: Workspace) -> tuple[list[Array], None]:
         return [dy] * len(self.chains), None

@@ -123,9 +123,15 @@ class FinalState(Layer):
 
     def prepare(
         self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
-    ) -> tuple[list[Stage], Array]:
+    ) -> tuple[list[Stage], Array] | None:
         if streaming:
             return [], x
+        if self.merge != "concat":
+            return None
+        if self.go_backwards and order is None:
+            return [], x[:, 0]
+        if self.go_backwards:
+            return None
         if order is None and not self.bidirectional:
             return [], x[:, -1]
         n, t, features = x.shape
