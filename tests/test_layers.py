@@ -36,7 +36,10 @@ EXAMPLES = {
     "Softmax": [lambda: fl.Softmax()],
     "ActivityRegularization": [lambda: fl.ActivityRegularization(fl.regularizers.L2(0.0))],  # the identity
     "Last": [lambda: fl.Last()],
-    "FinalState": [lambda: fl.FinalState(bidirectional=False)],
+    "FinalState": [
+        lambda: fl.FinalState(bidirectional=False),
+        lambda: fl.FinalState(bidirectional=False, go_backwards=True),
+    ],
     "MeanPool": [lambda: fl.MeanPool()],
     "MaxPool": [lambda: fl.MaxPool()],
     "AttentionPool": [lambda: fl.AttentionPool(3), lambda: fl.AttentionPool(3, 5)],
@@ -61,6 +64,11 @@ EXAMPLES = {
         lambda: fl.EachStep([fl.Dense(3, 4), fl.Magnitude()], 1, channels=3),
     ],
     "Magnitude": [lambda: [fl.Dense(3, 4), fl.Magnitude()]],
+    "Add": [
+        lambda: fl.Add([fl.Dense(3, 2)], [fl.GRU(3, 4), fl.Dense(4, 2)], [fl.SimpleRNN(3, 2)]),
+        lambda: fl.Add([], [fl.LayerNorm(3)], []),
+        lambda: fl.Add([fl.Last()], [fl.MeanPool()]),
+    ],
     "TiedDense": [tied, lambda: tied(bias=False)],
 }
 MAKERS = [pytest.param(make, id=f"{name}{i}") for name, makers in EXAMPLES.items() for i, make in enumerate(makers)]
