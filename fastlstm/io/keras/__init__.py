@@ -1,0 +1,3 @@
+"""Models to and from Keras."""
+
+from fastlstm.io.keras.reader import from_keras as from_keras
