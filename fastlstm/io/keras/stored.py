@@ -122,10 +122,11 @@ class Live:
         self.model = model
 
     def of(self, entries: Sequence[Entry]) -> list[Stored]:
-        return [Live(self.model.get_layer(name_of(entry))) for entry in entries]
+        layers = {layer.name: layer for layer in self.model.layers}  # a Sequential does not have its InputLayer
+        return [Live(layers.get(name_of(entry))) for entry in entries]
 
     def arrays(self) -> list[Array]:
-        return list(self.model.get_weights())
+        return [] if self.model is None else list(self.model.get_weights())
 
 
 def weights_in(data: bytes) -> tuple[File, Native | Legacy]:
