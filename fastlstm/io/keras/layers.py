@@ -173,7 +173,7 @@ def _batch_norm(part: Part) -> list[Layer]:
         raise ValueError(f"{part.place}: axis: expected -1, the last one, got {axis!r:.80}")
     for key in ("scale", "center"):
         part.require(key, True, default=True)
-    momentum = 1 - float(part.config.get("momentum", 0.99))
+    momentum = round(1 - float(part.config.get("momentum", 0.99)), 12)  # 0.01, not 0.010000000000000009
     layer = BatchNorm(part.array(0, 1).shape[0], momentum, float(part.config.get("epsilon", 1e-3)))
     return [part.filled(layer)]
 

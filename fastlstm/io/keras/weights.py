@@ -44,6 +44,8 @@ def fill(layer: Layer, arrays: Sequence[Array], place: str) -> None:
             found = {"weight": arrays[0]}
     dtype = dtype_of(arrays, place)
     shapes = {**layer.parameter_shapes(), **layer.buffer_shapes()}
+    if found.keys() != shapes.keys():
+        raise ValueError(f"{place}: expected a layer whose parameters Keras has, got one with {', '.join(shapes)}")
     for name, array in found.items():
         if array.shape != shapes[name]:
             raise ValueError(
@@ -109,15 +111,16 @@ def _biases(layer: Recurrent[Any], bias: Array, end: str, place: str) -> dict[st
     return {"bias" + end: layer.cell.one_bias(two[0], two[1])}
 
 
-def arrays_of(layer: Layer) -> list[Array]:
-    """The weights of a layer in Keras' order, for `set_weights`; of a stack of one layer."""
+def arrays_of(layer: Layer, k: int = 0) -> list[Array]:
+    """The weights of a layer in Keras' order, for `set_weights`; of layer k of a stack."""
+    layer.build()
     if not isinstance(layer, Recurrent):
         values = {**layer._parameters, **layer._buffers}
         names = [name for name in NAMES.get(type(layer), ()) if name in values]
         whole = isinstance(layer, Embedding)
         return [np.array(values[name].value if whole else turned(values[name].value)) for name in names]
     found = []
-    for end in ("_l0", "_l0_reverse")[: layer.directions]:
+    for end in (f"_l{k}", f"_l{k}_reverse")[: layer.directions]:
         for name in ("weight_ih", "weight_hh"):
             found.append(turned(in_our_order(layer, layer.parameter(name + end).value)))
         if layer.bias:
@@ -134,4 +137,5 @@ def _keras_bias(layer: Recurrent[Any], end: str) -> Array:
     if not after:
         return in_our_order(layer, bias)
     r, z, n, m = bias.reshape(4, -1)
-    return np.stack([np.concatenate([z, r, n]), np.concatenate([0 * z, 0 * r, m])])
+    zeros = np.zeros_like(m)
+    return np.stack([np.concatenate([z, r, n]), np.concatenate([zeros, zeros, m])])
