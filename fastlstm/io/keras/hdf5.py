@@ -87,7 +87,7 @@ class File:
         """The kinds and contents of the messages of an object."""
         version, _, count, _, size = self.unpack("<BBHII", at)
         if version != 1:
-            raise ValueError(f"expected an object header of version 1 at {at}, got {version}")
+            raise ValueError(f"expected groups as h5py writes them by default, got another header at {at}")
         found: list[tuple[int, bytes]] = []
         blocks = [(at + 16, size)]
         while blocks and len(found) < count:
