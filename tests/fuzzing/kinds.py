@@ -16,6 +16,7 @@ from fastlstm.forecasting import Forecaster, read_series
 from fastlstm.schedules import Cosine, ReduceOnPlateau
 from fastlstm.speech import LogMel, StringReader, WordClassifier, read_wav
 from fastlstm.text import LanguageModel, Recipe, Vocabulary
+from fuzzing.keras_kinds import kinds_of_keras
 
 MOST = 1000
 """Steps that a file which was read may ask for before it is left alone."""
@@ -271,6 +272,7 @@ KINDS = [
     Kind("speech", ".safetensors", recognisers, read_recogniser),
     Kind("wav", ".wav", sounds, lambda path: read_wav(path)),
     Kind("csv", ".csv", tables, read_csv),
+    *kinds_of_keras(Kind),
 ]
 
 
