@@ -131,6 +131,11 @@ def test_a_layer_that_reads_backwards(tmp_path):
     close(model, lstm(X[:, ::-1], *LSTM)[:, -1])
 
 
+def cudnn(kernel, gates):
+    """A kernel as a cuDNN layer keeps it, by Keras' own words: transposed, in the other order of memory."""
+    return np.hstack([gate.T.reshape(gate.shape, order="C") for gate in np.hsplit(kernel, gates)])
+
+
 def test_layers_of_cudnn_in_old_files(tmp_path):
     kernel, recurrent, _ = LSTM
     bias = numbers(40, seed=3)
@@ -139,7 +144,11 @@ def test_layers_of_cudnn_in_old_files(tmp_path):
         {"class_name": "CuDNNGRU", "config": {"name": "b", "units": 5, "return_sequences": True}},
     ]}  # fmt: skip
     weights = recurrent_weights(3, 5, 5, 2, seed=4)
-    content = old_file({"a": [kernel, recurrent, bias], "b": [*weights[:2], weights[2].reshape(-1)]}, old)
+    stored = {
+        "a": [cudnn(kernel, 4), cudnn(recurrent, 4), bias],
+        "b": [cudnn(weights[0], 3), cudnn(weights[1], 3), weights[2].reshape(-1)],
+    }
+    content = old_file(stored, old)
     close(read(tmp_path, content), gru(lstm(X, kernel, recurrent, bias[:20] + bias[20:]), *weights))
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import sys
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -88,7 +90,7 @@ def from_keras(source: Any, *, model: Model | None = None, names: Mapping[str, i
 
 def _from_file(path: PathLike, model: Model | None, names: Mapping[str, int | str] | None) -> Model:
     data = read_bytes(path)
-    with reading(path, zipfile.BadZipFile, NotImplementedError):
+    with reading(path, struct.error, zipfile.BadZipFile, zlib.error, NotImplementedError):
         try:
             if data[:8] == SIGNATURE:
                 return _of_hdf5(data, model, names)

@@ -80,11 +80,20 @@ def _recurrent(layer: Recurrent[Any], arrays: Sequence[Array], place: str) -> di
     found: dict[str, Array] = {}
     for k, end in enumerate(("_l0", "_l0_reverse")[: layer.directions]):
         kernel, recurrent, *bias = arrays[k * each : (k + 1) * each]
+        if bias and bias[0].shape == (2 * layer.cell.gates * layer.hidden_size,):
+            kernel, recurrent = (_of_cudnn(array, layer.cell.gates) for array in (kernel, recurrent))
         found["weight_ih" + end] = in_our_order(layer, turned(kernel))
         found["weight_hh" + end] = in_our_order(layer, turned(recurrent))
         if bias:
             found.update(_biases(layer, bias[0], end, place))
     return found
+
+
+def _of_cudnn(kernel: Array, gates: int) -> Array:
+    """The kernel (I, G·H) of a cuDNN layer as of any other: each gate lies there as (H, I), whatever its shape says."""
+    if kernel.ndim != 2 or kernel.shape[1] % gates:
+        return kernel
+    return np.hstack([gate.reshape(gate.shape[::-1]).T for gate in np.hsplit(kernel, gates)])
 
 
 def in_our_order(layer: Recurrent[Any], rows: Array) -> Array:
