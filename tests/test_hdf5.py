@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 h5py = pytest.importorskip("h5py", reason="h5py writes the files that are read")
-from keras_files import hdf5, numbers  # noqa: E402
+from keras_cases import hdf5, numbers  # noqa: E402
 
 from fastlstm.io.keras.hdf5 import File  # noqa: E402
 from fastlstm.io.keras.stored import strings  # noqa: E402

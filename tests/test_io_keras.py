@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 h5py = pytest.importorskip("h5py", reason="h5py writes the files that are read")
-from keras_files import (  # noqa: E402
+from keras_cases import (  # noqa: E402
     entry,
     functional,
     inner,

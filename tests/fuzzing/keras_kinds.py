@@ -11,7 +11,7 @@ import fastlstm as fl
 
 def parts():
     """A config of Keras 3, and the weights of its layers."""
-    from keras_files import entry, functional, inner, numbers, recurrent_weights
+    from keras_cases import entry, functional, inner, numbers, recurrent_weights
 
     two = [*recurrent_weights(3, 4, 2, 2), *recurrent_weights(3, 4, 2, 2)]
     config = functional(
@@ -36,7 +36,7 @@ def parts():
 
 
 def sequence():
-    from keras_files import entry, numbers, recurrent_weights, sequential
+    from keras_cases import entry, numbers, recurrent_weights, sequential
 
     embedding, norm = entry("Embedding", "a", mask_zero=True), entry("BatchNormalization", "c")
     config = sequential(embedding, entry("SimpleRNN", "b", go_backwards=True), norm, entry("Dense", "d"))
@@ -46,7 +46,7 @@ def sequence():
 
 
 def whole_models(folder):
-    from keras_files import keras_file
+    from keras_cases import keras_file
 
     yield keras_file(*parts())
 
@@ -56,14 +56,14 @@ def configs(folder):
 
 
 def old_models(folder):
-    from keras_files import old_file
+    from keras_cases import old_file
 
     config, weights = sequence()
     yield old_file(weights, config)
 
 
 def weights_alone(folder):
-    from keras_files import native_weights, old_file
+    from keras_cases import native_weights, old_file
 
     yield native_weights({"lstm/cell": parts()[1]["lstm/cell"], "dense": parts()[1]["dense"]})
     yield old_file({"a": parts()[1]["lstm/cell"], "b": parts()[1]["dense"]})
@@ -84,7 +84,7 @@ def read_model(path, **options):
 
 def read_config(path):
     """A config alone within a whole file, whose checksums are right."""
-    from keras_files import keras_file
+    from keras_cases import keras_file
 
     try:
         config = json.loads(path.read_bytes())

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastlstm import _check
@@ -30,6 +29,22 @@ from fastlstm.layers import (
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where layers come from.
+
+    Attributes
+    ----------
+    version : int
+        That of the Keras that has written them: 1, 2 or 3.
+    told : list of str
+        What a user is to be warned of. Layers add to it.
+    """
+
+    version: int
+    told: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Part:
     """A layer of Keras, as a file or a model describes it.
 
@@ -43,15 +58,14 @@ class Part:
         What ``get_config`` gives.
     arrays : sequence of Array
         What ``get_weights`` gives.
-    version : int
-        That of the Keras that has written it.
+    origin : Origin
     """
 
     kind: str
     name: str
     config: dict[str, Any]
     arrays: Sequence[Array]
-    version: int
+    origin: Origin
 
     @property
     def place(self) -> str:
@@ -65,7 +79,7 @@ class Part:
         return self.arrays[k]
 
     def function(self, key: str = "activation", usual: str = "linear") -> Function:
-        return function_of(self.config.get(key, usual), self.version, self.place)
+        return function_of(self.config.get(key, usual), self.origin.version, self.place)
 
     def require(self, key: str, *allowed: Any, default: Any = None) -> None:
         """Refuse a value of the config for which there is nothing here."""
@@ -108,16 +122,16 @@ def _dense(part: Part) -> list[Layer]:
 
 def _embedding(part: Part) -> list[Layer]:
     if part.config.get("mask_zero"):
-        warnings.warn(
-            f"{part.place}: mask_zero: pass mask=tokens != 0 at each call, where Keras does so by itself", stacklevel=2
+        part.origin.told.append(
+            f"{part.place}: mask_zero: pass mask=tokens != 0 at each call, where Keras does so by itself"
         )
     return [part.filled(Embedding(*part.array(0, 2).shape))]
 
 
 def _masking(part: Part) -> list[Layer]:
     value = part.config.get("mask_value", 0.0)
-    warnings.warn(
-        f"{part.place}: pass mask=(x != {value}).any(-1) at each call, where Keras does so by itself", stacklevel=2
+    part.origin.told.append(
+        f"{part.place}: pass mask=(x != {value}).any(-1) at each call, where Keras does so by itself"
     )
     return []
 
@@ -191,7 +205,7 @@ def _time_distributed(part: Part) -> list[Layer]:
     inner = part.config.get("layer")
     if not isinstance(inner, dict) or inner.get("class_name") not in ("Dense", "Dropout", "Activation"):
         raise ValueError(f"{part.place}: expected a Dense, Dropout or Activation in it, got {inner!r:.80}")
-    return layers_from(Part(inner["class_name"], part.name, inner["config"], part.arrays, part.version))
+    return layers_from(Part(inner["class_name"], part.name, inner["config"], part.arrays, part.origin))
 
 
 def _bidirectional(part: Part) -> list[Layer]:
@@ -207,7 +221,7 @@ def _bidirectional(part: Part) -> list[Layer]:
     if merge is None:
         raise ValueError(f"{part.place}: merge_mode: expected 'concat', 'sum', 'mul' or 'ave', got None: two outputs")
     config = {**inner["config"], "trainable": part.config.get("trainable", True)}
-    own = Part(inner["class_name"], part.name, config, part.arrays, part.version)
+    own = Part(inner["class_name"], part.name, config, part.arrays, part.origin)
     return _recurrent(own, bidirectional=True, merge=merge)
 
 
@@ -252,7 +266,7 @@ def _lstm(part: Part, inputs: int, units: int, two: bool, options: dict[str, Any
 
 
 def _gru(part: Part, inputs: int, units: int, two: bool, options: dict[str, Any]) -> Layer:
-    after = two or bool(part.config.get("reset_after", part.version >= 3))
+    after = two or bool(part.config.get("reset_after", part.origin.version >= 3))
     return GRU(
         *(inputs, units),
         reset="after" if after else "before",

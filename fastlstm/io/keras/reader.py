@@ -6,6 +6,7 @@ import io
 import json
 import struct
 import sys
+import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 from fastlstm.files import Damaged, PathLike, read_bytes, reading
 from fastlstm.io.keras.hdf5 import SIGNATURE, File
 from fastlstm.io.keras.into import fill_model
+from fastlstm.io.keras.layers import Origin
 from fastlstm.io.keras.stored import Live, Native, weights_in
 from fastlstm.io.keras.topology import chain_from
 from fastlstm.layers import Layer
@@ -84,11 +86,16 @@ def from_keras(source: Any, *, model: Model | None = None, names: Mapping[str, i
             raise TypeError(f"source: expected a path or a model of Keras, got {type(source).__name__}")
         if model is not None:
             raise ValueError("model: expected none with a live model, which has layers of its own, got a Model")
-        return _model(chain_from(json.loads(source.to_json()), Live(source), _live_version(source)))
-    return _from_file(source, model, names)
+        origin = Origin(_live_version(source))
+        found = _model(chain_from(json.loads(source.to_json()), Live(source), origin))
+    else:
+        found, origin = _from_file(source, model, names)
+    for message in origin.told:
+        warnings.warn(message, stacklevel=2)
+    return found
 
 
-def _from_file(path: PathLike, model: Model | None, names: Mapping[str, int | str] | None) -> Model:
+def _from_file(path: PathLike, model: Model | None, names: Mapping[str, int | str] | None) -> tuple[Model, Origin]:
     data = read_bytes(path)
     with reading(path, struct.error, zipfile.BadZipFile, zlib.error, NotImplementedError):
         try:
@@ -101,23 +108,24 @@ def _from_file(path: PathLike, model: Model | None, names: Mapping[str, int | st
             raise Damaged(f"{path}: {error}") from None  # a part that there is none of here is no damage
 
 
-def _of_hdf5(data: bytes, model: Model | None, names: Mapping[str, int | str] | None) -> Model:
+def _of_hdf5(data: bytes, model: Model | None, names: Mapping[str, int | str] | None) -> tuple[Model, Origin]:
     file, weights = weights_in(data)
     if model is not None:
-        return fill_model(model, weights, names)
+        return fill_model(model, weights, names), Origin(3)
     found = file.root.attribute("model_config")
     if not isinstance(found, str):
         raise ValueError("expected a model with its topology, got weights alone; build the model here, and pass model=")
-    return _model(chain_from(_as_entry(found), weights, _major(file.root.attribute("keras_version"))))
+    origin = Origin(_major(file.root.attribute("keras_version")))
+    return _model(chain_from(_as_entry(found), weights, origin)), origin
 
 
-def _of_archive(data: bytes, model: Model | None, names: Mapping[str, int | str] | None) -> Model:
+def _of_archive(data: bytes, model: Model | None, names: Mapping[str, int | str] | None) -> tuple[Model, Origin]:
     parts = _unzipped(data)
     weights = Native(File(parts["model.weights.h5"]).root)
     if model is not None:
-        return fill_model(model, weights, names)
-    version = _as_entry(parts["metadata.json"]).get("keras_version")
-    return _model(chain_from(_as_entry(parts["config.json"]), weights, _major(version)))
+        return fill_model(model, weights, names), Origin(3)
+    origin = Origin(_major(_as_entry(parts["metadata.json"]).get("keras_version")))
+    return _model(chain_from(_as_entry(parts["config.json"]), weights, origin)), origin
 
 
 def _unzipped(data: bytes) -> dict[str, bytes]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastlstm.io.architecture import MOST_DEPTH, MOST_LAYERS
 from fastlstm.io.graph import Node, chain_of
-from fastlstm.io.keras.layers import Part, layers_from
+from fastlstm.io.keras.layers import Origin, Part, layers_from
 from fastlstm.io.keras.stored import Entry, Stored, name_of
 from fastlstm.layers import Layer
 
@@ -19,7 +19,7 @@ JOINS = {"Add": "add", "Concatenate": "concat"}
 TENSOR = "__keras_tensor__"
 
 
-def chain_from(model: Entry, weights: Stored, version: int, depth: int = 0) -> list[Layer]:
+def chain_from(model: Entry, weights: Stored, origin: Origin, depth: int = 0) -> list[Layer]:
     """The layers of a model.
 
     Raises
@@ -42,16 +42,16 @@ def chain_from(model: Entry, weights: Stored, version: int, depth: int = 0) -> l
     stored = dict(zip(map(name_of, layers), weights.of(layers), strict=True))
     if model["class_name"] == "Sequential":
         return [
-            layer for entry in entries for layer in _layers_of(entry, [], stored.get(name_of(entry)), version, depth)
+            layer for entry in entries for layer in _layers_of(entry, [], stored.get(name_of(entry)), origin, depth)
         ]
-    return _functional(config, stored, version, depth)
+    return _functional(config, stored, origin, depth)
 
 
 def _is_operation(entry: Entry) -> bool:
     return ".ops." in str(entry.get("module"))
 
 
-def _functional(config: dict[str, Any], stored: dict[str, Stored], version: int, depth: int) -> list[Layer]:
+def _functional(config: dict[str, Any], stored: dict[str, Stored], origin: Origin, depth: int) -> list[Layer]:
     """The layers of a functional model: of those that the output needs."""
     entries = {name_of(entry): entry for entry in config["layers"]}
     inputs, outputs = _ends(config["input_layers"]), _ends(config["output_layers"])
@@ -66,12 +66,12 @@ def _functional(config: dict[str, Any], stored: dict[str, Stored], version: int,
             read[name] = [] if name in inputs else _inputs_of(entries[name])
             wanted += [source for source, _ in read[name]]
     order = [name for name in entries if name in read]
-    nodes = [_node(name, entries[name], read[name], stored.get(name), version, depth) for name in order]
+    nodes = [_node(name, entries[name], read[name], stored.get(name), origin, depth) for name in order]
     return chain_of(nodes, outputs[0])
 
 
 def _node(
-    name: str, entry: Entry, inputs: Sequence[tuple[str, int]], stored: Stored | None, version: int, depth: int
+    name: str, entry: Entry, inputs: Sequence[tuple[str, int]], stored: Stored | None, origin: Origin, depth: int
 ) -> Node:
     kind, sources = entry["class_name"], tuple(source for source, _ in inputs)
     if kind in JOINS and len(sources) > 1:
@@ -85,15 +85,15 @@ def _node(
             f"layer {name!r} ({kind}): expected Add or Concatenate of several inputs, got {kind!r:.80} of "
             f"{', '.join(sources):.200}"
         )
-    return Node(name, sources, _layers_of(entry, inputs, stored, version, depth))
+    return Node(name, sources, _layers_of(entry, inputs, stored, origin, depth))
 
 
 def _layers_of(
-    entry: Entry, inputs: Sequence[tuple[str, int]], stored: Stored | None, version: int, depth: int
+    entry: Entry, inputs: Sequence[tuple[str, int]], stored: Stored | None, origin: Origin, depth: int
 ) -> list[Layer]:
     kind, name = entry["class_name"], name_of(entry)
     if kind in MODELS and stored is not None:
-        return chain_from(entry, stored, version, depth + 1)
+        return chain_from(entry, stored, origin, depth + 1)
     config = dict(entry["config"])
     built = entry.get("build_config") or {}
     if built.get("input_shape"):
@@ -101,7 +101,7 @@ def _layers_of(
     elif inputs and inputs[0][1]:
         config["build_shape"] = [None] * inputs[0][1]
     arrays = stored.arrays() if stored is not None and kind not in ("InputLayer", "Dropout") else []
-    return layers_from(Part(str(kind), name, config, arrays, version))
+    return layers_from(Part(str(kind), name, config, arrays, origin))
 
 
 def _ends(value: Any) -> list[str]:

@@ -98,3 +98,20 @@ def recurrent_weights(gates, inputs, units, biases=1, seed=0, dtype="float32"):
     """kernel, recurrent_kernel and bias; two biases are those of a GRU with reset_after."""
     shapes = (inputs, gates * units), (units, gates * units), (gates * units,) if biases == 1 else (2, gates * units)
     return [0.5 * numbers(*shape, seed=seed + k, dtype=dtype) for k, shape in enumerate(shapes)]
+
+
+def tagger():
+    """The file of docs/switching.md: a tagger of words, as Keras 3 saves it."""
+    layer = inner("LSTM", units=16, return_sequences=True)
+    config = sequential(
+        entry("Embedding", "words", mask_zero=True),
+        entry("Bidirectional", "both", layer=layer),
+        entry("Dense", "tags", activation="softmax"),
+    )
+    weights = {
+        "embedding": [numbers(1000, 8)],
+        "bidirectional/forward_layer/cell": recurrent_weights(4, 8, 16),
+        "bidirectional/backward_layer/cell": recurrent_weights(4, 8, 16, seed=5),
+        "dense": [numbers(32, 4), numbers(4)],
+    }
+    return keras_file(config, weights)
