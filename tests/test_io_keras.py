@@ -268,8 +268,22 @@ def test_weights_go_into_a_model_that_is_there(tmp_path):
     old = old_file({"a": LSTM, "drop": [], "b": weights["lstm_1/cell"], "c": weights["dense"]})
     close(read(tmp_path, old, model=model()), expected)
     close(read(tmp_path, old, model=model(), names={"c": 3, "b": 1, "a": 0}), expected)
-    whole = keras_file(sequential(), weights)
-    close(read(tmp_path, whole, model=model()), expected)
+    there = model()
+    assert not np.allclose(there.predict(X), expected)
+    close(read(tmp_path, keras_file(sequential(), weights), model=there), expected)  # what a call has kept is renewed
+    values = [parameter.value.copy() for parameter in there.parameters()]
+    with pytest.raises(ValueError, match=r"'Dense' into layer 3 \(Dense\): expected weights of shape"):
+        read(
+            tmp_path,
+            native_weights({**weights, "lstm/cell": recurrent_weights(4, 3, 5, seed=7), "dense": [LSTM[0]] * 2}),
+            model=there,
+        )
+    for value, parameter in zip(values, there.parameters(), strict=True):  # all of them, or none
+        np.testing.assert_array_equal(parameter.value, value)
+    with pytest.raises(
+        ValueError, match=r"'d' into layer 0 \(LSTM\): expected a layer of this name with weights, got none"
+    ):
+        read(tmp_path, old, model=model(), names={"d": 0})
 
 
 def one(kind, **config):

@@ -115,8 +115,10 @@ def test_masks(tmp_path):
     for source in sources(last, tmp_path):
         found = fl.io.from_keras(source).predict(x, mask=x != 0)
         np.testing.assert_allclose(found, last.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
-    found = fl.io.from_keras(steps).predict(x, mask=x != 0, fill="last")
-    np.testing.assert_allclose(found, steps.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
+    both = keras.Model(tokens, K.Dense(2)(steps.layers[-2].output))
+    for model, fill in ((steps, "last"), (both, "zero")):
+        found = fl.io.from_keras(model).predict(x, mask=x != 0, fill=fill)
+        np.testing.assert_allclose(found, model.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
 
 
 def test_weights_alone(tmp_path):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastlstm.io.keras.stored import Entry, Legacy, Native, Stored
-from fastlstm.io.keras.weights import NAMES, fill
+from fastlstm.io.keras.weights import NAMES, dtype_of, parameters_of
 from fastlstm.layers import GRU, LSTM, BatchNorm, Conv1d, Dense, Embedding, Layer, LayerNorm, SimpleRNN
 from fastlstm.layers.chain import walk
 from fastlstm.layers.recurrent.base import Recurrent
@@ -24,15 +24,17 @@ def fill_model(model: Model, weights: Native | Legacy, names: Mapping[str, int |
     places = {
         place: layer for place, layer in walk(model.layers) if isinstance(layer, Recurrent) or type(layer) in NAMES
     }
-    pairs = _pairs(places, weights, names)
-    for name, place, stored in pairs:
-        layer = places[place]
-        arrays = stored.arrays()
+    found = {}
+    for name, place, stored in _pairs(places, weights, names):
+        arrays, where = stored.arrays(), f"{name!r} into layer {place} ({type(places[place]).__name__})"
         if not arrays:
-            raise ValueError(f"names: expected a layer with weights of the name {name!r}, got none")
-        fill(layer, arrays, f"{name!r} into layer {place} ({type(layer).__name__})")
-        if layer.dtype != model.dtype:
-            raise ValueError(f"model: expected dtype={str(layer.dtype)!r}, that of the weights, got {model.dtype}")
+            raise ValueError(f"{where}: expected a layer of this name with weights, got none")
+        found[place] = parameters_of(places[place], arrays, where)
+        dtype = dtype_of(arrays, where)
+        if dtype != model.dtype:
+            raise ValueError(f"model: expected dtype={str(dtype)!r}, that of the weights, got {model.dtype}")
+    for place, parameters in found.items():  # now that all of them fit
+        places[place].load_parameters(parameters, model.dtype)
     return model
 
 

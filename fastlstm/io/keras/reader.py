@@ -57,7 +57,8 @@ def from_keras(source: Any, *, model: Model | None = None, names: Mapping[str, i
     -----
     UserWarning
         Of an Embedding with ``mask_zero`` and of a Masking: a model here has no mask of its own. Pass
-        ``mask=tokens != 0`` at each call; with ``fill="last"`` outputs at masked steps are as those of Keras, too.
+        ``mask=tokens != 0`` at each call. At masked steps Keras repeats the last output of a recurrent layer, as
+        ``fill="last"`` does; behind a Bidirectional it has zeros, as there are here by default.
 
     Raises
     ------

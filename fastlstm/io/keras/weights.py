@@ -26,7 +26,13 @@ NAMES: dict[type[Layer], tuple[str, ...]] = {
 
 
 def fill(layer: Layer, arrays: Sequence[Array], place: str) -> None:
-    """Give a layer its parameters from the weights of a layer of Keras.
+    """Give a layer its parameters from the weights of a layer of Keras. It raises what `parameters_of` raises."""
+    found = parameters_of(layer, arrays, place)
+    layer.load_parameters(found, dtype_of(arrays, place))
+
+
+def parameters_of(layer: Layer, arrays: Sequence[Array], place: str) -> dict[str, Array]:
+    """The parameters and buffers of a layer by their names, from the weights of a layer of Keras.
 
     Raises
     ------
@@ -54,7 +60,7 @@ def fill(layer: Layer, arrays: Sequence[Array], place: str) -> None:
             )
         found[name] = np.ascontiguousarray(array, dtype)
         _check.finite(found[name], place)
-    layer.load_parameters(found, dtype)
+    return found
 
 
 def dtype_of(arrays: Sequence[Array], place: str) -> np.dtype[Any]:
