@@ -221,9 +221,9 @@ def test_functional_models_with_skips_and_models_within(tmp_path):
 def test_functional_models_of_old_files(tmp_path):
     dense = [numbers(3, 3), numbers(3, seed=1)]
     layers = [
-        {"class_name": "InputLayer", "name": "x", "config": {}, "inbound_nodes": []},
+        {"class_name": "InputLayer", "name": "x", "config": {"batch_input_shape": [None, 7, 3]}, "inbound_nodes": []},
         {"class_name": "Dense", "name": "a", "config": {}, "inbound_nodes": [[["x", 0, 0, {}]]]},
-        {"class_name": "Concatenate", "name": "y", "config": {"axis": -1},
+        {"class_name": "Concatenate", "name": "y", "config": {"axis": 2},
          "inbound_nodes": [[["a", 0, 0, {}], ["x", 0, 0, {}]]]},
     ]  # fmt: skip
     ends = {"input_layers": [["x", 0, 0]], "output_layers": [["y", 0, 0]]}
@@ -382,3 +382,19 @@ def test_archives_within_bounds(tmp_path):
     bomb = keras_file({"a": "0" * 17_000_000}, weights, method=zipfile.ZIP_DEFLATED)
     with pytest.raises(ValueError, match="config.json: expected at most 16000000 bytes when unpacked, got more"):
         read(tmp_path, bomb)
+
+
+@pytest.mark.parametrize(("axis", "pooled"), [(2, False), (1, True)])
+def test_norms_of_old_files_count_axes_from_the_first(tmp_path, axis, pooled):
+    batch = [np.abs(numbers(3, seed=k)) for k in range(4)]
+    layers = [
+        {"class_name": "InputLayer", "config": {"name": "x", "batch_input_shape": [None, 6, 3]}},
+        *[{"class_name": "GlobalMaxPooling1D", "config": {"name": "p"}}] * pooled,
+        {"class_name": "BatchNormalization", "config": {"name": "b", "axis": [axis], "epsilon": 0.1}},
+    ]
+    content = old_file({"b": batch}, {"class_name": "Sequential", "config": {"layers": layers}})
+    y = X.max(1) if pooled else X
+    close(read(tmp_path, content), (y - batch[2]) / np.sqrt(batch[3] + 0.1) * batch[0] + batch[1])
+    layers[-1]["config"]["axis"] = [3 - axis]
+    with pytest.raises(ValueError, match=rf"\(BatchNormalization\): axis: expected -1, the last one, got {3 - axis}"):
+        read(tmp_path, old_file({"b": batch}, {"class_name": "Sequential", "config": {"layers": layers}}))

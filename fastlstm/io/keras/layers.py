@@ -59,6 +59,8 @@ class Part:
     arrays : sequence of Array
         What ``get_weights`` gives.
     origin : Origin
+    rank : int
+        The number of axes of its input; 0 if that is not known.
     """
 
     kind: str
@@ -66,6 +68,7 @@ class Part:
     config: dict[str, Any]
     arrays: Sequence[Array]
     origin: Origin
+    rank: int = 0
 
     @property
     def place(self) -> str:
@@ -168,28 +171,26 @@ def _pool(kind: type[Layer]) -> Callable[[Part], list[Layer]]:
     return pool
 
 
-def _layer_norm(part: Part) -> list[Layer]:
+def _norm(part: Part) -> tuple[int, float]:
+    """The size and epsilon of a norm over the last axis."""
     axis = part.config.get("axis", -1)
-    rank = len(part.config.get("build_shape") or ())
-    if axis not in (-1, [-1]) and not (rank and axis in (rank - 1, [rank - 1])):
+    axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
+    if axis != -1 and axis != part.rank - 1:
         raise ValueError(f"{part.place}: axis: expected -1, the last one, got {axis!r:.80}")
-    part.require("rms_scaling", False, default=False)
     for key in ("scale", "center"):
         part.require(key, True, default=True)
-    layer = LayerNorm(part.array(0, 1).shape[0], float(part.config.get("epsilon", 1e-3)))
-    return [part.filled(layer)]
+    return part.array(0, 1).shape[0], float(part.config.get("epsilon", 1e-3))
+
+
+def _layer_norm(part: Part) -> list[Layer]:
+    part.require("rms_scaling", False, default=False)
+    return [part.filled(LayerNorm(*_norm(part)))]
 
 
 def _batch_norm(part: Part) -> list[Layer]:
-    axis = part.config.get("axis", -1)
-    rank = len(part.config.get("build_shape") or ())
-    if axis not in (-1, [-1]) and not (rank and axis in (rank - 1, [rank - 1])):
-        raise ValueError(f"{part.place}: axis: expected -1, the last one, got {axis!r:.80}")
-    for key in ("scale", "center"):
-        part.require(key, True, default=True)
+    size, epsilon = _norm(part)
     momentum = round(1 - float(part.config.get("momentum", 0.99)), 12)  # 0.01, not 0.010000000000000009
-    layer = BatchNorm(part.array(0, 1).shape[0], momentum, float(part.config.get("epsilon", 1e-3)))
-    return [part.filled(layer)]
+    return [part.filled(BatchNorm(size, momentum, epsilon))]
 
 
 def _dropout(part: Part) -> list[Layer]:

@@ -41,9 +41,11 @@ def chain_from(model: Entry, weights: Stored, origin: Origin, depth: int = 0) ->
     layers = [entry for entry in entries if not _is_operation(entry)]
     stored = dict(zip(map(name_of, layers), weights.of(layers), strict=True))
     if model["class_name"] == "Sequential":
-        return [
-            layer for entry in entries for layer in _layers_of(entry, [], stored.get(name_of(entry)), origin, depth)
-        ]
+        found, rank = list[Layer](), 0
+        for entry in entries:
+            new = _layers_of(entry, rank, stored.get(name_of(entry)), origin, depth)
+            found, rank = found + new, _rank_behind(new, rank or _rank_of(entry))
+        return found
     return _functional(config, stored, origin, depth)
 
 
@@ -65,43 +67,56 @@ def _functional(config: dict[str, Any], stored: dict[str, Stored], origin: Origi
         if name not in read and name in entries:
             read[name] = [] if name in inputs else _inputs_of(entries[name])
             wanted += [source for source, _ in read[name]]
-    order = [name for name in entries if name in read]
-    nodes = [_node(name, entries[name], read[name], stored.get(name), origin, depth) for name in order]
+    nodes, ranks = list[Node](), dict[str, int]()
+    for name in (name for name in entries if name in read):
+        entry, sources = entries[name], tuple(source for source, _ in read[name])
+        rank = max([_rank_of(entry), *(rank or ranks.get(source, 0) for source, rank in read[name])])
+        nodes.append(_node(name, entry, sources, rank, stored.get(name), origin, depth))
+        ranks[name] = _rank_behind(nodes[-1].layers, rank)
     return chain_of(nodes, outputs[0])
 
 
+def _rank_of(entry: Entry) -> int:
+    """The number of axes of an input, if a layer says it; otherwise 0."""
+    config = entry["config"]
+    return len(config.get("batch_shape") or config.get("batch_input_shape") or ()) if isinstance(config, dict) else 0
+
+
+def _rank_behind(layers: Sequence[Layer], rank: int) -> int:
+    """The number of axes of what layers give, from that of what they take; 0 if it is not known."""
+    for layer in layers:
+        if layer.takes_tokens:
+            rank = 3
+        elif rank == 3:
+            rank = len(layer.output_shape(("N", "T", "F")))
+    return rank
+
+
 def _node(
-    name: str, entry: Entry, inputs: Sequence[tuple[str, int]], stored: Stored | None, origin: Origin, depth: int
+    name: str, entry: Entry, sources: tuple[str, ...], rank: int, stored: Stored | None, origin: Origin, depth: int
 ) -> Node:
-    kind, sources = entry["class_name"], tuple(source for source, _ in inputs)
+    kind = entry["class_name"]
     if kind in JOINS and len(sources) > 1:
-        if kind == "Concatenate":
-            axis, rank = entry["config"].get("axis", -1), max(rank for _, rank in inputs)
-            if axis != -1 and axis != rank - 1:
-                raise ValueError(f"layer {name!r} (Concatenate): axis: expected -1, the last one, got {axis!r:.80}")
+        axis = entry["config"].get("axis", -1)
+        if kind == "Concatenate" and axis != -1 and axis != rank - 1:
+            raise ValueError(f"layer {name!r} (Concatenate): axis: expected -1, the last one, got {axis!r:.80}")
         return Node(name, sources, join=JOINS[kind])
     if len(sources) > 1:
         raise ValueError(
             f"layer {name!r} ({kind}): expected Add or Concatenate of several inputs, got {kind!r:.80} of "
             f"{', '.join(sources):.200}"
         )
-    return Node(name, sources, _layers_of(entry, inputs, stored, origin, depth))
+    return Node(name, sources, _layers_of(entry, rank, stored, origin, depth))
 
 
-def _layers_of(
-    entry: Entry, inputs: Sequence[tuple[str, int]], stored: Stored | None, origin: Origin, depth: int
-) -> list[Layer]:
+def _layers_of(entry: Entry, rank: int, stored: Stored | None, origin: Origin, depth: int) -> list[Layer]:
     kind, name = entry["class_name"], name_of(entry)
     if kind in MODELS and stored is not None:
         return chain_from(entry, stored, origin, depth + 1)
-    config = dict(entry["config"])
-    built = entry.get("build_config") or {}
-    if built.get("input_shape"):
-        config["build_shape"] = built["input_shape"]
-    elif inputs and inputs[0][1]:
-        config["build_shape"] = [None] * inputs[0][1]
+    built = (entry.get("build_config") or {}).get("input_shape")
+    rank = len(built) if isinstance(built, list) else rank
     arrays = stored.arrays() if stored is not None and kind not in ("InputLayer", "Dropout") else []
-    return layers_from(Part(str(kind), name, config, arrays, origin))
+    return layers_from(Part(str(kind), name, entry["config"], arrays, origin, rank))
 
 
 def _ends(value: Any) -> list[str]:
