@@ -1,5 +1,7 @@
 """Models of Keras from files: what they give is what Keras' equations give, written here in NumPy."""
 
+import sys
+import types
 import zipfile
 
 import numpy as np
@@ -398,3 +400,24 @@ def test_norms_of_old_files_count_axes_from_the_first(tmp_path, axis, pooled):
     layers[-1]["config"]["axis"] = [3 - axis]
     with pytest.raises(ValueError, match=rf"\(BatchNormalization\): axis: expected -1, the last one, got {3 - axis}"):
         read(tmp_path, old_file({"b": batch}, {"class_name": "Sequential", "config": {"layers": layers}}))
+
+
+@pytest.mark.parametrize(("scale", "center"), [(True, False), (False, True), (False, False)])
+def test_norms_without_scale_or_center(tmp_path, scale, center):
+    arrays = [np.abs(numbers(3, seed=k)) for k in range(4)]
+    weights = [*arrays[:1] * scale, *arrays[1:2] * center, *arrays[2:]]
+    config = sequential(entry("BatchNormalization", "b", epsilon=0.1, scale=scale, center=center))
+    model = read(tmp_path, keras_file(config, {"batch_normalization": weights}))
+    gamma, beta = arrays[0] if scale else 1, arrays[1] if center else 0
+    close(model, (X - arrays[2]) / np.sqrt(arrays[3] + 0.1) * gamma + beta)
+    assert [parameter.trainable for parameter in model.parameters()] == [scale, center]
+
+
+def test_writing_needs_keras_3(monkeypatch):
+    model = fl.Model([fl.Dense(3, 2)])
+    monkeypatch.setitem(sys.modules, "keras", None)
+    with pytest.raises(ImportError, match="to_keras needs Keras: pip install keras"):
+        fl.io.to_keras(model)
+    monkeypatch.setitem(sys.modules, "keras", types.SimpleNamespace(__version__="2.15.0"))
+    with pytest.raises(ImportError, match="to_keras needs Keras 3: pip install 'keras>=3', got 2.15.0"):
+        fl.io.to_keras(model)

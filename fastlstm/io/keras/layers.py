@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import numpy as np
 
 from fastlstm import _check
 from fastlstm.io.keras.functions import OWN_LAYERS, Function, function_of, layer_function, layers_of
@@ -171,26 +173,32 @@ def _pool(kind: type[Layer]) -> Callable[[Part], list[Layer]]:
     return pool
 
 
-def _norm(part: Part) -> tuple[int, float]:
-    """The size and epsilon of a norm over the last axis."""
+def _norm(part: Part) -> tuple[Part, dict[str, Any]]:
+    """A norm over the last axis with all its arrays, and the arguments of ours: what it lacks is frozen at 1 and 0."""
     axis = part.config.get("axis", -1)
     axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
     if axis != -1 and axis != part.rank - 1:
         raise ValueError(f"{part.place}: axis: expected -1, the last one, got {axis!r:.80}")
-    for key in ("scale", "center"):
-        part.require(key, True, default=True)
-    return part.array(0, 1).shape[0], float(part.config.get("epsilon", 1e-3))
+    size = part.array(0, 1).shape[0]  # a norm without any weights does not say it
+    there = {"weight": bool(part.config.get("scale", True)), "bias": bool(part.config.get("center", True))}
+    given = list(part.arrays)
+    arrays = [given.pop(0) if has and given else np.full(size, name == "weight", part.arrays[0].dtype)
+              for name, has in there.items()]  # fmt: skip
+    frozen = {} if all(there.values()) else {"trainable": there}
+    options = {"size": size, "eps": float(part.config.get("epsilon", 1e-3)), **frozen}
+    return replace(part, arrays=[*arrays, *given]), options
 
 
 def _layer_norm(part: Part) -> list[Layer]:
     part.require("rms_scaling", False, default=False)
-    return [part.filled(LayerNorm(*_norm(part)))]
+    whole, options = _norm(part)
+    return [whole.filled(LayerNorm(**options))]
 
 
 def _batch_norm(part: Part) -> list[Layer]:
-    size, epsilon = _norm(part)
+    whole, options = _norm(part)
     momentum = round(1 - float(part.config.get("momentum", 0.99)), 12)  # 0.01, not 0.010000000000000009
-    return [part.filled(BatchNorm(size, momentum, epsilon))]
+    return [whole.filled(BatchNorm(momentum=momentum, **options))]
 
 
 def _dropout(part: Part) -> list[Layer]:
