@@ -16,6 +16,7 @@ NEEDS = {
     "many_forecasters": ("joblib",),
     "mpi_training": ("mpi4py",),
     "ray_inference": ("ray", "pyarrow", "pandas"),
+    "textgenrnn": ("textgenrnn",),
     "spark_inference": ("pyspark", "pyarrow", "pandas"),
 }
 

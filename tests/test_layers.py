@@ -42,7 +42,11 @@ EXAMPLES = {
     ],
     "MeanPool": [lambda: fl.MeanPool()],
     "MaxPool": [lambda: fl.MaxPool()],
-    "AttentionPool": [lambda: fl.AttentionPool(3), lambda: fl.AttentionPool(3, 5)],
+    "AttentionPool": [
+        lambda: fl.AttentionPool(3),
+        lambda: fl.AttentionPool(3, 5),
+        lambda: fl.AttentionPool(3, score="linear"),
+    ],
     "LayerNorm": [lambda: fl.LayerNorm(3), lambda: fl.LayerNorm(3, eps=0.5)],
     "BatchNorm": [lambda: fl.BatchNorm(3), lambda: fl.BatchNorm(3, momentum=1.0, eps=0.5)],
     "Decoder": [

@@ -1,6 +1,8 @@
 """Models to and from files and frameworks."""
 
 from fastlstm.io import pickled as _pickled  # noqa: F401 (says how a model is pickled)
+from fastlstm.io.keras import from_keras as from_keras
+from fastlstm.io.keras import to_keras as to_keras
 from fastlstm.io.native import load as load
 from fastlstm.io.native import save as save
 from fastlstm.io.torch import from_torch as from_torch

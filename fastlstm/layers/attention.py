@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 import numpy as np
 
@@ -24,13 +24,17 @@ class AttentionPool(Pooling):
 
         score_t = v · tanh(W x_t + b)     a = softmax(score)     y = sum over t of a_t x_t
 
+    With ``score="linear"`` the score is v · x_t alone.
+
     Parameters
     ----------
     input_size : int
         F, the number of features of a step.
     attention_size : int, optional
         A, the number of rows of W; by default F. The parameters are ``weight``, W (A, F), ``bias``, b (A), and
-        ``context``, v (1, A).
+        ``context``, v (1, A). With a linear score it is not given, and ``context`` (1, F) is the one parameter.
+    score : "additive" or "linear", default "additive"
+        How the score of a step comes of it.
     dtype : "float32", "float64" or None
         None takes the model's.
     seed : int, optional
@@ -38,6 +42,11 @@ class AttentionPool(Pooling):
     **settings
         How parameters start, ``init``, their ``regularizers`` and ``constraints``, and which are ``trainable``; see
         `fastlstm.layers.settings.Settings`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is no whole number from 1, score is none of both, or attention_size is given with a linear score.
 
     Examples
     --------
@@ -58,18 +67,25 @@ class AttentionPool(Pooling):
         input_size: int,
         attention_size: int | None = None,
         *,
+        score: Literal["additive", "linear"] = "additive",
         dtype: Any = None,
         seed: int | None = None,
         **settings: Unpack[Settings],
     ) -> None:
         super().__init__(dtype, seed, **settings)
+        if not isinstance(score, str) or score not in ("additive", "linear"):
+            raise ValueError(f"score: expected 'additive' or 'linear', got {score!r:.80}")
+        if score == "linear" and attention_size is not None:
+            raise ValueError(f"attention_size: expected none with score='linear', got {attention_size!r:.80}")
+        self.score = score
         self.input_size = _check.positive_int(input_size, "input_size")
         self.attention_size = (
             self.input_size if attention_size is None else _check.positive_int(attention_size, "attention_size")
         )
         self.input_shape = ("N", "T", self.input_size)
-        self.add("weight", (self.attention_size, self.input_size), init.glorot_uniform)
-        self.add("bias", (self.attention_size,), init.zeros, fan=self.input_size)
+        if score == "additive":
+            self.add("weight", (self.attention_size, self.input_size), init.glorot_uniform)
+            self.add("bias", (self.attention_size,), init.zeros, fan=self.input_size)
         self.add("context", (1, self.attention_size), init.glorot_uniform)
 
     def output_shape(self, shape: Shape) -> Shape:
@@ -103,12 +119,16 @@ class AttentionPool(Pooling):
     def _scores(self, x: Array, tape: Workspace) -> Array:
         """The scores, (N, T). tanh(W x + b) is left in the tape."""
         n, t, _ = x.shape
-        hidden = tape.array("hidden", (n * t, self.attention_size), x.dtype)
         scores = tape.array("scores", (n * t, 1), x.dtype)
-        blas.affine(as_rows(x), self.parameter("weight").value, self.parameter("bias").value, hidden)
-        activations.activate("tanh", hidden.reshape(-1), hidden.reshape(-1))
+        hidden = as_rows(x) if self.score == "linear" else self._hidden(as_rows(x), tape)
         blas.affine(hidden, self.parameter("context").value, np.empty(0, x.dtype), scores)
         return scores.reshape(n, t)
+
+    def _hidden(self, x: Array, tape: Workspace) -> Array:
+        hidden = tape.array("hidden", (len(x), self.attention_size), x.dtype)
+        blas.affine(x, self.parameter("weight").value, self.parameter("bias").value, hidden)
+        activations.activate("tanh", hidden.reshape(-1), hidden.reshape(-1))
+        return hidden
 
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         x = np.ascontiguousarray(x)
@@ -122,25 +142,32 @@ class AttentionPool(Pooling):
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
         x, weights = tape.notes["x"], tape.notes["weights"]
-        hidden = tape.array("hidden", (weights.size, self.attention_size), x.dtype)
         dscores = tape.zeros("dscores", weights.shape, x.dtype)
         for rows, length in pieces(x.shape, tape.notes["lengths"]):
             np.einsum("nf,ntf->nt", dy[rows], x[rows, :length], out=dscores[rows, :length])
         dscores -= np.einsum("nt,nt->n", dscores, weights)[:, None]
         dscores *= weights
-        dhidden = tape.array("dhidden", hidden.shape, x.dtype)
-        backward_of_rows(dscores.reshape(-1, 1), hidden, dhidden, self.parameter("context"), None)
-        np.multiply(hidden, hidden, out=hidden)
-        np.subtract(1, hidden, out=hidden)
-        np.multiply(dhidden, hidden, out=dhidden)  # tanh' = 1 - tanh²
         dx = tape.array("dx", x.shape if input_gradient else (0, self.input_size), x.dtype)
-        backward_of_rows(dhidden, as_rows(x), as_rows(dx), self.parameter("weight"), self.parameter("bias"))
+        self._backward_of_scores(dscores.reshape(-1, 1), as_rows(x), as_rows(dx), tape)
         if not input_gradient:
             return None
         direct = tape.array("direct", x.shape, x.dtype)
         np.multiply(weights[:, :, None], dy[:, None], out=direct)
         dx += direct
         return dx
+
+    def _backward_of_scores(self, dscores: Array, x: Array, dx: Array, tape: Workspace) -> None:
+        """Write dx (R, F), and add the gradients of the parameters, from that by the scores (R, 1)."""
+        if self.score == "linear":
+            backward_of_rows(dscores, x, dx, self.parameter("context"), None)
+            return
+        hidden = tape.array("hidden", (len(x), self.attention_size), x.dtype)
+        dhidden = tape.array("dhidden", hidden.shape, x.dtype)
+        backward_of_rows(dscores, hidden, dhidden, self.parameter("context"), None)
+        np.multiply(hidden, hidden, out=hidden)
+        np.subtract(1, hidden, out=hidden)
+        np.multiply(dhidden, hidden, out=dhidden)  # tanh' = 1 - tanh²
+        backward_of_rows(dhidden, x, dx, self.parameter("weight"), self.parameter("bias"))
 
     def begin(self, n: int, features: int) -> tuple[Array, ...]:
         return np.zeros((n, features)), np.full((n, 1), np.finfo(np.float64).min), np.zeros((n, 1))
@@ -159,4 +186,5 @@ class AttentionPool(Pooling):
         return total / divisor
 
     def config(self) -> dict[str, Any]:
-        return {"input_size": self.input_size, "attention_size": self.attention_size, **self.settings()}
+        size = {"attention_size": self.attention_size} if self.score == "additive" else {"score": self.score}
+        return {"input_size": self.input_size, **size, **self.settings()}

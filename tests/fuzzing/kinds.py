@@ -17,6 +17,7 @@ from fastlstm.schedules import Cosine, ReduceOnPlateau
 from fastlstm.speech import LogMel, StringReader, VoiceActivity, WordClassifier, read_wav
 from fastlstm.speech.silero import network
 from fastlstm.text import LanguageModel, Recipe, Vocabulary
+from fuzzing.keras_kinds import kinds_of_keras
 
 MOST = 1000
 """Steps that a file which was read may ask for before it is left alone."""
@@ -283,6 +284,7 @@ KINDS = [
     Kind("activity", ".safetensors", activities, read_activity),
     Kind("wav", ".wav", sounds, lambda path: read_wav(path)),
     Kind("csv", ".csv", tables, read_csv),
+    *kinds_of_keras(Kind),
 ]
 
 
