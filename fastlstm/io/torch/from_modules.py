@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,7 +47,7 @@ def model_of(module: nn.Module, two_biases: bool = True) -> Model:
     layers, dtype = layers_of(parts, two_biases)
     if not layers:
         raise ValueError(f"source: expected at least one module that does something, got none in {_name(module)}")
-    return Model(layers, dtype or "float32")
+    return Model(layers, dtype or getattr(module, KEPT, {}).get("dtype", "float32"))
 
 
 def layers_of(parts: list[Named], two_biases: bool) -> tuple[list[Layer], np.dtype[Any] | None]:
@@ -131,7 +132,7 @@ def layer_of(module: nn.Module, place: str, two_biases: bool = True, tied: Embed
     except (TypeError, ValueError) as error:
         if str(error).startswith("source: layer "):
             raise
-        raise type(error)(f"source: {place} ({_name(module)}): {str(error).removeprefix('source: ')}") from None
+        raise type(error)(f"source: {place} ({_name(module)}): {re.sub('^source:? ', '', str(error))}") from None
     _freeze(layer, module)
     return layer
 
@@ -152,7 +153,7 @@ def _read(module: Any, kind: type[nn.Module], two_biases: bool, tied: Embedding 
     else:
         layer = TABLE[kind](module, **kept)
     names = [*layer.parameter_shapes(), *layer.buffer_shapes()]
-    if not names:
+    if all(getattr(module, name) is None for name in names):  # a norm starts with what it is then
         return layer
     arrays = {name: _array(module, name, layer) for name in names}
     layer.load_parameters(arrays, next(iter(arrays.values())).dtype)
@@ -165,7 +166,7 @@ def _array(module: Any, name: str, layer: Layer) -> Any:
     if value is None:
         shape = {**layer.parameter_shapes(), **layer.buffer_shapes()}[name]
         known = [part for part in (*module.parameters(), *module.buffers()) if part.is_floating_point()]
-        dtype = array_of(name, known[0]).dtype if known else np.dtype("float32")
+        dtype = array_of(name, known[0]).dtype
         return (np.zeros if name == "bias" else np.ones)(shape, dtype)
     return finite_array_of(name, value)
 
@@ -179,7 +180,7 @@ def _freeze(layer: Layer, module: nn.Module) -> None:
         if all(part is None for part in parts):
             parts = [getattr(module, name, None)]
         if not any(part is not None and (part.requires_grad or part.grad_fn is not None) for part in parts):
-            layer.parameter(name).trainable = False
+            layer._parameters[name].trainable = False  # without building it
 
 
 def weights_of(module: Any) -> dict[str, Any]:

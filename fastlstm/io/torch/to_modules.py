@@ -68,7 +68,9 @@ def chain_of(model: Model) -> chain.Chain:
             module.weight = embeddings[id(layer.embedding)].weight
         embeddings[id(layer)] = module
         made.append(module)
-    return chain.Chain(made)
+    module = chain.Chain(made)
+    setattr(module, KEPT, {"dtype": model.dtype.name})
+    return module
 
 
 def module_of(layer: Layer, place: str, *, kept: bool = False) -> nn.Module:
