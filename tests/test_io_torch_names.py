@@ -80,6 +80,21 @@ def test_a_prefix_may_be_empty_and_weights_may_be_left_out():
     fl.io.from_torch(state, model=model, names={"": 0}, ignore=["extra.scale", "0.bias", "1.weight", "1.bias"])
 
 
+def test_a_tensor_may_be_given_its_parameter():
+    state = {
+        f"score.{name}": np.ones(shape, "f4") for name, shape in (("w.weight", (2, 3)), ("w.bias", 2), ("v", (1, 2)))
+    }
+    model = fl.Model([fl.AttentionPool(3, 2)], seed=0)
+    names = {"score.w.weight": "0.weight", "score.w.bias": "0.bias", "score.v": "0.context"}
+    fl.io.from_torch(state, model=model, names=names)
+    assert all((parameter.value == 1).all() for parameter in model.parameters())
+    with pytest.raises(ValueError, match=r"names: 'score\.v' at 0\.bias: expected shape \(2,\), got \(1, 2\)"):
+        fl.io.from_torch(state, model=model, names={**names, "score.v": "0.bias"})
+    with pytest.raises(ValueError, match=r"names: 'score\.w\.bias' at 0\.bias: the place is given twice"):
+        state["again"] = state["score.w.bias"]
+        fl.io.from_torch(state, model=model, names={"again": "0.bias", **names})
+
+
 def test_tied_weights_must_be_those_of_the_embedding():
     state = {"emb.weight": np.ones((4, 3), "f4"), "out.weight": np.ones((4, 3), "f4"), "out.bias": np.ones(4, "f4")}
     embedding = fl.Embedding(4, 3)
@@ -222,6 +237,11 @@ def test_files_of_safetensors(tmp_path):
     assert fl.io.from_torch(str(path)).bidirectional
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ValueError, match=f"{re.escape(str(path))}: truncated or damaged"):
+        fl.io.from_torch(path)
+    save_file({"weight_ih_l0": np.ones((4, 1), "f2"), "weight_hh_l0": np.ones((4, 1), "f4")}, path)
+    with pytest.raises(
+        ValueError, match=r"weights\.safetensors: expected weight_ih_l0 in float32 or float64, got float16"
+    ):
         fl.io.from_torch(path)
     fl.save(model, path)
     with pytest.raises(ValueError, match="got a file of fastlstm: read it by fastlstm.load"):

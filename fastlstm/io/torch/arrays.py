@@ -35,6 +35,10 @@ GLOBALS = {
 """All that the state_dict in a .pt file may name. torch's own list has more, some of which takes memory at will."""
 
 
+class WrongDtype(TypeError):
+    """The error for a tensor that is neither in float32 nor in float64."""
+
+
 def array_of(name: Any, tensor: Any) -> Array:
     """A tensor, or an array, as an array in float32 or float64, whose numbers are finite."""
     if not isinstance(name, str):
@@ -49,7 +53,7 @@ def array_of(name: Any, tensor: Any) -> Array:
         kind = str(array.dtype)
     native = array.dtype.newbyteorder("=")
     if native not in (np.dtype("float32"), np.dtype("float64")):
-        raise TypeError(f"source: expected {name} in float32 or float64, got {kind}")
+        raise WrongDtype(f"source: expected {name} in float32 or float64, got {kind}")
     return np.ascontiguousarray(array, native)
 
 

@@ -63,6 +63,12 @@ def load_named(state: Mapping[str, Any], model: Any, names: Any, ignore: Any) ->
     for part, place in names.items():
         if not isinstance(part, str) or isinstance(place, bool) or not isinstance(place, int | str):
             raise TypeError(f"names: expected a name and a place such as 0 or '1.0.0', got {part!r}: {place!r}")
+        if part in state and place in kept:
+            own, array = str(place), finite_array_of(part, state[part])
+            if array.shape != kept[own].shape:
+                raise ValueError(f"names: {part!r} at {own}: expected shape {kept[own].shape}, got {array.shape}")
+            _add({own: array}, found, f"names: {part!r} at {own}")
+            continue
         if part not in parts:
             raise ValueError(f"names: expected one of {_listed(parts)}, got {part!r}")
         if str(place) not in layers:
@@ -71,11 +77,14 @@ def load_named(state: Mapping[str, Any], model: Any, names: Any, ignore: Any) ->
             )
         layer = layers[str(place)]
         what = f"names: {part!r} at {place} ({type(layer).__name__})"
-        own = {name: tensor for name, tensor in parts[part].items() if not _left_out(f"{part}.{name}", left_out)}
-        for name, array in _own_arrays(layer, own, what, found, layers, left_out, str(place)).items():
-            if f"{place}.{name}" in found:
-                raise ValueError(f"{what}: the place is given twice")
-            found[f"{place}.{name}"] = array
+        own = {
+            name: tensor
+            for name, tensor in parts[part].items()
+            if not _left_out(f"{part}.{name}", left_out) and f"{part}.{name}" not in names
+        }
+        left = {name.removeprefix(f"{place}.") for name in left_out if name.startswith(f"{place}.")}
+        arrays = _own_arrays(layer, own, what, found, layers, left)
+        _add({f"{place}.{name}": array for name, array in arrays.items()}, found, what)
     _check_all(state, parts, names, left_out, kept, found)
     for array in found.values():
         if array.dtype != model.dtype:
@@ -92,6 +101,12 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(every[:MOST_SHOWN]) + (f" and {len(every) - MOST_SHOWN} more" if len(every) > MOST_SHOWN else "")
 
 
+def _add(arrays: dict[str, Array], found: dict[str, Array], what: str) -> None:
+    if arrays.keys() & found.keys():
+        raise ValueError(f"{what}: the place is given twice")
+    found.update(arrays)
+
+
 def _left_out(name: str, left_out: set[str]) -> bool:
     """Whether a name, or a part that it belongs to, is to be left out."""
     return any(name == one or name.startswith(one + ".") for one in left_out)
@@ -104,9 +119,8 @@ def _own_arrays(
     found: dict[str, Array],
     layers: dict[str, Layer],
     left_out: set[str],
-    place: str,
 ) -> dict[str, Array]:
-    """The arrays of a layer by its own names."""
+    """The arrays of a layer by its own names, but for those that are left out."""
     if isinstance(layer, LSTM | GRU | SimpleRNN):
         if given and all(recurrent.CELL.fullmatch(name) for name in given):  # of an LSTMCell, a GRUCell or an RNNCell
             given = {f"{name}_l0": tensor for name, tensor in given.items()}
@@ -122,7 +136,7 @@ def _own_arrays(
     for name, shape in shapes.items():
         if name in given:
             arrays[name] = finite_array_of(name, given[name])
-        if name not in given and f"{place}.{name}" in left_out:
+        if name not in given and name in left_out:
             continue
         if name not in given or arrays[name].shape != shape:
             got = arrays[name].shape if name in given else "none"
@@ -142,7 +156,9 @@ def _check_all(
 ) -> None:
     """Require that everything is used, on both sides, but for what is to be left out."""
     every = [f"{part}.{own}" if part else own for part, tensors in parts.items() for own in tensors]
-    unused = [name for name in every if name.rpartition(".")[0] not in names and not _left_out(name, left_out)]
+    unused = [
+        name for name in every if not {name, name.rpartition(".")[0]} & names.keys() and not _left_out(name, left_out)
+    ]
     if unused:
         raise ValueError(
             f"names: expected a place for each of the parts, got none for {_listed(unused)}; what the model has no use "

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, overload
 
+from fastlstm.files import Damaged
 from fastlstm.io.torch import named, recurrent
-from fastlstm.io.torch.arrays import array_of, read_state
+from fastlstm.io.torch.arrays import WrongDtype, array_of, read_state
 from fastlstm.layers import GRU, LSTM, GRUCell, Layer, LSTMCell, SimpleRNN
 from fastlstm.model import Model
 
@@ -61,7 +62,8 @@ def from_torch(
         dtype must be that of the source.
     names : dict of str, optional
         For each part of the source its layer in the model: ``{"embedding": 0, "lstm": 1, "head": 3}``, or "1.0.0" for a
-        layer within another one, as `Model.named_parameters` has them. "" is the part whose tensors have no prefix.
+        layer within another one, as `Model.named_parameters` has them. "" is the part whose tensors have no prefix. Or
+        for a single tensor its parameter: ``{"score.v": "2.context"}``.
     ignore : list of str, default ()
         Names of tensors or parts of the source that are not used, and of parameters of the model that stay as they are.
     activation : "tanh" or "relu", optional
@@ -101,17 +103,28 @@ def from_torch(
     >>> fl.io.from_torch(state, model=model, names={"rnn": 0, "head": 2}).predict(np.ones((5, 7, 3))).shape
     (5, 2)
     """
-    is_file, is_module = isinstance(source, str | os.PathLike), _is_module(source)
+    if isinstance(source, str | os.PathLike):
+        try:
+            return from_torch(
+                read_state(source),
+                model=model,
+                names=names,
+                ignore=ignore,
+                activation=activation,
+                two_biases=two_biases,
+            )
+        except WrongDtype as error:  # of the file, not of what a program has passed
+            raise Damaged(f"{source}: {str(error).removeprefix('source: ')}") from None
+    is_module = _is_module(source)
     if model is not None or names is not None or ignore:
         if model is None or names is None:
             raise TypeError(f"{'model' if model is None else 'names'}: expected both model= and names=, got None")
-        state = read_state(source) if is_file else _state_of(source)
-        return named.load_named(state, model, names, ignore)
+        return named.load_named(_state_of(source), model, names, ignore)
     if is_module:
         found = _of_module(source, activation, two_biases)
         if found is not None:
             return found
-    state = read_state(source) if is_file else _state_of(source)
+    state = _state_of(source)
     if any(recurrent.NAME.fullmatch(str(name)) for name in state) or not state:
         arrays = {name: array_of(name, tensor) for name, tensor in state.items()}
         return recurrent.layer_of(
