@@ -277,6 +277,17 @@ def test_files_of_pytorch(saved):
     assert np.array_equal(model.named_parameters()["2.bias_ih_l0"].value, state["cell.bias_ih"])
 
 
+def test_a_file_in_half_precision_is_said_to_be(saved, tmp_path):
+    from safetensors.torch import save_file
+
+    half = {"weight": tensors({"a": np.ones((2, 2), "f4")})["a"].bfloat16()}
+    save_file(half, tmp_path / "half.safetensors")
+    model = fl.Model([fl.Dense(2, 2, bias=False)])
+    for path, found in ((tmp_path / "half.safetensors", "'BF16'"), (saved(half), "bfloat16")):
+        with pytest.raises(ValueError, match=f"{path.name}: expected .* in float32 or float64, got {found}"):
+            fl.io.from_torch(path, model=model, names={"": 0})
+
+
 def test_a_file_of_pytorch_needs_torch(saved, monkeypatch):
     path = saved(tensors(fitting()))
     monkeypatch.setitem(__import__("sys").modules, "torch", None)

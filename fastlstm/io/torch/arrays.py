@@ -85,7 +85,13 @@ def read_state(path: PathLike) -> dict[str, Any]:
             f"{path}: expected an archive of PyTorch from 1.6 on, got something else; load it with torch, and pass the "
             "state_dict, or save that once more"
         )
-    words, arrays = tensors.read(path)
+    try:
+        words, arrays = tensors.read(path)
+    except Damaged as error:
+        if isinstance(error.__cause__, KeyError):  # what NumPy has no dtype for
+            found = error.__cause__.args[0]
+            raise Damaged(f"{path}: expected tensors in float32 or float64, got {found!r:.80}") from None
+        raise
     if words.get("format") == "fastlstm":
         raise Damaged(f"{path}: expected weights of PyTorch, got a file of fastlstm: read it by fastlstm.load")
     return dict(arrays)

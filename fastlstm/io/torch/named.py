@@ -63,11 +63,11 @@ def load_named(state: Mapping[str, Any], model: Any, names: Any, ignore: Any) ->
     for part, place in names.items():
         if not isinstance(part, str) or isinstance(place, bool) or not isinstance(place, int | str):
             raise TypeError(f"names: expected a name and a place such as 0 or '1.0.0', got {part!r}: {place!r}")
-        if part in state and place in kept:
-            own, array = str(place), finite_array_of(part, state[part])
-            if array.shape != kept[own].shape:
-                raise ValueError(f"names: {part!r} at {own}: expected shape {kept[own].shape}, got {array.shape}")
-            _add({own: array}, found, f"names: {part!r} at {own}")
+        if part in state and isinstance(place, str) and place in kept:
+            array = finite_array_of(part, state[part])
+            if array.shape != kept[place].shape:
+                raise ValueError(f"names: {part!r} at {place}: expected shape {kept[place].shape}, got {array.shape}")
+            _add({place: array}, found, f"names: {part!r} at {place}")
             continue
         if part not in parts:
             raise ValueError(f"names: expected one of {_listed(parts)}, got {part!r}")

@@ -103,18 +103,17 @@ def from_torch(
     >>> fl.io.from_torch(state, model=model, names={"rnn": 0, "head": 2}).predict(np.ones((5, 7, 3))).shape
     (5, 2)
     """
-    if isinstance(source, str | os.PathLike):
-        try:
-            return from_torch(
-                read_state(source),
-                model=model,
-                names=names,
-                ignore=ignore,
-                activation=activation,
-                two_biases=two_biases,
-            )
-        except WrongDtype as error:  # of the file, not of what a program has passed
-            raise Damaged(f"{source}: {str(error).removeprefix('source: ')}") from None
+    if not isinstance(source, str | os.PathLike):
+        return _converted(source, model, names, ignore, activation, two_biases)
+    try:
+        return _converted(read_state(source), model, names, ignore, activation, two_biases)
+    except WrongDtype as error:  # of the file, not of what a program has passed
+        raise Damaged(f"{source}: {str(error).removeprefix('source: ')}") from None
+
+
+def _converted(
+    source: Any, model: Any, names: Any, ignore: Any, activation: str | None, two_biases: bool
+) -> Layer | LSTMCell | GRUCell | Model:
     is_module = _is_module(source)
     if model is not None or names is not None or ignore:
         if model is None or names is None:
