@@ -256,8 +256,7 @@ def test_a_parametrized_weight_is_what_it_makes():
     assert np.array_equal(fl.io.from_torch(module).parameter("weight").value, module.weight.detach().numpy())
 
 
-def hooked():
-    module = nn.Linear(2, 2)
+def hooked(module):
     module.register_forward_hook(lambda *_: None)
     return module
 
@@ -287,7 +286,8 @@ REFUSED = [
     (lambda: nn.Softplus(beta=2), "expected beta=1, got 2"),
     (lambda: nn.Softplus(threshold=5), "expected threshold of at least 20, got 5"),
     (lambda: nn.Threshold(1.0, 2.0), "expected value=0, got 2.0"),
-    (hooked, r"\(Linear\) has hooks, which may change what it does"),
+    (lambda: hooked(nn.Linear(2, 2)), r"\(Linear\) has hooks, which may change what it does"),
+    (lambda: nn.Sequential(hooked(nn.Sequential(nn.Tanh()))), r"layer 0 \(Sequential\) has hooks, which may"),
 ]
 
 

@@ -175,7 +175,7 @@ def test_a_place_is_given_once_and_what_is_too_much_is_named():
         fl.io.from_torch(state, model=model, names={"a": 0, "b": 0})
     with pytest.raises(ValueError, match=r"'a' at 0 \(Dense\): does not know what to do with 'scale'"):
         fl.io.from_torch({"a.weight": state["a.weight"], "a.scale": np.ones(2, "f4")}, model=model, names={"a": 0})
-    with pytest.raises(ValueError, match=r"source weight: expected finite numbers, got nan at \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"source a.weight: expected finite numbers, got nan at \[0, 1\]"):
         fl.io.from_torch({"a.weight": np.array([[0, np.nan], [0, 0]], "f4")}, model=model, names={"a": 0})
 
 

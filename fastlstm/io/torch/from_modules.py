@@ -68,6 +68,7 @@ def layers_of(parts: list[Named], two_biases: bool) -> tuple[list[Layer], np.dty
 
 
 def _flat(module: nn.Module, place: str) -> Iterator[Named]:
+    require_no_hooks(module, f"layer {place.rstrip('.')}" if place else "the module")
     for name, inner in module.named_children():
         if isinstance(inner, nn.Identity):
             continue
@@ -118,15 +119,19 @@ def unknown(module: nn.Module, place: str) -> str:
     )
 
 
+def require_no_hooks(module: nn.Module, place: str) -> None:
+    if module._forward_hooks or module._forward_pre_hooks:
+        raise ValueError(
+            f"source: {place} ({_name(module)}) has hooks, which may change what it does: remove them first"
+        )
+
+
 def layer_of(module: nn.Module, place: str, two_biases: bool = True, tied: Embedding | None = None) -> Layer:
     """The layer of a module, with its weights; frozen ones stay frozen."""
     kind = kind_of(module)
     if kind is None or kind in CELLS:
         raise ValueError(unknown(module, place))
-    if module._forward_hooks or module._forward_pre_hooks:
-        raise ValueError(
-            f"source: {place} ({_name(module)}) has hooks, which may change what it does: remove them first"
-        )
+    require_no_hooks(module, place)
     try:
         layer = _read(module, kind, two_biases, tied)
     except (TypeError, ValueError) as error:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastlstm import _check
 from fastlstm.io.torch import recurrent
-from fastlstm.io.torch.arrays import array_of, finite_array_of
+from fastlstm.io.torch.arrays import finite_array_of
 from fastlstm.layers import (
     GRU,
     LSTM,
@@ -78,7 +78,7 @@ def load_named(state: Mapping[str, Any], model: Any, names: Any, ignore: Any) ->
         layer = layers[str(place)]
         what = f"names: {part!r} at {place} ({type(layer).__name__})"
         own = {
-            name: tensor
+            name: finite_array_of(f"{part}.{name}".removeprefix("."), tensor)
             for name, tensor in parts[part].items()
             if not _left_out(f"{part}.{name}", left_out) and f"{part}.{name}" not in names
         }
@@ -114,7 +114,7 @@ def _left_out(name: str, left_out: set[str]) -> bool:
 
 def _own_arrays(
     layer: Layer,
-    given: dict[str, Any],
+    given: dict[str, Array],
     what: str,
     found: dict[str, Array],
     layers: dict[str, Layer],
@@ -123,24 +123,22 @@ def _own_arrays(
     """The arrays of a layer by its own names, but for those that are left out."""
     if isinstance(layer, LSTM | GRU | SimpleRNN):
         if given and all(recurrent.CELL.fullmatch(name) for name in given):  # of an LSTMCell, a GRUCell or an RNNCell
-            given = {f"{name}_l0": tensor for name, tensor in given.items()}
-        arrays = {name: finite_array_of(name, tensor) for name, tensor in given.items()}
-        return recurrent.from_names(layer, arrays, what)
+            given = {f"{name}_l0": array for name, array in given.items()}
+        return recurrent.from_names(layer, given, what)
     shapes = {**layer.parameter_shapes(), **layer.buffer_shapes()}
     if isinstance(layer, TiedDense) and "weight" in given:
         at = next(at for at, one in layers.items() if one is layer.embedding)
         shared = found.get(f"{at}.weight", layer.embedding.parameter("weight").value)
-        if not np.array_equal(array_of("weight", given.pop("weight")), shared):
+        if not np.array_equal(given.pop("weight"), shared):
             raise ValueError(f"{what}: expected the weight of the embedding at {at}, got another one: use a Dense")
     arrays = {}
     for name, shape in shapes.items():
-        if name in given:
-            arrays[name] = finite_array_of(name, given[name])
         if name not in given and name in left_out:
             continue
-        if name not in given or arrays[name].shape != shape:
-            got = arrays[name].shape if name in given else "none"
+        if name not in given or given[name].shape != shape:
+            got = given[name].shape if name in given else "none"
             raise ValueError(f"{what}: expected {name} of shape {shape}, got {got}")
+        arrays[name] = given[name]
     if given.keys() - shapes.keys():
         raise ValueError(f"{what}: does not know what to do with {min(given.keys() - shapes.keys())!r}")
     return arrays
