@@ -40,6 +40,7 @@ MODELS = {
     "final states": lambda: [fl.LSTM(3, 5, bidirectional=True), fl.FinalState(), fl.Residual([fl.Dense(10, 10)])],
     "final state": lambda: [fl.GRU(3, 5), fl.FinalState(bidirectional=False), fl.Softmax()],
     "past others": lambda: [fl.Residual([fl.LSTM(3, 3)]), fl.Concat([], [fl.GRU(3, 5), fl.Activation("tanh")])],
+    "sums": lambda: [fl.Add([fl.GRU(3, 4)], [fl.Dense(3, 4)], [fl.LSTM(3, 4)], [fl.Conv1d(3, 4, 1)])],
     "last step past others": lambda: [fl.LSTM(3, 4), fl.Last(), fl.Residual([fl.Dropout(0.5)])],
 }
 

@@ -17,10 +17,12 @@ MODULES = sorted(
     module.name for module in pkgutil.walk_packages(fastlstm.__path__, "fastlstm.") if "__main__" not in module.name
 )
 
+WITH_TORCH = {f"fastlstm.io.torch.{name}" for name in ("chain", "from_modules", "known", "to_modules")}
+
 
 @pytest.mark.parametrize("name", MODULES)
 def test_docstrings(name, tmp_path, monkeypatch):
-    if name.startswith("fastlstm.torch"):
+    if name.startswith("fastlstm.torch") or name in WITH_TORCH:
         pytest.importorskip("torch", reason="PyTorch is not installed")
     monkeypatch.chdir(tmp_path)
     result = doctest.testmod(importlib.import_module(name))

@@ -82,12 +82,14 @@ class Add(Parallel):
 
     def joining(self, x: Array, parts: list[Array], y: Array) -> list[Stage]:
         stages, total = list[Stage](), parts[0]
-        for part in parts[1:]:
+        room = np.empty(y.shape if len(parts) > 2 else 0, y.dtype)  # y itself may lie elsewhere at each call
+        for k, part in enumerate(parts[1:], start=2):
+            out = y if k == len(parts) else room
             if total.flags.c_contiguous and part.flags.c_contiguous:
-                stages.append(sum_stage(total.reshape(-1), part.reshape(-1), y.reshape(-1)))
+                stages.append(sum_stage(total.reshape(-1), part.reshape(-1), out.reshape(-1)))
             else:  # the last steps of sequences
-                stages.append(Call(partial(np.add, total), part, y, "Add"))
-            total = y
+                stages.append(Call(partial(np.add, total), part, out, "Add"))
+            total = out
         return stages
 
     def parts_of(self, dy: Array, tape: Workspace) -> tuple[list[Array], None]:

@@ -12,6 +12,7 @@ from typing import Any
 from fastlstm._check import Shape
 from fastlstm.layers import Layer
 from fastlstm.layers.conv import Conv1d
+from fastlstm.layers.each_step import EachStep
 from fastlstm.layers.holder import Holder
 from fastlstm.layers.recurrent import Recurrent
 
@@ -67,8 +68,9 @@ def kept_from(shape: Shape, layers: Sequence[Layer], sequences: int, steps: int,
     """The same, for an input of this shape."""
     total = 0
     for layer in layers:
-        for chain in layer.chains if isinstance(layer, Holder) else ():
-            total += kept_from(shape, chain.layers, sequences, steps, precision)
+        if isinstance(layer, Holder):
+            own = (sequences * steps, layer.steps) if isinstance(layer, EachStep) else (sequences, steps)
+            total += sum(kept_from(layer.inner_shape(shape), chain.layers, *own, precision) for chain in layer.chains)
         if isinstance(layer, Recurrent):
             total += kept(layer, sequences, steps, precision)
         if isinstance(layer, Conv1d):  # what its windows see, and the gradient of that

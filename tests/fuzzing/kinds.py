@@ -1,10 +1,12 @@
 """The kinds of files: small whole ones of each, and what reads them."""
 
 import io
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from damaging import in_order
+from safetensors.numpy import save_file
 from scipy.io import wavfile
 
 import fastlstm as fl
@@ -273,6 +275,49 @@ def read_csv(path):
     read_series(path, "sales", others=["visitors"])
 
 
+NAMES = {"embedding": 0, "lstm": 1, "norm": 3, "head": 4}
+
+
+def torch_model():
+    layers = [fl.LSTM(3, 4, bidirectional=True, two_biases=True), fl.FinalState(), fl.BatchNorm(8), fl.Dense(8, 2)]
+    return fl.Model([fl.Embedding(5, 3), *layers], seed=0)
+
+
+def torch_states():
+    """State_dicts as PyTorch has them, the first with names for `torch_model`."""
+    model = torch_model()
+    kept = {**model.named_parameters(), **model.named_buffers()}
+    parts = {str(place): name for name, place in NAMES.items()}
+    yield {f"{parts[name[0]]}{name[1:]}": one.value.copy() for name, one in kept.items()}
+    yield {name[2:]: one.value.copy() for name, one in kept.items() if name[0] == "1"}
+
+
+def torch_weights(folder):
+    for state in torch_states():
+        save_file(state, folder / "whole", metadata={"format": "pt"})
+        yield (folder / "whole").read_bytes()
+
+
+def torch_archives(folder):
+    import torch
+
+    for state in torch_states():
+        torch.save({name: torch.from_numpy(array) for name, array in state.items()}, folder / "whole")
+        yield (folder / "whole").read_bytes()
+
+
+def read_torch(path):
+    try:
+        model = fl.io.from_torch(path)
+    except ValueError as error:
+        if "fl.io.from_torch(source, model=" not in str(error):
+            raise
+        model = fl.io.from_torch(path, model=torch_model(), names=NAMES)
+        model.predict([[0, 1]])
+    else:
+        model(np.ones((2, 3, model.input_size)))
+
+
 KINDS = [
     Kind("model", ".safetensors", models, read_model),
     Kind("stream", ".safetensors", states, read_state),
@@ -285,6 +330,8 @@ KINDS = [
     Kind("wav", ".wav", sounds, lambda path: read_wav(path)),
     Kind("csv", ".csv", tables, read_csv),
     *kinds_of_keras(Kind),
+    Kind("torch", ".weights", torch_weights, read_torch),
+    *([Kind("pt", ".pt", torch_archives, read_torch)] if find_spec("torch") else []),
 ]
 
 

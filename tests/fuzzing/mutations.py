@@ -1,6 +1,8 @@
 """Ways to damage a file, each drawn by a generator of random numbers."""
 
+import io
 import json
+import zipfile
 
 import numpy as np
 from damaging import header_of, renewed, with_header
@@ -103,6 +105,8 @@ def mutate(content, others, rng):
     ways = [flip_bits, change_bytes, cut, grow, repeat, splice]
     if content[8:9] == b"{":
         ways += [edit_header] * 20 + [change_numbers] * 4
+    elif content[:2] == b"PK":
+        ways += [edit_record] * 20
     elif content[:4] == b"RIFF":
         ways += [edit_fields] * 6
     else:
@@ -151,6 +155,23 @@ def splice(content, others, rng):
     other = others[rng.integers(len(others))]
     a, b = rng.integers(len(content) + 1), rng.integers(len(other) + 1)
     return content[:a] + other[b:]
+
+
+def edit_record(content, others, rng):
+    """Damage a record of an archive, mostly the first, which says what the others are, and write it anew."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            records = [(name, archive.read(name)) for name in archive.namelist()]
+        names = [name for name, _ in records]
+        chosen = names[rng.integers(len(names))] if rng.random() < 0.3 else names[0]
+        way = [flip_bits, change_bytes, cut, grow, repeat][rng.choice(5, p=[0.5, 0.3, 0.1, 0.05, 0.05])]
+        changed = io.BytesIO()
+        with zipfile.ZipFile(changed, "w") as archive:
+            for name, part in records:
+                archive.writestr(name, way(part, [part], rng) if name == chosen else part)
+        return changed.getvalue()
+    except Exception:  # damaged before
+        return flip_bits(content, others, rng)
 
 
 def edit_header(content, others, rng):

@@ -88,7 +88,7 @@ static void FL_X(sum)(void *argument, int thread, struct fl_team *team) {
     const struct fl_sum *p = argument;
     const ptrdiff_t last = FL_SHARE(p->size, thread + 1);
     const FL_REAL *x = p->x, *y = p->y;
-    FL_REAL *restrict out = p->out;
+    FL_REAL *out = p->out; /* which may be x */
     for (ptrdiff_t k = FL_SHARE(p->size, thread); k < last; k++) out[k] = x[k] + y[k];
 }
 

@@ -156,6 +156,8 @@ def _conv(layer: Any, keras: Any, place: str) -> Written:
     padding = "valid" if layer.padding in (0, (0, 0), [0, 0]) else layer.padding
     if not isinstance(padding, str):
         raise cannot(place, "padding 'valid', 'same' or 'causal'", padding)
+    if layer.windows.mode != "zeros":
+        raise cannot(place, "padding_mode 'zeros'", layer.windows.mode)
     return keras.layers.Conv1D, {
         "filters": layer.output_size,
         "kernel_size": layer.windows.size,
