@@ -124,6 +124,25 @@ def test_tied_weights_stay_tied(bias):
     assert np.array_equal(back.predict(tokens), model.predict(tokens))
 
 
+@pytest.mark.parametrize("make", [*PARTS.values(), *ENDS.values()], ids=[*PARTS, *ENDS])
+def test_a_layer_alone(make):
+    layer, x = make(Draw(4), 4), Draw(5).normal(2, 9, 4).astype("float32")
+    module, found = fl.io.to_torch(layer).eval(), layer(x)
+    expected = module(torch.tensor(x))
+    found, expected = (one[0] if isinstance(one, tuple) else one for one in (found, expected))
+    np.testing.assert_allclose(found, expected.detach().numpy(), atol=1e-5)
+    back = fl.io.from_torch(module)
+    assert type(back) is type(layer)
+    again = back(x)
+    np.testing.assert_array_equal(again[0] if isinstance(again, tuple) else again, found)
+
+
+def test_a_tied_layer_alone_has_the_weight_of_its_embedding():
+    embedding = fl.Embedding(5, 3)
+    module = fl.io.to_torch(fl.TiedDense(embedding))
+    assert np.array_equal(module.weight.detach().numpy(), embedding.parameter("weight").value)
+
+
 def test_gradients_are_those_of_torch():
     """A training pass with lengths, of what differs between the passes: batch statistics, and both biases."""
     model, draw = random_model(["conv", "lstm", "batch", "attention", "dense"], 3, "float64")

@@ -11,7 +11,7 @@ from torch import nn
 
 from fastlstm.io.torch import chain, recurrent
 from fastlstm.io.torch.arrays import array_of, finite_array_of
-from fastlstm.io.torch.known import CELLS, HOLDERS, TABLE, kind_of
+from fastlstm.io.torch.known import CELLS, TABLE, kind_of
 from fastlstm.io.torch.to_modules import KEPT
 from fastlstm.layers import (
     Add,
@@ -36,9 +36,7 @@ FEATURES_LAST = (nn.Linear, nn.LayerNorm, nn.Embedding, nn.RNNBase)
 def is_chain(module: nn.Module) -> bool:
     """Whether it is modules in a row whose order is known."""
     own = type(module)
-    return isinstance(module, chain.Chain) or (
-        isinstance(module, nn.Sequential) and own.forward is nn.Sequential.forward
-    )
+    return own is chain.Chain or (isinstance(module, nn.Sequential) and own.forward is nn.Sequential.forward)
 
 
 def model_of(module: nn.Module, two_biases: bool = True) -> Model:
@@ -74,7 +72,7 @@ def _flat(module: nn.Module, place: str) -> Iterator[Named]:
     for name, inner in module.named_children():
         if isinstance(inner, nn.Identity):
             continue
-        if is_chain(inner) and not isinstance(inner, HOLDERS):
+        if is_chain(inner):
             yield from _flat(inner, f"{place}{name}.")
         else:
             yield f"{place}{name}", inner

@@ -119,6 +119,8 @@ def _fill(module: nn.Module, layer: Layer) -> None:
         names = [*layer.parameter_shapes(), *layer.buffer_shapes()]
         both = {**layer._parameters, **layer._buffers}
         arrays = {name: both[name].value.copy() for name in names}
+        if isinstance(layer, TiedDense):
+            arrays["weight"] = layer.parameter("weight").value.copy()
         frozen = [name for name in layer.parameter_shapes() if not both[name].trainable]
     module.to(getattr(torch, str(layer.dtype)))
     own = {**dict(module.named_parameters()), **dict(module.named_buffers())}
