@@ -72,12 +72,16 @@ class File:
 
     def piece(self, at: int, size: int) -> bytes:
         """So many bytes from an address."""
+        return bytes(self.view(at, size))
+
+    def view(self, at: int, size: int) -> memoryview:
+        """The same without a copy."""
         self.steps += 1
         if self.steps > MOST_STEPS:
             raise ValueError(f"expected at most {MOST_STEPS} parts of a file, got more")
         if not 0 <= at <= at + size <= len(self.data):
             raise ValueError(f"expected {size} bytes at {at}, got a file of {len(self.data)}")
-        return self.data[at : at + size]
+        return memoryview(self.data)[at : at + size]
 
     def expect(self, at: int, mark: bytes) -> None:
         if self.piece(at, 4) != mark:
@@ -219,10 +223,10 @@ class Group:
         at, size = struct.unpack("<QQ", layout[2:18])
         if at == NOWHERE and 0 not in shape:
             raise ValueError("expected an array with numbers, got one that was never written")
-        return _numbers(b"" if at == NOWHERE else self.file.piece(at, size), dtype, shape)
+        return _numbers(b"" if at == NOWHERE else self.file.view(at, size), dtype, shape)
 
 
-def _numbers(data: bytes, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+def _numbers(data: bytes | memoryview, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     count = 1
     for size in shape:
         count *= size

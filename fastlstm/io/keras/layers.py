@@ -2,108 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from fastlstm import _check
-from fastlstm.io.keras.functions import OWN_LAYERS, Function, function_of, layer_function, layers_of
-from fastlstm.io.keras.weights import Array, fill
-from fastlstm.layers import (
-    GRU,
-    LSTM,
-    BatchNorm,
-    Conv1d,
-    Dense,
-    Dropout,
-    Embedding,
-    FinalState,
-    Last,
-    Layer,
-    LayerNorm,
-    MaxPool,
-    MaxPool1d,
-    MeanPool,
-    SimpleRNN,
-)
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where layers come from.
-
-    Attributes
-    ----------
-    version : int
-        That of the Keras that has written them: 1, 2 or 3.
-    told : list of str
-        What a user is to be warned of. Layers add to it.
-    """
-
-    version: int
-    told: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Part:
-    """A layer of Keras, as a file or a model describes it.
-
-    Attributes
-    ----------
-    kind : str
-        The name of its class.
-    name : str
-        Its own name.
-    config : dict
-        What ``get_config`` gives.
-    arrays : sequence of Array
-        What ``get_weights`` gives.
-    origin : Origin
-    rank : int
-        The number of axes of its input; 0 if that is not known.
-    """
-
-    kind: str
-    name: str
-    config: dict[str, Any]
-    arrays: Sequence[Array]
-    origin: Origin
-    rank: int = 0
-
-    @property
-    def place(self) -> str:
-        return f"layer {self.name!r} ({self.kind})"
-
-    def array(self, k: int, axes: int) -> Array:
-        """A weight, whose sizes are those of the layer."""
-        if k >= len(self.arrays) or self.arrays[k].ndim != axes:
-            got = [array.shape for array in self.arrays]
-            raise ValueError(f"{self.place}: expected weight {k} with {axes} axes, got weights of shapes {got}")
-        return self.arrays[k]
-
-    def function(self, key: str = "activation", usual: str = "linear") -> Function:
-        return function_of(self.config.get(key, usual), self.origin.version, self.place)
-
-    def require(self, key: str, *allowed: Any, default: Any = None) -> None:
-        """Refuse a value of the config for which there is nothing here."""
-        value = self.config.get(key, default)
-        if value not in allowed:
-            expected = " or ".join(repr(one) for one in allowed)
-            raise ValueError(f"{self.place}: {key}: expected {expected}, got {value!r:.80}")
-
-    def one(self, key: str, default: int) -> int:
-        """A number that a config may hold in a list of one."""
-        value = self.config.get(key, default)
-        value = value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
-        return _check.positive_int(value, f"{self.place}: {key}")
-
-    def filled(self, layer: Layer) -> Layer:
-        fill(layer, self.arrays, self.place)
-        if self.config.get("trainable", True) is False:
-            layer.trainable = False
-        return layer
+from fastlstm.io.keras.cells import CELLS, bidirectional, recurrent
+from fastlstm.io.keras.functions import OWN_LAYERS, layer_function, layers_of
+from fastlstm.io.keras.part import Part
+from fastlstm.layers import BatchNorm, Conv1d, Dense, Dropout, Embedding, Layer, LayerNorm, MaxPool, MaxPool1d, MeanPool
 
 
 def layers_from(part: Part) -> list[Layer]:
@@ -217,87 +125,10 @@ def _time_distributed(part: Part) -> list[Layer]:
     return layers_from(Part(inner["class_name"], part.name, inner["config"], part.arrays, part.origin))
 
 
-def _bidirectional(part: Part) -> list[Layer]:
-    inner, back = part.config.get("layer"), part.config.get("backward_layer")
-    if not isinstance(inner, dict) or inner.get("class_name") not in CELLS:
-        raise ValueError(f"{part.place}: expected one of {', '.join(CELLS)} in it, got {inner!r:.80}")
-    if back is not None:
-        same = ("units", "activation", "recurrent_activation", "use_bias", "reset_after", "return_sequences")
-        for key in same:
-            if back["config"].get(key) != inner["config"].get(key) or back["class_name"] != inner["class_name"]:
-                raise ValueError(f"{part.place}: expected a backward_layer like the forward one, got another {key}")
-    merge = part.config.get("merge_mode", "concat")
-    if merge is None:
-        raise ValueError(f"{part.place}: merge_mode: expected 'concat', 'sum', 'mul' or 'ave', got None: two outputs")
-    config = {**inner["config"], "trainable": part.config.get("trainable", True)}
-    own = Part(inner["class_name"], part.name, config, part.arrays, part.origin)
-    return _recurrent(own, bidirectional=True, merge=merge)
-
-
-def _recurrent(part: Part, **options: Any) -> list[Layer]:
-    """A recurrent layer, and behind it what takes its last outputs where it gives no others."""
-    part.require("return_state", False, default=False)
-    part.require("time_major", False, default=False)
-    whole, backwards = part.config.get("return_sequences", False), part.config.get("go_backwards", False)
-    if backwards and (whole or options):
-        raise ValueError(
-            f"{part.place}: go_backwards: expected False with return_sequences=True, which gives outputs in another "
-            "order than that of the steps; use Bidirectional"
-        )
-    inputs, units = part.array(0, 2).shape[0], part.array(1, 2).shape[0]
-    part.require("units", units, default=units)
-    if part.config.get("dropout"):
-        options |= {"input_dropout": float(part.config["dropout"]), "variational": True}
-    if part.config.get("recurrent_dropout"):
-        options["recurrent_dropout"] = float(part.config["recurrent_dropout"])
-    two = part.kind.startswith("CuDNN")
-    options |= {"bias": bool(part.config.get("use_bias", True)), "go_backwards": bool(backwards)}
-    final = FinalState(merge=options["merge"]) if options and not whole and "merge" in options else None
-    if final is not None:
-        options["merge"] = "concat"  # the last outputs of both directions come together, which are not of one step
-    layer = part.filled(CELLS[part.kind](part, inputs, units, two, options))
-    if whole:
-        return [layer]
-    if final is not None:
-        return [layer, final]
-    return [layer, FinalState(bidirectional=False, go_backwards=True) if backwards else Last()]
-
-
-def _lstm(part: Part, inputs: int, units: int, two: bool, options: dict[str, Any]) -> Layer:
-    return LSTM(
-        *(inputs, units),
-        forget_bias=float(bool(part.config.get("unit_forget_bias", True))),
-        activation=part.function(usual="tanh"),
-        recurrent_activation=part.function("recurrent_activation", "sigmoid"),
-        two_biases=two,
-        **options,
-    )
-
-
-def _gru(part: Part, inputs: int, units: int, two: bool, options: dict[str, Any]) -> Layer:
-    after = two or bool(part.config.get("reset_after", part.origin.version >= 3))
-    return GRU(
-        *(inputs, units),
-        reset="after" if after else "before",
-        activation=part.function(usual="tanh"),
-        recurrent_activation=part.function("recurrent_activation", "sigmoid"),
-        two_biases=after and options["bias"],
-        **options,
-    )
-
-
-def _simple(part: Part, inputs: int, units: int, two: bool, options: dict[str, Any]) -> Layer:
-    return SimpleRNN(inputs, units, activation=part.function(usual="tanh"), **options)
-
-
-Cell = Callable[[Part, int, int, bool, dict[str, Any]], Layer]
-
-CELLS: dict[str, Cell] = {"LSTM": _lstm, "GRU": _gru, "SimpleRNN": _simple, "CuDNNLSTM": _lstm, "CuDNNGRU": _gru}
-
 READERS: dict[str, Callable[[Part], list[Layer]]] = {
     "Activation": _activation,
     "BatchNormalization": _batch_norm,
-    "Bidirectional": _bidirectional,
+    "Bidirectional": bidirectional,
     "Conv1D": _conv,
     "Dense": _dense,
     "Dropout": _dropout,
@@ -309,6 +140,6 @@ READERS: dict[str, Callable[[Part], list[Layer]]] = {
     "Masking": _masking,
     "MaxPooling1D": _max_pool,
     "TimeDistributed": _time_distributed,
-    **dict.fromkeys(CELLS, _recurrent),
+    **dict.fromkeys(CELLS, recurrent),
 }
 """Every layer of Keras that can be read; nothing else is."""

@@ -15,7 +15,7 @@ from typing import Any
 from fastlstm.files import Damaged, PathLike, read_bytes, reading
 from fastlstm.io.keras.hdf5 import SIGNATURE, File
 from fastlstm.io.keras.into import fill_model
-from fastlstm.io.keras.layers import Origin
+from fastlstm.io.keras.part import Origin
 from fastlstm.io.keras.stored import Live, Native, weights_in
 from fastlstm.io.keras.topology import chain_from
 from fastlstm.layers import Layer

@@ -7,7 +7,8 @@ from typing import Any
 
 from fastlstm.io.architecture import MOST_DEPTH, MOST_LAYERS
 from fastlstm.io.graph import Node, chain_of
-from fastlstm.io.keras.layers import Origin, Part, layers_from
+from fastlstm.io.keras.layers import layers_from
+from fastlstm.io.keras.part import Origin, Part
 from fastlstm.io.keras.stored import Entry, Stored, name_of
 from fastlstm.layers import Layer
 
