@@ -22,6 +22,8 @@ MODULES = sorted(
 def test_docstrings(name, tmp_path, monkeypatch):
     if name.startswith("fastlstm.torch"):
         pytest.importorskip("torch", reason="PyTorch is not installed")
+    if name.startswith("fastlstm.onnx"):
+        pytest.importorskip("onnx", reason="onnx is not installed")
     monkeypatch.chdir(tmp_path)
     result = doctest.testmod(importlib.import_module(name))
     assert result.failed == 0

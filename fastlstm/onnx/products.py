@@ -1,0 +1,61 @@
+"""MatMul and Gemm on our kernels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx.reference.op_run import OpRun
+
+from fastlstm import threads
+from fastlstm._kernels import cpu, matmul
+
+Array = NDArray[Any]
+
+FEW_ROWS, SMALL = 16, 1 << 16
+"""Below so many rows NumPy's product of a vector is faster, unless the other matrix has no more numbers than this."""
+
+
+class MatMul(OpRun):
+    op_domain = ""
+
+    def _run(self, a: Array, b: Array) -> tuple[Array]:
+        if a.dtype != b.dtype:
+            raise ValueError(f"expected two matrices of one type, got {a.dtype} and {b.dtype}")
+        return (product(a, b),)
+
+
+class Gemm(OpRun):
+    op_domain = ""
+
+    def _run(self, a: Array, b: Array, c: Array | None = None, **told: Any) -> tuple[Array]:
+        """alpha·A·B + beta·C, with A and B transposed where that is told."""
+        a, b = a.T if told["transA"] else a, b.T if told["transB"] else b
+        y = product(a, b)
+        if told["alpha"] != 1:
+            y = y * told["alpha"]
+        if c is not None and told["beta"] != 0:
+            y = y + (c if told["beta"] == 1 else c * told["beta"])
+        return (y.astype(a.dtype, copy=False),)
+
+
+def product(a: Array, b: Array) -> Array:
+    """a @ b, a new array of their dtype."""
+    if a.dtype.kind != "f" or a.dtype.itemsize < 4 or b.ndim != 2 or a.ndim < 2:
+        return np.asarray(np.matmul(a, b)).astype(a.dtype, copy=False)
+    (k, n), m = b.shape, a.size // max(a.shape[-1], 1)
+    if k != a.shape[-1]:
+        raise ValueError(f"expected matrices whose inner sizes agree, got shapes {a.shape} and {b.shape}")
+    if not m * k * n or (m < FEW_ROWS and k * n > SMALL) or cpu.isa() == "plain":
+        return np.asarray(np.matmul(a, b))
+    y = np.empty((m, n), a.dtype)
+    matmul.multiply(readable(a.reshape(m, k)), readable(b), y, False, threads.get_num_threads())
+    return y.reshape(*a.shape[:-1], n)
+
+
+def readable(matrix: Array) -> Array:
+    """A matrix as a kernel can read it: aligned, and contiguous along one of its axes."""
+    if matrix.itemsize in matrix.strides and matrix.flags.aligned and min(matrix.strides) > 0:
+        return matrix
+    return np.require(matrix, requirements=["C", "A"])
