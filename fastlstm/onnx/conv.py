@@ -26,8 +26,8 @@ class Conv(OpRun):
         group, size = told["group"], w.shape[2:]
         if group < 1 or x.shape[1] != w.shape[1] * group or w.shape[0] % group:
             raise ValueError(
-                f"expected w (O, {x.shape[1]}/{group}, ...), and O in {group} groups, for x of {x.shape[1]} channels, got "
-                f"shape {w.shape}"
+                f"expected w (O, {x.shape[1]}/{group}, ...), and O in {group} groups, for x of {x.shape[1]} channels, "
+                f"got shape {w.shape}"
             )
         if told["kernel_shape"] is not None and tuple(told["kernel_shape"]) != size:
             raise ValueError(f"kernel_shape: expected {size}, the axes of w, got {told['kernel_shape']}")

@@ -7,11 +7,12 @@ from typing import Any
 from onnx.reference import ReferenceEvaluator
 
 from fastlstm.onnx.conv import Conv
+from fastlstm.onnx.flow import Loop, Scan
 from fastlstm.onnx.products import Gemm, MatMul
 from fastlstm.onnx.recurrent import GRU, LSTM, RNN
 
-OURS = {kind.__name__: kind for kind in (LSTM, GRU, RNN, Conv, MatMul, Gemm)}
-"""The operators that run on our kernels."""
+OURS = {kind.__name__: kind for kind in (LSTM, GRU, RNN, Conv, MatMul, Gemm, Loop, Scan)}
+"""The operators that are ours."""
 
 
 class Evaluator(ReferenceEvaluator):

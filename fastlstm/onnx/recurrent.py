@@ -126,6 +126,8 @@ def same(old: Array | None, new: Array | None) -> bool:
 def functions_of(kind: Kind, told: dict[str, Any], directions: int) -> list[dict[str, Any]]:
     """The functions of each direction. Alphas and betas are used up in order by those that have them."""
     names = told["activations"] or [*kind.usual] * directions
+    if len(kind.usual) == 1 and [*names] == ["Tanh", "Tanh"]:  # an RNN's default, for one direction, too
+        names = names[:directions]
     if len(names) != len(kind.usual) * directions:
         raise ValueError(f"activations: expected {len(kind.usual) * directions}, got {names!r:.200}")
     alphas, betas = [*(told["activation_alpha"] or [])], [*(told["activation_beta"] or [])]
