@@ -9,7 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from onnx.reference.op_run import OpRun
 
-from fastlstm.onnx.products import product
+from fastlstm.onnx.products import narrow, product
 
 Array = NDArray[Any]
 
@@ -20,6 +20,9 @@ class Conv(OpRun):
     op_domain = ""
 
     def _run(self, x: Array, w: Array, b: Array | None = None, **told: Any) -> tuple[Array]:
+        if narrow(x):
+            wide = (None if a is None else a.astype(np.float32) for a in (x, w, b))
+            return (self._run(*wide, **told)[0].astype(x.dtype),)  # type: ignore[arg-type]
         axes = x.ndim - 2
         if axes < 1 or w.ndim != x.ndim:
             raise ValueError(f"expected x (N, C, ...) and w (O, C/group, ...), got shapes {x.shape} and {w.shape}")

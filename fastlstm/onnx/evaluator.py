@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from onnx.reference import ReferenceEvaluator
+from onnx.reference.ops.op_scatter_elements import ScatterElements
 
 from fastlstm.onnx.conv import Conv
 from fastlstm.onnx.flow import Loop, Scan
@@ -14,6 +15,9 @@ from fastlstm.onnx.recurrent import GRU, LSTM, RNN
 OURS = {kind.__name__: kind for kind in (LSTM, GRU, RNN, Conv, MatMul, Gemm, Loop, Scan)}
 """The operators that are ours."""
 
+OLD = {"Scatter": ScatterElements}
+"""Operators by their names in opsets of which the reference has none."""
+
 
 class Evaluator(ReferenceEvaluator):
     """A graph or a function. Those within it are made of the same class."""
@@ -21,12 +25,14 @@ class Evaluator(ReferenceEvaluator):
     def _load_impl(self, node: Any, input_types: Any = None) -> Any:
         if node.domain in ("", "ai.onnx") and node.op_type in OURS:
             return OURS[node.op_type]
+        if node.domain == "" and node.op_type in OLD:
+            return OLD[node.op_type]
         try:
             return super()._load_impl(node, input_types)
         except (NotImplementedError, RuntimeError) as error:
             if type(error).__name__ == "RuntimeContextError":  # the evaluator tries again with types
                 raise
-            raise ValueError(f"{described(node)}: onnx has no such operator in these opsets: {error!s:.300}") from error
+            raise NodeError(f"{described(node)}: onnx has no such operator in these opsets: {error!s:.300}") from error
 
     def run(
         self,

@@ -42,7 +42,9 @@ class Gemm(OpRun):
 
 def product(a: Array, b: Array) -> Array:
     """a @ b, a new array of their dtype."""
-    if a.dtype.kind != "f" or a.dtype.itemsize < 4 or b.ndim != 2 or a.ndim < 2:
+    if narrow(a):
+        return product(a.astype(np.float32), b.astype(np.float32)).astype(a.dtype)
+    if a.dtype not in (np.float32, np.float64) or b.ndim != 2 or a.ndim < 2:
         return np.asarray(np.matmul(a, b)).astype(a.dtype, copy=False)
     (k, n), m = b.shape, a.size // max(a.shape[-1], 1)
     if k != a.shape[-1]:
@@ -52,6 +54,11 @@ def product(a: Array, b: Array) -> Array:
     y = np.empty((m, n), a.dtype)
     matmul.multiply(readable(a.reshape(m, k)), readable(b), y, False, threads.get_num_threads())
     return y.reshape(*a.shape[:-1], n)
+
+
+def narrow(array: Array) -> bool:
+    """Whether its numbers have 16 bits or fewer behind a point: they are added up in float32."""
+    return array.dtype.kind in "fV" and array.dtype.itemsize < 4
 
 
 def readable(matrix: Array) -> Array:

@@ -15,6 +15,7 @@ from fastlstm.layers import LSTM as LSTMLayer
 from fastlstm.layers import SimpleRNN
 from fastlstm.layers.recurrent.base import Recurrent
 from fastlstm.layers.recurrent.functions import DEFAULTS
+from fastlstm.onnx.products import narrow
 from fastlstm.workspace import Workspace
 
 Array = NDArray[Any]
@@ -64,8 +65,8 @@ class Node(OpRun):
     ) -> tuple[Array, ...]:
         initial = [others[k] if k < len(others) else None for k in range(self.kind.parts)]
         peephole = others[2] if len(others) > 2 else None
-        narrow = x.dtype if x.dtype.itemsize < 4 else None
-        if narrow is not None:
+        told_type = x.dtype if narrow(x) else None
+        if told_type is not None:
             x, w, r, b, peephole = (None if a is None else a.astype(np.float32) for a in (x, w, r, b, peephole))  # type: ignore[assignment]
             initial = [None if part is None else part.astype(np.float32) for part in initial]
         if told.get("layout"):
@@ -76,7 +77,7 @@ class Node(OpRun):
         if told.get("layout"):
             y, state = y.transpose(2, 0, 1, 3), [part.swapaxes(0, 1) for part in state]
         outputs = [y, *state][: max(1, len(self.output))]
-        return tuple(part if narrow is None else part.astype(narrow) for part in outputs)
+        return tuple(part if told_type is None else part.astype(told_type) for part in outputs)
 
     def _layers(self, arrays: list[Array | None], told: dict[str, Any]) -> list[Recurrent[Any]]:
         """One layer for both directions, or one for each if their functions differ."""

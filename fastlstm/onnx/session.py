@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastlstm.files import PathLike, reading
-from fastlstm.onnx.evaluator import Evaluator
+from fastlstm.files import Damaged, PathLike, reading
+from fastlstm.onnx.evaluator import Evaluator, NodeError
 from fastlstm.onnx.folding import LEAST_ROOM, fold
 from fastlstm.onnx.reading import content_of, model_of
 from fastlstm.onnx.values import NodeArg, argument_of, fed, returned
@@ -80,7 +80,10 @@ class InferenceSession:
         name, content = content_of(path_or_bytes)
         with reading(name, RuntimeError, AssertionError):
             self._model = model_of(content)
-            self._evaluator = Evaluator(self._model)
+            try:
+                self._evaluator = Evaluator(self._model)
+            except NodeError as error:
+                raise Damaged(f"{name}: {error}") from error
             fold(self._evaluator, max(LEAST_ROOM, 3 * len(content)))
         graph = self._model.graph
         self._optional = {tensor.name for tensor in graph.initializer}

@@ -124,7 +124,9 @@ def type_of_array(array: Any) -> str:
     if array.dtype.kind in "OUS":
         return "tensor(string)"
     words = {"float32": "float", "float64": "double"}
-    return f"tensor({words.get(array.dtype.name, array.dtype.name)})"
+    name = array.dtype.name.replace("_", "")
+    name = {"float4e2m1fn": "float4e2m1", "float8e8m0fnu": "float8e8m0"}.get(name, name)
+    return f"tensor({words.get(name, name)})"
 
 
 def returned(value: Any) -> Any:
@@ -133,5 +135,7 @@ def returned(value: Any) -> Any:
         return [returned(one) for one in value]
     if not isinstance(value, np.ndarray):
         return value
+    if value.dtype.kind == "U":
+        return value.astype(object)  # as ONNX Runtime gives words
     own = value.flags.owndata and value.flags.writeable and value.flags.c_contiguous
     return value if own else value.copy(order="C")
