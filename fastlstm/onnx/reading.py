@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,8 @@ def content_of(source: PathLike | bytes) -> tuple[str, bytes]:
     """What messages call the model, and its bytes."""
     if isinstance(source, bytes | bytearray | memoryview):
         return "the model", bytes(source)
+    if not isinstance(source, str | os.PathLike):
+        raise TypeError(f"path_or_bytes: expected a path or bytes, got {type(source).__name__}")
     return str(source), read_bytes(source)
 
 

@@ -45,7 +45,7 @@ class InferenceSession:
     ----------
     path_or_bytes : path or bytes
         The model. Weights in other files are refused.
-    sess_options, providers, provider_options
+    sess_options, providers, provider_options, **kwargs
         Those of ONNX Runtime are taken, so that a call need not be changed, and have no effect.
 
     Raises
@@ -76,6 +76,7 @@ class InferenceSession:
         sess_options: Any = None,
         providers: Sequence[Any] | None = None,
         provider_options: Sequence[dict[str, Any]] | None = None,
+        **kwargs: Any,
     ) -> None:
         name, content = content_of(path_or_bytes)
         with reading(name, RuntimeError, AssertionError):
@@ -109,11 +110,13 @@ class InferenceSession:
         Raises
         ------
         TypeError
-            If the feed is no dict.
+            If the names are no list, or the feed is no dict.
         ValueError
             If a name is not known, an input is missing or of another type or shape, or a node cannot compute what it
             is given: the message names it.
         """
+        if isinstance(output_names, str):
+            raise TypeError(f"output_names: expected a list of names, got {output_names!r:.80}")
         names = [output.name for output in self._outputs]
         wanted = names if output_names is None else [*output_names]
         for name in wanted:

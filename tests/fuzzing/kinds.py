@@ -1,5 +1,6 @@
 """The kinds of files: small whole ones of each, and what reads them."""
 
+import importlib.util
 import io
 from pathlib import Path
 
@@ -272,6 +273,10 @@ KINDS = [
     Kind("wav", ".wav", sounds, lambda path: read_wav(path)),
     Kind("csv", ".csv", tables, read_csv),
 ]
+if importlib.util.find_spec("onnx"):
+    from fuzzing.graphs import graphs, read_graph
+
+    KINDS.append(Kind("onnx-session", ".onnx", graphs, read_graph))
 
 
 def whole_files(kind, folder):
