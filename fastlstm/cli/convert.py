@@ -47,7 +47,7 @@ class Format(NamedTuple):
 
     framework: str
     read: str
-    write: str | None
+    write: str
     put: Callable[[Model, Path], None]
     runner: Callable[[Path, Model], Run]
 
@@ -70,15 +70,18 @@ def add(commands: Commands) -> None:
 
 def convert(options: argparse.Namespace) -> int:
     """Read, compare, write, and compare again."""
-    origin = format_of(options.input, "IN", FORMATS)
-    target = format_of(options.output, "OUT", {end: own for end, own in FORMATS.items() if own.write})
+    origin = format_of(options.input, "IN", {end: own for end, own in FORMATS.items() if hasattr(io, own.read)})
+    target = format_of(options.output, "OUT", {end: own for end, own in FORMATS.items() if hasattr(io, own.write)})
     check_output(options.input, options.output, options.force)
     model, origin = read(options.input, origin, options.activation)
-    print(f"{options.input}, of {origin.framework}, has become\n\n{model}\n")
+    print(f"{options.input} has become\n\n{model}\n")
     if origin.framework != "fastlstm":
         print(compared(model, origin, options.input))
-    target.put(model, options.output)
-    print(f"written to {options.output}, of {target.framework}")
+    try:
+        target.put(model, options.output)
+    except TypeError as error:  # of a layer that there is none of
+        raise ValueError(str(error)) from error
+    print(f"written to {options.output}")
     if target.framework != "fastlstm":
         print(compared(model, target, options.output))
     return 0
@@ -220,17 +223,13 @@ def run_own(file: Path, model: Model) -> Run:
 OWN = Format("fastlstm", "load", "save", io.save, run_own)
 PYTORCH = Format("PyTorch", "from_torch", "to_torch", put_torch, run_torch)
 KERAS = Format("Keras", "from_keras", "to_keras", put_keras, run_keras)
-ONNX = Format("ONNX", "from_onnx", "to_onnx", put_onnx, run_onnx)
+ONNX = Format("ONNX Runtime", "from_onnx", "to_onnx", put_onnx, run_onnx)
 FORMATS = {
-    end: own
-    for end, own in {
-        ".safetensors": OWN,
-        ".pt": PYTORCH,
-        ".pth": PYTORCH,
-        ".keras": KERAS,
-        ".h5": KERAS._replace(write=None),
-        ".onnx": ONNX,
-    }.items()
-    if hasattr(io, own.read)
+    ".safetensors": OWN,
+    ".pt": PYTORCH,
+    ".pth": PYTORCH,
+    ".keras": KERAS,
+    ".h5": KERAS._replace(write=""),
+    ".onnx": ONNX,
 }
 """The formats by the endings of files."""
