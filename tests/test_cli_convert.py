@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import fastlstm as fl
 from fastlstm import cli
@@ -120,3 +121,46 @@ def test_a_model_of_keras_without_keras(model, tmp_path, capsys, monkeypatch):
     printed = converted(capsys, tmp_path / "model.keras", tmp_path / "again.safetensors")
     assert "not compared with Keras, which is not installed" in printed
     assert "pip install keras" in error_of(capsys, tmp_path / "again.safetensors", tmp_path / "b.keras", status=1)
+
+
+def state(prefix=""):
+    rng = np.random.default_rng(0)
+    shapes = {"weight_ih_l0": (20, 3), "weight_hh_l0": (20, 5), "bias_ih_l0": 20, "bias_hh_l0": 20}
+    return {prefix + name: rng.normal(size=shape).astype("float32") for name, shape in shapes.items()}
+
+
+def needs_files_of_pytorch():
+    try:
+        fl.io.from_torch("nowhere.safetensors")
+    except OSError:
+        return
+    except TypeError:
+        pytest.skip("from_torch reads no files")
+
+
+def test_a_state_dict_of_pytorch(tmp_path, capsys):
+    needs_files_of_pytorch()
+    save_file(state(), tmp_path / "lstm.safetensors")
+    printed = converted(capsys, tmp_path / "lstm.safetensors", tmp_path / "model.safetensors")
+    assert "LSTM" in printed and "PyTorch" in printed
+    y, _ = fl.io.from_torch(state())(X)
+    assert (fl.load(tmp_path / "model.safetensors").predict(X) == y).all()
+
+
+def test_pytorch_there_and_back(tmp_path, capsys):
+    needs_files_of_pytorch()
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    module = torch.nn.RNN(3, 5, nonlinearity="relu")
+    torch.save(module.state_dict(), tmp_path / "rnn.pt")
+    there = converted(capsys, tmp_path / "rnn.pt", tmp_path / "rnn.safetensors", "--activation", "relu")
+    back = converted(capsys, tmp_path / "rnn.safetensors", tmp_path / "again.pt")
+    assert difference(there, "PyTorch") < 1e-6 and difference(back, "PyTorch") < 1e-6
+    again = torch.load(tmp_path / "again.pt", weights_only=True)
+    assert all(torch.equal(again[name], value) for name, value in module.state_dict().items())
+
+
+def test_a_layer_that_the_target_has_not(tmp_path, capsys):
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    fl.save(fl.Model([fl.SLSTM(3, 4)], seed=0), tmp_path / "model.safetensors")
+    assert "SLSTM" in error_of(capsys, tmp_path / "model.safetensors", tmp_path / "model.pt", status=1)
+    assert not (tmp_path / "model.pt").exists()

@@ -116,7 +116,10 @@ def read(file: Path, origin: Format, activation: str | None) -> tuple[Model, For
         if origin is not PYTORCH:
             raise UsageError(f"activation: expected none but for a state_dict of PyTorch, got {activation}")
         told["activation"] = activation
-    found = getattr(io, origin.read)(file, **told)
+    try:
+        found = getattr(io, origin.read)(file, **told)
+    except TypeError as error:  # of arrays or options of the wrong kind
+        raise ValueError(f"{file}: {error}") from error
     if isinstance(found, Layer):
         found = Model([found], dtype=found.dtype)
     if not isinstance(found, Model):
