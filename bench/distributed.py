@@ -94,7 +94,7 @@ class TimedSum:
 
 
 class Watch(fl.Callback):
-    """The times of epochs without their ends, and how much of each was spent in the communicator."""
+    """The times of epochs without their ends, what of each was spent in the communicator, and this rank's CPU time."""
 
     def __init__(self, ranks: Timed | None) -> None:
         self._ranks, self.times = ranks, []
@@ -102,9 +102,10 @@ class Watch(fl.Callback):
     def on_batch_end(self, progress: Any) -> None:
         seconds = 0.0 if self._ranks is None else self._ranks.seconds
         if progress.batch == 1:
-            self._began = time.perf_counter(), seconds
+            self._began = time.perf_counter(), seconds, time.process_time()
         if progress.batch == STEPS:
-            self.times.append((time.perf_counter() - self._began[0], seconds - self._began[1]))
+            now = time.perf_counter(), seconds, time.process_time()
+            self.times.append(tuple(one - other for one, other in zip(now, self._began, strict=True)))
 
 
 def work(options: argparse.Namespace) -> None:
@@ -127,9 +128,13 @@ def work(options: argparse.Namespace) -> None:
     call = trainer.fit_sequence if "window" in fit else trainer.fit
     call(**fit, epochs=EPOCHS, seed=0, progress=False)
     if ranks is None or ranks.rank == 0:
-        seconds, waited = min(watch.times[1:])
+        seconds, waited, cpu = min(watch.times[1:])
         size = sum(parameter.value.nbytes for parameter in model.parameters())
-        print(json.dumps({"step": seconds / (STEPS - 1), "share": waited / seconds, "bytes": size}))
+        print(
+            json.dumps(
+                {"step": seconds / (STEPS - 1), "share": waited / seconds, "cpu": cpu / (STEPS - 1), "bytes": size}
+            )
+        )
 
 
 def mpiexec() -> str:
@@ -161,10 +166,12 @@ def table(name: str, batch: int) -> dict[str, Any]:
         found = measure(name, sequences, **how)
         rows[title] = {**found, "sequences": sequences, "speed": sequences / found["step"]}
         speed = rows[title]["speed"] / rows["1 process, 1 thread"]["speed"]
-        print(f"| {title} | {sequences} | {1e3 * found['step']:.1f} | {speed:.2f} | {found['share']:.1%} |", flush=True)
+        step = f"{1e3 * found['step']:.1f} [{1e3 * found['cpu']:.1f}]"
+        print(f"| {title} | {sequences} | {step} | {speed:.2f} | {found['share']:.1%} |", flush=True)
 
     print(f"\n{name}: {fl.__version__}, batches of {batch}\n")
-    print("| | batch | ms a step | sequences a second, to 1 process | in communication |\n|---|---|---|---|---|")
+    print("| | batch | ms a step [CPU, of a rank] | sequences a second, to 1 process | in communication |")
+    print("|---|---|---|---|---|")
     row("1 process, 1 thread", batch)
     row("1 process, 2 threads", batch, threads=2)
     row("1 rank", batch, ranks=1)

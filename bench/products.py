@@ -1,6 +1,7 @@
 """The matrix products by themselves, beside SciPy's BLAS: python -m bench.products --threads 1 2
 
-Each side runs in fresh processes of its own, taken in turn, and the best of the processes' medians counts.
+Each side runs in fresh processes of its own, taken in turn, and the best of the processes' medians counts. In square
+brackets stands the CPU time of that process.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ SHAPES = {
 }
 
 
-def side(name: str, dtype: str, threads: int) -> list[float]:
-    """Median of each product in microseconds, row-major, by the tile or by BLAS."""
+def side(name: str, dtype: str, threads: int) -> list[tuple[float, float]]:
+    """Median and CPU time of each product in microseconds, row-major, by the tile or by BLAS."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     from scipy.linalg.blas import dgemm, sgemm
@@ -50,7 +51,8 @@ def side(name: str, dtype: str, threads: int) -> list[float]:
             left, right = (b if b_turned else b.T), (a if a_turned else a.T)
             options = {"trans_a": b_turned, "trans_b": a_turned, "overwrite_c": 1}
             call = lambda x=left, y=right, c=c.T, o=options, gemm=gemm: gemm(1.0, x, y, c=c, **o)  # noqa: E731
-        found.append(measure(call, 0.1).median)
+        times = measure(call, 0.1)
+        found.append((times.median, times.cpu))
         assert np.allclose(c, a @ b, rtol=0, atol=1e-3 * k**0.5)
     return found
 
@@ -67,21 +69,22 @@ def main(argv: list[str]) -> int:
         return 0
     for threads in options.threads:
         environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
-        runs: dict[str, list[list[float]]] = {"tile": [], "blas": []}
+        runs: dict[str, list[list[list[float]]]] = {"tile": [], "blas": []}
         for _ in range(options.processes):
             for name, rows in runs.items():
                 command = [sys.executable, "-m", "bench.products", "--side", name, "--dtype", options.dtype]
                 command += ["--threads", str(threads)]
                 done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
                 rows.append(json.loads(done.stdout))
-        best = {name: np.min(rows, axis=0) for name, rows in runs.items()}
+        best = {name: [min(some) for some in zip(*rows, strict=True)] for name, rows in runs.items()}
         title = f"{options.dtype}, threads: {threads}"
-        print(f"\n{title:46}{'us':>12}{'GFLOP/s':>10}{'BLAS, us':>12}{'ratio':>8}")
+        print(f"\n{title:46}{'us [CPU]':>20}{'GFLOP/s':>10}{'BLAS, us [CPU]':>20}{'ratio':>8}")
         shapes = [(layer, shape) for layer, some in SHAPES.items() for shape in some]
-        for (layer, shape), ours, blas in zip(shapes, best["tile"], best["blas"], strict=True):
+        for (layer, shape), (ours, own_cpu), (blas, blas_cpu) in zip(shapes, best["tile"], best["blas"], strict=True):
             m, n, k, a_turned, b_turned = shape
             words = f"{layer}: {m} x {k}{' T' if a_turned else ''} by {k} x {n}{' T' if b_turned else ''}"
-            print(f"{words:46}{ours:>12.1f}{2 * m * n * k / ours / 1e3:>10.1f}{blas:>12.1f}{blas / ours:>8.2f}")
+            one, other = f"{ours:.1f} [{own_cpu:.1f}]", f"{blas:.1f} [{blas_cpu:.1f}]"
+            print(f"{words:46}{one:>20}{2 * m * n * k / ours / 1e3:>10.1f}{other:>20}{blas / ours:>8.2f}")
     return 0
 
 

@@ -3,7 +3,7 @@
 100 steps (`--steps`) of 32 sequences of 64 features, 128 units. Each layer, or those that `--only` names, is measured
 in fresh processes, in turn with the plain one of its kind. A figure is the time of a call in inference, and of a
 forward and a backward pass in training after the parameters have changed: the median of a process, then the median of
-the ratios of the rounds.
+the ratios of the rounds. In square brackets stands the same of the CPU time of all threads.
 
 With `--peers`, the same layers of PyTorch and Keras are measured instead, where these are installed, and a figure is
 their time over ours.
@@ -16,7 +16,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
@@ -26,8 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastlstm as fl
+from bench import timing
 
 T, N, FEATURES, UNITS = 100, 32, 64, 128
+
+Figures = dict[str, float]
+"""Of a layer, by the way it is called, and with ", CPU" behind that."""
 
 LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
     "peephole": ("LSTM", {"peephole": True}),
@@ -61,19 +64,20 @@ LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
 """The classes and options that are measured."""
 
 
-def median_time(call: Callable[[], Any], seconds: float) -> float:
-    call()
-    times: list[float] = []
-    end = time.perf_counter() + seconds
-    while len(times) < 10 or time.perf_counter() < end:
-        begin = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - begin)
-    return float(np.median(times))
+WAYS = ("inference", "training")
 
 
-def measure(kind: str, options: dict[str, Any], threads: int, steps: int = T, seconds: float = 0.5) -> dict[str, float]:
-    """Seconds of a call in inference, and of a training pass."""
+def figures(infer: Callable[[], Any], train: Callable[[], Any], seconds: float) -> Figures:
+    """Microseconds of a call of each, and of CPU time of all threads."""
+    found: Figures = {}
+    for way, call in zip(WAYS, (infer, train), strict=True):
+        times = timing.measure(call, seconds)
+        found |= {way: times.median, f"{way}, CPU": times.cpu}
+    return found
+
+
+def measure(kind: str, options: dict[str, Any], threads: int, steps: int = T, seconds: float = 0.5) -> Figures:
+    """The figures of a call in inference, and of a training pass."""
     fl.set_num_threads(threads)
     mask = mask_of(options.pop("mask", None), steps)
     model = fl.Model([getattr(fl, kind)(FEATURES, UNITS, **options)], seed=0)
@@ -88,10 +92,7 @@ def measure(kind: str, options: dict[str, Any], threads: int, steps: int = T, se
         model.forward(x, tape, training=True, mask=mask)
         model.backward(dy, tape, input_gradient=True)
 
-    return {
-        "inference": median_time(lambda: model.predict(x, mask=mask), seconds),
-        "training": median_time(train, seconds),
-    }
+    return figures(lambda: model.predict(x, mask=mask), train, seconds)
 
 
 def sequences(steps: int) -> NDArray[np.float32]:
@@ -107,7 +108,7 @@ def mask_of(kind: str | None, steps: int) -> NDArray[np.bool_] | None:
     return np.argsort(rng.random((N, steps)), axis=1) >= holes
 
 
-def torch_layer(options: dict[str, Any], threads: int, steps: int = T, seconds: float = 1.0) -> dict[str, float]:
+def torch_layer(options: dict[str, Any], threads: int, steps: int = T, seconds: float = 1.0) -> Figures:
     """The same of a torch.nn.LSTM."""
     import torch
 
@@ -124,10 +125,10 @@ def torch_layer(options: dict[str, Any], threads: int, steps: int = T, seconds: 
         y, _ = layer(wanted)
         y.backward(torch.ones_like(y))
 
-    return {"inference": median_time(infer, seconds), "training": median_time(train, seconds)}
+    return figures(infer, train, seconds)
 
 
-def torch_slstm(options: dict[str, Any], threads: int, steps: int = T, seconds: float = 3.0) -> dict[str, float]:
+def torch_slstm(options: dict[str, Any], threads: int, steps: int = T, seconds: float = 3.0) -> Figures:
     """A loop of PyTorch over the paper's equations of the sLSTM, W x of all steps ahead of it."""
     import torch
     from torch.nn import functional
@@ -163,10 +164,10 @@ def torch_slstm(options: dict[str, Any], threads: int, steps: int = T, seconds: 
             parameter.grad = None
         run().sum().backward()
 
-    return {"inference": median_time(infer, seconds), "training": median_time(train, seconds)}
+    return figures(infer, train, seconds)
 
 
-def keras_layer(options: dict[str, Any], threads: int, steps: int = T, seconds: float = 3.0) -> dict[str, float]:
+def keras_layer(options: dict[str, Any], threads: int, steps: int = T, seconds: float = 3.0) -> Figures:
     """The same of a keras.layers.LSTM on TensorFlow, compiled."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     import keras
@@ -189,10 +190,7 @@ def keras_layer(options: dict[str, Any], threads: int, steps: int = T, seconds: 
         return tape.gradient(y, [x, *layer.trainable_variables])
 
     layer(x)
-    return {
-        "inference": median_time(lambda: infer().numpy(), seconds),
-        "training": median_time(lambda: train()[0].numpy(), seconds),
-    }
+    return figures(lambda: infer().numpy(), lambda: train()[0].numpy(), seconds)
 
 
 PEERS: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
@@ -205,7 +203,7 @@ PEERS: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
 """What measures theirs, our class and options, and theirs."""
 
 
-def in_a_process(kind: str, options: dict[str, Any], threads: int, steps: int) -> dict[str, float]:
+def in_a_process(kind: str, options: dict[str, Any], threads: int, steps: int) -> Figures:
     command = [
         sys.executable,
         "-m",
@@ -218,22 +216,32 @@ def in_a_process(kind: str, options: dict[str, Any], threads: int, steps: int) -
         str(steps),
     ]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ})
-    found: dict[str, float] = json.loads(done.stdout)
+    found: Figures = json.loads(done.stdout)
     return found
 
 
+def row(name: str, rounds: list[tuple[Figures, Figures]], form: str) -> str:
+    """The medians of the second's figures over the first's."""
+    ratios = {key: float(np.median([other[key] / own[key] for own, other in rounds])) for key in rounds[0][0]}
+    cells = (f"{ratios[way]:{form}} [{ratios[f'{way}, CPU']:{form}}]" for way in WAYS)
+    return f"{name:36}" + "".join(f"{cell:>16}" for cell in cells)
+
+
+def heads(title: str) -> str:
+    return f"{title:36}" + "".join(f"{way + ' [CPU]':>16}" for way in WAYS)
+
+
 def compare_peers(rounds: int, threads: int, steps: int) -> None:
-    print(f"{'their time over ours':36}{'inference':>11}{'training':>11}")
+    print(heads("their time over ours"))
     for name, (module, kind, ours, theirs) in PEERS.items():
         if find_spec(module.split()[0]) is None:
             print(f"{name:36} {module.split()[0]} is not installed")
             continue
-        ratios: dict[str, list[float]] = {"inference": [], "training": []}
-        for _ in range(rounds):
-            own, other = in_a_process(kind, ours, threads, steps), in_a_process(module, theirs, threads, steps)
-            for way, values in ratios.items():
-                values.append(other[way] / own[way])
-        print(f"{name:36}" + "".join(f"{np.median(values):11.1f}" for values in ratios.values()), flush=True)
+        found = [
+            (in_a_process(kind, ours, threads, steps), in_a_process(module, theirs, threads, steps))
+            for _ in range(rounds)
+        ]
+        print(row(name, found, ".1f"), flush=True)
 
 
 def main() -> None:
@@ -254,18 +262,15 @@ def main() -> None:
         compare_peers(options.rounds, options.threads, options.steps)
         return
     usual = {"MinLSTM": "LSTM", "SLSTM": "LSTM"}
-    print(f"{'time of the plain layer x':36}{'inference':>11}{'training':>11}")
+    print(heads("time of the plain layer x"))
     for name in options.only:
         kind, arguments = LAYERS[name]
-        ratios: dict[str, list[float]] = {"inference": [], "training": []}
+        both = (usual.get(kind, kind), {}), (kind, arguments)
+        found = []
         for _ in range(options.rounds):
-            plain, ours = (
-                in_a_process(of, given, options.threads, options.steps)
-                for of, given in ((usual.get(kind, kind), {}), (kind, arguments))
-            )
-            for way, values in ratios.items():
-                values.append(ours[way] / plain[way])
-        print(f"{name:36}" + "".join(f"{np.median(values):11.2f}" for values in ratios.values()), flush=True)
+            plain, ours = (in_a_process(of, given, options.threads, options.steps) for of, given in both)
+            found.append((plain, ours))
+        print(row(name, found, ".2f"), flush=True)
 
 
 if __name__ == "__main__":

@@ -312,3 +312,49 @@ def test_errors_are_shares_of_what_is_right(bench):
     assert exact.errors_of(bench.cases.Case(1, 1, 1, 2), [np.array([0.0, 3.0])], [np.array([-1.0, 3.0])]) == {
         "errors": pytest.approx(0.25)
     }
+
+
+def test_every_table_of_times_has_cpu_time_beside_it(bench):
+    result = run_of(bench, "calls")
+    for threads, time in (("1", "100"), ("2", "60")):
+        _, *rows = bench.report.columns(result, threads, bench.report.rows(result, threads))
+        assert rows
+        assert all(f"{time} (+0%) [90]" in cell for row in rows for cell in row[1:3])
+
+
+def test_tables_of_variants_have_cpu_time(bench, default_threads):
+    from bench import variants
+
+    own = {"inference": 10.0, "inference, CPU": 20.0, "training": 40.0, "training, CPU": 50.0}
+    rounds = [(own, {key: factor * value for key, value in own.items()}) for factor in (1.0, 1.5, 9.0)]
+    rounds = [(one, other | {"training, CPU": 100.0}) for one, other in rounds]
+    row = variants.row("peephole", rounds, ".2f")
+    assert row.split() == ["peephole", "1.50", "[1.50]", "1.50", "[2.00]"]
+    assert len(row) == len(variants.heads("what"))
+    found = variants.measure("LSTM", {}, 1, steps=2, seconds=0.001)
+    assert set(found) == set(own) and all(value > 0 for value in found.values())
+
+
+def test_the_table_of_invariance_has_cpu_time(bench, monkeypatch, capsys, default_threads):
+    from bench import invariance
+
+    measured = invariance.step_time
+    monkeypatch.setattr(invariance, "step_time", lambda *arguments: measured(*arguments, repeats=2))
+    invariance.main()
+    heads, *rows = capsys.readouterr().out.splitlines()
+    assert heads.split() == ["False", "[CPU]", "True", "[CPU]", "ratio"]
+    assert len(rows) == 4 and all(row.count("[") == 2 and len(row) == len(heads) for row in rows)
+
+
+def test_the_table_of_products_has_cpu_time(bench, monkeypatch, capsys):
+    from bench import products
+
+    monkeypatch.setattr(products, "SHAPES", {"one step": [(4, 8, 16, 0, 1)]})
+    monkeypatch.setattr(products.os, "sched_setaffinity", lambda *_: None, raising=False)
+    assert products.side("tile", "float32", 1)[0][1] > 0
+    figures = iter(["[[20.0, 30.0]]", "[[40.0, 60.0]]", "[[10.0, 15.0]]", "[[50.0, 70.0]]"])
+    done = type("Done", (), {})
+    monkeypatch.setattr(products.subprocess, "run", lambda *_, **__: setattr(done, "stdout", next(figures)) or done)
+    products.main(["--processes", "2"])
+    row = capsys.readouterr().out.splitlines()[-1]
+    assert row.split()[-6:] == ["10.0", "[15.0]", "0.1", "40.0", "[60.0]", "4.00"]

@@ -24,16 +24,20 @@ WITH_TORCH = {f"fastlstm.io.torch.{name}" for name in ("chain", "from_modules", 
 def test_docstrings(name, tmp_path, monkeypatch):
     if name.startswith("fastlstm.torch") or name in WITH_TORCH:
         pytest.importorskip("torch", reason="PyTorch is not installed")
+    if name.startswith("fastlstm.onnx"):
+        pytest.importorskip("onnx", reason="onnx is not installed")
     monkeypatch.chdir(tmp_path)
     result = doctest.testmod(importlib.import_module(name))
     assert result.failed == 0
 
 
 def needs_torch(page):
-    """A page on PyTorch is not run, nor its names looked up, where that is not installed."""
+    """A page on PyTorch and ONNX is not run, nor its names looked up, where these are not installed."""
     if page.name == "switching.md":
         pytest.importorskip("torch", reason="PyTorch is not installed")
         importlib.import_module("fastlstm.torch")
+        pytest.importorskip("onnx", reason="onnx is not installed")
+        importlib.import_module("fastlstm.onnx")
 
 
 @pytest.mark.filterwarnings("ignore:.*pass mask=:UserWarning")  # what a reader of such a file is told

@@ -58,6 +58,7 @@ LIBRARY = {
     "application": "_check files io layers model",
     "distributed": "_check communicator files io model threads",
     "torch": "_kernels layers parameter threads workspace",
+    "onnx": "_check _kernels files layers threads workspace",
 }
 """The rooms of the library, a module or a package each, from the bottom up, and the rooms each may import from."""
 

@@ -8,12 +8,12 @@ import sys
 from collections.abc import Sequence
 
 from fastlstm._version import __version__
-from fastlstm.cli import classify, forecast, speech, text
+from fastlstm.cli import classify, convert, forecast, speech, text
 from fastlstm.cli.options import UsageError
 from fastlstm.cli.ranks import joined
 from fastlstm.training.exchange import RankError
 
-APPLICATIONS = (forecast, text, classify, speech)
+APPLICATIONS = (forecast, text, classify, speech, convert)
 """Modules of commands. ``add`` of each adds its commands. A command sets ``run``, which returns the exit status."""
 
 EXAMPLES = """examples:
@@ -26,6 +26,7 @@ EXAMPLES = """examples:
   fastlstm classify predict reviews-model "What a waste of two hours."
   fastlstm speech train recordings
   fastlstm speech call.wav
+  fastlstm convert sentiment.keras sentiment.onnx
   mpiexec -n 4 fastlstm text train shakespeare.txt
 
 exit status: 0 done, 1 an error or a demo that did not beat a naive forecast, 2 wrong usage, 130 Ctrl-C

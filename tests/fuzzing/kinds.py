@@ -1,5 +1,6 @@
 """The kinds of files: small whole ones of each, and what reads them."""
 
+import importlib.util
 import io
 from importlib.util import find_spec
 from pathlib import Path
@@ -333,6 +334,10 @@ KINDS = [
     Kind("torch", ".weights", torch_weights, read_torch),
     *([Kind("pt", ".pt", torch_archives, read_torch)] if find_spec("torch") else []),
 ]
+if importlib.util.find_spec("onnx"):
+    from fuzzing.graphs import graphs, read_graph
+
+    KINDS.append(Kind("onnx-session", ".onnx", graphs, read_graph))
 
 
 def whole_files(kind, folder):
