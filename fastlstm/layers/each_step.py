@@ -74,6 +74,9 @@ class EachStep(Holder):
     def shape_taken(self) -> Shape:
         return ("N", "T", self.steps * self.channels)
 
+    def shape_within(self, shape: Shape) -> Shape:
+        return ("N", self.steps, self.channels)
+
     def as_input(self, x: Any, name: str = "x", shape: Shape | None = None) -> Array:
         if np.ndim(x) == 2 and shape is None:  # a layer without a model takes x with or without steps
             shape = ("N", self.steps * self.channels)
@@ -85,7 +88,7 @@ class EachStep(Holder):
 
     def output_shape(self, shape: Shape) -> Shape:
         check_features(shape, self.steps * self.channels, "steps * channels")
-        inner = self.chains[0].output_shape(("N", self.steps, self.channels))[1:]
+        inner = self.chains[0].output_shape(self.shape_within(shape))[1:]
         return (*shape[:-1], int(np.prod([int(size) for size in inner])))
 
     def output_lengths(self, lengths: Index) -> Index:

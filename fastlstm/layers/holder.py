@@ -58,6 +58,10 @@ class Holder(Layer, abstract=True):
                 shape = input_shape_of(chain.layers)
         return shape
 
+    def shape_within(self, shape: Shape) -> Shape:
+        """The shape of what the chains read of an input of this shape."""
+        return shape
+
     def held(self) -> dict[str, Layer]:
         return {place: layer for chain in self.chains for place, layer in zip(chain.places, chain.layers, strict=True)}
 
@@ -229,7 +233,9 @@ def rows_of(layers: Sequence[Layer], shape: Shape, places: Sequence[str] | None 
     places = [str(i) for i in range(len(layers))] if places is None else places
     for place, layer, found in zip(places, layers, shapes_of(layers, shape), strict=True):
         rows.append((place, layer, found))
-        for chain in layer.chains if isinstance(layer, Holder) else ():
-            rows += rows_of(chain.layers, shape, [f"{place}.{own}" for own in chain.places])
+        if isinstance(layer, Holder):
+            within_it = layer.shape_within(shape)
+            for chain in layer.chains:
+                rows += rows_of(chain.layers, within_it, [f"{place}.{own}" for own in chain.places])
         shape = found
     return rows

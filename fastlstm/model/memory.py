@@ -67,8 +67,11 @@ def kept_from(shape: Shape, layers: Sequence[Layer], sequences: int, steps: int,
     """The same, for an input of this shape."""
     total = 0
     for layer in layers:
-        for chain in layer.chains if isinstance(layer, Holder) else ():
-            total += kept_from(shape, chain.layers, sequences, steps, precision)
+        if isinstance(layer, Holder):
+            within, many, long = layer.shape_within(shape), sequences, steps
+            if within is not shape and isinstance(within[1], int):  # each step is a sequence of its own
+                many, long = sequences * steps, within[1]
+            total += sum(kept_from(within, chain.layers, many, long, precision) for chain in layer.chains)
         if isinstance(layer, Recurrent):
             total += kept(layer, sequences, steps, precision)
         if isinstance(layer, Conv1d):  # what its windows see, and the gradient of that
