@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fastlstm as fl
+from fastlstm.model.memory import activations
 
 
 def encoder(**options):
@@ -85,6 +86,25 @@ def test_magnitude_is_the_absolute_value_and_has_no_slope_at_zero(isa):
     dx = layer.backward(np.ones_like(wanted), tape)
     assert np.isfinite(dx).all() and not dx[0, 0].any()
     np.testing.assert_allclose(dx[1, :, :5], x[1, :, :5] / wanted[1], rtol=1e-12)
+
+
+def test_a_summary_shows_the_chain_and_the_memory_of_training_counts_it(capsys):
+    model().summary()
+    shown = capsys.readouterr().out
+    assert "0 EachStep     (N, T, 12)" in shown and "0.1 Magnitude  (N, 4, 3)" in shown
+    within = fl.Model(encoder().chains[0].layers)
+    inside = activations(within.layers, sequences=15, steps=7)
+    assert activations([encoder()], sequences=3, steps=5) == inside + 2 * 3 * 5 * 12
+
+
+def test_a_chain_learns():
+    x = np.random.default_rng(0).normal(size=(64, 5, 8))
+    layers = [fl.EachStep([fl.Conv1d(1, 4, 3), fl.Activation("tanh"), fl.MeanPool()], 8), fl.GRU(4, 4), fl.Last()]
+    trained = fl.Model([*layers, fl.Dense(4, 1)], seed=0)
+    history = fl.Trainer(trained, "mse", fl.Adam(0.02)).fit(
+        x, x.mean((1, 2))[:, None], epochs=20, batch_size=8, progress=False, seed=0
+    )
+    assert history["loss"][-1] < 0.5 * history["loss"][0]
 
 
 @pytest.mark.parametrize(

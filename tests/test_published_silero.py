@@ -1,194 +1,210 @@
-"""Voice activity by the network of silero-vad, beside ONNX Runtime on the same weights."""
+"""Silero's voice activity detector, from the package silero-vad, beside ONNX Runtime and the package's own rules."""
 
-import wave
+import ast
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.io import wavfile
+from scipy.signal import lfilter
 
 import fastlstm as fl
-from fastlstm import tensors
-from fastlstm.speech import VoiceActivity, silero
+from fastlstm.cli import main
+from fastlstm.speech import Segment, VoiceActivity
+from fastlstm.speech.silero import network
 
-PACKAGE = find_spec("silero_vad")
-needs_package = pytest.mark.skipif(PACKAGE is None, reason="silero-vad is not installed")
-FOLDER = Path(PACKAGE.submodule_search_locations[0]) / "data" if PACKAGE else Path()
-
-
-def sound(seconds, seed=0):
-    """Something like syllables: pulses through the resonances of a vowel that changes, with pauses and noise."""
-    t, rng = np.arange(int(16000 * seconds)) / 16000, np.random.default_rng(seed)
-    phase = 2 * np.pi * np.cumsum(120 + 25 * np.sin(2 * np.pi * 1.3 * t)) / 16000
-    voice = np.zeros(len(t))
-    for k in range(1, 30):
-        hertz = 120 * k
-        vowel = [(700, 300), (1200 + 600 * np.sin(2 * np.pi * 2.1 * t), 400), (2600, 500)]
-        voice += sum(np.exp(-(((hertz - centre) / width) ** 2)) for centre, width in vowel) * np.sin(k * phase)
-    loud = (np.sin(2 * np.pi * 0.35 * t) > 0) * np.clip(np.sin(2 * np.pi * 4 * t) + 0.6, 0, 1)
-    return (0.7 * voice * loud / np.abs(voice).max() + 0.002 * rng.standard_normal(len(t))).astype("f4")
+RATE, CHUNK = 16_000, 512
 
 
-def by_onnx_runtime(signal, name):
-    """The probabilities that the ordinary model gives chunk by chunk, the state and 64 samples carried by hand."""
+def folder():
+    spec = find_spec("silero_vad")
+    if spec is None or find_spec("onnx") is None:
+        pytest.skip("silero-vad or onnx is not installed")
+    return Path(spec.submodule_search_locations[0])
+
+
+VOWELS = [(730, 1090, 2440), (270, 2290, 3010), (300, 870, 2240), (530, 1840, 2480), (570, 840, 2410)]
+"""Resonances of the throat, in Hz."""
+
+
+def syllable(rng):
+    """A vowel: pulses of a pitch that falls, through three resonances, behind a short noise."""
+    samples = int(RATE * rng.uniform(0.12, 0.25))
+    phase = np.cumsum(rng.uniform(100, 160) * np.linspace(1.1, 0.9, samples)) / RATE
+    sound = np.diff(np.floor(phase), prepend=0) + 0.01 * rng.standard_normal(samples)
+    for hertz, width in zip(VOWELS[rng.integers(len(VOWELS))], (80, 100, 140), strict=True):
+        r = np.exp(-np.pi * width / RATE)
+        sound = lfilter([1 - r], [1, -2 * r * np.cos(2 * np.pi * hertz / RATE), r * r], sound)
+    sound *= np.hanning(samples)
+    return np.concatenate([0.02 * np.diff(rng.standard_normal(RATE // 20)), 0.3 * sound / np.abs(sound).max()])
+
+
+def voice(seconds, seed=0):
+    """Something that the detector takes for a voice: syllables and pauses, over a faint noise."""
+    rng, samples, parts = np.random.default_rng(seed), int(seconds * RATE), []
+    while sum(map(len, parts)) < samples:
+        parts.append(np.zeros(int(RATE * rng.uniform(0.4, 1.2))) if rng.random() < 0.15 else syllable(rng))
+    return (np.concatenate(parts)[:samples] + 0.0005 * rng.standard_normal(samples)).astype(np.float32)
+
+
+def theirs(signal):
+    """The probabilities by ONNX Runtime, with the ordinary model, chunk by chunk."""
     runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
-    session = runtime.InferenceSession(str(FOLDER / name))
-    state, context, found = np.zeros((2, 1, 128), "f4"), np.zeros((1, 64), "f4"), []
-    for begin in range(0, len(signal), 512):
-        window = np.concatenate([context, signal[None, begin : begin + 512]], axis=1)
-        window = np.pad(window, [(0, 0), (0, 576 - window.shape[1])])
-        y, state = session.run(None, {"input": window, "state": state, "sr": np.array(16000)})
-        context = window[:, -64:]
-        found.append(y[0, 0])
+    session = runtime.InferenceSession(folder() / "data" / "silero_vad.onnx", providers=["CPUExecutionProvider"])
+    state, before, found = np.zeros((2, 1, 128), "f4"), np.zeros((1, 64), "f4"), []
+    for chunk in np.append(signal, np.zeros(-len(signal) % CHUNK, "f4")).reshape(-1, 1, CHUNK):
+        x = np.concatenate([before, chunk], axis=1)
+        y, state = session.run(None, {"input": x, "state": state, "sr": np.array(RATE)})
+        before, found = x[:, -64:], [*found, y[0, 0]]
     return np.array(found)
 
 
 @pytest.fixture(scope="module")
-def activity():
-    if PACKAGE is None:
-        pytest.skip("silero-vad is not installed")
-    pytest.importorskip("onnx", reason="onnx is not installed")
+def silero():
+    folder()
     return VoiceActivity.from_silero()
 
 
-@pytest.mark.parametrize("name", ["silero_vad.onnx", "silero_vad_16k_op15.onnx"])
-def test_probabilities_are_those_of_onnx_runtime(activity, name):
-    signal = sound(40)[:-100]  # the last chunk is not whole
-    expected = by_onnx_runtime(signal, name)
-    found = activity.probabilities(signal)
-    assert expected.max() > 0.9 and expected.min() < 0.1  # there is something to be found
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+@pytest.fixture(scope="module")
+def untrained():
+    return VoiceActivity(fl.Model(network(), seed=0))
 
 
-def test_probabilities_are_those_of_the_model_of_sequences(activity):
-    runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
-    signal = sound(5)[: 512 * 150]
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(signal, (64, 0)), 576)[::512]
-    session = runtime.InferenceSession(str(FOLDER / "silero_vad_16k_sequence.onnx"))
-    zeros = np.zeros((1, 1, 128), "f4")
-    expected = session.run(None, {"input": windows, "h": zeros, "c": zeros})[0]
-    np.testing.assert_allclose(activity.probabilities(signal), expected, atol=1e-5)
+def test_probabilities_are_those_of_onnx_runtime(silero, isa):
+    signal = voice(41.01)
+    wanted = theirs(signal)
+    assert wanted.max() > 0.9 and wanted.min() < 0.1, "the test hears no speech, or nothing else"
+    np.testing.assert_allclose(silero.probabilities(signal), wanted, rtol=0, atol=1e-5)
 
 
-def test_a_stream_gives_the_bits_of_the_whole(activity):
-    signal = sound(3)[: 512 * 90]
-    whole, stream = activity.probabilities(signal), activity.stream()
-    for pieces in (512, 700, 100, 40000):
-        found = [stream(signal[begin : begin + pieces]) for begin in range(0, len(signal), pieces)]
+def test_a_stream_gives_the_same_whatever_the_pieces(silero, untrained):
+    for activity, signal in ((untrained, voice(3.21)), (silero, voice(20.3))):
+        whole, stream, found, at = activity.probabilities(signal), activity.stream(), [], 0
+        for size in (1, 100, 511, 513, 5000, len(signal)):
+            found.append(stream(signal[at : at + size]))
+            at += size
+        assert sum(map(len, found)) == len(signal) // CHUNK
+        np.testing.assert_allclose(np.append(np.concatenate(found), stream.end()), whole, rtol=0, atol=1e-6)
         assert stream.end() is None
-        np.testing.assert_array_equal(np.concatenate(found), whole)
-    stream(signal[:100])
-    np.testing.assert_array_equal(stream.end(), activity.probabilities(signal[:100]))
+        np.testing.assert_allclose(stream(signal[:CHUNK]), whole[:1], rtol=0, atol=1e-6)  # a new sound
 
 
-@needs_package
-def test_the_weights_in_safetensors_are_read_too():
-    """These are other weights; the equations are those of the package's tinygrad_model.py, in NumPy."""
-    activity = VoiceActivity.from_silero(FOLDER / "silero_vad_16k.safetensors")
-    weights = {
-        name: array.astype("f8") for name, array in tensors.read(FOLDER / "silero_vad_16k.safetensors")[1].items()
+def their_rules():
+    """`get_speech_timestamps_from_probs` of the package, whose module needs packages that may not be there."""
+    text = (folder() / "utils_vad.py").read_text(encoding="utf-8")
+    [function] = [one for one in ast.parse(text).body if getattr(one, "name", "") == "get_speech_timestamps_from_probs"]
+    scope = {"List": list}
+    exec(compile(ast.unparse(function), "utils_vad.py", "exec"), scope)
+    return scope["get_speech_timestamps_from_probs"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_segments_follow_the_package_s_rules(untrained, monkeypatch, seed):
+    rules, rng = their_rules(), np.random.default_rng(seed)
+    length = int(rng.integers(1, 60_000))
+    walk = np.cumsum(rng.normal(size=-(-length // CHUNK)) * rng.uniform(0.1, 1.0))
+    probabilities = (1 / (1 + np.exp(-walk))).astype(np.float32)
+    monkeypatch.setattr(untrained, "probabilities", lambda audio, rate: probabilities)
+    numbers = {
+        "threshold": rng.uniform(0.2, 0.8),
+        "min_speech": rng.uniform(0, 0.4),
+        "min_silence": rng.uniform(0, 0.3),
     }
-    signal = sound(2)[: 512 * 60]
-
-    def convolution(x, name, stride, padding):
-        x, kernel = np.pad(x, [(0, 0), (padding, padding)]), weights[f"{name}.weight"]
-        windows = np.lib.stride_tricks.sliding_window_view(x, kernel.shape[2], axis=1)[:, ::stride]
-        return np.einsum("itk,oik->ot", windows, kernel) + weights.get(f"{name}.bias", np.zeros(len(kernel)))[:, None]
-
-    h, c, expected = np.zeros(128), np.zeros(128), []
-    padded = np.pad(signal.astype("f8"), (64, 0))
-    for begin in range(0, len(signal), 512):
-        x = np.pad(padded[begin : begin + 576], (0, 64), mode="reflect")[None]
-        spectrum = convolution(x, "stft_conv", 128, 0)
-        x = np.hypot(spectrum[:129], spectrum[129:])
-        for k, stride in enumerate((1, 2, 2, 1), start=1):
-            x = np.maximum(convolution(x, f"conv{k}", stride, 1), 0)
-        sums = weights["lstm_cell.weight_ih"] @ x[:, 0] + weights["lstm_cell.weight_hh"] @ h
-        i, f, g, o = np.split(sums + weights["lstm_cell.bias_ih"] + weights["lstm_cell.bias_hh"], 4)
-        c = fl.sigmoid(f) * c + fl.sigmoid(i) * np.tanh(g)
-        h = fl.sigmoid(o) * np.tanh(c)
-        score = weights["final_conv.weight"][0, :, 0] @ np.maximum(h, 0) + weights["final_conv.bias"]
-        expected.append(fl.sigmoid(score)[0])
-    np.testing.assert_allclose(activity.probabilities(signal), expected, atol=1e-5)
+    numbers["padding"] = rng.uniform(0, 0.2)
+    if seed % 2:
+        numbers["end_threshold"] = numbers["threshold"] * rng.uniform(0.3, 1)
+    wanted = rules(
+        probabilities.tolist(),
+        threshold=numbers["threshold"],
+        neg_threshold=numbers.get("end_threshold"),
+        min_speech_duration_ms=1000 * numbers["min_speech"],
+        min_silence_duration_ms=1000 * numbers["min_silence"],
+        speech_pad_ms=1000 * numbers["padding"],
+        audio_length_samples=length,
+    )
+    found = untrained.segments(np.zeros(length), **numbers)
+    assert found == [Segment(one["start"] / RATE, one["end"] / RATE) for one in wanted]
 
 
-def test_a_saved_model_needs_no_package(activity, tmp_path):
-    activity.save(tmp_path / "vad.safetensors")
-    again, signal = VoiceActivity.load(tmp_path / "vad.safetensors"), sound(2)
-    np.testing.assert_array_equal(again.probabilities(signal), activity.probabilities(signal))
+def test_segments_of_a_sound_are_those_of_the_package(silero):
+    signal = voice(30)
+    wanted = their_rules()(theirs(signal).tolist(), audio_length_samples=len(signal))
+    assert len(wanted) > 2
+    assert silero.segments(signal) == [Segment(one["start"] / RATE, one["end"] / RATE) for one in wanted]
 
 
-class Told(VoiceActivity):
-    """Probabilities that are given."""
+def test_a_file_of_one_s_own_needs_no_package(silero, tmp_path):
+    signal = voice(2)
+    silero.save(tmp_path / "vad.safetensors")
+    np.testing.assert_array_equal(
+        VoiceActivity.load(tmp_path / "vad.safetensors").probabilities(signal), silero.probabilities(signal)
+    )
 
-    def __init__(self, probabilities):
-        self.told = np.array(probabilities, "f4")
 
-    def probabilities(self, audio, rate=16000):
-        return self.told
+def test_weights_in_safetensors_are_read_too():
+    older = VoiceActivity.from_silero(folder() / "data" / "silero_vad_16k.safetensors")
+    found = older.probabilities(voice(8))
+    assert found.max() > 0.5 and found.min() < 0.1
+
+
+def test_the_command_prints_where_there_is_speech(silero, tmp_path, capsys):
+    sound = voice(12)
+    wavfile.write(tmp_path / "a.wav", RATE, sound)
+    wavfile.write(tmp_path / "b.wav", RATE, np.zeros(RATE, "f4"))
+    wanted = "".join(f"{begin:.3f} {end:.3f}\n" for begin, end in silero.segments(sound))
+    assert wanted and main(["speech", "vad", str(tmp_path / "a.wav")]) == 0
+    assert capsys.readouterr().out == wanted
+    assert main(["speech", "vad", str(tmp_path / "a.wav"), str(tmp_path / "b.wav")]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith(f"{tmp_path}/a.wav: ") and "b.wav: no speech found" in err
+    assert main(["speech", "vad", str(tmp_path / "a.wav"), "--threshold", "2"]) == 2
+    assert "threshold: expected at least 0 and at most 1, got 2" in capsys.readouterr().err
+
+
+def test_without_the_package_it_is_said_how_to_install_it(monkeypatch):
+    monkeypatch.setattr("fastlstm.speech.silero.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match="are in the package silero-vad: pip install silero-vad"):
+        VoiceActivity.from_silero()
 
 
 @pytest.mark.parametrize(
-    ("probabilities", "options", "expected"),
+    ("call", "error", "message"),
     [
-        ([0] * 10, {}, []),
-        ([0] * 5 + [0.9] * 20 + [0] * 10, {"padding": 0}, [(5, 25)]),
-        ([0] * 5 + [0.9] * 20, {"padding": 0}, [(5, 25)]),  # up to the end
-        ([0] * 5 + [0.9] * 7 + [0] * 10, {"padding": 0}, []),  # too short
-        ([0.9] * 10 + [0] * 3 + [0.9] * 10, {"padding": 0}, [(0, 23)]),  # a short pause
-        ([0.9] * 10 + [0] * 4 + [0.9] * 10, {"padding": 0}, [(0, 24)]),
-        ([0.9] * 10 + [0] * 5 + [0.9] * 10, {"padding": 0}, [(0, 10), (15, 25)]),
-        ([0.9] * 10 + [0.4] * 9 + [0.9] * 10, {"padding": 0}, [(0, 29)]),  # between both thresholds
-        ([0.9] * 10 + [0.4] * 9 + [0.2] * 5, {"padding": 0}, [(0, 19)]),
-        ([0.6] * 10 + [0] * 9 + [0.9] * 10, {"padding": 0, "threshold": 0.8}, [(19, 29)]),
-        ([0.9] * 10 + [0] * 5 + [0.9] * 10, {"padding": 1.0}, [(0, 12.5), (12.5, 25)]),  # half of the pause each
-        ([0] * 5 + [0.9] * 10 + [0] * 5, {"padding": 0.064}, [(3, 17)]),
+        (lambda one: one.probabilities(np.zeros(9), 8000), ValueError, r"rate: expected 16000, got 8000.*read_wav"),
+        (lambda one: one.probabilities(np.zeros((2, 9))), ValueError, r"audio: expected .*one channel.*got \(2, 9\)"),
+        (lambda one: one.probabilities([1, 2]), TypeError, "audio: expected samples from -1 to 1, got dtype int"),
+        (lambda one: one.probabilities([0.0, np.nan]), ValueError, r"audio: expected finite numbers, got nan at \[1\]"),
+        (lambda one: one.segments([0.0], threshold=2), ValueError, "threshold: expected at least 0 and at most 1"),
+        (lambda one: one.segments([0.0], end_threshold="x"), TypeError, "end_threshold: expected a number, got 'x'"),
+        (lambda one: one.segments([0.0], padding=-1), ValueError, "padding: expected at least 0, got -1"),
+        (lambda one: VoiceActivity(3), TypeError, "model: expected a Model, got 3"),
+        (lambda one: VoiceActivity(fl.Model([fl.LSTM(3, 1)])), ValueError, "model: expected one from .*640.* got"),
     ],
 )
-def test_segments(probabilities, options, expected):
-    """Expected parts are in chunks of 32 milliseconds."""
-    found = Told(probabilities).segments(np.zeros(512 * len(probabilities), "f4"), **options)
-    np.testing.assert_allclose([*found], np.array(expected).reshape(-1, 2) * 0.032 if expected else [])
+def test_bad_arguments(untrained, call, error, message):
+    with pytest.raises(error, match=message):
+        call(untrained)
 
 
-def test_the_command_prints_where_somebody_speaks(activity, tmp_path, capsys):
-    from fastlstm.cli import main
-
-    signal = sound(6)
-    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
-        file.setparams((1, 2, 16000, 0, "NONE", ""))
-        file.writeframes((signal * 32767).astype("<i2").tobytes())
-    assert main(["speech", "vad", str(tmp_path / "a.wav")]) == 0
-    found = [[*map(float, line.split())] for line in capsys.readouterr().out.splitlines()]
-    np.testing.assert_allclose(found, activity.segments(signal), atol=0.05)
-    assert main(["speech", "vad", "--threshold", "1.5", str(tmp_path / "a.wav")]) == 2
-    assert "threshold: expected" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        main(["speech", "vad", "--treshold", "0.5", str(tmp_path / "a.wav")])
-    assert "unrecognized arguments: --treshold" in capsys.readouterr().err
+def test_no_sound_gives_nothing(untrained):
+    assert untrained.probabilities(np.zeros(0)).shape == (0,)
+    assert untrained.segments(np.zeros(0)) == []
 
 
-def test_errors(tmp_path, monkeypatch):
-    untrained = VoiceActivity(fl.Model(silero.network(), seed=0))
-    with pytest.raises(TypeError, match="model: expected a Model, got 3"):
-        VoiceActivity(3)
-    with pytest.raises(ValueError, match=r"model: expected one from \('N', 'T', 640\)"):
-        VoiceActivity(fl.Model([fl.Dense(576, 2)]))
-    with pytest.raises(ValueError, match="audio: expected samples of one channel"):
-        untrained.probabilities(np.zeros((2, 512)))
-    with pytest.raises(ValueError, match="rate: expected 16000, got 8000"):
-        untrained.probabilities(np.zeros(512), 8000)
-    with pytest.raises(ValueError, match="audio"):
-        untrained.stream()(np.full(512, np.nan))
-    with pytest.raises(ValueError, match="threshold"):
-        untrained.segments(np.zeros(512), threshold=2)
-    fl.save(untrained.model, tmp_path / "m.safetensors")
-    with pytest.raises(ValueError, match="are these weights of Silero's detector"):
-        VoiceActivity.from_silero(tmp_path / "m.safetensors")
-    (tmp_path / "m.onnx").write_bytes(b"nonsense" * 100)
-    if find_spec("onnx") is not None:
-        with pytest.raises(ValueError, match="not an ONNX file, or a damaged one"):
-            VoiceActivity.from_silero(tmp_path / "m.onnx")
-    monkeypatch.setattr(silero, "find_spec", lambda name: None)
-    with pytest.raises(ImportError, match="pip install silero-vad"):
-        VoiceActivity.from_silero()
+@pytest.mark.parametrize("suffix", [".onnx", ".safetensors"])
+def test_other_files_are_refused_with_their_name(tmp_path, suffix):
+    folder()
+    (tmp_path / f"a{suffix}").write_bytes(b"nothing of the kind")
+    with pytest.raises(ValueError, match=f"a{suffix}: "):
+        VoiceActivity.from_silero(tmp_path / f"a{suffix}")
+    with pytest.raises(OSError, match="b"):
+        VoiceActivity.from_silero(tmp_path / f"b{suffix}")
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    from safetensors.numpy import save_file
+
+    save_file({"stft_conv.weight": np.zeros((3, 1, 4), "f4")}, tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match=r"stft.forward_basis_buffer: expected float32 \(258, 1, 256\), got"):
+        VoiceActivity.from_silero(tmp_path / "a.safetensors")

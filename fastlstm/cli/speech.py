@@ -55,7 +55,7 @@ USAGE = """fastlstm speech [read] [--model DIR] [--beam N] [--max-seconds N] FIL
        fastlstm speech train [--output DIR] [--epochs N] [--hidden N] [--centred] [--max-megabytes N] [--seed N]
                              [--force] [--resume]
                              RECORDINGS
-       fastlstm speech vad [--threshold P] [--max-seconds N] FILE [FILE ...]"""
+       fastlstm speech vad FILE [FILE ...] [--threshold P] [--max-seconds N]"""
 
 DEFAULT = Path("fastlstm-speech")
 FILE = "speech.safetensors"

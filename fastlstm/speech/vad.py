@@ -251,8 +251,9 @@ def checked(audio: Any, rate: int) -> Signal:
 def chunks(signal: Signal, count: int) -> Signal:
     """Steps of the network, (count, 640): the 64 samples before a chunk, its own 512, and 64 mirrored at its end."""
     steps = np.empty((count, CONTEXT + CHUNK + MIRRORED), np.float32)
-    seen = np.lib.stride_tricks.sliding_window_view(signal, CONTEXT + CHUNK)[::CHUNK]
-    steps[:, : CONTEXT + CHUNK] = seen[:count]
+    before, own = (signal[start : start + count * CHUNK].reshape(count, CHUNK) for start in (0, CONTEXT))
+    steps[:, :CONTEXT] = before[:, :CONTEXT]
+    steps[:, CONTEXT : CONTEXT + CHUNK] = own
     steps[:, -MIRRORED:] = steps[:, -MIRRORED - 2 : -2 * MIRRORED - 2 : -1]
     return steps
 

@@ -248,6 +248,19 @@ def activities(folder):
     yield (folder / "whole").read_bytes()
 
 
+def weights(folder):
+    """Silero's weights as its package has them, all of them zeros, in a graph of an LSTM alone."""
+    from onnx import helper, numpy_helper
+
+    shapes = {"stft.forward_basis_buffer": (258, 1, 256), "output.weight": (1, 128, 1), "output.bias": (1,)}
+    for k, (inputs, outputs) in enumerate([(129, 128), (128, 64), (64, 64), (64, 128)]):
+        shapes |= {f"encoder.{k}.weight": (outputs, inputs, 3), f"encoder.{k}.bias": (outputs,)}
+    shapes |= {"W": (1, 512, 128), "R": (1, 512, 128), "B": (1, 1024)}
+    arrays = [numpy_helper.from_array(np.zeros(shape, np.float32), name) for name, shape in shapes.items()]
+    node = helper.make_node("LSTM", ["x", "W", "R", "B"], ["y"], hidden_size=128)
+    yield helper.make_model(helper.make_graph([node], "vad", [], [], arrays)).SerializeToString()
+
+
 def read_activity(path):
     VoiceActivity.load(path).probabilities(np.ones(700))
 
@@ -328,6 +341,7 @@ KINDS = [
     Kind("text", ".safetensors", writers, read_writer),
     Kind("speech", ".safetensors", recognisers, read_recogniser),
     Kind("activity", ".safetensors", activities, read_activity),
+    *([Kind("silero", ".onnx", weights, VoiceActivity.from_silero)] if find_spec("onnx") else []),
     Kind("wav", ".wav", sounds, lambda path: read_wav(path)),
     Kind("csv", ".csv", tables, read_csv),
     *kinds_of_keras(Kind),
