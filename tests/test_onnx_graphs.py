@@ -231,8 +231,11 @@ def test_silero_vad_equals_onnx_runtime(path, rate):
         if "sr" in names:
             feed["sr"] = np.array(rate, np.int64)
         found, expected = (session.run(None, feed | kept) for session, kept in zip((ours, theirs), feeds, strict=True))
-        for one, other in zip(found, expected, strict=True):
-            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(found[0], expected[0], rtol=0, atol=1e-6)
+        for one, other in zip(
+            found[1:], expected[1:], strict=True
+        ):  # sums in another order, through square roots near 0
+            np.testing.assert_allclose(one, other, rtol=0, atol=5e-5)
         for kept, results in zip(feeds, (found, expected), strict=True):
             kept.update(zip(states, results[1:], strict=True))
 
