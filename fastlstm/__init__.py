@@ -25,6 +25,7 @@ from fastlstm.layers import LSTM as LSTM
 from fastlstm.layers import SLSTM as SLSTM
 from fastlstm.layers import Activation as Activation
 from fastlstm.layers import ActivityRegularization as ActivityRegularization
+from fastlstm.layers import Add as Add
 from fastlstm.layers import AttentionPool as AttentionPool
 from fastlstm.layers import BatchNorm as BatchNorm
 from fastlstm.layers import Concat as Concat

@@ -323,6 +323,13 @@ BAD = {
         ValueError,
         "layers: expected layers from numbers to numbers with parameters of their own, got Decoder at 1.0",
     ),
+    "one added": (lambda: fl.Add([fl.Last()]), ValueError, "chains: expected at least two, got 1"),
+    "no chains added": (lambda: fl.Add(fl.Last(), []), TypeError, "chain 0: expected a list of layers, got Last"),
+    "added shapes": (
+        lambda: fl.Add([fl.Dense(3, 3)], [], [fl.Dense(3, 2)]),
+        ValueError,
+        r"chains: expected outputs of one shape, got \(N, T, 3\), and \(N, T, 2\) of chain 2",
+    ),
     "dtype": (
         lambda: fl.Concat([fl.Dense(3, 2, dtype="float64")], [fl.Dense(3, 2, dtype="float32")]),
         ValueError,

@@ -55,6 +55,11 @@ EXAMPLES = {
         lambda: fl.Concat([fl.GRU(3, 2), fl.Last()], [fl.Conv1d(3, 2, 2), fl.MaxPool()]),
         lambda: fl.Concat([fl.Conv1d(3, 2, 2)], [fl.MaxPool1d(2, 1)]),
     ],
+    "Add": [
+        lambda: fl.Add([fl.Dense(3, 2)], [fl.GRU(3, 4), fl.Dense(4, 2)], [fl.SimpleRNN(3, 2)]),
+        lambda: fl.Add([], [fl.LayerNorm(3)], []),
+        lambda: fl.Add([fl.Last()], [fl.MeanPool()]),
+    ],
     "TiedDense": [tied, lambda: tied(bias=False)],
 }
 MAKERS = [pytest.param(make, id=f"{name}{i}") for name, makers in EXAMPLES.items() for i, make in enumerate(makers)]

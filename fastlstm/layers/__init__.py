@@ -2,6 +2,7 @@
 
 from fastlstm.layers.activation import Activation as Activation
 from fastlstm.layers.activity import ActivityRegularization as ActivityRegularization
+from fastlstm.layers.add import Add as Add
 from fastlstm.layers.attention import AttentionPool as AttentionPool
 from fastlstm.layers.base import Layer as Layer
 from fastlstm.layers.concat import Concat as Concat
