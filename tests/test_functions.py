@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from gradcheck import along
+from gradcheck import along, relative_error
 from scipy.special import erf
 
 import fastlstm as fl
@@ -149,5 +149,43 @@ def test_what_a_final_state_refuses():
         fl.Model([fl.MeanPool(), fl.FinalState(), fl.Dense(5, 1)])
     with pytest.raises(TypeError, match="bidirectional: expected True or False, got 2"):
         fl.FinalState(2)
+    with pytest.raises(ValueError, match="merge: expected 'concat', 'sum', 'mul' or 'ave', got 'none'"):
+        fl.FinalState(merge="none")
+    with pytest.raises(ValueError, match="merge: expected 'concat' behind a layer of one direction, got 'sum'"):
+        fl.FinalState(bidirectional=False, merge="sum")
+    with pytest.raises(ValueError, match="go_backwards: expected False behind two directions, got True"):
+        fl.FinalState(go_backwards=True)
     with pytest.raises(ValueError, match=r"layer 0 \(FinalState\): FinalState cannot stream behind two directions"):
         fl.Model([fl.FinalState()]).stream()
+
+
+MERGED = {"sum": np.add, "mul": np.multiply, "ave": lambda a, b: (a + b) / 2}
+
+
+@pytest.mark.parametrize("merge", MERGED)
+@pytest.mark.parametrize("lengths", [None, [4, 1, 0]])
+def test_final_states_of_both_directions_come_together(path, merge, lengths):
+    lstm = fl.LSTM(2, 3, bidirectional=True)
+    model = fl.Model([lstm, fl.FinalState(merge=merge)], dtype="float64", seed=0)
+    x = np.random.default_rng(0).normal(size=(3, 4, 2))
+    _, (h, _) = lstm(x, lengths=lengths)
+    for _ in range(2):
+        np.testing.assert_allclose(model.predict(x, lengths=lengths), MERGED[merge](*h), rtol=1e-12)
+    tape = model.tape()
+    dy = np.random.default_rng(1).normal(size=model.forward(x, tape, training=True, lengths=lengths).shape)
+    dx = model.backward(dy, tape)
+
+    def value():
+        return (model.forward(x, model.tape(), training=True, lengths=lengths) * dy).sum()
+
+    assert relative_error(value, x, dx) < 1e-7
+    assert fl.FinalState.from_config(model.layers[1].config()).merge == merge
+
+
+@pytest.mark.parametrize("lengths", [None, [4, 1, 0]])
+def test_final_state_behind_a_layer_that_reads_backwards(path, lengths):
+    lstm = fl.LSTM(2, 3, go_backwards=True)
+    model = fl.Model([lstm, fl.FinalState(bidirectional=False, go_backwards=True)], dtype="float64", seed=0)
+    x = np.random.default_rng(0).normal(size=(3, 4, 2))
+    _, (h, _) = lstm(x, lengths=lengths)
+    np.testing.assert_allclose(model.predict(x, lengths=lengths), h[0], rtol=1e-12)

@@ -36,7 +36,10 @@ EXAMPLES = {
     "Softmax": [lambda: fl.Softmax()],
     "ActivityRegularization": [lambda: fl.ActivityRegularization(fl.regularizers.L2(0.0))],  # the identity
     "Last": [lambda: fl.Last()],
-    "FinalState": [lambda: fl.FinalState(bidirectional=False)],
+    "FinalState": [
+        lambda: fl.FinalState(bidirectional=False),
+        lambda: fl.FinalState(bidirectional=False, go_backwards=True),
+    ],
     "MeanPool": [lambda: fl.MeanPool()],
     "MaxPool": [lambda: fl.MaxPool()],
     "AttentionPool": [lambda: fl.AttentionPool(3), lambda: fl.AttentionPool(3, 5)],
