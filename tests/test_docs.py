@@ -22,16 +22,19 @@ MODULES = sorted(
 def test_docstrings(name, tmp_path, monkeypatch):
     if name.startswith("fastlstm.torch"):
         pytest.importorskip("torch", reason="PyTorch is not installed")
+    if name.startswith("fastlstm.io.onnx"):
+        pytest.importorskip("onnx", reason="onnx is not installed")
     monkeypatch.chdir(tmp_path)
     result = doctest.testmod(importlib.import_module(name))
     assert result.failed == 0
 
 
 def needs_torch(page):
-    """A page on PyTorch is not run, nor its names looked up, where that is not installed."""
+    """A page on PyTorch and ONNX is not run, nor its names looked up, where these are not installed."""
     if page.name == "switching.md":
         pytest.importorskip("torch", reason="PyTorch is not installed")
         importlib.import_module("fastlstm.torch")
+        pytest.importorskip("onnx", reason="onnx is not installed")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

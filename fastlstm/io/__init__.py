@@ -3,5 +3,7 @@
 from fastlstm.io import pickled as _pickled  # noqa: F401 (says how a model is pickled)
 from fastlstm.io.native import load as load
 from fastlstm.io.native import save as save
+from fastlstm.io.onnx import from_onnx as from_onnx
+from fastlstm.io.onnx import to_onnx as to_onnx
 from fastlstm.io.torch import from_torch as from_torch
 from fastlstm.io.torch import to_torch as to_torch
