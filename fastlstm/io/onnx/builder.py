@@ -47,6 +47,8 @@ class Builder:
         Whether states are inputs and outputs.
     place : str
         Of the layer that is being written, in the names of its nodes.
+    constants : dict
+        Arrays by name: of a layer's own ones its place, a dot and a name.
     weights : dict
         The names of the tensors of parameters that several layers use, by their id.
     """
@@ -57,7 +59,7 @@ class Builder:
         self.inputs: list[Any] = []
         self.outputs: list[Any] = []
         self.weights: dict[int, str] = {}
-        self._constants: dict[str, Array] = {}
+        self.constants: dict[str, Array] = {}
         self._onnx = package()
         self._kind = self._onnx.helper.np_dtype_to_tensor_dtype(dtype)
 
@@ -75,19 +77,19 @@ class Builder:
     def constant(self, name: str, array: Array) -> str:
         """A constant that belongs to the layer at `place`."""
         name = f"{self.place}.{name}"
-        self._constants[name] = np.ascontiguousarray(array)
+        self.constants[name] = np.ascontiguousarray(array)
         return name
 
     def number(self, value: float) -> str:
         """A number of the model's dtype."""
         name = f"number {value!r}"
-        self._constants[name] = np.array(value, self.dtype)
+        self.constants[name] = np.array(value, self.dtype)
         return name
 
     def ints(self, *values: int) -> str:
         """A list of whole numbers."""
         name = f"ints {' '.join(map(str, values))}"
-        self._constants[name] = np.array(values, np.int64)
+        self.constants[name] = np.array(values, np.int64)
         return name
 
     def input(self, name: str, shape: Shape, kind: Any = None) -> str:
@@ -108,7 +110,7 @@ class Builder:
     def model(self, version: str) -> Any:
         """The whole as a ModelProto."""
         helper = self._onnx.helper
-        constants = [self._onnx.numpy_helper.from_array(array, name) for name, array in self._constants.items()]
+        constants = [self._onnx.numpy_helper.from_array(array, name) for name, array in self.constants.items()]
         graph = helper.make_graph(self.nodes, "fastlstm", self.inputs, self.outputs, constants)
         opset = [helper.make_opsetid("", OPSET)]
         return helper.make_model(
@@ -117,7 +119,7 @@ class Builder:
 
     @property
     def nbytes(self) -> int:
-        return sum(array.nbytes for array in self._constants.values())
+        return sum(array.nbytes for array in self.constants.values())
 
     def real(self, flow: Flow) -> str:
         """Which steps are real, bools (N, T, 1)."""
@@ -136,5 +138,5 @@ class Builder:
 
     def scalar(self, value: int) -> str:
         name = f"int {value}"
-        self._constants[name] = np.array(value, np.int64)
+        self.constants[name] = np.array(value, np.int64)
         return name

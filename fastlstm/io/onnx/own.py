@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.io.architecture import without_arrays
+from fastlstm.io.onnx.builder import Builder
 from fastlstm.io.onnx.parsing import Parsed
-from fastlstm.io.onnx.writing import ARCHITECTURE, model_of
+from fastlstm.io.onnx.writing import ARCHITECTURE, graph_of
 from fastlstm.layers import Layer
 from fastlstm.model import Model
 
@@ -33,25 +34,18 @@ def as_written(file: Parsed) -> Model | None:
     count = sum(math.prod(shape) for own in wanted for shape in own.values())
     if count > sum(array.size for array in file.constants.values()):
         raise ValueError(f"expected {count} numbers of parameters, as the layers have, got fewer")
-    _number(layers, wanted, count)
+    exact = np.dtype(np.float32) if dtype == np.float32 and count < 1 << 24 else np.dtype(np.float64)
+    _fill(layers, wanted, np.arange(1, count + 1, dtype=exact), exact)
     inputs = [own.name for own in file.proto.graph.input]
-    numbered = model_of(
-        Model(layers, np.float64),
-        stateful=any(name.partition("_")[0] in ("h0", "c0", "x0") for name in inputs),
-        lengths="lengths" in inputs,
-        remember=False,
-    )
+    stateful = any(name.partition("_")[0] in ("h0", "c0", "x0") for name in inputs)
+    numbered = graph_of(Model(layers, exact), stateful=stateful, lengths="lengths" in inputs)
+    layers = []
     values = _found(file, numbered, count, dtype)
     if values is None:
         return None
     layers, _ = without_arrays(told[0], shapes)  # those above have become layers in float64
     _fill(layers, wanted, values, dtype)
     return Model(layers, dtype)
-
-
-def _number(layers: Sequence[Layer], wanted: list[dict[str, tuple[int, ...]]], count: int) -> None:
-    """Load parameters that are the numbers from 1 to count."""
-    _fill(layers, wanted, np.arange(1, count + 1, dtype=np.float64), np.dtype(np.float64))
 
 
 def _fill(layers: Sequence[Layer], wanted: list[dict[str, tuple[int, ...]]], values: Array, dtype: Any) -> None:
@@ -66,22 +60,20 @@ def _fill(layers: Sequence[Layer], wanted: list[dict[str, tuple[int, ...]]], val
         layer.load_parameters(arrays, dtype)
 
 
-def _found(file: Parsed, numbered: Any, count: int, dtype: np.dtype[Any]) -> Array | None:
+def _found(file: Parsed, ours: Builder, count: int, dtype: np.dtype[Any]) -> Array | None:
     """All numbers of the parameters, in their order; None if the graph is another one."""
-    from onnx import numpy_helper
-
-    theirs, ours = file.proto.graph, numbered.graph
-    if [node.SerializeToString() for node in theirs.node] != [node.SerializeToString() for node in ours.node]:
+    theirs = file.proto.graph
+    if [node.SerializeToString() for node in theirs.node] != [node.SerializeToString() for node in ours.nodes]:
         return None
-    if [own.name for own in theirs.initializer] != [own.name for own in ours.initializer]:
+    if list(file.constants) != list(ours.constants):
         return None
     values = np.zeros(count, dtype)
-    for tensor in ours.initializer:
-        places, array = numpy_helper.to_array(tensor), file.constants[tensor.name]
-        kind = np.dtype(dtype) if places.dtype == np.float64 else places.dtype
+    for name in file.constants:
+        places, array = ours.constants.pop(name), file.constants[name]
+        kind = np.dtype(dtype) if places.dtype.kind == "f" else places.dtype
         if array.shape != places.shape or array.dtype != kind:
             return None
-        if "." not in tensor.name.partition(" ")[0]:  # a constant that is no weight
+        if "." not in name.partition(" ")[0]:  # a constant that is no weight
             if not np.array_equal(array, places.astype(kind)):
                 return None
             continue

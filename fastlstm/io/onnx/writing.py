@@ -83,6 +83,18 @@ def to_onnx(model: Model, path: PathLike, *, stateful: bool = False, lengths: bo
 
 def model_of(model: Model, *, stateful: bool, lengths: bool, remember: bool = True) -> Any:
     """The model as a ModelProto; with its layers as JSON if asked for."""
+    graph = graph_of(model, stateful=stateful, lengths=lengths)
+    if graph.nbytes > LARGEST:
+        raise ValueError(f"model: expected at most {LARGEST} bytes of weights, which ONNX can hold, got {graph.nbytes}")
+    made = graph.model(__version__)
+    if remember:
+        entry = made.metadata_props.add()
+        entry.key, entry.value = ARCHITECTURE, to_json(model)
+    return made
+
+
+def graph_of(model: Model, *, stateful: bool, lengths: bool) -> Builder:
+    """The nodes and constants of the model."""
     graph = Builder(model.dtype, stateful=stateful)
     tokens = model.layers[0].takes_tokens
     name = graph.input("tokens" if tokens else "x", model.input_shape, np.int64 if tokens else None)
@@ -91,13 +103,7 @@ def model_of(model: Model, *, stateful: bool, lengths: bool, remember: bool = Tr
     graph.place = ""
     graph.output(flow.name, "y", model.output_shape)
     graph.outputs.insert(0, graph.outputs.pop())
-    if graph.nbytes > LARGEST:
-        raise ValueError(f"model: expected at most {LARGEST} bytes of weights, which ONNX can hold, got {graph.nbytes}")
-    made = graph.model(__version__)
-    if remember:
-        entry = made.metadata_props.add()
-        entry.key, entry.value = ARCHITECTURE, to_json(model)
-    return made
+    return graph
 
 
 def _chain(graph: Builder, layers: Sequence[Layer], places: list[str], flow: Flow) -> Flow:
