@@ -24,7 +24,7 @@ WITH_TORCH = {f"fastlstm.io.torch.{name}" for name in ("chain", "from_modules", 
 def test_docstrings(name, tmp_path, monkeypatch):
     if name.startswith("fastlstm.torch") or name in WITH_TORCH:
         pytest.importorskip("torch", reason="PyTorch is not installed")
-    if name.startswith("fastlstm.onnx"):
+    if name.startswith(("fastlstm.onnx", "fastlstm.io.onnx")):
         pytest.importorskip("onnx", reason="onnx is not installed")
     monkeypatch.chdir(tmp_path)
     result = doctest.testmod(importlib.import_module(name))

@@ -57,12 +57,7 @@ def layers_of(text: str, arrays: Mapping[str, Array | Narrow]) -> tuple[list[Lay
     ValueError, TypeError, KeyError
         If the text is damaged, or the arrays do not fit to it.
     """
-    config = as_object(text)
-    dtype = _check.dtype_of(config["dtype"])
-    check(config["layers"], {name: array.shape for name, array in arrays.items()})
-    layers: list[Layer] = []
-    for entry in config["layers"]:
-        layers.append(_layer(entry, layers))
+    layers, dtype = without_arrays(text, {name: array.shape for name, array in arrays.items()})
     shapes = [{**layer.parameter_shapes(), **layer.buffer_shapes()} for layer in layers]
     wanted = {f"{i}.{key}": shape for i, own in enumerate(shapes) for key, shape in own.items()}
     for name in sorted(wanted.keys() | arrays.keys()):
@@ -77,6 +72,23 @@ def layers_of(text: str, arrays: Mapping[str, Array | Narrow]) -> tuple[list[Lay
             raise ValueError(f"{name}: expected {dtype}, got {own_dtype}")
     for i, (layer, own) in enumerate(zip(layers, shapes, strict=True)):
         layer.load_parameters({name: arrays[f"{i}.{name}"] for name in own}, dtype)
+    return layers, dtype
+
+
+def without_arrays(text: str, shapes: Mapping[str, Sizes]) -> tuple[list[Layer], np.dtype[Any]]:
+    """The layers that `to_json` has described, which have no parameters yet, and their dtype.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError
+        If the text is damaged, or has numbers that do not go with arrays of these shapes.
+    """
+    config = as_object(text)
+    dtype = _check.dtype_of(config["dtype"])
+    check(config["layers"], shapes)
+    layers: list[Layer] = []
+    for entry in config["layers"]:
+        layers.append(_layer(entry, layers))
     return layers, dtype
 
 

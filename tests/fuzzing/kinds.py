@@ -1,6 +1,5 @@
 """The kinds of files: small whole ones of each, and what reads them."""
 
-import importlib.util
 import io
 from importlib.util import find_spec
 from pathlib import Path
@@ -332,6 +331,28 @@ def read_torch(path):
         model(np.ones((2, 3, model.input_size)))
 
 
+def onnx_files(folder):
+    """Some with the layers that they were written from, some with a graph alone."""
+    from fastlstm.io.onnx.writing import model_of
+
+    embedding = fl.Embedding(5, 3)
+    chains = [
+        [embedding, fl.LSTM(3, 3, num_layers=2, bidirectional=True), fl.Dense(6, 2), fl.Softmax()],
+        [fl.Conv1d(2, 3, 2, padding="causal"), fl.GRU(3, 3, learn_initial_state=True), fl.Last(), fl.LayerNorm(3)],
+        [fl.BatchNorm(2), fl.Residual([fl.SimpleRNN(2, 2), fl.Activation("gelu")]), fl.MeanPool()],
+    ]
+    for k, chain in enumerate(chains):
+        model = fl.Model(chain, seed=0)
+        for remember in (True, False):
+            yield model_of(model, stateful=False, lengths=k == 0, remember=remember).SerializeToString()
+
+
+def read_onnx(path):
+    model = fl.io.from_onnx(path)
+    if model.num_parameters < MOST**2:
+        model.predict(np.zeros((1, 3), int) if model.layers[0].takes_tokens else np.zeros((1, 3, 2)))
+
+
 KINDS = [
     Kind("model", ".safetensors", models, read_model),
     Kind("stream", ".safetensors", states, read_state),
@@ -342,13 +363,14 @@ KINDS = [
     Kind("speech", ".safetensors", recognisers, read_recogniser),
     Kind("activity", ".safetensors", activities, read_activity),
     *([Kind("silero", ".onnx", weights, VoiceActivity.from_silero)] if find_spec("onnx") else []),
+    *([Kind("onnx", ".onnx", onnx_files, read_onnx)] if find_spec("onnx") else []),
     Kind("wav", ".wav", sounds, lambda path: read_wav(path)),
     Kind("csv", ".csv", tables, read_csv),
     *kinds_of_keras(Kind),
     Kind("torch", ".weights", torch_weights, read_torch),
     *([Kind("pt", ".pt", torch_archives, read_torch)] if find_spec("torch") else []),
 ]
-if importlib.util.find_spec("onnx"):
+if find_spec("onnx"):
     from fuzzing.graphs import graphs, read_graph
 
     KINDS.append(Kind("onnx-session", ".onnx", graphs, read_graph))

@@ -1,0 +1,84 @@
+"""Files that `to_onnx` has written, back to the same models."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.io.architecture import without_arrays
+from fastlstm.io.onnx.builder import Builder
+from fastlstm.io.onnx.parsing import Parsed
+from fastlstm.io.onnx.writing import ARCHITECTURE, graph_of
+from fastlstm.layers import Layer
+from fastlstm.model import Model
+
+Array = NDArray[Any]
+
+
+def as_written(file: Parsed) -> Model | None:
+    """The model that `to_onnx` has made this graph of; None if it is not one of that.
+
+    The graph itself must be what `to_onnx` writes for the layers that the file tells of. Which number of it is which
+    number of a parameter is then found by writing a model whose parameters are numbered.
+    """
+    told = [own.value for own in file.proto.metadata_props if own.key == ARCHITECTURE]
+    if len(told) != 1:
+        return None
+    shapes = {name: array.shape for name, array in file.constants.items()}
+    layers, dtype = without_arrays(told[0], shapes)
+    wanted = [{**layer.parameter_shapes(), **layer.buffer_shapes()} for layer in layers]
+    count = sum(math.prod(shape) for own in wanted for shape in own.values())
+    if count > sum(array.size for array in file.constants.values()):
+        raise ValueError(f"expected {count} numbers of parameters, as the layers have, got fewer")
+    exact = np.dtype(np.float32) if dtype == np.float32 and count < 1 << 24 else np.dtype(np.float64)
+    _fill(layers, wanted, np.arange(1, count + 1, dtype=exact), exact)
+    inputs = [own.name for own in file.proto.graph.input]
+    stateful = any(name.partition("_")[0] in ("h0", "c0", "x0") for name in inputs)
+    numbered = graph_of(Model(layers, exact), stateful=stateful, lengths="lengths" in inputs)
+    layers = []
+    values = _found(file, numbered, count, dtype)
+    if values is None:
+        return None
+    layers, _ = without_arrays(told[0], shapes)  # those above have become layers in float64
+    _fill(layers, wanted, values, dtype)
+    return Model(layers, dtype)
+
+
+def _fill(layers: Sequence[Layer], wanted: list[dict[str, tuple[int, ...]]], values: Array, dtype: Any) -> None:
+    """Load parameters that lie one after the other."""
+    start = 0
+    for layer, own in zip(layers, wanted, strict=True):
+        arrays = {}
+        for name, shape in own.items():
+            size = math.prod(shape)
+            arrays[name] = values[start : start + size].reshape(shape)
+            start += size
+        layer.load_parameters(arrays, dtype)
+
+
+def _found(file: Parsed, ours: Builder, count: int, dtype: np.dtype[Any]) -> Array | None:
+    """All numbers of the parameters, in their order; None if the graph is another one."""
+    theirs = file.proto.graph
+    if [node.SerializeToString() for node in theirs.node] != [node.SerializeToString() for node in ours.nodes]:
+        return None
+    if list(file.constants) != list(ours.constants):
+        return None
+    values = np.zeros(count, dtype)
+    for name in file.constants:
+        places, array = ours.constants.pop(name), file.constants[name]
+        kind = np.dtype(dtype) if places.dtype.kind == "f" else places.dtype
+        if array.shape != places.shape or array.dtype != kind:
+            return None
+        if "." not in name.partition(" ")[0]:  # a constant that is no weight
+            if not np.array_equal(array, places.astype(kind)):
+                return None
+            continue
+        real = places > 0
+        if array[~real].any():
+            return None
+        values[places[real].astype(np.int64) - 1] = array[real]
+    return values
