@@ -129,17 +129,7 @@ def state(prefix=""):
     return {prefix + name: rng.normal(size=shape).astype("float32") for name, shape in shapes.items()}
 
 
-def needs_files_of_pytorch():
-    try:
-        fl.io.from_torch("nowhere.safetensors")
-    except OSError:
-        return
-    except TypeError:
-        pytest.skip("from_torch reads no files")
-
-
 def test_a_state_dict_of_pytorch(tmp_path, capsys):
-    needs_files_of_pytorch()
     save_file(state(), tmp_path / "lstm.safetensors")
     printed = converted(capsys, tmp_path / "lstm.safetensors", tmp_path / "model.safetensors")
     assert "LSTM" in printed and "PyTorch" in printed
@@ -148,7 +138,6 @@ def test_a_state_dict_of_pytorch(tmp_path, capsys):
 
 
 def test_pytorch_there_and_back(tmp_path, capsys):
-    needs_files_of_pytorch()
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     module = torch.nn.RNN(3, 5, nonlinearity="relu")
     torch.save(module.state_dict(), tmp_path / "rnn.pt")
@@ -164,3 +153,18 @@ def test_a_layer_that_the_target_has_not(tmp_path, capsys):
     fl.save(fl.Model([fl.SLSTM(3, 4)], seed=0), tmp_path / "model.safetensors")
     assert "SLSTM" in error_of(capsys, tmp_path / "model.safetensors", tmp_path / "model.pt", status=1)
     assert not (tmp_path / "model.pt").exists()
+
+
+def test_files_that_hold_no_state_dict(tmp_path, capsys):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    (tmp_path / "damaged.pt").write_bytes(b"nothing of the kind")
+    torch.save([torch.ones(2)], tmp_path / "list.pt")
+    torch.save({"a": torch.ones(2)}, tmp_path / "other.pt")
+    for name, message in (
+        ("damaged.pt", "damaged.pt: expected a state_dict of PyTorch, got something that is none"),
+        ("list.pt", "list.pt: expected a state_dict of PyTorch, got a list"),
+        ("other.pt", "expected"),
+        ("nowhere.pt", "nowhere.pt: no such file"),
+    ):
+        assert message in error_of(capsys, tmp_path / name, tmp_path / "copy.safetensors", status=1)
+    assert not (tmp_path / "copy.safetensors").exists()

@@ -1,6 +1,7 @@
 """Sessions over whole ONNX models: what they say of themselves, what they refuse, what is computed once."""
 
 import importlib.util
+import sys
 import threading
 from pathlib import Path
 
@@ -120,6 +121,13 @@ def test_weights_in_other_files_are_refused(tmp_path):
     (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(ValueError, match="tensor 'y': expected its numbers in the model, got those of another file"):
         InferenceSession(tmp_path / "model.onnx")
+
+
+def test_what_it_needs(monkeypatch):
+    monkeypatch.delitem(sys.modules, "fastlstm.onnx")
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ImportError, match=r"fastlstm.onnx needs the package onnx: pip install 'fastlstm\[onnx\]'"):
+        importlib.import_module("fastlstm.onnx")
 
 
 def folding_model(shape):

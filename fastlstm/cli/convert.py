@@ -6,7 +6,7 @@ import argparse
 import io as streams
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fastlstm import io, tensors
 from fastlstm.cli.options import Commands, UsageError, path, source
-from fastlstm.files import require_replaceable, write_atomically
+from fastlstm.files import open_file, require_replaceable, write_atomically
 from fastlstm.layers import Embedding
 from fastlstm.layers.base import Layer
 from fastlstm.model import Model
@@ -116,8 +116,9 @@ def read(file: Path, origin: Format, activation: str | None) -> tuple[Model, For
         if origin is not PYTORCH:
             raise UsageError(f"activation: expected none but for a state_dict of PyTorch, got {activation}")
         told["activation"] = activation
+    given = state_of(file) if origin is PYTORCH else file
     try:
-        found = getattr(io, origin.read)(file, **told)
+        found = getattr(io, origin.read)(given, **told)
     except TypeError as error:  # of arrays or options of the wrong kind
         raise ValueError(f"{file}: {error}") from error
     if isinstance(found, Layer):
@@ -153,6 +154,24 @@ def random_input(model: Model) -> Array:
     return rng.normal(size=size).astype(model.dtype)
 
 
+def state_of(file: Path) -> Mapping[str, Any]:
+    """The state_dict of a file: tensors, or of a .safetensors file arrays."""
+    if file.suffix.lower() == ".safetensors":
+        return tensors.read(file)[1]
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError(f"{file}: needs PyTorch to be read: pip install torch") from error
+    with open_file(file) as content:
+        try:
+            state = torch.load(content, map_location="cpu", weights_only=True)
+        except Exception as error:  # of the unpickler, of the archive
+            raise ValueError(f"{file}: expected a state_dict of PyTorch, got something that is none") from error
+    if not isinstance(state, Mapping):
+        raise ValueError(f"{file}: expected a state_dict of PyTorch, got a {type(state).__name__}")
+    return state
+
+
 def module_of(model: Model) -> Any:
     """The module of PyTorch: of a single layer the layer's own."""
     return io.to_torch(model.layers[0] if len(model.layers) == 1 else model)  # type: ignore[call-overload,unused-ignore]
@@ -182,11 +201,8 @@ def run_torch(file: Path, model: Model) -> Run:
     import torch
 
     module = module_of(model).eval()
-    if file.suffix == ".safetensors":
-        state = {name: torch.from_numpy(array.copy()) for name, array in tensors.read(file)[1].items()}
-    else:
-        state = torch.load(file, weights_only=True)
-    module.load_state_dict(state)
+    state = state_of(file)
+    module.load_state_dict({name: torch.as_tensor(array) for name, array in state.items()})
 
     def run(x: Array) -> Array:
         with torch.inference_mode():
