@@ -54,7 +54,7 @@ LIBRARY = {
     "quantization": "_check _kernels layers model",
     "training": "_check _kernels callbacks communicator files layers losses masking metrics model narrow optim "
     "parameter regularizers snapshot workspace",
-    "io": "_check _version files layers model narrow parameter tensors",
+    "io": "_check _version files layers model narrow parameter tensors workspace",
     "application": "_check files io layers model",
     "distributed": "_check communicator files io model threads",
     "torch": "_kernels layers parameter threads workspace",
