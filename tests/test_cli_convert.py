@@ -161,10 +161,11 @@ def test_files_that_hold_no_state_dict(tmp_path, capsys):
     torch.save([torch.ones(2)], tmp_path / "list.pt")
     torch.save({"a": torch.ones(2)}, tmp_path / "other.pt")
     for name, message in (
-        ("damaged.pt", "damaged.pt: expected a state_dict of PyTorch, got something that is none"),
-        ("list.pt", "list.pt: expected a state_dict of PyTorch, got a list"),
-        ("other.pt", "expected"),
+        ("damaged.pt", "damaged.pt: expected an archive of PyTorch from 1.6 on, got something else"),
+        ("list.pt", "list.pt: expected a state_dict, got list"),
         ("nowhere.pt", "nowhere.pt: no such file"),
     ):
         assert message in error_of(capsys, tmp_path / name, tmp_path / "copy.safetensors", status=1)
+    assert cli.main(["convert", str(tmp_path / "other.pt"), str(tmp_path / "copy.safetensors")]) == 1
+    assert "Pass a model with its layers in the order in which they run" in capsys.readouterr().err
     assert not (tmp_path / "copy.safetensors").exists()

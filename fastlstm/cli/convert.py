@@ -43,12 +43,11 @@ SEQUENCES, STEPS = 3, 32
 
 
 class Format(NamedTuple):
-    """How a model gets out of a file and into one. `read` and `write` are the names of functions of `fastlstm.io`."""
+    """How a model gets out of a file and into one, unless files of a format are only read."""
 
     framework: str
-    read: str
-    write: str
-    put: Callable[[Model, Path], None]
+    read: Callable[..., Any]
+    put: Callable[[Model, Path], None] | None
     runner: Callable[[Path, Model], Run]
 
 
@@ -70,13 +69,14 @@ def add(commands: Commands) -> None:
 
 def convert(options: argparse.Namespace) -> int:
     """Read, compare, write, and compare again."""
-    origin = format_of(options.input, "IN", {end: own for end, own in FORMATS.items() if hasattr(io, own.read)})
-    target = format_of(options.output, "OUT", {end: own for end, own in FORMATS.items() if hasattr(io, own.write)})
+    origin = format_of(options.input, "IN", FORMATS)
+    target = format_of(options.output, "OUT", {end: own for end, own in FORMATS.items() if own.put is not None})
     check_output(options.input, options.output, options.force)
     model, origin = read(options.input, origin, options.activation)
     print(f"{options.input} has become\n\n{model}\n")
     if origin.framework != "fastlstm":
         print(compared(model, origin, options.input))
+    assert target.put is not None
     try:
         target.put(model, options.output)
     except TypeError as error:  # of a layer that there is none of
@@ -116,9 +116,8 @@ def read(file: Path, origin: Format, activation: str | None) -> tuple[Model, For
         if origin is not PYTORCH:
             raise UsageError(f"activation: expected none but for a state_dict of PyTorch, got {activation}")
         told["activation"] = activation
-    given = state_of(file) if origin is PYTORCH else file
     try:
-        found = getattr(io, origin.read)(given, **told)
+        found = origin.read(file, **told)
     except TypeError as error:  # of arrays or options of the wrong kind
         raise ValueError(f"{file}: {error}") from error
     if isinstance(found, Layer):
@@ -186,15 +185,11 @@ def put_torch(model: Model, file: Path) -> None:
 
 
 def put_keras(model: Model, file: Path) -> None:
-    made = getattr(io, "to_keras")(model)  # noqa: B009
+    made = io.to_keras(model)
     with tempfile.TemporaryDirectory() as folder:
         beside = Path(folder) / "model.keras"
         made.save(beside)
         write_atomically(file, beside.read_bytes())
-
-
-def put_onnx(model: Model, file: Path) -> None:
-    getattr(io, "to_onnx")(model, file)  # noqa: B009
 
 
 def run_torch(file: Path, model: Model) -> Run:
@@ -239,16 +234,16 @@ def run_own(file: Path, model: Model) -> Run:
     return io.load(file).predict
 
 
-OWN = Format("fastlstm", "load", "save", io.save, run_own)
-PYTORCH = Format("PyTorch", "from_torch", "to_torch", put_torch, run_torch)
-KERAS = Format("Keras", "from_keras", "to_keras", put_keras, run_keras)
-ONNX = Format("ONNX Runtime", "from_onnx", "to_onnx", put_onnx, run_onnx)
+OWN = Format("fastlstm", io.load, io.save, run_own)
+PYTORCH = Format("PyTorch", io.from_torch, put_torch, run_torch)
+KERAS = Format("Keras", io.from_keras, put_keras, run_keras)
+ONNX = Format("ONNX Runtime", io.from_onnx, io.to_onnx, run_onnx)
 FORMATS = {
     ".safetensors": OWN,
     ".pt": PYTORCH,
     ".pth": PYTORCH,
     ".keras": KERAS,
-    ".h5": KERAS._replace(write=""),
+    ".h5": KERAS._replace(put=None),
     ".onnx": ONNX,
 }
 """The formats by the endings of files."""
