@@ -92,6 +92,7 @@ def difference(printed, framework):
 
 
 def test_onnx_there_and_back(model, tmp_path, capsys):
+    pytest.importorskip("onnx", reason="onnx is not installed")
     needs("to_onnx", "from_onnx")
     there = converted(capsys, tmp_path / "model.safetensors", tmp_path / "model.onnx")
     back = converted(capsys, tmp_path / "model.onnx", tmp_path / "again.safetensors")
