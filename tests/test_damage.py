@@ -18,7 +18,7 @@ from fastlstm.callbacks import Checkpoint
 from fastlstm.callbacks.checkpoint import checkpoints
 from fastlstm.classification import Classifier
 from fastlstm.forecasting import Forecaster
-from fastlstm.speech import StringReader, WordClassifier
+from fastlstm.speech import StringReader, VoiceActivity, WordClassifier
 from fastlstm.text import LanguageModel
 
 SAVED = {kind.name: kind for kind in KINDS if kind.suffix == ".safetensors"}
@@ -30,6 +30,7 @@ LOADERS = {
     "classifier": Classifier.load,
     "text": LanguageModel.load,
     "speech": WordClassifier.load,
+    "activity": VoiceActivity.load,
 }
 
 

@@ -131,7 +131,7 @@ def test_sizes_of_the_small_kernels():
         lambda: losses.softmax_cross_entropy(a, np.zeros(3, np.intp), w, a, 0.0),
         lambda: losses.softmax_cross_entropy(a, np.array([0, 3]), w, a, 0.0),
         lambda: activations.softmax(a, b),
-        lambda: activations.tanh(w, np.ones(3)),
+        lambda: activations.activate("tanh", w, np.ones(3)),
         lambda: optim.Blocks([w, np.ones(3)], 2),
         lambda: optim.Blocks([w, w, w], 3).update(optim.ADAM, (), 1.0),
         lambda: dropout.drop(w, np.ones(3), 0.5, 0, 0),
@@ -146,7 +146,7 @@ def test_sizes_of_the_small_kernels():
 
 def test_dtypes_may_not_be_mixed():
     with pytest.raises((TypeError, ValueError)):
-        activations.exp(np.zeros(3), np.zeros(3, "f4"))
+        activations.activate("exp", np.zeros(3), np.zeros(3, "f4"))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -38,6 +38,7 @@ def main() -> int:
     options = parser.parse_args()
     found = {model: measured(model, options.seconds, options.rounds) for model in PROGRAMS}
     result = {"seconds": options.seconds, "machine": machine.describe(), "models": found, "code": page.code()}
+    options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "published.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     (options.output / "published-models.md").write_text(page.written(result), encoding="utf-8")
     return 0
