@@ -1,4 +1,4 @@
-"""The activations, number by number, softmax, sums of two arrays, and magnitudes (simd/activate_template.h, rows_template.h).
+"""The activations, number by number, softmax, sums of two arrays, and magnitudes, by activate_template.h of simd/.
 
 x and y may be the same array.
 """
