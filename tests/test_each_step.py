@@ -74,6 +74,12 @@ def test_the_same_call_again_and_another_batch_read_their_own_x():
     np.testing.assert_array_equal(layer(X), first)
 
 
+@pytest.mark.parametrize(("dtype", "scale"), [("f4", 1e19), ("f4", 1e-25), ("f8", 1e300), ("f8", 1e-200)])
+def test_magnitudes_of_large_and_small_numbers(dtype, scale, isa):
+    x = (np.array([[[3.0, 0.0, 4.0, 0.0]]]) * scale).astype(dtype)
+    np.testing.assert_allclose(fl.Magnitude(dtype=dtype)(x), np.array([[[5, 0]]]) * scale, rtol=1e-6)
+
+
 def test_magnitude_is_the_absolute_value_and_has_no_slope_at_zero(isa):
     x = np.random.default_rng(1).normal(size=(2, 3, 10))
     x[0, 0] = 0

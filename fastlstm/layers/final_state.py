@@ -156,7 +156,8 @@ class FinalState(Layer):
 
     def start(self, batch: int, tape: Workspace) -> None:
         if self.bidirectional or self.go_backwards:
-            raise ValueError("FinalState cannot stream behind two directions: it waits for the end of the sequence")
+            behind = "two directions" if self.bidirectional else "a layer that reads backwards"
+            raise ValueError(f"FinalState cannot stream behind {behind}: it waits for the end of the sequence")
 
     def step(self, x: Array, tape: Workspace) -> Array:
         return x  # while streaming, each step is the last

@@ -64,11 +64,11 @@ def padding(
 
 
 def windows_of(
-    x: Array, reach: list[int], strides: list[int], dilations: list[int], sides: list[tuple[int, int]]
+    x: Array, reach: list[int], strides: list[int], dilations: list[int], sides: list[tuple[int, int]], fill: float = 0
 ) -> Array:
-    """A view (N, C, ..., *k) of what each output sees."""
+    """A view (N, C, ..., *k) of what each output sees; padding is this number."""
     if any(side != (0, 0) for side in sides):
-        x = np.pad(x, [(0, 0), (0, 0), *sides])
+        x = np.pad(x, [(0, 0), (0, 0), *sides], constant_values=fill)
     if any(t < k for t, k in zip(x.shape[2:], reach, strict=True)):
         raise ValueError(f"x: expected at least {reach} numbers on the axes of the kernel, got {list(x.shape[2:])}")
     axes = tuple(range(2, x.ndim))

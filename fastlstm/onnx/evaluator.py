@@ -9,10 +9,11 @@ from onnx.reference.ops.op_scatter_elements import ScatterElements
 
 from fastlstm.onnx.conv import Conv
 from fastlstm.onnx.flow import Loop, Scan
+from fastlstm.onnx.pool import MaxPool
 from fastlstm.onnx.products import Gemm, MatMul
 from fastlstm.onnx.recurrent import GRU, LSTM, RNN
 
-OURS = {kind.__name__: kind for kind in (LSTM, GRU, RNN, Conv, MatMul, Gemm, Loop, Scan)}
+OURS = {kind.__name__: kind for kind in (LSTM, GRU, RNN, Conv, MaxPool, MatMul, Gemm, Loop, Scan)}
 """The operators that are ours."""
 
 OLD = {"Scatter": ScatterElements}

@@ -114,6 +114,9 @@ static void FL_X(magnitude)(void *argument, int thread, struct fl_team *team) {
     for (ptrdiff_t row = p->rows * thread / team->size; row < last; row++) {
         const FL_REAL *a = (const FL_REAL *)p->x + row * 2 * n, *b = a + n;
         FL_REAL *restrict y = (FL_REAL *)p->y + row * n;
-        for (ptrdiff_t k = 0; k < n; k++) y[k] = FL_SQRT(a[k] * a[k] + b[k] * b[k]);
+        for (ptrdiff_t k = 0; k < n; k++) { /* top sqrt(1 + (low / top)^2), which overflows only where it must */
+            const FL_REAL u = FL_ABS(a[k]), q = FL_ABS(b[k]), top = u > q ? u : q, part = (u > q ? q : u) / top;
+            y[k] = top > 0 ? top * FL_SQRT(1 + part * part) : top;
+        }
     }
 }
