@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from fastlstm import _check
 from fastlstm._check import Shape, describe
 from fastlstm._kernels.activations import sum_stage
 from fastlstm._kernels.stage import Call, Stage
 from fastlstm.layers.base import Array, Layer
-from fastlstm.layers.chain import Chain
+from fastlstm.layers.chain import chains_of
 from fastlstm.layers.holder import Parallel
 from fastlstm.workspace import Workspace
 
@@ -52,11 +51,7 @@ class Add(Parallel):
     """
 
     def __init__(self, *chains: Iterable[Layer], dtype: Any = None, seed: int | None = None) -> None:
-        found = [_check.items(chain, f"chain {k}", "layers") for k, chain in enumerate(chains)]
-        if len(found) < 2:
-            raise ValueError(f"chains: expected at least two, got {len(found)}")
-        places = [[f"{k}.{i}" for i in range(len(chain))] for k, chain in enumerate(found)]
-        super().__init__([Chain(*pair) for pair in zip(found, places, strict=True)], dtype, seed)
+        super().__init__(chains_of(chains), dtype, seed)
 
     def output_shape(self, shape: Shape) -> Shape:
         found: Shape = ()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from fastlstm import _check
 from fastlstm._check import Shape
 from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.stage import Call, Stage
@@ -57,6 +58,14 @@ def sizes_behind(layer: Layer, x: Array, *, streaming: bool) -> tuple[int, ...]:
     """The shape of what a layer makes of x. In a stream all have steps."""
     shape = layer.output_shape(x.shape)
     return tuple(int(size) for size in ((*x.shape[:2], shape[-1]) if streaming else shape))
+
+
+def chains_of(chains: Sequence[Iterable[Layer]]) -> list[Chain]:
+    """Chains that a user has given, each with its own number in the places: "1.0" is the first layer of the second."""
+    found = [_check.items(chain, f"chain {k}", "layers") for k, chain in enumerate(chains)]
+    if len(found) < 2:
+        raise ValueError(f"chains: expected at least two, got {len(found)}")
+    return [Chain(chain, [f"{k}.{i}" for i in range(len(chain))]) for k, chain in enumerate(found)]
 
 
 class Chain:
