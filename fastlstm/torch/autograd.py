@@ -33,18 +33,17 @@ def as_tensors(y: Array, final: Sequence[Array], x: Tensor) -> tuple[Tensor, ...
     """The outputs, whose rows lie as those of x, and the parts of the final state."""
     if y.ndim != x.dim():
         y = y.reshape(*x.shape[:-1], y.shape[-1])
-    return torch.from_numpy(y), *[torch.from_numpy(part) for part in final]
+    return tuple(map(torch.from_numpy, (y, *final)))
 
 
 def as_state(states: Sequence[Tensor], engine: Engine, n: int) -> tuple[Array, ...] | None:
     """The parts of a state, each (layers·D, N, H), from tensors of as many numbers."""
     if not states:
         return None
-    arrays = [as_array(part) for part in states]
-    if arrays[0].ndim != 3:
-        widths = engine.spec.widths
-        return tuple(array.reshape(-1, n, width) for array, width in zip(arrays, widths, strict=True))
-    return tuple(arrays)
+    arrays = tuple(map(as_array, states))
+    if arrays[0].ndim == 3:
+        return arrays
+    return tuple(array.reshape(-1, n, width) for array, width in zip(arrays, engine.spec.widths, strict=True))
 
 
 class Pass(torch.autograd.Function):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from operator import is_
 from typing import Any
 
@@ -35,11 +36,11 @@ class OnKernels(torch.nn.Module):
         return {name: value for name, value in state.items() if name != ENGINES}
 
     def _engine(self, dtype: torch.dtype, dropout: float) -> Engine:
-        engines = self.__dict__.setdefault(ENGINES, {})
-        engine: Engine | None = engines.get((dtype, dropout))
-        if engine is None:
-            engine = engines[dtype, dropout] = Engine(self._spec(), dtype, dropout)
-        return engine
+        try:
+            return self.__dict__[ENGINES][dtype, dropout]  # type: ignore[no-any-return]
+        except KeyError:
+            engine = Engine(self._spec(), dtype, dropout)
+            return self.__dict__.setdefault(ENGINES, {}).setdefault((dtype, dropout), engine)  # type: ignore[no-any-return]
 
     def _spec(self) -> Spec:
         raise NotImplementedError
@@ -96,7 +97,7 @@ class Sequences(OnKernels, torch.nn.RNNBase):
         if reason is not None:
             return tell(reason)
         batched = packed or x.dim() == 3
-        frame = of_packed(given) if packed else of_tensor(x, self.batch_first)
+        frame = of_packed(given) if packed else of_shape(x.shape, self.batch_first)
         if frame is None or not self._fits(x, frame, states, weights[0], batched=batched):
             return None
         if packed and given.sorted_indices is not None:
@@ -120,9 +121,12 @@ class Sequences(OnKernels, torch.nn.RNNBase):
 
     def _fits(self, x: Tensor, frame: Frame, states: Sequence[Tensor], weight: Tensor, *, batched: bool) -> bool:
         """Whether types and shapes are as they must be. If not, torch says what is wrong."""
-        dtype, width = x.dtype, self.proj_size or self.hidden_size
+        dtype = x.dtype
         if x.shape[-1] != self.input_size or weight.dtype is not dtype:
             return False
+        if not states:
+            return True
+        width = self.proj_size or self.hidden_size
         places = self.num_layers * (2 if self.bidirectional else 1)
         for part in states:
             if (
@@ -274,9 +278,9 @@ def parts_of(hx: Any, many: bool) -> Sequence[Tensor] | None:
     return parts
 
 
-def of_tensor(x: Tensor, batch_first: bool) -> Frame | None:
-    """How the sequences of a tensor lie; None if there are none."""
-    shape = x.shape
+@lru_cache(256)
+def of_shape(shape: tuple[int, ...], batch_first: bool) -> Frame | None:
+    """How the sequences of a tensor of this shape lie; None if there are none."""
     if len(shape) not in (2, 3) or 0 in shape:
         return None
     if len(shape) == 2:

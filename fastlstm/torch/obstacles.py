@@ -19,8 +19,8 @@ _told: set[str] = set()
 
 def obstacle(x: Tensor, states: Sequence[Tensor], weights: Sequence[Tensor]) -> str | None:
     """Why torch's own code must run on these tensors; None if it need not."""
-    others = {*map(type, (x, *states, *weights))} - KINDS
-    if others:
+    if not KINDS.issuperset(map(type, (x, *states, *weights))):
+        others = {*map(type, (x, *states, *weights))} - KINDS
         return f"a tensor is of the type {others.pop().__name__}, whose operations may be its own"
     if not x.is_cpu or not weights[0].is_cpu:
         return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,10 @@ Array = NDArray[Any]
 
 SAMPLES = 16
 """Numbers of a weight that are looked at, at each call."""
+
+
+ADDRESS, VERSION, NUMBERS = Tensor.data_ptr, attrgetter("_version"), np.ndarray.tobytes
+"""What is asked of a weight, and of its sample, at each call."""
 
 
 class Mark(NamedTuple):
@@ -69,9 +74,9 @@ class SeenWeights:
             return self._take(weights, [*range(len(self._names))])
         try:  # all at once, as nothing has changed at most calls
             if (
-                [weight.data_ptr() for weight in weights] == self._addresses
-                and [weight._version for weight in weights] == self._versions
-                and [sample.tobytes() for sample in self._samples] == self._numbers
+                [*map(ADDRESS, weights)] == self._addresses
+                and [*map(VERSION, weights)] == self._versions
+                and [*map(NUMBERS, self._samples)] == self._numbers
             ):
                 return
         except RuntimeError:  # inference tensors have no version
