@@ -180,11 +180,28 @@ class BatchNorm(Steps, nn.BatchNorm1d):
         return y
 
 
+def _reflected(at: Tensor, steps: Tensor) -> Tensor:
+    at = at.abs()
+    return torch.where(at < steps, at, 2 * (steps - 1) - at)
+
+
+MODES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "zeros": lambda at, steps: at,
+    "reflect": _reflected,
+    "replicate": lambda at, steps: torch.minimum(at.clamp(min=0), steps - 1),
+    "circular": lambda at, steps: at % steps.clamp(min=1),
+}
+"""The step of a sequence that stands for one before its first or behind its last one, as `layers.windows` has it."""
+
+
 class Windows(Steps):
     """Base of what looks at windows of neighbouring steps. Each sequence is padded by itself.
 
-    ``sides`` are the steps of padding before the first and behind the last step; None for "same".
+    ``sides`` are the steps of padding before the first and behind the last step; None for "same". ``padding_mode`` says
+    what is seen there.
     """
+
+    padding_mode = "zeros"
 
     size: int
     step: int
@@ -212,7 +229,7 @@ class Windows(Steps):
             before = torch.full_like(steps, self.sides[0])
         count = int(self.counts(whole)) if lengths is None else max(int(self.counts(whole)), 1)
         total = max((count - 1) * self.step, 0) + self.reach + 1
-        at = torch.arange(total, device=x.device) - before[:, None]
+        at = MODES[self.padding_mode](torch.arange(total, device=x.device) - before[:, None], steps[:, None])
         there = (at >= 0) & (at < steps[:, None])
         padded = x.gather(1, at.clamp(0, t - 1)[..., None].expand(n, total, features))
         padded = padded.masked_fill(~there[..., None], value)

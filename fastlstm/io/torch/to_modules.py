@@ -158,9 +158,8 @@ def _activation(layer: Any, place: str) -> nn.Module:
 
 def _conv(layer: Any, place: str) -> nn.Module:
     sizes = layer.input_size, layer.output_size, layer.windows.size
-    _require(place, padding_mode=(layer.windows.mode, "zeros"))
-    options = {"stride": layer.windows.stride, "dilation": layer.windows.dilation, "bias": layer.bias}
-    return chain.Conv1d(*sizes, sides=layer.windows.sides, **options)
+    windows, options = layer.windows, {"padding_mode": layer.windows.mode, "bias": layer.bias}
+    return chain.Conv1d(*sizes, sides=windows.sides, stride=windows.stride, dilation=windows.dilation, **options)
 
 
 def _residual(layer: Any, place: str) -> nn.Module:
