@@ -197,11 +197,8 @@ MODES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 class Windows(Steps):
     """Base of what looks at windows of neighbouring steps. Each sequence is padded by itself.
 
-    ``sides`` are the steps of padding before the first and behind the last step; None for "same". ``padding_mode`` says
-    what is seen there.
+    ``sides`` are the steps of padding before the first and behind the last step; None for "same".
     """
-
-    padding_mode = "zeros"
 
     size: int
     step: int
@@ -217,7 +214,7 @@ class Windows(Steps):
     def output_lengths(self, lengths: Lengths) -> Lengths:
         return None if lengths is None else self.counts(lengths)
 
-    def windowed(self, x: Tensor, lengths: Lengths, value: float) -> tuple[Tensor, Tensor]:
+    def windowed(self, x: Tensor, lengths: Lengths, value: float, mode: str = "zeros") -> tuple[Tensor, Tensor]:
         """x (N, T, F) padded by this value, (N, F, T + padding), and which windows over it are real, (N, 1, T')."""
         n, t, features = x.shape
         whole = torch.tensor(t, device=x.device)
@@ -229,7 +226,7 @@ class Windows(Steps):
             before = torch.full_like(steps, self.sides[0])
         count = int(self.counts(whole)) if lengths is None else max(int(self.counts(whole)), 1)
         total = max((count - 1) * self.step, 0) + self.reach + 1
-        at = MODES[self.padding_mode](torch.arange(total, device=x.device) - before[:, None], steps[:, None])
+        at = MODES[mode](torch.arange(total, device=x.device) - before[:, None], steps[:, None])
         there = (at >= 0) & (at < steps[:, None])
         padded = x.gather(1, at.clamp(0, t - 1)[..., None].expand(n, total, features))
         padded = padded.masked_fill(~there[..., None], value)
@@ -248,7 +245,7 @@ class Conv1d(Windows, nn.Conv1d):
         self.reach = (self.size - 1) * self.dilation[0]
 
     def forward(self, x: Tensor, lengths: Lengths = None) -> Tensor:
-        padded, there = self.windowed(x, lengths, 0)
+        padded, there = self.windowed(x, lengths, 0, self.padding_mode)
         y = F.conv1d(padded, self.weight, None, self.stride, 0, self.dilation)
         y = y.masked_fill(~there, 0).transpose(1, 2)
         return y if self.bias is None else y + self.bias
