@@ -333,6 +333,35 @@ def test_a_layer_alone_takes_states_and_gives_them(isa, dtype, directions):
                     np.testing.assert_array_equal(found, part)
 
 
+WRONG = [
+    (np.zeros((2, 5, 4)), (2, 9), r"x: expected shape \(N, T, 3\), got \(2, 5, 4\)"),
+    (np.full((2, 5, 3), np.nan), (2, 9), r"x: expected finite numbers, got nan at \[0, 0, 0\]"),
+    (np.zeros((2, 5, 3)), (3, 9), r"state h: expected shape \(1, 2, 9\), got \(1, 3, 9\)"),
+    (np.zeros((2, 5, 3)), (2, 8), r"state h: expected shape \(1, 2, 9\), got \(1, 2, 8\)"),
+]
+
+
+@pytest.mark.parametrize(("x", "shape", "message"), WRONG)
+def test_what_is_wrong_is_said_whether_or_not_a_program_is_kept(isa, x, shape, message):
+    layer, state = fl.LSTM(3, 9, dtype="float64", seed=0), (np.zeros((1, *shape)),) * 2
+    for _ in range(2):
+        with pytest.raises(ValueError, match=message):
+            layer(x, state)
+        layer(np.zeros((2, 5, 3)), (np.zeros((1, 2, 9)),) * 2)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e19, 1e28, 1e30])
+@pytest.mark.parametrize("hidden", [9, 1100])
+def test_a_large_state_is_clipped_whether_or_not_a_program_is_kept(isa, hidden, scale):
+    layer, limit = fl.LSTM(3, hidden, seed=0), np.float32(np.finfo("f4").max / 2**32)
+    x, h = np.ones((4, 1, 3), "f4"), np.full((1, 4, hidden), -0.5, "f4")
+    h[0, 1, 2] = scale
+    c = np.zeros_like(h)
+    clipped, _ = layer(x, (h.clip(-limit, limit), c))
+    for _ in range(2):
+        np.testing.assert_array_equal(layer(x, (h, c))[0], clipped)
+
+
 def test_any_number_of_threads_may_call_predict_at_once():
     fl.set_num_threads(2)
     model = fl.Model([fl.LSTM(3, 40), fl.MeanPool(), fl.Dense(40, 2)], seed=0)

@@ -88,11 +88,13 @@ class Recurrent(Running, Generic[State], abstract=True):
             y, final = self._masked(x, state, lengths, mask, fill)
         else:
             found: tuple[Array, Parts] | None = None
+            start: Parts | None = None
             if state is None and self._beginning is None:
                 found = self._kept.run(x, lengths)
-            elif state is None and self._built and isinstance(x, np.ndarray) and x.ndim == 3:
-                found = self._kept.run(x, lengths, start=self.beginning(len(x)))
-            y, final = found or self._call(x, state, lengths)
+            elif len(self._kept) and isinstance(x, np.ndarray) and x.ndim == 3:  # which looks at x by itself
+                start = self.beginning(len(x)) if state is None else self.as_state(state, len(x))
+                found = self._kept.run(x, lengths, start=start)
+            y, final = found or self._call(x, state, lengths, start)
         if self.merge == "none":
             return (y[..., : self.state_size], y[..., self.state_size :]), self.given(final)  # type: ignore[return-value]
         return y, self.given(final)
@@ -104,10 +106,12 @@ class Recurrent(Running, Generic[State], abstract=True):
         y, final = self._call(steps.gather(x), state, steps.lengths)
         return steps.scatter(y, fill, own=True), final
 
-    def _call(self, x: Any, state: Any, lengths: Any) -> tuple[Array, Parts]:
-        """A call with an initial state, or without a kept program."""
+    def _call(self, x: Any, state: Any, lengths: Any, start: Parts | None = None) -> tuple[Array, Parts]:
+        """A call without a kept program. `start` is the state as `as_state` gives it, where that is known."""
         x = self.as_input(x)
-        start, lengths = self.as_state(state, len(x)), _check.lengths_of(lengths, *x.shape[:2])
+        if start is None:
+            start = self.as_state(state, len(x))
+        lengths = _check.lengths_of(lengths, *x.shape[:2])
         if self._is_plain() or (lengths is not None and not lengths.all()):
             return self.forward_with_state(x, start, Workspace(0), training=False, lengths=lengths)
         return self.run(x, start, lengths)

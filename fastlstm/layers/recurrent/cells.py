@@ -15,6 +15,12 @@ from fastlstm._kernels.options import Options
 
 Shape = tuple[int, ...]
 
+LIMITS = {np.dtype(dtype): np.finfo(dtype).max / 2**32 for dtype in ("float32", "float64")}
+"""The largest number of each dtype that a bounded cell reads."""
+
+SMALL = 1 << 12
+"""Numbers up to which NumPy's BLAS starts no threads."""
+
 
 class Phase(NamedTuple):
     """One phase of a step. A unit that needs what others have made of the same step takes another phase.
@@ -185,8 +191,10 @@ class Cell:
 
         Larger numbers would saturate the activations, too. A cell that is not bounded takes values as they are.
         """
-        limit = np.finfo(values.dtype).max / 2**32
-        if not self.bounded or (-limit <= values.min() and values.max() <= limit):
+        limit = LIMITS[values.dtype]
+        if not self.bounded or (values.size <= SMALL and np.vdot(values, values) <= limit):
+            return values  # no number is beyond the root of that sum
+        if -limit <= values.min() and values.max() <= limit:
             return values
         return values.clip(-limit, limit)
 

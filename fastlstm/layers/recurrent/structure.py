@@ -192,7 +192,10 @@ class Structure(MatrixLayer, abstract=True):
 
     def whole_shapes(self, n: int) -> list[tuple[int, ...]]:
         """The shapes of the parts of a state in the public form."""
-        return [(places // self.heads, n, width * self.heads) for places, n, width in self.state_shapes(n)]
+        shapes = self.state_shapes(n)
+        if self.heads == 1:
+            return shapes
+        return [(places // self.heads, n, width * self.heads) for places, n, width in shapes]
 
     def heads_together(self, state: Parts) -> Parts:
         """A state whose heads stand side by side, each part (layers·D, N, H), from one with each by itself."""
