@@ -351,10 +351,10 @@ def test_what_is_wrong_is_said_whether_or_not_a_program_is_kept(isa, x, shape, m
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e19, 1e28, 1e30])
-@pytest.mark.parametrize("hidden", [9, 1100])
-def test_a_large_state_is_clipped_whether_or_not_a_program_is_kept(isa, hidden, scale):
-    layer, limit = fl.LSTM(3, hidden, seed=0), np.float32(np.finfo("f4").max / 2**32)
-    x, h = np.ones((4, 1, 3), "f4"), np.full((1, 4, hidden), -0.5, "f4")
+@pytest.mark.parametrize("rows", [4, 500])
+def test_a_large_state_is_clipped_whether_or_not_a_program_is_kept(isa, rows, scale):
+    layer, limit = fl.LSTM(3, 9, seed=0), np.float32(np.finfo("f4").max / 2**32)
+    x, h = np.ones((rows, 1, 3), "f4"), np.full((1, rows, 9), -0.5, "f4")
     h[0, 1, 2] = scale
     c = np.zeros_like(h)
     clipped, _ = layer(x, (h.clip(-limit, limit), c))
