@@ -179,12 +179,45 @@ def test_without_the_package_it_is_said_how_to_install_it(monkeypatch):
         (lambda one: one.segments([0.0], end_threshold="x"), TypeError, "end_threshold: expected a number, got 'x'"),
         (lambda one: one.segments([0.0], padding=-1), ValueError, "padding: expected at least 0, got -1"),
         (lambda one: VoiceActivity(3), TypeError, "model: expected a Model, got 3"),
-        (lambda one: VoiceActivity(fl.Model([fl.LSTM(3, 1)])), ValueError, "model: expected one from .*640.* got"),
+        (
+            lambda one: VoiceActivity(fl.Model([fl.LSTM(3, 1)])),
+            ValueError,
+            r"model: expected the layers of .*network\(\), EachStep.* at 0, got LSTM\(input_size=3",
+        ),
     ],
 )
 def test_bad_arguments(untrained, call, error, message):
     with pytest.raises(error, match=message):
         call(untrained)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda layers: [fl.Dense(640, 1)], r"EachStep.* at 0, got Dense\(input_size=640"),
+        (lambda layers: [fl.LSTM(640, 128), *layers[2:]], r"EachStep.* at 0, got LSTM\(input_size=640"),
+        (lambda layers: layers[:-1], r"Activation\(function='sigmoid'\) at 4, got no layer"),
+        (lambda layers: [*layers, fl.Dropout(0.5)], r"no layer at 5, got Dropout"),
+        (
+            lambda layers: [layers[0], fl.LSTM(128, 128, clip=1.0), *layers[2:]],
+            r"LSTM\(.*two_biases=True.*\) at 1, got LSTM\(.*clip=1.0",
+        ),
+        (
+            lambda layers: [fl.EachStep([*layers[0].chains[0].layers[:-1], fl.Softmax()], 5, 128), *layers[1:]],
+            r"Activation\(function='relu'\) at 0.9, got Softmax\(\)",
+        ),
+    ],
+)
+def test_models_with_other_layers_are_refused(change, message):
+    with pytest.raises(ValueError, match=rf"model: expected the layers of .*silero.network\(\), .*{message}"):
+        VoiceActivity(fl.Model(change(network()), seed=0))
+
+
+def test_weights_may_have_fewer_bits_and_learn_otherwise():
+    model = fl.Model(network(), seed=0)
+    fl.quantize(model)
+    model.layers[1].trainable = False
+    VoiceActivity(model)
 
 
 def test_no_sound_gives_nothing(untrained):

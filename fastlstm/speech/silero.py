@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from fastlstm import _check, tensors
 from fastlstm.files import Damaged, PathLike, open_file, reading
 from fastlstm.layers import LSTM, Activation, Conv1d, Dense, EachStep, Layer, Magnitude
+from fastlstm.layers.chain import walk
+from fastlstm.layers.settings import Settings
 from fastlstm.model import Model
 
 Arrays = dict[str, NDArray[Any]]
@@ -40,6 +42,9 @@ OLDER = {"stft.forward_basis_buffer": "stft_conv.weight"} | {
 
 LSTM_PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
+FREE = {"layers", "forget_bias", *Settings.__annotations__}
+"""Arguments that may differ: layers within others are looked at by themselves, the rest says how a layer trains."""
+
 
 def network() -> list[Layer]:
     """The layers of the detector, whose steps are chunks.
@@ -52,6 +57,32 @@ def network() -> list[Layer]:
         encoder += [Conv1d(inputs, outputs, 3, stride=stride, padding=1), Activation("relu")]
     head: list[Layer] = [Activation("relu"), Dense(128, 1), Activation("sigmoid")]
     return [EachStep(encoder, size, HOP), LSTM(128, 128, two_biases=True), *head]
+
+
+def require_network(model: Any) -> Model:
+    """Require a model with the layers of `network`, whatever its weights, its dtype and what they train with.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no model, or has a layer that is another one. The message names the first of these.
+    """
+    if not isinstance(model, Model):
+        raise TypeError(f"model: expected a Model, got {model!r:.80}")
+    wanted, given = dict(walk(network())), dict(walk(model.layers))
+    for place in {**wanted, **given}:
+        shown = [repr(layers[place])[:200] if place in layers else "no layer" for layers in (wanted, given)]
+        if "no layer" in shown or not _alike(wanted[place], given[place]):
+            raise ValueError(
+                f"model: expected the layers of fastlstm.speech.silero.network(), {shown[0]} at {place}, got {shown[1]}"
+            )
+    return model
+
+
+def _alike(one: Layer, other: Layer) -> bool:
+    """Whether two layers compute the same with the same weights, but for the layers that they hold."""
+    configs = [{key: value for key, value in layer.config().items() if key not in FREE} for layer in (one, other)]
+    return type(one) is type(other) and configs[0] == configs[1]
 
 
 def read(path: PathLike | None = None) -> Model:

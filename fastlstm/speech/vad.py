@@ -11,7 +11,7 @@ from fastlstm import _check
 from fastlstm.application import Application
 from fastlstm.files import PathLike
 from fastlstm.model import Model, Stream
-from fastlstm.speech.silero import CHUNK, CONTEXT, MIRRORED, read
+from fastlstm.speech.silero import CHUNK, CONTEXT, MIRRORED, read, require_network
 from fastlstm.speech.wav import Signal
 
 RATE = 16_000
@@ -40,12 +40,12 @@ class VoiceActivity(Application):
     Parameters
     ----------
     model : Model
-        From (N, T, 640) to (N, T, 1), as `from_silero` makes it.
+        With the layers of `fastlstm.speech.silero.network`, from (N, T, 640) to (N, T, 1), as `from_silero` makes it.
 
     Raises
     ------
     TypeError, ValueError
-        If it is no model, or one of other shapes.
+        If it is no model, or one with other layers.
 
     Examples
     --------
@@ -61,12 +61,7 @@ class VoiceActivity(Application):
 
     def __init__(self, model: Model) -> None:
         super().__init__()
-        if not isinstance(model, Model):
-            raise TypeError(f"model: expected a Model, got {model!r:.80}")
-        wanted = ("N", "T", CONTEXT + CHUNK + MIRRORED), ("N", "T", 1)
-        if (model.input_shape, model.output_shape) != wanted:
-            raise ValueError(f"model: expected one from {wanted[0]} to {wanted[1]}, got {model!r}")
-        self.model = model
+        self.model = require_network(model)
 
     @classmethod
     def from_silero(cls, path: PathLike | None = None) -> Self:
