@@ -250,7 +250,7 @@ def test_layers_of_keras(tmp_path):
     assert sorted(told(parts, made)) == sorted([
         ("aside", "Dense", "", "the output does not need it"),
         ("x", "InputLayer", "", "the shape of the input"),
-        ("masking", "Masking", "", "is mask= of each call here"),
+        ("masking", "Masking", "", "pass mask= at each call"),
         ("lstm", "LSTM", "0.0", ""),
         ("drop", "Dropout", "1", ""),
         ("dense", "Dense", "2 3", ""),

@@ -85,8 +85,9 @@ def _alike(one: Layer, other: Layer) -> bool:
     return type(one) is type(other) and configs[0] == configs[1]
 
 
-def read(path: PathLike | None = None) -> Model:
+def read(path: PathLike | None = None, dtype: Any = "float32") -> Model:
     """The detector with the weights of a file, ONNX or safetensors; see `VoiceActivity.from_silero`."""
+    dtype = _check.dtype_of(dtype)
     path = installed() if path is None else path
     with reading(path):
         if os.fspath(path).endswith(".safetensors"):
@@ -95,7 +96,7 @@ def read(path: PathLike | None = None) -> Model:
             arrays |= {name: found[f"lstm_cell.{name}"] for name in LSTM_PARTS if f"lstm_cell.{name}" in found}
         else:
             arrays = of_graph(path)
-        return model_of(arrays)
+        return model_of(arrays, dtype)
 
 
 def installed() -> Path:
@@ -142,12 +143,12 @@ def by_gates(part: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate([i, f, g, o])
 
 
-def model_of(arrays: Arrays) -> Model:
+def model_of(arrays: Arrays, dtype: Any) -> Model:
     """The detector with Silero's arrays, by the names of the graph and of PyTorch's LSTM."""
     basis = array_of(arrays, "stft.forward_basis_buffer", (2 * HOP + 2, 1, 2 * HOP))
     names = {f"{ours}.{part}": f"{theirs}.{part}" for ours, theirs in PARTS.items() for part in ("weight", "bias")}
     names |= {f"1.{part}_l0": part for part in LSTM_PARTS}
-    model = Model(network(), dtype="float32")
+    model = Model(network(), dtype=dtype)
     for name, parameter in model.named_parameters().items():
         if name == "0.0.weight":  # windows of two hops of samples
             parameter.value = basis.reshape(-1, 2, HOP).transpose(0, 2, 1)

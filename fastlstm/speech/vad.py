@@ -64,7 +64,7 @@ class VoiceActivity(Application):
         self.model = require_network(model)
 
     @classmethod
-    def from_silero(cls, path: PathLike | None = None) -> Self:
+    def from_silero(cls, path: PathLike | None = None, *, dtype: Any = "float32") -> Self:
         """Silero's detector for 16,000 samples a second.
 
         Parameters
@@ -73,6 +73,9 @@ class VoiceActivity(Application):
             Its weights: ``silero_vad_16k_sequence.onnx``, which needs the package ``onnx``, or
             ``silero_vad_16k.safetensors``, whose weights are others, of an earlier training. By default the first of
             these, in the installed package, which is not imported.
+        dtype : "float32" or "float64", default "float32"
+            What the network computes in; the weights are the same. In float32 the sums of the convolutions are rounded,
+            which moves probabilities by some 1e-5, and every program does it in its own way. float64 takes longer.
 
         Raises
         ------
@@ -82,8 +85,10 @@ class VoiceActivity(Application):
             If the file does not exist, is no regular file, or may not be read.
         ValueError
             If it is damaged, or holds other arrays.
+        TypeError
+            If dtype is another one.
         """
-        return cls(read(path))
+        return cls(read(path, dtype))
 
     def probabilities(self, audio: Any, rate: int = RATE) -> Probabilities:
         """The probability of speech in each chunk of 512 samples, the last of which is filled up with zeros.

@@ -20,7 +20,7 @@ JOINS = {"Add": "add", "Concatenate": "concat"}
 
 TENSOR = "__keras_tensor__"
 
-NOTHING = {"InputLayer": "the shape of the input", "Masking": "is mask= of each call here"}
+NOTHING = {"InputLayer": "the shape of the input", "Masking": "pass mask= at each call"}
 """Why a layer has become none, by its class."""
 
 
