@@ -40,10 +40,6 @@ PEERS = {
 """What the others' results are held against."""
 
 
-ROUNDED = 600.0
-"""Seconds of the sound by which the stages of Silero's network are looked at."""
-
-
 def main() -> int:
     parser = argparse.ArgumentParser("python -m bench.studies.published", description=__doc__)
     parser.add_argument("--seconds", type=float, default=3600.0, help="length of the sound (default: %(default)s)")
@@ -56,7 +52,7 @@ def main() -> int:
     found = {model: measured(model, options.seconds, options.rounds, keras) for model in options.models}
     result = {"seconds": options.seconds, "machine": machine.describe(), "models": found, "code": page.code(keras)}
     if "silero" in found:
-        result["rounding"] = silero.rounding(silero.sound(data.find("free-spoken-digits.tar.gz"), ROUNDED))
+        result["rounding"] = silero.rounding(silero.sound(data.find(silero.DIGITS), options.seconds))
     if len(found) < len(PROGRAMS):
         print(*page.tables(result).values(), sep="\n\n")
         return 0

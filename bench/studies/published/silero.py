@@ -13,6 +13,8 @@ from fastlstm.speech import VoiceActivity, read_recordings
 
 RATE, CHUNK, CONTEXT, BLOCK = 16_000, 512, 64, 512
 
+DIGITS = "free-spoken-digits.tar.gz"
+
 
 STAGES = {
     "spectrum": [0],

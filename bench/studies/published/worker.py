@@ -29,7 +29,7 @@ def silero_run(program: str, seconds: float) -> Run:
         "ONNX Runtime": silero.runtime,
         "ONNX Runtime, sequence": silero.runtime_sequence,
     }[program]()
-    signal = silero.sound(data.find("free-spoken-digits.tar.gz"), seconds)
+    signal = silero.sound(data.find(silero.DIGITS), seconds)
     made(signal[: 10 * silero.RATE])
     return lambda: made(signal)
 
