@@ -135,7 +135,8 @@ def written(model, path, **options):
 
 def test_nodes_that_we_have_written_name_their_layers(tmp_path):
     layers = [fl.Residual([fl.LSTM(4, 4), fl.Dropout(0.1)]), fl.Last(), fl.Dense(4, 2)]
-    found = written(fl.Model(layers, seed=0), tmp_path / "model.onnx")
+    *found, last = written(fl.Model(layers, seed=0), tmp_path / "model.onnx")
+    assert last == ("y", "Identity", "", "names an output")
     assert {place for *_, place, _ in found} == {"0", "0.0", "0.1", "1", "2"}
     for name, kind, place, why in found:
         assert not why and (name.startswith(f"{place}/{kind}_") or place == "0.1")

@@ -57,11 +57,13 @@ def _tell(file: Parsed, layers: Sequence[Layer], parts: Parts) -> None:
     for node in file.proto.graph.node:
         nodes.setdefault(node.name.partition("/")[0], []).append(node)
     for place, layer in walk(layers):
-        own = nodes.get(place, [])
+        own = nodes.pop(place, [])
         for node in own:
             parts.add(node.name, node.op_type, [layer])
         if not own:
             parts.add("the file's metadata", "", [layer])
+    for node in (node for own in nodes.values() for node in own):
+        parts.add(node.name, node.op_type, why="names an output")
 
 
 def _fill(layers: Sequence[Layer], wanted: list[dict[str, tuple[int, ...]]], values: Array, dtype: Any) -> None:
