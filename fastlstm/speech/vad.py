@@ -75,7 +75,7 @@ class VoiceActivity(Application):
             these, in the installed package, which is not imported.
         dtype : "float32" or "float64", default "float32"
             What the network computes in; the weights are the same. In float32 the sums of the convolutions are rounded,
-            which moves probabilities by some 1e-5, and every program does it in its own way. float64 takes longer.
+            which moves probabilities by up to some 1e-4, in each program in its own way. float64 takes longer.
 
         Raises
         ------
