@@ -96,6 +96,9 @@ def test_onnx_there_and_back(model, tmp_path, capsys):
     needs("to_onnx", "from_onnx")
     there = converted(capsys, tmp_path / "model.safetensors", tmp_path / "model.onnx")
     back = converted(capsys, tmp_path / "model.onnx", tmp_path / "again.safetensors")
+    rows = [line.split() for line in back.splitlines()]
+    at = next(k for k, row in enumerate(rows) if row[1:4] == ["(MatMul)", "2", "Dense"])
+    assert rows[at][0].startswith("2/MatMul_") and rows[at + 1][1:] == ["(Add)"]
     try:
         import onnxruntime  # noqa: F401
     except ImportError:
@@ -124,6 +127,28 @@ def test_a_model_of_keras_without_keras(model, tmp_path, capsys, monkeypatch):
     assert "pip install keras" in error_of(capsys, tmp_path / "again.safetensors", tmp_path / "b.keras", status=1)
 
 
+@pytest.mark.filterwarnings("ignore:.*pass mask=:UserWarning")
+def test_a_table_shows_what_layers_of_keras_have_become(tmp_path, capsys):
+    pytest.importorskip("h5py", reason="h5py writes the file that is read")
+    import keras_cases
+
+    (tmp_path / "tagger.keras").write_bytes(keras_cases.tagger())
+    printed = converted(capsys, tmp_path / "tagger.keras", tmp_path / "tagger.safetensors")
+    head, _, table = printed.partition("\n\n")
+    assert head == f"{tmp_path / 'tagger.keras'} has become"
+    assert table.partition("\n\n")[0].splitlines() == [
+        "from                 layer        output shape   parameters",
+        "-----------------------------------------------------------",
+        "words (Embedding)    0 Embedding  (N, T, 8)           8,000",
+        "both (Bidirectional) 1 LSTM       (N, T, 32)          3,200",
+        "tags (Dense)         2 Dense      (N, T, 4)             132",
+        "tags (Dense)         3 Softmax    (N, T, 4)               0",
+        "-----------------------------------------------------------",
+        "                     total                           11,332",
+        "left out (the shape of the input): input_layer (InputLayer)",
+    ]
+
+
 def state(prefix=""):
     rng = np.random.default_rng(0)
     shapes = {"weight_ih_l0": (20, 3), "weight_hh_l0": (20, 5), "bias_ih_l0": 20, "bias_hh_l0": 20}
@@ -133,7 +158,8 @@ def state(prefix=""):
 def test_a_state_dict_of_pytorch(tmp_path, capsys):
     save_file(state(), tmp_path / "lstm.safetensors")
     printed = converted(capsys, tmp_path / "lstm.safetensors", tmp_path / "model.safetensors")
-    assert "LSTM" in printed and "PyTorch" in printed
+    assert "weight_ih_l0 and so on (4 tensors) 0 LSTM       (N, T, 5)             200\n" in printed
+    assert "PyTorch" in printed
     y, _ = fl.io.from_torch(state())(X)
     assert (fl.load(tmp_path / "model.safetensors").predict(X) == y).all()
 

@@ -14,7 +14,7 @@ if not (ROOT / "bench").exists():
 
 sys.path.insert(0, str(ROOT))
 
-from bench.studies.published import g2pm, resemblyzer  # noqa: E402
+from bench.studies.published import g2pm, page, resemblyzer  # noqa: E402
 
 
 def need(package):
@@ -66,3 +66,31 @@ def test_the_scores_are_those_of_g2pm(path):
     tokens, places = np.random.default_rng(0).integers(1, 5000, (1, 30)), [3, 7, 29]
     theirs.predict(tokens, places)
     np.testing.assert_allclose(model.predict(tokens)[0, places], seen[0], rtol=1e-5, atol=1e-5)
+
+
+def test_a_table_says_what_was_not_measured():
+    """Keras may not be there, and then neither are its time, its size and the differences from it."""
+    ours = {"seconds": 1.25, "cpu": 1.0, "differences": {"Keras": None}}
+    code = {"lines": [36, 264], "bytes": [2_000_000, None]}
+    result = {"models": {"textgenrnn": {"fastlstm": ours, "Keras": None}}, "code": {"textgenrnn": code}}
+    assert page.tables(result)["table_textgenrnn"].splitlines() == [
+        "| program | time | CPU time | largest difference |",
+        "| --- | ---: | ---: | ---: |",
+        "| fastlstm | 1.25 s | 1 s | not measured |",
+        "| Keras | not measured | not measured | |",
+        "",
+        "| | here | theirs |",
+        "| --- | ---: | ---: |",
+        "| lines of code | 36 | 264 |",
+        "| what must be installed | 2 MB | not measured |",
+    ]
+
+
+def test_a_table_may_have_several_peers():
+    one = {"seconds": 1.0, "cpu": 1.0, "differences": {"ONNX Runtime": 3e-05, "PyTorch": 0.0}}
+    result = {"models": {"silero": {"fastlstm": one}}, "code": {"silero": {"lines": [1, 2], "bytes": [3, 4]}}}
+    result["rounding"] = {"LSTM": 1e-6}
+    found = page.tables(result)
+    assert "largest difference from ONNX Runtime | largest difference from PyTorch |" in found["table_silero"]
+    assert "| fastlstm | 1 s | 1 s | 3.0e-05 | 0.0e+00 |" in found["table_silero"]
+    assert found["table_rounding"].splitlines()[-1] == "| LSTM | 1.0e-06 |"

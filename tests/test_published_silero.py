@@ -14,6 +14,8 @@ from fastlstm.cli import main
 from fastlstm.speech import Segment, VoiceActivity
 from fastlstm.speech.silero import network
 
+ROOT = Path(__file__).parent.parent
+
 RATE, CHUNK = 16_000, 512
 
 
@@ -76,6 +78,35 @@ def test_probabilities_are_those_of_onnx_runtime(silero, isa):
     wanted = theirs(signal)
     assert wanted.max() > 0.9 and wanted.min() < 0.1, "the test hears no speech, or nothing else"
     np.testing.assert_allclose(silero.probabilities(signal), wanted, rtol=0, atol=1e-5)
+
+
+@pytest.fixture
+def study(monkeypatch):
+    if not (ROOT / "bench").exists():
+        pytest.skip("the benchmark, which has the network in PyTorch, is not part of the package")
+    monkeypatch.syspath_prepend(ROOT)
+    from bench.studies.published import silero
+
+    return silero
+
+
+def test_float64_is_what_pytorch_computes_in_float64(silero, study, isa):
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    signal, double = voice(20.01), VoiceActivity.from_silero(dtype="float64")
+    wanted = study.exact()(signal)
+    np.testing.assert_allclose(double.probabilities(signal), wanted, rtol=0, atol=1e-6)
+    stream = double.stream()
+    found = [*(stream(signal[at : at + 700]) for at in range(0, len(signal), 700)), [stream.end()]]
+    np.testing.assert_allclose(np.concatenate(found), wanted, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(silero.probabilities(signal), wanted, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(double.probabilities(signal), theirs(signal), rtol=0, atol=1e-5)
+
+
+def test_each_stage_rounds_a_little_in_float32(study, silero):
+    found = study.rounding(voice(3))
+    assert [*found] == [*study.STAGES, "all"]
+    assert found["all"] > 0 and all(0 <= value < 1e-4 for value in found.values())
+    assert sorted(place for places in study.STAGES.values() for place in places) == [*range(14)]
 
 
 def test_a_stream_gives_the_same_whatever_the_pieces(silero, untrained):
@@ -178,13 +209,51 @@ def test_without_the_package_it_is_said_how_to_install_it(monkeypatch):
         (lambda one: one.segments([0.0], threshold=2), ValueError, "threshold: expected at least 0 and at most 1"),
         (lambda one: one.segments([0.0], end_threshold="x"), TypeError, "end_threshold: expected a number, got 'x'"),
         (lambda one: one.segments([0.0], padding=-1), ValueError, "padding: expected at least 0, got -1"),
+        (
+            lambda one: VoiceActivity.from_silero(dtype="int8"),
+            TypeError,
+            "dtype: expected 'float32' or 'float64', got 'int8'",
+        ),
         (lambda one: VoiceActivity(3), TypeError, "model: expected a Model, got 3"),
-        (lambda one: VoiceActivity(fl.Model([fl.LSTM(3, 1)])), ValueError, "model: expected one from .*640.* got"),
+        (
+            lambda one: VoiceActivity(fl.Model([fl.LSTM(3, 1)])),
+            ValueError,
+            r"model: expected the layers of .*network\(\), EachStep.* at 0, got LSTM\(input_size=3",
+        ),
     ],
 )
 def test_bad_arguments(untrained, call, error, message):
     with pytest.raises(error, match=message):
         call(untrained)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda layers: [fl.Dense(640, 1)], r"EachStep.* at 0, got Dense\(input_size=640"),
+        (lambda layers: [fl.LSTM(640, 128), *layers[2:]], r"EachStep.* at 0, got LSTM\(input_size=640"),
+        (lambda layers: layers[:-1], r"Activation\(function='sigmoid'\) at 4, got no layer"),
+        (lambda layers: [*layers, fl.Dropout(0.5)], r"no layer at 5, got Dropout"),
+        (
+            lambda layers: [layers[0], fl.LSTM(128, 128, clip=1.0), *layers[2:]],
+            r"LSTM\(.*two_biases=True.*\) at 1, got LSTM\(.*clip=1.0",
+        ),
+        (
+            lambda layers: [fl.EachStep([*layers[0].chains[0].layers[:-1], fl.Softmax()], 5, 128), *layers[1:]],
+            r"Activation\(function='relu'\) at 0.9, got Softmax\(\)",
+        ),
+    ],
+)
+def test_models_with_other_layers_are_refused(change, message):
+    with pytest.raises(ValueError, match=rf"model: expected the layers of .*silero.network\(\), .*{message}"):
+        VoiceActivity(fl.Model(change(network()), seed=0))
+
+
+def test_weights_may_have_fewer_bits_and_learn_otherwise():
+    model = fl.Model(network(), seed=0)
+    fl.quantize(model)
+    model.layers[1].trainable = False
+    VoiceActivity(model)
 
 
 def test_no_sound_gives_nothing(untrained):

@@ -8,31 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastlstm.io.keras.stored import weights_in
+ROOT = Path(__file__).parent.parent
 
 package = importlib.util.find_spec("textgenrnn")  # its code is not imported
 if package is None:
     pytest.skip("textgenrnn, whose package has the weights, is not installed", allow_module_level=True)
 FOLDER = Path(package.submodule_search_locations[0])
-WEIGHTS = FOLDER / "textgenrnn_weights.hdf5"
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
-try:
-    import textgenrnn as example
-finally:
-    sys.path.pop(0)
+if not (ROOT / "bench").exists():
+    pytest.skip("the benchmark, which reads the weights for Keras, is not part of the package", allow_module_level=True)
 
+sys.path.insert(0, str(ROOT))
+from bench.studies.published import textgenrnn as published  # noqa: E402
 
-def arrays():
-    """The weights by layer. The LSTMs were trained by cuDNN, and become what Keras makes of these for its LSTM."""
-    _, weights = weights_in(WEIGHTS.read_bytes())
-    stored = weights.of([{"name": name, "config": {}} for name in weights.names()])
-    found = {name: one.arrays() for name, one in zip(weights.names(), stored, strict=True)}
-    for name in ("rnn_1", "rnn_2"):
-        *kernels, bias = found[name]
-        turned = [[gate.T.reshape(gate.shape, order="F") for gate in np.hsplit(kernel, 4)] for kernel in kernels]
-        found[name] = [*map(np.hstack, turned), bias.reshape(2, -1).sum(0)]
-    return found
+example = published.example()
 
 
 def texts():
@@ -59,7 +48,7 @@ def lstm(x, kernel, recurrent, bias):
 
 def by_hand(tokens):
     """model.py and AttentionWeightedAverage.py of the package, in NumPy and float64."""
-    weights = {name: [array.astype(np.float64) for array in found] for name, found in arrays().items()}
+    weights = {name: [array.astype(np.float64) for array in found] for name, found in published.arrays().items()}
     x = weights["embedding"][0][tokens]
     first = lstm(x, *weights["rnn_1"])
     whole = np.concatenate([x, first, lstm(first, *weights["rnn_2"])], axis=-1)
@@ -80,26 +69,8 @@ def test_probabilities_are_those_of_its_equations(path):
 
 
 def test_probabilities_are_those_of_keras():
-    keras = pytest.importorskip("keras", reason="Keras is not installed")
-    layers, ops = keras.layers, keras.ops
-
-    class Average(layers.Layer):
-        def build(self, shape):
-            self.score = self.add_weight(shape=(shape[-1], 1))
-
-        def call(self, x):
-            return ops.sum(x * ops.softmax(ops.matmul(x, self.score), axis=1), axis=1)
-
-    stored = arrays()
-    tokens = keras.Input((40,))
-    x = layers.Embedding(465, 100, name="embedding")(tokens)
-    first = layers.LSTM(128, return_sequences=True, name="rnn_1")(x)
-    second = layers.LSTM(128, return_sequences=True, name="rnn_2")(first)
-    pooled = Average(name="attention")(layers.Concatenate()([x, first, second]))
-    model = keras.Model(tokens, layers.Dense(465, activation="softmax", name="output")(pooled))
-    for name, found in stored.items():
-        if found:
-            model.get_layer(name).set_weights(found)
+    pytest.importorskip("keras", reason="Keras is not installed")
+    model = published.keras_model()
     np.testing.assert_allclose(
         example.textgenrnn(FOLDER)[0].predict(texts()), model.predict(texts(), verbose=0), atol=1e-5
     )

@@ -30,8 +30,9 @@ CONVERT = """Read a model from a file of one format, and write it to a file of a
   .keras, .h5    a model of Keras (.h5 to read)
   .onnx          a graph of ONNX
 
-No framework is needed to read .safetensors, .keras, .h5 and .onnx, or to write .safetensors and .onnx. Where the
-framework of a file is installed, the model is compared with it on random input."""
+No framework is needed to read .safetensors, .keras, .h5 and .onnx, or to write .safetensors and .onnx. A table shows
+which part of IN has become which layer. Where the framework of a file is installed, the model is compared with it on
+random input."""
 
 CONVERT_EXAMPLES = """examples:
   fastlstm convert sentiment.keras sentiment.safetensors
@@ -72,8 +73,9 @@ def convert(options: argparse.Namespace) -> int:
     origin = format_of(options.input, "IN", FORMATS)
     target = format_of(options.output, "OUT", {end: own for end, own in FORMATS.items() if own.put is not None})
     check_output(options.input, options.output, options.force)
-    model, origin = read(options.input, origin, options.activation)
-    print(f"{options.input} has become\n\n{model}\n")
+    parts = io.Parts()
+    model, origin = read(options.input, origin, options.activation, parts)
+    print(f"{options.input} has become\n\n{parts.table(model) if parts else model}\n")
     if origin.framework != "fastlstm":
         print(compared(model, origin, options.input))
     assert target.put is not None
@@ -107,8 +109,8 @@ def check_output(source: Path, output: Path, force: bool) -> None:
         raise UsageError(f"OUT: {output} is there already; --force replaces it")
 
 
-def read(file: Path, origin: Format, activation: str | None) -> tuple[Model, Format]:
-    """The model of a file. A .safetensors file may be fastlstm's, or of PyTorch."""
+def read(file: Path, origin: Format, activation: str | None, parts: io.Parts) -> tuple[Model, Format]:
+    """The model of a file, and what its parts have become. A .safetensors file may be fastlstm's, or of PyTorch."""
     told: dict[str, Any] = {}
     if origin.framework == "fastlstm" and tensors.read(file)[0].get("format") != "fastlstm":
         origin = PYTORCH
@@ -117,7 +119,7 @@ def read(file: Path, origin: Format, activation: str | None) -> tuple[Model, For
             raise UsageError(f"activation: expected none but for a state_dict of PyTorch, got {activation}")
         told["activation"] = activation
     try:
-        found = origin.read(file, **told)
+        found = origin.read(file, **told) if origin is OWN else origin.read(file, **told, parts=parts)
     except TypeError as error:  # of arrays or options of the wrong kind
         raise ValueError(f"{file}: {error}") from error
     if isinstance(found, Layer):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
@@ -35,7 +35,7 @@ class Node:
     join: str | None = None
 
 
-def chain_of(nodes: Iterable[Node], output: str) -> list[Layer]:
+def chain_of(nodes: Iterable[Node], output: str) -> tuple[list[Layer], Mapping[str, Sequence[Layer]]]:
     """The layers, one after the other, that compute a node of a graph from its one input.
 
     Where paths part and come together again stands a `Residual`, `Add` or `Concat`, within another one where
@@ -50,6 +50,9 @@ def chain_of(nodes: Iterable[Node], output: str) -> list[Layer]:
     Returns
     -------
     list of Layer
+    dict of str to layers
+        What each node that the output needs has become, by its name: its own layers, or the one that joins its inputs
+        (several where some of them have a longer beginning in common).
 
     Raises
     ------
@@ -57,7 +60,8 @@ def chain_of(nodes: Iterable[Node], output: str) -> list[Layer]:
         If a node reads one that is not there, there is a circle, more than one input or none, a join of another kind,
         a node that is read by branches that do not lie within each other, or too many nodes. It names the node.
     """
-    return _Graph(nodes, output).chain_from_input()
+    graph = _Graph(nodes, output)
+    return graph.chain_from_input(), graph.became
 
 
 class _Graph:
@@ -79,7 +83,7 @@ class _Graph:
         for name in order[1:]:
             self.parent[name] = self.common(self.nodes[name].inputs)
             self.depth[name] = self.depth[self.parent[name]] + 1
-        self.used: set[str] = set()
+        self.became: dict[str, list[Layer]] = {}
 
     def common(self, names: Sequence[str]) -> str:
         """The last node that all paths to these nodes go through, which may be one of them."""
@@ -106,34 +110,38 @@ class _Graph:
                 (end,) = node.inputs
             else:
                 end = self.parent[end]
-                pieces.append([self.joined(end, node.inputs, node.join, depth + 1)])
+                pieces.append([self.joined(end, node.inputs, node, depth + 1)])
         return [layer for piece in reversed(pieces) for layer in piece]
 
-    def joined(self, start: str, ends: Sequence[str], join: str, depth: int) -> Layer:
-        """The layer that computes several nodes from the output of one, and joins them."""
+    def joined(self, start: str, ends: Sequence[str], node: Node, depth: int) -> Layer:
+        """The layer that computes several nodes from the output of one, and joins them as a node does."""
         if depth > MOST_DEPTH:
             raise ValueError(f"{ends[0]}: expected branches within at most {MOST_DEPTH} others")
         groups: dict[str | int, list[str]] = {}
         keys: list[str | int] = []
         for k, end in enumerate(ends):
             key: str | int = k if end == start else self._below(start, end)
-            if join == "concat" and keys and key in groups and keys[-1] != key:
+            if node.join == "concat" and keys and key in groups and keys[-1] != key:
                 self._refuse(self.common([groups[key][0], end]))  # side by side, only neighbours can be one branch
             groups.setdefault(key, []).append(end)
             keys.append(key)
-        chains = [self._branch(start, group, join, depth) for group in groups.values()]
-        if join == "concat":
-            return Concat(*chains)
+        chains = [self._branch(start, group, node, depth) for group in groups.values()]
         past = [chain for chain in chains if not chain]
         own = [chain for chain in chains if chain]
-        return Residual(own[0]) if len(past) == len(own) == 1 else Add(*chains)
+        layer: Layer
+        if node.join == "concat":
+            layer = Concat(*chains)
+        else:
+            layer = Residual(own[0]) if len(past) == len(own) == 1 else Add(*chains)
+        self.became[node.name].append(layer)
+        return layer
 
-    def _branch(self, start: str, ends: list[str], join: str, depth: int) -> list[Layer]:
+    def _branch(self, start: str, ends: list[str], node: Node, depth: int) -> list[Layer]:
         """The chain to the node that some ends have in common, and their join behind it."""
         if len(ends) == 1:
             return self.chain(start, ends[0], depth)
         shared = self.common(ends)
-        return [*self.chain(start, shared, depth), self.joined(shared, ends, join, depth + 1)]
+        return [*self.chain(start, shared, depth), self.joined(shared, ends, node, depth + 1)]
 
     def _below(self, start: str, end: str) -> str:
         """The first node behind `start` that all paths from there to `end` go through."""
@@ -142,9 +150,9 @@ class _Graph:
         return end
 
     def _use(self, name: str) -> Sequence[Layer]:
-        if name in self.used:
+        if name in self.became:
             self._refuse(name)
-        self.used.add(name)
+        self.became[name] = [*self.nodes[name].layers]
         return self.nodes[name].layers
 
     def _refuse(self, name: str) -> None:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from fastlstm import _check, tensors
 from fastlstm.files import Damaged, PathLike, open_file, reading
 from fastlstm.layers import LSTM, Activation, Conv1d, Dense, EachStep, Layer, Magnitude
+from fastlstm.layers.chain import walk
+from fastlstm.layers.settings import Settings
 from fastlstm.model import Model
 
 Arrays = dict[str, NDArray[Any]]
@@ -40,6 +42,9 @@ OLDER = {"stft.forward_basis_buffer": "stft_conv.weight"} | {
 
 LSTM_PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
+FREE = {"layers", "forget_bias", *Settings.__annotations__}
+"""Arguments that may differ: layers within others are looked at by themselves, the rest says how a layer trains."""
+
 
 def network() -> list[Layer]:
     """The layers of the detector, whose steps are chunks.
@@ -54,8 +59,35 @@ def network() -> list[Layer]:
     return [EachStep(encoder, size, HOP), LSTM(128, 128, two_biases=True), *head]
 
 
-def read(path: PathLike | None = None) -> Model:
+def require_network(model: Any) -> Model:
+    """Require a model with the layers of `network`, whatever its weights, its dtype and what they train with.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no model, or has a layer that is another one. The message names the first of these.
+    """
+    if not isinstance(model, Model):
+        raise TypeError(f"model: expected a Model, got {model!r:.80}")
+    wanted, given = dict(walk(network())), dict(walk(model.layers))
+    for place in {**wanted, **given}:
+        shown = [repr(layers[place])[:200] if place in layers else "no layer" for layers in (wanted, given)]
+        if "no layer" in shown or not _alike(wanted[place], given[place]):
+            raise ValueError(
+                f"model: expected the layers of fastlstm.speech.silero.network(), {shown[0]} at {place}, got {shown[1]}"
+            )
+    return model
+
+
+def _alike(one: Layer, other: Layer) -> bool:
+    """Whether two layers compute the same with the same weights, but for the layers that they hold."""
+    configs = [{key: value for key, value in layer.config().items() if key not in FREE} for layer in (one, other)]
+    return type(one) is type(other) and configs[0] == configs[1]
+
+
+def read(path: PathLike | None = None, dtype: Any = "float32") -> Model:
     """The detector with the weights of a file, ONNX or safetensors; see `VoiceActivity.from_silero`."""
+    dtype = _check.dtype_of(dtype)
     path = installed() if path is None else path
     with reading(path):
         if os.fspath(path).endswith(".safetensors"):
@@ -64,7 +96,7 @@ def read(path: PathLike | None = None) -> Model:
             arrays |= {name: found[f"lstm_cell.{name}"] for name in LSTM_PARTS if f"lstm_cell.{name}" in found}
         else:
             arrays = of_graph(path)
-        return model_of(arrays)
+        return model_of(arrays, dtype)
 
 
 def installed() -> Path:
@@ -111,12 +143,12 @@ def by_gates(part: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate([i, f, g, o])
 
 
-def model_of(arrays: Arrays) -> Model:
+def model_of(arrays: Arrays, dtype: Any) -> Model:
     """The detector with Silero's arrays, by the names of the graph and of PyTorch's LSTM."""
     basis = array_of(arrays, "stft.forward_basis_buffer", (2 * HOP + 2, 1, 2 * HOP))
     names = {f"{ours}.{part}": f"{theirs}.{part}" for ours, theirs in PARTS.items() for part in ("weight", "bias")}
     names |= {f"1.{part}_l0": part for part in LSTM_PARTS}
-    model = Model(network(), dtype="float32")
+    model = Model(network(), dtype=dtype)
     for name, parameter in model.named_parameters().items():
         if name == "0.0.weight":  # windows of two hops of samples
             parameter.value = basis.reshape(-1, 2, HOP).transpose(0, 2, 1)

@@ -11,7 +11,7 @@ from fastlstm import _check
 from fastlstm.application import Application
 from fastlstm.files import PathLike
 from fastlstm.model import Model, Stream
-from fastlstm.speech.silero import CHUNK, CONTEXT, MIRRORED, read
+from fastlstm.speech.silero import CHUNK, CONTEXT, MIRRORED, read, require_network
 from fastlstm.speech.wav import Signal
 
 RATE = 16_000
@@ -40,12 +40,12 @@ class VoiceActivity(Application):
     Parameters
     ----------
     model : Model
-        From (N, T, 640) to (N, T, 1), as `from_silero` makes it.
+        With the layers of `fastlstm.speech.silero.network`, from (N, T, 640) to (N, T, 1), as `from_silero` makes it.
 
     Raises
     ------
     TypeError, ValueError
-        If it is no model, or one of other shapes.
+        If it is no model, or one with other layers.
 
     Examples
     --------
@@ -61,15 +61,10 @@ class VoiceActivity(Application):
 
     def __init__(self, model: Model) -> None:
         super().__init__()
-        if not isinstance(model, Model):
-            raise TypeError(f"model: expected a Model, got {model!r:.80}")
-        wanted = ("N", "T", CONTEXT + CHUNK + MIRRORED), ("N", "T", 1)
-        if (model.input_shape, model.output_shape) != wanted:
-            raise ValueError(f"model: expected one from {wanted[0]} to {wanted[1]}, got {model!r}")
-        self.model = model
+        self.model = require_network(model)
 
     @classmethod
-    def from_silero(cls, path: PathLike | None = None) -> Self:
+    def from_silero(cls, path: PathLike | None = None, *, dtype: Any = "float32") -> Self:
         """Silero's detector for 16,000 samples a second.
 
         Parameters
@@ -78,6 +73,9 @@ class VoiceActivity(Application):
             Its weights: ``silero_vad_16k_sequence.onnx``, which needs the package ``onnx``, or
             ``silero_vad_16k.safetensors``, whose weights are others, of an earlier training. By default the first of
             these, in the installed package, which is not imported.
+        dtype : "float32" or "float64", default "float32"
+            What the network computes in; the weights are the same. In float32 the sums of the convolutions are rounded,
+            which moves probabilities by up to some 1e-4, in each program in its own way. float64 takes longer.
 
         Raises
         ------
@@ -87,8 +85,10 @@ class VoiceActivity(Application):
             If the file does not exist, is no regular file, or may not be read.
         ValueError
             If it is damaged, or holds other arrays.
+        TypeError
+            If dtype is another one.
         """
-        return cls(read(path))
+        return cls(read(path, dtype))
 
     def probabilities(self, audio: Any, rate: int = RATE) -> Probabilities:
         """The probability of speech in each chunk of 512 samples, the last of which is filled up with zeros.

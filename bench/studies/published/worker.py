@@ -8,12 +8,13 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from bench.studies import data
-from bench.studies.published import g2pm, resemblyzer, silero
+from bench.studies.published import g2pm, resemblyzer, silero, textgenrnn
 
 Run = Callable[[], Any]
 
@@ -22,10 +23,13 @@ def silero_run(program: str, seconds: float) -> Run:
     made = {
         "fastlstm": silero.ours,
         "fastlstm, streamed": silero.ours_streamed,
+        "fastlstm, float64": partial(silero.ours, "float64"),
+        "fastlstm, float64, streamed": partial(silero.ours_streamed, "float64"),
+        "PyTorch, float64": silero.exact,
         "ONNX Runtime": silero.runtime,
         "ONNX Runtime, sequence": silero.runtime_sequence,
     }[program]()
-    signal = silero.sound(data.find("free-spoken-digits.tar.gz"), seconds)
+    signal = silero.sound(data.find(silero.DIGITS), seconds)
     made(signal[: 10 * silero.RATE])
     return lambda: made(signal)
 
@@ -59,7 +63,11 @@ def g2pm_run(program: str, seconds: float) -> Run:
     return lambda: ["".join(made(sentence)) for sentence in g2pm.SENTENCES * 20]
 
 
-RUNS = {"silero": silero_run, "resemblyzer": resemblyzer_run, "g2pM": g2pm_run}
+def textgenrnn_run(program: str, seconds: float) -> Run:
+    return textgenrnn.run_of(program)
+
+
+RUNS = {"silero": silero_run, "resemblyzer": resemblyzer_run, "textgenrnn": textgenrnn_run, "g2pM": g2pm_run}
 
 
 def main(model: str, program: str, seconds: str, result: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastlstm.io.keras.stored import Entry, Legacy, Native, Stored
 from fastlstm.io.keras.weights import NAMES, dtype_of, parameters_of
+from fastlstm.io.parts import Parts
 from fastlstm.layers import GRU, LSTM, BatchNorm, Conv1d, Dense, Embedding, Layer, LayerNorm, SimpleRNN
 from fastlstm.layers.chain import walk
 from fastlstm.layers.recurrent.base import Recurrent
@@ -19,7 +20,7 @@ KINDS: dict[type[Layer], str] = {
 """The layers of Keras that our layers are."""
 
 
-def fill_model(model: Model, weights: Native | Legacy, names: Mapping[str, int | str] | None) -> Model:
+def fill_model(model: Model, weights: Native | Legacy, names: Mapping[str, int | str] | None, parts: Parts) -> Model:
     """Read the weights of a file into the layers of a model, and return it."""
     places = {
         place: layer for place, layer in walk(model.layers) if isinstance(layer, Recurrent) or type(layer) in NAMES
@@ -33,6 +34,7 @@ def fill_model(model: Model, weights: Native | Legacy, names: Mapping[str, int |
         dtype = dtype_of(arrays, where)
         if dtype != model.dtype:
             raise ValueError(f"model: expected dtype={str(dtype)!r}, that of the weights, got {model.dtype}")
+        parts.add(name, "", [places[place]])
     for place, parameters in found.items():  # now that all of them fit
         places[place].load_parameters(parameters, model.dtype)
     return model

@@ -9,6 +9,7 @@ from typing import Any
 from fastlstm import _check
 from fastlstm.io.keras.functions import Function, function_of
 from fastlstm.io.keras.weights import Array, fill
+from fastlstm.io.parts import Parts
 from fastlstm.layers import Layer
 
 
@@ -22,10 +23,16 @@ class Origin:
         That of the Keras that has written them: 1, 2 or 3.
     told : list of str
         What a user is to be warned of. Layers add to it.
+    parts : Parts
+        What layers have become. Layers add to it.
+    within : str
+        What comes before the names of layers there: those of the models that they are in.
     """
 
     version: int
     told: list[str] = field(default_factory=list)
+    parts: Parts = field(default_factory=Parts)
+    within: str = ""
 
 
 @dataclass(frozen=True)

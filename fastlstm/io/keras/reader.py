@@ -18,14 +18,23 @@ from fastlstm.io.keras.into import fill_model
 from fastlstm.io.keras.part import Origin
 from fastlstm.io.keras.stored import Live, Native, weights_in
 from fastlstm.io.keras.topology import chain_from
+from fastlstm.io.parts import Parts, parts_or_none
 from fastlstm.layers import Layer
 from fastlstm.model import Model
+
+Names = Mapping[str, int | str] | None
 
 LARGEST_CONFIG = 16_000_000
 """Bytes of the topology of a model in a .keras file."""
 
 
-def from_keras(source: Any, *, model: Model | None = None, names: Mapping[str, int | str] | None = None) -> Model:
+def from_keras(
+    source: Any,
+    *,
+    model: Model | None = None,
+    names: Mapping[str, int | str] | None = None,
+    parts: Parts | None = None,
+) -> Model:
     """A model with the layers and weights of a model of Keras.
 
     Neither Keras nor h5py is needed for a file; nothing in it is executed. Read are `Sequential` and functional models
@@ -44,6 +53,8 @@ def from_keras(source: Any, *, model: Model | None = None, names: Mapping[str, i
         With `model`, which layer of the file goes into which layer of the model: the name of the former, and the place
         of the latter, such as 2, or "1.0.2" within layers that hold others. By default those with weights go one after
         the other, of a ``.weights.h5`` those of each class.
+    parts : Parts, optional
+        A list that is filled with what each layer of Keras has become.
 
     Returns
     -------
@@ -63,7 +74,7 @@ def from_keras(source: Any, *, model: Model | None = None, names: Mapping[str, i
     Raises
     ------
     TypeError
-        If source is neither a path nor a model of Keras, or model is no Model.
+        If source is neither a path nor a model of Keras, model is no Model, or parts no `Parts`.
     ValueError
         If the file is damaged, or the model has a layer, or an option of one, that there is none of here. The error
         names it.
@@ -80,6 +91,7 @@ def from_keras(source: Any, *, model: Model | None = None, names: Mapping[str, i
     """
     if model is not None and not isinstance(model, Model):
         raise TypeError(f"model: expected a Model, got {type(model).__name__}")
+    parts = parts_or_none(parts)
     if names is not None and model is None:
         raise ValueError("names: expected none without model=, the one with the layers that they go into")
     if not isinstance(source, str) and not hasattr(source, "__fspath__"):
@@ -87,46 +99,46 @@ def from_keras(source: Any, *, model: Model | None = None, names: Mapping[str, i
             raise TypeError(f"source: expected a path or a model of Keras, got {type(source).__name__}")
         if model is not None:
             raise ValueError("model: expected none with a live model, which has layers of its own, got a Model")
-        origin = Origin(_live_version(source))
+        origin = Origin(_live_version(source), parts=parts)
         found = _model(chain_from(json.loads(source.to_json()), Live(source), origin))
     else:
-        found, origin = _from_file(source, model, names)
+        found, origin = _from_file(source, model, names, parts)
     for message in origin.told:
         warnings.warn(message, stacklevel=2)
     return found
 
 
-def _from_file(path: PathLike, model: Model | None, names: Mapping[str, int | str] | None) -> tuple[Model, Origin]:
+def _from_file(path: PathLike, model: Model | None, names: Names, parts: Parts) -> tuple[Model, Origin]:
     data = read_bytes(path)
     with reading(path, struct.error, zipfile.BadZipFile, zlib.error, NotImplementedError):
         try:
             if data[:8] == SIGNATURE:
-                return _of_hdf5(data, model, names)
-            return _of_archive(data, model, names)
+                return _of_hdf5(data, model, names, parts)
+            return _of_archive(data, model, names, parts)
         except ValueError as error:
             if type(error) is not ValueError:
                 raise
             raise Damaged(f"{path}: {error}") from None  # a part that there is none of here is no damage
 
 
-def _of_hdf5(data: bytes, model: Model | None, names: Mapping[str, int | str] | None) -> tuple[Model, Origin]:
+def _of_hdf5(data: bytes, model: Model | None, names: Names, parts: Parts) -> tuple[Model, Origin]:
     file, weights = weights_in(data)
     if model is not None:
-        return fill_model(model, weights, names), Origin(3)
+        return fill_model(model, weights, names, parts), Origin(3)
     found = file.root.attribute("model_config")
     if not isinstance(found, str):
         raise ValueError("expected a model with its topology, got weights alone; build the model here, and pass model=")
-    origin = Origin(_major(file.root.attribute("keras_version")))
+    origin = Origin(_major(file.root.attribute("keras_version")), parts=parts)
     return _model(chain_from(_as_entry(found), weights, origin)), origin
 
 
-def _of_archive(data: bytes, model: Model | None, names: Mapping[str, int | str] | None) -> tuple[Model, Origin]:
-    parts = _unzipped(data)
-    weights = Native(File(parts["model.weights.h5"]).root)
+def _of_archive(data: bytes, model: Model | None, names: Names, parts: Parts) -> tuple[Model, Origin]:
+    files = _unzipped(data)
+    weights = Native(File(files["model.weights.h5"]).root)
     if model is not None:
-        return fill_model(model, weights, names), Origin(3)
-    origin = Origin(_major(_as_entry(parts["metadata.json"]).get("keras_version")))
-    return _model(chain_from(_as_entry(parts["config.json"]), weights, origin)), origin
+        return fill_model(model, weights, names, parts), Origin(3)
+    origin = Origin(_major(_as_entry(files["metadata.json"]).get("keras_version")), parts=parts)
+    return _model(chain_from(_as_entry(files["config.json"]), weights, origin)), origin
 
 
 def _unzipped(data: bytes) -> dict[str, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from fastlstm.io.architecture import MOST_DEPTH, MOST_LAYERS
@@ -18,6 +19,9 @@ JOINS = {"Add": "add", "Concatenate": "concat"}
 """Layers and operations that join several inputs."""
 
 TENSOR = "__keras_tensor__"
+
+NOTHING = {"InputLayer": "the shape of the input", "Masking": "pass mask= at each call"}
+"""Why a layer has become none, by its class."""
 
 
 def chain_from(model: Entry, weights: Stored, origin: Origin, depth: int = 0) -> list[Layer]:
@@ -68,13 +72,19 @@ def _functional(config: dict[str, Any], stored: dict[str, Stored], origin: Origi
         if name not in read and name in entries:
             read[name] = [] if name in inputs else _inputs_of(entries[name])
             wanted += [source for source, _ in read[name]]
+    for name in (name for name in entries if name not in read):
+        origin.parts.add(origin.within + name, str(entries[name]["class_name"]), why="the output does not need it")
     nodes, ranks = list[Node](), dict[str, int]()
     for name in (name for name in entries if name in read):
         entry, sources = entries[name], tuple(source for source, _ in read[name])
         rank = max([_rank_of(entry), *(rank or ranks.get(source, 0) for source, rank in read[name])])
         nodes.append(_node(name, entry, sources, rank, stored.get(name), origin, depth))
         ranks[name] = _rank_behind(nodes[-1].layers, rank)
-    return chain_of(nodes, outputs[0])
+    chain, became = chain_of(nodes, outputs[0])
+    for node in nodes:
+        if node.join is not None:
+            origin.parts.add(origin.within + node.name, entries[node.name]["class_name"], became[node.name])
+    return chain
 
 
 def _rank_of(entry: Entry) -> int:
@@ -113,11 +123,13 @@ def _node(
 def _layers_of(entry: Entry, rank: int, stored: Stored | None, origin: Origin, depth: int) -> list[Layer]:
     kind, name = entry["class_name"], name_of(entry)
     if kind in MODELS and stored is not None:
-        return chain_from(entry, stored, origin, depth + 1)
+        return chain_from(entry, stored, replace(origin, within=f"{origin.within}{name}/"), depth + 1)
     built = (entry.get("build_config") or {}).get("input_shape")
     rank = len(built) if isinstance(built, list) else rank
     arrays = stored.arrays() if stored is not None and kind not in ("InputLayer", "Dropout") else []
-    return layers_from(Part(str(kind), name, entry["config"], arrays, origin, rank))
+    layers = layers_from(Part(str(kind), name, entry["config"], arrays, origin, rank))
+    origin.parts.add(origin.within + name, kind, layers, "" if layers else NOTHING.get(kind, "changes nothing"))
+    return layers
 
 
 def _ends(value: Any) -> list[str]:

@@ -13,13 +13,15 @@ from fastlstm.io.architecture import without_arrays
 from fastlstm.io.onnx.builder import Builder
 from fastlstm.io.onnx.parsing import Parsed
 from fastlstm.io.onnx.writing import ARCHITECTURE, graph_of
+from fastlstm.io.parts import Parts
 from fastlstm.layers import Layer
+from fastlstm.layers.chain import walk
 from fastlstm.model import Model
 
 Array = NDArray[Any]
 
 
-def as_written(file: Parsed) -> Model | None:
+def as_written(file: Parsed, parts: Parts) -> Model | None:
     """The model that `to_onnx` has made this graph of; None if it is not one of that.
 
     The graph itself must be what `to_onnx` writes for the layers that the file tells of. Which number of it is which
@@ -45,7 +47,23 @@ def as_written(file: Parsed) -> Model | None:
         return None
     layers, _ = without_arrays(told[0], shapes)  # those above have become layers in float64
     _fill(layers, wanted, values, dtype)
+    _tell(file, layers, parts)
     return Model(layers, dtype)
+
+
+def _tell(file: Parsed, layers: Sequence[Layer], parts: Parts) -> None:
+    """Say which nodes each layer was written as. Their names begin with its place."""
+    nodes: dict[str, list[Any]] = {}
+    for node in file.proto.graph.node:
+        nodes.setdefault(node.name.partition("/")[0], []).append(node)
+    for place, layer in walk(layers):
+        own = nodes.pop(place, [])
+        for node in own:
+            parts.add(node.name, node.op_type, [layer])
+        if not own:
+            parts.add("the file's metadata", "", [layer])
+    for node in (node for own in nodes.values() for node in own):
+        parts.add(node.name, node.op_type, why="names an output")
 
 
 def _fill(layers: Sequence[Layer], wanted: list[dict[str, tuple[int, ...]]], values: Array, dtype: Any) -> None:

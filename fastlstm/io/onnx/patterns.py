@@ -15,13 +15,15 @@ from fastlstm.io.onnx.folding import attributes, folded, sizes_from
 from fastlstm.io.onnx.operators import OPERATORS, UNIFORM
 from fastlstm.io.onnx.parsing import ADVICE, Parsed, called_of
 from fastlstm.io.onnx.recurrent_patterns import RecurrentNode
+from fastlstm.io.onnx.told import tell
 from fastlstm.io.onnx.values import Axis, Const, Curve, Data, Dims, Uniform, Unknown, Value
+from fastlstm.io.parts import Parts
 from fastlstm.layers import Activation, FinalState, Layer
 
 Array = NDArray[Any]
 
 
-def layers_of(file: Parsed) -> tuple[list[Layer], np.dtype[Any]]:
+def layers_of(file: Parsed, parts: Parts) -> tuple[list[Layer], np.dtype[Any]]:
     """The layers that compute the first output of a graph from its first input, and their dtype.
 
     Raises
@@ -38,9 +40,10 @@ def layers_of(file: Parsed) -> tuple[list[Layer], np.dtype[Any]]:
         found = reader.settled(value)
     except ValueError as error:
         raise ValueError(f"{error}{'' if ADVICE in str(error) else ADVICE}") from None
-    layers = chain_of(reader.nodes, found.source)
+    layers, became = chain_of(reader.nodes, found.source)
     if not layers:
         raise ValueError("expected a graph that does something, got one without layers" + ADVICE)
+    tell(reader, became, parts)
     return layers, reader.dtype
 
 
@@ -59,6 +62,8 @@ class Reader:
         The products with a matrix, by name: the name of what they are of, and the matrix (O, I).
     readers : Counter
         How many nodes read each tensor.
+    settlings : dict
+        By the id of a value that was no tensor of a layer, the value and the name of the node that it has become.
     pads : dict
         What Pad makes of a tensor, by name: the name of that, and steps before and behind.
     dtype : numpy.dtype
@@ -70,6 +75,7 @@ class Reader:
         self.nodes: list[Node] = []
         self.recurrents: dict[str, RecurrentNode] = {}
         self.products: dict[str, tuple[str, Array]] = {}
+        self.settlings: dict[int, tuple[Value, str]] = {}
         self.pads: dict[str, tuple[str, int, int]] = {}
         self.readers = Counter(name for node in file.proto.graph.node for name in node.input)
         self.dtype = self._dtype()
@@ -166,18 +172,22 @@ class Reader:
     def settled(self, value: Value | None) -> Data:
         """What a layer can read."""
         if isinstance(value, Curve):
-            return self._activation(value)
+            return self._settled_as(value, self._activation(value))
         if isinstance(value, Unknown):
             raise ValueError(value.reason or "expected one input that layers read, got a second one")
         if not isinstance(value, Data):
             raise ValueError("expected something computed from the input, got constants")
         if value.ends:
-            return self._final(value)
+            return self._settled_as(value, self._final(value))
         if value.half is not None or any(axis.role == "D" and axis.size != 1 for axis in value.axes):
             raise ValueError(
                 "expected both directions of a recurrent node together, got one of them, or an axis of them"
             )
         return value
+
+    def _settled_as(self, value: Value, data: Data) -> Data:
+        self.settlings[id(value)] = value, data.source
+        return data
 
     def _final(self, value: Data) -> Data:
         """The final states of one layer."""

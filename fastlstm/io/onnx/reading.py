@@ -6,10 +6,11 @@ from fastlstm.files import PathLike, read_bytes, reading
 from fastlstm.io.onnx.own import as_written
 from fastlstm.io.onnx.parsing import parsed
 from fastlstm.io.onnx.patterns import layers_of
+from fastlstm.io.parts import Parts, parts_or_none
 from fastlstm.model import Model
 
 
-def from_onnx(path: PathLike) -> Model:
+def from_onnx(path: PathLike, *, parts: Parts | None = None) -> Model:
     """A model from an ONNX file: one that `to_onnx` has written, or that PyTorch or others have exported.
 
     Of a file of `to_onnx` it is the same model, to the bit. Of others it has the layers that the nodes of the graph
@@ -21,6 +22,8 @@ def from_onnx(path: PathLike) -> Model:
     Parameters
     ----------
     path : str or path
+    parts : Parts, optional
+        A list that is filled with what each node has become.
 
     Returns
     -------
@@ -29,6 +32,8 @@ def from_onnx(path: PathLike) -> Model:
 
     Raises
     ------
+    TypeError
+        If parts is no `Parts`.
     ValueError
         If the file is damaged, has weights in other files, or a node that no layer stands for; the message names the
         node.
@@ -44,11 +49,11 @@ def from_onnx(path: PathLike) -> Model:
     >>> [type(layer).__name__ for layer in fl.io.from_onnx("model.onnx").layers]
     ['GRU', 'Dense']
     """
-    content = read_bytes(path)
+    told, content = parts_or_none(parts), read_bytes(path)
     with reading(path):
         graph = parsed(content)
-        model = as_written(graph)
+        model = as_written(graph, told)
         if model is None:
-            layers, dtype = layers_of(graph)
+            layers, dtype = layers_of(graph, told)
             model = Model(layers, dtype)
         return model

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from torch import nn
 
+from fastlstm.io.parts import Parts
 from fastlstm.io.torch import chain, recurrent
 from fastlstm.io.torch.arrays import array_of, finite_array_of
 from fastlstm.io.torch.known import CELLS, TABLE, kind_of
@@ -76,6 +77,24 @@ def _flat(module: nn.Module, place: str) -> Iterator[Named]:
             yield from _flat(inner, f"{place}{name}.")
         else:
             yield f"{place}{name}", inner
+
+
+def tell(module: nn.Module, layers: Sequence[Layer], told: Parts) -> None:
+    """Say what each part of a module that became a model has become."""
+    _tell_chain(module, "", layers, told)
+    for name, part in module.named_modules():
+        if isinstance(part, nn.Identity):
+            told.add(name, _name(part), why="changes nothing")
+
+
+def _tell_chain(module: nn.Module, place: str, layers: Sequence[Layer], told: Parts) -> None:
+    for (name, inner), layer in zip(_flat(module, place), layers, strict=True):
+        told.add(name, _name(inner), [layer])
+        if isinstance(layer, Residual):
+            _tell_chain(inner, f"{name}.", layer.chains[0].layers, told)
+        elif isinstance(layer, Holder):
+            for (own, part), held in zip(inner.named_children(), layer.chains, strict=True):
+                _tell_chain(part, f"{name}.{own}.", held.layers, told)
 
 
 def check_axes(parts: list[Named]) -> None:

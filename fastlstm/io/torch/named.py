@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
+from fastlstm.io.parts import Parts
 from fastlstm.io.torch import recurrent
 from fastlstm.io.torch.arrays import finite_array_of
 from fastlstm.layers import (
@@ -29,7 +30,7 @@ from fastlstm.model import Model
 from fastlstm.parameter import Parameter
 
 Array = NDArray[Any]
-Parts = dict[str, dict[str, Any]]
+Tensors = dict[str, dict[str, Any]]
 
 MOST_SHOWN = 12
 """Parts that a message shows."""
@@ -38,9 +39,9 @@ UNUSED = "num_batches_tracked"
 """What a BatchNorm counts and no layer needs."""
 
 
-def parts_of(state: Mapping[str, Any]) -> Parts:
+def parts_of(state: Mapping[str, Any]) -> Tensors:
     """The tensors of each part of a module: ``lstm.weight_ih_l0`` is in the part ``lstm``."""
-    parts: Parts = {}
+    parts: Tensors = {}
     for name, tensor in state.items():
         if not isinstance(name, str):
             raise TypeError(f"source: expected names, got {name!r}")
@@ -50,8 +51,13 @@ def parts_of(state: Mapping[str, Any]) -> Parts:
     return parts
 
 
-def load_named(state: Mapping[str, Any], model: Any, names: Any, ignore: Any) -> Model:
-    """Set the parameters of the model to the tensors that `names` says; see `reading.from_torch`."""
+def load_named(
+    state: Mapping[str, Any], model: Any, names: Any, ignore: Any, told: Parts, kinds: Mapping[str, str]
+) -> Model:
+    """Set the parameters of the model to the tensors that `names` says; see `reading.from_torch`.
+
+    `told` is filled; `kinds` are the classes of parts, as far as they are known.
+    """
     if not isinstance(model, Model):
         raise TypeError(f"model: expected a Model, got {type(model).__name__}")
     if not isinstance(names, Mapping):
@@ -68,6 +74,7 @@ def load_named(state: Mapping[str, Any], model: Any, names: Any, ignore: Any) ->
             if array.shape != kept[place].shape:
                 raise ValueError(f"names: {part!r} at {place}: expected shape {kept[place].shape}, got {array.shape}")
             _add({place: array}, found, f"names: {part!r} at {place}")
+            told.add(part, "tensor", [layers[place.rpartition(".")[0]]])
             continue
         if part not in parts:
             raise ValueError(f"names: expected one of {_listed(parts)}, got {part!r}")
@@ -85,6 +92,9 @@ def load_named(state: Mapping[str, Any], model: Any, names: Any, ignore: Any) ->
         left = {name.removeprefix(f"{place}.") for name in left_out if name.startswith(f"{place}.")}
         arrays = _own_arrays(layer, own, what, found, layers, left)
         _add({f"{place}.{name}": array for name, array in arrays.items()}, found, what)
+        told.add(part, kinds.get(part, ""), [layer])
+    for name in sorted(left_out):
+        told.add(name, kinds.get(name, ""), why="ignore=")
     _check_all(state, parts, names, left_out, kept, found)
     for array in found.values():
         if array.dtype != model.dtype:
@@ -146,7 +156,7 @@ def _own_arrays(
 
 def _check_all(
     state: Mapping[str, Any],
-    parts: Parts,
+    parts: Tensors,
     names: Mapping[str, Any],
     left_out: set[str],
     kept: dict[str, Parameter],

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, overload
 
 from fastlstm.files import Damaged
+from fastlstm.io.parts import Parts, parts_or_none
 from fastlstm.io.torch import named, recurrent
 from fastlstm.io.torch.arrays import WrongDtype, array_of, read_state
 from fastlstm.layers import GRU, LSTM, GRUCell, Layer, LSTMCell, SimpleRNN
@@ -22,21 +23,38 @@ EXPECTED = "expected a module of PyTorch, its state_dict, or a file of one"
 
 
 @overload
-def from_torch(source: torch.nn.LSTM, *, activation: None = None, two_biases: bool = True) -> LSTM: ...
+def from_torch(
+    source: torch.nn.LSTM, *, activation: None = None, two_biases: bool = True, parts: Parts | None = None
+) -> LSTM: ...
 @overload
-def from_torch(source: torch.nn.GRU, *, activation: None = None, two_biases: bool = True) -> GRU: ...
+def from_torch(
+    source: torch.nn.GRU, *, activation: None = None, two_biases: bool = True, parts: Parts | None = None
+) -> GRU: ...
 @overload
-def from_torch(source: torch.nn.RNN, *, activation: str | None = None, two_biases: bool = True) -> SimpleRNN: ...
+def from_torch(
+    source: torch.nn.RNN, *, activation: str | None = None, two_biases: bool = True, parts: Parts | None = None
+) -> SimpleRNN: ...
 @overload
-def from_torch(source: torch.nn.LSTMCell, *, two_biases: bool = True) -> LSTMCell: ...
+def from_torch(source: torch.nn.LSTMCell, *, two_biases: bool = True, parts: Parts | None = None) -> LSTMCell: ...
 @overload
-def from_torch(source: torch.nn.GRUCell, *, two_biases: bool = True) -> GRUCell: ...
+def from_torch(source: torch.nn.GRUCell, *, two_biases: bool = True, parts: Parts | None = None) -> GRUCell: ...
 @overload
-def from_torch(source: torch.nn.Sequential | Chain, *, two_biases: bool = True) -> Model: ...
+def from_torch(
+    source: torch.nn.Sequential | Chain, *, two_biases: bool = True, parts: Parts | None = None
+) -> Model: ...
 @overload
-def from_torch(source: Any, *, model: Model, names: Mapping[str, int | str], ignore: Iterable[str] = ()) -> Model: ...
+def from_torch(
+    source: Any,
+    *,
+    model: Model,
+    names: Mapping[str, int | str],
+    ignore: Iterable[str] = (),
+    parts: Parts | None = None,
+) -> Model: ...
 @overload
-def from_torch(source: Any, *, activation: str | None = None, two_biases: bool = True) -> Any: ...
+def from_torch(
+    source: Any, *, activation: str | None = None, two_biases: bool = True, parts: Parts | None = None
+) -> Any: ...
 def from_torch(
     source: Any,
     *,
@@ -45,6 +63,7 @@ def from_torch(
     ignore: Iterable[str] = (),
     activation: str | None = None,
     two_biases: bool = True,
+    parts: Parts | None = None,
 ) -> Layer | LSTMCell | GRUCell | Model:
     """The layer or the model of a module of PyTorch, with its weights to the bit.
 
@@ -71,6 +90,8 @@ def from_torch(
     two_biases : bool, default True
         Whether recurrent layers keep both biases of each gate, so that `to_torch` gives them back to the bit and a
         training moves them as PyTorch would. If not, they have their sum where PyTorch adds them; outputs are the same.
+    parts : Parts, optional
+        A list that is filled with what each module, or each prefix of tensors, has become.
 
     Returns
     -------
@@ -81,7 +102,8 @@ def from_torch(
     Raises
     ------
     TypeError
-        If source is none of these, its arrays have another dtype, or model or names are no model and no dict.
+        If source is none of these, its arrays have another dtype, or model, names or parts are no model, no dict and no
+        `Parts`.
     ValueError
         If a module, or an option of it, is not known here; the message names it and its place. If the order of the
         layers is not known: the message shows the parts, and a call that can be copied. If a shape does not fit, or a
@@ -103,36 +125,41 @@ def from_torch(
     >>> fl.io.from_torch(state, model=model, names={"rnn": 0, "head": 2}).predict(np.ones((5, 7, 3))).shape
     (5, 2)
     """
+    told = parts_or_none(parts)
     if not isinstance(source, str | os.PathLike):
-        return _converted(source, model, names, ignore, activation, two_biases)
+        return _converted(source, model, names, ignore, activation, two_biases, told)
     try:
-        return _converted(read_state(source), model, names, ignore, activation, two_biases)
+        return _converted(read_state(source), model, names, ignore, activation, two_biases, told)
     except WrongDtype as error:  # of the file, not of what a program has passed
         raise Damaged(f"{source}: {str(error).removeprefix('source: ')}") from None
 
 
 def _converted(
-    source: Any, model: Any, names: Any, ignore: Any, activation: str | None, two_biases: bool
+    source: Any, model: Any, names: Any, ignore: Any, activation: str | None, two_biases: bool, told: Parts
 ) -> Layer | LSTMCell | GRUCell | Model:
     is_module = _is_module(source)
     if model is not None or names is not None or ignore:
         if model is None or names is None:
             raise TypeError(f"{'model' if model is None else 'names'}: expected both model= and names=, got None")
-        return named.load_named(_state_of(source), model, names, ignore)
+        kinds = {name: type(part).__name__ for name, part in source.named_modules()} if is_module else {}
+        return named.load_named(_state_of(source), model, names, ignore, told, kinds)
     if is_module:
         found = _of_module(source, activation, two_biases)
         if found is not None:
+            _tell(source, found, told)
             return found
     state = _state_of(source)
     if any(recurrent.NAME.fullmatch(str(name)) for name in state) or not state:
         arrays = {name: array_of(name, tensor) for name, tensor in state.items()}
-        return recurrent.layer_of(
+        layer = recurrent.layer_of(
             arrays,
             dropout=float(getattr(source, "dropout", 0.0)),
             activation=activation,
             nonlinearity=getattr(source, "nonlinearity", None),
             two_biases=two_biases,
         )
+        told.add("weight_ih_l0 and so on", f"{len(arrays)} tensors", [layer])
+        return layer
     cell = recurrent.single_cell(state)
     if cell:
         raise (TypeError if is_module else ValueError)(f"source: {recurrent.EXPECTED}, got {cell}")
@@ -174,6 +201,17 @@ def _of_module(module: Any, activation: str | None, two_biases: bool) -> Layer |
     if activation not in (None, getattr(module, "nonlinearity", None)):
         raise ValueError(f"activation: expected {module.nonlinearity!r}, that of the module, got {activation!r}")
     return from_modules.layer_of(module, "the module", two_biases)
+
+
+def _tell(module: Any, found: Layer | LSTMCell | GRUCell | Model, told: Parts) -> None:
+    """Say what the modules within one, or the one itself, have become."""
+    if isinstance(found, Model):
+        from fastlstm.io.torch import from_modules
+
+        from_modules.tell(module, found.layers, told)
+    else:
+        layer = found if isinstance(found, Layer) else found.layer
+        told.add("the module", type(module).__name__, [layer])
 
 
 def _known(module: Any) -> dict[str, Layer]:
