@@ -26,6 +26,9 @@ def test_docstrings(name, tmp_path, monkeypatch):
         pytest.importorskip("torch", reason="PyTorch is not installed")
     if name.startswith(("fastlstm.onnx", "fastlstm.io.onnx")):
         pytest.importorskip("onnx", reason="onnx is not installed")
+    if name.startswith("fastlstm.estimators"):
+        pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+        pytest.importorskip("pandas", reason="pandas is not installed")
     monkeypatch.chdir(tmp_path)
     result = doctest.testmod(importlib.import_module(name))
     assert result.failed == 0
