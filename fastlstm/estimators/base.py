@@ -14,7 +14,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from fastlstm import _check
-from fastlstm.callbacks import Callback, EarlyStopping
+from fastlstm.callbacks import Callback, EarlyStopping, Progress
 from fastlstm.estimators.network import network
 from fastlstm.estimators.sequences import Scale, Sequences, as_sequences, is_sequences, of_table
 from fastlstm.losses import softmax_cross_entropy
@@ -74,7 +74,7 @@ class SequenceEstimator(BaseEstimator):
         Seed of starting values, order, dropout and the part that is set aside. The same int gives the same bits. None
         draws a new one.
     verbose : bool, default False
-        Whether a progress bar is shown.
+        Whether a line with the figures is printed after each epoch.
     n_threads : int, optional
         Largest number of threads while it trains and predicts; None leaves what `fastlstm.set_num_threads` has set.
         The number is that of the whole process for so long.
@@ -168,14 +168,18 @@ class SequenceEstimator(BaseEstimator):
         held: Array | None = None
         if _check.flag(self.early_stopping, "early_stopping") and not once:
             rows, held = self._held_out(rows, target)
-        x = sequences if self._scale is None else self._scale.apply(sequences)
+        x = sequences if self.input_scale_ is None else self.input_scale_.apply(sequences)
         trainer = Trainer(
             self.model_,
             self._loss(),
             self._optimizer,
             clip_norm=self.clip_norm,
             metrics=self._metrics,
-            callbacks=[*([] if once else self._usual_callbacks(held)), *_check.items(self.callbacks, "callbacks", "")],
+            callbacks=[
+                *([] if once else self._usual_callbacks(held)),
+                *_check.items(self.callbacks, "callbacks", "callbacks"),
+                *([Line()] if self.verbose else []),
+            ],
         )
         train = x.take(rows)
         validation = None
@@ -192,14 +196,14 @@ class SequenceEstimator(BaseEstimator):
                 sample_weight=None if weight is None else weight[rows],
                 bucket=train.lengths is not None,
                 seed=int(self._rng.integers(1 << 31)),
-                progress=_check.flag(bool(self.verbose), "verbose"),
+                progress=False,
             )
         return self._keep(history)
 
     def _begin(self, sequences: Sequences, weight: Array | None, outputs: int) -> None:
         """A new network and all that goes with it."""
         self._rng = generator(self.random_state)
-        self._scale = Scale.of_steps(sequences, weight) if _check.flag(self.scale, "scale") else None
+        self.input_scale_ = Scale.of_steps(sequences, weight) if _check.flag(self.scale, "scale") else None
         layers = network(self, sequences.features, outputs)
         self.model_ = Model(layers, seed=int(self._rng.integers(1 << 31)))
         self._optimizer = Adam()
@@ -249,13 +253,21 @@ class SequenceEstimator(BaseEstimator):
         """What the network gives for X, in float64, and X."""
         check_is_fitted(self, "model_")
         sequences = self._sequences(X, reset=False)
-        x = sequences if self._scale is None else self._scale.apply(sequences)
+        x = sequences if self.input_scale_ is None else self.input_scale_.apply(sequences)
         with threads(self.n_threads):
             return self.model_.predict(x.x, lengths=x.lengths).astype(np.float64), sequences
 
     def _afresh(self) -> bool:
         """Whether `fit` begins anew."""
         return not (_check.flag(self.warm_start, "warm_start") and hasattr(self, "model_"))
+
+
+class Line(Callback):
+    """Prints the figures of each epoch."""
+
+    def on_epoch_end(self, progress: Progress) -> None:
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in progress.logs.items())
+        print(f"epoch {progress.epoch} of {progress.epochs}: {figures}", flush=True)
 
 
 @contextmanager

@@ -33,6 +33,8 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         The labels, in the order of the probabilities.
     model_ : Model
         The network. It takes what is scaled: (n, T, F) in float32.
+    input_scale_ : Scale or None
+        The ``mean`` and ``deviation`` of each feature; None with ``scale=False``.
     n_features_in_ : int
         Columns of a table, or features of a step.
     feature_names_in_ : array of str

@@ -35,6 +35,8 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
     ----------
     model_ : Model
         The network. It takes and gives what is scaled: (n, T, F) in float32.
+    input_scale_, target_scale_ : Scale or None
+        The ``mean`` and ``deviation`` of each feature and each target; None with ``scale=False``.
     n_outputs_ : int
         Numbers for each sequence.
     n_features_in_ : int
@@ -112,17 +114,15 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
         sequences = self._sequences(X, reset=afresh)
         check_given(self, sequences, y)
         given = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
-        target = given.reshape(len(given), -1) if given.ndim < 3 else given
-        if target.ndim != 2 or not target.shape[1]:
-            raise ValueError(f"y: expected shape (n,) or (n, k), got {given.shape}")
+        target = given.reshape(len(given), -1)
         weight = check_weight(weight, sequences)
         if afresh:
             self.n_outputs_, self._flat = target.shape[1], given.ndim == 1
-            self._target_scale = Scale.of(target, weight) if self.scale else None
+            self.target_scale_ = Scale.of(target, weight) if self.scale else None
         elif target.shape[1] != self.n_outputs_:
             raise ValueError(f"y: expected {self.n_outputs_} numbers for each sequence, got {target.shape[1]}")
-        if self._target_scale is not None:
-            target = (target - self._target_scale.mean) / self._target_scale.deviation
+        if self.target_scale_ is not None:
+            target = (target - self.target_scale_.mean) / self.target_scale_.deviation
         return self._fit(sequences, target.astype(np.float32), weight, self.n_outputs_, afresh=afresh, once=once)
 
     def predict(self, X: Any) -> Array:
@@ -133,8 +133,8 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
         X : as in `fit`
         """
         found, _ = self._output(X)
-        if self._target_scale is not None:
-            found = found * self._target_scale.deviation + self._target_scale.mean
+        if self.target_scale_ is not None:
+            found = found * self.target_scale_.deviation + self.target_scale_.mean
         return found[:, 0] if self._flat else found
 
     def _loss(self) -> Any:

@@ -30,6 +30,8 @@ class SequenceTagger(SequenceEstimator):
         The labels, in the order of the probabilities.
     model_ : Model
         The network. It takes what is scaled: (n, T, F) in float32.
+    input_scale_ : Scale or None
+        The ``mean`` and ``deviation`` of each feature; None with ``scale=False``.
     n_features_in_ : int
         Columns of a table, or features of a step.
     feature_names_in_ : array of str
@@ -125,7 +127,7 @@ class SequenceTagger(SequenceEstimator):
     def _labels(self, y: Any, sequences: Sequences) -> Array:
         """The labels of all steps in one row."""
         check_given(self, sequences, y)
-        rows = [np.asarray(row) for row in y]
+        rows = [np.asarray(row) for row in (y if isinstance(y, list | tuple) else np.asarray(y))]
         for k, (row, count) in enumerate(zip(rows, sequences.steps, strict=True)):
             if row.shape != (count,):
                 raise ValueError(f"y[{k}]: expected {count} labels, one for each step, got shape {row.shape}")
