@@ -2,6 +2,8 @@
 
     pip install 'fastlstm[sklearn]' optuna
     python examples/optuna_search.py
+
+`Pruning` goes with every estimator that is fitted itself, and with a `Trainer`.
 """
 
 import numpy as np

@@ -12,6 +12,7 @@ from sklearn.datasets import load_digits  # noqa: E402
 from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
+from sklearn.utils import estimator_checks  # noqa: E402
 from sklearn.utils.estimator_checks import (  # noqa: E402
     check_dataframe_column_names_consistency,
     estimator_checks_generator,
@@ -60,6 +61,19 @@ def test_names_of_columns_are_kept_and_compared(estimator):
     """A check of scikit-learn's that it does not count among those of everybody."""
     pytest.importorskip("pandas", reason="pandas is not installed")
     check_dataframe_column_names_consistency(type(estimator).__name__, clone(estimator).set_params(max_iter=2))
+
+
+GENERAL = [
+    *("check_no_attributes_set_in_init", "check_get_params_invariance", "check_set_params"),
+    *("check_estimator_cloneable", "check_estimator_repr", "check_mixin_order", "check_valid_tag_types"),
+    "check_parameters_default_constructible",
+]
+
+
+@pytest.mark.parametrize("check", GENERAL)
+def test_a_tagger_passes_the_checks_that_need_no_labels(check):
+    """The others give each row a single label."""
+    getattr(estimator_checks, check)("SequenceTagger", SequenceTagger(random_state=0))
 
 
 def sines(n=120, steps=15, seed=0):

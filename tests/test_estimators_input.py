@@ -148,6 +148,7 @@ HOLE = X.copy()
 HOLE[1, 2, 0] = np.nan
 REFUSED = [
     (HOLE, Y, {}, ValueError, r"X: expected finite numbers, got nan at \[1, 2, 0\]"),
+    (X * 1e300, Y, {}, ValueError, r"x: expected finite numbers, got -?inf at \[0, 0, 0\]"),
     (X[:0], Y[:0], {}, ValueError, r"X: expected shape \(n, T, F\) with n and T and F at least 1, got \(0, 6, 2\)"),
     ([*X[:3], HOLE[1]], Y[:4], {}, ValueError, r"X\[3\]: expected finite numbers, got nan at \[2, 0\]"),
     ([X[0], X[1][:0]], [0, 1], {}, ValueError, r"X\[1\]: expected shape \(T, F\) with T and F at least 1"),

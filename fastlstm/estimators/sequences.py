@@ -56,7 +56,8 @@ class Scale:
     def of(cls, rows: Array, weight: Array | None = None) -> Scale:
         """That of the columns of rows (R, F), each row with its weight (R,)."""
         mean = np.average(rows, 0, weight)
-        deviation = np.sqrt(np.average((rows - mean) ** 2, 0, weight))
+        with np.errstate(over="ignore"):  # infinite, and the network refuses what becomes of it
+            deviation = np.sqrt(np.average((rows - mean) ** 2, 0, weight))
         still = deviation <= 1e-12 * np.abs(mean)  # what rounding leaves of a column of one value
         return cls(mean, np.where(still | ~np.isfinite(deviation), 1.0, deviation))
 
@@ -71,7 +72,8 @@ class Scale:
 
     def apply(self, sequences: Sequences) -> Sequences:
         """Standardised, in float32. What lies beyond an end is not looked at, whatever becomes of its zeros."""
-        return Sequences(((sequences.x - self.mean) / self.deviation).astype(np.float32), sequences.lengths)
+        with np.errstate(over="ignore"):
+            return Sequences(((sequences.x - self.mean) / self.deviation).astype(np.float32), sequences.lengths)
 
 
 def is_sequences(X: Any, n_steps: int | None) -> bool:
