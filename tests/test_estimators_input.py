@@ -175,6 +175,13 @@ REFUSED = [
     (X, Y, {"clip_norm": -1}, ValueError, "clip_norm: expected at least 0, got -1"),
     (X, Y, {"early_stopping": 1}, TypeError, "early_stopping: expected True or False, got 1"),
     (X, Y, {"early_stopping": True, "validation_fraction": 1}, ValueError, "validation_fraction: expected .* below 1"),
+    (
+        X,
+        Y,
+        {"early_stopping": True, "validation_fraction": 0},
+        ValueError,
+        "validation_fraction: expected above 0 with",
+    ),
     (X, Y, {"n_iter_no_change": 0}, ValueError, "n_iter_no_change: expected at least 1, got 0"),
     (X, Y, {"tol": -1}, ValueError, "tol: expected at least 0, got -1"),
     (X, Y, {"warm_start": "yes"}, TypeError, "warm_start: expected True or False, got 'yes'"),

@@ -1,6 +1,7 @@
 """How the estimators are trained: on and on, stopped early, with weights, watched, pickled."""
 
 import pickle
+import signal
 
 import numpy as np
 import pytest
@@ -80,6 +81,29 @@ def test_a_warm_start_goes_on_and_a_cold_one_begins_anew(estimator, x, y):
 def test_before_fit_there_is_nothing_to_predict_with(estimator, x, y):
     with pytest.raises(NotFittedError, match="is not fitted yet"):
         clone(estimator).predict(x)
+
+
+@each
+def test_a_fit_that_fails_leaves_nothing_to_predict_with(estimator, x, y):
+    fitted = clone(estimator).set_params(max_iter=1).fit(x, y)
+    with pytest.raises(ValueError, match="batch_size"):
+        fitted.set_params(batch_size=0).fit(x, y)
+    with pytest.raises(NotFittedError):
+        fitted.predict(x)
+    fitted.set_params(batch_size=8, warm_start=True).fit(x, y)
+    assert fitted.n_iter_ == 1
+
+
+def test_ctrl_c_ends_a_fit_and_leaves_what_it_has_learned(capsys):
+    class Interrupt(fl.Callback):
+        def on_batch_end(self, progress):
+            signal.raise_signal(signal.SIGINT)
+
+    x, y = drifts()
+    classifier = LSTMClassifier(4, callbacks=[Interrupt()], random_state=0).fit(x, y)
+    assert classifier.n_iter_ == 0 and classifier.predict(x).shape == (48,)
+    told = "fastlstm: stopped after step 1 (epoch 1 of 100, batch 1 of 6); the estimator keeps what it has learned\n"
+    assert capsys.readouterr().err == told
 
 
 def test_classes_may_be_told_before_they_come():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -14,14 +12,14 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from fastlstm import _check
-from fastlstm.callbacks import Callback, EarlyStopping, Progress
+from fastlstm.callbacks import Callback, EarlyStopping
 from fastlstm.estimators.network import network
-from fastlstm.estimators.sequences import Scale, Sequences, as_sequences, is_sequences, of_table
+from fastlstm.estimators.running import Lines, generator, threads
+from fastlstm.estimators.sequences import Scale, Sequences, as_sequences, is_sequences, of_table, refuse_series
 from fastlstm.losses import softmax_cross_entropy
 from fastlstm.model import Model
 from fastlstm.optim import Adam
 from fastlstm.schedules import Cosine
-from fastlstm.threads import default_num_threads, get_num_threads, set_num_threads
 from fastlstm.training import History, Trainer
 
 Array = NDArray[Any]
@@ -162,27 +160,13 @@ class SequenceEstimator(BaseEstimator):
         """Train on checked data: `once`, or for up to max_iter epochs."""
         if afresh:
             self._begin(sequences, weight, outputs)
-        self._optimizer.lr = _check.number(self.learning_rate_init, "learning_rate_init", 0, 1e30)
         epochs = 1 if once else _check.positive_int(self.max_iter, "max_iter")
-        rows = np.arange(len(sequences))
-        held: Array | None = None
+        rows, held = np.arange(len(sequences)), None
         if _check.flag(self.early_stopping, "early_stopping") and not once:
             rows, held = self._held_out(rows, target)
+        trainer = self._trainer([] if once else self._usual_callbacks("loss" if held is None else "val_loss"))
         x = sequences if self.input_scale_ is None else self.input_scale_.apply(sequences)
-        trainer = Trainer(
-            self.model_,
-            self._loss(),
-            self._optimizer,
-            clip_norm=self.clip_norm,
-            metrics=self._metrics,
-            callbacks=[
-                *([] if once else self._usual_callbacks(held)),
-                *_check.items(self.callbacks, "callbacks", "callbacks"),
-                *([Line()] if self.verbose else []),
-            ],
-        )
-        train = x.take(rows)
-        validation = None
+        train, validation = x.take(rows), None
         if held is not None:
             validation = (x.x[held], target[held], *([] if x.lengths is None else [x.lengths[held]]))
         with threads(self.n_threads):
@@ -208,6 +192,7 @@ class SequenceEstimator(BaseEstimator):
         self.model_ = Model(layers, seed=int(self._rng.integers(1 << 31)))
         self._optimizer = Adam()
         self.history_ = History()
+        self.__dict__.pop("n_iter_", None)  # which stands for a fit that has come to its end
 
     def _keep(self, history: History) -> Self:
         """Add the figures of a training to those of the trainings before it."""
@@ -215,16 +200,30 @@ class SequenceEstimator(BaseEstimator):
         for name, values in history.items():
             figures[name] = [*figures.get(name, []), *values]
         self.history_ = History.from_dict(figures)
-        self.loss_curve_ = figures["loss"]
+        self.loss_curve_ = figures.get("loss", [])  # none after Ctrl-C in the first epoch
         self.n_iter_ = len(self.loss_curve_)
         return self
 
-    def _usual_callbacks(self, held: Array | None) -> list[Callback]:
+    def _trainer(self, usual: list[Callback]) -> Trainer:
+        """What trains the network, with these callbacks and the user's."""
+        self._optimizer.lr = _check.number(self.learning_rate_init, "learning_rate_init", 0, 1e30)
+        users = _check.items(self.callbacks, "callbacks", "callbacks")
+        return Trainer(
+            self.model_,
+            self._loss(),
+            self._optimizer,
+            clip_norm=self.clip_norm,
+            metrics=self._metrics,
+            callbacks=[*usual, *users, Lines(bool(self.verbose))],
+        )
+
+    def _usual_callbacks(self, watched: str) -> list[Callback]:
+        """Those of `fit`: when it ends, by the figure of this name, and how the rate falls."""
         if self.learning_rate not in ("cosine", "constant"):
             raise ValueError(f"learning_rate: expected 'cosine' or 'constant', got {self.learning_rate!r:.80}")
         patience = _check.positive_int(self.n_iter_no_change, "n_iter_no_change")
         least = _check.number(self.tol, "tol", 0)
-        stopping = EarlyStopping(patience, "loss" if held is None else "val_loss", least=least)
+        stopping = EarlyStopping(patience, watched, least=least)
         return [stopping, Cosine()] if self.learning_rate == "cosine" else [stopping]
 
     def _batch_size(self, n: int) -> int:
@@ -237,6 +236,8 @@ class SequenceEstimator(BaseEstimator):
     def _held_out(self, rows: Array, target: Array) -> tuple[Array, Array]:
         """Rows to learn from, and rows that are set aside."""
         share = _check.number(self.validation_fraction, "validation_fraction", 0, 1, open_high=True)
+        if not share:
+            raise ValueError("validation_fraction: expected above 0 with early_stopping=True, got 0")
         seed = int(self._rng.integers(1 << 31))
         kept, held = train_test_split(rows, test_size=share, random_state=seed, stratify=self._strata(target))
         return kept, held
@@ -251,47 +252,12 @@ class SequenceEstimator(BaseEstimator):
 
     def _output(self, X: Any) -> tuple[Array, Sequences]:
         """What the network gives for X, in float64, and X."""
-        check_is_fitted(self, "model_")
+        check_is_fitted(self, "n_iter_")
         sequences = self._sequences(X, reset=False)
         x = sequences if self.input_scale_ is None else self.input_scale_.apply(sequences)
         with threads(self.n_threads):
             return self.model_.predict(x.x, lengths=x.lengths).astype(np.float64), sequences
 
-    def _afresh(self) -> bool:
-        """Whether `fit` begins anew."""
-        return not (_check.flag(self.warm_start, "warm_start") and hasattr(self, "model_"))
-
-
-class Line(Callback):
-    """Prints the figures of each epoch."""
-
-    def on_epoch_end(self, progress: Progress) -> None:
-        figures = ", ".join(f"{name} {value:.4g}" for name, value in progress.logs.items())
-        print(f"epoch {progress.epoch} of {progress.epochs}: {figures}", flush=True)
-
-
-@contextmanager
-def threads(n: int | None) -> Iterator[None]:
-    """Up to n threads within it, if n is not None."""
-    if n is None:
-        yield
-        return
-    before = get_num_threads()
-    try:
-        set_num_threads(_check.positive_int(n, "n_threads"))
-        yield
-    finally:
-        set_num_threads(None if before == default_num_threads() else before)
-
-
-def generator(random_state: Any) -> np.random.Generator:
-    """Where all seeds of an estimator come from. Of a RandomState, one number is drawn."""
-    if hasattr(random_state, "randint"):
-        return np.random.default_rng(int(random_state.randint(1 << 31)))
-    return np.random.default_rng(_check.seed_of(random_state, "random_state"))
-
-
-def refuse_series(X: Any) -> None:
-    """A DataFrame with a Series in each cell needs a converter."""
-    if hasattr(X, "iloc") and len(getattr(X, "shape", ())) == 2 and 0 not in X.shape and np.ndim(X.iloc[0, 0]) == 1:
-        raise TypeError("X: expected numbers, got a DataFrame with a sequence in each cell; pass from_sktime(X)")
+    def _afresh(self, once: bool) -> bool:
+        """Whether a training begins anew: if it does not go on, or there is nothing to go on with."""
+        return not ((_check.flag(self.warm_start, "warm_start") or once) and hasattr(self, "n_iter_"))

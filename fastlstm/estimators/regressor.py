@@ -89,7 +89,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
             If X, y or a weight does not fit or is not finite, or an argument of the constructor is not among what it
             may be.
         """
-        return self._learn(X, y, sample_weight, afresh=self._afresh(), once=False)
+        return self._learn(X, y, sample_weight, once=False)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Learn from these sequences for one epoch.
@@ -108,9 +108,10 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):
         TypeError, ValueError
             As in `fit`.
         """
-        return self._learn(X, y, sample_weight, afresh=not hasattr(self, "model_"), once=True)
+        return self._learn(X, y, sample_weight, once=True)
 
-    def _learn(self, X: Any, y: Any, weight: Any, *, afresh: bool, once: bool) -> Self:
+    def _learn(self, X: Any, y: Any, weight: Any, *, once: bool) -> Self:
+        afresh = self._afresh(once)
         sequences = self._sequences(X, reset=afresh)
         check_given(self, sequences, y)
         given = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")

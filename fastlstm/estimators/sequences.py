@@ -154,3 +154,9 @@ def of_table(table: Array, n_steps: int | None) -> Sequences:
 def in_rows(values: Array, steps: Iterable[int]) -> list[Array]:
     """The real steps of each row of values, (N, T, ...)."""
     return [row[:count] for row, count in zip(values, steps, strict=True)]
+
+
+def refuse_series(X: Any) -> None:
+    """A DataFrame with a Series in each cell needs a converter."""
+    if hasattr(X, "iloc") and len(getattr(X, "shape", ())) == 2 and 0 not in X.shape and np.ndim(X.iloc[0, 0]) == 1:
+        raise TypeError("X: expected numbers, got a DataFrame with a sequence in each cell; pass from_sktime(X)")

@@ -84,7 +84,7 @@ class SequenceTagger(SequenceEstimator):
             If X, y or a weight does not fit or is not finite, there is only one class, or an argument of the
             constructor is not among what it may be.
         """
-        return self._learn(X, y, sample_weight, None, afresh=self._afresh(), once=False)
+        return self._learn(X, y, sample_weight, None, once=False)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Learn from these sequences for one epoch.
@@ -105,9 +105,10 @@ class SequenceTagger(SequenceEstimator):
         TypeError, ValueError
             As in `fit`; also if y has a label that is not among the classes.
         """
-        return self._learn(X, y, sample_weight, classes, afresh=not hasattr(self, "model_"), once=True)
+        return self._learn(X, y, sample_weight, classes, once=True)
 
-    def _learn(self, X: Any, y: Any, weight: Any, classes: Any, *, afresh: bool, once: bool) -> Self:
+    def _learn(self, X: Any, y: Any, weight: Any, classes: Any, *, once: bool) -> Self:
+        afresh = self._afresh(once)
         sequences = self._sequences(X, reset=afresh)
         labels = self._labels(y, sequences)
         if afresh:
