@@ -59,7 +59,8 @@ class SequenceEstimator(BaseEstimator):
         Largest norm of the gradient.
     early_stopping : bool, default False
         Whether a part of the training data is set aside, and the training ends when the loss on it stops falling. If
-        not, it ends when the loss of the training stops falling. The parameters of the best epoch are kept.
+        not, it ends when the loss of the training stops falling. The parameters of the best epoch are kept. In the
+        part that is set aside all sequences count alike.
     validation_fraction : float, default 0.1
         The share that is set aside.
     n_iter_no_change : int, default 10

@@ -114,10 +114,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         sequences = self._sequences(X, reset=afresh)
         check_given(self, sequences, y)
         labels = as_labels(y)
-        if afresh:
-            self.classes_ = classes_of(labels, classes)
-        elif classes is not None and not np.array_equal(classes_of(labels, classes), self.classes_):
-            raise ValueError(f"classes: expected those of the first call, {self.classes_.tolist()}, got {classes!r}")
+        self.classes_: Array = classes_of(labels, classes, None if afresh else self.classes_)
         target = numbers_of(labels, self.classes_)
         weight = check_weight(weight, sequences)
         by_class = weights_of(self.class_weight, self.classes_, labels)

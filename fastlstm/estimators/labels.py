@@ -28,9 +28,13 @@ def as_labels(y: Any) -> Array:
     return found
 
 
-def classes_of(labels: Array, told: Any = None) -> Array:
-    """All classes in their order: those that are told, or those that there are."""
+def classes_of(labels: Array, told: Any = None, known: Array | None = None) -> Array:
+    """All classes in their order: those that are known, those that are told, or those that there are."""
+    if known is not None and told is None:
+        return known
     classes: Array = np.unique(labels if told is None else np.asarray(told))
+    if known is not None and not np.array_equal(classes, known):
+        raise ValueError(f"classes: expected those of the first call, {known.tolist()}, got {classes.tolist()}")
     if len(classes) < 2:
         name = "y" if told is None else "classes"
         raise ValueError(f"{name}: expected at least two classes, got one class, {classes.tolist()}")

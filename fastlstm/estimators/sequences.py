@@ -83,8 +83,10 @@ def is_sequences(X: Any, n_steps: int | None) -> bool:
     if not len(X):
         return False
     if all(np.ndim(item) == 1 if hasattr(item, "__array__") else is_list_of_numbers(item) for item in X):
-        plain = not any(hasattr(item, "__array__") for item in X)
-        return n_steps is None and not (plain and len({len(item) for item in X}) == 1)
+        ragged = len({len(item) for item in X}) > 1
+        if ragged and n_steps is not None:
+            raise ValueError(f"n_steps: expected None for rows of different lengths, got {n_steps!r}")
+        return ragged or (n_steps is None and any(hasattr(item, "__array__") for item in X))
     return all(hasattr(item, "__len__") and not isinstance(item, str) for item in X)
 
 

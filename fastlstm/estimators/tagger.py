@@ -111,10 +111,7 @@ class SequenceTagger(SequenceEstimator):
         afresh = self._afresh(once)
         sequences = self._sequences(X, reset=afresh)
         labels = self._labels(y, sequences)
-        if afresh:
-            self.classes_ = classes_of(labels, classes)
-        elif classes is not None and not np.array_equal(classes_of(labels, classes), self.classes_):
-            raise ValueError(f"classes: expected those of the first call, {self.classes_.tolist()}, got {classes!r}")
+        self.classes_: Array = classes_of(labels, classes, None if afresh else self.classes_)
         real = np.arange(sequences.x.shape[1]) < np.array(sequences.steps)[:, None]
         target = np.zeros(real.shape, np.intp)
         target[real] = numbers_of(labels, self.classes_)
