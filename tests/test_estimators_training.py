@@ -236,6 +236,13 @@ def test_threads_are_those_it_is_told_while_it_works(default_threads):
     assert fl.get_num_threads() == 3
 
 
+@each
+def test_the_number_of_threads_changes_no_bit(estimator, x, y, default_threads):
+    one = clone(estimator).set_params(max_iter=3, n_threads=1).fit(x, y)
+    two = clone(estimator).set_params(max_iter=3, n_threads=2).fit(x, y)
+    np.testing.assert_array_equal(outputs(one, x), outputs(two, x))
+
+
 def test_the_network_alone_is_saved_as_any_model(tmp_path):
     x, y = drifts()
     classifier = LSTMClassifier(4, max_iter=1, random_state=0).fit(x, y)

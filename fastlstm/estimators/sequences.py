@@ -55,9 +55,10 @@ class Scale:
     @classmethod
     def of(cls, rows: Array, weight: Array | None = None) -> Scale:
         """That of the columns of rows (R, F), each row with its weight (R,)."""
-        mean = np.average(rows, 0, weight)
+        columns = np.ascontiguousarray(rows.T, np.float64)  # summed pairwise, and not by a BLAS, whose order may change
+        mean = np.average(columns, 1, weight)
         with np.errstate(over="ignore"):  # infinite, and the network refuses what becomes of it
-            deviation = np.sqrt(np.average((rows - mean) ** 2, 0, weight))
+            deviation = np.sqrt(np.average((columns - mean[:, None]) ** 2, 1, weight))
         still = deviation <= 1e-12 * np.abs(mean)  # what rounding leaves of a column of one value
         return cls(mean, np.where(still | ~np.isfinite(deviation), 1.0, deviation))
 
@@ -66,9 +67,10 @@ class Scale:
         """That of each feature over all steps. A weight is that of each sequence (N,), or of each step (N, T)."""
         n, t, _ = sequences.x.shape
         real = np.arange(t) < np.array(sequences.steps)[:, None]
+        rows = sequences.x.reshape(n * t, -1) if sequences.lengths is None else sequences.x[real]
         if weight is not None:
             weight = np.broadcast_to(weight if weight.ndim == 2 else weight[:, None], (n, t))[real]
-        return cls.of(sequences.x[real].astype(np.float64), weight)
+        return cls.of(rows, weight)
 
     def apply(self, sequences: Sequences) -> Sequences:
         """Standardised, in float32. What lies beyond an end is not looked at, whatever becomes of its zeros."""
