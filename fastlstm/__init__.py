@@ -85,6 +85,7 @@ if typing.TYPE_CHECKING:
     from fastlstm import datasets as datasets
     from fastlstm import decoding as decoding
     from fastlstm import distributed as distributed
+    from fastlstm import estimators as estimators
     from fastlstm import forecasting as forecasting
     from fastlstm import layers as layers
     from fastlstm import losses as losses

@@ -7,8 +7,9 @@ from importlib import import_module
 from types import ModuleType
 
 MODULES = (
-    *("callbacks", "classification", "constraints", "data", "datasets", "decoding", "distributed", "forecasting"),
-    *("init", "io", "layers", "losses", "metrics", "plot", "regularizers", "schedules", "speech", "text"),
+    *("callbacks", "classification", "constraints", "data", "datasets", "decoding", "distributed", "estimators"),
+    *("forecasting", "init", "io", "layers", "losses", "metrics", "plot", "regularizers", "schedules"),
+    *("speech", "text"),
 )
 """Modules that are public. What others hold is imported into the package itself, or is internal."""
 

@@ -26,6 +26,9 @@ def test_docstrings(name, tmp_path, monkeypatch):
         pytest.importorskip("torch", reason="PyTorch is not installed")
     if name.startswith(("fastlstm.onnx", "fastlstm.io.onnx")):
         pytest.importorskip("onnx", reason="onnx is not installed")
+    if name.startswith("fastlstm.estimators"):
+        pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+        pytest.importorskip("pandas", reason="pandas is not installed")
     monkeypatch.chdir(tmp_path)
     result = doctest.testmod(importlib.import_module(name))
     assert result.failed == 0
@@ -40,10 +43,18 @@ def needs_torch(page):
         importlib.import_module("fastlstm.onnx")
 
 
+def needs_scikit_learn(page):
+    """Likewise the page on the estimators."""
+    if page.name == "estimators.md":
+        pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+        pytest.importorskip("pandas", reason="pandas is not installed")
+
+
 @pytest.mark.filterwarnings("ignore:.*pass mask=:UserWarning")  # what a reader of such a file is told
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_python_blocks_of_a_page_run_in_their_order(page, tmp_path, monkeypatch, capsys):
     needs_torch(page)
+    needs_scikit_learn(page)
     monkeypatch.chdir(tmp_path)
     if "tagger.keras" in page.read_text(encoding="utf-8"):
         pytest.importorskip("h5py", reason="h5py, which writes the file that the page reads, is not installed")

@@ -15,6 +15,7 @@ NEEDS = {
     "dask_inference": ("dask", "distributed", "pyarrow", "pandas"),
     "many_forecasters": ("joblib",),
     "mpi_training": ("mpi4py",),
+    "optuna_search": ("optuna", "sklearn"),
     "ray_inference": ("ray", "pyarrow", "pandas"),
     "textgenrnn": ("textgenrnn",),
     "spark_inference": ("pyspark", "pyarrow", "pandas"),

@@ -65,13 +65,14 @@ LIBRARY = {
 ANY = " ".join(LIBRARY)
 MAY_IMPORT = LIBRARY | {
     "classification": ANY,
+    "estimators": ANY,
     "forecasting": ANY,
     "speech": ANY,
     "text": ANY,
     "plot": f"{ANY} forecasting",
     "cli": f"{ANY} classification forecasting speech text plot",
     "__main__": "cli",
-    "__init__": f"{ANY} classification forecasting speech text plot",
+    "__init__": f"{ANY} classification estimators forecasting speech text plot",
 }
 """The same with the applications, which stand on top: they may use all of the library, and none of it uses them."""
 

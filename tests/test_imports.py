@@ -11,7 +11,7 @@ import pytest
 
 import fastlstm as fl
 
-APPLICATIONS = "classification, data, datasets, decoding, distributed, forecasting, plot, speech, text"
+APPLICATIONS = "classification, data, datasets, decoding, distributed, estimators, forecasting, plot, speech, text"
 
 ROOTS = """
 import sys
@@ -97,6 +97,7 @@ def test_a_name_that_is_not_there_is_an_error_with_names_like_it(name, hint):
     ("package", "code", "extra"),
     [
         ("matplotlib", "fl.plot.new_figure()", "plot"),
+        ("sklearn", "fl.estimators.LSTMClassifier()", "sklearn"),
         ("kaldi_native_fbank", "fl.speech.LogMel()(np.ones(8000, 'f4'))", "speech"),
     ],
 )
