@@ -146,7 +146,7 @@ class Loss:
             If a shape does not fit, a target or weight that counts is not finite or outside its range, or no weight is
             above 0.
         """
-        pred = np.asarray(pred)
+        pred = _check.as_array(pred, "pred")
         if pred.dtype not in (np.dtype("float32"), np.dtype("float64")):
             raise TypeError(f"pred: expected float32 or float64, got {pred.dtype}")
         if pred.ndim not in (2, 3) or 0 in pred.shape:

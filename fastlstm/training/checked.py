@@ -136,7 +136,7 @@ def as_inputs(model: Model, x: Any) -> Any:
 def as_targets(model: Model, loss: Any, y: Any, shape: tuple[int, ...], weights: Array) -> Any:
     """y as the loss takes it, or a `Lazy` of y, which is checked part by part."""
     if not isinstance(loss, Loss):
-        y = np.asarray(y)
+        y = _check.as_array(y, "y")
         if y.ndim == 0 or len(y) != shape[0]:
             raise ValueError(f"y: expected {shape[0]} targets, one for each sequence of x, got shape {y.shape}")
         return np.ascontiguousarray(y)
@@ -157,7 +157,7 @@ def parts(n: int, size: int, most: int = 1 << 22) -> Iterator[slice]:
 
 def weights_of_classes(class_weight: Any, y: Any, shape: tuple[int, ...], seen: Array) -> Array:
     """The weight of each target by its class, (N,) or (N, T)."""
-    labels = np.asarray(y)
+    labels = _check.as_array(y, "y")
     if labels.shape == (*shape[:-1], 1):
         labels = labels[..., 0]
     if labels.shape != shape[:-1]:
