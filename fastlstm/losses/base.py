@@ -218,6 +218,8 @@ class Loss:
             If its shape does not fit, or a number that counts is not finite or outside its range.
         """
         array = _check.as_numbers(target, name, "fiub", "real numbers")
+        if array.shape == shape[:-1] and shape[-1] == 1:
+            array = array[..., None]
         _check.shape_of(array, name, shape)
         with np.errstate(over="ignore"):
             array = np.ascontiguousarray(array, dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, overload
 
 import numpy as np
@@ -110,6 +110,23 @@ class Model(Passes):
         self._kept = Kept()
         self._parameters = [parameter for layer in self.layers for parameter in layer.parameters()]
 
+    def __len__(self) -> int:
+        """The number of layers."""
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    @overload
+    def __getitem__(self, index: int) -> Layer: ...
+    @overload
+    def __getitem__(self, index: slice) -> Model: ...
+    def __getitem__(self, index: int | slice) -> Layer | Model:
+        """A layer; or for a slice a model of these layers, which shares them and their parameters with this one."""
+        if isinstance(index, slice):
+            return Model(self.layers[index], self.dtype)
+        return self.layers[index]
+
     @property
     def output_shape(self) -> Shape:
         """The shape of the output, such as ``("N", "T", 8)``, or ``("N", 1)`` without a time axis."""
@@ -155,6 +172,8 @@ class Model(Passes):
         Parameters
         ----------
         x : (N, T, F) numbers, or (N, T) tokens
+            Or a list of sequences of different lengths, (T, F) numbers or (T,) tokens, whose lengths count. Outputs of
+            each step then have as many steps as the longest one.
         batch_size : int, default 256
             Number of sequences in a mini-batch.
         lengths : (N,) ints from 0 to T, optional
@@ -210,8 +229,8 @@ class Model(Passes):
         """`predict` with a mask, or whose outputs are filled."""
         if fill_of(fill) != "zero" and not self._per_step:
             raise ValueError(f"fill: expected 'zero' for a model without an output at each step, got {fill!r}")
-        x, _ = self.as_input(x)
-        steps = Steps(lengths, mask, *x.shape[:2])
+        x, own = self.as_input(x, lengths if mask is None else None)
+        steps = Steps(lengths if own is None else own, mask, *x.shape[:2])
         y = self.predict(steps.gather(x), batch_size, steps.lengths)
         return steps.scatter(y, fill, own=True) if self._per_step else y
 

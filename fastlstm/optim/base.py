@@ -218,3 +218,36 @@ class Optimizer:
     def rule(self) -> tuple[int, tuple[float, ...]]:
         """The number of the kernel's rule for a step, and the numbers in its formula."""
         raise NotImplementedError(f"{type(self).__name__} must write update")
+
+
+def get(optimizer: Any) -> Optimizer:
+    """An optimizer by its name.
+
+    Parameters
+    ----------
+    optimizer : Optimizer, str or class
+        An `Optimizer` is returned as it is. A name, in any case, or a class is that one with its defaults.
+
+    Returns
+    -------
+    Optimizer
+
+    Raises
+    ------
+    ValueError
+        If there is no optimizer of this name.
+    TypeError
+        If it is none of these.
+    """
+    if isinstance(optimizer, str):
+        known = {name.lower(): kind for name, kind in Optimizer.registry.items()}
+        if optimizer.lower() not in known:
+            raise ValueError(f"optimizer: expected one of {sorted(Optimizer.registry)}, got {optimizer!r}")
+        optimizer = known[optimizer.lower()]
+    if isinstance(optimizer, type) and issubclass(optimizer, Optimizer):
+        optimizer = optimizer()  # type: ignore[call-arg]
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"optimizer: expected an Optimizer such as fl.Adam(lr=1e-3), or its name, got {optimizer!r:.80}"
+        )
+    return optimizer
