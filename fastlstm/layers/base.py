@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 import threading
-from typing import Any, ClassVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm import _check
+from fastlstm import _check, hints
 from fastlstm._check import Shape
 from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.program import Kept
@@ -31,7 +31,11 @@ class _Settled(type):
     """The type of layers. When the constructor of the class itself has ended, all parameters are there."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        layer = super().__call__(*args, **kwargs)
+        try:
+            layer = super().__call__(*args, **kwargs)
+        except TypeError as error:
+            hints.explain(error, kwargs)
+            raise
         if layer._told:
             layer._init = told.apply(layer._told, layer._parameters)
         return layer
@@ -102,6 +106,11 @@ class Layer(metaclass=_Settled):
         self._buffers: dict[str, Parameter] = {}
         self._built = False
         self._kept = Kept()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise hints.no_attribute(self, name)
 
     @classmethod
     def _signature(cls) -> inspect.Signature:

@@ -33,6 +33,11 @@ class ClassLoss(Loss):
                 f"{name}: expected classes as whole numbers of shape {_check.describe(shape[:-1])}, got shape "
                 f"{_check.describe(shape)}; of rows with a 1 each these are {name}.argmax(-1)"
             )
+        if array.dtype.kind in "UTO":
+            raise TypeError(
+                f"{name}: expected classes as whole numbers, got dtype {array.dtype}; np.unique({name}, "
+                "return_inverse=True) gives the classes and their numbers"
+            )
         array = _check.as_numbers(array, name, "iu", "whole numbers")
         if array.shape == (*shape[:-1], 1):
             array = array[..., 0]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm import _check
+from fastlstm import _check, hints
 from fastlstm._check import Shape, describe
 from fastlstm._kernels.program import Kept
 from fastlstm.layers import Layer
@@ -65,6 +65,7 @@ class Model(Passes):
     total                              393
     """
 
+    @hints.hinted
     def __init__(
         self,
         layers: Iterable[Layer],
@@ -109,6 +110,11 @@ class Model(Passes):
                     layer.weights = weights
         self._kept = Kept()
         self._parameters = [parameter for layer in self.layers for parameter in layer.parameters()]
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise hints.no_attribute(self, name)
 
     def __len__(self) -> int:
         """The number of layers."""

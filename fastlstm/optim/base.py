@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm import _check
+from fastlstm import _check, hints
 from fastlstm._kernels import optim as kernels
 from fastlstm.optim.norms import grad_norm
 from fastlstm.parameter import Parameter
@@ -55,8 +55,12 @@ class Optimizer:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         Optimizer.registry[cls.__name__] = cls
+        if "__init__" in cls.__dict__:
+            cls.__init__ = hints.hinted(cls.__init__)  # type: ignore[method-assign]
 
     def __init__(self, lr: float) -> None:
+        if hasattr(lr, "__iter__") and not isinstance(lr, str):
+            raise TypeError("lr: expected a number, got several; the parameters are those of the model of a fl.Trainer")
         self.lr = _check.number(lr, "lr", 0, 1e30)
         self.steps = 0
         self.state: list[dict[str, Array]] = []
@@ -75,6 +79,11 @@ class Optimizer:
             "_changes": -1,
             "_seen": None,
         }  # addresses mean nothing to a copy
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise hints.no_attribute(self, name)
 
     def step(self, parameters: Sequence[Parameter], scale: float = 1.0) -> None:
         """Take one step: move every parameter against its gradient, and then make its constraint true.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from fastlstm import hints
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -69,6 +71,11 @@ class History(dict[str, list[float]]):
         longest = max(map(len, self.values()), default=0)
         columns = {name: Series(v, RangeIndex(1, len(v) + 1), float) for name, v in self.items()}
         return DataFrame(columns, index=RangeIndex(1, longest + 1, name="epoch"))
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise hints.no_attribute(self, name)
 
     def __missing__(self, name: str) -> NoReturn:
         raise KeyError(f"no figure {name!r}; there are {list(self)}")

@@ -8,6 +8,7 @@ from typing import Any
 from fastlstm import _check, losses, optim
 from fastlstm.callbacks import Callback
 from fastlstm.communicator import Communicator
+from fastlstm.hints import hinted, of_model
 from fastlstm.masking import padded
 from fastlstm.model import Model
 from fastlstm.optim import Optimizer
@@ -84,6 +85,7 @@ class Trainer(Truncated):
     True
     """
 
+    @hinted
     def __init__(
         self,
         model: Model,
@@ -101,7 +103,7 @@ class Trainer(Truncated):
         average_every: int | None = None,
     ) -> None:
         if not isinstance(model, Model):
-            raise TypeError(f"model: expected a Model, got {type(model).__name__}")
+            raise TypeError(f"model: expected a Model, got {type(model).__name__}{of_model(model)}")
         self.model = model
         self.loss = losses.get(loss)
         self.optimizer = optim.get("Adam" if optimizer is None else optimizer)
@@ -121,6 +123,7 @@ class Trainer(Truncated):
         self._loop: Loop | None = None
         self._fits = 0
 
+    @hinted
     def fit(
         self,
         x: Any,
@@ -231,6 +234,7 @@ class Trainer(Truncated):
             passed = {"batch_size": batch_size, "shuffle": shuffle, "bucket": bucket, "class_weight": class_weight}
             return self._fit(epochs, batches, held_out, seed, run, ranks, progress, **passed)
 
+    @hinted
     def fit_batches(
         self,
         batches: Any,
@@ -297,6 +301,7 @@ class Trainer(Truncated):
             run = Run(resume, ranks)
             return self._fit(epochs, feed, held_out, self._seed_of_fit(seed, run.state), run, ranks, progress)
 
+    @hinted
     def evaluate(
         self,
         x: Any,
