@@ -258,3 +258,84 @@ def test_a_history_becomes_a_table():
     history = fl.Trainer(model(), "mse", metrics=["mae"]).fit(X, Y, epochs=3, seed=0, validation_split=0.2)
     table = pandas.DataFrame(history)
     assert sorted(table) == ["loss", "mae", "val_loss", "val_mae"] and table["loss"].tolist() == history["loss"]
+
+
+def behind(activation):
+    return fl.Softmax() if activation == "softmax" else fl.Activation(activation)
+
+
+@pytest.mark.parametrize("activation", ["relu", "softmax", "swish", ("leaky_relu", 0.3), "gelu"])
+def test_a_dense_layer_brings_its_activation_along(activation, path):
+    def networks(inner):
+        short = fl.Dense(4, 2, activation=activation, seed=1)
+        long = [fl.Dense(4, 2, seed=1), behind(activation)]
+        return [inner([short]), inner(long)]
+
+    for inner in (
+        lambda dense: fl.Model([fl.LSTM(3, 4), *dense, fl.Dense(2, 1)], dtype="float64", seed=0),
+        lambda dense: fl.Model([fl.LSTM(3, 4), fl.Last(), *dense], dtype="float64", seed=0),
+        lambda dense: fl.Model([fl.LSTM(3, 4), fl.Residual([*dense, fl.Dense(2, 4)])], dtype="float64", seed=0),
+        lambda dense: fl.Model([fl.LSTM(3, 4), fl.Concat(dense, [fl.Dense(4, 1)])], dtype="float64", seed=0),
+        lambda dense: fl.Model([fl.EachStep([fl.Dense(1, 4), *dense], steps=3)], dtype="float64", seed=0),
+    ):
+        short, long = networks(inner)
+        assert str(short) == str(long)
+        assert {*short.named_parameters()} == {*long.named_parameters()}
+        for name, parameter in long.named_parameters().items():
+            short.named_parameters()[name].value = parameter.value
+        assert np.array_equal(short.predict(X), long.predict(X))
+
+
+def test_a_dense_layer_with_an_activation_by_itself(path):
+    layer, x = fl.Dense(3, 4, activation="relu", dtype="float64", seed=1), X[0]
+    expected = np.maximum(x @ layer.parameter("weight").value.T, 0)
+    for _ in range(2):  # the second time by a kept program
+        assert np.allclose(layer(x), expected, rtol=1e-12)
+        assert np.allclose(layer(X[:1]), expected[None], rtol=1e-12)
+
+
+def test_a_dense_layer_with_an_activation_is_saved_and_told(tmp_path):
+    network = fl.Model([fl.LSTM(3, 4), fl.Dense(4, 2, activation="relu"), fl.Dense(2, 1, activation="linear")], seed=0)
+    assert [type(layer).__name__ for layer in network] == ["LSTM", "Dense", "Activation", "Dense"]
+    fl.save(network, tmp_path / "m.safetensors")
+    again = fl.load(tmp_path / "m.safetensors")
+    assert str(again) == str(network) and np.array_equal(again.predict(X), network.predict(X))
+    said = repr(network)
+    assert said.count("relu") == 1 and "bias=True, activation='relu')" in said
+    same = eval(said, {"Model": fl.Model, "LSTM": fl.LSTM, "Dense": fl.Dense})
+    assert str(same) == str(network)
+
+
+def test_a_dense_layer_in_two_models_brings_the_same_activation():
+    layer = fl.Dense(3, 2, activation="tanh")
+    first, second = fl.Model([layer], seed=0), fl.Model([layer], seed=0)
+    assert first[1] is second[1] and np.array_equal(first.predict(X), second.predict(X))
+
+
+def test_layers_that_stand_in_a_row_already_bring_nothing_along():
+    network = fl.Model([fl.LSTM(3, 4), fl.Dense(4, 2, activation="relu"), fl.Dense(2, 1)], seed=0)
+    assert fl.Model([*network, fl.Dense(1, 1)]).layers[:4] == network.layers
+    assert fl.Model(network.layers).layers == network.layers
+    for k in range(1, 4):
+        assert network[:k].layers == network.layers[:k]
+    assert network[:2].predict(X).min() < 0 and network[:3].predict(X).min() == 0
+    again = copy.deepcopy(network)
+    assert fl.Model(again.layers).layers == again.layers
+
+
+def test_a_dense_layer_with_an_activation_is_trained():
+    y = np.abs(Y)
+    losses = []
+    for dense in ([fl.Dense(4, 1, activation="softplus")], [fl.Dense(4, 1), fl.Activation("softplus")]):
+        network = fl.Model([fl.LSTM(3, 4, seed=1), fl.Last(), *dense], dtype="float64", seed=0)
+        network[2].parameter("weight").value = np.full((1, 4), 0.5)
+        losses.append(fl.Trainer(network, "mse").fit(X, y, epochs=3, seed=0)["loss"])
+    assert losses[0] == losses[1] and losses[0][-1] < losses[0][0]
+
+
+@pytest.mark.parametrize(
+    "activation, message", [("rleu", "expected one of sigmoid, .*, got 'rleu'$"), (3, "expected a name")]
+)
+def test_an_activation_that_is_not_known_is_named(activation, message):
+    with pytest.raises((TypeError, ValueError), match=f"^activation: {message}"):
+        fl.Dense(3, 4, activation=activation)

@@ -194,6 +194,10 @@ class Layer(metaclass=_Settled):
         """Layers whose parameters this layer uses too. They come before it in a model."""
         return []
 
+    def with_behind(self) -> list[Layer]:
+        """The layer, and the one that it brings along, which stands behind it wherever layers stand in a row."""
+        return [self]
+
     def held(self) -> dict[str, Layer]:
         """The layers that this layer holds, by their places in it, which are also the names of their workspaces."""
         return {}
@@ -230,7 +234,7 @@ class Layer(metaclass=_Settled):
         x = self.as_input(x)
         if type(self).prepare is Layer.prepare:
             return self.forward(x, Workspace(0), training=False, lengths=None)
-        return run_kept(self._kept, [self], x)
+        return run_kept(self._kept, self.with_behind(), x)
 
     def output_shape(self, shape: Shape) -> Shape:
         """The shape of the output for an input of this shape; ValueError if the layer cannot take it."""

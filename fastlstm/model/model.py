@@ -12,7 +12,7 @@ from fastlstm import _check, hints
 from fastlstm._check import Shape, describe
 from fastlstm._kernels.program import Kept
 from fastlstm.layers import Layer
-from fastlstm.layers.chain import input_shape_of, shapes_of, walk
+from fastlstm.layers.chain import Row, in_a_row, input_shape_of, shapes_of, walk
 from fastlstm.layers.holder import rows_of
 from fastlstm.layers.matrix import MatrixLayer
 from fastlstm.layers.preparing import run_kept
@@ -74,7 +74,7 @@ class Model(Passes):
         *,
         weights: str | None = None,
     ) -> None:
-        self.layers = tuple(_check.items(layers, "layers", "layers"))
+        self.layers = tuple(in_a_row(layers, "layers"))
         self.dtype = _check.dtype_of(dtype)
         self.seed = np.random.SeedSequence(_check.seed_of(seed)).entropy
         if not self.layers:
@@ -130,7 +130,7 @@ class Model(Passes):
     def __getitem__(self, index: int | slice) -> Layer | Model:
         """A layer; or for a slice a model of these layers, which shares them and their parameters with this one."""
         if isinstance(index, slice):
-            return Model(self.layers[index], self.dtype)
+            return Model(Row(self.layers[index]), self.dtype)
         return self.layers[index]
 
     @property
@@ -305,4 +305,6 @@ class Model(Passes):
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        return f"Model([{', '.join(map(repr, self.layers))}], dtype={self.dtype.name!r})"
+        brought = [id(behind) for layer in self.layers for behind in layer.with_behind()[1:]]
+        said = [repr(layer) for layer in self.layers if id(layer) not in brought]
+        return f"Model([{', '.join(said)}], dtype={self.dtype.name!r})"
