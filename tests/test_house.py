@@ -21,6 +21,7 @@ PACKAGE = ROOT / "fastlstm"
 LIBRARY = {
     "_version": "",
     "hints": "",
+    "html": "",
     "_public": "hints",
     "communicator": "",
     "_kernels": "",
@@ -37,7 +38,7 @@ LIBRARY = {
     "threads": "_check _kernels",
     "invariance": "_check _kernels",
     "config": "_kernels _version threads",
-    "layers": "_check _kernels constraints hints init masking named parameter regularizers threads workspace",
+    "layers": "_check _kernels constraints hints html init masking named parameter regularizers threads workspace",
     "files": "",
     "tensors": "files",
     "snapshot": "files tensors",
@@ -52,10 +53,10 @@ LIBRARY = {
     "data": "_check unpack",
     "callbacks": "_check files hints optim parameter snapshot",
     "schedules": "_check callbacks",
-    "model": "_check _kernels files hints layers masking parameter tensors workspace",
+    "model": "_check _kernels files hints html layers masking parameter tensors workspace",
     "quantization": "_check _kernels layers model",
-    "training": "_check _kernels callbacks communicator files hints layers losses masking metrics model narrow optim "
-    "parameter regularizers snapshot workspace",
+    "training": "_check _kernels callbacks communicator files hints html layers losses masking metrics model narrow "
+    "optim parameter regularizers snapshot workspace",
     "io": "_check _version files layers model narrow parameter tensors workspace",
     "application": "_check files io layers model",
     "distributed": "_check communicator files io model threads",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm import _check, hints
+from fastlstm import _check, hints, html
 from fastlstm._check import Shape, describe
 from fastlstm._kernels.program import Kept
 from fastlstm.layers import Layer
@@ -283,6 +283,17 @@ class Model(Passes):
     def summary(self) -> None:
         """Print the layers with their output shapes and numbers of parameters, and how many are frozen, if some are."""
         print(self)
+
+    def _repr_html_(self) -> str:
+        """The same for a notebook."""
+        rows: list[tuple[object, ...]] = [
+            (place, type(layer).__name__, describe(shape), layer.num_parameters)
+            for place, layer, shape in rows_of(self.layers, self.input_shape)
+        ]
+        frozen = sum(parameter.size for parameter in self._parameters if not parameter.trainable)
+        caption = f"Model, {self.dtype.name}, {describe(self.input_shape)} to {describe(self.output_shape)}"
+        rows += [("", "total", "", self.num_parameters), *([("", "of them frozen", "", frozen)] if frozen else [])]
+        return html.table(("", "layer", "output shape", "parameters"), rows, caption)
 
     def __str__(self) -> str:
         rows = rows_of(self.layers, self.input_shape)

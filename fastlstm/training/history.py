@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from fastlstm import hints
+from fastlstm import hints, html
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -79,6 +79,17 @@ class History(dict[str, list[float]]):
 
     def __missing__(self, name: str) -> NoReturn:
         raise KeyError(f"no figure {name!r}; there are {list(self)}")
+
+    def _repr_html_(self) -> str:
+        """A table and curves for a notebook; those of the training and of the validation are in one picture."""
+        rows = [
+            (name, values[0], values[-1], min(values), max(values)) for name, values in self.items() if len(values) > 0
+        ]
+        head = html.table(("figure", "first", "last", "lowest", "highest"), rows, f"History, {self.epochs} epochs")
+        families: dict[str, dict[str, list[float]]] = {}
+        for name, values in self.items():
+            families.setdefault(name.removeprefix("val_"), {})[name] = values
+        return head + "".join(html.line(curves, title=f"{name}:") for name, curves in families.items())
 
     def __repr__(self) -> str:
         last = ", ".join(f"{name}={values[-1]:.4g}" for name, values in self.items() if values)

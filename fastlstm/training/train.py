@@ -178,7 +178,7 @@ class Trainer(Truncated):
             Seed of the order and of the dropout masks. The same seed gives the same bits. By default the seed depends
             only on the number of earlier trainings of this trainer.
         progress : bool, optional
-            Whether a progress bar is shown; by default only on a terminal.
+            Whether a progress bar is shown; by default only on a terminal and in a notebook.
         resume : path, optional
             A folder for the state of the training. If it holds a state, the training continues from there, and ends at
             the same bits as without the interruption. Make the same call again to resume a training, or one with more
