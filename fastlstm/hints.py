@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
+K = TypeVar("K", bound=type)
 
 _FILES = "fl.save(model, path), and fl.load(path)"
 _TRAINER = "fl.Trainer(model, loss='mse', optimizer='adam')"
@@ -177,12 +178,36 @@ OTHER_LOSSES: dict[str, str] = {
 """Losses of others that ours differ from, and what to use."""
 
 
-def no_attribute(owner: object, name: str) -> AttributeError:
-    """The error for an attribute that an object does not have, with what stands for it here."""
-    kinds = [kind.__name__ for kind in type(owner).__mro__]
-    hint = next((ATTRIBUTES[kind][name] for kind in kinds if name in ATTRIBUTES.get(kind, ())), None)
-    message = f"{type(owner).__name__!r} object has no attribute {name!r}"
-    return AttributeError(message if hint is None else f"{message}; here: {hint}", name=name, obj=owner)
+class Elsewhere:
+    """An attribute that is not there: the error says what stands for it here.
+
+    Other attributes are looked up as fast as without it, which ``__getattr__`` would change.
+    """
+
+    def __init__(self, name: str, hint: str) -> None:
+        self._name, self._hint = name, hint
+
+    def __get__(self, owner: object, kind: type) -> NoReturn:
+        whose = f"type object {kind.__name__!r}" if owner is None else f"{kind.__name__!r} object"
+        message = f"{whose} has no attribute {self._name!r}; here: {self._hint}"
+        raise AttributeError(message, name=self._name, obj=kind if owner is None else owner)
+
+
+def told(kind: K) -> K:
+    """A class whose objects say what stands for the attributes that `ATTRIBUTES` has for its name."""
+    for name, hint in ATTRIBUTES[kind.__name__].items():
+        setattr(kind, name, Elsewhere(name, hint))
+    kind.__dir__ = _dir  # type: ignore[method-assign, assignment]
+    return kind
+
+
+def _dir(owner: object) -> list[str]:
+    """What is there, for completion."""
+    return [name for name in object.__dir__(owner) if name in vars(owner) or not _elsewhere(type(owner), name)]
+
+
+def _elsewhere(kind: type, name: str) -> bool:
+    return isinstance(next((vars(one)[name] for one in kind.__mro__ if name in vars(one)), None), Elsewhere)
 
 
 def of_model(value: object) -> str:

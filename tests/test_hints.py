@@ -187,6 +187,28 @@ def test_no_hint_is_about_what_is_there(kind, name):
     ) as caught:
         getattr(owner, name)
     assert caught.value.name == name and caught.value.obj is owner
+    assert name not in dir(owner)
+    with pytest.raises(
+        AttributeError, match=f"^type object '{type(owner).__name__}' has no attribute '{name}'; here: "
+    ):
+        getattr(type(owner), name)
+
+
+def test_what_a_subclass_has_is_there():
+    class Named(fl.Dropout):
+        def __init__(self):
+            super().__init__(0.5)
+            self.weight = 3
+
+        def fit(self):
+            return 4
+
+    try:
+        layer = Named()
+        assert layer.weight == 3 and layer.fit() == 4 and {"weight", "fit", "rate", "forward"} <= {*dir(layer)}
+        assert "train" not in dir(layer)
+    finally:
+        fl.Layer.registry.pop("Named")
 
 
 def test_every_owner_of_hints_is_checked():

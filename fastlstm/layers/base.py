@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from typing import TYPE_CHECKING, Any, ClassVar, Unpack, cast
+from typing import Any, ClassVar, Unpack, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,7 @@ class _Settled(type):
         return cast("type[Layer]", cls)._signature()
 
 
+@hints.told
 class Layer(metaclass=_Settled):
     """Base of all layers: parameters, and a forward and a backward pass over arrays in a `Workspace`.
 
@@ -106,11 +107,6 @@ class Layer(metaclass=_Settled):
         self._buffers: dict[str, Parameter] = {}
         self._built = False
         self._kept = Kept()
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            raise hints.no_attribute(self, name)
 
     @classmethod
     def _signature(cls) -> inspect.Signature:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from fastlstm.parameter import Parameter
 Array = NDArray[Any]
 
 
+@hints.told
 class Model(Passes):
     """A chain of layers. Its input is (N, T, F), or tokens (N, T) if the first layer is an `Embedding`.
 
@@ -110,11 +111,6 @@ class Model(Passes):
                     layer.weights = weights
         self._kept = Kept()
         self._parameters = [parameter for layer in self.layers for parameter in layer.parameters()]
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            raise hints.no_attribute(self, name)
 
     def __len__(self) -> int:
         """The number of layers."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from fastlstm.parameter import Parameter
 Array = NDArray[Any]
 
 
+@hints.told
 class Optimizer:
     """Base of all optimizers.
 
@@ -79,11 +80,6 @@ class Optimizer:
             "_changes": -1,
             "_seen": None,
         }  # addresses mean nothing to a copy
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            raise hints.no_attribute(self, name)
 
     def step(self, parameters: Sequence[Parameter], scale: float = 1.0) -> None:
         """Take one step: move every parameter against its gradient, and then make its constraint true.

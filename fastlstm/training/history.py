@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from fastlstm import hints, html
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
+@hints.told
 class History(dict[str, list[float]]):
     """The figures of each epoch, such as loss and metrics. ``history["loss"]`` is a list with a float for each epoch.
 
@@ -71,11 +72,6 @@ class History(dict[str, list[float]]):
         longest = max(map(len, self.values()), default=0)
         columns = {name: Series(v, RangeIndex(1, len(v) + 1), float) for name, v in self.items()}
         return DataFrame(columns, index=RangeIndex(1, longest + 1, name="epoch"))
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            raise hints.no_attribute(self, name)
 
     def __missing__(self, name: str) -> NoReturn:
         raise KeyError(f"no figure {name!r}; there are {list(self)}")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm import _check, hints
+from fastlstm import _check
 from fastlstm.callbacks import Callback, ProgressBar
 from fastlstm.losses import Loss
 from fastlstm.model import Model
@@ -43,11 +43,6 @@ class Session:
     team: Team
     _loop: Loop | None
     _fits: int
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            raise hints.no_attribute(self, name)
 
     @property
     def history(self) -> History:

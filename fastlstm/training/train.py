@@ -8,7 +8,7 @@ from typing import Any
 from fastlstm import _check, losses, optim
 from fastlstm.callbacks import Callback
 from fastlstm.communicator import Communicator
-from fastlstm.hints import hinted, of_model
+from fastlstm.hints import hinted, of_model, told
 from fastlstm.masking import padded
 from fastlstm.model import Model
 from fastlstm.optim import Optimizer
@@ -21,6 +21,7 @@ from fastlstm.training.team import Team
 from fastlstm.training.truncated import Truncated
 
 
+@told
 class Trainer(Truncated):
     """Trains a model by back-propagation through time.
 
