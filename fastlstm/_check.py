@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm._kernels import rows
+from fastlstm.foreign import as_array as as_array
+from fastlstm.foreign import is_table
 
 Shape = tuple[int | str, ...]
 """Sizes of an array. A name such as "N" stands for any size from 1."""
@@ -84,7 +86,8 @@ def describe(shape: Shape) -> str:
     return "(" + ", ".join(str(size) for size in shape) + ("," if len(shape) == 1 else "") + ")"
 
 
-def shape_of(array: NDArray[Any], name: str, shape: Shape) -> None:
+def shape_of(array: NDArray[Any], name: str, shape: Shape, given: Any = None) -> None:
+    """Require this shape. The array is of what was `given`, by default of itself."""
     if array.shape == shape:
         return
     fits = array.ndim == len(shape)
@@ -94,7 +97,17 @@ def shape_of(array: NDArray[Any], name: str, shape: Shape) -> None:
     if not fits:
         named = [size for size in shape if isinstance(size, str)]
         least = f" with {' and '.join(named)} at least 1" if named and 0 in array.shape else ""
-        raise ValueError(f"{name}: expected shape {describe(shape)}{least}, got {describe(array.shape)}")
+        hint = "" if fits else _hint_of_axes(array.shape, f"{name}.to_numpy()" if is_table(given) else name, shape)
+        raise ValueError(f"{name}: expected shape {describe(shape)}{least}, got {describe(array.shape)}{hint}")
+
+
+def _hint_of_axes(got: tuple[int, ...], x: str, shape: Shape) -> str:
+    """How (N, T) numbers, or a table of the steps (T, F) of one sequence, become (N, T, F)."""
+    if len(got) != 2 or len(shape) != 3 or shape[:2] != ("N", "T"):
+        return ""
+    if got[1] == shape[2] or not isinstance(shape[2], int):
+        return f"; one sequence of {got[0]} steps is {x}[None], and fastlstm.data.windows makes many of it"
+    return f"; {got[0]} sequences of {got[1]} numbers are {x}[..., None]" if shape[2] == 1 else ""
 
 
 def finite(array: NDArray[Any], name: str) -> None:
@@ -110,7 +123,7 @@ def real_array(value: Any, name: str, dtype: np.dtype[Any], shape: Shape) -> NDA
     array = value if type(value) is np.ndarray else as_numbers(value, name, "fiub", "real numbers")
     if array.dtype != dtype:
         array = as_numbers(array, name, "fiub", "real numbers")
-    shape_of(array, name, shape)
+    shape_of(array, name, shape, value)
     if array.dtype != dtype or not (array.flags.c_contiguous and array.flags.aligned):
         with np.errstate(over="ignore"):  # numbers that overflow become infinite, and `finite` reports them
             array = np.require(array, dtype, ["C", "A"])  # contiguous and aligned, as the kernels need it
@@ -131,16 +144,11 @@ def int_array(value: Any, name: str, shape: Shape, low: int, high: int) -> NDArr
 
 
 def as_numbers(value: Any, name: str, kinds: str, what: str) -> NDArray[Any]:
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(
-            f"{name}: expected a plain array, got a masked one; fill it first, or use lengths, mask or weights"
-        )
-    try:
-        array = np.asarray(value)
-    except ValueError as error:  # rows of different lengths
-        raise ValueError(f"{name}: expected a regular array of {what}, got {type(value).__name__}: {error}") from None
+    array = as_array(value, name)
     if array.dtype.kind not in kinds:
-        raise TypeError(f"{name}: expected {what}, got dtype {array.dtype}")
+        missing = array.dtype.kind == "f" and type(value) is not np.ndarray and np.isnan(array).any()
+        got = "a missing one" if missing else f"dtype {array.dtype}"
+        raise TypeError(f"{name}: expected {what}, got {got}")
     return array
 
 

@@ -6,6 +6,8 @@ import sys
 from importlib import import_module
 from types import ModuleType
 
+from fastlstm.hints import NAMES
+
 MODULES = (
     *("callbacks", "classification", "constraints", "data", "datasets", "decoding", "distributed", "estimators"),
     *("forecasting", "init", "io", "layers", "losses", "metrics", "plot", "regularizers", "schedules"),
@@ -37,5 +39,8 @@ def missing(name: str) -> object:
         public: list[str] = sys.modules["fastlstm"].__all__
         lower = {one.lower(): one for one in public}
         like = [lower[one] for one in get_close_matches(name.lower(), lower)]
-        message += f"; did you mean {' or '.join(like)}?" if like else "; dir(fastlstm) lists what it has"
+        if name in NAMES:
+            message += f"; here: {NAMES[name]}"
+        else:
+            message += f"; did you mean {' or '.join(like)}?" if like else "; dir(fastlstm) lists what it has"
     raise AttributeError(message)

@@ -131,6 +131,34 @@ class Steps:
         return x
 
 
+def padded(x: Any, name: str = "x") -> tuple[Any, Index | None]:
+    """A list of sequences of different lengths as one array (N, T, ...) with zeros behind them, and the lengths.
+
+    Anything else is returned as it is, with None.
+    """
+    if not isinstance(x, list | tuple) or len({_steps_of(one) for one in x}) < 2:
+        return x, None
+    parts = [_check.as_array(one, f"{name} {k}") for k, one in enumerate(x)]
+    real = [part for part in parts if part.size] or parts
+    shapes = sorted({part.shape[1:] for part in real if part.ndim})
+    if len(shapes) != 1 or any(part.ndim == 0 for part in parts):
+        got = " and ".join(_check.describe(shape) for shape in sorted({part.shape for part in parts})[:3])
+        raise ValueError(f"{name}: expected a list of sequences with the same features, got shapes {got}")
+    lengths = np.array([len(part) for part in parts], np.intp)
+    out = np.zeros((len(parts), int(lengths.max()), *shapes[0]), np.result_type(*real))
+    for row, part in zip(out, parts, strict=True):
+        row[: len(part)] = part.reshape(-1, *shapes[0])
+    return out, lengths
+
+
+def _steps_of(sequence: Any) -> int | None:
+    """The number of steps of a sequence; None if it is none."""
+    try:
+        return len(sequence)
+    except TypeError:
+        return None
+
+
 def fill_of(fill: Any) -> str:
     """What outputs at steps that are not real hold, checked."""
     if not (isinstance(fill, str) and fill in ("zero", "last")):

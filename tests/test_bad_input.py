@@ -49,7 +49,10 @@ VALUE_ERRORS = {
         lambda: (lambda m: m.forward(spoilt(np.nan), m.tape(), training=True))(model()),
         r"x: expected finite numbers, got nan at \[1, 2, 0\]",
     ),
-    "ragged lists": (lambda: model().predict([[[1, 2, 3]], [[1, 2, 3], [4, 5, 6]]]), "x: expected a regular array"),
+    "ragged lists": (
+        lambda: model().predict([[[1, 2, 3]], [[1, 2, 3], [4, 5]]]),
+        "x 1: expected a regular array of numbers, got list",
+    ),
     "negative length": (lambda: model().predict(X, lengths=[-1, 2]), r"lengths: expected 0 to 5, got -1 at \[0\]"),
     "length beyond T": (lambda: model().predict(X, lengths=[6, 2]), r"lengths: expected 0 to 5, got 6 at \[0\]"),
     "number of lengths": (lambda: model().predict(X, lengths=[1, 2, 3]), r"lengths: expected shape \(2,\), got \(3,\)"),
@@ -200,12 +203,12 @@ TYPE_ERRORS = {
     "positional num_layers": (lambda: fl.LSTM(3, 4, 2), "positional arguments"),
     "no layer": (lambda: fl.Model([fl.LSTM]), "layers: expected layers, got <class .*LSTM'> at 0"),
     "no model": (lambda: fl.Trainer(fl.LSTM(3, 4), fl.mse), "model: expected a Model, got LSTM"),
-    "no optimizer": (lambda: fl.Trainer(model(), fl.mse, "adam"), "optimizer: expected an Optimizer"),
-    "optimizer class": (lambda: fl.Trainer(model(), fl.mse, fl.Adam), "optimizer: expected an Optimizer"),
+    "no optimizer": (lambda: fl.Trainer(model(), fl.mse, 0.01), "optimizer: expected an Optimizer"),
+    "optimizer class": (lambda: fl.Trainer(model(), fl.mse, fl.Model), "optimizer: expected an Optimizer"),
     "no loss": (lambda: fl.Trainer(model(), 3), "loss: expected a loss or its name, got 3"),
     "validation": (
         lambda: trainer().fit(X, np.zeros((2, 2)), epochs=1, validation=0.2),
-        r"validation: expected \(x, y\) or \(x, y, lengths\), got float",
+        r"validation: expected \(x, y\) or \(x, y, lengths\), got float; a share of x is validation_split=0.2",
     ),
 }
 

@@ -250,6 +250,83 @@ def test_a_csv_file_is_read(tmp_path, separator):
     assert csv.field_size_limit() == before
 
 
+PEOPLE = [("a film of great charm", "pos"), ("a bore, from start to end", "neg"), ("not my film", "neg")] * 4
+
+
+def written(path, rows, separator=","):
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file, delimiter=separator).writerows(rows)
+    return path
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize(
+    "header, note",
+    [
+        (("Review", "Stars"), "Texts are those of column 'Review', labels those of column 'Stars'."),
+        (("first", "second"), "Texts are those of column 'first', labels those of column 'second'."),
+        (
+            None,
+            "Texts are those of column 1 (there is no line of names), labels those of column 2 (there is no line of ",
+        ),
+        (("text", "label"), None),
+    ],
+    ids=["usual names", "other names", "no names", "ours"],
+)
+def test_columns_of_any_names_are_found(tmp_path, separator, header, note):
+    for order in (1, -1):
+        rows = [row[::order] for row in ([header] if header else []) + PEOPLE]
+        texts = read_texts(written(tmp_path / f"{order}.csv", rows, separator))
+        assert [*zip(texts.texts, texts.labels, strict=True)] == PEOPLE
+        if order == 1:
+            assert texts.notes == [] if note is None else texts.notes[0].startswith(note)
+
+
+def test_columns_between_others(tmp_path):
+    rows = [(f"u{k}", text, label, "2024-01-02", k) for k, (text, label) in enumerate(PEOPLE)]
+    path = written(tmp_path / "a.csv", [("user", "said", "mood", "day", "number"), *rows])
+    assert read_texts(path).counts == {"neg": 8, "pos": 4}
+    path = written(
+        tmp_path / "b.csv",
+        [("user", "said", "mood", "lang"), *((*row[:3], "de" if row[4] % 2 else "en") for row in rows)],
+    )
+    with pytest.raises(ValueError) as caught:
+        read_texts(path)
+    assert str(caught.value) == (
+        f"{path}: expected the columns text and label in its first line, got 'user,said,mood,lang'; labels could be "
+        "any of 'mood,lang'; say which they are, by text= and label=, or --text and --label"
+    )
+    assert read_texts(path, label="Lang").counts == {"de": 6, "en": 6}
+    assert read_texts(path, text="user", label="mood").texts[:2] == ["u0", "u1"]
+    assert read_texts(path, text="said", label="mood").notes == []
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        ({"text": "body"}, "expected one column 'body' in its first line, got 'a,b,a'"),
+        ({"label": "A"}, "expected one column 'a' in its first line, got 'a,b,a'"),
+    ],
+)
+def test_a_column_that_is_not_there_once_is_named(tmp_path, given, message):
+    with pytest.raises(ValueError, match=message):
+        read_texts(written(tmp_path / "a.csv", [("a", "b", "a"), ("x y", "1", "2")]), **given)
+
+
+def test_a_folder_has_no_columns(folder):
+    with pytest.raises(ValueError, match="expected a CSV file with columns body and label, got a folder"):
+        read_texts(folder, text="body")
+
+
+def test_the_command_line_takes_the_names_of_columns(tmp_path, capsys):
+    rows = [(text, label, k % 2) for k, (text, label) in enumerate(PEOPLE * 2)]
+    path = str(written(tmp_path / "a.csv", [("said", "mood", "lang"), *rows]))
+    given = ["classify", "train", path, "--epochs", "1", "--hidden", "4", "--output", str(tmp_path / "out")]
+    assert cli.main([*given, "--text", "said", "--label", "mood"]) == 0
+    assert "24 texts of 2 classes: neg (16), pos (8)." in capsys.readouterr().out
+    assert "--text and --label" in error_of(capsys, *given, "--force")
+
+
 def test_a_share_of_each_class_is_held_out_by_the_seed():
     texts = Texts([str(k) for k in range(50)], ["x"] * 40 + ["y"] * 10)
     learned, held_out = texts.split(0.2, seed=1)
@@ -315,8 +392,8 @@ def test_errors_of_the_command_line_are_one_line(folder, tmp_path, capsys):
     def train(path, *options, status=1):
         return error_of(capsys, "classify", "train", path, *options, "--output", tmp_path / "out", status=status)
 
-    (tmp_path / "x.csv").write_text("review,stars\na,b\n")
-    assert "expected the columns text and label in its first line, got 'review,stars'" in train(tmp_path / "x.csv")
+    (tmp_path / "x.csv").write_text("first,second\na,b\n")
+    assert "expected the columns text and label in its first line, got 'first,second'" in train(tmp_path / "x.csv")
     (tmp_path / "one.csv").write_text("text,label\na,b\nc,b\n")
     assert "expected texts of at least two classes, got 'b' alone" in train(tmp_path / "one.csv")
     (tmp_path / "none.csv").write_text("")

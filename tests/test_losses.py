@@ -192,7 +192,7 @@ BAD = [
         r"target: expected 0 to 3, got 4 at \[0, 1\]",
     ),
     (lambda: fl.softmax_cross_entropy(np.ones((2, 4)), [0, -1]), r"target: expected 0 to 3, got -1 at \[1\]"),
-    (lambda: fl.softmax_cross_entropy(np.ones((2, 4)), [[0], [1]]), r"target: expected shape \(2,\), got \(2, 1\)"),
+    (lambda: fl.softmax_cross_entropy(np.ones((2, 4)), [[0, 1]] * 2), r"target: expected shape \(2,\), got \(2, 2\)"),
     (lambda: fl.sigmoid_cross_entropy(np.ones((1, 2)), [[0.5, 1.5]]), r"target: expected 0 to 1"),
     (lambda: fl.mse(np.ones((2, 1)), np.ones((2, 1)), [1, -1]), r"weight: expected no negative numbers, got -1"),
     (lambda: fl.mse(np.ones((2, 1)), np.ones((2, 1)), [0, 0]), r"weight: expected at least one above 0"),

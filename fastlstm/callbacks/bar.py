@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastlstm.callbacks.base import Callback, Progress
 
 if TYPE_CHECKING:
     from tqdm import tqdm
+
+
+def in_notebook() -> bool:
+    """Whether this runs in a notebook, where standard error is no terminal, but shows a bar all the same."""
+    module = sys.modules.get("IPython")
+    shell = None if module is None else module.get_ipython()
+    return shell is not None and hasattr(shell, "kernel")
+
+
+def _tqdm() -> type[tqdm[Any]]:
+    """The bar of tqdm: that of a notebook if there is one that can be drawn, which needs ipywidgets."""
+    if in_notebook() and find_spec("ipywidgets") is not None:
+        from tqdm.notebook import tqdm_notebook
+
+        return tqdm_notebook
+    from tqdm import tqdm
+
+    return tqdm
 
 
 class ProgressBar(Callback):
@@ -20,7 +39,7 @@ class ProgressBar(Callback):
     Parameters
     ----------
     always : bool, default False
-        Whether the bar is shown even if standard error is not a terminal.
+        Whether the bar is shown even if standard error is neither a terminal nor that of a notebook.
     """
 
     alone: ClassVar[bool] = True
@@ -31,10 +50,10 @@ class ProgressBar(Callback):
         self._epoch, self._in_batches = "", False
 
     def on_fit_begin(self, progress: Progress) -> None:
-        if not self._always and not sys.stderr.isatty():
+        if not self._always and not sys.stderr.isatty() and not in_notebook():
             return
         try:
-            from tqdm import tqdm
+            tqdm = _tqdm()
         except ImportError:
             return
         each, unit = progress.epoch_sequences, progress.unit

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from fastlstm import _check
 from fastlstm.callbacks.base import Callback, Monitor, Progress
+from fastlstm.hints import hinted
 
 
 class EarlyStopping(Callback):
@@ -40,6 +41,7 @@ class EarlyStopping(Callback):
         there is no figure of this name.
     """
 
+    @hinted
     def __init__(self, patience: int = 5, monitor: str = "val_loss", mode: str = "auto", *, least: float = 0.0) -> None:
         self.patience = _check.positive_int(patience, "patience")
         self._monitor = Monitor(monitor, mode, _check.number(least, "least", 0))

@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from fastlstm import _check, unpack
+from fastlstm.classification.columns import SAMPLE, columns_of, separator_of
 from fastlstm.files import read_bytes
 from fastlstm.separated import MOST, is_utf8, lines_of, long_cells, rows_of
 
-SEPARATORS = (",", ";", "\t", "|")
+LINES = 20
+"""How many lines are looked at to find what separates cells."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,14 @@ class Texts:
         return self.take(k for k in range(len(self)) if k not in held), self.take(sorted(held))
 
 
-def read_texts(path: str | os.PathLike[str], *, max_bytes: int = MOST) -> Texts:
-    """Read a folder with a subfolder of .txt files for each class, or a CSV file with the columns text and label.
+def read_texts(
+    path: str | os.PathLike[str], *, max_bytes: int = MOST, text: str | None = None, label: str | None = None
+) -> Texts:
+    """Read a folder with a subfolder of .txt files for each class, or a CSV file with a column of texts and of labels.
+
+    If the columns are not called text and label, nor given, they are found by usual names ("review", "stars"), or by
+    what is in them: the longest texts, and the only other cells that come again and again. A note says which, and the
+    first line may then have no names.
 
     Texts without a word and rows without a label are left out. A file that is not UTF-8 is read as Windows-1252. The
     notes say how many there were.
@@ -97,6 +105,8 @@ def read_texts(path: str | os.PathLike[str], *, max_bytes: int = MOST) -> Texts:
         A CSV file may be compressed as .gz, .bz2 or .xz.
     max_bytes : int, default 128000000
         Bytes that a CSV file may have when unpacked. It may have a twentieth as many cells and rows.
+    text, label : str, optional
+        Names of the columns of a CSV file, in any case.
 
     Returns
     -------
@@ -107,14 +117,19 @@ def read_texts(path: str | os.PathLike[str], *, max_bytes: int = MOST) -> Texts:
     OSError
         If the path does not exist, something in the folder is no regular file, or may not be read.
     ValueError
-        If there are fewer than two classes, a column is missing, or a CSV file is damaged or too large.
+        If there are fewer than two classes, a column is missing or not to be told from others, or a CSV file is damaged
+        or too large.
     """
     path = Path(path)
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such file or folder") from None
-    found = _folder(path) if stat.S_ISDIR(mode) else _csv(path, max_bytes)
+    if stat.S_ISDIR(mode) and (text is not None or label is not None):
+        raise ValueError(
+            f"{path}: expected a CSV file with columns {text or 'text'} and {label or 'label'}, got a folder"
+        )
+    found = _folder(path) if stat.S_ISDIR(mode) else _csv(path, max_bytes, text, label)
     if len(found.counts) < 2:
         only = f"{next(iter(found.counts))!r} alone" if found.counts else "no text"
         raise ValueError(f"{path}: expected texts of at least two classes, got {only}{_hint(path)}")
@@ -148,35 +163,28 @@ def _folder(path: Path) -> Texts:
     return _real(texts, labels, _encoding_notes(strange, "file"))
 
 
-def _csv(path: Path, max_bytes: int) -> Texts:
+def _csv(path: Path, max_bytes: int, text: str | None, label: str | None) -> Texts:
     content = unpack.read_bytes(path, "a folder or a CSV file", _check.positive_int(max_bytes, "max_bytes"))
     usual = is_utf8(content)
     lines = lines_of(content, "utf-8-sig" if usual else "cp1252", str(path))
-    header = next(lines, "")
-    separator, at_text, at_label = _columns(header, str(path))
+    first = [*islice(lines, LINES)]
+    wanted = {(name or other).strip().lower() for name, other in ((text, "text"), (label, "label"))}
+    separator = separator_of(first, wanted, str(path))
     texts, labels, lost = [], [], 0
     with long_cells():
-        for _, row in islice(rows_of(chain([header], lines), separator, str(path), max_bytes=max_bytes), 1, None):
-            if len(row) > max(at_text, at_label):
-                texts.append(row[at_text])
-                labels.append(row[at_label].strip())
+        rows = (row for _, row in rows_of(chain(first, lines), separator, str(path), max_bytes=max_bytes))
+        sample = [*islice(rows, SAMPLE)]
+        columns = columns_of(sample, text, label, str(path))
+        for row in islice(chain(sample, rows), int(columns.header), None):
+            if len(row) > max(columns.text, columns.label):
+                texts.append(row[columns.text])
+                labels.append(row[columns.label].strip())
             else:
                 lost += bool(row)
-    notes = _encoding_notes(0 if usual else 1, "file")
+    notes = [*([columns.note] if columns.note else []), *_encoding_notes(0 if usual else 1, "file")]
     if lost:
         notes.append(f"Left out: {_many(lost, 'row')} with too few columns.")
     return _real(texts, labels, notes)
-
-
-def _columns(header: str, path: str) -> tuple[str, int, int]:
-    """The separator of the first line, and the places of the columns text and label."""
-    for separator in SEPARATORS:
-        _, row = next(rows_of([header], separator, path), (1, []))
-        names = [name.strip().lower() for name in row]
-        if {"text", "label"} <= set(names):
-            return separator, names.index("text"), names.index("label")
-    shown = header.rstrip("\r\n")[:80]
-    raise ValueError(f"{path}: expected the columns text and label in its first line, got {shown!r}")
 
 
 def _real(texts: list[str], labels: list[str], notes: list[str]) -> Texts:

@@ -33,12 +33,12 @@ from fastlstm.separated import MOST
 
 TRAIN = """Learn from labelled texts which of some classes a text belongs to.
 
-The texts are a folder with a subfolder of files *.txt for each class, or a CSV file with the columns text and label.
-Two parts of each class are not learned from: the validation part is classified after each epoch, and kept is the
-network of the epoch that did best there; the test part is classified once, at the end, to say how often the network is
-right. Written to the output folder: model.safetensors, with the words and the classes in it. A model that is there
-already is replaced only with --force. Ctrl-C ends the training and leaves it as it was; with --resume the training goes
-on later to the same end as without a pause."""
+The texts are a folder with a subfolder of files *.txt for each class, or a CSV file with the columns text and label;
+other names are given by --text and --label, or found. Two parts of each class are not learned from: the validation part
+is classified after each epoch, and kept is the network of the epoch that did best there; the test part is classified
+once, at the end, to say how often the network is right. Written to the output folder: model.safetensors, with the words
+and the classes in it. A model that is there already is replaced only with --force. Ctrl-C ends the training and leaves
+it as it was; with --resume the training goes on later to the same end as without a pause."""
 
 PREDICT = """Say which class texts belong to, by a network that `fastlstm classify train` has written.
 
@@ -76,8 +76,10 @@ def add_train(parser: argparse.ArgumentParser) -> None:
         "texts",
         type=source,
         metavar="FOLDER_OR_CSV",
-        help="a subfolder of *.txt for each class, or columns text and label",
+        help="a subfolder of *.txt for each class, or a column of texts and one of labels",
     )
+    add("--text", metavar="NAME", help="name of the column of texts (default: text, or found)")
+    add("--label", metavar="NAME", help="name of the column of labels (default: label, or found)")
     add_parts(parser, 0.1)
     add_max_megabytes(parser, "what a CSV file", MOST)
     add_output(parser, "fastlstm-classify")
@@ -107,7 +109,7 @@ def train(options: argparse.Namespace) -> int:
     began = time.perf_counter()
     recipe = recipe_of(options)
     output = Output(options, [MODEL])
-    texts = read_texts(options.texts, max_bytes=options.max_bytes)
+    texts = read_texts(options.texts, max_bytes=options.max_bytes, text=options.text, label=options.label)
     print(f"{options.texts}: {report.summary(texts.counts)}.", *texts.notes, sep="\n")
     learned, validation, test = parts(texts, options)
     epochs = recipe.epochs_of(len(learned))

@@ -129,8 +129,8 @@ class Arrays(Epochs):
     def _read(self, source: Any, chosen: NDArray[np.intp], lengths: NDArray[np.intp] | None) -> Array:
         """A copy of the chosen rows."""
         if self._trim and lengths is not None and source.shape[1:2] == self._x.shape[1:2]:
-            return np.asarray(source[chosen, : max(1, int(lengths.max()))])
-        return np.asarray(source[chosen])
+            return _check.as_array(source[chosen, : max(1, int(lengths.max()))], "source")
+        return _check.as_array(source[chosen], "source")
 
 
 def _opened(source: Any, name: str) -> Any:
@@ -141,7 +141,7 @@ def _opened(source: Any, name: str) -> Any:
         with whole(f"{name}: {os.fspath(source)}", "a .npy file"):
             source = np.lib.format.open_memmap(source, mode="r")
     elif not (hasattr(source, "shape") and hasattr(source, "__getitem__")) or hasattr(source, "iloc"):
-        source = np.asarray(source)
+        source = _check.as_array(source, name)
     if not source.shape:
         raise ValueError(f"{name}: expected an array of N sequences, got a single number")
     return source

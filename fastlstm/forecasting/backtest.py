@@ -8,9 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm import html
 from fastlstm.forecasting.skill import Skill
 
 Floats = NDArray[np.float64]
+
+MOST_SHOWN, MOST_ROWS = 6, 24
+"""How many series, and how many steps of each, a notebook shows."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,18 @@ class Forecast:
     def column(self, at: int) -> Forecast:
         """The forecast of one of several series."""
         return Forecast(self.mean[:, at], self.low[:, at], self.high[:, at])
+
+    def _repr_html_(self) -> str:
+        """A table and a picture of each series for a notebook, of the first few."""
+        several = self.mean.ndim == 2
+        parts = [self.column(at) for at in range(min(MOST_SHOWN, self.mean.shape[1]))] if several else [self]
+        return "".join(part._table(f"Forecast {k}" if several else "Forecast") for k, part in enumerate(parts))
+
+    def _table(self, title: str) -> str:
+        rows = [(k + 1, *map(float, row)) for k, row in enumerate(zip(self.mean, self.low, self.high, strict=True))]
+        left = [("...", f"{len(rows) - MOST_ROWS} more")] if len(rows) > MOST_ROWS else []
+        table = html.table(("step", "mean", "low", "high"), [*rows[:MOST_ROWS], *left], title)
+        return table + html.line({"mean": self.mean}, band=(self.low, self.high))
 
 
 @dataclass(frozen=True)
@@ -92,6 +108,22 @@ class Backtest:
     def coverage(self) -> float:
         """Share of the true values that are within the band."""
         return float(np.mean((self.low <= self.truth) & (self.truth <= self.high)))
+
+    def _repr_html_(self) -> str:
+        """The errors, and a picture of each series for a notebook, of the first few."""
+        several = self.truth.ndim == 2
+        parts = [self.column(at) for at in range(min(MOST_SHOWN, self.truth.shape[1]))] if several else [self]
+        rows = [(name, score.mae, score.rmse) for name, score in self.scores.items()]
+        caption = f"Backtest of {len(self.truth)} values; {self.coverage:.1%} of them are within the band"
+        curves = [
+            html.line(
+                {"forecast": part.forecast, "truth": part.truth},
+                band=(part.low, part.high),
+                title=f"series {k}:" if several else "",
+            )
+            for k, part in enumerate(parts)
+        ]
+        return html.table(("forecast", "MAE", "RMSE"), rows, caption) + "".join(curves)
 
     @property
     def beats_naive(self) -> bool:

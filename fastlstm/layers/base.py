@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Unpack, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm import _check
+from fastlstm import _check, hints
 from fastlstm._check import Shape
 from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.program import Kept
@@ -31,7 +31,11 @@ class _Settled(type):
     """The type of layers. When the constructor of the class itself has ended, all parameters are there."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        layer = super().__call__(*args, **kwargs)
+        try:
+            layer = super().__call__(*args, **kwargs)
+        except TypeError as error:
+            hints.explain(error, kwargs)
+            raise
         if layer._told:
             layer._init = told.apply(layer._told, layer._parameters)
         return layer
@@ -42,6 +46,7 @@ class _Settled(type):
         return cast("type[Layer]", cls)._signature()
 
 
+@hints.told
 class Layer(metaclass=_Settled):
     """Base of all layers: parameters, and a forward and a backward pass over arrays in a `Workspace`.
 
@@ -185,6 +190,10 @@ class Layer(metaclass=_Settled):
         """Layers whose parameters this layer uses too. They come before it in a model."""
         return []
 
+    def with_behind(self) -> list[Layer]:
+        """The layer, and the one that it brings along, which stands behind it wherever layers stand in a row."""
+        return [self]
+
     def held(self) -> dict[str, Layer]:
         """The layers that this layer holds, by their places in it, which are also the names of their workspaces."""
         return {}
@@ -221,7 +230,7 @@ class Layer(metaclass=_Settled):
         x = self.as_input(x)
         if type(self).prepare is Layer.prepare:
             return self.forward(x, Workspace(0), training=False, lengths=None)
-        return run_kept(self._kept, [self], x)
+        return run_kept(self._kept, self.with_behind(), x)
 
     def output_shape(self, shape: Shape) -> Shape:
         """The shape of the output for an input of this shape; ValueError if the layer cannot take it."""

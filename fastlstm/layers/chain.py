@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -60,9 +61,25 @@ def sizes_behind(layer: Layer, x: Array, *, streaming: bool) -> tuple[int, ...]:
     return tuple(int(size) for size in ((*x.shape[:2], shape[-1]) if streaming else shape))
 
 
+class Row(tuple[Layer, ...]):
+    """Layers that are in a row already, so that none brings another one along."""
+
+
+def in_a_row(layers: Iterable[Layer], name: str) -> list[Any]:
+    """A list of layers that a user has given, behind each the one that it brings along, unless that stands there."""
+    found = _check.items(layers, name, "layers")
+    if isinstance(layers, Row):
+        return found
+    row: list[Any] = []
+    for one, following in zip(found, [*found[1:], None], strict=False):
+        parts = one.with_behind() if isinstance(one, Layer) else [one]
+        row += parts[:1] if parts[-1] is following else parts
+    return row
+
+
 def chains_of(chains: Sequence[Iterable[Layer]]) -> list[Chain]:
     """Chains that a user has given, each with its own number in the places: "1.0" is the first layer of the second."""
-    found = [_check.items(chain, f"chain {k}", "layers") for k, chain in enumerate(chains)]
+    found = [in_a_row(chain, f"chain {k}") for k, chain in enumerate(chains)]
     if len(found) < 2:
         raise ValueError(f"chains: expected at least two, got {len(found)}")
     return [Chain(chain, [f"{k}.{i}" for i in range(len(chain))]) for k, chain in enumerate(found)]

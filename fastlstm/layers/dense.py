@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 import numpy as np
 
@@ -12,11 +12,16 @@ from fastlstm._check import Shape
 from fastlstm._kernels import blas, cpu
 from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.stage import Stage
-from fastlstm.layers.base import Array, Index, as_rows, check_features
+from fastlstm.layers.activation import Activation
+from fastlstm.layers.base import Array, Index, Layer, as_rows, check_features
+from fastlstm.layers.elementwise import DEFAULTS
 from fastlstm.layers.matrix import Kinds, MatrixLayer
 from fastlstm.layers.packed import Packed, PackedMatrix, worth_training
+from fastlstm.layers.recurrent.functions import Activation as Function
+from fastlstm.layers.recurrent.functions import function_of
 from fastlstm.layers.replay import Backward, BackwardCalls, Calls
 from fastlstm.layers.settings import Settings
+from fastlstm.layers.softmax import Softmax
 from fastlstm.parameter import Parameter
 from fastlstm.workspace import Workspace
 
@@ -37,6 +42,9 @@ class Dense(MatrixLayer):
         None takes the model's.
     seed : int, optional
         Seed of the starting values; by default from the model.
+    activation : function, optional
+        A function as `Activation` takes it, or "softmax". The layer then brings an `Activation` or `Softmax` along, a
+        layer of its own that stands behind this one in a model or a chain.
     weights : "bfloat16", "int8x16", "int8" or None, default None
         How inference holds the weights; see `fastlstm.quantize`. None is as they are.
     **settings
@@ -56,6 +64,7 @@ class Dense(MatrixLayer):
         output_size: int,
         *,
         bias: bool = True,
+        activation: Function | Literal["softmax"] | None = None,
         dtype: Any = None,
         seed: int | None = None,
         weights: Kinds = None,
@@ -69,8 +78,20 @@ class Dense(MatrixLayer):
         self.add("weight", (self.output_size, self.input_size), init.glorot_uniform)
         if bias:
             self.add("bias", (self.output_size,), init.zeros, fan=self.input_size)
+        self.activation = None if activation is None or activation == "linear" else activation
+        if self.activation == "softmax":
+            self._behind: Layer = Softmax()
+        elif self.activation is not None:
+            function_of("silu" if self.activation == "swish" else self.activation, "activation", DEFAULTS)
+            self._behind = Activation(self.activation)
         self._packed = PackedMatrix(self._parameters["weight"], self._parameters.get("bias"))
         self.weights = weights
+
+    def with_behind(self) -> list[Layer]:
+        return [self] if self.activation is None else [self, self._behind]
+
+    def _shown(self) -> dict[str, Any]:
+        return self.config() if self.activation is None else {**self.config(), "activation": self.activation}
 
     def packed(self) -> list[Packed]:
         return [self._packed]

@@ -13,7 +13,7 @@ from fastlstm._check import Shape
 from fastlstm._kernels.layout import RaggedOrder
 from fastlstm._kernels.stage import Blocks, Stage
 from fastlstm.layers.base import Array, Index, Layer, check_features
-from fastlstm.layers.chain import Chain
+from fastlstm.layers.chain import Chain, in_a_row
 from fastlstm.layers.holder import Holder
 from fastlstm.workspace import Workspace
 
@@ -62,7 +62,7 @@ class EachStep(Holder):
     def __init__(
         self, layers: Iterable[Layer], steps: int, channels: int = 1, *, dtype: Any = None, seed: int | None = None
     ) -> None:
-        found = _check.items(layers, "layers", "layers")
+        found = in_a_row(layers, "layers")
         if not found:
             raise ValueError("layers: expected at least one, got none")
         self.steps = _check.positive_int(steps, "steps")

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from fastlstm import _check
 from fastlstm._check import Shape, describe
 from fastlstm._kernels.activations import sum_stage
 from fastlstm._kernels.stage import Call, Stage
 from fastlstm.layers.base import Array, Layer
-from fastlstm.layers.chain import Chain
+from fastlstm.layers.chain import Chain, in_a_row
 from fastlstm.layers.holder import Parallel
 from fastlstm.workspace import Workspace
 
@@ -48,7 +47,7 @@ class Residual(Parallel):
     """
 
     def __init__(self, layers: Iterable[Layer], *, dtype: Any = None, seed: int | None = None) -> None:
-        found = _check.items(layers, "layers", "layers")
+        found = in_a_row(layers, "layers")
         if not found:
             raise ValueError("layers: expected at least one, got none")
         super().__init__([Chain(found, [str(i) for i in range(len(found))])], dtype, seed)

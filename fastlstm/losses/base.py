@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm import _check
+from fastlstm import _check, hints
 from fastlstm._check import describe
+from fastlstm.named import plain
 from fastlstm.workspace import Workspace
 
 Array = NDArray[Any]
@@ -146,7 +147,7 @@ class Loss:
             If a shape does not fit, a target or weight that counts is not finite or outside its range, or no weight is
             above 0.
         """
-        pred = np.asarray(pred)
+        pred = _check.as_array(pred, "pred")
         if pred.dtype not in (np.dtype("float32"), np.dtype("float64")):
             raise TypeError(f"pred: expected float32 or float64, got {pred.dtype}")
         if pred.ndim not in (2, 3) or 0 in pred.shape:
@@ -218,6 +219,8 @@ class Loss:
             If its shape does not fit, or a number that counts is not finite or outside its range.
         """
         array = _check.as_numbers(target, name, "fiub", "real numbers")
+        if array.shape == shape[:-1] and shape[-1] == 1:
+            array = array[..., None]
         _check.shape_of(array, name, shape)
         with np.errstate(over="ignore"):
             array = np.ascontiguousarray(array, dtype)
@@ -314,7 +317,8 @@ def get(loss: Any) -> Loss | Callable[..., tuple[float, Array]]:
     Parameters
     ----------
     loss : str, Loss or function
-        A `Loss`, or a function of (pred, target, weight), is returned as it is.
+        A name, in any case, also one that Keras or PyTorch has for the same loss, such as "MeanSquaredError". A `Loss`,
+        or a function of (pred, target, weight), is returned as it is.
 
     Returns
     -------
@@ -325,13 +329,31 @@ def get(loss: Any) -> Loss | Callable[..., tuple[float, Array]]:
     ValueError
         If there is no loss of this name.
     TypeError
-        If it is neither a name nor a function.
+        If it is neither a name nor a function, or one of PyTorch's or Keras'.
     """
     if isinstance(loss, str):
-        if loss not in Loss.registry:
-            raise ValueError(f"loss: expected one of {sorted(Loss.registry)}, got {loss!r}")
-        return Loss.registry[loss]
+        return _named(loss, repr(loss))
     if not callable(loss):
         raise TypeError(f"loss: expected a loss or its name, got {loss!r}")
+    if str(getattr(loss, "__module__", "")).startswith(("torch.", "keras.", "sklearn.")):
+        name = getattr(loss, "__name__", type(loss).__name__)
+        raise TypeError(f"loss: expected one of fastlstm, got {name} of another package{_hint(name)}")
     chosen: Loss | Callable[..., tuple[float, Array]] = loss
     return chosen
+
+
+def _named(name: str, got: str) -> Loss:
+    """The loss of a name, in any case, or of one that others have for it."""
+    known = {plain(one): loss for one, loss in Loss.registry.items()}
+    word = plain(name)
+    found = known.get(plain(hints.LOSSES.get(word, word)))
+    if found is None:
+        raise ValueError(f"loss: expected one of {sorted(Loss.registry)}, got {got}{_hint(name)}")
+    return found
+
+
+def _hint(name: str) -> str:
+    """What a loss of another package is here."""
+    word = plain(name)
+    ours = hints.OTHER_LOSSES.get(word) or (repr(hints.LOSSES[word]) if word in hints.LOSSES else None)
+    return "" if ours is None else f"; here: {ours}"

@@ -27,7 +27,20 @@ class ClassLoss(Loss):
     """A loss of scores, one for each class. The targets are the numbers of the classes."""
 
     def as_target(self, target: Any, shape: tuple[int, ...], seen: Array, dtype: Any, name: str = "target") -> Array:
-        array = _check.as_numbers(target, name, "iu", "whole numbers")
+        array = _check.as_array(target, name)
+        if array.shape == shape and array.ndim and shape[-1] > 1:
+            raise ValueError(
+                f"{name}: expected classes as whole numbers of shape {_check.describe(shape[:-1])}, got shape "
+                f"{_check.describe(shape)}; of rows with a 1 each these are {name}.argmax(-1)"
+            )
+        if array.dtype.kind in "UTO":
+            raise TypeError(
+                f"{name}: expected classes as whole numbers, got dtype {array.dtype}; np.unique({name}, "
+                "return_inverse=True) gives the classes and their numbers"
+            )
+        array = _check.as_numbers(array, name, "iu", "whole numbers")
+        if array.shape == (*shape[:-1], 1):
+            array = array[..., 0]
         _check.shape_of(array, name, shape[:-1])
         inside(array, seen, 0, shape[-1] - 1, name)
         return np.ascontiguousarray(np.where(seen, array, 0), np.intp)

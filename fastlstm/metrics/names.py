@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from fastlstm.hints import METRICS as METRICS_OF_OTHERS
 from fastlstm.metrics.base import Function, Measure
 from fastlstm.metrics.classification import accuracy, auc, bits_per_character, f1, perplexity, top_k
 from fastlstm.metrics.edit import label_error_rate
 from fastlstm.metrics.regression import mae, mase, mse, rmse, smape
+from fastlstm.named import plain
 
 Metric = Function | Measure
 
@@ -36,7 +38,7 @@ def get(metric: Any) -> tuple[str, Metric]:
     Parameters
     ----------
     metric : str, function or Measure
-        One of the names in `METRICS`, a name such as ``"top_5"``, or a metric itself.
+        One of the names in `METRICS`, also as Keras has it, a name such as ``"top_5"``, or a metric itself.
 
     Returns
     -------
@@ -54,6 +56,7 @@ def get(metric: Any) -> tuple[str, Metric]:
         top = re.fullmatch(r"top_([1-9]\d*)", metric)
         if top:
             return metric, top_k(int(top[1]))
+        metric = METRICS_OF_OTHERS.get(plain(metric), metric)
         if metric not in METRICS:
             raise ValueError(f"metrics: expected some of {sorted([*METRICS, 'top_k for a number k'])}, got {metric!r}")
         return metric, METRICS[metric]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm import _check
+from fastlstm import _check, hints, html
 from fastlstm._check import Shape, describe
 from fastlstm._kernels.program import Kept
 from fastlstm.layers import Layer
-from fastlstm.layers.chain import input_shape_of, shapes_of, walk
+from fastlstm.layers.chain import Row, in_a_row, input_shape_of, shapes_of, walk
 from fastlstm.layers.holder import rows_of
 from fastlstm.layers.matrix import MatrixLayer
 from fastlstm.layers.preparing import run_kept
@@ -25,6 +25,7 @@ from fastlstm.parameter import Parameter
 Array = NDArray[Any]
 
 
+@hints.told
 class Model(Passes):
     """A chain of layers. Its input is (N, T, F), or tokens (N, T) if the first layer is an `Embedding`.
 
@@ -65,6 +66,7 @@ class Model(Passes):
     total                              393
     """
 
+    @hints.hinted
     def __init__(
         self,
         layers: Iterable[Layer],
@@ -73,7 +75,7 @@ class Model(Passes):
         *,
         weights: str | None = None,
     ) -> None:
-        self.layers = tuple(_check.items(layers, "layers", "layers"))
+        self.layers = tuple(in_a_row(layers, "layers"))
         self.dtype = _check.dtype_of(dtype)
         self.seed = np.random.SeedSequence(_check.seed_of(seed)).entropy
         if not self.layers:
@@ -109,6 +111,23 @@ class Model(Passes):
                     layer.weights = weights
         self._kept = Kept()
         self._parameters = [parameter for layer in self.layers for parameter in layer.parameters()]
+
+    def __len__(self) -> int:
+        """The number of layers."""
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    @overload
+    def __getitem__(self, index: int) -> Layer: ...
+    @overload
+    def __getitem__(self, index: slice) -> Model: ...
+    def __getitem__(self, index: int | slice) -> Layer | Model:
+        """A layer; or for a slice a model of these layers, which shares them and their parameters with this one."""
+        if isinstance(index, slice):
+            return Model(Row(self.layers[index]), self.dtype)
+        return self.layers[index]
 
     @property
     def output_shape(self) -> Shape:
@@ -155,6 +174,8 @@ class Model(Passes):
         Parameters
         ----------
         x : (N, T, F) numbers, or (N, T) tokens
+            Or a list of sequences of different lengths, (T, F) numbers or (T,) tokens, whose lengths count. Outputs of
+            each step then have as many steps as the longest one.
         batch_size : int, default 256
             Number of sequences in a mini-batch.
         lengths : (N,) ints from 0 to T, optional
@@ -210,8 +231,8 @@ class Model(Passes):
         """`predict` with a mask, or whose outputs are filled."""
         if fill_of(fill) != "zero" and not self._per_step:
             raise ValueError(f"fill: expected 'zero' for a model without an output at each step, got {fill!r}")
-        x, _ = self.as_input(x)
-        steps = Steps(lengths, mask, *x.shape[:2])
+        x, own = self.as_input(x, lengths if mask is None else None)
+        steps = Steps(lengths if own is None else own, mask, *x.shape[:2])
         y = self.predict(steps.gather(x), batch_size, steps.lengths)
         return steps.scatter(y, fill, own=True) if self._per_step else y
 
@@ -259,6 +280,17 @@ class Model(Passes):
         """Print the layers with their output shapes and numbers of parameters, and how many are frozen, if some are."""
         print(self)
 
+    def _repr_html_(self) -> str:
+        """The same for a notebook."""
+        rows: list[tuple[object, ...]] = [
+            (place, type(layer).__name__, describe(shape), layer.num_parameters)
+            for place, layer, shape in rows_of(self.layers, self.input_shape)
+        ]
+        frozen = sum(parameter.size for parameter in self._parameters if not parameter.trainable)
+        caption = f"Model, {self.dtype.name}, {describe(self.input_shape)} to {describe(self.output_shape)}"
+        rows += [("", "total", "", self.num_parameters), *([("", "of them frozen", "", frozen)] if frozen else [])]
+        return html.table(("", "layer", "output shape", "parameters"), rows, caption)
+
     def __str__(self) -> str:
         rows = rows_of(self.layers, self.input_shape)
         names = [f"{place} {type(layer).__name__}" for place, layer, _ in rows]
@@ -280,4 +312,6 @@ class Model(Passes):
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        return f"Model([{', '.join(map(repr, self.layers))}], dtype={self.dtype.name!r})"
+        brought = [id(behind) for layer in self.layers for behind in layer.with_behind()[1:]]
+        said = [repr(layer) for layer in self.layers if id(layer) not in brought]
+        return f"Model([{', '.join(said)}], dtype={self.dtype.name!r})"

@@ -15,7 +15,7 @@ from fastlstm._check import Shape
 from fastlstm._kernels.stage import ShapeChanged
 from fastlstm.layers import Layer
 from fastlstm.layers.preparing import lengths_behind, lowest_trained, one_by_one, prepare
-from fastlstm.masking import Steps
+from fastlstm.masking import Steps, padded
 from fastlstm.model.tape import Recorded, Tape
 from fastlstm.parameter import Parameter
 
@@ -113,7 +113,15 @@ class Passes:
             tape.rows = len(index)
 
     def as_input(self, x: Any, lengths: Any = None) -> tuple[Array, NDArray[np.intp] | None]:
-        """x and lengths, checked and converted for a pass. Lengths are None if all sequences are full."""
+        """x and lengths, checked and converted for a pass. Lengths are None if all sequences are full.
+
+        x may be a list of sequences of different lengths, (T, F) or (T,) each, instead of both.
+        """
+        if type(x) is not np.ndarray:
+            x, own = padded(x)
+            if own is not None and lengths is not None:
+                raise ValueError("lengths: expected none beside a list of sequences of different lengths, got some")
+            lengths = lengths if own is None else own
         x = self.layers[0].as_input(x, shape=self.input_shape)
         return x, _check.lengths_of(lengths, *x.shape[:2])
 
@@ -148,7 +156,7 @@ class Passes:
 
         Parameters
         ----------
-        x : (N, T, F) numbers, or (N, T) tokens
+        x : (N, T, F) numbers, or (N, T) tokens, or a list of sequences of different lengths
             Do not change it before the backward pass.
         tape : Tape
             A tape of this model, from `tape`.
@@ -175,8 +183,8 @@ class Passes:
         """
         self._check_tape(tape)
         if mask is not None:
-            x, _ = self.as_input(x)
-            steps = Steps(lengths, mask, *x.shape[:2])
+            x, own = self.as_input(x)
+            steps = Steps(lengths if own is None else own, mask, *x.shape[:2])
             return self.pass_forward(x, tape, training=training, lengths=steps.lengths, steps=steps)
         if tape.program is not None and not training:
             with tape.turn:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm import _check
+from fastlstm import _check, hints
 from fastlstm._kernels import optim as kernels
 from fastlstm.optim.norms import grad_norm
 from fastlstm.parameter import Parameter
@@ -17,6 +17,7 @@ from fastlstm.parameter import Parameter
 Array = NDArray[Any]
 
 
+@hints.told
 class Optimizer:
     """Base of all optimizers.
 
@@ -55,8 +56,12 @@ class Optimizer:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         Optimizer.registry[cls.__name__] = cls
+        if "__init__" in cls.__dict__:
+            cls.__init__ = hints.hinted(cls.__init__)  # type: ignore[method-assign]
 
     def __init__(self, lr: float) -> None:
+        if hasattr(lr, "__iter__") and not isinstance(lr, str):
+            raise TypeError("lr: expected a number, got several; the parameters are those of the model of a fl.Trainer")
         self.lr = _check.number(lr, "lr", 0, 1e30)
         self.steps = 0
         self.state: list[dict[str, Array]] = []
@@ -218,3 +223,36 @@ class Optimizer:
     def rule(self) -> tuple[int, tuple[float, ...]]:
         """The number of the kernel's rule for a step, and the numbers in its formula."""
         raise NotImplementedError(f"{type(self).__name__} must write update")
+
+
+def get(optimizer: Any) -> Optimizer:
+    """An optimizer by its name.
+
+    Parameters
+    ----------
+    optimizer : Optimizer, str or class
+        An `Optimizer` is returned as it is. A name, in any case, or a class is that one with its defaults.
+
+    Returns
+    -------
+    Optimizer
+
+    Raises
+    ------
+    ValueError
+        If there is no optimizer of this name.
+    TypeError
+        If it is none of these.
+    """
+    if isinstance(optimizer, str):
+        known = {name.lower(): kind for name, kind in Optimizer.registry.items()}
+        if optimizer.lower() not in known:
+            raise ValueError(f"optimizer: expected one of {sorted(Optimizer.registry)}, got {optimizer!r}")
+        optimizer = known[optimizer.lower()]
+    if isinstance(optimizer, type) and issubclass(optimizer, Optimizer):
+        optimizer = optimizer()  # type: ignore[call-arg]
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"optimizer: expected an Optimizer such as fl.Adam(lr=1e-3), or its name, got {optimizer!r:.80}"
+        )
+    return optimizer

@@ -10,9 +10,9 @@ import numpy as np
 
 from fastlstm import _check
 from fastlstm.losses import Loss, step_weights
-from fastlstm.masking import Steps
+from fastlstm.masking import Steps, padded
 from fastlstm.model import Model
-from fastlstm.training.batch import Array, Batch
+from fastlstm.training.batch import Array, Batch, Index
 
 
 class Lazy:
@@ -73,8 +73,14 @@ def as_data(
 ) -> Batch:
     """All of the data, checked and converted, the real steps of each sequence first.
 
-    `lengths` may be a mask, too, (N, T). Unless the data `may_be_empty`, some sequence must have a step.
+    `lengths` may be a mask, too, (N, T). x may be a list of sequences, whose own lengths count, and y a list of targets
+    of each of their steps. Unless the data `may_be_empty`, some sequence must have a step.
     """
+    x, own = padded(x)
+    if own is not None:
+        if lengths is not None or mask is not None:
+            raise ValueError("lengths: expected none beside a list of sequences of different lengths, got some")
+        lengths, y = own, _beside(y, own)
     x = as_inputs(model, x)
     steps = steps_of(lengths, mask, x)
     sizes = {"N": x.shape[0], "T": x.shape[1], "F": x.shape[-1]}
@@ -99,6 +105,12 @@ def as_data(
         weights = steps.gather(weights) if per_step else weights
         y = as_targets(model, loss, y, shape, weights)
     return Batch(gathered(steps, x, "x"), y, steps.lengths, weights)
+
+
+def _beside(y: Any, lengths: Index) -> Any:
+    """A list with targets of each step, padded as the sequences of these lengths are; any other y as it is."""
+    found, own = padded(y, "y")
+    return found if own is not None and np.array_equal(own, lengths) else y
 
 
 def steps_of(lengths: Any, mask: Any, x: Array | Lazy) -> Steps:
@@ -136,7 +148,7 @@ def as_inputs(model: Model, x: Any) -> Any:
 def as_targets(model: Model, loss: Any, y: Any, shape: tuple[int, ...], weights: Array) -> Any:
     """y as the loss takes it, or a `Lazy` of y, which is checked part by part."""
     if not isinstance(loss, Loss):
-        y = np.asarray(y)
+        y = _check.as_array(y, "y")
         if y.ndim == 0 or len(y) != shape[0]:
             raise ValueError(f"y: expected {shape[0]} targets, one for each sequence of x, got shape {y.shape}")
         return np.ascontiguousarray(y)
@@ -145,7 +157,7 @@ def as_targets(model: Model, loss: Any, y: Any, shape: tuple[int, ...], weights:
     for part in parts(len(y), y[0].size):
         seen = weights[part] != 0
         converted = loss.as_target(y[part], (len(seen), *shape[1:]), seen, model.dtype, "y")
-    return Lazy(y, converted.dtype)
+    return Lazy(y.reshape(len(y), *converted.shape[1:]), converted.dtype)
 
 
 def parts(n: int, size: int, most: int = 1 << 22) -> Iterator[slice]:
@@ -157,7 +169,7 @@ def parts(n: int, size: int, most: int = 1 << 22) -> Iterator[slice]:
 
 def weights_of_classes(class_weight: Any, y: Any, shape: tuple[int, ...], seen: Array) -> Array:
     """The weight of each target by its class, (N,) or (N, T)."""
-    labels = np.asarray(y)
+    labels = _check.as_array(y, "y")
     if labels.shape == (*shape[:-1], 1):
         labels = labels[..., 0]
     if labels.shape != shape[:-1]:
@@ -179,8 +191,24 @@ def weights_of_classes(class_weight: Any, y: Any, shape: tuple[int, ...], seen: 
     return out
 
 
+def split_last(share: Any, x: Any, *others: Any) -> tuple[Any, Any]:
+    """What is before the last share of the rows of x and of each other array, and that share. None stays None."""
+    share = _check.number(share, "validation_split", 0, 1, open_high=True)
+    arrays = (x, *others)
+    kept = (type(None), list, tuple, np.ndarray)
+    rows = [one if isinstance(one, kept) else _check.as_array(one, "validation_split") for one in arrays]
+    n = len(x)
+    at = int(n * (1 - share))
+    if not 0 < at < n:
+        raise ValueError(
+            f"validation_split: expected a share that leaves sequences on both sides, got {share} of {n} sequences"
+        )
+    return [one if one is None else one[:at] for one in rows], [one if one is None else one[at:] for one in rows]
+
+
 def parts_of(validation: Any, third: str) -> tuple[Any, Any, Any]:
     """x, y and the third part of `validation`, which is None if it is not given."""
     if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
-        raise TypeError(f"validation: expected (x, y) or (x, y, {third}), got {type(validation).__name__}")
+        hint = f"; a share of x is validation_split={validation}" if isinstance(validation, float) else ""
+        raise TypeError(f"validation: expected (x, y) or (x, y, {third}), got {type(validation).__name__}{hint}")
     return validation[0], validation[1], validation[2] if len(validation) == 3 else None

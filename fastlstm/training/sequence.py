@@ -189,7 +189,7 @@ def as_windows(
     if isinstance(loss, Loss):
         y = loss.as_target(y, (length, features), weights != 0, model.dtype, "y")
     else:
-        y = np.asarray(y)
+        y = _check.as_array(y, "y")
         if y.ndim == 0 or len(y) != length:
             raise ValueError(f"y: expected {length} targets, one for each step of x, got shape {y.shape}")
     return Windows(x, y, weights, begins, window, batch_size)

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastlstm import _check
 from fastlstm.callbacks import Callback, ProgressBar
@@ -23,6 +24,7 @@ from fastlstm.training.loop import Loop
 from fastlstm.training.objective import Objective
 from fastlstm.training.ranks import Ranks
 from fastlstm.training.resume import Run
+from fastlstm.training.settings import name_of
 from fastlstm.training.team import Team
 
 
@@ -51,6 +53,18 @@ class Session:
     def interrupted(self) -> bool:
         """Whether Ctrl-C ended the last training."""
         return self._loop is not None and self._loop.progress.interrupted
+
+    def predict(
+        self, x: Any, batch_size: int = 256, lengths: Any = None, mask: Any = None, fill: str = "zero"
+    ) -> NDArray[Any]:
+        """The output of the model for all of x: the same as `Model.predict`."""
+        return self.model.predict(x, batch_size, lengths, mask, fill)
+
+    def __repr__(self) -> str:
+        numbers = ", ".join(f"{name}={value!r}" for name, value in self.optimizer.settings().items())
+        return (
+            f"{type(self).__name__}({self.model!r}, {name_of(self.loss)}, {type(self.optimizer).__name__}({numbers}))"
+        )
 
     @property
     def _objective(self) -> Objective:

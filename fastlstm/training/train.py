@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from fastlstm import _check, losses
+from fastlstm import _check, losses, optim
 from fastlstm.callbacks import Callback
 from fastlstm.communicator import Communicator
+from fastlstm.hints import hinted, of_model, told
+from fastlstm.masking import padded
 from fastlstm.model import Model
-from fastlstm.optim import Adam, Optimizer
-from fastlstm.training.checked import parts_of
+from fastlstm.optim import Optimizer
+from fastlstm.training.checked import parts_of, split_last
 from fastlstm.training.feed import Feed
 from fastlstm.training.history import History as History
 from fastlstm.training.loop import Loop
@@ -19,6 +21,7 @@ from fastlstm.training.team import Team
 from fastlstm.training.truncated import Truncated
 
 
+@told
 class Trainer(Truncated):
     """Trains a model by back-propagation through time.
 
@@ -29,8 +32,8 @@ class Trainer(Truncated):
         A function takes (pred, target, weight), and returns the loss and its gradient with respect to pred. If the
         model has an output at each step, all three end at the longest sequence of the batch (target only if it has T
         steps).
-    optimizer : Optimizer, optional
-        By default ``Adam()``.
+    optimizer : Optimizer or its name, optional
+        By default ``Adam()``. A name such as "sgd", or a class, is that optimizer with its defaults.
     clip_norm : float, optional
         Largest norm of the gradients of all parameters together. Larger gradients are scaled down to it.
     clip_value : float, optional
@@ -83,11 +86,12 @@ class Trainer(Truncated):
     True
     """
 
+    @hinted
     def __init__(
         self,
         model: Model,
         loss: Any,
-        optimizer: Optimizer | None = None,
+        optimizer: Optimizer | type[Optimizer] | str | None = None,
         clip_norm: float | None = None,
         clip_value: float | None = None,
         accumulate: int = 1,
@@ -100,12 +104,10 @@ class Trainer(Truncated):
         average_every: int | None = None,
     ) -> None:
         if not isinstance(model, Model):
-            raise TypeError(f"model: expected a Model, got {type(model).__name__}")
-        if optimizer is not None and not isinstance(optimizer, Optimizer):
-            raise TypeError(f"optimizer: expected an Optimizer such as fl.Adam(lr=1e-3), got {optimizer!r}")
+            raise TypeError(f"model: expected a Model, got {type(model).__name__}{of_model(model)}")
         self.model = model
         self.loss = losses.get(loss)
-        self.optimizer = optimizer if optimizer is not None else Adam()
+        self.optimizer = optim.get("Adam" if optimizer is None else optimizer)
         self.clip_norm = None if clip_norm is None else _check.number(clip_norm, "clip_norm", 0)
         self.clip_value = None if clip_value is None else _check.number(clip_value, "clip_value", 0)
         self.accumulate = _check.positive_int(accumulate, "accumulate")
@@ -122,6 +124,7 @@ class Trainer(Truncated):
         self._loop: Loop | None = None
         self._fits = 0
 
+    @hinted
     def fit(
         self,
         x: Any,
@@ -139,6 +142,7 @@ class Trainer(Truncated):
         progress: bool | None = None,
         resume: PathLike | None = None,
         mask: Any = None,
+        validation_split: float | None = None,
     ) -> History:
         """Train for some epochs.
 
@@ -147,9 +151,11 @@ class Trainer(Truncated):
         Parameters
         ----------
         x : (N, T, F) numbers, or (N, T) tokens
-            A file (`numpy.memmap`) and a view with overlapping windows are read one mini-batch at a time.
+            A file (`numpy.memmap`) and a view with overlapping windows are read one mini-batch at a time. A list of
+            sequences of different lengths, (T, F) or (T,), has its own lengths.
         y : array
-            Targets in the shape of the model's output. For `softmax_cross_entropy`: whole numbers, no last axis.
+            Targets in the shape of the model's output; the last axis may lack if it is 1. For `softmax_cross_entropy`:
+            whole numbers, no last axis. Targets of each step of a list of sequences may be a list, too.
         epochs : int
             Number of epochs. It includes the epochs before an interruption.
         batch_size : int, default 32
@@ -173,7 +179,7 @@ class Trainer(Truncated):
             Seed of the order and of the dropout masks. The same seed gives the same bits. By default the seed depends
             only on the number of earlier trainings of this trainer.
         progress : bool, optional
-            Whether a progress bar is shown; by default only on a terminal.
+            Whether a progress bar is shown; by default only on a terminal and in a notebook.
         resume : path, optional
             A folder for the state of the training. If it holds a state, the training continues from there, and ends at
             the same bits as without the interruption. Make the same call again to resume a training, or one with more
@@ -182,6 +188,9 @@ class Trainer(Truncated):
         mask : (N, T) bools, or ints 0 and 1, optional
             Which steps are real, instead of lengths: a step that is not keeps the state, and counts for nothing. The
             real steps of each sequence are moved to its front before the training, so that holes cost no time in it.
+        validation_split : float, optional
+            Share of the sequences, above 0 and below 1, that are not trained on but evaluated after each epoch, instead
+            of validation. It is the last one in the given order, as in Keras: shuffle sorted data first.
 
         Returns
         -------
@@ -208,17 +217,25 @@ class Trainer(Truncated):
                 epochs, batch_size = _check.positive_int(epochs, "epochs"), self._batch_size(batch_size)
                 shuffle, bucket = _check.flag(shuffle, "shuffle"), _check.flag(bucket, "bucket")
                 seed = _check.seed_of(seed)
-                if bucket and lengths is None and mask is None:
+                if bucket and lengths is None and mask is None and padded(x)[1] is None:
                     raise ValueError("bucket: expected lengths with bucket=True, got none")
-                data, held_out = self._data(x, y, lengths, sample_weight, class_weight, mask), None
+                held_out = None
                 if validation is not None:
                     held_out = self._batches(self._data(*parts_of(validation, "lengths")), batch_size)
+                if validation_split is not None:
+                    if held_out is not None:
+                        raise ValueError("validation_split: expected either this or validation, got both")
+                    every = (x, y, lengths, sample_weight, None, mask)
+                    (x, y, lengths, sample_weight, _, mask), last = split_last(validation_split, *every)
+                    held_out = self._batches(self._data(*last), batch_size)
+                data = self._data(x, y, lengths, sample_weight, class_weight, mask)
             run = Run(resume, ranks)
             seed = self._seed_of_fit(seed, run.state)
             batches = self._batches(data, batch_size, order=seed if shuffle else None, bucket=bucket, seed=seed)
             passed = {"batch_size": batch_size, "shuffle": shuffle, "bucket": bucket, "class_weight": class_weight}
             return self._fit(epochs, batches, held_out, seed, run, ranks, progress, **passed)
 
+    @hinted
     def fit_batches(
         self,
         batches: Any,
@@ -285,6 +302,7 @@ class Trainer(Truncated):
             run = Run(resume, ranks)
             return self._fit(epochs, feed, held_out, self._seed_of_fit(seed, run.state), run, ranks, progress)
 
+    @hinted
     def evaluate(
         self,
         x: Any,

@@ -34,7 +34,8 @@ mails by their department, questions by their topic.
 
 `reviews` is a folder with a subfolder of files `*.txt` for each class, or a CSV file with the columns `text` and
 `label`, which may be packed as `.gz`, `.bz2` or `.xz` and take 128 MB unpacked; `--max-megabytes`, in Python
-`read_texts(path, max_bytes=...)`, allows more. Two tenths of each class are not learned from. One, the validation
+`read_texts(path, max_bytes=...)`, allows more. Columns of other names are found, or
+named by `--text` and `--label`. Two tenths of each class are not learned from. One, the validation
 part, is classified after each epoch, and the network of the epoch that did best there is kept; what is right of it
 flatters the network, as it was chosen by that. The other, the test part, is classified once, at the end: expect as
 much of other texts of the same kind. A model that is there already is replaced only with `--force`, and `--resume`

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastlstm import html
 from fastlstm.layers.base import Array
 from fastlstm.layers.recurrent.direction import Direction
 from fastlstm.layers.recurrent.phased_direction import steps_of
@@ -43,6 +44,20 @@ class Gates:
     output: Array
     cell: Array
     hidden: Array
+
+    def _repr_html_(self) -> str:
+        """Pictures of the first sequence for a notebook: steps from left to right, units from top to bottom."""
+        n, t, units = self.cell.shape
+        pictures = []
+        for name in ("input", "forget", "output", "candidate", "cell", "hidden"):
+            values = getattr(self, name)[0].T
+            most = 1.0 if name != "cell" else float(np.abs(values).max())
+            least = 0.0 if name in ("input", "forget", "output") else -most
+            pictures.append(
+                html.picture(values, least, most, f"{name}, from {least:.3g} (white) to {most:.3g} (black)")
+            )
+        words = f"Gates of {n} sequences of {t} steps and {units} units; these are those of the first sequence."
+        return f"<p>{words}</p>" + "".join(pictures)
 
 
 def read_gates(direction: Direction, batch: RaggedBatch, steps: Steps, tape: Workspace) -> Gates:
