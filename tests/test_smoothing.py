@@ -2,11 +2,13 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from fastlstm.forecasting import decomposition
+from fastlstm.forecasting.autoregression import Autoregression, interpolated, lags_of
 from fastlstm.forecasting.exponential import Exponential, Multiplicative, akaike_weights
 from fastlstm.forecasting.least_squares import Problem, minimize
 from fastlstm.forecasting.smoothing import Smoothing, aligned
@@ -79,7 +81,7 @@ def slow_exponential(values, fitted, series, model, horizon):
 @pytest.mark.parametrize("season", [1, 7])
 def test_exponential_smoothing_follows_its_equations(kind, season):
     values, _ = aligned(with_gaps(some_series(season=7)))
-    fitted, _ = kind.fit(values, np.zeros(values.shape[1], np.intp), len(values), season)
+    fitted, _ = kind.fit(values, season)
     at = np.tile(np.arange(len(values) + 1)[:, None], (1, values.shape[1]))
     forecasts = fitted.forecasts(values, 9, at)
     for series in range(values.shape[1]):
@@ -117,12 +119,97 @@ def slow_theta(values, fitted, series, horizon):
 @pytest.mark.parametrize("season", [1, 7])
 def test_theta_follows_its_equations(shift, season):
     values, _ = aligned(with_gaps(some_series()) + shift)
-    fitted = Theta.fit(values, np.zeros(values.shape[1], np.intp), len(values), season)
+    fitted = Theta.fit(values, season)
     at = np.tile(np.arange(len(values) + 1)[:, None], (1, values.shape[1]))
     forecasts = fitted.forecasts(values, 9, at)
     for series in range(values.shape[1]):
         np.testing.assert_allclose(forecasts[:, series], slow_theta(values[:, series], fitted, series, 9), rtol=1e-8)
     assert season == 1 or fitted.season.std(1).any()  # a season was found, so the test saw both ways to take it out
+
+
+def slow_autoregression(values, fitted, series, season, horizon):
+    """Forecasts from all origins by the recursion, one number at a time; the past before the first value repeats it."""
+    coefficients, reach = fitted.coefficients[series], fitted.reach[series]
+
+    def follow(past):
+        total = fitted.constant[series]
+        total += sum(
+            c * past[max(len(past) - lag, 0)] for c, lag in zip(coefficients, lags_of(season), strict=True) if c
+        )
+        return total
+
+    past, result = [], []
+    for t in range(len(values) + 1):
+        if t:
+            ahead, last = list(past), past[-1]
+            for _ in range(horizon):
+                ahead.append(np.clip(follow(ahead), last - reach, last + reach))
+            result.append(ahead[t:])
+        if t < len(values):
+            expected = np.clip(follow(past), past[-1] - reach, past[-1] + reach) if t else None
+            past.append(expected if np.isnan(values[t]) else values[t])
+    return np.array(result)
+
+
+@pytest.mark.parametrize("season", [1, 4, 7, 12])
+def test_autoregression_follows_its_recursion(season):
+    values, _ = aligned(with_gaps(some_series()))
+    fitted = Autoregression.fit(values, season)
+    at = np.tile(np.arange(1, len(values) + 1)[:, None], (1, values.shape[1]))
+    forecasts = fitted.forecasts(values, 9, at, season)
+    for series in range(values.shape[1]):
+        slow = slow_autoregression(values[:, series], fitted, series, season, 9)
+        np.testing.assert_allclose(forecasts[:, series], slow, rtol=1e-10)
+    assert fitted.works.all()
+
+
+def test_autoregression_is_the_ridge_regression_with_the_best_criterion():
+    values = some_series(61, count=1)
+    fitted = Autoregression.fit(values.T, 7)
+    lags = np.arange(1, 9)
+    past = np.stack([values[0, 8 - lag : 61 - lag] for lag in lags], 1)
+    past, target = (part - part.mean(0) for part in (past, values[0, 8:]))
+    unit = np.sqrt(np.square(np.diff(values[0])).mean())
+    past, target = past / unit, target / unit
+    best = (np.inf, None)
+    for naive in (lags == 0, lags == 1, lags == 7):
+        for penalty in (0.1, 1, 10, 100, 1000):
+            inverse = np.linalg.inv(past.T @ past + penalty * np.eye(8))
+            found = naive + inverse @ past.T @ (target - past @ naive)
+            free = 2 + np.trace(past @ inverse @ past.T)
+            size = np.log(np.square(target - past @ found).mean())
+            best = min(best, (53 * size + 2 * (free - 1) * 53 / (53 - free), found.tolist()))
+    np.testing.assert_allclose(fitted.coefficients[0, :8], best[1], rtol=1e-8)
+    np.testing.assert_array_equal(fitted.coefficients[0, 8:], 0)  # the lags around 7 are among the first eight
+
+
+def test_values_that_are_missing_lie_on_lines():
+    values = some_series(31).T
+    values[[0, 4, 5, 6, 20, 29, 30]] = np.nan
+    values[9, 1:3] = np.nan
+    known = [np.flatnonzero(~np.isnan(column)) for column in values.T]
+    expected = [np.interp(np.arange(31), at, column[at]) for at, column in zip(known, values.T, strict=True)]
+    np.testing.assert_allclose(interpolated(values), np.array(expected).T)
+
+
+def test_methods_have_shares_by_the_inverse_square_of_their_errors():
+    values = with_gaps(some_series(53))
+    fitted = Smoothing.fit(values, 7)
+    shares = fitted.parts["combination"].shares
+    for row in range(len(values)):
+        begin = np.flatnonzero(~np.isnan(values[row]))[0]
+        own, count = values[row, begin:], 53 - begin
+        sizes = []
+        for method in range(3):
+            alone = np.zeros(shares.shape)
+            alone[:, method] = 1
+            combination = replace(fitted.parts["combination"], shares=alone)
+            only = Smoothing(7, fitted.parts | {"combination": combination})
+            forecasts = all_forecasts(only, values, 7)[row, begin:]
+            errors = [own[o + step] - forecasts[o, step] for step in range(7) for o in range(8, count - step)]
+            sizes.append(np.nanmean(np.abs(errors)))
+        expected = np.array(sizes) ** -2.0
+        np.testing.assert_allclose(shares[row], expected / expected.sum(), rtol=1e-6)
 
 
 def slow_indices(values, season, multiplicative):
@@ -239,9 +326,8 @@ def test_forecasts_have_the_unit_of_the_series(season):
 def test_a_shifted_series_has_shifted_additive_forecasts():
     values = with_gaps(some_series())
     columns, _ = aligned(values)
-    begins = np.zeros(5, np.intp)
     at = np.full((1, 5), len(columns))
-    here, there = (Exponential.fit(columns + shift, begins, 99, 7)[0] for shift in (0, -100))
+    here, there = (Exponential.fit(columns + shift, 7)[0] for shift in (0, -100))
     base, moved = here.forecasts(columns, 5, at), there.forecasts(columns - 100, 5, at)
     np.testing.assert_allclose(moved + 100, base, rtol=1e-3)
 

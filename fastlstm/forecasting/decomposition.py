@@ -11,6 +11,12 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
+def ends(values: Floats) -> NDArray[np.intp]:
+    """Where the last value of each column (T, S) ends that is not missing, (S,)."""
+    last: NDArray[np.intp] = len(values) - np.isfinite(values)[::-1].argmax(0)
+    return last
+
+
 def stretch(values: Floats, begins: NDArray[np.intp], longest: int) -> Floats:
     """`longest` steps of each column (T, S) from `begins` (S,) on, or as many as there are; NaN behind the end."""
     if len(values) <= longest:
@@ -31,8 +37,7 @@ def moving_average(values: Floats, season: int) -> Floats:
     sums, counts = (_sums(part, half, inner) for part in (np.where(known, values, 0.0), known.astype(np.float64)))
     average = np.full(values.shape, np.nan)
     if len(values) > 2 * half:
-        ends = len(values) - known[::-1].argmax(0)
-        inside = np.arange(half, len(values) - half)[:, None] < ends - half
+        inside = np.arange(half, len(values) - half)[:, None] < ends(values) - half
         enough = inside & (counts >= season / 2)
         average[half : len(values) - half] = np.where(enough, sums / np.maximum(counts, 1e-9), np.nan)
     return average

@@ -14,7 +14,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.forecasting.decomposition import indices, stretch
+from fastlstm.forecasting.decomposition import indices
 from fastlstm.forecasting.least_squares import Problem, logistic, minimize
 from fastlstm.forecasting.per_series import PERIOD, PerSeries, per_series
 
@@ -72,22 +72,25 @@ class Exponential(PerSeries):
     parameters: Floats = per_series(*ACTIVE.shape)
 
     @classmethod
-    def fit(cls, values: Floats, begins: Ints, longest: int, season: int) -> tuple[Self, Floats]:
-        """The models for columns (T, S), fitted to `longest` steps from `begins` (S,), and their criterion (S, 4)."""
-        recent = stretch(values, begins, longest)
-        begun = cls._begun(recent, season)
-        walk = Walk(recent, begun)
+    def fit(cls, values: Floats, season: int) -> tuple[Self, Floats]:
+        """The models for columns (T, S), and Akaike's criterion of each, (S, 4)."""
+        begun = cls._begun(values, season)
+        walk = Walk(values, begun)
         problem = Problem(walk.errors, ACTIVE, CENTRE, WIDTH, walk.count, walk.size)
         parameters, squares = minimize(problem, STARTS, ROUNDS)
         criterion = _criterion(squares, walk.count, walk.size, season)
-        if (begins > 0).any():
-            begun = cls._begun(values, season)
-            parameters[begins > 0, :, 4:] = 0
         seasonal: NDArray[np.bool_] = np.ptp(begun.season, axis=1, keepdims=True) > 0
         unfit = ~seasonal & SEASON
         if cls.multiplicative:
             unfit |= np.where(np.isfinite(values), values, 1.0).min(0)[:, None] <= 0
         return replace(begun, parameters=parameters), np.where(unfit, np.inf, criterion)
+
+    def restarted(self, values: Floats, moved: NDArray[np.bool_]) -> Self:
+        """The same for longer columns (T, S), whose beginning is another one where `moved` (S,)."""
+        begun = self._begun(values, self.season.shape[1])
+        parameters = self.parameters.copy()
+        parameters[moved, :, 4:] = 0
+        return replace(begun, parameters=parameters)
 
     @classmethod
     def _begun(cls, values: Floats, season: int) -> Self:

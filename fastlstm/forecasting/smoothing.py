@@ -1,4 +1,4 @@
-"""Classical forecasts of many series at once, from every origin: exponential smoothing and Theta, combined."""
+"""Classical forecasts of many series at once, from every origin: exponential smoothing, Theta and autoregression."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
+from fastlstm.forecasting.autoregression import Autoregression
+from fastlstm.forecasting.decomposition import ends, stretch
 from fastlstm.forecasting.exponential import Exponential, Multiplicative, akaike_weights
 from fastlstm.forecasting.per_series import PerSeries, Rows, keys, per_series
 from fastlstm.forecasting.scaling import LONGEST
@@ -28,14 +30,23 @@ RECENT = 1000
 """Steps, from the end, that parameters are fitted to."""
 
 
+AHEAD = 6
+"""Steps ahead that methods are compared at, for series without a season; with one, the whole season."""
+
+MOST_AHEAD = 24
+
+
 @dataclass(frozen=True)
 class Combination(PerSeries):
-    """The unit of each series, and the weights of additive models, of multiplicative ones, and of Theta beside both."""
+    """The unit of each series, the weights of the models of exponential smoothing, and the shares of the methods.
+
+    The methods are exponential smoothing, Theta and autoregression. Each has a share by the inverse square of its mean
+    absolute error; see Bates and Granger, "The combination of forecasts" (1969).
+    """
 
     unit: Floats = per_series()
-    additive: Floats = per_series(4)
-    multiplicative: Floats = per_series(4)
-    theta: Floats = per_series()
+    models: Floats = per_series(8)
+    shares: Floats = per_series(3)
 
 
 KINDS: dict[str, type[PerSeries]] = {
@@ -43,11 +54,12 @@ KINDS: dict[str, type[PerSeries]] = {
     "additive": Exponential,
     "multiplicative": Multiplicative,
     "theta": Theta,
+    "autoregression": Autoregression,
 }
 
 
 class Smoothing:
-    """Exponential smoothing and Theta for each of many series, fitted to all of them at once.
+    """Exponential smoothing, Theta and autoregression for each of many series, fitted to all of them at once.
 
     Nothing of the values is kept but parameters, so forecasts can be had for values that have grown since. Times count
     from the first value of a series that is not missing: a row may stand behind any number of NaN.
@@ -65,7 +77,7 @@ class Smoothing:
     >>> values = np.array([[np.nan, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]])
     >>> fitted = Smoothing.fit(values, season=1)
     >>> fitted.forecasts(values, horizon=2, origins=[11]).round(1)
-    array([[[10.9, 11.8]]])
+    array([[[11., 12.]]])
     """
 
     def __init__(self, season: int, parts: dict[str, Any]) -> None:
@@ -133,14 +145,12 @@ class Smoothing:
     def _ahead(self, columns: Floats, horizon: int, at: Ints) -> Floats:
         """Forecasts (O, S, horizon) after `at` (O, S) steps of columns (T, S)."""
         combination = self.parts["combination"]
-        columns = columns / combination.unit
-        total = self.parts["theta"].forecasts(columns, horizon, at) * combination.theta[:, None]
-        for name in ("additive", "multiplicative"):
-            weights = getattr(combination, name)
-            if weights.any():
-                total += np.einsum("oshm,sm->osh", self.parts[name].forecasts(columns, horizon, at), weights)
-        ahead: Floats = total * combination.unit[:, None]
-        return ahead
+        total = np.zeros((*at.shape, horizon))
+        methods = _methods(self.parts, columns / combination.unit, horizon, at)
+        for ahead, share in zip(methods, combination.shares.T, strict=True):
+            total += ahead * share[:, None]
+        result: Floats = total * combination.unit[:, None]
+        return result
 
     def spread(self, values: Any, horizon: int) -> Floats:
         """The root mean square of the errors of each step ahead, over all origins of these values, (S, horizon).
@@ -149,12 +159,14 @@ class Smoothing:
         that could be measured, and none is below a millionth of the size of the series.
         """
         matrix = _matrix(values, "values", len(self))
+        unit_of = self.parts["combination"].unit
         result = np.empty((len(matrix), horizon))
         for part in _blocks(len(matrix), matrix.shape[1] * horizon):
             forecasts = self.rows(part).forecasts(matrix[part], horizon, np.arange(matrix.shape[1]))
-            result[part] = _root_mean_square(matrix[part], forecasts)
-        floor: Floats = self.parts["combination"].unit[:, None] * 1e-6
-        return np.maximum(result, floor)
+            unit = unit_of[part, None]
+            result[part] = _root_mean_square(matrix[part] / unit, forecasts / unit[..., None])
+        spread: Floats = np.maximum(result, 1e-6) * unit_of[:, None]
+        return spread
 
     def rows(self, part: Rows) -> Smoothing:
         """The same of some of the series, by a slice or their numbers."""
@@ -177,24 +189,62 @@ class Smoothing:
         return cls(season, parts)
 
 
-def _fit(columns: Floats, season: int) -> dict[str, PerSeries]:
-    """All parts for columns (T, S)."""
+def _fit(columns: Floats, season: int) -> dict[str, Any]:
+    """All parts for columns (T, S), from the last `RECENT` steps of each."""
     known = np.isfinite(columns)
     unit = np.abs(np.where(known, columns, 0.0)).sum(0) / np.maximum(known.sum(0), 1)
     unit = np.where(unit > 0, unit, 1.0)
     columns = columns / unit
-    ends = len(columns) - known[::-1].argmax(0)
     longest = -(-RECENT // season) * season
-    begins = np.maximum(-(-(ends - longest) // season) * season, 0)  # whole seasons
-    additive, first = Exponential.fit(columns, begins, longest, season)
-    multiplicative, second = Multiplicative.fit(columns, begins, longest, season)
-    weights = akaike_weights(np.concatenate([first, second], axis=1)) / 2
-    return {
-        "combination": Combination(unit, weights[:, :4], weights[:, 4:], np.full(len(unit), 0.5)),
+    begins = np.maximum(-(-(ends(columns) - longest) // season) * season, 0)  # whole seasons
+    recent = stretch(columns, begins, longest)
+    additive, first = Exponential.fit(recent, season)
+    multiplicative, second = Multiplicative.fit(recent, season)
+    parts: dict[str, Any] = {
         "additive": additive,
         "multiplicative": multiplicative,
-        "theta": Theta.fit(columns, begins, longest, season),
+        "theta": Theta.fit(recent, season),
+        "autoregression": Autoregression.fit(recent, season),
     }
+    models = akaike_weights(np.concatenate([first, second], axis=1))
+    parts["combination"] = Combination(unit, models, np.ones((len(unit), 3)))
+    parts["combination"] = Combination(unit, models, _shares(parts, recent, season))
+    if (begins > 0).any():
+        for name in ("additive", "multiplicative", "theta"):
+            parts[name] = parts[name].restarted(columns, begins > 0)
+    return parts
+
+
+def _shares(parts: dict[str, Any], columns: Floats, season: int) -> Floats:
+    """Weights of the methods, (S, 3), by their errors one to some steps ahead from all origins of columns (T, S)."""
+    steps = len(columns)
+    horizon = min(season if season > 1 else AHEAD, MOST_AHEAD)
+    at = np.broadcast_to(np.arange(steps)[:, None], columns.shape)
+    target = np.arange(steps)[:, None] + np.arange(horizon)
+    target = np.where((target < steps)[..., None], columns[np.minimum(target, steps - 1)], np.nan).transpose(0, 2, 1)
+    warm = at >= np.minimum(max(3, season + 1), ends(columns) // 2)
+    counted = np.isfinite(target) & warm[..., None]
+    works = parts["autoregression"].works
+    sizes = []
+    for ahead in _methods(parts, columns, horizon, at):
+        errors = np.where(counted, np.abs(target - ahead), 0.0).sum((0, 2))
+        sizes.append(errors / np.maximum(counted.sum((0, 2)), 1) + 1e-9)
+    weights = np.array(sizes).T ** -2.0
+    weights[:, 2] *= works
+    shares: Floats = weights / weights.sum(1, keepdims=True)
+    return shares
+
+
+def _methods(parts: dict[str, Any], columns: Floats, horizon: int, at: Ints) -> Iterator[Floats]:
+    """Forecasts (O, S, horizon) of each method after `at` (O, S) steps of columns (T, S)."""
+    models = parts["combination"].models
+    smoothed = np.zeros((*at.shape, horizon))
+    for name, weights in (("additive", models[:, :4]), ("multiplicative", models[:, 4:])):
+        if weights.any():
+            smoothed += np.einsum("oshm,sm->osh", parts[name].forecasts(columns, horizon, at), weights)
+    yield smoothed
+    yield parts["theta"].forecasts(columns, horizon, at)
+    yield parts["autoregression"].forecasts(columns, horizon, at, parts["additive"].season.shape[1])
 
 
 def _matrix(values: Any, name: str, count: int | None = None) -> Floats:

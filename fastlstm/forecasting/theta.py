@@ -8,12 +8,12 @@ Series are columns (T, S) that begin with their first value at time 0; NaN where
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.forecasting.decomposition import indices, is_seasonal, stretch
+from fastlstm.forecasting.decomposition import indices, is_seasonal
 from fastlstm.forecasting.exponential import typical_change
 from fastlstm.forecasting.least_squares import Problem, logistic, minimize
 from fastlstm.forecasting.per_series import PERIOD, PerSeries, per_series
@@ -50,20 +50,25 @@ class Theta(PerSeries):
     positive: Floats = per_series()
 
     @classmethod
-    def fit(cls, values: Floats, begins: Ints, longest: int, season: int) -> Theta:
-        """The method for columns (T, S), its parameters fitted to `longest` steps from `begins` (S,) on."""
+    def fit(cls, values: Floats, season: int) -> Theta:
+        """The method fitted to columns (T, S)."""
         positive = np.where(np.isfinite(values), values, 1.0).min(0) > 0
         multiplied, added = (indices(values, season, multiplicative=kind) for kind in (True, False))
         pattern = np.where(positive, multiplied, added)
         pattern = np.where(is_seasonal(values, season), pattern, np.where(positive, 1.0, 0.0))
         adjusted = _adjusted(values, pattern, positive)
-        recent = stretch(adjusted, begins, longest)
-        walk = Walk(recent, _first(recent), typical_change(recent))
+        first, scale = _first(adjusted), typical_change(adjusted)
+        walk = Walk(adjusted, first, scale)
         problem = Problem(walk.errors, np.ones((1, 3), np.bool_), CENTRE, WIDTH, walk.count, walk.size)
         parameters = minimize(problem, STARTS, ROUNDS)[0][:, 0]
-        parameters[begins > 0, 2] = 0
-        first, scale = _first(adjusted), typical_change(adjusted)
         return cls(parameters, first, scale, np.ascontiguousarray(pattern.T), positive.astype(np.float64))
+
+    def restarted(self, values: Floats, moved: NDArray[np.bool_]) -> Theta:
+        """The same for longer columns (T, S), whose beginning is another one where `moved` (S,)."""
+        parameters = self.parameters.copy()
+        parameters[moved, 2] = 0
+        first = _first(_adjusted(values, self.season.T, self.positive > 0))
+        return replace(self, parameters=parameters, level=np.where(moved, first, self.level))
 
     def forecasts(self, values: Floats, horizon: int, at: Ints) -> Floats:
         """Forecasts (O, S, horizon) after `at` (O, S) steps of columns (T, S)."""
