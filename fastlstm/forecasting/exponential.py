@@ -200,48 +200,80 @@ class Walk:
     def _run(self, rates: Rates, errors: Floats, keep: tuple[Floats, Floats, Floats] | None = None) -> Floats:
         """Fills `errors` and `keep`; gives the sums of the logarithms of the forecasts of a multiplicative model."""
         shape = rates.alpha.shape
-        relative = self.model.multiplicative
         level, slope = rates.level + np.zeros(shape), rates.slope + np.zeros(shape)
         seasons = np.array(np.broadcast_to(rates.season, (len(rates.season), *shape)))
-        size, product = np.zeros(shape), np.ones(shape)
-        floor = self.model.floor[:, None]
-        period = len(seasons)
+        period, floor = len(seasons), self.model.floor[:, None]
+        sizes = Logarithms(shape)
         if keep:
             keep[2][:period] = seasons
         for t, (value, error) in enumerate(zip(self.values, errors, strict=False)):
             if keep:
                 keep[0][t], keep[1][t] = level, slope
-            season, known = seasons[t % period], self.known[t]
+            season, known = seasons[t % period], None if self.whole[t] else self.known[t]
             slope = slope * rates.phi
             level = level + slope
-            if relative:
+            if self.model.multiplicative:
                 level = np.maximum(level, floor)
-                mean = level * season
-                np.divide(value, mean, out=error)
-                error -= 1.0
+                change = _multiply(value, error, known, level, season, rates.gamma, sizes)
             else:
-                np.subtract(value, level, out=error)
-                error -= season
-            if not self.whole[t]:
-                error *= known
-            if relative:
-                product *= mean if self.whole[t] else np.where(known > 0, mean, 1.0)
-                if t % 8 == 7:
-                    size += np.log(product)
-                    product.fill(1.0)
-                change = level * error
-                season += rates.gamma * (season * error)
-                np.maximum(season, 1e-6, out=season)
-            else:
-                change = error
-                season += rates.gamma * error
+                change = _add(value, error, known, level, season, rates.gamma)
             level = level + rates.alpha * change
             slope = slope + rates.beta * change
             if keep:
                 keep[2][t + period] = season
         if keep:
             keep[0][-1], keep[1][-1] = level, slope
-        return size + np.log(product)
+        return sizes.sum()
+
+
+def _add(value: Floats, error: Floats, known: Floats | None, level: Floats, season: Floats, gamma: Floats) -> Floats:
+    """One step of the additive models, e = y - l - s and s + gamma e; gives what level and slope follow."""
+    np.subtract(value, level, out=error)
+    error -= season
+    if known is not None:
+        error *= known
+    season += gamma * error
+    return error
+
+
+def _multiply(
+    value: Floats,
+    error: Floats,
+    known: Floats | None,
+    level: Floats,
+    season: Floats,
+    gamma: Floats,
+    sizes: Logarithms,
+) -> Floats:
+    """One step of the multiplicative models, e = y / ls - 1 and s (1 + gamma e); gives what level and slope follow."""
+    mean = level * season
+    np.divide(value, mean, out=error)
+    error -= 1.0
+    if known is not None:
+        error *= known
+        mean = np.where(known > 0, mean, 1.0)
+    sizes.add(mean)
+    season += gamma * (season * error)
+    np.maximum(season, 1e-6, out=season)
+    return level * error
+
+
+class Logarithms:
+    """Sums of logarithms of numbers not far from 1, taken of eight factors at a time, because a logarithm is slow."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.total, self.product, self.factors = np.zeros(shape), np.ones(shape), 0
+
+    def add(self, numbers: Floats) -> None:
+        self.product *= numbers
+        self.factors += 1
+        if self.factors % 8 == 0:
+            self.total += np.log(self.product)
+            self.product.fill(1.0)
+
+    def sum(self) -> Floats:
+        total: Floats = self.total + np.log(self.product)
+        return total
 
 
 def _criterion(squares: Floats, count: Floats, size: Floats, season: int) -> Floats:
