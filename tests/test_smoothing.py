@@ -171,10 +171,10 @@ def test_autoregression_is_the_ridge_regression_with_the_best_criterion():
     past, target = (part - part.mean(0) for part in (past, values[0, 8:]))
     unit = np.sqrt(np.square(np.diff(values[0])).mean())
     past, target = past / unit, target / unit
-    best = (np.inf, None)
+    best, penalised = (np.inf, None), np.where(lags >= 6, 1.0, np.square(lags))  # 6 to 8 are about the season
     for naive in (lags == 0, lags == 1, lags == 7):
         for penalty in (0.1, 1, 10, 100, 1000):
-            inverse = np.linalg.inv(past.T @ past + penalty * np.eye(8))
+            inverse = np.linalg.inv(past.T @ past + penalty * np.diag(penalised))
             found = naive + inverse @ past.T @ (target - past @ naive)
             free = 2 + np.trace(past @ inverse @ past.T)
             size = np.log(np.square(target - past @ found).mean())
@@ -435,3 +435,29 @@ def test_damaged_files_are_named(change, message):
 def test_bad_input_is_named(call, message):
     with pytest.raises((ValueError, TypeError), match=re.escape(message)):
         call()
+
+
+@pytest.mark.parametrize("kind", [Exponential, Multiplicative])
+def test_exponential_smoothing_agrees_with_statsmodels(kind):
+    holt_winters = pytest.importorskip("statsmodels.tsa.holtwinters")
+    values = some_series().T
+    fitted, _ = kind.fit(values, 7)
+    at = np.tile(np.arange(len(values))[:, None], (1, values.shape[1]))
+    forecasts = fitted.forecasts(values, 1, at)[:, :, 0, 3]
+    rates = fitted.rates(fitted.parameters[:, 3:], np.array([3]))
+    for series in range(values.shape[1]):
+        alpha, beta, gamma, phi = (getattr(rates, name)[series, 0] for name in ("alpha", "beta", "gamma", "phi"))
+        season = "mul" if kind.multiplicative else "add"
+        peer = holt_winters.ExponentialSmoothing(
+            values[:, series],
+            trend="add",
+            damped_trend=True,
+            seasonal=season,
+            seasonal_periods=7,
+            initialization_method="known",
+            initial_level=rates.level[series, 0],
+            initial_trend=rates.slope[series, 0],
+            initial_seasonal=rates.season[:, series, 0],
+        )
+        expected = peer.fit(alpha, beta / alpha, gamma, phi, optimized=False).fittedvalues
+        np.testing.assert_allclose(forecasts[:, series], expected, rtol=1e-8)

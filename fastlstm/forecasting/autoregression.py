@@ -1,8 +1,9 @@
 """Autoregression with ridge penalties for many series at once.
 
 The coefficients are drawn to those of a naive forecast, the last value or the last season, or to a constant, as far as
-the data do not tell otherwise (Litterman, "Forecasting with Bayesian vector autoregressions", 1986). Akaike's criterion
-for small samples, with the effective number of parameters, chooses the penalty and the naive forecast.
+the data do not tell otherwise, those of longer lags the more (Litterman, "Forecasting with Bayesian vector
+autoregressions", 1986). Akaike's criterion for small samples, with the effective number of parameters, chooses the
+penalty and the naive forecast.
 Series are columns (T, S) that begin with their first value at time 0; NaN where a value is missing.
 """
 
@@ -52,30 +53,21 @@ class Autoregression(PerSeries):
     @classmethod
     def fit(cls, values: Floats, season: int) -> Autoregression:
         """The regressions for columns (T, S)."""
-        known = np.isfinite(values)
         lags = lags_of(season)
         used = _used(lags, ends(values), season)
         filled = interpolated(values)
-        deepest = np.where(used, lags, 0).max(1)
-        rows = known & (np.arange(len(values))[:, None] >= deepest)
+        rows = np.isfinite(values) & (np.arange(len(values))[:, None] >= np.where(used, lags, 0).max(1))
         count = rows.sum(0)
+        past = np.stack([_back(filled, lag) for lag in lags], axis=2) * used
+        means, mean = _mean(past, rows[..., None], count[:, None]), _mean(filled, rows, count)
         unit = typical_change(values)
-        past = np.stack([_back(filled, lag) for lag in lags], axis=2) * (rows[..., None] & used)
-        target = np.where(rows, filled, 0.0)
-        means, mean = (
-            part.sum(0) / np.maximum(count, 1).reshape(-1, *[1] * (part.ndim - 2)) for part in (past, target)
-        )
-        past = (past - means) * rows[..., None] / unit[:, None]
-        target = (target - mean) * rows / unit
-        chosen, found = _ridge(past, target, count, _naive(lags, used, season))
-        coefficients = np.where(found[:, None], chosen, 0.0)
-        finite = np.where(known, values, filled)
-        return cls(
-            coefficients,
-            mean - (means * coefficients).sum(1),
-            2 * np.asarray(np.ptp(finite, axis=0)),
-            found.astype(np.float64),
-        )
+        tight = np.where(_near(lags, season), 1, np.maximum(lags, 1))  # how strongly drawn to the naive coefficient
+        past = np.where(rows[..., None], past - means, 0.0) / unit[:, None] / tight
+        target = np.where(rows, filled - mean, 0.0) / unit
+        chosen, found = _ridge(past, target, count, _naive(lags, used, season) * tight)
+        coefficients = np.where(found[:, None], chosen / tight, 0.0)
+        constant = mean - (means * coefficients).sum(1)
+        return cls(coefficients, constant, 2 * np.asarray(np.ptp(filled, axis=0)), found.astype(np.float64))
 
     def forecasts(self, values: Floats, horizon: int, at: Ints, season: int) -> Floats:
         """Forecasts (O, S, horizon) after `at` (O, S) steps of columns (T, S)."""
@@ -118,9 +110,14 @@ def lags_of(season: int) -> Ints:
     return np.array([*range(1, PLAIN + 1), *(lag if lag > PLAIN else 0 for lag in (season - 1, season, season + 1))])
 
 
+def _near(lags: Ints, season: int) -> NDArray[np.bool_]:
+    near: NDArray[np.bool_] = (season > 1) & (np.abs(lags - season) <= 1)
+    return near
+
+
 def _used(lags: Ints, lengths: Ints, season: int) -> NDArray[np.bool_]:
     """Which lags series use that end there, (S, 11)."""
-    near = (season > 1) & (np.abs(lags - season) <= 1) & (lengths[:, None] >= 3 * season)
+    near = _near(lags, season) & (lengths[:, None] >= 3 * season)
     used: NDArray[np.bool_] = (lags > 0) & (near | (lags <= np.minimum(lengths[:, None] // 4, PLAIN)))
     return used
 
@@ -154,6 +151,11 @@ def _ridge(past: Floats, target: Floats, count: Ints, naive: Floats) -> tuple[Fl
             best = np.where(better, criterion, best)
             chosen = np.where(better[:, None], start + (vectors @ inside[..., None])[..., 0], chosen)
     return chosen, np.isfinite(best)
+
+
+def _mean(values: Floats, rows: NDArray[np.bool_], count: Ints) -> Floats:
+    mean: Floats = np.where(rows, values, 0.0).sum(0) / np.maximum(count, 1)
+    return mean
 
 
 def _back(values: Floats, lag: int) -> Floats:

@@ -29,8 +29,8 @@ ACTIVE: NDArray[np.bool_] = np.array(
 CENTRE = np.array([-0.5, -2.0, -2.0, 1.5, 0.0, 0.0])
 WIDTH = np.array([2.0, 1.5, 1.5, 1.5, 3.0, 1.0])
 STARTS = [np.array([level, -2.0, -2.0, 1.5, 0.0, 0.0]) for level in (-2.0, 0.0, 2.0)]
-ROUNDS = 8
-BEGINNING = 8
+ROUNDS = 12
+BEGINNING = 40
 """Seasons from which the first states are taken."""
 
 

@@ -24,7 +24,7 @@ Ints = NDArray[np.intp]
 CENTRE = np.array([0.0, 0.0, 0.0])
 WIDTH = np.array([2.0, 1.0, 3.0])
 STARTS = [np.array([level, 0.0, 0.0]) for level in (-2.0, 0.0, 2.0)]
-ROUNDS = 8
+ROUNDS = 10
 
 
 @dataclass(frozen=True)
