@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from fastlstm.forecasting import decomposition
+from fastlstm.forecasting.akaike import weights_of
 from fastlstm.forecasting.autoregression import Autoregression, interpolated, lags_of
-from fastlstm.forecasting.exponential import Exponential, Multiplicative, akaike_weights
+from fastlstm.forecasting.exponential import Exponential, Multiplicative
 from fastlstm.forecasting.least_squares import Problem, minimize
 from fastlstm.forecasting.smoothing import Smoothing, aligned
 from fastlstm.forecasting.theta import Theta
@@ -267,8 +268,8 @@ def test_least_squares_finds_the_minimum_of_each_series():
 
 
 def test_weights_follow_akaike():
-    weights = akaike_weights(np.array([[0.0, 2.0, np.inf], [np.inf] * 3, [-700.0, -700.0, 900.0]]))
-    expected = [[1 / (1 + np.exp(-1)), np.exp(-1) / (1 + np.exp(-1)), 0], [1, 0, 0], [0.5, 0.5, 0]]
+    weights = weights_of(np.array([[0.0, 2.0, np.inf], [np.inf] * 3, [-700.0, -700.0, 900.0], [0.0, 12.0, 900.0]]))
+    expected = [[1 / (1 + np.exp(-1)), np.exp(-1) / (1 + np.exp(-1)), 0], [1, 0, 0], [0.5, 0.5, 0], [1, 0, 0]]
     np.testing.assert_allclose(weights, expected)
 
 

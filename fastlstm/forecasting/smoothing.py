@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
+from fastlstm.forecasting.akaike import weights_of
 from fastlstm.forecasting.autoregression import Autoregression
 from fastlstm.forecasting.decomposition import ends, stretch
-from fastlstm.forecasting.exponential import Exponential, Multiplicative, akaike_weights
+from fastlstm.forecasting.exponential import Exponential, Multiplicative
 from fastlstm.forecasting.per_series import PerSeries, Rows, keys, per_series
 from fastlstm.forecasting.scaling import LONGEST
 from fastlstm.forecasting.theta import Theta
@@ -105,7 +106,10 @@ class Smoothing:
         """
         season = _check.positive_int(season, "season", LONGEST)
         columns, _ = aligned(_matrix(values, "values"))
-        done = [_fit(columns[:, part], season) for part in _blocks(columns.shape[1], len(columns) + season)]
+        steps = min(len(columns), RECENT + season)
+        done = [
+            _fit(columns[:, part], season) for part in _blocks(columns.shape[1], steps * _compared(season) + season)
+        ]
         return cls(season, {name: kind.joined([part[name] for part in done]) for name, kind in KINDS.items()})
 
     def forecasts(self, values: Any, horizon: int, origins: Any) -> Floats:
@@ -206,7 +210,7 @@ def _fit(columns: Floats, season: int) -> dict[str, Any]:
         "theta": Theta.fit(recent, season),
         "autoregression": Autoregression.fit(recent, season),
     }
-    models = akaike_weights(np.concatenate([first, second], axis=1))
+    models = weights_of(np.concatenate([first, second], axis=1))
     parts["combination"] = Combination(unit, models, np.ones((len(unit), 3)))
     parts["combination"] = Combination(unit, models, _shares(parts, recent, season))
     if (begins > 0).any():
@@ -215,10 +219,15 @@ def _fit(columns: Floats, season: int) -> dict[str, Any]:
     return parts
 
 
+def _compared(season: int) -> int:
+    """Steps ahead at which the methods are compared."""
+    return min(season, MOST_AHEAD) if season > 1 else AHEAD
+
+
 def _shares(parts: dict[str, Any], columns: Floats, season: int) -> Floats:
     """Weights of the methods, (S, 3), by their errors one to some steps ahead from all origins of columns (T, S)."""
     steps = len(columns)
-    horizon = min(season if season > 1 else AHEAD, MOST_AHEAD)
+    horizon = _compared(season)
     at = np.broadcast_to(np.arange(steps)[:, None], columns.shape)
     target = np.arange(steps)[:, None] + np.arange(horizon)
     target = np.where((target < steps)[..., None], columns[np.minimum(target, steps - 1)], np.nan).transpose(0, 2, 1)
