@@ -28,7 +28,7 @@ MOST_NUMBERS = 1_000_000
 """Numbers for each model that are in memory together."""
 
 RECENT = 1000
-"""Steps, from the end, that parameters are fitted to."""
+"""Steps, from the end, that parameters are fitted to; more if these are less than three seasons."""
 
 
 AHEAD = 6
@@ -106,7 +106,7 @@ class Smoothing:
         """
         season = _check.positive_int(season, "season", LONGEST)
         columns, _ = aligned(_matrix(values, "values"))
-        steps = min(len(columns), RECENT + season)
+        steps = min(len(columns), _recent(season))
         done = [
             _fit(columns[:, part], season) for part in _blocks(columns.shape[1], steps * _compared(season) + season)
         ]
@@ -199,7 +199,7 @@ def _fit(columns: Floats, season: int) -> dict[str, Any]:
     unit = np.abs(np.where(known, columns, 0.0)).sum(0) / np.maximum(known.sum(0), 1)
     unit = np.where(unit > 0, unit, 1.0)
     columns = columns / unit
-    longest = -(-RECENT // season) * season
+    longest = _recent(season)
     begins = np.maximum(-(-(ends(columns) - longest) // season) * season, 0)  # whole seasons
     recent = stretch(columns, begins, longest)
     additive, first = Exponential.fit(recent, season)
@@ -217,6 +217,11 @@ def _fit(columns: Floats, season: int) -> dict[str, Any]:
         for name in ("additive", "multiplicative", "theta"):
             parts[name] = parts[name].restarted(columns, begins > 0)
     return parts
+
+
+def _recent(season: int) -> int:
+    """Steps that parameters are fitted to, whole seasons."""
+    return max(-(-RECENT // season), 3) * season
 
 
 def _compared(season: int) -> int:
