@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,31 +36,44 @@ class Band:
         The size of the errors of each step ahead.
     shape : (Q,)
         The quantiles of the errors in units of that size, at `LEVELS`.
+    wider : float
+        By what factor errors on new values are larger than the shape, or than a distribution, says.
     ranks : (R, H)
         Rows of errors of one origin each as levels from 0 to 1: how the steps of a path go together.
     """
 
     growth: Floats
     shape: Floats
+    wider: float
     ranks: Floats
 
     def quantiles(self, levels: Floats) -> Floats:
         """The quantiles of the errors at these levels, (H, len(levels))."""
-        return self.growth[:, None] * self._at(levels)
-
-    def _at(self, levels: Floats) -> Floats:
-        return np.interp(levels, LEVELS, self.shape)
+        return self.wider * self.growth[:, None] * np.interp(levels, LEVELS, self.shape)
 
     def paths(self, count: int, rng: np.random.Generator) -> Floats:
-        """Levels of so many paths, (count, H)."""
+        """The levels of so many paths, (count, H)."""
         return self.ranks[rng.integers(len(self.ranks), size=count)]
 
+    def longer(self, horizon: int) -> Band:
+        """The band of so many steps: beyond those that were seen, errors grow with the root of the steps."""
+        seen = len(self.growth)
+        if horizon <= seen:
+            return Band(self.growth[:horizon], self.shape, self.wider, self.ranks[:, :horizon])
+        steps = np.arange(seen + 1, horizon + 1)
+        growth = np.concatenate([self.growth, self.growth[-1] * np.sqrt(steps / seen)])
+        ranks = np.pad(self.ranks, ((0, 0), (0, horizon - seen)), mode="edge")
+        return Band(growth, self.shape, self.wider, ranks)
+
     def as_dict(self) -> dict[str, Any]:
-        return {key: part.tolist() for key, part in asdict(self).items()}
+        """The fields as JSON can hold them; see `from_dict`."""
+        arrays = {key: getattr(self, key).tolist() for key in ("growth", "shape", "ranks")}
+        return {"wider": self.wider, **arrays}
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> Band:
-        return cls(**{key: np.asarray(state[key], np.float64) for key in ("growth", "shape", "ranks")})
+        growth, shape, ranks = (np.asarray(state[key], np.float64) for key in ("growth", "shape", "ranks"))
+        return cls(growth, shape, float(state["wider"]), ranks)
 
     @classmethod
     def of(cls, before: Floats, held_out: Floats, blocks: float) -> Band:
@@ -77,36 +90,30 @@ class Band:
         """
         from scipy.special import ndtri
 
-        growth = _growth(before if len(before) else held_out)
-        shape = (before if len(before) else held_out) / growth
-        known = shape[~np.isnan(shape)]
-        seen = np.quantile(known, LEVELS) - np.median(known)
-        normal = ndtri(LEVELS) * known.std()
-        weight = (n := len(known) / len(growth)) / (n + NORMAL_COUNT)
-        seen = weight * seen + (1 - weight) * normal
-        wider = _wider(np.abs(known), np.abs(held_out / growth), blocks)
-        return cls(growth, seen * wider, _ranks(before if len(before) else held_out))
+        errors = before if (~np.isnan(before)).any() else held_out
+        growth = _growth(errors)
+        known = errors / growth
+        known = known[~np.isnan(known)]
+        known = known if len(known) else np.array([-1.0, 0.0, 1.0])  # nothing at all was seen: the scale decides
+        weight = len(known) / len(growth) / (len(known) / len(growth) + NORMAL_COUNT)
+        shape = weight * (np.quantile(known, LEVELS) - np.median(known)) + (1 - weight) * ndtri(LEVELS) * known.std()
+        return cls(growth, shape, wider_of(held_out / growth, np.quantile(np.abs(known), 0.9), blocks), _ranks(errors))
+
+
+def wider_of(held_out: Floats, expected: float, blocks: float) -> float:
+    """By what factor the 90 % quantile of the sizes of held-out errors is larger than expected, shrunk to `WIDER`."""
+    new = np.abs(held_out[~np.isnan(held_out)])
+    if not len(new) or not expected > 0:
+        return WIDER
+    ratio = float(np.clip(np.quantile(new, 0.9) / expected, 0.2, 5.0))
+    weight = blocks / (blocks + WIDER_COUNT)
+    return float(np.exp(weight * np.log(ratio) + (1 - weight) * np.log(WIDER)))
 
 
 def _growth(errors: Floats) -> Floats:
     """The mean size of the errors of each step ahead, which never falls."""
-    with np.errstate(invalid="ignore"):
-        sizes = np.array([np.mean(np.abs(column[~np.isnan(column)])) for column in errors.T])
-    known = ~np.isnan(sizes)
-    if not known.any():
-        return np.ones(len(sizes))
-    sizes = np.interp(np.arange(len(sizes)), np.flatnonzero(known), sizes[known])
-    return np.maximum(np.maximum.accumulate(sizes), 1e-12)
-
-
-def _wider(before: Floats, held_out: Floats, blocks: float) -> float:
-    """By what factor errors on new values are larger, as far as the held-out ones can say."""
-    new = held_out[~np.isnan(held_out)]
-    if not len(new) or not before.any():
-        return WIDER
-    ratio = max(float(np.quantile(new, 0.9)), 1e-12) / max(float(np.quantile(before, 0.9)), 1e-12)
-    weight = blocks / (blocks + WIDER_COUNT)
-    return float(np.exp(weight * np.log(np.clip(ratio, 0.2, 5)) + (1 - weight) * np.log(WIDER)))
+    sizes = np.array([np.abs(column[~np.isnan(column)]).mean() if (~np.isnan(column)).any() else 0 for column in errors.T])
+    return np.maximum(np.maximum.accumulate(sizes), 1e-12) if sizes.any() else np.ones(len(sizes))
 
 
 def _ranks(errors: Floats) -> Floats:
@@ -115,5 +122,4 @@ def _ranks(errors: Floats) -> Floats:
     if not len(whole):
         return np.full((1, errors.shape[1]), 0.5)
     whole = whole[:: -(-len(whole) // MOST_ROWS)]
-    order = whole.argsort(0).argsort(0)
-    return (order + 0.5) / len(whole)
+    return (whole.argsort(0).argsort(0) + 0.5) / len(whole)

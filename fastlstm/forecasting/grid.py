@@ -96,6 +96,12 @@ class Grid:
             raise ValueError(f"{name}: expected steps of {self.described} from {self.first} on, got {at}")
         return np.asarray(found, np.intp)
 
+    def place(self, label: Any, name: str) -> int:
+        """The position of one label, which may lie before the first."""
+        if label >= self.first:
+            return int(self.positions([label], name)[0])
+        return -int(Grid(label, self.step).positions([self.first], name)[0])
+
     @property
     def described(self) -> str:
         return str(self.step) if not self.dated else repr(self.step.freqstr)

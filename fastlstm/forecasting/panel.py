@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,12 @@ class Panel:
     def ends(self) -> list[int]:
         """The position after the last value of each series."""
         return [start + len(values) for start, values in zip(self.starts, self.values, strict=True)]
+
+    def cut(self, back: int) -> Panel:
+        """The series without their last `back` steps."""
+        values = [own[: len(own) - back] for own in self.values]
+        extra = {key: [part[: len(part) - back] for part in parts] for key, parts in self.extra.items()}
+        return replace(self, values=values, extra=extra)
 
     def given_back(self, forecast: Floats, labels: Sequence[Any] = ()) -> Any:
         """Forecasts (S, fh), or (S, fh, K) with a label for each of the K, in the container that the series came in."""
@@ -184,12 +190,12 @@ def _wide(y: Any, name: str, freq: Any, layout: str, title: Any = None) -> Panel
     columns = []
     for label in y.columns:
         values = np.full(places[-1] + 1, np.nan)
-        values[places] = numbers_of(_plain(y[label], f"{name}, {label!r}"), f"{name}, {label!r}")
+        values[places] = numbers_of(plain(y[label], f"{name}, {label!r}"), f"{name}, {label!r}")
         columns.append(values)
     return _trimmed(layout, list(y.columns), columns, [0] * len(columns), grid, name, title=title)
 
 
-def _plain(column: Any, name: str) -> Any:
+def plain(column: Any, name: str) -> Any:
     """A column of pandas as NumPy's numbers: nullable ones have NaN where they have NA."""
     import pandas
 
@@ -225,7 +231,7 @@ def _long(y: Any, name: str, freq: Any, polars: bool) -> Panel:
     starts = [int(places[low]) for low in bounds[:-1]]
     columns = {VALUE: [], **{key: [] for key in y.columns if key not in (ID, DATE, VALUE)}}
     for key, parts in columns.items():
-        numbers = numbers_of(_plain(y[key], f"{name}, {key!r}"), f"{name}, {key!r}")[order]
+        numbers = numbers_of(plain(y[key], f"{name}, {key!r}"), f"{name}, {key!r}")[order]
         for low, high in zip(bounds, bounds[1:], strict=False):
             values = np.full(places[high - 1] - places[low] + 1, np.nan)
             values[places[low:high] - places[low]] = numbers[low:high]

@@ -11,10 +11,15 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
-OWN = 4
-"""Features of a step that come of the series itself; see `sequences`."""
+VALUE, EXPECTED, MEASURED, AHEAD = range(4)
+"""The features of a step that come of the series itself: the value, its classical forecast, whether the value was
+measured, and the steps since the origin as a share of the horizon."""
 
-SCALINGS = ("instance", "standard", "robust", "log", "none")
+OWN = 4
+"""How many these are."""
+
+MOST = 50.0
+"""The largest number that the network reads."""
 
 PRIOR = 8.0
 """Errors that the error of the whole series counts for, beside those of a window."""
@@ -68,6 +73,8 @@ class Sequences:
         The classical forecast.
     scale : (M,)
         The size of an error of one step, from the errors of the classical forecast so far.
+    unit : (M,)
+        The scale in the units of x.
     target : (M, horizon)
         What the classical forecast has missed, in units of the scale; NaN where it is not known.
     """
@@ -75,6 +82,7 @@ class Sequences:
     x: NDArray[np.float32]
     base: Floats
     scale: Floats
+    unit: Floats
     target: Floats
 
 
@@ -83,9 +91,8 @@ def sequences(
 ) -> Sequences:
     """The sequences that end before some origins and go on over the steps to come.
 
-    A step has the value and its classical forecast from the values before it, both minus the centre and over the width
-    of their window; whether the value was measured; the steps since the origin as a share of the horizon; and what
-    stands beside. A missing value, and each value to come, is its classical forecast.
+    The value and its classical forecast are those minus the centre and over the width of their window. A missing value,
+    and each value to come, is its classical forecast.
 
     Parameters
     ----------
@@ -103,26 +110,23 @@ def sequences(
     horizon = ahead.shape[1]
     places = (flat.offsets[rows] + origins)[:, None] + np.arange(-window, horizon)
     values, following = flat.values[places], flat.following[places]
-    target_values = values[:, window:]
+    truth = values[:, window:]
     following[:, window:] = ahead
     past = np.arange(window + horizon) < window
     measured = ~np.isnan(values) & past
-    missed = np.where(measured & ~np.isnan(following), values - following, 0.0)
-    count = (measured & ~np.isnan(following)).sum(1)
-    scale = np.sqrt((PRIOR * error[rows] ** 2 + np.square(missed).sum(1)) / (PRIOR + count))
+    judged = measured & ~np.isnan(following)
+    missed = np.where(judged, values - following, 0.0)
+    scale = np.sqrt((PRIOR * error[rows] ** 2 + np.square(missed).sum(1)) / (PRIOR + judged.sum(1)))
     filled = np.where(measured, values, following)
-    filled = np.where(np.isnan(filled), np.nan, filled)
-    real = ~np.isnan(filled) & past
-    mean, size = _centre_and_width(filled, real, centre[rows], width[rows], scale)
-    shifted = (np.stack([filled, np.where(np.isnan(following), filled, following)], axis=-1) - mean[:, None, None]) / (
-        size[:, None, None]
-    )
+    expected = np.where(np.isnan(following), filled, following)
+    middle, size = _centre_and_width(filled, ~np.isnan(filled) & past, centre[rows], width[rows], scale)
+    own = (np.stack([filled, expected], axis=-1) - middle[:, None, None]) / size[:, None, None]
     x = np.zeros((len(rows), window + horizon, OWN + flat.beside.shape[1]), np.float32)
-    x[..., :2] = np.clip(np.nan_to_num(shifted, nan=0.0), -50, 50)
-    x[..., 2] = measured
-    x[:, window:, 3] = np.arange(1, horizon + 1) / horizon
+    x[..., [VALUE, EXPECTED]] = np.clip(np.nan_to_num(own, nan=0.0), -MOST, MOST)
+    x[..., MEASURED] = measured
+    x[:, window:, AHEAD] = np.arange(1, horizon + 1) / horizon
     x[..., OWN:] = flat.beside[places]
-    return Sequences(x, ahead, scale, (target_values - ahead) / scale[:, None])
+    return Sequences(x, ahead, scale, scale / size, (truth - ahead) / scale[:, None])
 
 
 def _centre_and_width(
