@@ -112,7 +112,9 @@ def wider_of(held_out: Floats, expected: float, blocks: float) -> float:
 
 def _growth(errors: Floats) -> Floats:
     """The mean size of the errors of each step ahead, which never falls."""
-    sizes = np.array([np.abs(column[~np.isnan(column)]).mean() if (~np.isnan(column)).any() else 0 for column in errors.T])
+    sizes = np.array(
+        [np.abs(column[~np.isnan(column)]).mean() if (~np.isnan(column)).any() else 0 for column in errors.T]
+    )
     return np.maximum(np.maximum.accumulate(sizes), 1e-12) if sizes.any() else np.ones(len(sizes))
 
 

@@ -52,10 +52,10 @@ class CountHead(Head):
     def middle(self, out: Floats) -> Floats:
         raise NotImplementedError
 
-    def point(self, out: Floats, known: Sequences, share: Floats) -> Floats:
+    def point(self, out: Floats, known: Sequences, share: float) -> Floats:
         return self.mean(out, self.start(known))
 
-    def quantiles(self, out: Floats, known: Sequences, share: Floats, band: Band, levels: Floats) -> Floats:
+    def quantiles(self, out: Floats, known: Sequences, share: float, band: Band, levels: Floats) -> Floats:
         return self.spread(out, self.mean(out, self.start(known)), levels)
 
     def spread(self, out: Floats, mean: Floats, levels: Floats) -> Floats:
@@ -107,7 +107,7 @@ class ZeroInflated(CountHead):
         gradient = np.stack([kept * by_log_mean, kept * by_shape * sigmoid(out[..., 1]), by_zero], axis=-1)
         return -total, -gradient
 
-    def point(self, out: Floats, known: Sequences, share: Floats) -> Floats:
+    def point(self, out: Floats, known: Sequences, share: float) -> Floats:
         return super().point(out, known, share) * (1 - sigmoid(out[..., 2]))
 
     def spread(self, out: Floats, mean: Floats, levels: Floats) -> Floats:

@@ -74,9 +74,10 @@ def columns_of(X: Any, panel: Panel) -> tuple[list[Any], list[Floats]]:
     if panel.layout == "long":
         frame = _frame(X, "X", (ID, DATE))
         whole = panel_of(frame.assign(**{VALUE: 0.0}), "X", panel.grid.step)
-        return list(whole.extra), _of_rows(whole, panel, [(s, e) for s, e in zip(panel.starts, panel.ends, strict=True)])
-    start, stop = min(panel.starts), max(panel.ends)
-    names, rows = _columns(X, panel, "X", 0, stop)
+        return list(whole.extra), _of_rows(
+            whole, panel, [(s, e) for s, e in zip(panel.starts, panel.ends, strict=True)]
+        )
+    names, rows = _columns(X, panel, "X", 0, max(panel.ends))
     return names, [rows[s:e] for s, e in zip(panel.starts, panel.ends, strict=True)]
 
 

@@ -35,13 +35,13 @@ class Grid:
         The moment with the position 0.
     step : pandas DateOffset, or int
         The distance from one to the next.
-    name : str or None
+    name : optional
         The name of the index.
     """
 
     first: Any
     step: Any
-    name: str | None = None
+    name: Any = None
 
     @property
     def dated(self) -> bool:
@@ -84,7 +84,7 @@ class Grid:
             wrong = offsets % self.step != 0
             found = offsets // self.step
         elif isinstance(self.first, pandas.Period):
-            found = labels.astype("int64").to_numpy() - self.first.ordinal  # type: ignore[attr-defined]
+            found = labels.astype("int64").to_numpy() - self.first.ordinal
             wrong = found != found
         else:
             last = max(labels.max(), self.first)

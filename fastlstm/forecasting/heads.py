@@ -48,11 +48,11 @@ class Head:
         """What the classical forecast misses according to the outputs (M, H, K): (M, H), in units of the scale."""
         return out[..., 0]
 
-    def point(self, out: Floats, known: Sequences, share: Floats) -> Floats:
+    def point(self, out: Floats, known: Sequences, share: float) -> Floats:
         """The point forecast, (M, H), with a share of what the network says."""
         return known.base + known.scale[:, None] * share * self.middle(out)
 
-    def quantiles(self, out: Floats, known: Sequences, share: Floats, band: Band, levels: Floats) -> Floats:
+    def quantiles(self, out: Floats, known: Sequences, share: float, band: Band, levels: Floats) -> Floats:
         """The quantiles (M, H, Q)."""
         size = known.scale[:, None, None]
         return self.point(out, known, share)[..., None] + size * self.around(out, band, levels)

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.data import Epochs
-from fastlstm.data.epochs import rng_of, seed_of
-from fastlstm.forecasting.calendar import calendar_features
+from fastlstm.callbacks import Callback, EarlyStopping
+from fastlstm.forecasting.band import Band, wider_of
 from fastlstm.forecasting.classical import Classical
-from fastlstm.forecasting.covariates import Covariates
+from fastlstm.forecasting.covariates import Covariates, Static
 from fastlstm.forecasting.data import Data
+from fastlstm.forecasting.distributions import head_of
 from fastlstm.forecasting.heads import Head
-from fastlstm.forecasting.plan import Plan
-from fastlstm.forecasting.reading import AHEAD, MEASURED, VALUE, Flat, Sequences, flat_of, sequences
-from fastlstm.layers import LSTM, Dense, Dropout, Layer
+from fastlstm.forecasting.network import Batches, layers_of, outputs_of
+from fastlstm.forecasting.panel import Panel
+from fastlstm.forecasting.plan import Plan, plan_of
+from fastlstm.forecasting.reader import Reader
+from fastlstm.forecasting.reading import Sequences
+from fastlstm.forecasting.seasons import season_of
 from fastlstm.model import Model
+from fastlstm.optim import Adam
+from fastlstm.training import History, Trainer
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -36,113 +41,160 @@ DOUBT = 2.0
 MOST_SIGNS = 16
 """Series that have a sign each, for the network to tell them apart."""
 
+MIDDLE = np.array([0.05, 0.95])
+"""The levels between which the width of a distribution is measured."""
+
+
+class Options(Protocol):
+    """The parameters of `LSTMForecaster`, whose words these are."""
+
+    season: int | None
+    window: int | None
+    strategy: str
+    distribution: str
+    loss: str
+    scaling: str
+    past_covariates: Sequence[Any]
+    calendar: bool
+    holidays: str | None
+    hidden_size: int
+    num_layers: int
+    dropout: float
+    epochs: int
+    patience: int
+    batch_size: int
+    learning_rate: float
+    validation: float
+    max_windows: int
+    random_state: int | None
+
 
 @dataclass(frozen=True)
-class Reader:
-    """What makes sequences for the network out of series.
+class Learned:
+    """What `LSTMForecaster.fit` has learned.
 
     Attributes
     ----------
-    season, horizon, window : int
-    calendar : bool
-    holidays : str or None
-    covariates : Covariates
-    static : (S, F)
-        What the network reads of each series, at every step.
-    error, centre, width : (S,)
-        As in `reading.sequences`.
+    reader : Reader
+    static : Static or None
+        How the static columns become features.
+    classical : Classical
+    model : Model
+    share : float
+        The share of what the network says that is believed.
+    band : Band
     """
 
-    season: int
-    horizon: int
-    window: int
-    calendar: bool
-    holidays: str | None
-    covariates: Covariates
-    static: Floats
-    error: Floats
-    centre: Floats
-    width: Floats
-
-    def flat(self, data: Data, following: list[Floats], horizon: int, future: list[Floats] | None) -> Flat:
-        """The series one behind the other, with what stands beside them, for forecasts of so many steps."""
-        panel = data.panel
-        end = max(panel.ends) + horizon
-        features = calendar_features(panel.grid, 0, end, self.season, self.holidays) if self.calendar else None
-        beside = []
-        for at, (start, stop) in enumerate(zip(panel.starts, panel.ends, strict=True)):
-            steps = stop - start + horizon
-            parts = [np.broadcast_to(self.static[at], (steps, self.static.shape[1]))]
-            if features is not None:
-                parts.append(features[start : stop + horizon])
-            if self.covariates.names:
-                ahead = None if future is None else future[at]
-                parts.append(self.covariates.scaled(data.columns[at], ahead, horizon))
-            beside.append(np.concatenate(parts, axis=1))
-        return flat_of(panel.values, following, beside, self.window, horizon)
-
-    def read(self, flat: Flat, rows: Ints, origins: Ints, ahead: Floats) -> Sequences:
-        known = sequences(flat, rows, origins, ahead, self.error, self.window, self.centre, self.width)
-        names = len(self.covariates.names)
-        if names and not self.covariates.known.all():  # what is not known at the origin must not be read
-            hidden = known.x.shape[2] - names + np.flatnonzero(~self.covariates.known)
-            known.x[:, self.window :, hidden] = 0.0
-        return known
+    reader: Reader
+    static: Static | None
+    classical: Classical
+    model: Model
+    share: float
+    band: Band
 
 
-class Batches(Epochs):
-    """Sequences in mini-batches, in a new order for each epoch."""
+class Lesson:
+    """One training: what is learned from, what is held out, and what the classical forecast says of both."""
 
-    def __init__(self, known: Sequences, head: Head, size: int, seed: int | None) -> None:
-        self.x, self.size, self.seed = known.x, size, seed_of(seed)
-        before = ((0, 0), (known.x.shape[1] - known.target.shape[1], 0))
-        self.y = np.pad(head.targets(known), (*before, (0, 0))).astype(np.float32)
-        self.weights = np.pad((~np.isnan(known.target)).astype(np.float32), before)
-        kept = self.weights.any(1)
-        self.x, self.y, self.weights = self.x[kept], self.y[kept], self.weights[kept]
+    def __init__(self, options: Options, data: Data, horizon: int, table: Any) -> None:
+        self.options, self.panel, self.horizon = options, data.panel, horizon
+        series = data.panel.values
+        self.season = options.season or data.panel.grid.season or season_of(series)
+        self.plan = plan_of(
+            data.lengths, horizon, self.season, options.window, options.validation, options.max_windows,
+            options.random_state,
+        )  # fmt: skip
+        early = [values[:end] for values, end in zip(series, self.plan.ends, strict=True)]
+        columns = [part[:end] for part, end in zip(data.columns, self.plan.ends, strict=True)]
+        classical = Classical.fit(early, self.season)
+        self.rows, self.origins = (
+            np.concatenate(pair) for pair in zip(self.plan.train, self.plan.held_out, strict=True)
+        )
+        self.rolled = classical.roll(series, horizon, self.rows, self.origins)
+        signs, self.static = _static(table, data.panel)
+        self.reader = Reader(
+            self.season,
+            horizon,
+            self.plan.window,
+            options.calendar,
+            options.holidays,
+            Covariates.of(data.names, columns, options.past_covariates),
+            signs,
+            errors_of(early, self.rolled.next),
+            *scales_of(early, options.scaling),
+        )
+        self.flat = self.reader.flat(data, self.rolled.next, horizon, None)
 
-    def __len__(self) -> int:
-        return -(-len(self.x) // self.size)
+    def train(self, steps: int) -> Sequences:
+        """The sequences to learn from, with so many steps to come."""
+        return self._sequences(slice(0, len(self.plan.train[0])), steps)
 
-    def at(self, epoch: int) -> Iterator[tuple[Any, ...]]:
-        order = rng_of(self.seed, epoch).permutation(len(self.x))
-        for low in range(0, len(order), self.size):
-            chosen = np.sort(order[low : low + self.size])
-            yield self.x[chosen], self.y[chosen], None, self.weights[chosen]
+    def held_out(self, steps: int) -> Sequences:
+        return self._sequences(slice(len(self.plan.train[0]), None), steps)
 
-    @property
-    def in_order(self) -> list[tuple[Any, ...]]:
-        """The mini-batches in order."""
-        parts = [slice(low, low + self.size) for low in range(0, len(self.x), self.size)]
-        return [(self.x[part], self.y[part], None, self.weights[part]) for part in parts]
+    def _sequences(self, part: slice, steps: int) -> Sequences:
+        return self.reader.read(self.flat, self.rows[part], self.origins[part], self.rolled.ahead[part, :steps])
 
 
-def layers_of(features: int, hidden_size: int, num_layers: int, dropout: float, outputs: int) -> list[Layer]:
-    sizes = [features, *[hidden_size] * num_layers]
-    lstms: list[Layer] = [LSTM(below, size) for below, size in zip(sizes, sizes[1:], strict=False)]
-    return [*lstms, *([Dropout(dropout)] if dropout else []), Dense(hidden_size, outputs)]
+def learn(
+    options: Options,
+    data: Data,
+    horizon: int,
+    table: Any,
+    callbacks: Iterable[Callback] = (),
+    progress: bool | None = None,
+) -> tuple[Learned, History]:
+    """Learn from series; `table` has their static columns."""
+    lesson = Lesson(options, data, horizon, table)
+    head, recursive = head_of(options.distribution, options.loss), options.strategy == "recursive"
+    steps = 1 if recursive else horizon
+    known, held_out, blocks = lesson.train(steps), lesson.held_out(horizon), blocks_of(lesson.plan)
+    sizes = options.hidden_size, options.num_layers, options.dropout
+    model = Model(layers_of(known.x.shape[2], *sizes, head.outputs), seed=options.random_state)
+    history, share, missed, out = History(), 0.0, held_out.target, None
+    if len(known.x) >= LEAST_WINDOWS and len(held_out.x):
+        history = _train(options, model, head, known, lesson.held_out(steps), callbacks, progress)
+        out = outputs_of(model, head, held_out, recursive)
+        share = 1.0 if head.own_width else share_of(head, out, held_out.target, blocks)
+        missed = held_out.target - (0.0 if head.counts else share * head.middle(out))
+    elif head.own_width:
+        raise ValueError(
+            f"y: expected at least {LEAST_WINDOWS} windows to learn distribution={options.distribution!r} from, got "
+            f"{len(known.x)}; a longer series, more of them, a smaller fh, or distribution='point', which needs none"
+        )
+    band = Band.of((lesson.train(horizon) if recursive else known).target, missed, blocks)
+    if out is not None and head.own_width and not head.counts:
+        half = (head.around(out, replace(band, wider=1.0), MIDDLE) * [-0.5, 0.5]).sum(-1)
+        band = replace(band, wider=wider_of(missed / half, 1.0, blocks))
+    last = Classical.fit(data.panel.values, lesson.season)
+    return Learned(lesson.reader, lesson.static, last, model, share, band), history
 
 
-def outputs_of(model: Model, head: Head, known: Sequences, recursive: bool) -> Floats:
-    """What the network says of the steps to come, (M, horizon, K).
+def _train(
+    options: Options,
+    model: Model,
+    head: Head,
+    known: Sequences,
+    held_out: Sequences,
+    callbacks: Iterable[Callback],
+    progress: bool | None,
+) -> History:
+    stopping = EarlyStopping(patience=options.patience)
+    optimizer = Adam(lr=options.learning_rate)
+    trainer = Trainer(model, head.loss, optimizer, clip_norm=1.0, callbacks=[stopping, *callbacks])
+    batches = Batches(known, head, options.batch_size, options.random_state)
+    validation = Batches(held_out, head, options.batch_size, 0).in_order
+    seed = options.random_state
+    return trainer.fit_batches(batches, epochs=options.epochs, validation=validation, seed=seed, progress=progress)
 
-    A recursive network says something of the next step only. That becomes a value of the window, which goes on by one
-    step, and so on.
-    """
-    horizon = known.base.shape[1]
-    if not recursive:
-        return np.asarray(model.predict(known.x)[:, -horizon:], np.float64)
-    window, x, found = known.x.shape[1] - horizon, known.x.copy(), []
-    x[..., AHEAD] = 0.0
-    for step in range(horizon):
-        part = x[:, step : step + window + 1]
-        part[:, -1, AHEAD] = 1.0
-        out = np.asarray(model.predict(np.ascontiguousarray(part))[:, -1:], np.float64)
-        found.append(out)
-        part[:, -1, AHEAD] = 0.0
-        part[:, -1, VALUE] += head.middle(out)[:, 0] * known.unit
-        part[:, -1, MEASURED] = 1.0
-    return np.concatenate(found, axis=1)
+
+def _static(table: Any, panel: Panel) -> tuple[Floats, Static | None]:
+    """What the network reads of each series at every step: its sign among few, and its static columns."""
+    signs = np.eye(len(panel)) if 1 < len(panel) <= MOST_SIGNS else np.zeros((len(panel), 0))
+    if table is None:
+        return signs, None
+    static = Static.of(table, panel.ids)
+    return np.concatenate([signs, static.features(table, panel.ids)], axis=1), static
 
 
 def share_of(head: Head, out: Floats, target: Floats, blocks: float) -> float:

@@ -229,7 +229,7 @@ def _long(y: Any, name: str, freq: Any, polars: bool) -> Panel:
         raise ValueError(f"{name}: expected each moment once for {ids[codes[at]]!r}, got {moments[at]} several times")
     bounds = np.searchsorted(codes, np.arange(len(ids) + 1))
     starts = [int(places[low]) for low in bounds[:-1]]
-    columns = {VALUE: [], **{key: [] for key in y.columns if key not in (ID, DATE, VALUE)}}
+    columns: dict[Any, list[Floats]] = {VALUE: [], **{key: [] for key in y.columns if key not in (ID, DATE, VALUE)}}
     for key, parts in columns.items():
         numbers = numbers_of(plain(y[key], f"{name}, {key!r}"), f"{name}, {key!r}")[order]
         for low, high in zip(bounds, bounds[1:], strict=False):
