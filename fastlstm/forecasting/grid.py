@@ -13,10 +13,28 @@ from numpy.typing import NDArray
 Ints = NDArray[np.intp]
 Floats = NDArray[np.float64]
 
-CALENDAR_STEPS = ("YS", "YE", "QS", "QE", "MS", "ME", "B", "D")
-"""Frequencies that are tried, from coarse to fine, for dates with gaps."""
+CALENDAR_STEPS = (
+    "YS-{}",
+    "YE-{}",
+    "6MS",
+    "6ME",
+    "QS-{}",
+    "QE-{}",
+    "BQE-{}",
+    "2MS",
+    "2ME",
+    "MS",
+    "ME",
+    "BMS",
+    "BME",
+    "B",
+)
+"""Frequencies that are tried, from coarse to fine; the braces stand for the month of the first date."""
 
 DAY = 86400  # seconds
+
+MOST_GAPS = 3
+"""Moments of a grid for each date that is there, at most."""
 
 SEASONS = {"Y": 1, "A": 1, "Q": 4, "M": 12, "W": 52, "B": 5, "D": 7}
 """Steps of the usual season by the first letter of a frequency."""
@@ -166,17 +184,26 @@ def _found(dates: Any) -> Any:
 
     if len(dates) < 3:
         return None
-    regular = pandas.infer_freq(dates)
-    if regular is not None:
-        return regular
-    for step in CALENDAR_STEPS:
-        whole = pandas.date_range(dates[0], dates[-1], freq=step)
-        if len(whole) and len(whole) <= 3 * len(dates) and (whole.get_indexer(dates) >= 0).all():
-            return step
-    gaps = np.diff(dates.as_unit("s").asi8)
+    month = dates[0].strftime("%b").upper()
+    days = dates.normalize()
+    if (dates - days == dates[0] - days[0]).all():
+        for step in (each.format(month) for each in CALENDAR_STEPS):
+            if step == "B" and (dates[-1] - dates[0]).days <= 10:  # no weekend without values yet: days may be meant
+                continue
+            whole = pandas.date_range(dates[0], dates[-1], freq=step)
+            if len(whole) <= MOST_GAPS * len(dates) and (whole.get_indexer(dates) >= 0).all():
+                return step if len(whole) > 1 else None
+    gaps = np.diff(dates.tz_localize(None).as_unit("s").asi8 if _same_time(dates) else dates.as_unit("s").asi8)
     width = int(reduce(gcd, gaps.tolist()))
-    even = width > 0 and (dates[-1] - dates[0]).total_seconds() / width < 3 * len(dates)
-    weekly = width == 7 * DAY
-    if weekly:
+    if width <= 0 or gaps.sum() / width > MOST_GAPS * len(dates):
+        return None
+    if width == 7 * DAY:
         return "W-" + dates[0].day_name()[:3].upper()
-    return pandas.Timedelta(seconds=width) if even else None
+    if width % DAY == 0:
+        return f"{width // DAY}D"
+    return pandas.Timedelta(seconds=width)
+
+
+def _same_time(dates: Any) -> bool:
+    """Whether all dates have the same time of day on the clock: then they are days, also where the clock changes."""
+    return len(set(dates.time)) == 1

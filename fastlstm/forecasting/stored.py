@@ -12,8 +12,8 @@ from fastlstm import _check
 from fastlstm.forecasting.covariates import Covariates, Static
 from fastlstm.forecasting.data import Data
 from fastlstm.forecasting.grid import Grid
-from fastlstm.forecasting.reader import Reader
 from fastlstm.forecasting.panel import Panel
+from fastlstm.forecasting.reader import Reader
 
 Floats = NDArray[np.float64]
 
