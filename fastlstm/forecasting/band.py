@@ -19,8 +19,9 @@ MOST_ROWS = 400
 NORMAL_COUNT = 20.0
 """Errors that a normal distribution counts for, beside those that were seen."""
 
-WIDER = 1.15
-"""How much larger errors on new values are than those on values that the smoothing was fitted to, without evidence."""
+WIDER = 5.0
+"""By how much errors on new values are larger than those on values that were fitted to, without evidence: by this over
+the length of a series in horizons. It was chosen on one half of the series of ``bench.forecasting``."""
 
 WIDER_COUNT = 6.0
 """Independent held-out errors that this counts for."""
@@ -76,7 +77,7 @@ class Band:
         return cls(growth, shape, float(state["wider"]), ranks)
 
     @classmethod
-    def of(cls, before: Floats, held_out: Floats, blocks: float) -> Band:
+    def of(cls, before: Floats, held_out: Floats, blocks: float, length: float) -> Band:
         """The band from errors in units of the scale, NaN where they are not known.
 
         Parameters
@@ -87,6 +88,8 @@ class Band:
             Of the whole forecast, on values that nothing was fitted to.
         blocks : float
             How many of the held-out rows are independent of each other.
+        length : float
+            The length of a series in horizons.
         """
         from scipy.special import ndtri
 
@@ -97,17 +100,19 @@ class Band:
         known = known if len(known) else np.array([-1.0, 0.0, 1.0])  # nothing at all was seen: the scale decides
         weight = len(known) / len(growth) / (len(known) / len(growth) + NORMAL_COUNT)
         shape = weight * (np.quantile(known, LEVELS) - np.median(known)) + (1 - weight) * ndtri(LEVELS) * known.std()
-        return cls(growth, shape, wider_of(held_out / growth, np.quantile(np.abs(known), 0.9), blocks), _ranks(errors))
+        expected = float(np.quantile(np.abs(known), 0.9))
+        wider = wider_of(held_out / growth, expected, blocks, 1 + WIDER / length)
+        return cls(growth, shape, wider, _ranks(errors))
 
 
-def wider_of(held_out: Floats, expected: float, blocks: float) -> float:
-    """By what factor the 90 % quantile of the sizes of held-out errors is larger than expected, shrunk to `WIDER`."""
+def wider_of(held_out: Floats, expected: float, blocks: float, usual: float) -> float:
+    """By what factor the 90 % quantile of the sizes of held-out errors is larger than expected, shrunk to the usual."""
     new = np.abs(held_out[~np.isnan(held_out)])
     if not len(new) or not expected > 0:
-        return WIDER
+        return usual
     ratio = float(np.clip(np.quantile(new, 0.9) / expected, 0.2, 5.0))
     weight = blocks / (blocks + WIDER_COUNT)
-    return float(np.exp(weight * np.log(ratio) + (1 - weight) * np.log(WIDER)))
+    return float(np.exp(weight * np.log(ratio) + (1 - weight) * np.log(usual)))
 
 
 def _growth(errors: Floats) -> Floats:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.callbacks import Callback, EarlyStopping
-from fastlstm.forecasting.band import Band, wider_of
+from fastlstm.forecasting.band import WIDER, Band, wider_of
 from fastlstm.forecasting.classical import Classical
 from fastlstm.forecasting.covariates import Covariates, Static
 from fastlstm.forecasting.data import Data
@@ -162,10 +162,11 @@ def learn(
             f"y: expected at least {LEAST_WINDOWS} windows to learn distribution={options.distribution!r} from, got "
             f"{len(known.x)}; a longer series, more of them, a smaller fh, or distribution='point', which needs none"
         )
-    band = Band.of((lesson.train(horizon) if recursive else known).target, missed, blocks)
+    length = float(np.mean(lesson.plan.ends)) / horizon
+    band = Band.of((lesson.train(horizon) if recursive else known).target, missed, blocks, length)
     if out is not None and head.own_width and not head.counts:
         half = (head.around(out, replace(band, wider=1.0), MIDDLE) * [-0.5, 0.5]).sum(-1)
-        band = replace(band, wider=wider_of(missed / half, 1.0, blocks))
+        band = replace(band, wider=wider_of(missed / half, 1.0, blocks, 1 + WIDER / length))
     last = Classical.fit(data.panel.values, lesson.season)
     return Learned(lesson.reader, lesson.static, last, model, share, band), history
 
