@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from fastlstm.forecasting import decomposition
+from fastlstm.forecasting.akaike import weights_of
 from fastlstm.forecasting.autoregression import Autoregression, interpolated, lags_of
-from fastlstm.forecasting.exponential import Exponential, Multiplicative, akaike_weights
+from fastlstm.forecasting.exponential import Exponential, Multiplicative
 from fastlstm.forecasting.least_squares import Problem, minimize
 from fastlstm.forecasting.smoothing import Smoothing, aligned
 from fastlstm.forecasting.theta import Theta
@@ -267,8 +268,8 @@ def test_least_squares_finds_the_minimum_of_each_series():
 
 
 def test_weights_follow_akaike():
-    weights = akaike_weights(np.array([[0.0, 2.0, np.inf], [np.inf] * 3, [-700.0, -700.0, 900.0]]))
-    expected = [[1 / (1 + np.exp(-1)), np.exp(-1) / (1 + np.exp(-1)), 0], [1, 0, 0], [0.5, 0.5, 0]]
+    weights = weights_of(np.array([[0.0, 2.0, np.inf], [np.inf] * 3, [-700.0, -700.0, 900.0], [0.0, 12.0, 900.0]]))
+    expected = [[1 / (1 + np.exp(-1)), np.exp(-1) / (1 + np.exp(-1)), 0], [1, 0, 0], [0.5, 0.5, 0], [1, 0, 0]]
     np.testing.assert_allclose(weights, expected)
 
 
@@ -364,15 +365,22 @@ def test_short_series_have_forecasts_of_their_size(steps, season):
     assert (forecasts < values.max(1)[:, None, None] * 3).all()
 
 
+def test_a_season_longer_than_the_steps_that_are_fitted_to_is_found():
+    time, random = np.arange(1700), np.random.default_rng(0)
+    values = 50 + 10 * np.sin(2 * np.pi * time / 500) + random.normal(size=1700)
+    forecast = Smoothing.fit(values[None, :1500], 500).forecasts(values[None, :1500], 200, [1500])[0, 0]
+    assert np.abs(forecast - values[1500:]).mean() < 0.5 * np.abs(values[1500:] - values.mean()).mean()
+
+
 def test_fits_to_the_end_of_a_long_series_do_not_depend_on_its_neighbours():
-    values = some_series(1300, count=3)
-    values[1, :200] = np.nan
-    values[2, :500] = np.nan
+    values = some_series(1100, count=3)
+    values[1, :60] = np.nan
+    values[2, :300] = np.nan
     among = Smoothing.fit(values, 24)
-    for row, begin in enumerate((0, 200, 500)):
+    for row, begin in enumerate((0, 60, 300)):
         alone = Smoothing.fit(values[row : row + 1, begin:], 24)
-        expected = alone.forecasts(values[row : row + 1, begin:], 30, [1300 - begin])
-        np.testing.assert_allclose(among.forecasts(values, 30, [1300])[row : row + 1], expected, rtol=1e-5)
+        expected = alone.forecasts(values[row : row + 1, begin:], 30, [1100 - begin])
+        np.testing.assert_allclose(among.forecasts(values, 30, [1100])[row : row + 1], expected, rtol=1e-5)
 
 
 def test_the_spread_is_that_of_rolling_errors():

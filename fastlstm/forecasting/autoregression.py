@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.forecasting.akaike import criterion
 from fastlstm.forecasting.decomposition import ends
 from fastlstm.forecasting.exponential import typical_change
 from fastlstm.forecasting.per_series import PerSeries, per_series
@@ -142,13 +143,10 @@ def _ridge(past: Floats, target: Floats, count: Ints, naive: Floats) -> tuple[Fl
         for penalty in PENALTIES:
             inside = turned / (values + penalty)
             squares = size - 2 * (inside * turned).sum(1) + (values * np.square(inside)).sum(1)
-            free = (values / (values + penalty)).sum(1) + 2
-            left = count - free
-            criterion = count * np.log(np.maximum(squares / np.maximum(count, 1), 1e-12))
-            criterion += 2 * (free - 1) * count / np.maximum(left, 1e-3)
-            criterion = np.where((left > 0) & (count >= LEAST), criterion, np.inf)
-            better = criterion < best
-            best = np.where(better, criterion, best)
+            free = (values / (values + penalty)).sum(1) + 1
+            found = criterion(np.maximum(squares / np.maximum(count, 1), 1e-12), free, count.astype(np.float64))
+            better = (found < best) & (count >= LEAST)
+            best = np.where(better, found, best)
             chosen = np.where(better[:, None], start + (vectors @ inside[..., None])[..., 0], chosen)
     return chosen, np.isfinite(best)
 

@@ -14,22 +14,27 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.forecasting.akaike import criterion
 from fastlstm.forecasting.decomposition import indices
-from fastlstm.forecasting.least_squares import Problem, logistic, minimize
+from fastlstm.forecasting.least_squares import SMALL, Problem, logistic, minimize
 from fastlstm.forecasting.per_series import PERIOD, PerSeries, per_series
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
+# Four models: which have a trend, which a season, and which of the parameters alpha, beta, gamma, phi, level, slope.
 TREND: NDArray[np.bool_] = np.array([False, True, False, True])
 SEASON: NDArray[np.bool_] = np.array([False, False, True, True])
 ACTIVE: NDArray[np.bool_] = np.array(
     [[1, 0, 0, 0, 1, 0], [1, 1, 0, 1, 1, 1], [1, 0, 1, 0, 1, 0], [1, 1, 1, 1, 1, 1]], np.bool_
 )
+
+# What parameters are expected to be, on the whole real line, and where fits begin; level and slope count in units.
 CENTRE = np.array([-0.5, -2.0, -2.0, 1.5, 0.0, 0.0])
 WIDTH = np.array([2.0, 1.5, 1.5, 1.5, 3.0, 1.0])
 STARTS = [np.array([level, -2.0, -2.0, 1.5, 0.0, 0.0]) for level in (-2.0, 0.0, 2.0)]
 ROUNDS = 12
+
 BEGINNING = 40
 """Seasons from which the first states are taken."""
 
@@ -78,12 +83,14 @@ class Exponential(PerSeries):
         walk = Walk(values, begun)
         problem = Problem(walk.errors, ACTIVE, CENTRE, WIDTH, walk.count, walk.size)
         parameters, squares = minimize(problem, STARTS, ROUNDS)
-        criterion = _criterion(squares, walk.count, walk.size, season)
+        count = walk.count[:, None]
+        squares = squares / np.maximum(count, 1) + (walk.size[:, None] * SMALL + np.finfo(np.float64).tiny)
+        criteria = criterion(squares, ACTIVE.sum(1) + SEASON * (season - 1) + 1.0, count)
         seasonal: NDArray[np.bool_] = np.ptp(begun.season, axis=1, keepdims=True) > 0
         unfit = ~seasonal & SEASON
         if cls.multiplicative:
             unfit |= np.where(np.isfinite(values), values, 1.0).min(0)[:, None] <= 0
-        return replace(begun, parameters=parameters), np.where(unfit, np.inf, criterion)
+        return replace(begun, parameters=parameters), np.where(unfit, np.inf, criteria)
 
     def restarted(self, values: Floats, moved: NDArray[np.bool_]) -> Self:
         """The same for longer columns (T, S), whose beginning is another one where `moved` (S,)."""
@@ -274,24 +281,3 @@ class Logarithms:
     def sum(self) -> Floats:
         total: Floats = self.total + np.log(self.product)
         return total
-
-
-def _criterion(squares: Floats, count: Floats, size: Floats, season: int) -> Floats:
-    """Akaike's criterion for small samples, (S, 4); infinite where a model has too many parameters."""
-    free = ACTIVE.sum(1) + SEASON * (season - 1) + 1.0
-    count = count[:, None]
-    left = count - free - 1
-    floor = size[:, None] * 1e-10 + np.finfo(np.float64).tiny
-    likelihood = count * np.log((squares + floor) / np.maximum(count, 1))
-    return np.where(left > 0, likelihood + 2 * free * count / np.maximum(left, 1), np.inf)
-
-
-def akaike_weights(criterion: Floats) -> Floats:
-    """Weights (S, K) of models by their criteria; equal where none can be told."""
-    best = criterion.min(1, keepdims=True)
-    away = np.where(np.isfinite(criterion), criterion - np.where(np.isfinite(best), best, 0.0), np.inf)
-    weights = np.exp(-away / 2)
-    total = weights.sum(1, keepdims=True)
-    first = np.zeros(criterion.shape[1])
-    first[0] = 1.0
-    return np.where(total > 0, weights / np.where(total > 0, total, 1.0), first)

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
+from fastlstm.forecasting.akaike import weights_of
 from fastlstm.forecasting.autoregression import Autoregression
 from fastlstm.forecasting.decomposition import ends, stretch
-from fastlstm.forecasting.exponential import Exponential, Multiplicative, akaike_weights
+from fastlstm.forecasting.exponential import Exponential, Multiplicative
 from fastlstm.forecasting.per_series import PerSeries, Rows, keys, per_series
 from fastlstm.forecasting.scaling import LONGEST
 from fastlstm.forecasting.theta import Theta
@@ -27,7 +28,7 @@ MOST_NUMBERS = 1_000_000
 """Numbers for each model that are in memory together."""
 
 RECENT = 1000
-"""Steps, from the end, that parameters are fitted to."""
+"""Steps, from the end, that parameters are fitted to; more if these are less than three seasons."""
 
 
 AHEAD = 6
@@ -105,7 +106,10 @@ class Smoothing:
         """
         season = _check.positive_int(season, "season", LONGEST)
         columns, _ = aligned(_matrix(values, "values"))
-        done = [_fit(columns[:, part], season) for part in _blocks(columns.shape[1], len(columns) + season)]
+        steps = min(len(columns), _recent(season))
+        done = [
+            _fit(columns[:, part], season) for part in _blocks(columns.shape[1], steps * _compared(season) + season)
+        ]
         return cls(season, {name: kind.joined([part[name] for part in done]) for name, kind in KINDS.items()})
 
     def forecasts(self, values: Any, horizon: int, origins: Any) -> Floats:
@@ -195,7 +199,7 @@ def _fit(columns: Floats, season: int) -> dict[str, Any]:
     unit = np.abs(np.where(known, columns, 0.0)).sum(0) / np.maximum(known.sum(0), 1)
     unit = np.where(unit > 0, unit, 1.0)
     columns = columns / unit
-    longest = -(-RECENT // season) * season
+    longest = _recent(season)
     begins = np.maximum(-(-(ends(columns) - longest) // season) * season, 0)  # whole seasons
     recent = stretch(columns, begins, longest)
     additive, first = Exponential.fit(recent, season)
@@ -206,7 +210,7 @@ def _fit(columns: Floats, season: int) -> dict[str, Any]:
         "theta": Theta.fit(recent, season),
         "autoregression": Autoregression.fit(recent, season),
     }
-    models = akaike_weights(np.concatenate([first, second], axis=1))
+    models = weights_of(np.concatenate([first, second], axis=1))
     parts["combination"] = Combination(unit, models, np.ones((len(unit), 3)))
     parts["combination"] = Combination(unit, models, _shares(parts, recent, season))
     if (begins > 0).any():
@@ -215,10 +219,20 @@ def _fit(columns: Floats, season: int) -> dict[str, Any]:
     return parts
 
 
+def _recent(season: int) -> int:
+    """Steps that parameters are fitted to, whole seasons."""
+    return max(-(-RECENT // season), 3) * season
+
+
+def _compared(season: int) -> int:
+    """Steps ahead at which the methods are compared."""
+    return min(season, MOST_AHEAD) if season > 1 else AHEAD
+
+
 def _shares(parts: dict[str, Any], columns: Floats, season: int) -> Floats:
     """Weights of the methods, (S, 3), by their errors one to some steps ahead from all origins of columns (T, S)."""
     steps = len(columns)
-    horizon = min(season if season > 1 else AHEAD, MOST_AHEAD)
+    horizon = _compared(season)
     at = np.broadcast_to(np.arange(steps)[:, None], columns.shape)
     target = np.arange(steps)[:, None] + np.arange(horizon)
     target = np.where((target < steps)[..., None], columns[np.minimum(target, steps - 1)], np.nan).transpose(0, 2, 1)
