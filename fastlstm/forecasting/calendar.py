@@ -35,10 +35,10 @@ def calendar_features(grid: Grid, start: int, count: int, season: int, holidays:
     if seconds and seconds < DAY:
         cycles.append((moments.hour * 3600 + moments.minute * 60 + moments.second).to_numpy() / DAY)
     if seconds and seconds <= DAY or grid.step.rule_code == "B":
-        cycles.append(moments.dayofweek.to_numpy() / 7)
+        cycles.append(moments.day_of_week.to_numpy() / 7)
     yearly = seconds >= 365 * DAY or grid.step.rule_code[0] in "YA" or grid.step.rule_code.startswith("BY")
     if not yearly:
-        cycles.append((moments.dayofyear.to_numpy() - 1) / 365.2425)
+        cycles.append((moments.day_of_year.to_numpy() - 1) / 365.2425)
     features = _waves(cycles, count)
     if holidays is not None:
         features = np.concatenate([features, _on_holidays(moments, holidays)[:, None]], axis=1)
