@@ -38,13 +38,13 @@ class CountHead(Head):
     def __init__(self) -> None:
         self.loss = self.value_and_gradient
 
-    def start(self, known: Sequences) -> Floats:
+    def begin(self, known: Sequences) -> Floats:
         """The mean that the network starts from, (M, H)."""
         return np.maximum(known.base, LEAST_PART * known.scale[:, None])
 
     def targets(self, known: Sequences) -> Floats:
         values = known.base + known.target * known.scale[:, None]
-        return np.stack([np.maximum(np.nan_to_num(values), 0.0), self.start(known)], axis=-1)
+        return np.stack([np.maximum(np.nan_to_num(values), 0.0), self.begin(known)], axis=-1)
 
     def mean(self, out: Floats, start: Floats) -> Floats:
         return np.asarray(start * np.exp(np.clip(out[..., 0], -MOST_LOG, MOST_LOG)))
@@ -53,10 +53,10 @@ class CountHead(Head):
         raise NotImplementedError
 
     def point(self, out: Floats, known: Sequences, share: float) -> Floats:
-        return self.mean(out, self.start(known))
+        return self.mean(out, self.begin(known))
 
     def quantiles(self, out: Floats, known: Sequences, share: float, band: Band, levels: Floats) -> Floats:
-        return self.spread(out, self.mean(out, self.start(known)), levels)
+        return self.spread(out, self.mean(out, self.begin(known)), levels)
 
     def spread(self, out: Floats, mean: Floats, levels: Floats) -> Floats:
         """The quantiles of values with these means, (M, H, Q)."""

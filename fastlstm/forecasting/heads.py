@@ -35,6 +35,9 @@ class Head:
     outputs = 1
     own_width = False
     counts = False
+
+    start: Any = None
+    """What the last layer begins with as its bias; None for zeros."""
     """Whether the network says how sure it is."""
 
     def __init__(self, loss: Any = "mae") -> None:
@@ -103,7 +106,10 @@ class Quantiles(Head):
     outputs, own_width = len(LEARNED), True
 
     def __init__(self) -> None:
+        from scipy.special import ndtri
+
         super().__init__(quantile.with_options(levels=LEARNED))
+        self.start = ndtri(LEARNED)
 
     def middle(self, out: Floats) -> Floats:
         return quantiles(out, LEARNED)[..., 0, LEARNED.index(0.5)]

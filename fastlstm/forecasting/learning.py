@@ -151,6 +151,8 @@ def learn(
     known, held_out, blocks = lesson.train(steps), lesson.held_out(horizon), blocks_of(lesson.plan)
     sizes = options.hidden_size, options.num_layers, options.dropout
     model = Model(layers_of(known.x.shape[2], *sizes, head.outputs), seed=options.random_state)
+    if head.start is not None:
+        model.layers[-1].parameter("bias").value = head.start
     history, share, missed, out = History(), 0.0, held_out.target, None
     if len(known.x) >= LEAST_WINDOWS and len(held_out.x):
         history = _train(options, model, head, known, lesson.held_out(steps), callbacks, progress)

@@ -510,7 +510,8 @@ class LSTMForecaster(Application):
 
     @classmethod
     def _of_parts(cls, model: Model, beside: dict[str, Any]) -> Self:
-        forecaster = cls(**beside["options"])
+        options = beside["options"]
+        forecaster = cls(**{**options, "past_covariates": tuple(options["past_covariates"])})
         data = stored.data_from_dict(beside["data"])
         reader = stored.reader_from_dict(beside["reader"], len(data.panel))
         share = _check.number(beside["share"], "share", 0, 1)
