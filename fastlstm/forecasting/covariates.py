@@ -1,0 +1,241 @@
+"""Other columns that a forecaster reads beside the series: past, known for the future, and one for each series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm import _check
+from fastlstm.forecasting.panel import DATE, ID, VALUE, Panel, numbers_of, panel_of, plain
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Covariates:
+    """The columns that stand beside the series, and how they are scaled.
+
+    Attributes
+    ----------
+    names : list
+    known : (K,) bool
+        Whether a column is known for the steps to come.
+    mean, deviation : (K,)
+        Of the values that were learned from.
+    """
+
+    names: list[Any]
+    known: NDArray[np.bool_]
+    mean: Floats
+    deviation: Floats
+
+    @classmethod
+    def of(cls, names: list[Any], parts: Sequence[Floats], past: Sequence[Any]) -> Covariates:
+        """The scaling of columns; `past` has the names of those that are not known for the steps to come."""
+        strange = [name for name in past if name not in names]
+        if strange:
+            raise ValueError(f"past_covariates: expected columns of X, {names}, got {strange[0]!r}")
+        whole = np.concatenate(parts) if parts else np.zeros((1, 0))
+        counts = np.maximum((~np.isnan(whole)).sum(0), 1)
+        mean = np.nansum(whole, 0) / counts
+        deviation = np.sqrt(np.nansum(np.square(whole - mean), 0) / counts)
+        known = np.array([name not in past for name in names], bool)
+        return cls(names, known, mean, np.where(deviation > 0, deviation, 1.0))
+
+    def scaled(self, past: Floats, future: Floats | None, horizon: int) -> Floats:
+        """The columns of a series and of the steps to come, (T + horizon, K), scaled.
+
+        A missing value is the one before it. Behind the end, columns that are not known, and those of a training, are
+        their means: zero.
+        """
+        rows = np.zeros((len(past) + horizon, len(self.names)))
+        rows[: len(past)] = (held(past) - self.mean) / self.deviation
+        if future is not None:
+            filled = held(np.concatenate([past, future]))[len(past) :]
+            rows[len(past) :] = np.where(self.known, (filled - self.mean) / self.deviation, 0.0)
+        return np.nan_to_num(rows)
+
+
+def held(values: Floats) -> Floats:
+    """Columns in which the last known value stands for a missing one."""
+    steps = np.where(np.isnan(values), 0, np.arange(len(values))[:, None])
+    return np.asarray(np.take_along_axis(values, np.maximum.accumulate(steps, axis=0), axis=0))
+
+
+def columns_of(X: Any, panel: Panel) -> tuple[list[Any], list[Floats]]:
+    """The names of the columns of X, and their values at the steps of each series, (T_i, K)."""
+    if X is None:
+        names = list(panel.extra)
+        return names, [np.stack(parts, axis=1) for parts in zip(*panel.extra.values(), strict=True)] if names else []
+    if panel.layout == "long":
+        frame = _frame(X, "X", (ID, DATE))
+        whole = panel_of(frame.assign(**{VALUE: 0.0}), "X", panel.grid.step)
+        return list(whole.extra), _of_rows(
+            whole, panel, [(s, e) for s, e in zip(panel.starts, panel.ends, strict=True)]
+        )
+    names, rows = _columns(X, panel, "X", 0, max(panel.ends))
+    return names, [rows[s:e] for s, e in zip(panel.starts, panel.ends, strict=True)]
+
+
+def future_of(X: Any, panel: Panel, covariates: Covariates, horizon: int) -> list[Floats] | None:
+    """The columns of the steps to come, (horizon, K) for each series; None if none is known for them."""
+    if not covariates.known.any():
+        return None
+    wanted = [name for name, known in zip(covariates.names, covariates.known, strict=True) if known]
+    if X is None:
+        raise ValueError(
+            f"X: expected the columns {wanted} of the next {horizon} steps, as fit has read them, got None; "
+            "name those that nobody knows yet in past_covariates"
+        )
+    spans = [(end, end + horizon) for end in panel.ends]
+    if panel.layout == "long":
+        frame = _frame(X, "X", (ID, DATE, *wanted))
+        whole = panel_of(frame.assign(**{VALUE: 0.0}), "X", panel.grid.step)
+        return [_ordered(rows, list(whole.extra), covariates) for rows in _of_rows(whole, panel, spans)]
+    end = max(panel.ends)
+    names, rows = _columns(X, panel, "X", end, end + horizon)
+    names = wanted if len(names) == len(wanted) and all(isinstance(n, int) for n in names) else names
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        raise ValueError(f"X: expected the columns {wanted}, got none called {missing[0]!r}")
+    whole_rows = _ordered(rows, names, covariates)
+    return [whole_rows for _ in panel.values]
+
+
+def _ordered(rows: Floats, names: list[Any], covariates: Covariates) -> Floats:
+    """Columns in the order of those that were learned from; the mean where there is none."""
+    found = np.broadcast_to(covariates.mean, (len(rows), len(covariates.names))).copy()
+    for at, name in enumerate(covariates.names):
+        if name in names:
+            found[:, at] = rows[:, names.index(name)]
+    return found
+
+
+def _frame(X: Any, name: str, wanted: Sequence[Any]) -> Any:
+    import pandas
+
+    if type(X).__module__.split(".")[0] == "polars":
+        X = pandas.DataFrame({column: X[column].to_numpy() for column in X.columns})
+    if not isinstance(X, pandas.DataFrame):
+        raise TypeError(f"{name}: expected a DataFrame with {', '.join(map(str, wanted))}, got {type(X).__name__}")
+    missing = [column for column in wanted if column not in X.columns]
+    if missing:
+        raise ValueError(f"{name}: expected the columns {list(wanted)}, got none called {missing[0]!r}")
+    return X
+
+
+def _of_rows(whole: Panel, panel: Panel, spans: list[tuple[int, int]]) -> list[Floats]:
+    """The rows of each series of a panel from one position to another; ValueError if some are not there."""
+    offset = panel.grid.place(whole.grid.first, "X")
+    places = {label: at for at, label in enumerate(whole.ids)}
+    found = []
+    for label, (low, high) in zip(panel.ids, spans, strict=True):
+        if label not in places:
+            raise ValueError(f"X: expected rows of each series, got none of {label!r}")
+        at = places[label]
+        rows = np.stack([parts[at] for parts in whole.extra.values()], axis=1)
+        begin = low - offset - whole.starts[at]
+        if begin < 0 or begin + high - low > len(rows):
+            first, last = panel.grid.index(low, high - low)[[0, -1]]
+            raise ValueError(f"X: expected rows of {label!r} from {first} to {last}, got only some of them")
+        found.append(rows[begin : begin + high - low])
+    return found
+
+
+def _columns(X: Any, panel: Panel, name: str, low: int, high: int) -> tuple[list[Any], Floats]:
+    """The columns of X between two positions of the grid, (high - low, K)."""
+    frame = X.to_frame() if hasattr(X, "to_frame") and type(X).__module__.startswith("pandas") else X
+    if type(frame).__module__.startswith("pandas"):
+        names = list(frame.columns)
+        if panel.layout in ("series", "wide") and not panel.polars:
+            moments = panel.grid.index(low, high - low)
+            absent = ~moments.isin(frame.index)
+            if absent.all() or (low and absent.any()):  # a gap of the past is filled as one of the series is
+                raise ValueError(
+                    f"{name}: expected rows from {moments[0]} to {moments[-1]}, got none of {moments[absent][0]}"
+                )
+            frame = frame.reindex(moments)
+        parts = [numbers_of(plain(frame[key], f"{name}, {key!r}"), f"{name}, {key!r}") for key in names]
+        values = np.stack(parts, axis=1)
+    else:
+        values = numbers_of(X.to_numpy() if hasattr(X, "to_numpy") else X, name)
+        values = values[:, None] if values.ndim == 1 else values
+        names = list(X.columns) if hasattr(X, "columns") else list(range(values.shape[-1]))
+    _check.shape_of(values, name, (high - low, len(names)))
+    return names, values
+
+
+@dataclass(frozen=True)
+class Static:
+    """Columns with one value for each series: numbers, or words.
+
+    Attributes
+    ----------
+    names : list
+    words : list of (list or None)
+        The words of each column, in order; None for a column of numbers.
+    mean, deviation : (K,)
+        Of each column of numbers.
+    """
+
+    names: list[Any]
+    words: list[list[str] | None]
+    mean: Floats
+    deviation: Floats
+
+    @classmethod
+    def of(cls, table: Any, ids: Sequence[Any]) -> Static:
+        columns = _static_columns(table, ids)
+        words = [None if column.dtype.kind == "f" else sorted(set(column.tolist())) for column in columns.values()]
+        for name, known in zip(columns, words, strict=True):
+            if known is not None and len(known) > MOST_WORDS:
+                raise ValueError(f"static, {name!r}: expected at most {MOST_WORDS} different words, got {len(known)}")
+        numbers = [column if column.dtype.kind == "f" else np.zeros(1) for column in columns.values()]
+        mean = np.array([column.mean() for column in numbers])
+        deviation = np.array([column.std() or 1.0 for column in numbers])
+        return cls(list(columns), words, mean, deviation)
+
+    def features(self, table: Any, ids: Sequence[Any]) -> Floats:
+        """What the network reads of each series, (S, F): numbers scaled, and a sign for each word."""
+        columns = _static_columns(table, ids)
+        parts = []
+        for at, (name, known) in enumerate(zip(self.names, self.words, strict=True)):
+            if name not in columns:
+                raise ValueError(f"static: expected the columns {self.names}, got none called {name!r}")
+            column = columns[name]
+            if known is None:
+                parts.append((np.asarray(column, np.float64)[:, None] - self.mean[at]) / self.deviation[at])
+            else:
+                parts.append((column[:, None] == np.array(known)[None]).astype(np.float64))
+        return np.concatenate(parts, axis=1) if parts else np.zeros((len(ids), 0))
+
+
+MOST_WORDS = 100
+"""Different words that a static column may have."""
+
+
+def _static_columns(table: Any, ids: Sequence[Any]) -> dict[Any, NDArray[Any]]:
+    """The columns of a table with a row for each series, in the order of the series: float64, or str."""
+    import pandas
+
+    if type(table).__module__.split(".")[0] == "polars":
+        table = pandas.DataFrame({column: table[column].to_list() for column in table.columns})
+    if not isinstance(table, pandas.DataFrame):
+        raise TypeError(f"static: expected a DataFrame with a row for each series, got {type(table).__name__}")
+    table = table.set_index(ID) if ID in table.columns else table
+    absent = [label for label in ids if label not in table.index]
+    if absent or table.index.has_duplicates:
+        got = f"none of {absent[0]!r}" if absent else "several of one"
+        raise ValueError(f"static: expected one row for each series, by {ID} or as index, got {got}")
+    table = table.loc[list(ids)]
+    if table.isna().to_numpy().any():
+        raise ValueError(f"static: expected no missing value, got one in {table.columns[table.isna().any()][0]!r}")
+    found = {}
+    for name in table.columns:
+        numeric = pandas.api.types.is_numeric_dtype(table[name])
+        found[name] = table[name].to_numpy(np.float64) if numeric else table[name].astype(str).to_numpy(str)
+    return found

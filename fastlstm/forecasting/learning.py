@@ -1,0 +1,240 @@
+"""How a forecaster learns: the classical forecast first, then a network from what it has missed, then the band."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.callbacks import Callback, EarlyStopping
+from fastlstm.forecasting.band import WIDER, Band, wider_of
+from fastlstm.forecasting.classical import Classical
+from fastlstm.forecasting.covariates import Covariates, Static
+from fastlstm.forecasting.data import Data
+from fastlstm.forecasting.distributions import head_of
+from fastlstm.forecasting.heads import Head
+from fastlstm.forecasting.network import Batches, layers_of, outputs_of
+from fastlstm.forecasting.panel import Panel
+from fastlstm.forecasting.plan import Plan, plan_of
+from fastlstm.forecasting.reader import Reader
+from fastlstm.forecasting.reading import Sequences
+from fastlstm.forecasting.seasons import season_of
+from fastlstm.model import Model
+from fastlstm.optim import Adam
+from fastlstm.training import History, Trainer
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+LEAST_WINDOWS = 32
+"""With fewer windows to learn from, the classical forecast stays as it is."""
+
+SHARES = np.linspace(0, 1, 11)
+"""The shares of the network's correction that are tried on held-out values."""
+
+DOUBT = 2.0
+"""Held-out origins that speak against the network before there is one."""
+
+MOST_SIGNS = 16
+"""Series that have a sign each, for the network to tell them apart."""
+
+MIDDLE = np.array([0.05, 0.95])
+"""The levels between which the width of a distribution is measured."""
+
+
+class Options(Protocol):
+    """The parameters of `LSTMForecaster`, whose words these are."""
+
+    season: int | None
+    window: int | None
+    strategy: str
+    distribution: str
+    loss: str
+    scaling: str
+    past_covariates: Sequence[Any]
+    calendar: bool
+    holidays: str | None
+    hidden_size: int
+    num_layers: int
+    dropout: float
+    epochs: int
+    patience: int
+    batch_size: int
+    learning_rate: float
+    validation: float
+    max_windows: int
+    random_state: int | None
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What `LSTMForecaster.fit` has learned.
+
+    Attributes
+    ----------
+    reader : Reader
+    static : Static or None
+        How the static columns become features.
+    classical : Classical
+    model : Model
+    share : float
+        The share of what the network says that is believed.
+    band : Band
+    """
+
+    reader: Reader
+    static: Static | None
+    classical: Classical
+    model: Model
+    share: float
+    band: Band
+
+
+class Lesson:
+    """One training: what is learned from, what is held out, and what the classical forecast says of both."""
+
+    def __init__(self, options: Options, data: Data, horizon: int, table: Any) -> None:
+        self.options, self.panel, self.horizon = options, data.panel, horizon
+        series = data.panel.values
+        self.season = options.season or data.panel.grid.season or season_of(series)
+        self.plan = plan_of(
+            data.lengths, horizon, self.season, options.window, options.validation, options.max_windows,
+            options.random_state,
+        )  # fmt: skip
+        early = [values[:end] for values, end in zip(series, self.plan.ends, strict=True)]
+        columns = [part[:end] for part, end in zip(data.columns, self.plan.ends, strict=True)]
+        classical = Classical.fit(early, self.season)
+        self.rows, self.origins = (
+            np.concatenate(pair) for pair in zip(self.plan.train, self.plan.held_out, strict=True)
+        )
+        self.rolled = classical.roll(series, horizon, self.rows, self.origins)
+        signs, self.static = _static(table, data.panel)
+        self.reader = Reader(
+            self.season,
+            horizon,
+            self.plan.window,
+            options.calendar,
+            options.holidays,
+            Covariates.of(data.names, columns, options.past_covariates),
+            signs,
+            errors_of(early, self.rolled.next),
+            *scales_of(early, options.scaling),
+        )
+        self.flat = self.reader.flat(data, self.rolled.next, horizon, None)
+
+    def train(self, steps: int) -> Sequences:
+        """The sequences to learn from, with so many steps to come."""
+        return self._sequences(slice(0, len(self.plan.train[0])), steps)
+
+    def held_out(self, steps: int) -> Sequences:
+        return self._sequences(slice(len(self.plan.train[0]), None), steps)
+
+    def _sequences(self, part: slice, steps: int) -> Sequences:
+        return self.reader.read(self.flat, self.rows[part], self.origins[part], self.rolled.ahead[part, :steps])
+
+
+def learn(
+    options: Options,
+    data: Data,
+    horizon: int,
+    table: Any,
+    callbacks: Iterable[Callback] = (),
+    progress: bool | None = None,
+) -> tuple[Learned, History]:
+    """Learn from series; `table` has their static columns."""
+    lesson = Lesson(options, data, horizon, table)
+    head, recursive = head_of(options.distribution, options.loss), options.strategy == "recursive"
+    steps = 1 if recursive else horizon
+    known, held_out, blocks = lesson.train(steps), lesson.held_out(horizon), blocks_of(lesson.plan)
+    sizes = options.hidden_size, options.num_layers, options.dropout
+    model = Model(layers_of(known.x.shape[2], *sizes, head.outputs), seed=options.random_state)
+    if head.start is not None:
+        model.layers[-1].parameter("bias").value = head.start
+    history, share, missed, out = History(), 0.0, held_out.target, None
+    if len(known.x) >= LEAST_WINDOWS and len(held_out.x):
+        history = _train(options, model, head, known, lesson.held_out(steps), callbacks, progress)
+        out = outputs_of(model, head, held_out, recursive)
+        share = 1.0 if head.own_width else share_of(head, out, held_out.target, blocks)
+        missed = held_out.target - (0.0 if head.counts else share * head.middle(out))
+    elif head.own_width:
+        raise ValueError(
+            f"y: expected at least {LEAST_WINDOWS} windows to learn distribution={options.distribution!r} from, got "
+            f"{len(known.x)}; a longer series, more of them, a smaller fh, or distribution='point', which needs none"
+        )
+    length = float(np.mean(lesson.plan.ends)) / horizon
+    band = Band.of((lesson.train(horizon) if recursive else known).target, missed, blocks, length)
+    if out is not None and head.own_width and not head.counts:
+        half = (head.around(out, replace(band, wider=1.0), MIDDLE) * [-0.5, 0.5]).sum(-1)
+        band = replace(band, wider=wider_of(missed / half, 1.0, blocks, 1 + WIDER / length))
+    last = Classical.fit(data.panel.values, lesson.season)
+    return Learned(lesson.reader, lesson.static, last, model, share, band), history
+
+
+def _train(
+    options: Options,
+    model: Model,
+    head: Head,
+    known: Sequences,
+    held_out: Sequences,
+    callbacks: Iterable[Callback],
+    progress: bool | None,
+) -> History:
+    stopping = EarlyStopping(patience=options.patience)
+    optimizer = Adam(lr=options.learning_rate)
+    trainer = Trainer(model, head.loss, optimizer, clip_norm=1.0, callbacks=[stopping, *callbacks])
+    batches = Batches(known, head, options.batch_size, options.random_state)
+    validation = Batches(held_out, head, options.batch_size, 0).in_order
+    seed = options.random_state
+    return trainer.fit_batches(batches, epochs=options.epochs, validation=validation, seed=seed, progress=progress)
+
+
+def _static(table: Any, panel: Panel) -> tuple[Floats, Static | None]:
+    """What the network reads of each series at every step: its sign among few, and its static columns."""
+    signs = np.eye(len(panel)) if 1 < len(panel) <= MOST_SIGNS else np.zeros((len(panel), 0))
+    if table is None:
+        return signs, None
+    static = Static.of(table, panel.ids)
+    return np.concatenate([signs, static.features(table, panel.ids)], axis=1), static
+
+
+def share_of(head: Head, out: Floats, target: Floats, blocks: float) -> float:
+    """The share of the network's correction that has the least error on held-out values, less the doubt."""
+    if not len(out):
+        return 0.0
+    correction = head.middle(out)
+    losses = np.array([np.nanmean(np.abs(target - share * correction)) for share in SHARES])
+    return float(SHARES[losses.argmin()] * blocks / (blocks + DOUBT))
+
+
+def errors_of(values: Sequence[Floats], following: Sequence[Floats]) -> Floats:
+    """The root mean square of the errors of one step, for each series: never 0."""
+    found = np.empty(len(values))
+    for at, (own, forecast) in enumerate(zip(values, following, strict=True)):
+        missed = own - forecast[: len(own)]
+        missed = missed[~np.isnan(missed)]
+        size = np.sqrt(np.mean(missed**2)) if len(missed) else 0.0
+        found[at] = max(size, 1e-6 * max(1e-6, float(np.nanmax(np.abs(own)))))
+    return found
+
+
+def scales_of(values: Sequence[Floats], scaling: str) -> tuple[Floats, Floats]:
+    """The centre and the width of each series; NaN if each window has its own."""
+    nothing = np.full(len(values), np.nan)
+    if scaling == "standard":
+        return np.array([np.nanmean(own) for own in values]), np.array([np.nanstd(own) for own in values])
+    if scaling == "robust":
+        quartiles = np.array([np.nanpercentile(own, [25, 50, 75]) for own in values])
+        return quartiles[:, 1], (quartiles[:, 2] - quartiles[:, 0]) / 1.349
+    return nothing, nothing
+
+
+def blocks_of(plan: Plan) -> float:
+    """How many of the held-out origins are independent: those of one series overlap."""
+    rows = plan.held_out[0]
+    if not len(rows):
+        return 0.0
+    series = len(np.unique(rows))
+    return series * max(1.0, len(rows) / series / plan.horizon)

@@ -1,0 +1,521 @@
+"""The forecaster of one series or thousands: a classical forecast, and an LSTM that learns what it misses."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm import _check
+from fastlstm.application import Application, options_of
+from fastlstm.callbacks import Callback
+from fastlstm.forecasting import stored
+from fastlstm.forecasting.band import Band
+from fastlstm.forecasting.classical import Classical
+from fastlstm.forecasting.covariates import columns_of, future_of
+from fastlstm.forecasting.data import Data
+from fastlstm.forecasting.distributions import DISTRIBUTIONS, head_of
+from fastlstm.forecasting.heads import Head
+from fastlstm.forecasting.learning import Learned, learn
+from fastlstm.forecasting.network import outputs_of
+from fastlstm.forecasting.panel import panel_of
+from fastlstm.forecasting.reading import Sequences
+from fastlstm.forecasting.rolling import RollingBacktest, last_season, naive_error
+from fastlstm.model import Model
+
+Floats = NDArray[np.float64]
+
+SCALINGS = ("instance", "standard", "robust", "log")
+STRATEGIES = ("direct", "recursive")
+LOSSES = ("mae", "mse", "huber")
+PATHS = np.linspace(0.0025, 0.9975, 200)
+"""The levels of the quantiles that paths are drawn from."""
+
+
+class LSTMForecaster(Application):
+    """Forecasts one series, or thousands by one network.
+
+    A forecast has two halves. The classical half is a combination of exponential smoothing and Theta, fitted to each
+    series. The other half is an LSTM, one for all series, that reads a window of each and says what the classical
+    forecast will miss. Held-out values decide how much of what it says is believed: with little data, not much (the
+    winner of the M4 competition was such a hybrid, Smyl 2020).
+
+    Parameters
+    ----------
+    season : int, optional
+        Steps after which the series resemble themselves, such as 12 for months; 1 for none. By default that of their
+        frequency, or without dates that of their autocorrelation.
+    window : int, optional
+        Steps that the network reads. By default two seasons, but from 24 to 168; fewer for short series.
+    strategy : "direct" or "recursive", default "direct"
+        Whether the network forecasts all steps at once, or one, which becomes a value for the next one. Only a
+        recursive forecaster forecasts more steps than `fit` was told.
+    distribution : str, default "point"
+        What the network learns: "point", a number for each step, with quantiles from earlier errors; "quantile";
+        "normal"; "student_t", for heavy tails; "negative_binomial", for counts; "zero_inflated", for counts that often
+        are zero; or "tweedie", for amounts that often are zero.
+    loss : "mae", "mse" or "huber", default "mae"
+        The loss of the training for distribution="point".
+    scaling : str, default "instance"
+        How the network sees a series: each window minus its own mean and over its own deviation, "instance" (as
+        reversible instance normalisation has it, Kim et al. 2022); with those of the whole series, "standard", or its
+        median and quartiles, "robust"; or "log", which works on the logarithm of positive series. All of it is undone
+        on output.
+    past_covariates : list of str, default ()
+        Columns of X that are not known for the steps to come.
+    calendar : bool, default True
+        Whether the network reads the hour, the weekday and the day of the year, as far as the frequency has them.
+    holidays : str, optional
+        A country such as "DE", or "US-CA" for a part of one, whose public holidays it reads; needs the package
+        holidays.
+    freq : str, optional
+        The frequency of the dates, as pandas writes it; by default found out.
+    hidden_size : int, default 32
+        Units of the LSTM.
+    num_layers : int, default 1
+    dropout : float, default 0
+        Rate of dropout before the last layer, from 0 to below 1.
+    epochs : int, default 40
+        At most; the training ends earlier if the held-out loss has not improved for `patience` epochs.
+    patience : int, default 6
+    batch_size : int, default 64
+    learning_rate : float, default 0.003
+        Of Adam.
+    validation : float, default 0.2
+        Share of each series, at its end, that is held out from the training, for `patience`, the share of the network
+        and the band. From 50 series on it is one horizon of each.
+    max_windows : int, default 20000
+        Windows to learn from at most; they are drawn from all.
+    random_state : int or None, default 0
+        The same number gives the same bits.
+
+    Attributes
+    ----------
+    history_ : History
+        The losses of the training.
+    share_ : float
+        How much of what the network says is believed: 0 for the classical forecast alone.
+    interrupted : bool
+        Whether Ctrl-C has ended the training.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong type.
+    ValueError
+        If a number is outside its range, or a word is none of those.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from fastlstm.forecasting import LSTMForecaster
+    >>> months = pd.date_range("2015-01", periods=96, freq="MS")
+    >>> sales = pd.Series(100 + np.arange(96) + 10 * np.sin(np.arange(96) * 2 * np.pi / 12), months, name="sales")
+    >>> forecaster = LSTMForecaster(epochs=2).fit(sales, fh=6)
+    >>> forecaster.predict().round().tolist()
+    [196.0, 202.0, 207.0, 210.0, 212.0, 211.0]
+    >>> forecaster.predict_interval(coverage=0.9).columns.tolist()
+    ['lower', 'upper']
+    """
+
+    word: ClassVar[str] = "forecaster"
+    kind: ClassVar[str | None] = "panel"
+    noun: ClassVar[str] = "forecaster"
+
+    def __init__(
+        self,
+        season: int | None = None,
+        *,
+        window: int | None = None,
+        strategy: str = "direct",
+        distribution: str = "point",
+        loss: str = "mae",
+        scaling: str = "instance",
+        past_covariates: Sequence[Any] = (),
+        calendar: bool = True,
+        holidays: str | None = None,
+        freq: str | None = None,
+        hidden_size: int = 32,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        epochs: int = 40,
+        patience: int = 6,
+        batch_size: int = 64,
+        learning_rate: float = 0.003,
+        validation: float = 0.2,
+        max_windows: int = 20_000,
+        random_state: int | None = 0,
+    ) -> None:
+        super().__init__()
+        self.season = season
+        self.window = window
+        self.strategy = strategy
+        self.distribution = distribution
+        self.loss = loss
+        self.scaling = scaling
+        self.past_covariates = past_covariates
+        self.calendar = calendar
+        self.holidays = holidays
+        self.freq = freq
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.dropout = dropout
+        self.epochs = epochs
+        self.patience = patience
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.validation = validation
+        self.max_windows = max_windows
+        self.random_state = random_state
+        self._check_parameters()
+        self._learned_parts: Learned | None = None
+        self._data: Data | None = None
+
+    def _check_parameters(self) -> None:
+        for name in ("season", "window"):
+            if getattr(self, name) is not None:
+                _check.positive_int(getattr(self, name), name)
+        for name in ("hidden_size", "num_layers", "epochs", "patience", "batch_size", "max_windows"):
+            _check.positive_int(getattr(self, name), name)
+        for name in ("dropout", "validation"):
+            _check.number(getattr(self, name), name, 0, 1, open_high=True)
+        _check.number(self.learning_rate, "learning_rate", 0)
+        _check.flag(self.calendar, "calendar")
+        _check.seed_of(self.random_state, "random_state")
+        _check.items(self.past_covariates, "past_covariates", "columns of X")
+        words = {"strategy": STRATEGIES, "distribution": tuple(DISTRIBUTIONS), "loss": LOSSES, "scaling": SCALINGS}
+        for name, known in words.items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name}: expected one of {', '.join(known)}, got {getattr(self, name)!r}")
+        if head_of(self.distribution, self.loss).counts and (self.scaling == "log" or self.strategy == "recursive"):
+            raise ValueError(
+                f"distribution: expected strategy='direct' and scaling other than 'log' with {self.distribution!r}, "
+                f"got scaling={self.scaling!r} and strategy={self.strategy!r}"
+            )
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The parameters by name, as scikit-learn's tools ask for them; `deep` changes nothing."""
+        return options_of(self)
+
+    def set_params(self, **params: Any) -> Self:
+        """Change parameters by name; ValueError if there is none of a name."""
+        known = inspect.signature(type(self)).parameters
+        for name, value in params.items():
+            if name not in known:
+                raise ValueError(f"{name}: expected one of the parameters {', '.join(known)}")
+            setattr(self, name, value)
+        self._check_parameters()
+        return self
+
+    @property
+    def share_(self) -> float:
+        return self._known[0].share
+
+    @property
+    def _known(self) -> tuple[Learned, Data]:
+        """What `fit` has learned, and the series to forecast; RuntimeError before it."""
+        return self._learned(self._learned_parts), self._learned(self._data)
+
+    def fit(
+        self,
+        y: Any,
+        X: Any = None,
+        fh: int = 12,
+        *,
+        static: Any = None,
+        callbacks: Iterable[Callback] = (),
+        progress: bool | None = None,
+    ) -> Self:
+        """Learn from series.
+
+        Parameters
+        ----------
+        y : array (T,) or (T, C), Series, or DataFrame
+            One series, or several: side by side, or as a long panel with the columns ``unique_id``, ``ds`` and ``y``,
+            as Nixtla's libraries have it. pandas or polars. The index has dates, periods or whole numbers, evenly
+            spaced. NaN is a missing value: nothing is learned from it, and nothing judged by it.
+        X : array (T, K) or DataFrame, optional
+            Other columns at the same steps. They must be known for the steps to come, see `predict`, unless they are
+            named in `past_covariates`. For a long panel: with ``unique_id`` and ``ds``; by default all other columns
+            of y.
+        fh : int, default 12
+            The forecasting horizon: steps to forecast.
+        static : DataFrame, optional
+            Columns with one number or word for each series, by ``unique_id`` or as index.
+        callbacks : list of Callback, optional
+        progress : bool, optional
+            Whether a bar is shown; by default on a terminal only.
+
+        Returns
+        -------
+        LSTMForecaster
+            Itself.
+
+        Raises
+        ------
+        TypeError
+            If y or X are not of numbers, or the index is neither of dates nor of whole numbers.
+        ValueError
+            If there are no values, dates are not evenly spaced or there twice, X does not fit, or values are not
+            positive with scaling="log", or negative with a distribution of counts.
+        """
+        data = self._data_of(y, X)
+        learned, self.history_ = learn(self, data, _check.positive_int(fh, "fh"), static, callbacks, progress)
+        self._learned_parts, self._data = learned, data
+        return self
+
+    def _data_of(self, y: Any, X: Any) -> Data:
+        panel = panel_of(y, freq=self.freq)
+        names, columns = columns_of(X, panel)
+        low = min(float(np.nanmin(values)) for values in panel.values)
+        if self.scaling == "log":
+            if low <= 0:
+                raise ValueError(f"y: expected positive numbers for scaling='log', got {low:g}")
+            panel.values[:] = [np.log(values) for values in panel.values]
+        if low < 0 and head_of(self.distribution, self.loss).counts:
+            raise ValueError(f"y: expected no negative numbers for distribution={self.distribution!r}, got {low:g}")
+        return Data(panel, names, columns or [np.zeros((len(values), 0)) for values in panel.values])
+
+    def update(self, y: Any, X: Any = None) -> Self:
+        """Go on from new values, without a new training.
+
+        Parameters
+        ----------
+        y, X
+            As in `fit`, in the same containers. Arrays follow what is known; dates say where values belong: behind the
+            end, or in the place of what was there.
+
+        Returns
+        -------
+        LSTMForecaster
+            Itself.
+
+        Raises
+        ------
+        RuntimeError
+            If nothing has been learned yet.
+        ValueError
+            If the container or the columns are others, or a series is not known.
+        """
+        _, data = self._known
+        self._data = data.followed_by(self._data_of(y, X))
+        return self
+
+    def predict(self, fh: int | None = None, X: Any = None) -> Any:
+        """Forecast the steps that follow each series.
+
+        Parameters
+        ----------
+        fh : int, optional
+            Steps; by default those of `fit`, which are the most unless strategy="recursive".
+        X : array (fh, K) or DataFrame, optional
+            The columns of `fit` for the steps to come, but those of `past_covariates`. Needed if there are any.
+
+        Returns
+        -------
+        array (fh,) or (fh, C), Series or DataFrame
+            In the container of y, with its index going on. The median for distribution="quantile", else the mean.
+
+        Raises
+        ------
+        RuntimeError
+            If nothing has been learned yet.
+        ValueError
+            If fh is more than the forecaster can, or X does not fit.
+        """
+        out, known, head, _ = self._ahead(fh, X)
+        learned, data = self._known
+        return data.panel.given_back(self._original(head.point(out, known, learned.share))[:, :fh])
+
+    def predict_interval(self, fh: int | None = None, X: Any = None, coverage: float = 0.9) -> Any:
+        """Intervals that hold the values to come with this probability, each by itself.
+
+        Parameters
+        ----------
+        fh, X
+            As in `predict`.
+        coverage : float, default 0.9
+            From 0 to below 1.
+
+        Returns
+        -------
+        array (fh, 2) or (fh, C, 2), or DataFrame with the columns lower and upper
+            A wide DataFrame has these two for each series; a long one has unique_id, ds, lower and upper.
+        """
+        coverage = _check.number(coverage, "coverage", 0, 1, open_high=True)
+        levels = np.array([(1 - coverage) / 2, (1 + coverage) / 2])
+        return self._known[1].panel.given_back(self._quantiles(levels, fh, X), ["lower", "upper"])
+
+    def predict_quantiles(self, levels: Sequence[float] = (0.1, 0.5, 0.9), fh: int | None = None, X: Any = None) -> Any:
+        """Quantiles of the values to come.
+
+        Parameters
+        ----------
+        levels : list of float, default (0.1, 0.5, 0.9)
+            Above 0 and below 1.
+        fh, X
+            As in `predict`.
+
+        Returns
+        -------
+        array (fh, Q) or (fh, C, Q), or DataFrame with a column for each level
+        """
+        wanted = [
+            _check.number(level, "levels", 0, 1, open_high=True) for level in _check.items(levels, "levels", "numbers")
+        ]
+        if not wanted or min(wanted) <= 0:
+            raise ValueError(f"levels: expected numbers above 0 and below 1, got {levels!r}")
+        return self._known[1].panel.given_back(self._quantiles(np.array(wanted), fh, X), wanted)
+
+    def sample_paths(
+        self, count: int = 100, fh: int | None = None, X: Any = None, *, random_state: int | None = None
+    ) -> Floats:
+        """Draw paths that the series may take: each step from its quantiles, and the steps together as errors were.
+
+        Parameters
+        ----------
+        count : int, default 100
+        fh, X
+            As in `predict`.
+        random_state : int, optional
+            By default that of the forecaster.
+
+        Returns
+        -------
+        (count, fh), or (S, count, fh) for several series
+        """
+        count = _check.positive_int(count, "count")
+        out, known, head, band = self._ahead(fh, X)
+        learned, data = self._known
+        table = self._original(head.quantiles(out, known, learned.share, band, PATHS))
+        rng = np.random.default_rng(self.random_state if random_state is None else _check.seed_of(random_state))
+        drawn = np.stack([band.paths(count, rng) for _ in table])
+        places = np.rint((drawn - PATHS[0]) / (PATHS[1] - PATHS[0])).clip(0, len(PATHS) - 1).astype(np.intp)
+        found = np.take_along_axis(table[:, None], places[..., None], axis=3)[..., :fh, 0]
+        return np.asarray(found[0] if data.panel.layout in ("array", "series") else found)
+
+    def backtest(
+        self,
+        y: Any,
+        X: Any = None,
+        fh: int = 12,
+        *,
+        origins: int = 3,
+        step: int | None = None,
+        coverage: float = 0.9,
+        static: Any = None,
+    ) -> RollingBacktest:
+        """Forecast the last values of series from several origins, as one would have done then.
+
+        A forecaster of the same parameters learns from what comes before the first origin, and goes on from origin to
+        origin as `update` does. This one stays as it is.
+
+        Parameters
+        ----------
+        y, X, fh, static
+            As in `fit`.
+        origins : int, default 3
+        step : int, optional
+            Steps from one origin to the next; by default fh.
+        coverage : float, default 0.9
+            Of the intervals.
+
+        Returns
+        -------
+        RollingBacktest
+        """
+        horizon, count = _check.positive_int(fh, "fh"), _check.positive_int(origins, "origins")
+        step = horizon if step is None else _check.positive_int(step, "step")
+        coverage = _check.number(coverage, "coverage", 0, 1, open_high=True)
+        whole = self._data_of(y, X)
+        backs = [horizon + step * at for at in reversed(range(count))]
+        shortest = int(min(whole.lengths))
+        if shortest < backs[0] + 3:
+            raise ValueError(
+                f"y: expected at least {backs[0] + 3} values of each series for {count} origins of {horizon} steps, "
+                f"got {shortest}"
+            )
+        other, parts = type(self)(**self.get_params()), []
+        for back in backs:
+            other._data = whole.cut(back)
+            if back == backs[0]:
+                other._learned_parts, _ = learn(other, other._data, horizon, static)
+            parts.append(other._judged(whole, back, horizon, coverage))
+        season = other._known[0].reader.season
+        scale = np.array([naive_error(self._original(own), season) for own in whole.cut(backs[0]).panel.values])
+        truth, forecast, lower, upper, naive = (np.stack(part) for part in zip(*parts, strict=True))
+        return RollingBacktest(whole.panel, backs, truth, forecast, lower, upper, naive, scale)
+
+    def _judged(self, whole: Data, back: int, horizon: int, coverage: float) -> list[Floats]:
+        """The values from an origin on, the forecast, the ends of its interval, and the last season again."""
+        out, known, head, band = self._read_ahead(horizon, whole.future(back, horizon))
+        learned, data = self._known
+        levels = np.array([(1 - coverage) / 2, (1 + coverage) / 2])
+        low, high = np.moveaxis(head.quantiles(out, known, learned.share, band, levels), -1, 0)
+        truth = np.stack([own[len(own) - back :][:horizon] for own in whole.panel.values])
+        naive = np.stack([last_season(own, learned.reader.season, horizon) for own in data.panel.values])
+        point = head.point(out, known, learned.share)
+        return [self._original(part) for part in (truth, point, low, high, naive)]
+
+    def _quantiles(self, levels: Floats, fh: int | None, X: Any) -> Floats:
+        out, known, head, band = self._ahead(fh, X)
+        return self._original(head.quantiles(out, known, self._known[0].share, band, levels))[:, :fh]
+
+    def _ahead(self, fh: int | None, X: Any) -> tuple[Floats, Sequences, Head, Band]:
+        """The outputs of the network for the steps to come, what it has read, its head, and the band."""
+        learned, data = self._known
+        reader = learned.reader
+        steps = reader.horizon if fh is None else _check.positive_int(fh, "fh")
+        if steps > reader.horizon and self.strategy == "direct":
+            raise ValueError(
+                f"fh: expected at most {reader.horizon}, as fit was told, got {steps}; fit again with fh={steps}, or "
+                "with strategy='recursive'"
+            )
+        future, horizon = future_of(X, data.panel, reader.covariates, steps), max(steps, reader.horizon)
+        if future is not None:
+            future = [np.pad(part, ((0, horizon - steps), (0, 0)), mode="edge") for part in future]
+        return self._read_ahead(horizon, future)
+
+    def _read_ahead(self, horizon: int, future: list[Floats] | None) -> tuple[Floats, Sequences, Head, Band]:
+        learned, data = self._known
+        rows, origins = np.arange(len(data.panel)), data.lengths
+        rolled = learned.classical.roll(data.panel.values, horizon, rows, origins)
+        flat = learned.reader.flat(data, rolled.next, horizon, future)
+        known = learned.reader.read(flat, rows, origins, rolled.ahead)
+        head = head_of(self.distribution, self.loss)
+        if learned.share:
+            out = outputs_of(learned.model, head, known, self.strategy == "recursive")
+        else:
+            out = np.zeros((*known.base.shape, head.outputs))
+        return out, known, head, learned.band.longer(horizon)
+
+    def _original(self, values: Floats) -> Floats:
+        return np.asarray(np.exp(values)) if self.scaling == "log" else values
+
+    def _parts(self) -> tuple[Model, dict[str, Any]]:
+        learned, data = self._known
+        beside = {
+            "options": {**options_of(self), "past_covariates": list(self.past_covariates)},
+            "reader": stored.reader_as_dict(learned.reader),
+            "static": stored.static_as_dict(learned.static),
+            "classical": learned.classical.as_dict(),
+            "share": learned.share,
+            "band": learned.band.as_dict(),
+            "data": stored.data_as_dict(data),
+        }
+        return learned.model, beside
+
+    @classmethod
+    def _of_parts(cls, model: Model, beside: dict[str, Any]) -> Self:
+        options = beside["options"]
+        forecaster = cls(**{**options, "past_covariates": tuple(options["past_covariates"])})
+        data = stored.data_from_dict(beside["data"])
+        reader = stored.reader_from_dict(beside["reader"], len(data.panel))
+        share = _check.number(beside["share"], "share", 0, 1)
+        parts = stored.static_from_dict(beside["static"]), Classical.from_dict(beside["classical"])
+        forecaster._learned_parts = Learned(reader, *parts, model, share, Band.from_dict(beside["band"]))
+        forecaster._data = data
+        return forecaster
