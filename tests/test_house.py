@@ -68,7 +68,7 @@ LIBRARY = {
 ANY = " ".join(LIBRARY)
 MAY_IMPORT = LIBRARY | {
     "classification": ANY,
-    "estimators": ANY,
+    "estimators": f"{ANY} forecasting",
     "forecasting": ANY,
     "speech": ANY,
     "text": ANY,

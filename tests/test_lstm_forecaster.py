@@ -336,7 +336,7 @@ def test_parameters_are_those_of_scikit_learn():
         ({"distribution": "gamma"}, ValueError, "distribution: expected one of point, quantile, normal"),
         ({"scaling": "minmax"}, ValueError, "scaling: expected one of instance, standard, robust, log, got 'minmax'"),
         ({"strategy": "both"}, ValueError, "strategy: expected one of direct, recursive, got 'both'"),
-        ({"loss": "mape"}, ValueError, "loss: expected one of mae, mse, huber, got 'mape'"),
+        ({"loss": "rmsle"}, ValueError, "loss: expected one of mae, mse, huber, got 'rmsle'"),
         ({"validation": 1}, ValueError, "validation: expected at least 0 and below 1, got 1"),
         ({"past_covariates": "a"}, TypeError, "past_covariates: expected a list of columns of X, got 'a'"),
         ({"distribution": "tweedie", "scaling": "log"}, ValueError, "distribution: expected strategy='direct' and"),

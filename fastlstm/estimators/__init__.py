@@ -1,4 +1,4 @@
-"""Estimators for scikit-learn: a class, a number or a label for each step of sequences."""
+"""Estimators for scikit-learn: a class, a number or a label for each step of sequences, and what follows a series."""
 
 import typing
 from importlib import import_module
@@ -11,15 +11,25 @@ if typing.TYPE_CHECKING:
     from fastlstm.estimators.classifier import LSTMClassifier as LSTMClassifier
     from fastlstm.estimators.regressor import LSTMRegressor as LSTMRegressor
     from fastlstm.estimators.tagger import SequenceTagger as SequenceTagger
+    from fastlstm.forecasting import LSTMForecaster as LSTMForecaster
 
 LATE = {
     "LSTMClassifier": "fastlstm.estimators.classifier",
+    "LSTMForecaster": "fastlstm.forecasting",
     "LSTMRegressor": "fastlstm.estimators.regressor",
     "SequenceTagger": "fastlstm.estimators.tagger",
 }
-"""What is imported when it is first asked for, and from where: the converters need no scikit-learn, these do."""
+"""What is imported when it is first asked for, and from where: all but the forecaster need scikit-learn."""
 
-__all__ = ["LSTMClassifier", "LSTMRegressor", "SequenceTagger", "from_channels_first", "from_sktime", "from_tslearn"]
+__all__ = [
+    "LSTMClassifier",
+    "LSTMForecaster",
+    "LSTMRegressor",
+    "SequenceTagger",
+    "from_channels_first",
+    "from_sktime",
+    "from_tslearn",
+]
 
 
 def __getattr__(name: str) -> object:

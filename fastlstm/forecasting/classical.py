@@ -1,4 +1,4 @@
-"""The classical half of a forecast for series of any lengths: exponential smoothing and Theta, from every origin."""
+"""The classical half of a forecast for series of any lengths: exponential smoothing, Theta and autoregression."""
 
 from __future__ import annotations
 

@@ -38,10 +38,10 @@ PATHS = np.linspace(0.0025, 0.9975, 200)
 class LSTMForecaster(Application):
     """Forecasts one series, or thousands by one network.
 
-    A forecast has two halves. The classical half is a combination of exponential smoothing and Theta, fitted to each
-    series. The other half is an LSTM, one for all series, that reads a window of each and says what the classical
-    forecast will miss. Held-out values decide how much of what it says is believed: with little data, not much (the
-    winner of the M4 competition was such a hybrid, Smyl 2020).
+    A forecast has two halves. The classical half is a combination of exponential smoothing, Theta and autoregression,
+    fitted to each series. The other half is an LSTM, one for all series, that reads a window of each and says what the
+    classical forecast will miss. Held-out values decide how much of what it says is believed: with little data, not
+    much (the winner of the M4 competition was such a hybrid, Smyl 2020).
 
     Parameters
     ----------
