@@ -68,8 +68,8 @@ LIBRARY = {
 ANY = " ".join(LIBRARY)
 MAY_IMPORT = LIBRARY | {
     "classification": ANY,
-    "estimators": f"{ANY} forecasting",
     "forecasting": ANY,
+    "estimators": f"{ANY} forecasting",
     "speech": ANY,
     "text": ANY,
     "plot": f"{ANY} forecasting",
