@@ -116,6 +116,8 @@ def test_polars_comes_back():
          "y: expected each moment once, got 2024-01-01"),
         (pd.Series(np.ones(4), pd.to_datetime(["2024-01-01", "2024-01-02", "2024-03-19", "2025-01-01"])), ValueError,
          "y: expected evenly spaced dates"),
+        (pd.Series([1.0], pd.to_datetime(["2024-01-01"])), ValueError, "at least 3 to find their frequency, got 2024"),
+        (pd.DataFrame(np.ones((3, 2)), months(3), ["a", "a"]), ValueError, "y: expected columns of different names"),
         (pd.Series([], dtype=float), ValueError, "y: expected at least one value"),
         (pd.DataFrame({"u": ["x", "y"]}, months(2)), TypeError, "y, 'u': expected real numbers"),
         (long().assign(unique_id=[None, "a", "a", "a", "a"]), ValueError, "y: expected no missing unique_id"),
@@ -132,6 +134,14 @@ def test_a_moment_off_the_grid_is_refused():
     grid = grid_of(months(5), "y")
     with pytest.raises(ValueError, match="X: expected steps of 'ME' from 2020-01-31 00:00:00 on, got 2020-02-03"):
         grid.positions(pd.to_datetime(["2020-02-03"]), "X")
+
+
+def test_series_far_apart_have_the_frequency_of_the_longest():
+    far = pd.concat([long(("a",), (30,)), long(("b",), (20,), "2035-01-01")])
+    panel = panel_of(far)
+    assert panel.grid.step == pd.offsets.Day() and [len(own) for own in panel.values] == [30, 20]
+    with pytest.raises(ValueError, match="freq: expected a frequency of pandas, such as 'MS' or 'h', got 'banana'"):
+        panel_of(far, freq="banana")
 
 
 def test_the_season_of_numbers_is_found():

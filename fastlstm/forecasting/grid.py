@@ -138,7 +138,7 @@ def seconds_of(step: Any) -> int:
     return 0
 
 
-def grid_of(labels: Any, name: str, freq: Any = None) -> Grid:
+def grid_of(labels: Any, name: str, freq: Any = None, sample: Any = None) -> Grid:
     """The grid on which these moments lie.
 
     Parameters
@@ -149,6 +149,8 @@ def grid_of(labels: Any, name: str, freq: Any = None) -> Grid:
         What errors call it.
     freq : str or DateOffset, optional
         The frequency; by default that of the index, or found out.
+    sample : pandas Index, optional
+        The labels that it is found from; by default all.
 
     Raises
     ------
@@ -162,13 +164,17 @@ def grid_of(labels: Any, name: str, freq: Any = None) -> Grid:
     if isinstance(labels, pandas.PeriodIndex):
         return Grid(labels[0], labels.freq, labels.name)
     if isinstance(labels, pandas.DatetimeIndex):
-        step = freq or labels.freq or _found(labels)
+        step = freq or labels.freq or _found(labels if sample is None else sample)
         if step is None:
+            shown = ", ".join(str(label) for label in labels[:3]) + (", ..." if len(labels) > 3 else "")
             raise ValueError(
-                f"{name}: expected evenly spaced dates, of which some may be missing, got {labels[0]}, {labels[1]}, "
-                "...; resample first, or give freq="
+                f"{name}: expected evenly spaced dates, of which some may be missing, and at least 3 to find their "
+                f"frequency, got {shown}; resample first, or give freq="
             )
-        return Grid(labels[0], pandas.tseries.frequencies.to_offset(step), labels.name)
+        try:
+            return Grid(labels[0], pandas.tseries.frequencies.to_offset(step), labels.name)
+        except ValueError:
+            raise ValueError(f"freq: expected a frequency of pandas, such as 'MS' or 'h', got {freq!r}") from None
     if not pandas.api.types.is_integer_dtype(labels):
         raise TypeError(
             f"{name}: expected dates, periods or whole numbers as index, got {labels.dtype}; "

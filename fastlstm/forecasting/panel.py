@@ -185,6 +185,10 @@ def _wide(y: Any, name: str, freq: Any, layout: str, title: Any = None) -> Panel
         raise ValueError(f"{name}: expected each moment once, got {y.index[y.index.duplicated()][0]} several times")
     if isinstance(y.columns, pandas.MultiIndex):
         raise ValueError(f"{name}: expected one level of columns, got {y.columns.nlevels}")
+    if not y.columns.is_unique:
+        raise ValueError(
+            f"{name}: expected columns of different names, got {y.columns[y.columns.duplicated()][0]!r} twice"
+        )
     grid = grid_of(y.index, name, freq)
     places = grid.positions(y.index, name)
     columns = []
@@ -221,13 +225,15 @@ def _long(y: Any, name: str, freq: Any, polars: bool) -> Panel:
         raise TypeError(f"{name}: expected dates or whole numbers in {DATE}, got text; use pandas.to_datetime first")
     order = np.lexsort((moments.argsort().argsort(), codes))
     codes, moments = codes[order], moments[order]
-    grid = grid_of(moments.unique().sort_values(), f"{name}, {DATE}", freq)
+    bounds = np.searchsorted(codes, np.arange(len(ids) + 1))
+    longest = int(np.diff(bounds).argmax())
+    sample = moments[bounds[longest] : bounds[longest + 1]].unique()
+    grid = grid_of(moments.unique().sort_values(), f"{name}, {DATE}", freq, sample)
     places = grid.positions(moments, f"{name}, {DATE}")
     again = (np.diff(codes) == 0) & (np.diff(places) == 0)
     if again.any():
         at = int(again.argmax())
         raise ValueError(f"{name}: expected each moment once for {ids[codes[at]]!r}, got {moments[at]} several times")
-    bounds = np.searchsorted(codes, np.arange(len(ids) + 1))
     starts = [int(places[low]) for low in bounds[:-1]]
     columns: dict[Any, list[Floats]] = {VALUE: [], **{key: [] for key in y.columns if key not in (ID, DATE, VALUE)}}
     for key, parts in columns.items():
