@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm import _check
+
 Floats = NDArray[np.float64]
 
 LEVELS = np.concatenate([[0.005, 0.01], np.arange(0.025, 0.9751, 0.025), [0.99, 0.995]])
@@ -73,8 +75,13 @@ class Band:
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> Band:
-        growth, shape, ranks = (np.asarray(state[key], np.float64) for key in ("growth", "shape", "ranks"))
-        return cls(growth, shape, float(state["wider"]), ranks)
+        float64 = np.dtype(np.float64)
+        growth = _check.real_array(state["growth"], "growth", float64, ("H",))
+        shape = _check.real_array(state["shape"], "shape", float64, LEVELS.shape)
+        ranks = _check.real_array(state["ranks"], "ranks", float64, ("R", len(growth)))
+        if (growth <= 0).any() or (np.diff(shape) < 0).any() or ((ranks < 0) | (ranks > 1)).any():
+            raise ValueError("band: expected growth above 0, a shape that never falls and ranks from 0 to 1")
+        return cls(growth, shape, _check.number(state["wider"], "wider", 0), ranks)
 
     @classmethod
     def of(cls, before: Floats, held_out: Floats, blocks: float, length: float) -> Band:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm import _check
 from fastlstm.forecasting.smoothing import Smoothing
 
 Floats = NDArray[np.float64]
@@ -97,9 +98,15 @@ class Classical:
         }
 
     @classmethod
-    def from_dict(cls, state: dict[str, Any]) -> Classical:
-        groups = [np.array(group, np.intp) for group in state["groups"]]
-        return cls(groups, [Smoothing.from_dict(fitted) for fitted in state["fitted"]])
+    def from_dict(cls, state: dict[str, Any], series: int) -> Classical:
+        """The parameters of so many series; ValueError if they are those of others."""
+        groups = [_check.int_array(group, "groups", ("S",), 0, series - 1) for group in state["groups"]]
+        fitted = [Smoothing.from_dict(each) for each in state["fitted"]]
+        if [len(group) for group in groups] != [len(each) for each in fitted]:
+            raise ValueError(f"fitted: expected as many series as in the groups, got {len(fitted)} groups of others")
+        if np.sort(np.concatenate(groups)).tolist() != list(range(series)):
+            raise ValueError(f"groups: expected each of {series} series once")
+        return cls(groups, fitted)
 
 
 def _by_row(rows: Ints, count: int) -> list[Ints]:

@@ -31,6 +31,9 @@ Floats = NDArray[np.float64]
 SCALINGS = ("instance", "standard", "robust", "log")
 STRATEGIES = ("direct", "recursive")
 LOSSES = ("mae", "mse", "huber")
+MOST_STEPS = 100_000
+"""Steps of a season, a window or a horizon at most."""
+
 PATHS = np.linspace(0.0025, 0.9975, 200)
 """The levels of the quantiles that paths are drawn from."""
 
@@ -177,7 +180,7 @@ class LSTMForecaster(Application):
     def _check_parameters(self) -> None:
         for name in ("season", "window"):
             if getattr(self, name) is not None:
-                _check.positive_int(getattr(self, name), name)
+                _check.positive_int(getattr(self, name), name, MOST_STEPS)
         for name in ("hidden_size", "num_layers", "epochs", "patience", "batch_size", "max_windows"):
             _check.positive_int(getattr(self, name), name)
         for name in ("dropout", "validation"):
@@ -263,7 +266,9 @@ class LSTMForecaster(Application):
             positive with scaling="log", or negative with a distribution of counts.
         """
         data = self._data_of(y, X)
-        learned, self.history_ = learn(self, data, _check.positive_int(fh, "fh"), static, callbacks, progress)
+        learned, self.history_ = learn(
+            self, data, _check.positive_int(fh, "fh", MOST_STEPS), static, callbacks, progress
+        )
         self._learned_parts, self._data = learned, data
         return self
 
@@ -468,7 +473,7 @@ class LSTMForecaster(Application):
         """The outputs of the network for the steps to come, what it has read, its head, and the band."""
         learned, data = self._known
         reader = learned.reader
-        steps = reader.horizon if fh is None else _check.positive_int(fh, "fh")
+        steps = reader.horizon if fh is None else _check.positive_int(fh, "fh", MOST_STEPS)
         if steps > reader.horizon and self.strategy == "direct":
             raise ValueError(
                 f"fh: expected at most {reader.horizon}, as fit was told, got {steps}; fit again with fh={steps}, or "
@@ -515,7 +520,9 @@ class LSTMForecaster(Application):
         data = stored.data_from_dict(beside["data"])
         reader = stored.reader_from_dict(beside["reader"], len(data.panel))
         share = _check.number(beside["share"], "share", 0, 1)
-        parts = stored.static_from_dict(beside["static"]), Classical.from_dict(beside["classical"])
-        forecaster._learned_parts = Learned(reader, *parts, model, share, Band.from_dict(beside["band"]))
+        classical, band = Classical.from_dict(beside["classical"], len(data.panel)), Band.from_dict(beside["band"])
+        learned = Learned(reader, stored.static_from_dict(beside["static"]), classical, model, share, band)
+        stored.check_together(learned, data, head_of(forecaster.distribution, forecaster.loss).outputs)
+        forecaster._learned_parts = learned
         forecaster._data = data
         return forecaster

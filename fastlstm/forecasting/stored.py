@@ -9,13 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
+from fastlstm.forecasting.calendar import calendar_features
 from fastlstm.forecasting.covariates import Covariates, Static
 from fastlstm.forecasting.data import Data
 from fastlstm.forecasting.grid import Grid
+from fastlstm.forecasting.learning import Learned
 from fastlstm.forecasting.panel import Panel
 from fastlstm.forecasting.reader import Reader
+from fastlstm.forecasting.reading import OWN
 
 Floats = NDArray[np.float64]
+
+MOST_ROOM = 50
+"""Moments of a grid for each value, at most, beyond a million."""
 
 LAYOUTS = ("array", "arrays", "series", "wide", "long")
 
@@ -92,6 +98,8 @@ def data_from_dict(state: dict[str, Any]) -> Data:
     if state["layout"] not in LAYOUTS:
         raise ValueError(f"layout: expected one of {', '.join(LAYOUTS)}, got {state['layout']!r:.80}")
     total = int(lengths.sum())
+    if int((starts + lengths).max()) > 1_000_000 + MOST_ROOM * total:
+        raise ValueError(f"starts: expected series near each other, got one that begins at {int(starts.max())}")
     cuts = np.cumsum(lengths)[:-1]
     values = np.split(unpacked(state["values"], "values", (total,)), cuts)
     columns = np.split(unpacked(state["columns"], "columns", (total, len(names))), cuts)
@@ -135,7 +143,7 @@ def reader_from_dict(state: dict[str, Any], series: int) -> Reader:
     holidays = state["holidays"]
     if holidays is not None and not isinstance(holidays, str):
         raise ValueError(f"holidays: expected a country, got {holidays!r:.80}")
-    season, horizon, window = (_check.positive_int(state[key], key, 1 << 31) for key in ("season", "horizon", "window"))
+    season, horizon, window = (_check.positive_int(state[key], key, 100_000) for key in ("season", "horizon", "window"))
     return Reader(
         season,
         horizon,
@@ -168,6 +176,24 @@ def static_from_dict(state: dict[str, Any] | None) -> Static | None:
     if len(words) != count:
         raise ValueError(f"words: expected {count} lists, got {len(words)}")
     return Static(list(state["names"]), words, mean, deviation)
+
+
+def check_together(learned: Learned, data: Data, outputs: int) -> None:
+    """Require that the parts of a file belong together."""
+    reader, model = learned.reader, learned.model
+    if len(learned.band.growth) != reader.horizon:
+        raise ValueError(f"band: expected {reader.horizon} steps, got {len(learned.band.growth)}")
+    if reader.covariates.names != data.names:
+        raise ValueError(f"names: expected {data.names}, those of the columns, got {reader.covariates.names}")
+    moments = (
+        calendar_features(data.panel.grid, 0, 1, reader.season, reader.holidays)
+        if reader.calendar
+        else np.zeros((1, 0))
+    )
+    features = OWN + reader.static.shape[1] + moments.shape[1] + len(data.names)
+    got = model.input_shape[-1], model.output_shape[-1]
+    if got != (features, outputs) or len(model.output_shape) != 3:
+        raise ValueError(f"model: expected one from {features} features to (N, T, {outputs}), got {model!r}")
 
 
 def _plain(labels: list[Any]) -> list[Any]:

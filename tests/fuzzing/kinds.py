@@ -14,7 +14,7 @@ from fastlstm.callbacks import EMA, Checkpoint, CSVLog, EarlyStopping, GradientN
 from fastlstm.callbacks.checkpoint import checkpoints
 from fastlstm.classification import Classifier, read_texts
 from fastlstm.classification import Recipe as Reading
-from fastlstm.forecasting import Forecaster, read_series
+from fastlstm.forecasting import Forecaster, LSTMForecaster, read_series
 from fastlstm.schedules import Cosine, ReduceOnPlateau
 from fastlstm.speech import LogMel, StringReader, VoiceActivity, WordClassifier, read_wav
 from fastlstm.speech.silero import network
@@ -197,6 +197,23 @@ def read_forecaster(path):
             raise AssertionError(f"forecasts {mean}")
 
 
+def panels(folder):
+    t = np.arange(60.0)
+    series = np.stack([np.sin(t), np.cos(t) + 0.1 * t], axis=1)
+    options = {"season": 6, "hidden_size": 3, "epochs": 1, "window": 12}
+    for y, X in ((series[:, 0], None), (series, series[:, :1])):
+        LSTMForecaster(past_covariates=[] if X is None else [0], **options).fit(y, X, fh=3, progress=False).save(
+            folder / "whole"
+        )
+        yield (folder / "whole").read_bytes()
+
+
+def read_panel(path):
+    forecaster = LSTMForecaster.load(path)
+    forecaster.predict_interval()
+    forecaster.sample_paths(2)
+
+
 def classifiers(folder):
     classifier = Classifier(Reading(embedding_size=3, hidden_size=3, batch_size=4, epochs=1))
     classifier.fit(["a fine film", "a dull film"] * 4, ["good", "bad"] * 4, progress=False)
@@ -357,6 +374,7 @@ KINDS = [
     Kind("model", ".safetensors", models, read_model),
     Kind("stream", ".safetensors", states, read_state),
     Kind("checkpoint", ".safetensors", runs, read_run),
+    Kind("panel", ".safetensors", panels, read_panel),
     Kind("forecaster", ".safetensors", forecasters, read_forecaster),
     Kind("classifier", ".safetensors", classifiers, read_classifier),
     Kind("text", ".safetensors", writers, read_writer),
