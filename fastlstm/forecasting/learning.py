@@ -21,6 +21,7 @@ from fastlstm.forecasting.panel import Panel
 from fastlstm.forecasting.plan import Plan, plan_of
 from fastlstm.forecasting.reader import Reader
 from fastlstm.forecasting.reading import Sequences
+from fastlstm.forecasting.regression import Regression
 from fastlstm.forecasting.seasons import season_of
 from fastlstm.model import Model
 from fastlstm.optim import Adam
@@ -78,6 +79,8 @@ class Learned:
     reader : Reader
     static : Static or None
         How the static columns become features.
+    regression : Regression
+        What the known columns add.
     classical : Classical
     model : Model
     share : float
@@ -87,6 +90,7 @@ class Learned:
 
     reader: Reader
     static: Static | None
+    regression: Regression
     classical: Classical
     model: Model
     share: float
@@ -98,14 +102,21 @@ class Lesson:
 
     def __init__(self, options: Options, data: Data, horizon: int, table: Any) -> None:
         self.options, self.panel, self.horizon = options, data.panel, horizon
-        series = data.panel.values
-        self.season = options.season or data.panel.grid.season or season_of(series)
+        self.season = options.season or data.panel.grid.season or season_of(data.panel.values)
         self.plan = plan_of(
             data.lengths, horizon, self.season, options.window, options.validation, options.max_windows,
             options.random_state,
         )  # fmt: skip
-        early = [values[:end] for values, end in zip(series, self.plan.ends, strict=True)]
         columns = [part[:end] for part, end in zip(data.columns, self.plan.ends, strict=True)]
+        covariates = Covariates.of(data.names, columns, options.past_covariates)
+        self.regression = Regression.none(len(data.panel), len(data.names))
+        if not head_of(options.distribution, options.loss).counts:
+            early = [values[:end] for values, end in zip(data.panel.values, self.plan.ends, strict=True)]
+            scaled = [covariates.scaled(part, None, 0) for part in columns]
+            self.regression = Regression.fit(early, scaled, covariates.known, self.season)
+        self.data = data = self.regression.rest(data, covariates)
+        series = data.panel.values
+        early = [values[:end] for values, end in zip(series, self.plan.ends, strict=True)]
         classical = Classical.fit(early, self.season)
         self.rows, self.origins = (
             np.concatenate(pair) for pair in zip(self.plan.train, self.plan.held_out, strict=True)
@@ -118,7 +129,7 @@ class Lesson:
             self.plan.window,
             options.calendar,
             options.holidays,
-            Covariates.of(data.names, columns, options.past_covariates),
+            covariates,
             signs,
             errors_of(early, self.rolled.next),
             *scales_of(early, options.scaling),
@@ -169,8 +180,8 @@ def learn(
     if out is not None and head.own_width and not head.counts:
         half = (head.around(out, replace(band, wider=1.0), MIDDLE) * [-0.5, 0.5]).sum(-1)
         band = replace(band, wider=wider_of(missed / half, 1.0, blocks, 1 + WIDER / length))
-    last = Classical.fit(data.panel.values, lesson.season)
-    return Learned(lesson.reader, lesson.static, last, model, share, band), history
+    last = Classical.fit(lesson.data.panel.values, lesson.season)
+    return Learned(lesson.reader, lesson.static, lesson.regression, last, model, share, band), history
 
 
 def _train(

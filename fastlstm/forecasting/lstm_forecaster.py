@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -23,6 +24,7 @@ from fastlstm.forecasting.learning import Learned, learn
 from fastlstm.forecasting.network import outputs_of
 from fastlstm.forecasting.panel import panel_of
 from fastlstm.forecasting.reading import Sequences
+from fastlstm.forecasting.regression import Regression
 from fastlstm.forecasting.rolling import RollingBacktest, last_season, naive_error
 from fastlstm.model import Model
 
@@ -242,7 +244,7 @@ class LSTMForecaster(Application):
             spaced. NaN is a missing value: nothing is learned from it, and nothing judged by it.
         X : array (T, K) or DataFrame, optional
             Other columns at the same steps. They must be known for the steps to come, see `predict`, unless they are
-            named in `past_covariates`. For a long panel: with ``unique_id`` and ``ds``; by default all other columns
+            named in `past_covariates`: what each adds is found by a regression whose errors are smoothed. For a long panel: with ``unique_id`` and ``ds``; by default all other columns
             of y.
         fh : int, default 12
             The forecasting horizon: steps to forecast.
@@ -485,7 +487,9 @@ class LSTMForecaster(Application):
         return self._read_ahead(horizon, future)
 
     def _read_ahead(self, horizon: int, future: list[Floats] | None) -> tuple[Floats, Sequences, Head, Band]:
-        learned, data = self._known
+        learned, whole = self._known
+        covariates = learned.reader.covariates
+        data = learned.regression.rest(whole, covariates)
         rows, origins = np.arange(len(data.panel)), data.lengths
         rolled = learned.classical.roll(data.panel.values, horizon, rows, origins)
         flat = learned.reader.flat(data, rolled.next, horizon, future)
@@ -495,7 +499,8 @@ class LSTMForecaster(Application):
             out = outputs_of(learned.model, head, known, self.strategy == "recursive")
         else:
             out = np.zeros((*known.base.shape, head.outputs))
-        return out, known, head, learned.band.longer(horizon)
+        added = learned.regression.ahead(whole, future, covariates, horizon)
+        return out, replace(known, base=known.base + added), head, learned.band.longer(horizon)
 
     def _original(self, values: Floats) -> Floats:
         return np.asarray(np.exp(values)) if self.scaling == "log" else values
@@ -507,6 +512,7 @@ class LSTMForecaster(Application):
             "reader": stored.reader_as_dict(learned.reader),
             "static": stored.static_as_dict(learned.static),
             "classical": learned.classical.as_dict(),
+            "effect": stored.packed(learned.regression.effect),
             "share": learned.share,
             "band": learned.band.as_dict(),
             "data": stored.data_as_dict(data),
@@ -521,7 +527,9 @@ class LSTMForecaster(Application):
         reader = stored.reader_from_dict(beside["reader"], len(data.panel))
         share = _check.number(beside["share"], "share", 0, 1)
         classical, band = Classical.from_dict(beside["classical"], len(data.panel)), Band.from_dict(beside["band"])
-        learned = Learned(reader, stored.static_from_dict(beside["static"]), classical, model, share, band)
+        effect = stored.unpacked(beside["effect"], "effect", (len(data.panel), len(data.names)))
+        parts = stored.static_from_dict(beside["static"]), Regression(np.nan_to_num(effect))
+        learned = Learned(reader, *parts, classical, model, share, band)
         stored.check_together(learned, data, head_of(forecaster.distribution, forecaster.loss).outputs)
         forecaster._learned_parts = learned
         forecaster._data = data

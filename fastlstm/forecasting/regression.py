@@ -1,0 +1,133 @@
+"""What the known columns add to each series, so that the classical forecast and the network need not find it out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.forecasting.classical import Classical
+from fastlstm.forecasting.covariates import Covariates
+from fastlstm.forecasting.data import Data
+
+Floats = NDArray[np.float64]
+
+ROUNDS = 3
+"""Rounds of smoothing and regression; each takes up what the one before has left."""
+
+RECENT = 6
+"""Steps whose mean a column is compared with: slower changes belong to the smoothing."""
+
+COMMON = 8.0
+"""Steps that the effect in all series together counts for, beside those of one series."""
+
+EVIDENCE = 2.0
+"""By how much log-likelihood each coefficient has to gain, as Akaike has it."""
+
+
+@dataclass(frozen=True)
+class Regression:
+    """The linear effect of each known column on each series (a regression whose errors are smoothed, Hyndman 2008).
+
+    Attributes
+    ----------
+    effect : (S, K)
+        Of each column, in units of its deviation, on each series; 0 where a column is not known for the steps to come.
+    """
+
+    effect: Floats
+
+    def of(self, columns: Sequence[Floats]) -> list[Floats]:
+        """What the columns (T_i, K), scaled, add to each series: (T_i,)."""
+        return [part @ effect for part, effect in zip(columns, self.effect, strict=True)]
+
+    def rest(self, data: Data, covariates: Covariates) -> Data:
+        """The series without what the columns add."""
+        if not self.effect.any():
+            return data
+        added = self.of([covariates.scaled(part, None, 0) for part in data.columns])
+        values = [own - part for own, part in zip(data.panel.values, added, strict=True)]
+        return replace(data, panel=replace(data.panel, values=values))
+
+    def ahead(self, data: Data, future: list[Floats] | None, covariates: Covariates, horizon: int) -> Floats:
+        """What the columns add to the steps to come, (S, horizon)."""
+        if future is None or not self.effect.any():
+            return np.zeros((len(self.effect), horizon))
+        scaled = (covariates.scaled(*parts, horizon)[-horizon:] for parts in zip(data.columns, future, strict=True))
+        return np.stack(self.of(list(scaled)))
+
+    @classmethod
+    def none(cls, series: int, columns: int) -> Regression:
+        return cls(np.zeros((series, columns)))
+
+    @classmethod
+    def fit(
+        cls, values: Sequence[Floats], columns: Sequence[Floats], known: NDArray[np.bool_], season: int
+    ) -> Regression:
+        """The effects that lower the errors of the classical forecast of one step.
+
+        Parameters
+        ----------
+        values : list of (T_i,)
+        columns : list of (T_i, K)
+            Scaled, without NaN.
+        known : (K,) bool
+        season : int
+        """
+        found = cls.none(len(values), len(known))
+        if not known.any():
+            return found
+        shocks = [_shocks(part) * known for part in columns]
+        before = None
+        for _ in range(ROUNDS):
+            missed = _missed([own - added for own, added in zip(values, found.of(columns), strict=True)], season)
+            before = missed if before is None else before
+            found = cls(found.effect + _ridge(missed, shocks, known))
+        after = _missed([own - added for own, added in zip(values, found.of(columns), strict=True)], season)
+        gain = [_gain(old, new) for old, new in zip(before or [], after, strict=True)]
+        kept = np.array(gain) > EVIDENCE * known.sum()
+        if sum(gain) > EVIDENCE * known.sum() * len(values):  # then all series together speak for it
+            kept |= np.array(gain) > 0
+        return cls(np.where(kept[:, None], found.effect, 0.0))
+
+
+def _missed(values: Sequence[Floats], season: int) -> list[Floats]:
+    """The errors of the classical forecast of one step, NaN where there is none."""
+    nothing = np.empty(0, np.intp)
+    following = Classical.fit(values, season).roll(values, 1, nothing, nothing).next
+    return [own - forecast[: len(own)] for own, forecast in zip(values, following, strict=True)]
+
+
+def _shocks(columns: Floats) -> Floats:
+    """Columns minus their means of the steps before."""
+    padded = np.concatenate([np.repeat(columns[:1], RECENT, axis=0), columns])
+    sums = np.cumsum(padded, axis=0)
+    means = (sums[RECENT - 1 : -1] - np.concatenate([np.zeros((1, columns.shape[1])), sums[: -RECENT - 1]])) / RECENT
+    return np.asarray(columns - means)
+
+
+def _ridge(missed: Sequence[Floats], shocks: Sequence[Floats], known: NDArray[np.bool_]) -> Floats:
+    """The effects on each series, drawn to that on all of them, (S, K): in the units of each series."""
+    sizes = np.array([np.sqrt(np.nanmean(np.square(own))) if (~np.isnan(own)).any() else 0.0 for own in missed])
+    sizes = np.where(sizes > 0, sizes, 1.0)
+    products, targets = [], []
+    for own, columns, size in zip(missed, shocks, sizes, strict=True):
+        real = ~np.isnan(own)
+        products.append(columns[real].T @ columns[real])
+        targets.append(columns[real].T @ (own[real] / size))
+    identity = np.eye(len(known))
+    common = np.linalg.solve(np.sum(products, axis=0) + identity, np.sum(targets, axis=0))
+    effects = [
+        np.linalg.solve(product + COMMON * identity, target + COMMON * common)
+        for product, target in zip(products, targets, strict=True)
+    ]
+    return np.asarray(np.array(effects) * sizes[:, None] * known)
+
+
+def _gain(old: Floats, new: Floats) -> float:
+    """Half the gain in log-likelihood of normal errors whose squares have fallen."""
+    real = ~np.isnan(old) & ~np.isnan(new)
+    before, after = float(np.square(old[real]).sum()), float(np.square(new[real]).sum())
+    return 0.5 * int(real.sum()) * float(np.log(before / after)) if before > 0 and after > 0 else 0.0
