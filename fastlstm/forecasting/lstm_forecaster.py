@@ -244,8 +244,8 @@ class LSTMForecaster(Application):
             spaced. NaN is a missing value: nothing is learned from it, and nothing judged by it.
         X : array (T, K) or DataFrame, optional
             Other columns at the same steps. They must be known for the steps to come, see `predict`, unless they are
-            named in `past_covariates`: what each adds is found by a regression whose errors are smoothed. For a long panel: with ``unique_id`` and ``ds``; by default all other columns
-            of y.
+            named in `past_covariates`: what each adds is found by a regression whose errors are smoothed. For a long
+            panel: with ``unique_id`` and ``ds``; by default all other columns of y.
         fh : int, default 12
             The forecasting horizon: steps to forecast.
         static : DataFrame, optional
