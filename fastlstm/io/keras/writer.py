@@ -177,6 +177,9 @@ def _max_pool(layer: Any, keras: Any, place: str) -> Written:
 
 
 def _activation(layer: Any, keras: Any, place: str) -> Written:
+    kind, scale, offset = layer.function
+    if kind == "affine" and (scale, offset) != (1, 0):
+        return keras.layers.Rescaling, {"scale": scale, "offset": offset}
     found = name_of(layer.function, keras, place)
     return (keras.layers.Activation, {"activation": found}) if isinstance(found, str) else (found, None)
 
