@@ -66,6 +66,7 @@ MODELS = {
         *(K.BatchNormalization(), K.LayerNormalization(), K.TimeDistributed(K.Dense(4, activation="elu"))),
         *(K.Dropout(0.3), K.GlobalMaxPooling1D(), K.Dense(3, activation="softmax")),
     ],
+    "averages": lambda: [K.AveragePooling1D(3, 1, padding="same"), K.AveragePooling1D(3, 2), K.LSTM(2)],
     "pieces of functions": lambda: [
         *(K.Dense(4, activation="selu"), K.Conv1D(4, 3, activation="relu6"), K.ReLU(max_value=0.7), K.Identity()),
         *(K.Activation("selu"), K.TimeDistributed(K.LeakyReLU(0.3)), K.TimeDistributed(K.LayerNormalization())),
@@ -215,6 +216,10 @@ REFUSED = {
     "backwards": ([fl.LSTM(3, 4, go_backwards=True)], "expected go_backwards=False, as Keras gives such outputs in"),
     "padding": ([fl.Conv1d(3, 4, 3, padding=(1, 0))], "expected padding 'valid', 'same' or 'causal', got"),
     "pool": ([fl.Dense(3, 4), fl.MaxPool1d(2, padding="causal")], "expected padding 'valid' or 'same', got 'causal'"),
+    "average": (
+        [fl.Dense(3, 4), fl.AveragePool1d(2, padding="same", count_padding=True)],
+        r"layer 1 \(AveragePool1d\): expected count_padding=False with padding 'same', got True",
+    ),
     "function": ([fl.Dense(3, 4), fl.Activation("scaled_tanh")], "expected a function that Keras has, got"),
     "hard": ([fl.LSTM(3, 4, recurrent_activation="hard_sigmoid")], "expected hard_sigmoid as Keras 3 has it"),
     "features": ([fl.Activation("relu")], "model: expected a model whose first layer says how many features it takes"),

@@ -13,6 +13,7 @@ from fastlstm.io.keras.functions import OWN_LAYERS, layer_function, layers_of
 from fastlstm.io.keras.part import Part
 from fastlstm.layers import (
     Activation,
+    AveragePool1d,
     BatchNorm,
     Conv1d,
     Dense,
@@ -24,6 +25,7 @@ from fastlstm.layers import (
     MaxPool1d,
     MeanPool,
 )
+from fastlstm.layers.window_pool import WindowPool
 
 
 def layers_from(part: Part) -> list[Layer]:
@@ -78,12 +80,15 @@ def _conv(part: Part) -> list[Layer]:
     return [part.filled(layer), *layers_of(part.functions(), layer.dtype)]
 
 
-def _max_pool(part: Part) -> list[Layer]:
-    part.require("data_format", "channels_last", None)
-    part.require("padding", "valid", "same", default="valid")
-    size = part.one("pool_size", 2)
-    stride = size if part.config.get("strides") is None else part.one("strides", size)
-    return [MaxPool1d(size, stride, padding=part.config.get("padding", "valid"))]
+def _window_pool(kind: type[WindowPool]) -> Callable[[Part], list[Layer]]:
+    def pool(part: Part) -> list[Layer]:
+        part.require("data_format", "channels_last", None)
+        part.require("padding", "valid", "same", default="valid")
+        size = part.one("pool_size", 2)
+        stride = size if part.config.get("strides") is None else part.one("strides", size)
+        return [kind(size, stride, padding=part.config.get("padding", "valid"))]
+
+    return pool
 
 
 def _pool(kind: type[Layer]) -> Callable[[Part], list[Layer]]:
@@ -169,6 +174,7 @@ def _time_distributed(part: Part) -> list[Layer]:
 
 READERS: dict[str, Callable[[Part], list[Layer]]] = {
     "Activation": _activation,
+    "AveragePooling1D": _window_pool(AveragePool1d),
     "BatchNormalization": _batch_norm,
     "Bidirectional": bidirectional,
     "Conv1D": _conv,
@@ -182,7 +188,7 @@ READERS: dict[str, Callable[[Part], list[Layer]]] = {
     "InputLayer": lambda part: [],
     "LayerNormalization": _layer_norm,
     "Masking": _masking,
-    "MaxPooling1D": _max_pool,
+    "MaxPooling1D": _window_pool(MaxPool1d),
     "Rescaling": _rescaling,
     "TimeDistributed": _time_distributed,
     "ZeroPadding1D": lambda part: [],

@@ -30,9 +30,9 @@ def from_keras(source: Any, *, model: Model | None = None, names: Mapping[str, i
 
     Neither Keras nor h5py is needed for a file; nothing in it is executed. Read are `Sequential` and functional models
     of LSTM, GRU, SimpleRNN, CuDNNLSTM, CuDNNGRU, Bidirectional, Embedding, Dense, TimeDistributed, Conv1D,
-    MaxPooling1D, GlobalMaxPooling1D, GlobalAveragePooling1D, Dropout, Masking, Activation, LeakyReLU, ELU, ReLU,
-    Softmax, Rescaling, LayerNormalization, BatchNormalization, Add and Concatenate, of other such models, too;
-    ZeroPadding1D before a Conv1D, Flatten of one vector for each sequence.
+    MaxPooling1D, AveragePooling1D, GlobalMaxPooling1D, GlobalAveragePooling1D, Dropout, Masking, Activation, LeakyReLU,
+    ELU, ReLU, Softmax, Rescaling, LayerNormalization, BatchNormalization, Add and Concatenate, of other such models,
+    too; ZeroPadding1D before a Conv1D, Flatten of one vector for each sequence.
 
     Parameters
     ----------
