@@ -27,6 +27,7 @@ from fastlstm.layers import Activation as Activation
 from fastlstm.layers import ActivityRegularization as ActivityRegularization
 from fastlstm.layers import Add as Add
 from fastlstm.layers import AttentionPool as AttentionPool
+from fastlstm.layers import AveragePool1d as AveragePool1d
 from fastlstm.layers import BatchNorm as BatchNorm
 from fastlstm.layers import Concat as Concat
 from fastlstm.layers import Conv1d as Conv1d

@@ -103,6 +103,32 @@ def test_gradients(path, layer, lengths):
         assert relative_error(value, parameter.writable(), parameter.grad, entries=3) < 1e-8, parameter.name
 
 
+@pytest.mark.parametrize("windows", [one[1:] for one in LAYERS if one[0] == "pool"], ids=str)
+@pytest.mark.parametrize("count", [False, True])
+def test_an_average_is_its_formula_with_its_gradient(path, windows, count):
+    size, stride, dilation, padding = windows
+    model = fl.Model([fl.AveragePool1d(size, stride, padding=padding, count_padding=count)], dtype="float64")
+    x, lengths = random_numbers(4, 9, 3), np.array([9, 6, 5, 7])
+    expected = np.zeros(model.predict(x, lengths=lengths).shape)
+    for n, length in enumerate(lengths):
+        sides = sides_of(length, size, stride, dilation, padding)
+        own, ones = (np.pad(a, (sides, (0, 0))) for a in (x[n, :length], np.ones((length, 1))))
+        for k, t in enumerate(range(0, len(own) - size + 1, stride)):
+            expected[n, k] = own[t : t + size].sum(0) / (size if count else ones[t : t + size].sum())
+    x[1, 6:] = 1e300  # no padding is read
+    np.testing.assert_allclose(model.predict(x, lengths=lengths), expected, rtol=1e-12, atol=1e-14)
+    tape, weight = model.tape(), random_numbers(*expected.shape, seed=1)
+    model.forward(x, tape, training=True, lengths=lengths)
+    dx = model.backward(weight, tape)
+    assert not dx[1, 6:].any()
+    x[1, 6:] = 0
+
+    def value():
+        return (weight * model.forward(x, model.tape(), training=True, lengths=lengths)).sum()
+
+    assert relative_error(value, x, dx, entries=20) < 1e-8
+
+
 def test_a_pool_takes_the_largest_and_gives_its_gradient_to_the_first():
     model = fl.Model([fl.MaxPool1d(3, 2)], dtype="float64")
     x = np.array([[[1.0], [5], [5], [2], [-3], [-1], [7]]])
@@ -322,11 +348,15 @@ def test_bad_windows_are_refused(options, error, message):
     if "dilation" not in own:
         with pytest.raises(error, match=message):
             fl.MaxPool1d(**own)
+        with pytest.raises(error, match=message):
+            fl.AveragePool1d(**own)
 
 
 def test_what_convolutions_and_pools_refuse():
     with pytest.raises(ValueError, match="kernel_size: expected at most 16384, got 16385"):
         fl.MaxPool1d(16385)
+    with pytest.raises(TypeError, match="count_padding: expected True or False, got 1"):
+        fl.AveragePool1d(2, count_padding=1)
     conv = fl.Conv1d(3, 4, 3)
     with pytest.raises(ValueError, match="x: expected at least 3 steps, as many as a window sees, got 2"):
         fl.Model([conv]).predict(np.ones((1, 2, 3)))
@@ -341,6 +371,7 @@ def test_what_convolutions_and_pools_refuse():
         (fl.Conv1d(3, 4, 3, padding="same"), "padding='same'"),
         (fl.Conv1d(3, 4, 3, padding="causal", stride=2), "stride=2"),
         (fl.MaxPool1d(2), "MaxPool1d cannot stream"),
+        (fl.AveragePool1d(2), "AveragePool1d cannot stream"),
     ):
         with pytest.raises(ValueError, match=rf"layer 0 \({type(layer).__name__}\): .*{word}"):
             fl.Model([layer]).stream()
@@ -426,6 +457,10 @@ def test_the_same_windows_as_pytorch():
         expected = torch.nn.functional.max_pool1d(steps, size, stride, padding).numpy().transpose(0, 2, 1)
         model = fl.Model([fl.MaxPool1d(size, stride, padding=padding)], dtype="float64")
         np.testing.assert_array_equal(model.predict(x), expected)
+        for count in (False, True):
+            expected = torch.nn.functional.avg_pool1d(steps, size, stride, padding, count_include_pad=count)
+            model = fl.Model([fl.AveragePool1d(size, stride, padding=padding, count_padding=count)], dtype="float64")
+            np.testing.assert_allclose(model.predict(x), expected.numpy().transpose(0, 2, 1), rtol=1e-12, atol=1e-14)
 
 
 def test_counts_of_windows_are_those_of_keras():

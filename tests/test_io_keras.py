@@ -246,6 +246,33 @@ def test_masks_are_told(tmp_path):
         read(tmp_path, keras_file(config, {"lstm/cell": LSTM}))
 
 
+def test_what_training_alone_needs_and_states_that_calls_carry_are_told(tmp_path):
+    config = sequential(entry("SpatialDropout1D", "s", rate=0.2), entry("LSTM", "l", units=5, stateful=True))
+    with pytest.warns(UserWarning) as told:
+        model = read(tmp_path, keras_file(config, {"lstm/cell": LSTM}))
+    messages = [str(one.message) for one in told]
+    assert messages[0].startswith("layer 's' (SpatialDropout1D): it does nothing in inference, and is left out")
+    assert messages[1].startswith("layer 'l' (LSTM): stateful: each call here begins with zeros")
+    close(model, lstm(X, *LSTM)[:, -1])
+    stream = model.stream(4)  # what the warning advises: the state goes on
+    stream.run(X[:, :2])
+    np.testing.assert_allclose(stream.run(X[:, 2:])[:, -1], lstm(X, *LSTM)[:, -1], rtol=1e-4, atol=1e-5)
+
+
+def test_padding_before_a_convolution_of_a_functional_model(tmp_path):
+    kernel, bias = numbers(3, 3, 2), numbers(2, seed=1)
+    config = functional(
+        entry("ZeroPadding1D", "p", inputs=["x"], padding=[2, 0]),
+        entry("Conv1D", "c", inputs=["p"], padding="valid"),
+        entry("Activation", "a", inputs=["c"], activation="relu6"),
+        output="a",
+    )
+    padded = np.concatenate([np.zeros((4, 2, 3)), X], axis=1)
+    y = sum(padded[:, k : k + 6] @ kernel[k] for k in range(3)) + bias
+    model = read(tmp_path, keras_file(config, {"conv1d": [10 * kernel, bias]}))
+    close(model, np.clip(10 * (y - bias) + bias, 0, 6))
+
+
 def test_dtype_dropout_and_frozen_layers_are_kept(tmp_path):
     weights = recurrent_weights(4, 3, 5, dtype="float64")
     model = read_one(tmp_path, "LSTM", "lstm/cell", weights, units=5, dropout=0.25, recurrent_dropout=0.5,
@@ -303,10 +330,23 @@ BAD = {
     "gru": (one("GRU", units=5), "layer 'one' .*: expected weight 0 with 2 axes, got weights of shapes"),
     "bias": (one("Dense"), r"layer 'one' \(Dense\): expected 2 arrays of weights, got 1"),
     "softmax": (one("Softmax", axis=1), "axis: expected -1, the last one, got 1"),
-    "relu": (one("ReLU", max_value=6), "expected a ReLU without max_value and threshold"),
+    "relu": (one("ReLU", max_value=6, negative_slope=0.1), "expected a ReLU without threshold, and without negative"),
+    "threshold": (one("ReLU", threshold=1.0), r"layer 'one' \(ReLU\): expected a ReLU without threshold"),
+    "selu": (one("LSTM", units=5, activation="selu"), "activation: expected one that is a single function here"),
+    "rescaling": (one("Rescaling", scale=[1.0, 2.0]), r"scale: expected one number for all features, got \[1.0, 2.0\]"),
+    "flatten": (one("Flatten"), r"layer 'one' \(Flatten\): expected it behind one vector \(N, F\) for each sequence"),
+    "padding last": (one("ZeroPadding1D", padding=[1, 1]), "expected a Conv1D with padding=.valid. .*got nothing"),
+    "padding before": (
+        lambda: keras_file(sequential(entry("ZeroPadding1D", "p"), entry("ReLU", "r")), {}),
+        r"layer 'p' \(ZeroPadding1D\): expected a Conv1D with padding='valid' behind it.*got 'ReLU'",
+    ),
+    "twice": (
+        lambda: keras_file(sequential(entry("ReLU", "r"), entry("ELU", "r")), {}),
+        "expected layers of different names, got input_layer, r, r",
+    ),
     "groups": (one("Conv1D", groups=2), "groups: expected 1, got 2"),
     "channels": (one("GlobalMaxPooling1D", data_format="channels_first"), "data_format: expected 'channels_last'"),
-    "wrapped": (one("TimeDistributed", layer=inner("LSTM")), "expected a Dense, Dropout or Activation in it"),
+    "wrapped": (one("TimeDistributed", layer=inner("LSTM")), "expected one of Activation, Dense, .* in it, got"),
     "merge": (one("Bidirectional", layer=inner("LSTM"), merge_mode=None), "merge_mode: expected 'concat', .*got None"),
     "no layers": (lambda: keras_file(sequential(), {}), "expected a model with layers, got none but inputs"),
     "class": (

@@ -50,6 +50,8 @@ CHAINS = {
         fl.Conv1d(4, 4, 3, padding="causal", dilation=2),
         fl.Conv1d(4, 4, 2, stride=2, bias=False),
         fl.MaxPool1d(2, 1, padding="same"),
+        fl.AveragePool1d(3, 1, padding=(1, 2), count_padding=True),
+        fl.AveragePool1d(2, 1),
         fl.Softmax(),
     ],
     "norms": lambda: [fl.BatchNorm(5), fl.LayerNorm(5, 1e-3), fl.Last(), fl.BatchNorm(5), fl.Dense(5, 2)],
@@ -238,3 +240,17 @@ def test_a_graph_that_somebody_has_changed_is_read_as_it_is(tmp_path):
     onnx.save(proto, path)
     found, x = fl.io.from_onnx(path), inputs_of(model, 2, 6)
     assert_near(found.predict(x), np.tanh(model.predict(x)), 1e-6)
+
+
+@pytest.mark.parametrize("padding", ["same", (1, 2), "causal"])
+def test_averages_over_real_steps_alone(path, tmp_path, padding):
+    model = fl.Model([fl.Dense(5, 4), fl.AveragePool1d(3, 2, padding=padding)], seed=0)
+    fl.io.to_onnx(model, tmp_path / "model.onnx")
+    assert_same_model(fl.io.from_onnx(tmp_path / "model.onnx"), model)
+    x = inputs_of(model, 3, 8)
+    (found,) = session_of(tmp_path / "model.onnx").run(None, {"x": x})
+    assert_near(found, model.predict(x))
+    with pytest.raises(
+        ValueError, match=r"layer 1 \(AveragePool1d\): expected .*count_padding=True with lengths=True|'same'"
+    ):
+        fl.io.to_onnx(model, tmp_path / "model.onnx", lengths=True)

@@ -71,6 +71,10 @@ def names_of(number):
 
 
 CHAINS = [*([name] for name in PARTS), *([name] for name in ENDS), *map(names_of, range(40))]
+PARTS["average"] = lambda d, f: fl.AveragePool1d(
+    *(d.size(3), d.size(2)), padding=d.of("valid", "same", "causal"), count_padding=d.of(False, True)
+)
+CHAINS += [["average"], ["average", "gru"], ["lstm", "average", "last"], ["average", "dense", "average"]] * 2
 
 
 def there(module, x, lengths=None):
@@ -198,6 +202,8 @@ CHANNELS = nn.Sequential(
     nn.BatchNorm1d(4),
     nn.ReLU(inplace=True),
     nn.MaxPool1d(2),
+    nn.AvgPool1d(3, 1, padding=1),
+    nn.AvgPool1d(2, 1, padding=1, count_include_pad=False),
     nn.Conv1d(4, 5, 3, stride=2, padding=2, bias=False),
     nn.Softmax(dim=1),
 )
@@ -295,6 +301,7 @@ REFUSED = [
     (lambda: nn.Conv1d(2, 2, 1, padding=3), r"\(Conv1d\): padding: expected numbers from 0 to 0"),
     (lambda: nn.MaxPool1d(2, dilation=2), "expected dilation=1, got 2"),
     (lambda: nn.MaxPool1d(2, ceil_mode=True), "expected ceil_mode=False, got True"),
+    (lambda: nn.AvgPool1d(2, ceil_mode=True), r"\(AvgPool1d\): expected ceil_mode=False, got True"),
     (lambda: nn.Embedding(2, 2, max_norm=1.0), r"\(Embedding\): expected max_norm=None, got 1\.0"),
     (lambda: nn.Embedding(2, 2, scale_grad_by_freq=True), "expected scale_grad_by_freq=False, got True"),
     (lambda: nn.LayerNorm((2, 3)), r"expected normalized_shape of one axis, got \(2, 3\)"),
@@ -316,7 +323,9 @@ def test_a_module_that_means_something_else_here_is_named(make, message):
 
 
 def test_types_that_do_not_fit_are_named():
-    with pytest.raises(TypeError, match=r"source: the module \(Bilinear\) is not known here; known are BatchNorm1d, "):
+    with pytest.raises(
+        TypeError, match=r"source: the module \(Bilinear\) is not known here; known are AvgPool1d, BatchNorm1d, "
+    ):
         fl.io.from_torch(nn.Bilinear(2, 2, 2))
     with pytest.raises(TypeError, match="source: expected all modules in float32, got float64 of layer 1"):
         fl.io.from_torch(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2).double()))

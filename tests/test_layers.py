@@ -32,6 +32,10 @@ EXAMPLES = {
         lambda: fl.Conv1d(3, 3, 2),
     ],
     "MaxPool1d": [lambda: fl.MaxPool1d(2), lambda: fl.MaxPool1d(3, 2, padding="same")],
+    "AveragePool1d": [
+        lambda: fl.AveragePool1d(2),
+        lambda: fl.AveragePool1d(3, 2, padding="same", count_padding=True),
+    ],
     "Activation": [lambda: fl.Activation("gelu"), lambda: fl.Activation(("scaled_tanh", 0.5, 2.0))],
     "Softmax": [lambda: fl.Softmax()],
     "ActivityRegularization": [lambda: fl.ActivityRegularization(fl.regularizers.L2(0.0))],  # the identity

@@ -80,13 +80,14 @@ class Regression:
         if not known.any():
             return found
         shocks = [_shocks(part) * known for part in columns]
-        before = None
+        missed = before = _missed(values, season)
+        sizes = np.array([_size(own) for own in before])[:, None]
+        common = np.zeros(len(known))
         for _ in range(ROUNDS):
+            more, common = _ridge(missed, shocks, sizes, found.effect / sizes, common)
+            found = cls(found.effect + more * sizes * known)
             missed = _missed([own - added for own, added in zip(values, found.of(columns), strict=True)], season)
-            before = missed if before is None else before
-            found = cls(found.effect + _ridge(missed, shocks, known))
-        after = _missed([own - added for own, added in zip(values, found.of(columns), strict=True)], season)
-        gain = [_gain(old, new) for old, new in zip(before or [], after, strict=True)]
+        gain = [_gain(old, new) for old, new in zip(before, missed, strict=True)]
         kept = np.array(gain) > EVIDENCE * known.sum()
         if sum(gain) > EVIDENCE * known.sum() * len(values):  # then all series together speak for it
             kept |= np.array(gain) > 0
@@ -108,22 +109,31 @@ def _shocks(columns: Floats) -> Floats:
     return np.asarray(columns - means)
 
 
-def _ridge(missed: Sequence[Floats], shocks: Sequence[Floats], known: NDArray[np.bool_]) -> Floats:
-    """The effects on each series, drawn to that on all of them, (S, K): in the units of each series."""
-    sizes = np.array([np.sqrt(np.nanmean(np.square(own))) if (~np.isnan(own)).any() else 0.0 for own in missed])
-    sizes = np.where(sizes > 0, sizes, 1.0)
+def _size(missed: Floats) -> float:
+    """The root mean square of errors, never 0."""
+    real = missed[~np.isnan(missed)]
+    return float(np.sqrt(np.square(real).mean())) or 1.0 if len(real) else 1.0
+
+
+def _ridge(
+    missed: Sequence[Floats], shocks: Sequence[Floats], sizes: Floats, effect: Floats, common: Floats
+) -> tuple[Floats, Floats]:
+    """What to add to the effects so far, (S, K), and the effect on all series together, (K,): over the sizes.
+
+    The effects on each series are drawn to the common one.
+    """
     products, targets = [], []
-    for own, columns, size in zip(missed, shocks, sizes, strict=True):
+    for own, columns, size in zip(missed, shocks, sizes[:, 0], strict=True):
         real = ~np.isnan(own)
         products.append(columns[real].T @ columns[real])
         targets.append(columns[real].T @ (own[real] / size))
-    identity = np.eye(len(known))
-    common = np.linalg.solve(np.sum(products, axis=0) + identity, np.sum(targets, axis=0))
-    effects = [
-        np.linalg.solve(product + COMMON * identity, target + COMMON * common)
-        for product, target in zip(products, targets, strict=True)
+    identity = np.eye(len(common))
+    common = common + np.linalg.solve(np.sum(products, axis=0) + identity, np.sum(targets, axis=0))
+    more = [
+        np.linalg.solve(product + COMMON * identity, target + COMMON * (common - so_far))
+        for product, target, so_far in zip(products, targets, effect, strict=True)
     ]
-    return np.asarray(np.array(effects) * sizes[:, None] * known)
+    return np.array(more), common
 
 
 def _gain(old: Floats, new: Floats) -> float:

@@ -4,6 +4,7 @@ from fastlstm.layers.activation import Activation as Activation
 from fastlstm.layers.activity import ActivityRegularization as ActivityRegularization
 from fastlstm.layers.add import Add as Add
 from fastlstm.layers.attention import AttentionPool as AttentionPool
+from fastlstm.layers.average_pool import AveragePool1d as AveragePool1d
 from fastlstm.layers.base import Layer as Layer
 from fastlstm.layers.concat import Concat as Concat
 from fastlstm.layers.conv import Conv1d as Conv1d

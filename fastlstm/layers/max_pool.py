@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from fastlstm import _check
-from fastlstm._check import Shape
 from fastlstm._kernels.layout import RaggedOrder
-from fastlstm._kernels.rows import scatter_add
 from fastlstm._kernels.stage import Stage
 from fastlstm._kernels.steps import largest_stage
-from fastlstm.layers.base import Array, Index, Layer, as_rows
-from fastlstm.layers.windows import Padding, told, windows_of
+from fastlstm.layers.base import Array, Index, as_rows
+from fastlstm.layers.window_pool import WindowPool
 from fastlstm.workspace import Workspace
 
-MOST_POOLED = 1 << 14
-"""The largest window. No array bounds it, which a file would have to hold, too."""
 
-
-class MaxPool1d(Layer):
+class MaxPool1d(WindowPool):
     """(N, T, F) to (N, T', F): of each feature the largest value of some neighbouring steps.
 
     Each sequence of a batch with lengths is that sequence alone; padding is never the largest. What lies beyond the
@@ -53,28 +45,6 @@ class MaxPool1d(Layer):
             [3.]]], dtype=float32)
     """
 
-    input_shape = ("N", "T", "F")
-
-    def __init__(
-        self,
-        kernel_size: int,
-        stride: int | None = None,
-        *,
-        padding: Padding = "valid",
-        dtype: Any = None,
-        seed: int | None = None,
-    ) -> None:
-        super().__init__(dtype, seed)
-        _check.positive_int(kernel_size, "kernel_size", MOST_POOLED)
-        self.windows = windows_of(kernel_size, kernel_size if stride is None else stride, 1, padding)
-        self.padding = told(padding)
-
-    def output_shape(self, shape: Shape) -> Shape:
-        return self.windows.output_shape(shape, shape[-1], "MaxPool1d")
-
-    def output_lengths(self, lengths: Index) -> Index:
-        return self.windows.output_lengths(lengths)
-
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         places = self.windows.kept(len(x), x.shape[1], lengths, tape)
         at = tape.array("at", (places[..., 0].size if training else 0, x.shape[2]), np.intp)
@@ -98,21 +68,5 @@ class MaxPool1d(Layer):
         places = self.windows.places(len(x), x.shape[1], None)
         return self._stages(x, places, np.empty((0, x.shape[2]), np.intp), tape)
 
-    def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
-        if not input_gradient:
-            return None
-        n, t, features = tape.notes["shape"]
-        rows, size, dx = as_rows(dy), self.windows.size, tape.array("dx", (n * t + 1, features), dy.dtype)
-        places = tape.notes["seen"].reshape(-1, size)
-        places = np.where(places < 0, n * t, places)  # the last row is that of the padding
-        at, own = tape.array("at", rows.shape, np.intp), tape.array("own", rows.shape, dy.dtype)
-        for k in range(size):
-            np.multiply(rows, at == k, out=own)
-            scatter_add(own, np.ascontiguousarray(places[:, k]), dx, k > 0)
-        return dx[:-1].reshape(n, t, features)
-
-    def start(self, batch: int, tape: Workspace) -> None:
-        raise ValueError("MaxPool1d cannot stream: it does not give an output for each step as it comes")
-
-    def config(self) -> dict[str, Any]:
-        return {"kernel_size": self.windows.size, "stride": self.windows.stride, "padding": self.padding}
+    def share(self, dy: Array, k: int, out: Array, tape: Workspace) -> None:
+        np.multiply(dy, tape.array("at", dy.shape, np.intp) == k, out=out)

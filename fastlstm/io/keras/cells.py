@@ -36,6 +36,11 @@ def recurrent(part: Part, **options: Any) -> list[Layer]:
             f"{part.place}: go_backwards: expected False with return_sequences=True, which gives outputs in another "
             "order than that of the steps; use Bidirectional"
         )
+    if part.config.get("stateful"):
+        part.origin.told.append(
+            f"{part.place}: stateful: each call here begins with zeros, where in Keras it goes on from the state of "
+            "the call before; use model.stream(batch), or, in training, Trainer.fit_sequence"
+        )
     inputs, units = part.array(0, 2).shape[0], part.array(1, 2).shape[0]
     part.require("units", units, default=units)
     if part.config.get("dropout"):

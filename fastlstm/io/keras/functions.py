@@ -9,6 +9,9 @@ from fastlstm.layers.elementwise import DEFAULTS
 
 Function = str | tuple[str, float] | tuple[str, float, float]
 
+Functions = Function | tuple[Function, ...]
+"""One, or several that follow each other."""
+
 PLAIN = ("sigmoid", "tanh", "relu", "softsign", "softplus", "gelu", "silu", "elu")
 """Functions that have the same name and the same numbers here and there."""
 
@@ -18,9 +21,18 @@ OTHERS: dict[str, Function] = {
     "exponential": "exp",
     "leaky_relu": ("leaky_relu", 0.2),
 }
+"""Functions that have another name or other numbers here."""
+
+SELU: Functions = (("elu", 1.6732632423543772), ("affine", 1.0507009873554805, 0.0))
+"""Klambauer et al. 2017: an ELU, and a factor."""
 
 OWN_LAYERS = {"LeakyReLU", "ELU", "ReLU", "ThresholdedReLU", "Softmax"}
 """Layers of Keras that are functions of each number, or of each step."""
+
+
+def relu_up_to(top: float) -> Functions:
+    """min(max(x, 0), top), as a function that is clipped at 1, and a factor."""
+    return ("hard_sigmoid", 1 / top, 0.0), ("affine", top, 0.0)
 
 
 def hard_sigmoid(version: int) -> Function:
@@ -28,7 +40,7 @@ def hard_sigmoid(version: int) -> Function:
     return ("hard_sigmoid", 1 / 6, 0.5) if version >= 3 else "hard_sigmoid"
 
 
-def function_of(value: Any, version: int, place: str) -> Function:
+def functions_of(value: Any, version: int, place: str) -> Functions:
     """A function for a layer's argument from what a config says of it; "softmax" for that."""
     if value is None:
         return "affine"
@@ -42,11 +54,21 @@ def function_of(value: Any, version: int, place: str) -> Function:
         return value
     if isinstance(value, str) and value in OTHERS:
         return OTHERS[value]
-    known = ", ".join([*PLAIN, *OTHERS, "hard_sigmoid", "softmax"])
+    if value in ("selu", "relu6"):
+        return SELU if value == "selu" else relu_up_to(6.0)
+    known = ", ".join([*PLAIN, *OTHERS, "hard_sigmoid", "selu", "relu6", "softmax"])
     raise ValueError(f"{place}: activation: expected one of {known}, got {value!r:.80}")
 
 
-def layer_function(kind: str, config: dict[str, Any], place: str) -> Function:
+def function_of(value: Any, version: int, place: str) -> Function:
+    """The same for a recurrent layer, which takes one function."""
+    found = functions_of(value, version, place)
+    if isinstance(found[0], tuple):
+        raise ValueError(f"{place}: activation: expected one that is a single function here, got {value!r:.80}")
+    return found  # type: ignore[return-value]
+
+
+def layer_function(kind: str, config: dict[str, Any], place: str) -> Functions:
     """The function of one of `OWN_LAYERS`."""
     if kind == "Softmax":
         if config.get("axis", -1) != -1:
@@ -58,17 +80,24 @@ def layer_function(kind: str, config: dict[str, Any], place: str) -> Function:
         return "elu", float(config.get("alpha", 1.0))
     if kind == "ThresholdedReLU":
         return "thresholded_relu", float(config.get("theta", 1.0))
-    if config.get("max_value") is not None or config.get("threshold"):
-        raise ValueError(f"{place}: expected a ReLU without max_value and threshold, which we have none for")
-    slope = float(config.get("negative_slope") or 0.0)
+    top, slope = config.get("max_value"), float(config.get("negative_slope") or 0.0)
+    if config.get("threshold") or (top is not None and (slope or top <= 0)):
+        raise ValueError(
+            f"{place}: expected a ReLU without threshold, and without negative_slope if it has a max_value"
+        )
+    if top is not None:
+        return relu_up_to(float(top))
     return ("leaky_relu", slope) if slope else "relu"
 
 
-def layers_of(function: Function, dtype: Any) -> list[Layer]:
+def layers_of(functions: Functions, dtype: Any) -> list[Layer]:
     """What stands behind a layer whose outputs go through a function: nothing for the identity."""
-    if function == "affine":
+    if functions == "affine":
         return []
-    return [Softmax(dtype=dtype) if function == "softmax" else Activation(function, dtype=dtype)]
+    if functions == "softmax":
+        return [Softmax(dtype=dtype)]
+    row = functions if isinstance(functions[0], tuple) else (functions,)
+    return [Activation(function, dtype=dtype) for function in row]  # type: ignore[arg-type]
 
 
 def name_of(function: tuple[str, float, float], keras: Any, place: str) -> Any:

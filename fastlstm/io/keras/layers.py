@@ -11,7 +11,21 @@ import numpy as np
 from fastlstm.io.keras.cells import CELLS, bidirectional, recurrent
 from fastlstm.io.keras.functions import OWN_LAYERS, layer_function, layers_of
 from fastlstm.io.keras.part import Part
-from fastlstm.layers import BatchNorm, Conv1d, Dense, Dropout, Embedding, Layer, LayerNorm, MaxPool, MaxPool1d, MeanPool
+from fastlstm.layers import (
+    Activation,
+    AveragePool1d,
+    BatchNorm,
+    Conv1d,
+    Dense,
+    Dropout,
+    Embedding,
+    Layer,
+    LayerNorm,
+    MaxPool,
+    MaxPool1d,
+    MeanPool,
+)
+from fastlstm.layers.window_pool import WindowPool
 
 
 def layers_from(part: Part) -> list[Layer]:
@@ -30,7 +44,7 @@ def layers_from(part: Part) -> list[Layer]:
 def _dense(part: Part) -> list[Layer]:
     inputs, outputs = part.array(0, 2).shape
     layer = part.filled(Dense(inputs, outputs, bias=bool(part.config.get("use_bias", True))))
-    return [layer, *layers_of(part.function(), layer.dtype)]
+    return [layer, *layers_of(part.functions(), layer.dtype)]
 
 
 def _embedding(part: Part) -> list[Layer]:
@@ -52,24 +66,29 @@ def _masking(part: Part) -> list[Layer]:
 def _conv(part: Part) -> list[Layer]:
     part.require("groups", 1, default=1)
     part.require("data_format", "channels_last", None)
-    part.require("padding", "valid", "same", "causal", default="valid")
+    padding = part.config.get("padding", "valid")  # numbers are those of a ZeroPadding1D before it
+    if not isinstance(padding, tuple):
+        part.require("padding", "valid", "same", "causal", default="valid")
     size, inputs, outputs = part.array(0, 3).shape
     layer = Conv1d(
         *(inputs, outputs, size),
         stride=part.one("strides", 1),
         dilation=part.one("dilation_rate", 1),
-        padding=part.config.get("padding", "valid"),
+        padding=padding,
         bias=bool(part.config.get("use_bias", True)),
     )
-    return [part.filled(layer), *layers_of(part.function(), layer.dtype)]
+    return [part.filled(layer), *layers_of(part.functions(), layer.dtype)]
 
 
-def _max_pool(part: Part) -> list[Layer]:
-    part.require("data_format", "channels_last", None)
-    part.require("padding", "valid", "same", default="valid")
-    size = part.one("pool_size", 2)
-    stride = size if part.config.get("strides") is None else part.one("strides", size)
-    return [MaxPool1d(size, stride, padding=part.config.get("padding", "valid"))]
+def _window_pool(kind: type[WindowPool]) -> Callable[[Part], list[Layer]]:
+    def pool(part: Part) -> list[Layer]:
+        part.require("data_format", "channels_last", None)
+        part.require("padding", "valid", "same", default="valid")
+        size = part.one("pool_size", 2)
+        stride = size if part.config.get("strides") is None else part.one("strides", size)
+        return [kind(size, stride, padding=part.config.get("padding", "valid"))]
+
+    return pool
 
 
 def _pool(kind: type[Layer]) -> Callable[[Part], list[Layer]]:
@@ -115,31 +134,67 @@ def _dropout(part: Part) -> list[Layer]:
 
 
 def _activation(part: Part) -> list[Layer]:
-    return layers_of(part.function(), None)
+    return layers_of(part.functions(), None)
+
+
+def _in_training(part: Part) -> list[Layer]:
+    part.origin.told.append(
+        f"{part.place}: it does nothing in inference, and is left out: a training here is without it"
+    )
+    return []
+
+
+def _rescaling(part: Part) -> list[Layer]:
+    scale, offset = part.config.get("scale"), part.config.get("offset", 0.0)
+    for key, number in (("scale", scale), ("offset", offset)):
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            raise ValueError(f"{part.place}: {key}: expected one number for all features, got {number!r:.80}")
+    return [Activation(("affine", float(scale), float(offset)))]  # type: ignore[arg-type]
+
+
+def _flatten(part: Part) -> list[Layer]:
+    if part.rank != 2:
+        raise ValueError(
+            f"{part.place}: expected it behind one vector (N, F) for each sequence, which it leaves as it is, got one "
+            "for each step, whose number is not fixed here; pool over time instead"
+        )
+    return []
+
+
+EACH_STEP = ("Activation", "Dense", "Dropout", "LayerNormalization", *sorted(OWN_LAYERS))
+"""Layers that do the same to each step with a TimeDistributed around them and without."""
 
 
 def _time_distributed(part: Part) -> list[Layer]:
     inner = part.config.get("layer")
-    if not isinstance(inner, dict) or inner.get("class_name") not in ("Dense", "Dropout", "Activation"):
-        raise ValueError(f"{part.place}: expected a Dense, Dropout or Activation in it, got {inner!r:.80}")
+    if not isinstance(inner, dict) or inner.get("class_name") not in EACH_STEP:
+        raise ValueError(f"{part.place}: expected one of {', '.join(EACH_STEP)} in it, got {inner!r:.80}")
     return layers_from(Part(inner["class_name"], part.name, inner["config"], part.arrays, part.origin))
 
 
 READERS: dict[str, Callable[[Part], list[Layer]]] = {
     "Activation": _activation,
+    "AveragePooling1D": _window_pool(AveragePool1d),
     "BatchNormalization": _batch_norm,
     "Bidirectional": bidirectional,
     "Conv1D": _conv,
     "Dense": _dense,
     "Dropout": _dropout,
     "Embedding": _embedding,
+    "Flatten": _flatten,
     "GlobalAveragePooling1D": _pool(MeanPool),
     "GlobalMaxPooling1D": _pool(MaxPool),
+    "Identity": lambda part: [],
     "InputLayer": lambda part: [],
     "LayerNormalization": _layer_norm,
     "Masking": _masking,
-    "MaxPooling1D": _max_pool,
+    "MaxPooling1D": _window_pool(MaxPool1d),
+    "Rescaling": _rescaling,
     "TimeDistributed": _time_distributed,
+    "ZeroPadding1D": lambda part: [],
     **dict.fromkeys(CELLS, recurrent),
+    **dict.fromkeys(
+        ("ActivityRegularization", "AlphaDropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D"), _in_training
+    ),
 }
 """Every layer of Keras that can be read; nothing else is."""

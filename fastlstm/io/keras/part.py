@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastlstm import _check
-from fastlstm.io.keras.functions import Function, function_of
+from fastlstm.io.keras.functions import Function, Functions, function_of, functions_of
 from fastlstm.io.keras.weights import Array, fill
 from fastlstm.io.parts import Parts
 from fastlstm.layers import Layer
@@ -74,6 +74,10 @@ class Part:
 
     def function(self, key: str = "activation", usual: str = "linear") -> Function:
         return function_of(self.config.get(key, usual), self.origin.version, self.place)
+
+    def functions(self) -> Functions:
+        """That of a layer which may have several behind it."""
+        return functions_of(self.config.get("activation", "linear"), self.origin.version, self.place)
 
     def require(self, key: str, *allowed: Any, default: Any = None) -> None:
         """Refuse a value of the config for which there is nothing here."""

@@ -39,8 +39,9 @@ def from_keras(
 
     Neither Keras nor h5py is needed for a file; nothing in it is executed. Read are `Sequential` and functional models
     of LSTM, GRU, SimpleRNN, CuDNNLSTM, CuDNNGRU, Bidirectional, Embedding, Dense, TimeDistributed, Conv1D,
-    MaxPooling1D, GlobalMaxPooling1D, GlobalAveragePooling1D, Dropout, Masking, Activation, LeakyReLU, ELU, ReLU,
-    Softmax, LayerNormalization, BatchNormalization, Add and Concatenate, of other such models, too.
+    MaxPooling1D, AveragePooling1D, GlobalMaxPooling1D, GlobalAveragePooling1D, Dropout, Masking, Activation, LeakyReLU,
+    ELU, ReLU, Softmax, Rescaling, LayerNormalization, BatchNormalization, Add and Concatenate, of other such models,
+    too; ZeroPadding1D before a Conv1D, Flatten of one vector for each sequence.
 
     Parameters
     ----------
@@ -69,7 +70,9 @@ def from_keras(
     UserWarning
         Of an Embedding with ``mask_zero`` and of a Masking: a model here has no mask of its own. Pass
         ``mask=tokens != 0`` at each call. At masked steps Keras repeats the last output of a recurrent layer, as
-        ``fill="last"`` does; behind a Bidirectional it has zeros, as there are here by default.
+        ``fill="last"`` does; behind a Bidirectional it has zeros, as there are here by default. Of a recurrent layer
+        with ``stateful=True``: each call here begins with zeros. Of noise, SpatialDropout1D and ActivityRegularization,
+        which a training alone needs: they are left out.
 
     Raises
     ------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -46,8 +46,12 @@ def chain_from(model: Entry, weights: Stored, origin: Origin, depth: int = 0) ->
     layers = [entry for entry in entries if not _is_operation(entry)]
     stored = dict(zip(map(name_of, layers), weights.of(layers), strict=True))
     if model["class_name"] == "Sequential":
+        row = {name_of(entry): entry for entry in entries}
+        if len(row) != len(entries):
+            raise ValueError(f"expected layers of different names, got {', '.join(map(name_of, entries)):.200}")
+        _pad_convolutions(row, dict(zip(list(row)[1:], ([name] for name in row), strict=False)))
         found, rank = list[Layer](), 0
-        for entry in entries:
+        for entry in row.values():
             new = _layers_of(entry, rank, stored.get(name_of(entry)), origin, depth)
             found, rank = found + new, _rank_behind(new, rank or _rank_of(entry))
         return found
@@ -74,6 +78,7 @@ def _functional(config: dict[str, Any], stored: dict[str, Stored], origin: Origi
             wanted += [source for source, _ in read[name]]
     for name in (name for name in entries if name not in read):
         origin.parts.add(origin.within + name, str(entries[name]["class_name"]), why="the output does not need it")
+    _pad_convolutions(entries, {name: [source for source, _ in sources] for name, sources in read.items()})
     nodes, ranks = list[Node](), dict[str, int]()
     for name in (name for name in entries if name in read):
         entry, sources = entries[name], tuple(source for source, _ in read[name])
@@ -85,6 +90,21 @@ def _functional(config: dict[str, Any], stored: dict[str, Stored], origin: Origi
         if node.join is not None:
             origin.parts.add(origin.within + node.name, entries[node.name]["class_name"], became[node.name])
     return chain
+
+
+def _pad_convolutions(entries: dict[str, Entry], sources: Mapping[str, Sequence[str]]) -> None:
+    """Let each Conv1D behind a ZeroPadding1D pad by itself, as ours does; entries by name are changed."""
+    for name in [name for name, entry in entries.items() if entry["class_name"] == "ZeroPadding1D"]:
+        sides = entries[name]["config"].get("padding", 1)
+        for reader in [reader for reader in sources if name in sources[reader]] or [name]:
+            kind, config = entries[reader]["class_name"], entries[reader]["config"]
+            if kind != "Conv1D" or config.get("padding", "valid") != "valid":
+                raise ValueError(
+                    f"layer {name!r} (ZeroPadding1D): expected a Conv1D with padding='valid' behind it, which pads by "
+                    f"itself here, got {'nothing' if reader == name else repr(kind)[:80]}"
+                )
+            padding = tuple(sides) if isinstance(sides, list | tuple) else (sides, sides)
+            entries[reader] = {**entries[reader], "config": {**config, "padding": padding}}
 
 
 def _rank_of(entry: Entry) -> int:

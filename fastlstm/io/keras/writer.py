@@ -11,6 +11,7 @@ from fastlstm.io.keras.weights import arrays_of
 from fastlstm.layers import (
     Activation,
     Add,
+    AveragePool1d,
     BatchNorm,
     Concat,
     Conv1d,
@@ -37,8 +38,8 @@ def to_keras(model: Model) -> Any:
     ----------
     model : Model
         Of layers that `from_keras` gives: recurrent layers without options that Keras does not have, in stacks, too,
-        Dense, Embedding, Conv1d, MaxPool1d, MeanPool, MaxPool, Dropout, LayerNorm, BatchNorm, Activation, Softmax,
-        Residual, Add and Concat; `Last` and `FinalState` right behind a recurrent layer.
+        Dense, Embedding, Conv1d, MaxPool1d, AveragePool1d, MeanPool, MaxPool, Dropout, LayerNorm, BatchNorm,
+        Activation, Softmax, Residual, Add and Concat; `Last` and `FinalState` right behind a recurrent layer.
 
     Returns
     -------
@@ -168,15 +169,22 @@ def _conv(layer: Any, keras: Any, place: str) -> Written:
     }
 
 
-def _max_pool(layer: Any, keras: Any, place: str) -> Written:
+def _window_pool(layer: Any, keras: Any, place: str) -> Written:
     padding = "valid" if layer.padding in (0, (0, 0), [0, 0]) else layer.padding
     if padding not in ("valid", "same"):
         raise cannot(place, "padding 'valid' or 'same'", padding)
     sizes = {"pool_size": layer.windows.size, "strides": layer.windows.stride}
-    return keras.layers.MaxPooling1D, {**sizes, "padding": padding}
+    if isinstance(layer, MaxPool1d):
+        return keras.layers.MaxPooling1D, {**sizes, "padding": padding}
+    if layer.count_padding and padding == "same":
+        raise cannot(place, "count_padding=False with padding 'same'", True)
+    return keras.layers.AveragePooling1D, {**sizes, "padding": padding}
 
 
 def _activation(layer: Any, keras: Any, place: str) -> Written:
+    kind, scale, offset = layer.function
+    if kind == "affine" and (scale, offset) != (1, 0):
+        return keras.layers.Rescaling, {"scale": scale, "offset": offset}
     found = name_of(layer.function, keras, place)
     return (keras.layers.Activation, {"activation": found}) if isinstance(found, str) else (found, None)
 
@@ -188,7 +196,8 @@ def _batch_norm(layer: Any, keras: Any, place: str) -> Written:
 WRITERS: dict[type[Layer], Callable[[Any, Any, str], Written]] = {
     Dense: _dense,
     Conv1d: _conv,
-    MaxPool1d: _max_pool,
+    AveragePool1d: _window_pool,
+    MaxPool1d: _window_pool,
     Activation: _activation,
     BatchNorm: _batch_norm,
     Embedding: lambda layer, keras, place: (

@@ -13,6 +13,7 @@ from fastlstm.layers import (
     Activation,
     ActivityRegularization,
     AttentionPool,
+    AveragePool1d,
     BatchNorm,
     Conv1d,
     Dense,
@@ -28,6 +29,7 @@ from fastlstm.layers import (
     TiedDense,
 )
 from fastlstm.layers.elementwise import GELU
+from fastlstm.layers.window_pool import WindowPool
 
 
 def _kept(graph: Builder, layer: Any, flow: Flow, place: str) -> Flow:
@@ -98,7 +100,7 @@ def _batch_norm(graph: Builder, layer: Any, flow: Flow, place: str) -> Flow:
 
 def _windows(graph: Builder, layer: Any, flow: Flow, place: str) -> Flow:
     """A convolution or a pool over time."""
-    windows, pools = layer.windows, isinstance(layer, MaxPool1d)
+    windows, pools = layer.windows, isinstance(layer, WindowPool)
     if windows.mode != "zeros":
         raise ValueError(f"expected padding_mode='zeros', as of a Conv in ONNX, got {windows.mode!r}")
     if graph.stateful and not (windows.is_causal and not pools):
@@ -111,7 +113,11 @@ def _windows(graph: Builder, layer: Any, flow: Flow, place: str) -> Flow:
         raise ValueError(
             "expected another padding than 'same' with a stride and a dilation, which ONNX Runtime refuses"
         )
-    x = graph.add("Transpose", graph.masked(flow, -np.inf if pools else 0.0), perm=[0, 2, 1])
+    average = isinstance(layer, AveragePool1d)
+    if average and flow.lengths is not None and windows.sides != (0, 0) and not layer.count_padding:
+        raise ValueError("expected padding='valid' or count_padding=True with lengths=True, as ONNX counts all steps")
+    value = -np.inf if pools and not average else 0.0
+    x = graph.add("Transpose", graph.masked(flow, value), perm=[0, 2, 1])
     how: dict[str, Any] = {"kernel_shape": [windows.size], "strides": [windows.stride]}
     sides = windows.sides
     if windows.sides is None and windows.stride == 1:
@@ -119,7 +125,9 @@ def _windows(graph: Builder, layer: Any, flow: Flow, place: str) -> Flow:
     if graph.stateful and windows.reach:
         x, sides = _with_past(graph, layer, x, place), (0, 0)
     how |= {"auto_pad": "SAME_UPPER"} if sides is None else {"pads": list(sides)}
-    if pools:
+    if average:
+        y = graph.add("AveragePool", x, **how, count_include_pad=int(layer.count_padding))
+    elif pools:
         y = graph.add("MaxPool", x, **how)
     else:
         weights = [graph.constant(name, layer.parameter(name).value) for name in ("weight", "bias")[: 1 + layer.bias]]
@@ -235,6 +243,7 @@ LAYERS: dict[type, Callable[[Builder, Any, Flow, str], Flow]] = {
     LayerNorm: _layer_norm,
     MaxPool: _max,
     MaxPool1d: _windows,
+    AveragePool1d: _windows,
     MeanPool: _mean,
     Softmax: _softmax,
     TiedDense: _dense,

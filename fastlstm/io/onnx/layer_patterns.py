@@ -11,7 +11,19 @@ from numpy.typing import NDArray
 from fastlstm.io.onnx.curves import short
 from fastlstm.io.onnx.folding import ints_of
 from fastlstm.io.onnx.values import Axis, Const, Data
-from fastlstm.layers import BatchNorm, Conv1d, Dense, Embedding, LayerNorm, MaxPool, MaxPool1d, MeanPool, Softmax
+from fastlstm.layers import (
+    AveragePool1d,
+    BatchNorm,
+    Conv1d,
+    Dense,
+    Embedding,
+    LayerNorm,
+    MaxPool,
+    MaxPool1d,
+    MeanPool,
+    Softmax,
+)
+from fastlstm.layers.window_pool import WindowPool
 
 if TYPE_CHECKING:
     from fastlstm.io.onnx.patterns import Reader
@@ -172,16 +184,20 @@ def _steps(layer: Any, axis: Axis) -> Axis:
     return axis if layer.windows.keeps_steps else Axis("T")
 
 
-def _max_pool(reader: Reader, node: Any, inputs: list[Any], attrs: dict[str, Any]) -> Data:
+def _window_pool(reader: Reader, node: Any, inputs: list[Any], attrs: dict[str, Any]) -> Data:
     x = inputs[0]
     _over_time(x)
     size = int(attrs.get("kernel_shape", [1])[0])
     stride, dilation = _window(attrs, size)
     if dilation != 1 or attrs.get("ceil_mode") or len(node.output) > 1 or x.source in reader.pads:
-        raise ValueError("expected a MaxPool without dilation, ceil_mode, indices and Pad")
+        raise ValueError(f"expected a {node.op_type} without dilation, ceil_mode, indices and Pad")
     source, padding = _padding(reader, x, attrs, size - 1)
-    layer = MaxPool1d(size, stride, padding=padding)
-    return Data(reader.emit(node.name or "MaxPool", source, [layer]), (*x.axes[:2], _steps(layer, x.axes[2])))
+    if node.op_type == "MaxPool":
+        layer: WindowPool = MaxPool1d(size, stride, padding=padding)
+    else:
+        counts = padding != "valid" and bool(attrs.get("count_include_pad", 0))
+        layer = AveragePool1d(size, stride, padding=padding, count_padding=counts)
+    return Data(reader.emit(node.name or node.op_type, source, [layer]), (*x.axes[:2], _steps(layer, x.axes[2])))
 
 
 def _pad(reader: Reader, node: Any, inputs: list[Any], attrs: dict[str, Any]) -> Data:
@@ -222,7 +238,8 @@ LAYERS: dict[str, Callable[[Any, Any, list[Any], dict[str, Any]], Data]] = {
     "GlobalAveragePool": _pool,
     "GlobalMaxPool": _pool,
     "LayerNormalization": _layer_norm,
-    "MaxPool": _max_pool,
+    "AveragePool": _window_pool,
+    "MaxPool": _window_pool,
     "Pad": _pad,
     "ReduceMax": _pool,
     "ReduceMean": _pool,

@@ -239,7 +239,7 @@ OPERATORS: dict[str, Operator] = {
     **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _binary),
     **dict.fromkeys(("ReduceMean", "ReduceMax", "ReduceSum", "ReduceProd"), _reduce),
     **dict.fromkeys(("Conv", "MaxPool", "BatchNormalization", "LayerNormalization", "Softmax", "Pad"), _layer),
-    **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), _layer),
+    **dict.fromkeys(("AveragePool", "GlobalAveragePool", "GlobalMaxPool"), _layer),
     **dict.fromkeys(("MatMul", "Gemm"), _dense),
     **dict.fromkeys(
         ("Sigmoid", "Tanh", "Relu", "HardSigmoid", "Softsign", "Softplus", "LeakyRelu", "ThresholdedRelu", "Elu", "Exp")

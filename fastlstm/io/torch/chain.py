@@ -263,6 +263,23 @@ class MaxPool1d(Windows):
         return F.max_pool1d(padded, self.size, self.step).masked_fill(~there, 0).transpose(1, 2)
 
 
+class AveragePool1d(Windows):
+    """The mean of neighbouring steps of (N, T, F); zeros beyond the outputs of a sequence."""
+
+    def __init__(self, size: int, step: int, sides: tuple[int, int] | None, count_padding: bool) -> None:
+        super().__init__()
+        self.size, self.step, self.sides, self.reach = size, step, sides, size - 1
+        self.count_padding = count_padding
+
+    def forward(self, x: Tensor, lengths: Lengths = None) -> Tensor:
+        padded, there = self.windowed(x, lengths, 0)
+        y = F.avg_pool1d(padded, self.size, self.step)
+        if not self.count_padding:
+            real, _ = self.windowed(torch.ones_like(x[..., :1]), lengths, 0)
+            y = y / F.avg_pool1d(real, self.size, self.step).clamp(min=0.5 / self.size)
+        return y.masked_fill(~there, 0).transpose(1, 2)
+
+
 class Function(nn.Module):
     """A function of each number that torch.nn has no module for: a name of `Activation`, alpha and beta."""
 

@@ -30,7 +30,7 @@ from fastlstm.model import Model
 Named = tuple[str, nn.Module]
 """A module and its place, such as "2.0"."""
 
-CHANNELS_FIRST = (nn.Conv1d, nn.MaxPool1d)
+CHANNELS_FIRST = (nn.Conv1d, nn.MaxPool1d, nn.AvgPool1d)
 FEATURES_LAST = (nn.Linear, nn.LayerNorm, nn.Embedding, nn.RNNBase)
 
 
@@ -100,7 +100,7 @@ def _tell_chain(module: nn.Module, place: str, layers: Sequence[Layer], told: Pa
 def check_axes(parts: list[Named]) -> None:
     """Require that a Sequential of PyTorch means the same for (N, T, F), the features last, as ours has them.
 
-    There Conv1d and MaxPool1d take (N, C, T), and Linear the last axis, whichever that is.
+    There Conv1d and the pools of windows take (N, C, T), and Linear the last axis, whichever that is.
     """
     first = [(place, module) for place, module in parts if isinstance(module, CHANNELS_FIRST)]
     last = [(place, module) for place, module in parts if isinstance(module, FEATURES_LAST)]

@@ -12,6 +12,7 @@ from fastlstm.layers import (
     GRU,
     Activation,
     AttentionPool,
+    AveragePool1d,
     BatchNorm,
     Conv1d,
     Dense,
@@ -86,6 +87,12 @@ def _max_pool(module: Any, **kept: Any) -> Layer:
     return MaxPool1d(_one(module.kernel_size), _one(module.stride), padding=_one(module.padding))
 
 
+def _average_pool(module: Any, **kept: Any) -> Layer:
+    _only(module, {"ceil_mode": False})
+    sizes = _one(module.kernel_size), _one(module.stride)
+    return AveragePool1d(*sizes, padding=_one(module.padding), count_padding=module.count_include_pad)
+
+
 def _softplus(module: Any, **kept: Any) -> Layer:
     _only(module, {"beta": 1})
     if module.threshold < 20:
@@ -115,6 +122,7 @@ TABLE: dict[type[nn.Module], Callable[..., Layer]] = {
     nn.BatchNorm1d: _batch_norm,
     nn.Conv1d: _conv,
     nn.MaxPool1d: _max_pool,
+    nn.AvgPool1d: _average_pool,
     nn.ReLU: lambda m, **kept: Activation("relu"),
     nn.Tanh: lambda m, **kept: Activation("tanh"),
     nn.Sigmoid: lambda m, **kept: Activation("sigmoid"),
@@ -130,6 +138,9 @@ TABLE: dict[type[nn.Module], Callable[..., Layer]] = {
     chain.BatchNorm: _batch_norm,
     chain.Conv1d: lambda m, **kept: _conv_of(m, **{"padding": _padding(m), **kept}),
     chain.MaxPool1d: lambda m, **kept: MaxPool1d(m.size, m.step, **{"padding": _padding(m), **kept}),
+    chain.AveragePool1d: lambda m, **kept: AveragePool1d(
+        *(m.size, m.step), **{"padding": _padding(m), **kept}, count_padding=m.count_padding
+    ),
     chain.Function: _function,
     chain.Last: lambda m, **kept: Last(),
     chain.FinalState: lambda m, **kept: FinalState(m.bidirectional),

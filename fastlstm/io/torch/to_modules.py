@@ -15,6 +15,7 @@ from fastlstm.layers import (
     Activation,
     Add,
     AttentionPool,
+    AveragePool1d,
     BatchNorm,
     Concat,
     Conv1d,
@@ -204,6 +205,9 @@ TABLE: dict[type[Layer], Callable[[Any, str], nn.Module]] = {
     Softmax: lambda layer, place: nn.Softmax(dim=-1),
     Conv1d: _conv,
     MaxPool1d: lambda layer, place: chain.MaxPool1d(layer.windows.size, layer.windows.stride, layer.windows.sides),
+    AveragePool1d: lambda layer, place: chain.AveragePool1d(
+        *(layer.windows.size, layer.windows.stride, layer.windows.sides), layer.count_padding
+    ),
     Last: lambda layer, place: chain.Last(),
     FinalState: _final_state,
     MeanPool: lambda layer, place: chain.MeanPool(),
