@@ -1,5 +1,7 @@
 """to_onnx beside ONNX Runtime, and back to the bit."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -254,3 +256,16 @@ def test_averages_over_real_steps_alone(path, tmp_path, padding):
         ValueError, match=r"layer 1 \(AveragePool1d\): expected .*count_padding=True with lengths=True|'same'"
     ):
         fl.io.to_onnx(model, tmp_path / "model.onnx", lengths=True)
+
+
+def test_reading_takes_little_memory_beside_the_file(tmp_path):
+    model = fl.Model([fl.LSTM(5, 256), *(fl.LSTM(256, 256) for _ in range(3))], seed=0)
+    fl.io.to_onnx(model, tmp_path / "model.onnx")
+    tracemalloc.start()
+    try:
+        found = fl.io.from_onnx(tmp_path / "model.onnx")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert_same_model(found, model)
+    assert peak < 4 * (tmp_path / "model.onnx").stat().st_size

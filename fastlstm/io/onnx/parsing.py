@@ -31,6 +31,7 @@ class Parsed:
     Attributes
     ----------
     proto : onnx.ModelProto
+        Without its initializers.
     opset : int
     constants : dict
         The arrays of the initializers, by name. They are those of the file.
@@ -68,7 +69,13 @@ def parsed(content: bytes) -> Parsed:
     if len(opsets) != 1 or opsets[0] < OLDEST:
         raise ValueError(f"expected one opset from {OLDEST} on, got {opsets}")
     _check_names(graph)
-    return Parsed(proto, opsets[0], {own.name: array_of(own, own.name) for own in graph.initializer}, len(content))
+    nbytes = len(content)
+    del content  # of large files, each copy counts
+    constants = {own.name: array_of(own, own.name) for own in graph.initializer}
+    del graph.initializer[:]
+    slim = package("onnx.onnx_ml_pb2").ModelProto()  # a message keeps the memory of what is taken out of it
+    slim.ParseFromString(proto.SerializeToString())
+    return Parsed(slim, opsets[0], constants, nbytes)
 
 
 def _check_names(graph: Any) -> None:

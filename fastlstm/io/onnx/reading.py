@@ -49,9 +49,9 @@ def from_onnx(path: PathLike, *, parts: Parts | None = None) -> Model:
     >>> [type(layer).__name__ for layer in fl.io.from_onnx("model.onnx").layers]
     ['GRU', 'Dense']
     """
-    told, content = parts_or_none(parts), read_bytes(path)
+    told = parts_or_none(parts)
     with reading(path):
-        graph = parsed(content)
+        graph = parsed(read_bytes(path))
         model = as_written(graph, told)
         if model is None:
             layers, dtype = layers_of(graph, told)
