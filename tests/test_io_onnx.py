@@ -238,3 +238,14 @@ def test_a_graph_that_somebody_has_changed_is_read_as_it_is(tmp_path):
     onnx.save(proto, path)
     found, x = fl.io.from_onnx(path), inputs_of(model, 2, 6)
     assert_near(found.predict(x), np.tanh(model.predict(x)), 1e-6)
+
+
+def test_reading_back_takes_at_most_4_times_the_file(tmp_path):
+    import tracemalloc
+
+    fl.io.to_onnx(fl.Model([fl.LSTM(300, 500), fl.Dense(500, 3)], seed=0), tmp_path / "model.onnx")
+    tracemalloc.start()
+    fl.io.from_onnx(tmp_path / "model.onnx")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * (tmp_path / "model.onnx").stat().st_size

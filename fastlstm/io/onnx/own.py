@@ -19,6 +19,13 @@ from fastlstm.model import Model
 Array = NDArray[Any]
 
 
+PART = 1 << 16
+"""Numbers that are looked at together."""
+
+INFINITY = 0x7F800000
+"""The bits of infinity in float32. Those of every smaller number are finite."""
+
+
 def as_written(file: Parsed) -> Model | None:
     """The model that `to_onnx` has made this graph of; None if it is not one of that.
 
@@ -34,16 +41,18 @@ def as_written(file: Parsed) -> Model | None:
     count = sum(math.prod(shape) for own in wanted for shape in own.values())
     if count > sum(array.size for array in file.constants.values()):
         raise ValueError(f"expected {count} numbers of parameters, as the layers have, got fewer")
-    exact = np.dtype(np.float32) if dtype == np.float32 and count < 1 << 24 else np.dtype(np.float64)
-    _fill(layers, wanted, np.arange(1, count + 1, dtype=exact), exact)
+    if count >= INFINITY:
+        raise ValueError(f"expected fewer than {INFINITY} numbers of parameters, got {count}")
+    # whole numbers as the bits of floats, which take no more than the weights and are never computed with
+    _fill(layers, wanted, np.arange(1, count + 1, dtype=f"i{dtype.itemsize}").view(dtype), dtype)
     inputs = [own.name for own in file.proto.graph.input]
     stateful = any(name.partition("_")[0] in ("h0", "c0", "x0") for name in inputs)
-    numbered = graph_of(Model(layers, exact), stateful=stateful, lengths="lengths" in inputs)
-    layers = []
+    numbered = graph_of(Model(layers, dtype), stateful=stateful, lengths="lengths" in inputs)
+    del layers
     values = _found(file, numbered, count, dtype)
     if values is None:
         return None
-    layers, _ = without_arrays(told[0], shapes)  # those above have become layers in float64
+    layers, _ = without_arrays(told[0], shapes)
     _fill(layers, wanted, values, dtype)
     return Model(layers, dtype)
 
@@ -77,8 +86,15 @@ def _found(file: Parsed, ours: Builder, count: int, dtype: np.dtype[Any]) -> Arr
             if not np.array_equal(array, places.astype(kind)):
                 return None
             continue
-        real = places > 0
-        if array[~real].any():
-            return None
-        values[places[real].astype(np.int64) - 1] = array[real]
+        for numbers, part in zip(_parts(places.view(f"i{places.itemsize}")), _parts(array), strict=True):
+            real = numbers > 0
+            if part[~real].any():
+                return None
+            values[numbers[real] - 1] = part[real]
     return values
+
+
+def _parts(array: Array) -> list[Array]:
+    """Views of an array, none of many numbers: what is made of one takes little memory."""
+    flat = array.reshape(-1)
+    return [flat[start : start + PART] for start in range(0, flat.size, PART)]

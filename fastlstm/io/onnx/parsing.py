@@ -68,7 +68,13 @@ def parsed(content: bytes) -> Parsed:
     if len(opsets) != 1 or opsets[0] < OLDEST:
         raise ValueError(f"expected one opset from {OLDEST} on, got {opsets}")
     _check_names(graph)
-    return Parsed(proto, opsets[0], {own.name: array_of(own, own.name) for own in graph.initializer}, len(content))
+    nbytes = len(content)
+    del content
+    constants = {own.name: array_of(own, own.name) for own in graph.initializer}
+    graph.ClearField("initializer")
+    kept = type(proto)()
+    kept.CopyFrom(proto)  # a message frees its memory as a whole only, and would hold the weights twice
+    return Parsed(kept, opsets[0], constants, nbytes)
 
 
 def _check_names(graph: Any) -> None:

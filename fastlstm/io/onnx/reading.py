@@ -44,9 +44,8 @@ def from_onnx(path: PathLike) -> Model:
     >>> [type(layer).__name__ for layer in fl.io.from_onnx("model.onnx").layers]
     ['GRU', 'Dense']
     """
-    content = read_bytes(path)
     with reading(path):
-        graph = parsed(content)
+        graph = parsed(read_bytes(path))
         model = as_written(graph)
         if model is None:
             layers, dtype = layers_of(graph)
