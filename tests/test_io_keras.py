@@ -246,6 +246,12 @@ def test_masks_are_told(tmp_path):
         read(tmp_path, keras_file(config, {"lstm/cell": LSTM}))
 
 
+def test_states_that_keras_carries_are_told(tmp_path):
+    config = sequential(entry("LSTM", "l", units=5, stateful=True))
+    with pytest.warns(UserWarning, match=r"layer 'l' \(LSTM\): stateful: call model.stream\(batch\)"):
+        read(tmp_path, keras_file(config, {"lstm/cell": LSTM}))
+
+
 def test_dtype_dropout_and_frozen_layers_are_kept(tmp_path):
     weights = recurrent_weights(4, 3, 5, dtype="float64")
     model = read_one(tmp_path, "LSTM", "lstm/cell", weights, units=5, dropout=0.25, recurrent_dropout=0.5,

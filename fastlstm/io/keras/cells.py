@@ -30,6 +30,11 @@ def recurrent(part: Part, **options: Any) -> list[Layer]:
     """A recurrent layer, and behind it what takes its last outputs where it gives no others."""
     part.require("return_state", False, default=False)
     part.require("time_major", False, default=False)
+    if part.config.get("stateful"):
+        part.origin.told.append(
+            f"{part.place}: stateful: call model.stream(batch) and give it the steps, where Keras keeps the states from "
+            "call to call by itself; model.predict begins each sequence anew"
+        )
     whole, backwards = part.config.get("return_sequences", False), part.config.get("go_backwards", False)
     if backwards and (whole or options):
         raise ValueError(
