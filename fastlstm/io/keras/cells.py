@@ -32,7 +32,7 @@ def recurrent(part: Part, **options: Any) -> list[Layer]:
     part.require("time_major", False, default=False)
     if part.config.get("stateful"):
         part.origin.told.append(
-            f"{part.place}: stateful: call model.stream(batch) and give it the steps, where Keras keeps the states from "
+            f"{part.place}: stateful: call model.stream(batch) and give it the steps, where Keras keeps states from "
             "call to call by itself; model.predict begins each sequence anew"
         )
     whole, backwards = part.config.get("return_sequences", False), part.config.get("go_backwards", False)
