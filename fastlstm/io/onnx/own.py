@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -21,8 +20,12 @@ from fastlstm.model import Model
 
 Array = NDArray[Any]
 
-BLOCK = 1 << 18
-"""Numbers that are found at a time, so that little memory is needed for their places."""
+
+PART = 1 << 16
+"""Numbers that are looked at together."""
+
+INFINITY = 0x7F800000
+"""The bits of infinity in float32. Those of every smaller number are finite."""
 
 
 def as_written(file: Parsed, parts: Parts) -> Model | None:
@@ -40,20 +43,19 @@ def as_written(file: Parsed, parts: Parts) -> Model | None:
     count = sum(math.prod(shape) for own in wanted for shape in own.values())
     if count > sum(array.size for array in file.constants.values()):
         raise ValueError(f"expected {count} numbers of parameters, as the layers have, got fewer")
-    counts = [sum(math.prod(shape) for shape in own.values()) for own in wanted]
-    exact = np.dtype(np.float32) if dtype == np.float32 and max(counts, default=0) < 1 << 24 else np.dtype(np.float64)
-    for layer, own in zip(layers, wanted, strict=True):  # each counts from 1, and the numbers stay small
-        _load(layer, own, np.arange(1, sum(map(math.prod, own.values())) + 1, dtype=exact), exact)
+    if count >= INFINITY:
+        raise ValueError(f"expected fewer than {INFINITY} numbers of parameters, got {count}")
+    # whole numbers as the bits of floats, which take no more than the weights and are never computed with
+    _fill(layers, wanted, np.arange(1, count + 1, dtype=f"i{dtype.itemsize}").view(dtype), dtype)
     inputs = [own.name for own in file.proto.graph.input]
     stateful = any(name.partition("_")[0] in ("h0", "c0", "x0") for name in inputs)
-    numbered = graph_of(Model(layers, exact), stateful=stateful, lengths="lengths" in inputs)
-    layers = []
-    values = _found(file, numbered, counts, dtype)
+    numbered = graph_of(Model(layers, dtype), stateful=stateful, lengths="lengths" in inputs)
+    del layers
+    values = _found(file, numbered, count, dtype)
     if values is None:
         return None
-    layers, _ = without_arrays(told[0], shapes)  # those above have become layers in float64
-    for layer, own, numbers in zip(layers, wanted, values, strict=True):
-        _load(layer, own, numbers, dtype)
+    layers, _ = without_arrays(told[0], shapes)
+    _fill(layers, wanted, values, dtype)
     _tell(file, layers, parts)
     return Model(layers, dtype)
 
@@ -73,24 +75,26 @@ def _tell(file: Parsed, layers: Sequence[Layer], parts: Parts) -> None:
         parts.add(node.name, node.op_type, why="names an output")
 
 
-def _load(layer: Layer, wanted: dict[str, tuple[int, ...]], values: Array, dtype: Any) -> None:
+def _fill(layers: Sequence[Layer], wanted: list[dict[str, tuple[int, ...]]], values: Array, dtype: Any) -> None:
     """Load parameters that lie one after the other."""
-    ends = itertools.accumulate(map(math.prod, wanted.values()))
-    arrays = {
-        name: values[end - math.prod(shape) : end].reshape(shape)
-        for (name, shape), end in zip(wanted.items(), ends, strict=True)
-    }
-    layer.load_parameters(arrays, dtype)
+    start = 0
+    for layer, own in zip(layers, wanted, strict=True):
+        arrays = {}
+        for name, shape in own.items():
+            size = math.prod(shape)
+            arrays[name] = values[start : start + size].reshape(shape)
+            start += size
+        layer.load_parameters(arrays, dtype)
 
 
-def _found(file: Parsed, ours: Builder, counts: list[int], dtype: np.dtype[Any]) -> list[Array] | None:
-    """All numbers of the parameters of each layer, in their order; None if the graph is another one."""
+def _found(file: Parsed, ours: Builder, count: int, dtype: np.dtype[Any]) -> Array | None:
+    """All numbers of the parameters, in their order; None if the graph is another one."""
     theirs = file.proto.graph
     if [node.SerializeToString() for node in theirs.node] != [node.SerializeToString() for node in ours.nodes]:
         return None
     if list(file.constants) != list(ours.constants):
         return None
-    values = [np.zeros(count, dtype) for count in counts]
+    values = np.zeros(count, dtype)
     for name in file.constants:
         places, array = ours.constants.pop(name), file.constants[name]
         kind = np.dtype(dtype) if places.dtype.kind == "f" else places.dtype
@@ -100,11 +104,15 @@ def _found(file: Parsed, ours: Builder, counts: list[int], dtype: np.dtype[Any])
             if not np.array_equal(array, places.astype(kind)):
                 return None
             continue
-        own = values[int(name.partition(".")[0])]
-        for start in range(0, places.size, BLOCK):
-            at, numbers = (one.reshape(-1)[start : start + BLOCK] for one in (places, array))
-            real = at > 0
-            if numbers[~real].any():
+        for numbers, part in zip(_parts(places.view(f"i{places.itemsize}")), _parts(array), strict=True):
+            real = numbers > 0
+            if part[~real].any():
                 return None
-            own[at[real].astype(np.int64) - 1] = numbers[real]
+            values[numbers[real] - 1] = part[real]
     return values
+
+
+def _parts(array: Array) -> list[Array]:
+    """Views of an array, none of many numbers: what is made of one takes little memory."""
+    flat = array.reshape(-1)
+    return [flat[start : start + PART] for start in range(0, flat.size, PART)]

@@ -31,7 +31,6 @@ class Parsed:
     Attributes
     ----------
     proto : onnx.ModelProto
-        Without its initializers.
     opset : int
     constants : dict
         The arrays of the initializers, by name. They are those of the file.
@@ -70,12 +69,12 @@ def parsed(content: bytes) -> Parsed:
         raise ValueError(f"expected one opset from {OLDEST} on, got {opsets}")
     _check_names(graph)
     nbytes = len(content)
-    del content  # of large files, each copy counts
+    del content
     constants = {own.name: array_of(own, own.name) for own in graph.initializer}
-    del graph.initializer[:]
-    slim = package("onnx.onnx_ml_pb2").ModelProto()  # a message keeps the memory of what is taken out of it
-    slim.ParseFromString(proto.SerializeToString())
-    return Parsed(slim, opsets[0], constants, nbytes)
+    graph.ClearField("initializer")
+    kept = type(proto)()
+    kept.CopyFrom(proto)  # a message frees its memory as a whole only, and would hold the weights twice
+    return Parsed(kept, opsets[0], constants, nbytes)
 
 
 def _check_names(graph: Any) -> None:
