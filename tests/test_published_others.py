@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 if not (ROOT / "bench").exists():
     pytest.skip("the benchmark is not part of the package", allow_module_level=True)
 
-sys.path.insert(0, str(ROOT))
+sys.path.append(str(ROOT))  # behind the installed package, which the sources must not hide
 
 from bench.studies.published import g2pm, page, resemblyzer  # noqa: E402
 

@@ -18,7 +18,7 @@ FOLDER = Path(package.submodule_search_locations[0])
 if not (ROOT / "bench").exists():
     pytest.skip("the benchmark, which reads the weights for Keras, is not part of the package", allow_module_level=True)
 
-sys.path.insert(0, str(ROOT))
+sys.path.append(str(ROOT))  # behind the installed package, which the sources must not hide
 from bench.studies.published import textgenrnn as published  # noqa: E402
 
 example = published.example()
