@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 def in_notebook() -> bool:
     """Whether this runs in a notebook, where standard error is no terminal, but shows a bar all the same."""
-    module = sys.modules.get("IPython")
-    shell = None if module is None else module.get_ipython()
+    ask = getattr(sys.modules.get("IPython"), "get_ipython", None)  # a part of it may be there alone
+    shell = None if ask is None else ask()
     return shell is not None and hasattr(shell, "kernel")
 
 
