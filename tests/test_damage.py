@@ -17,7 +17,7 @@ from fastlstm import snapshot, tensors
 from fastlstm.callbacks import Checkpoint
 from fastlstm.callbacks.checkpoint import checkpoints
 from fastlstm.classification import Classifier
-from fastlstm.forecasting import Forecaster
+from fastlstm.forecasting import Forecaster, LSTMForecaster
 from fastlstm.speech import StringReader, VoiceActivity, WordClassifier
 from fastlstm.text import LanguageModel
 
@@ -27,6 +27,7 @@ LOADERS = {
     "stream": lambda path: streamed().load(path),
     "checkpoint": snapshot.read,
     "forecaster": Forecaster.load,
+    "panel": LSTMForecaster.load,
     "classifier": Classifier.load,
     "text": LanguageModel.load,
     "speech": WordClassifier.load,
