@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from fastlstm.forecasting.covariates import Covariates, Static, columns_of, future_of, held
+from fastlstm.forecasting.covariates import Covariates, columns_of, future_of, held
 from fastlstm.forecasting.data import Data
 from fastlstm.forecasting.grid import grid_of
 from fastlstm.forecasting.panel import panel_of
 from fastlstm.forecasting.seasons import season_of
+from fastlstm.forecasting.static import Static
 
 pd = pytest.importorskip("pandas")
 

@@ -353,7 +353,6 @@ def test_a_constant_series_stays_as_it_is(size):
     values = np.full((1, 30), size)
     fitted = Smoothing.fit(values, 7)
     np.testing.assert_allclose(all_forecasts(fitted, values)[:, 1:], size, rtol=1e-9)
-    assert (fitted.spread(values, 3) > 0).all()
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 5, 8, 13])
@@ -381,21 +380,6 @@ def test_fits_to_the_end_of_a_long_series_do_not_depend_on_its_neighbours():
         alone = Smoothing.fit(values[row : row + 1, begin:], 24)
         expected = alone.forecasts(values[row : row + 1, begin:], 30, [1100 - begin])
         np.testing.assert_allclose(among.forecasts(values, 30, [1100])[row : row + 1], expected, rtol=1e-5)
-
-
-def test_the_spread_is_that_of_rolling_errors():
-    values = with_gaps(some_series(23))
-    values[3, :-4] = np.nan
-    values[3, -4:] = [3, 1, 4, 1]
-    fitted = Smoothing.fit(values, 7)
-    forecasts = all_forecasts(fitted, values, 6)
-    spread = fitted.spread(values, 6)
-    for row in range(5):
-        for step in range(6 if row != 3 else 3):
-            errors = [values[row, o + step] - forecasts[row, o, step] for o in range(23 - step)]
-            np.testing.assert_allclose(spread[row, step], np.sqrt(np.nanmean(np.square(errors))), rtol=1e-10)
-    np.testing.assert_array_equal(spread[3, 3:], spread[3, 2])  # as far as four values can tell
-    np.testing.assert_array_equal(fitted.spread(values, 40)[:, 23:], fitted.spread(values, 40)[:, 22:23].repeat(17, 1))
 
 
 def test_what_was_fitted_goes_through_json():

@@ -77,7 +77,7 @@ def columns_of(X: Any, panel: Panel) -> tuple[list[Any], list[Floats]]:
         return list(whole.extra), _of_rows(
             whole, panel, [(s, e) for s, e in zip(panel.starts, panel.ends, strict=True)]
         )
-    names, rows = _columns(X, panel, "X", 0, max(panel.ends))
+    names, rows = _columns(X, panel, 0, max(panel.ends), gaps=True)
     return names, [rows[s:e] for s, e in zip(panel.starts, panel.ends, strict=True)]
 
 
@@ -97,7 +97,7 @@ def future_of(X: Any, panel: Panel, covariates: Covariates, horizon: int) -> lis
         whole = panel_of(frame.assign(**{VALUE: 0.0}), "X", panel.grid.step)
         return [_ordered(rows, list(whole.extra), covariates) for rows in _of_rows(whole, panel, spans)]
     end = max(panel.ends)
-    names, rows = _columns(X, panel, "X", end, end + horizon)
+    names, rows = _columns(X, panel, end, end + horizon, gaps=False)
     names = wanted if len(names) == len(wanted) and all(isinstance(n, int) for n in names) else names
     missing = [name for name in wanted if name not in names]
     if missing:
@@ -146,96 +146,24 @@ def _of_rows(whole: Panel, panel: Panel, spans: list[tuple[int, int]]) -> list[F
     return found
 
 
-def _columns(X: Any, panel: Panel, name: str, low: int, high: int) -> tuple[list[Any], Floats]:
-    """The columns of X between two positions of the grid, (high - low, K)."""
+def _columns(X: Any, panel: Panel, low: int, high: int, *, gaps: bool) -> tuple[list[Any], Floats]:
+    """The columns of X between two positions of the grid, (high - low, K). With `gaps` some may lack: NaN."""
     frame = X.to_frame() if hasattr(X, "to_frame") and type(X).__module__.startswith("pandas") else X
     if type(frame).__module__.startswith("pandas"):
         names = list(frame.columns)
         if panel.layout in ("series", "wide") and not panel.polars:
             moments = panel.grid.index(low, high - low)
             absent = ~moments.isin(frame.index)
-            if absent.all() or (low and absent.any()):  # a gap of the past is filled as one of the series is
+            if absent.all() or (absent.any() and not gaps):
                 raise ValueError(
-                    f"{name}: expected rows from {moments[0]} to {moments[-1]}, got none of {moments[absent][0]}"
+                    f"X: expected rows from {moments[0]} to {moments[-1]}, got none of {moments[absent][0]}"
                 )
             frame = frame.reindex(moments)
-        parts = [numbers_of(plain(frame[key], f"{name}, {key!r}"), f"{name}, {key!r}") for key in names]
+        parts = [numbers_of(plain(frame[key], f"X, {key!r}"), f"X, {key!r}") for key in names]
         values = np.stack(parts, axis=1)
     else:
-        values = numbers_of(X.to_numpy() if hasattr(X, "to_numpy") else X, name)
+        values = numbers_of(X.to_numpy() if hasattr(X, "to_numpy") else X, "X")
         values = values[:, None] if values.ndim == 1 else values
         names = list(X.columns) if hasattr(X, "columns") else list(range(values.shape[-1]))
-    _check.shape_of(values, name, (high - low, len(names)))
+    _check.shape_of(values, "X", (high - low, len(names)))
     return names, values
-
-
-@dataclass(frozen=True)
-class Static:
-    """Columns with one value for each series: numbers, or words.
-
-    Attributes
-    ----------
-    names : list
-    words : list of (list or None)
-        The words of each column, in order; None for a column of numbers.
-    mean, deviation : (K,)
-        Of each column of numbers.
-    """
-
-    names: list[Any]
-    words: list[list[str] | None]
-    mean: Floats
-    deviation: Floats
-
-    @classmethod
-    def of(cls, table: Any, ids: Sequence[Any]) -> Static:
-        columns = _static_columns(table, ids)
-        words = [None if column.dtype.kind == "f" else sorted(set(column.tolist())) for column in columns.values()]
-        for name, known in zip(columns, words, strict=True):
-            if known is not None and len(known) > MOST_WORDS:
-                raise ValueError(f"static, {name!r}: expected at most {MOST_WORDS} different words, got {len(known)}")
-        numbers = [column if column.dtype.kind == "f" else np.zeros(1) for column in columns.values()]
-        mean = np.array([column.mean() for column in numbers])
-        deviation = np.array([column.std() or 1.0 for column in numbers])
-        return cls(list(columns), words, mean, deviation)
-
-    def features(self, table: Any, ids: Sequence[Any]) -> Floats:
-        """What the network reads of each series, (S, F): numbers scaled, and a sign for each word."""
-        columns = _static_columns(table, ids)
-        parts = []
-        for at, (name, known) in enumerate(zip(self.names, self.words, strict=True)):
-            if name not in columns:
-                raise ValueError(f"static: expected the columns {self.names}, got none called {name!r}")
-            column = columns[name]
-            if known is None:
-                parts.append((np.asarray(column, np.float64)[:, None] - self.mean[at]) / self.deviation[at])
-            else:
-                parts.append((column[:, None] == np.array(known)[None]).astype(np.float64))
-        return np.concatenate(parts, axis=1) if parts else np.zeros((len(ids), 0))
-
-
-MOST_WORDS = 100
-"""Different words that a static column may have."""
-
-
-def _static_columns(table: Any, ids: Sequence[Any]) -> dict[Any, NDArray[Any]]:
-    """The columns of a table with a row for each series, in the order of the series: float64, or str."""
-    import pandas
-
-    if type(table).__module__.split(".")[0] == "polars":
-        table = pandas.DataFrame({column: table[column].to_list() for column in table.columns})
-    if not isinstance(table, pandas.DataFrame):
-        raise TypeError(f"static: expected a DataFrame with a row for each series, got {type(table).__name__}")
-    table = table.set_index(ID) if ID in table.columns else table
-    absent = [label for label in ids if label not in table.index]
-    if absent or table.index.has_duplicates:
-        got = f"none of {absent[0]!r}" if absent else "several of one"
-        raise ValueError(f"static: expected one row for each series, by {ID} or as index, got {got}")
-    table = table.loc[list(ids)]
-    if table.isna().to_numpy().any():
-        raise ValueError(f"static: expected no missing value, got one in {table.columns[table.isna().any()][0]!r}")
-    found = {}
-    for name in table.columns:
-        numeric = pandas.api.types.is_numeric_dtype(table[name])
-        found[name] = table[name].to_numpy(np.float64) if numeric else table[name].astype(str).to_numpy(str)
-    return found

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastlstm.callbacks import Callback, EarlyStopping
 from fastlstm.forecasting.band import WIDER, Band, wider_of
 from fastlstm.forecasting.classical import Classical
-from fastlstm.forecasting.covariates import Covariates, Static
+from fastlstm.forecasting.covariates import Covariates
 from fastlstm.forecasting.data import Data
 from fastlstm.forecasting.distributions import head_of
 from fastlstm.forecasting.heads import Head
@@ -23,6 +23,7 @@ from fastlstm.forecasting.reader import Reader
 from fastlstm.forecasting.reading import Sequences
 from fastlstm.forecasting.regression import Regression
 from fastlstm.forecasting.seasons import season_of
+from fastlstm.forecasting.static import Static
 from fastlstm.model import Model
 from fastlstm.optim import Adam
 from fastlstm.training import History, Trainer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Self
@@ -11,18 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
-from fastlstm.application import Application, options_of
+from fastlstm.application import options_of
 from fastlstm.callbacks import Callback
 from fastlstm.forecasting import stored
 from fastlstm.forecasting.band import Band
 from fastlstm.forecasting.classical import Classical
 from fastlstm.forecasting.covariates import columns_of, future_of
 from fastlstm.forecasting.data import Data
-from fastlstm.forecasting.distributions import DISTRIBUTIONS, head_of
+from fastlstm.forecasting.distributions import head_of
 from fastlstm.forecasting.heads import Head
 from fastlstm.forecasting.learning import Learned, learn
 from fastlstm.forecasting.network import outputs_of
 from fastlstm.forecasting.panel import panel_of
+from fastlstm.forecasting.parameters import MOST_STEPS, Parameters
 from fastlstm.forecasting.reading import Sequences
 from fastlstm.forecasting.regression import Regression
 from fastlstm.forecasting.rolling import RollingBacktest, last_season, naive_error
@@ -30,17 +30,11 @@ from fastlstm.model import Model
 
 Floats = NDArray[np.float64]
 
-SCALINGS = ("instance", "standard", "robust", "log")
-STRATEGIES = ("direct", "recursive")
-LOSSES = ("mae", "mse", "huber")
-MOST_STEPS = 100_000
-"""Steps of a season, a window or a horizon at most."""
-
 PATHS = np.linspace(0.0025, 0.9975, 200)
 """The levels of the quantiles that paths are drawn from."""
 
 
-class LSTMForecaster(Application):
+class LSTMForecaster(Parameters):
     """Forecasts one series, or thousands by one network.
 
     A forecast has two halves. The classical half is a combination of exponential smoothing, Theta and autoregression,
@@ -91,7 +85,7 @@ class LSTMForecaster(Application):
         Of Adam.
     validation : float, default 0.2
         Share of each series, at its end, that is held out from the training, for `patience`, the share of the network
-        and the band. From 50 series on it is one horizon of each.
+        and the band: at least one horizon of each series that is long enough, and from 50 series on just that.
     max_windows : int, default 20000
         Windows to learn from at most; they are drawn from all.
     random_state : int or None, default 0
@@ -130,90 +124,8 @@ class LSTMForecaster(Application):
     kind: ClassVar[str | None] = "panel"
     noun: ClassVar[str] = "forecaster"
 
-    def __init__(
-        self,
-        season: int | None = None,
-        *,
-        window: int | None = None,
-        strategy: str = "direct",
-        distribution: str = "point",
-        loss: str = "mae",
-        scaling: str = "instance",
-        past_covariates: Sequence[Any] = (),
-        calendar: bool = True,
-        holidays: str | None = None,
-        freq: str | None = None,
-        hidden_size: int = 32,
-        num_layers: int = 1,
-        dropout: float = 0.0,
-        epochs: int = 40,
-        patience: int = 6,
-        batch_size: int = 64,
-        learning_rate: float = 0.003,
-        validation: float = 0.2,
-        max_windows: int = 20_000,
-        random_state: int | None = 0,
-    ) -> None:
-        super().__init__()
-        self.season = season
-        self.window = window
-        self.strategy = strategy
-        self.distribution = distribution
-        self.loss = loss
-        self.scaling = scaling
-        self.past_covariates = past_covariates
-        self.calendar = calendar
-        self.holidays = holidays
-        self.freq = freq
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.dropout = dropout
-        self.epochs = epochs
-        self.patience = patience
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.validation = validation
-        self.max_windows = max_windows
-        self.random_state = random_state
-        self._check_parameters()
-        self._learned_parts: Learned | None = None
-        self._data: Data | None = None
-
-    def _check_parameters(self) -> None:
-        for name in ("season", "window"):
-            if getattr(self, name) is not None:
-                _check.positive_int(getattr(self, name), name, MOST_STEPS)
-        for name in ("hidden_size", "num_layers", "epochs", "patience", "batch_size", "max_windows"):
-            _check.positive_int(getattr(self, name), name)
-        for name in ("dropout", "validation"):
-            _check.number(getattr(self, name), name, 0, 1, open_high=True)
-        _check.number(self.learning_rate, "learning_rate", 0)
-        _check.flag(self.calendar, "calendar")
-        _check.seed_of(self.random_state, "random_state")
-        _check.items(self.past_covariates, "past_covariates", "columns of X")
-        words = {"strategy": STRATEGIES, "distribution": tuple(DISTRIBUTIONS), "loss": LOSSES, "scaling": SCALINGS}
-        for name, known in words.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name}: expected one of {', '.join(known)}, got {getattr(self, name)!r}")
-        if head_of(self.distribution, self.loss).counts and (self.scaling == "log" or self.strategy == "recursive"):
-            raise ValueError(
-                f"distribution: expected strategy='direct' and scaling other than 'log' with {self.distribution!r}, "
-                f"got scaling={self.scaling!r} and strategy={self.strategy!r}"
-            )
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The parameters by name, as scikit-learn's tools ask for them; `deep` changes nothing."""
-        return options_of(self)
-
-    def set_params(self, **params: Any) -> Self:
-        """Change parameters by name; ValueError if there is none of a name."""
-        known = inspect.signature(type(self)).parameters
-        for name, value in params.items():
-            if name not in known:
-                raise ValueError(f"{name}: expected one of the parameters {', '.join(known)}")
-            setattr(self, name, value)
-        self._check_parameters()
-        return self
+    _learned_parts: Learned | None = None
+    _data: Data | None = None
 
     @property
     def share_(self) -> float:
@@ -267,6 +179,7 @@ class LSTMForecaster(Application):
             If there are no values, dates are not evenly spaced or there twice, X does not fit, or values are not
             positive with scaling="log", or negative with a distribution of counts.
         """
+        self._check_parameters()
         data = self._data_of(y, X)
         learned, self.history_ = learn(
             self, data, _check.positive_int(fh, "fh", MOST_STEPS), static, callbacks, progress
@@ -324,7 +237,8 @@ class LSTMForecaster(Application):
         Returns
         -------
         array (fh,) or (fh, C), Series or DataFrame
-            In the container of y, with its index going on. The median for distribution="quantile", else the mean.
+            In the container of y, with its index going on. The mean of a distribution, or the
+            median for "quantile" and for a point forecast by the mean absolute error.
 
         Raises
         ------

@@ -62,7 +62,7 @@ def plan_of(
     least = np.minimum(np.minimum(2 * season, window), np.maximum(lengths // 3, 3)) + 1
     count = np.where(lengths - horizon - count + 1 > least, count, 0)
     ends = np.where(count > 0, lengths - horizon - count + 1, lengths)
-    train = _origins(least, np.where(count > 0, ends, ends) - horizon)
+    train = _origins(least, ends - horizon)
     held_out = _origins(ends, np.where(count > 0, lengths - horizon, ends - 1))
     rng = np.random.default_rng(seed)
     return Plan(window, horizon, ends, _drawn(train, most, rng), _drawn(held_out, most, rng))

@@ -156,22 +156,6 @@ class Smoothing:
         result: Floats = total * combination.unit[:, None]
         return result
 
-    def spread(self, values: Any, horizon: int) -> Floats:
-        """The root mean square of the errors of each step ahead, over all origins of these values, (S, horizon).
-
-        It counts values that are there. Steps further ahead than the series is long have the spread of the last one
-        that could be measured, and none is below a millionth of the size of the series.
-        """
-        matrix = _matrix(values, "values", len(self))
-        unit_of = self.parts["combination"].unit
-        result = np.empty((len(matrix), horizon))
-        for part in _blocks(len(matrix), matrix.shape[1] * horizon):
-            forecasts = self.rows(part).forecasts(matrix[part], horizon, np.arange(matrix.shape[1]))
-            unit = unit_of[part, None]
-            result[part] = _root_mean_square(matrix[part] / unit, forecasts / unit[..., None])
-        spread: Floats = np.maximum(result, 1e-6) * unit_of[:, None]
-        return spread
-
     def rows(self, part: Rows) -> Smoothing:
         """The same of some of the series, by a slice or their numbers."""
         return Smoothing(self.season, {name: kind.rows(part) for name, kind in self.parts.items()})
@@ -269,18 +253,6 @@ def _matrix(values: Any, name: str, count: int | None = None) -> Floats:
         row, step = np.unravel_index(int(np.isinf(matrix).argmax()), matrix.shape)
         raise ValueError(f"{name}: expected numbers or NaN, got {matrix[row, step]} at [{row}, {step}]")
     return matrix
-
-
-def _root_mean_square(values: Floats, forecasts: Floats) -> Floats:
-    """That of the errors of forecasts (S, T, horizon) from the origins 0 to T - 1, (S, horizon)."""
-    result = np.zeros((len(values), forecasts.shape[2]))
-    for step in range(min(forecasts.shape[1:])):
-        errors = values[:, step:] - forecasts[:, : values.shape[1] - step, step]
-        known = np.isfinite(errors)
-        mean = np.square(np.where(known, errors, 0.0)).sum(1) / np.maximum(known.sum(1), 1)
-        result[:, step] = np.where(known.any(1), np.sqrt(mean), result[:, max(step - 1, 0)])
-    result[:, values.shape[1] :] = result[:, values.shape[1] - 1 :][:, :1]
-    return result
 
 
 def aligned(values: Floats) -> tuple[Floats, Ints]:

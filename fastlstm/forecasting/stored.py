@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from fastlstm import _check
 from fastlstm.forecasting.calendar import calendar_features
-from fastlstm.forecasting.covariates import Covariates, Static
+from fastlstm.forecasting.covariates import Covariates
 from fastlstm.forecasting.data import Data
 from fastlstm.forecasting.grid import Grid
 from fastlstm.forecasting.learning import Learned
 from fastlstm.forecasting.panel import Panel
 from fastlstm.forecasting.reader import Reader
 from fastlstm.forecasting.reading import OWN
+from fastlstm.forecasting.static import Static
 
 Floats = NDArray[np.float64]
 
