@@ -98,6 +98,12 @@ KEYWORDS: dict[str, str] = {
     "p": "rate",
     **dict.fromkeys(("num_classes", "n_classes"), "output_size of the last Dense"),
     **dict.fromkeys(("device", "use_gpu", "accelerator", "devices"), "all is computed on the CPU"),
+    # of a forecaster
+    **dict.fromkeys(("horizon", "h", "n_ahead", "prediction_length", "output_chunk_length"), "fh of fit"),
+    **dict.fromkeys(("season_length", "seasonal_periods", "sp", "seasonality"), "season"),
+    **dict.fromkeys(("input_chunk_length", "context_length", "lags"), "window"),
+    **dict.fromkeys(("exog", "future_covariates", "X_df", "futr_df"), "X"),
+    **dict.fromkeys(("level", "alpha"), "coverage=0.9, or levels of predict_quantiles"),
     "name": "layers go by their numbers: model[0]",
     # of a Trainer and its fit
     **dict.fromkeys(("criterion", "loss_fn", "loss_function", "objective"), "loss"),

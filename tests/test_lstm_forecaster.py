@@ -348,6 +348,18 @@ def test_wrong_parameters_are_refused(options, kind, message):
         LSTMForecaster(**options)
 
 
+def test_what_others_call_it_is_told():
+    assert repr(LSTMForecaster(12, epochs=5)) == "LSTMForecaster(season=12, epochs=5)"
+    for call, message in (
+        (lambda: LSTMForecaster(horizon=12), r"LSTMForecaster.__init__\(\) got .* 'horizon'; here: fh of fit"),
+        (lambda: LSTMForecaster(season_length=12), "'season_length'; here: season"),
+        (lambda: LSTMForecaster().predict(h=3), "'h'; here: fh of fit"),
+        (lambda: LSTMForecaster().predict_interval(level=90), "'level'; here: coverage=0.9"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            call()
+
+
 def test_wrong_calls_are_refused():
     values = seasonal()
     with pytest.raises(ValueError, match="y: expected positive numbers for scaling='log', got -"):

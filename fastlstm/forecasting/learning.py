@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from fastlstm.forecasting.distributions import head_of
 from fastlstm.forecasting.heads import Head
 from fastlstm.forecasting.network import Batches, layers_of, outputs_of
 from fastlstm.forecasting.panel import Panel
+from fastlstm.forecasting.parameters import Options
 from fastlstm.forecasting.plan import Plan, plan_of
 from fastlstm.forecasting.reader import Reader
 from fastlstm.forecasting.reading import Sequences
@@ -45,30 +46,6 @@ MOST_SIGNS = 16
 
 MIDDLE = np.array([0.05, 0.95])
 """The levels between which the width of a distribution is measured."""
-
-
-class Options(Protocol):
-    """The parameters of `LSTMForecaster`, whose words these are."""
-
-    season: int | None
-    window: int | None
-    strategy: str
-    distribution: str
-    loss: str
-    scaling: str
-    past_covariates: Sequence[Any]
-    calendar: bool
-    holidays: str | None
-    hidden_size: int
-    num_layers: int
-    dropout: float
-    epochs: int
-    patience: int
-    batch_size: int
-    learning_rate: float
-    validation: float
-    max_windows: int
-    random_state: int | None
 
 
 @dataclass(frozen=True)

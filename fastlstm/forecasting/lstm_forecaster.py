@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm import _check
-from fastlstm.application import options_of
+from fastlstm import _check, hints
+from fastlstm.application import Application, options_of
 from fastlstm.callbacks import Callback
 from fastlstm.forecasting import stored
 from fastlstm.forecasting.band import Band
@@ -18,23 +18,18 @@ from fastlstm.forecasting.classical import Classical
 from fastlstm.forecasting.covariates import columns_of, future_of
 from fastlstm.forecasting.data import Data
 from fastlstm.forecasting.distributions import head_of
-from fastlstm.forecasting.heads import Head
 from fastlstm.forecasting.learning import Learned, learn
-from fastlstm.forecasting.network import outputs_of
+from fastlstm.forecasting.outlook import Outlook, ends_of, outlook_of, undone
 from fastlstm.forecasting.panel import panel_of
-from fastlstm.forecasting.parameters import MOST_STEPS, Parameters
-from fastlstm.forecasting.reading import Sequences
+from fastlstm.forecasting.parameters import MOST_STEPS, check_parameters
 from fastlstm.forecasting.regression import Regression
 from fastlstm.forecasting.rolling import RollingBacktest, last_season, naive_error
 from fastlstm.model import Model
 
 Floats = NDArray[np.float64]
 
-PATHS = np.linspace(0.0025, 0.9975, 200)
-"""The levels of the quantiles that paths are drawn from."""
 
-
-class LSTMForecaster(Parameters):
+class LSTMForecaster(Application):
     """Forecasts one series, or thousands by one network.
 
     A forecast has two halves. The classical half is a combination of exponential smoothing, Theta and autoregression,
@@ -124,8 +119,80 @@ class LSTMForecaster(Parameters):
     kind: ClassVar[str | None] = "panel"
     noun: ClassVar[str] = "forecaster"
 
-    _learned_parts: Learned | None = None
-    _data: Data | None = None
+    @hints.hinted
+    def __init__(
+        self,
+        season: int | None = None,
+        *,
+        window: int | None = None,
+        strategy: str = "direct",
+        distribution: str = "point",
+        loss: str = "mae",
+        scaling: str = "instance",
+        past_covariates: Sequence[Any] = (),
+        calendar: bool = True,
+        holidays: str | None = None,
+        freq: str | None = None,
+        hidden_size: int = 32,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        epochs: int = 40,
+        patience: int = 6,
+        batch_size: int = 64,
+        learning_rate: float = 0.003,
+        validation: float = 0.2,
+        max_windows: int = 20_000,
+        random_state: int | None = 0,
+    ) -> None:
+        super().__init__()
+        self.season = season
+        self.window = window
+        self.strategy = strategy
+        self.distribution = distribution
+        self.loss = loss
+        self.scaling = scaling
+        self.past_covariates = past_covariates
+        self.calendar = calendar
+        self.holidays = holidays
+        self.freq = freq
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.dropout = dropout
+        self.epochs = epochs
+        self.patience = patience
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.validation = validation
+        self.max_windows = max_windows
+        self.random_state = random_state
+        check_parameters(self)
+        self._learned_parts: Learned | None = None
+        self._data: Data | None = None
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The parameters by name, as scikit-learn's tools ask for them; `deep` changes nothing."""
+        return options_of(self)
+
+    def set_params(self, **params: Any) -> Self:
+        """Change parameters by name; ValueError if there is none of a name."""
+        known = inspect.signature(type(self)).parameters
+        for name in params:
+            if name not in known:
+                raise ValueError(f"{name}: expected one of the parameters {', '.join(known)}")
+        before = self.get_params()
+        try:
+            vars(self).update(params)
+            check_parameters(self)
+        except (TypeError, ValueError):
+            vars(self).update(before)
+            raise
+        return self
+
+    def __repr__(self) -> str:
+        """The parameters that are not the usual ones."""
+        usual = inspect.signature(type(self)).parameters
+        given = [f"{name}={value!r}" for name, value in self.get_params().items() if value != usual[name].default]
+        return f"LSTMForecaster({', '.join(given)})"
 
     @property
     def share_(self) -> float:
@@ -136,6 +203,7 @@ class LSTMForecaster(Parameters):
         """What `fit` has learned, and the series to forecast; RuntimeError before it."""
         return self._learned(self._learned_parts), self._learned(self._data)
 
+    @hints.hinted
     def fit(
         self,
         y: Any,
@@ -179,7 +247,7 @@ class LSTMForecaster(Parameters):
             If there are no values, dates are not evenly spaced or there twice, X does not fit, or values are not
             positive with scaling="log", or negative with a distribution of counts.
         """
-        self._check_parameters()
+        check_parameters(self)
         data = self._data_of(y, X)
         learned, self.history_ = learn(
             self, data, _check.positive_int(fh, "fh", MOST_STEPS), static, callbacks, progress
@@ -224,6 +292,7 @@ class LSTMForecaster(Parameters):
         self._data = data.followed_by(self._data_of(y, X))
         return self
 
+    @hints.hinted
     def predict(self, fh: int | None = None, X: Any = None) -> Any:
         """Forecast the steps that follow each series.
 
@@ -247,10 +316,10 @@ class LSTMForecaster(Parameters):
         ValueError
             If fh is more than the forecaster can, or X does not fit.
         """
-        out, known, head, _ = self._ahead(fh, X)
-        learned, data = self._known
-        return data.panel.given_back(self._original(head.point(out, known, learned.share))[:, :fh])
+        outlook, steps = self._ahead(fh, X)
+        return self._known[1].panel.given_back(outlook.point()[:, :steps])
 
+    @hints.hinted
     def predict_interval(self, fh: int | None = None, X: Any = None, coverage: float = 0.9) -> Any:
         """Intervals that hold the values to come with this probability, each by itself.
 
@@ -267,9 +336,10 @@ class LSTMForecaster(Parameters):
             A wide DataFrame has these two for each series; a long one has unique_id, ds, lower and upper.
         """
         coverage = _check.number(coverage, "coverage", 0, 1, open_high=True)
-        levels = np.array([(1 - coverage) / 2, (1 + coverage) / 2])
-        return self._known[1].panel.given_back(self._quantiles(levels, fh, X), ["lower", "upper"])
+        outlook, steps = self._ahead(fh, X)
+        return self._known[1].panel.given_back(outlook.quantiles(ends_of(coverage))[:, :steps], ["lower", "upper"])
 
+    @hints.hinted
     def predict_quantiles(self, levels: Sequence[float] = (0.1, 0.5, 0.9), fh: int | None = None, X: Any = None) -> Any:
         """Quantiles of the values to come.
 
@@ -289,7 +359,8 @@ class LSTMForecaster(Parameters):
         ]
         if not wanted or min(wanted) <= 0:
             raise ValueError(f"levels: expected numbers above 0 and below 1, got {levels!r}")
-        return self._known[1].panel.given_back(self._quantiles(np.array(wanted), fh, X), wanted)
+        outlook, steps = self._ahead(fh, X)
+        return self._known[1].panel.given_back(outlook.quantiles(np.array(wanted))[:, :steps], wanted)
 
     def sample_paths(
         self, count: int = 100, fh: int | None = None, X: Any = None, *, random_state: int | None = None
@@ -309,14 +380,10 @@ class LSTMForecaster(Parameters):
         (count, fh), or (S, count, fh) for several series
         """
         count = _check.positive_int(count, "count")
-        out, known, head, band = self._ahead(fh, X)
-        learned, data = self._known
-        table = self._original(head.quantiles(out, known, learned.share, band, PATHS))
+        outlook, steps = self._ahead(fh, X)
         rng = np.random.default_rng(self.random_state if random_state is None else _check.seed_of(random_state))
-        drawn = np.stack([band.paths(count, rng) for _ in table])
-        places = np.rint((drawn - PATHS[0]) / (PATHS[1] - PATHS[0])).clip(0, len(PATHS) - 1).astype(np.intp)
-        found = np.take_along_axis(table[:, None], places[..., None], axis=3)[..., :fh, 0]
-        return np.asarray(found[0] if data.panel.layout in ("array", "series") else found)
+        found = outlook.paths(count, rng)[..., :steps]
+        return np.asarray(found[0] if self._known[1].panel.layout in ("array", "series") else found)
 
     def backtest(
         self,
@@ -366,27 +433,21 @@ class LSTMForecaster(Parameters):
                 other._learned_parts, _ = learn(other, other._data, horizon, static)
             parts.append(other._judged(whole, back, horizon, coverage))
         season = other._known[0].reader.season
-        scale = np.array([naive_error(self._original(own), season) for own in whole.cut(backs[0]).panel.values])
+        scale = np.array([naive_error(undone(own, self.scaling), season) for own in whole.cut(backs[0]).panel.values])
         truth, forecast, lower, upper, naive = (np.stack(part) for part in zip(*parts, strict=True))
         return RollingBacktest(whole.panel, backs, truth, forecast, lower, upper, naive, scale)
 
     def _judged(self, whole: Data, back: int, horizon: int, coverage: float) -> list[Floats]:
         """The values from an origin on, the forecast, the ends of its interval, and the last season again."""
-        out, known, head, band = self._read_ahead(horizon, whole.future(back, horizon))
         learned, data = self._known
-        levels = np.array([(1 - coverage) / 2, (1 + coverage) / 2])
-        low, high = np.moveaxis(head.quantiles(out, known, learned.share, band, levels), -1, 0)
+        outlook = outlook_of(self, learned, data, horizon, whole.future(back, horizon))
+        low, high = np.moveaxis(outlook.quantiles(ends_of(coverage)), -1, 0)
         truth = np.stack([own[len(own) - back :][:horizon] for own in whole.panel.values])
         naive = np.stack([last_season(own, learned.reader.season, horizon) for own in data.panel.values])
-        point = head.point(out, known, learned.share)
-        return [self._original(part) for part in (truth, point, low, high, naive)]
+        return [undone(truth, self.scaling), outlook.point(), low, high, undone(naive, self.scaling)]
 
-    def _quantiles(self, levels: Floats, fh: int | None, X: Any) -> Floats:
-        out, known, head, band = self._ahead(fh, X)
-        return self._original(head.quantiles(out, known, self._known[0].share, band, levels))[:, :fh]
-
-    def _ahead(self, fh: int | None, X: Any) -> tuple[Floats, Sequences, Head, Band]:
-        """The outputs of the network for the steps to come, what it has read, its head, and the band."""
+    def _ahead(self, fh: int | None, X: Any) -> tuple[Outlook, int]:
+        """What comes, and how many steps of it are asked for."""
         learned, data = self._known
         reader = learned.reader
         steps = reader.horizon if fh is None else _check.positive_int(fh, "fh", MOST_STEPS)
@@ -398,26 +459,7 @@ class LSTMForecaster(Parameters):
         future, horizon = future_of(X, data.panel, reader.covariates, steps), max(steps, reader.horizon)
         if future is not None:
             future = [np.pad(part, ((0, horizon - steps), (0, 0)), mode="edge") for part in future]
-        return self._read_ahead(horizon, future)
-
-    def _read_ahead(self, horizon: int, future: list[Floats] | None) -> tuple[Floats, Sequences, Head, Band]:
-        learned, whole = self._known
-        covariates = learned.reader.covariates
-        data = learned.regression.rest(whole, covariates)
-        rows, origins = np.arange(len(data.panel)), data.lengths
-        rolled = learned.classical.roll(data.panel.values, horizon, rows, origins)
-        flat = learned.reader.flat(data, rolled.next, horizon, future)
-        known = learned.reader.read(flat, rows, origins, rolled.ahead)
-        head = head_of(self.distribution, self.loss)
-        if learned.share:
-            out = outputs_of(learned.model, head, known, self.strategy == "recursive")
-        else:
-            out = np.zeros((*known.base.shape, head.outputs))
-        added = learned.regression.ahead(whole, future, covariates, horizon)
-        return out, replace(known, base=known.base + added), head, learned.band.longer(horizon)
-
-    def _original(self, values: Floats) -> Floats:
-        return np.asarray(np.exp(values)) if self.scaling == "log" else values
+        return outlook_of(self, learned, data, horizon, future), steps
 
     def _parts(self) -> tuple[Model, dict[str, Any]]:
         learned, data = self._known

@@ -1,0 +1,91 @@
+"""What comes, as a forecaster sees it from the end of its series: numbers, quantiles and paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastlstm.forecasting.band import Band
+from fastlstm.forecasting.data import Data
+from fastlstm.forecasting.distributions import head_of
+from fastlstm.forecasting.heads import Head
+from fastlstm.forecasting.learning import Learned
+from fastlstm.forecasting.network import outputs_of
+from fastlstm.forecasting.parameters import Options
+from fastlstm.forecasting.reading import Sequences
+
+Floats = NDArray[np.float64]
+
+PATHS = np.linspace(0.0025, 0.9975, 200)
+"""The levels of the quantiles that paths are drawn from."""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What comes, in the units of the user.
+
+    Attributes
+    ----------
+    out : (S, H, K)
+        What the network says.
+    known : Sequences
+        What it has read. The base has what known columns add.
+    head : Head
+    share : float
+        How much of what the network says is believed.
+    band : Band
+    scaling : str
+        That of the forecaster.
+    """
+
+    out: Floats
+    known: Sequences
+    head: Head
+    share: float
+    band: Band
+    scaling: str
+
+    def point(self) -> Floats:
+        """The forecasts, (S, H)."""
+        return undone(self.head.point(self.out, self.known, self.share), self.scaling)
+
+    def quantiles(self, levels: Floats) -> Floats:
+        """The quantiles at these levels, (S, H, Q)."""
+        return undone(self.head.quantiles(self.out, self.known, self.share, self.band, levels), self.scaling)
+
+    def paths(self, count: int, rng: np.random.Generator) -> Floats:
+        """Drawn paths, (S, count, H)."""
+        table = self.quantiles(PATHS)
+        drawn = np.stack([self.band.paths(count, rng) for _ in table])
+        places = np.rint((drawn - PATHS[0]) / (PATHS[1] - PATHS[0])).clip(0, len(PATHS) - 1).astype(np.intp)
+        return np.asarray(np.take_along_axis(table[:, None], places[..., None], axis=3)[..., 0])
+
+
+def outlook_of(options: Options, learned: Learned, whole: Data, horizon: int, future: list[Floats] | None) -> Outlook:
+    """The outlook for so many steps; `future` has the known columns of the steps to come."""
+    covariates = learned.reader.covariates
+    data = learned.regression.rest(whole, covariates)
+    rows, origins = np.arange(len(data.panel)), data.lengths
+    rolled = learned.classical.roll(data.panel.values, horizon, rows, origins)
+    flat = learned.reader.flat(data, rolled.next, horizon, future)
+    known = learned.reader.read(flat, rows, origins, rolled.ahead)
+    head = head_of(options.distribution, options.loss)
+    if learned.share:
+        out = outputs_of(learned.model, head, known, options.strategy == "recursive")
+    else:
+        out = np.zeros((*known.base.shape, head.outputs))
+    added = learned.regression.ahead(whole, future, covariates, horizon)
+    known = replace(known, base=known.base + added)
+    return Outlook(out, known, head, learned.share, learned.band.longer(horizon), options.scaling)
+
+
+def undone(values: Floats, scaling: str) -> Floats:
+    """Values in the units of the user: only "log" changes them."""
+    return np.asarray(np.exp(values)) if scaling == "log" else values
+
+
+def ends_of(coverage: float) -> Floats:
+    """The levels of the ends of an interval with this coverage."""
+    return np.array([(1 - coverage) / 2, (1 + coverage) / 2])
