@@ -216,6 +216,6 @@ def test_weights_are_routed():
 def test_arguments_are_described_and_in_the_signature():
     for kind in (LSTMClassifier, LSTMRegressor, SequenceTagger):
         for name in kind().get_params():
-            assert f"\n    {name} : " in kind.__doc__, (kind, name)
+            assert f"\n{name} : " in kind.__doc__, (kind, name)
         assert "**shared" not in kind.__doc__
     assert repr(LSTMClassifier(8, pool="max")) == "LSTMClassifier(hidden_size=8, pool='max')"

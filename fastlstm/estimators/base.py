@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -107,9 +108,9 @@ class SequenceEstimator(BaseEstimator):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        shared = (SequenceEstimator.__doc__ or "").partition("-\n")[2].rstrip()
-        if cls.__doc__:  # there are no docstrings under python -OO
-            cls.__doc__ = cls.__doc__.replace("    **shared", shared.lstrip("\n"), 1)
+        shared = inspect.cleandoc(SequenceEstimator.__doc__ or "").partition("-\n")[2].strip()
+        if cls.__doc__:  # there are no docstrings under python -OO, and from 3.13 on they are not indented
+            cls.__doc__ = inspect.cleandoc(cls.__doc__).replace("**shared", shared, 1)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
