@@ -240,8 +240,8 @@ def explain(error: TypeError, keywords: Iterable[str]) -> None:
         hints = ["give what comes behind by its name"]
     elif "multiple values for argument 'lr'" in message:
         hints = ["the parameters are not given to an optimizer, but the optimizer to a fl.Trainer"]
-    if hints:
-        error.args = ("; ".join([message, *hints]),)
+    if hints:  # they stand for what Python guesses, from 3.13 on
+        error.args = ("; ".join([re.sub(r"\. Did you mean .*\?$", "", message), *hints]),)
 
 
 def hinted(function: F) -> F:
