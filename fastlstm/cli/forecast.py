@@ -86,7 +86,12 @@ def add(commands: Commands) -> None:
     )
     add("--inputs", nargs="+", default=[], metavar="COLUMN", help="more columns for the network to read")
     add("--horizon", required=True, type=count, metavar="N", help="number of steps to forecast")
-    add("--date", metavar="COLUMN", help="the column of dates (default: looked for)")
+    add("--date", metavar="COLUMN", help="the column of dates, or none for equal steps (default: looked for)")
+    add(
+        "--date-format",
+        metavar="CODES",
+        help="how dates are written, such as %%d/%%m/%%Y or %%y-%%m (default: found out)",
+    )
     add("--season", type=count, metavar="N", help="steps of a season, 1 for none (default: from the dates)")
     add("--holdout", type=count, metavar="N", help="last steps to test on (default: about a fifth)")
     add(
@@ -169,7 +174,12 @@ def forecast(options: argparse.Namespace) -> int:
     targets = list(dict.fromkeys(options.target))
     output = Output(options, [MODEL, *pictures(len(targets)), TABLE])
     series = read_series(
-        options.file, targets[0], options.date, [*targets[1:], *options.inputs], max_bytes=options.max_bytes
+        options.file,
+        targets[0],
+        options.date,
+        [*targets[1:], *options.inputs],
+        date_format=options.date_format,
+        max_bytes=options.max_bytes,
     )
     columns = Columns.of(series, len(targets))
     length = len(series.values)

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.forecasting.cells import dates_of, numbers
-from fastlstm.forecasting.dates import DAY, Dates, Step, find_step
+from fastlstm.forecasting.date_cells import WAYS, Parsed
+from fastlstm.forecasting.dates import DAY, Dates, Step, find_step, mostly_gaps
 from fastlstm.forecasting.table import Table, read_table
+from fastlstm.forecasting.zones import Zone
 from fastlstm.separated import MOST
 
 Floats = NDArray[np.float64]
@@ -37,6 +39,8 @@ class Series:
     others : (T, K), or None
         Other columns of the file that were asked for: finite numbers.
     other_names : tuple of str
+    zone : Zone, or None
+        What the dates say of their offset from UTC.
     """
 
     name: str
@@ -46,6 +50,7 @@ class Series:
     notes: list[str]
     others: Floats | None = None
     other_names: tuple[str, ...] = ()
+    zone: Zone | None = None
 
     @property
     def season(self) -> int:
@@ -57,10 +62,13 @@ class Series:
         if self.step is not None:
             assert self.dates is not None
             last = self.step.ordinals(self.dates[-1:])
-            return date_text(self.step.dates(last + (at - len(self.values) + 1)), self.step)[0]
+            return self._written(self.step.dates(last + (at - len(self.values) + 1)))
         if self.dates is not None and at < len(self.dates):
-            return date_text(self.dates[at : at + 1], None)[0]
+            return self._written(self.dates[at : at + 1])
         return str(at + 1)
+
+    def _written(self, date: Dates) -> str:
+        return date_text(date, self.step)[0] if self.zone is None else self.zone.text(date[0])
 
     def span(self, start: int, stop: int) -> str:
         """The range of some values in words, such as "2020-01 to 2020-12"; `stop` is excluded."""
@@ -78,7 +86,8 @@ def date_text(dates: Dates, step: Step | None) -> list[str]:
         return [str(date) for date in (days.astype("M8[Y]") if step.months == 12 else days.astype("M8[M]"))]
     if (dates == days).all() and (step is None or not step.seconds % DAY):
         return [str(day) for day in days]
-    return [str(date).replace("T", " ")[:16] for date in dates]
+    end = 16 if (dates == dates.astype("M8[m]")).all() and (step is None or not step.seconds % 60) else 19
+    return [str(date).replace("T", " ")[:end] for date in dates]
 
 
 def fill(values: Floats) -> tuple[slice, Floats, int]:
@@ -139,6 +148,7 @@ def read_series(
     date: str | None = None,
     others: Sequence[str] = (),
     *,
+    date_format: str | None = None,
     max_bytes: int = MOST,
 ) -> Series:
     """Read one column of a CSV file, and other columns beside it if asked for.
@@ -153,9 +163,12 @@ def read_series(
     target : str
         The column, by its name or by its number from 1.
     date : str, optional
-        The column of the dates. By default it is looked for.
+        The column of the dates. By default it is looked for; "none" takes the rows as steps of equal length.
     others : list of str, optional
         More columns, by name or number.
+    date_format : str, optional
+        How the dates are written, in the codes of `datetime.strptime`, such as ``"%d/%m/%Y"``. By default it is found
+        out, and refused where it could be one or the other.
     max_bytes : int, default 128000000
         See `read_table`.
 
@@ -179,15 +192,16 @@ def read_series(
     name = table.names[column]
     extra = [table.find(other, "target or inputs") for other in others]
     values = np.stack([numbers(table, at) for at in (column, *extra)], axis=1)
-    dates = dates_of(table, column, date, notes)
-    step = None
-    if dates is not None:
-        values, dates = _sorted(table, values, dates, notes)
-        step = find_step(dates)
-        if step is None:
-            notes.append("The dates are not evenly spaced: the rows are taken as steps of equal length.")
-        else:
+    parsed = dates_of(table, column, date, date_format, notes)
+    dates, step, zone = None, None, None
+    if parsed is not None:
+        values, parsed = _sorted(table, values, parsed, notes)
+        dates, step, zone = _clock(parsed)
+        if step is not None:
             values, dates = _on_grid(values, dates, step, notes)
+        else:
+            _check_gaps(table, dates)
+            notes.append("The dates are not evenly spaced: the rows are taken as steps of equal length.")
     kept, filled, inside = _mended(path, name, lambda: fill(values[:, 0]))
     ends = len(values) - len(filled)
     if inside:
@@ -196,13 +210,13 @@ def read_series(
         notes.append(f"Missing values at the beginning or end, dropped: {ends} of {len(values)}.")
     dates = None if dates is None else dates[kept]
     if not extra:
-        return Series(name, filled, dates, step, notes)
+        return Series(name, filled, dates, step, notes, zone=zone)
     names = tuple(table.names[at] for at in extra)
     held = [_mended(path, other, partial(hold, values[kept, k])) for k, other in enumerate(names, start=1)]
     gaps = int(np.isnan(values[kept, 1:]).sum())
     if gaps:
         notes.append(f"Missing values in {', '.join(names)}, the last known one repeated: {gaps}.")
-    return Series(name, filled, dates, step, notes, np.stack(held, axis=1), names)
+    return Series(name, filled, dates, step, notes, np.stack(held, axis=1), names, zone)
 
 
 def _mended(path: str | os.PathLike[str], name: str, mend: Callable[[], T]) -> T:
@@ -212,12 +226,15 @@ def _mended(path: str | os.PathLike[str], name: str, mend: Callable[[], T]) -> T
         raise ValueError(f"{path}, column {name!r}: {error}") from None
 
 
-def _sorted(table: Table, values: Floats, dates: Dates, notes: list[str]) -> tuple[Floats, Dates]:
-    order = np.argsort(dates, kind="stable")
+def _sorted(table: Table, values: Floats, parsed: Parsed, notes: list[str]) -> tuple[Floats, Parsed]:
+    """The rows in order of elapsed time."""
+    dates, offsets = parsed.dates, parsed.offsets
+    elapsed = dates if offsets is None else dates - offsets.astype("m8[s]")
+    order = np.argsort(elapsed, kind="stable")
     if (np.diff(order) != 1).any():
         notes.append("The rows were sorted by date.")
-    values, dates = values[order], dates[order]
-    same = np.flatnonzero(dates[1:] == dates[:-1])
+    values, dates, elapsed = values[order], dates[order], elapsed[order]
+    same = np.flatnonzero(elapsed[1:] == elapsed[:-1])
     if len(same):
         at = int(same[0])
         first, second = (table.lines[order[at + k]] for k in (0, 1))
@@ -225,7 +242,35 @@ def _sorted(table: Table, values: Floats, dates: Dates, notes: list[str]) -> tup
             f"{table.path}: expected each date once, got {date_text(dates[at : at + 1], None)[0]} in lines {first} and "
             f"{second}; give a file with the rows of a single series"
         )
-    return values, dates
+    return values, Parsed(dates, None if offsets is None else offsets[order], parsed.zulu)
+
+
+def _clock(parsed: Parsed) -> tuple[Dates, Step | None, Zone | None]:
+    """Dates by the clock on which they are evenly spaced, their step, and their zone.
+
+    That is the local clock for days and longer steps. It is UTC, which has no hour twice, for shorter ones.
+    """
+    dates, offsets = parsed.dates, parsed.offsets
+    if offsets is None:
+        return dates, find_step(dates), None
+    local = not np.ptp(offsets)
+    step = find_step(dates) if (np.diff(dates).astype(np.int64) > 0).all() else None
+    local = local or (step is not None and (step.business or step.seconds % DAY == 0))
+    if not local:
+        dates = dates - offsets.astype("m8[s]")
+        step = find_step(dates)
+    begin = np.flatnonzero(np.diff(offsets, prepend=offsets[0] - 1))
+    return dates, step, Zone(dates[begin], offsets[begin], local, parsed.zulu)
+
+
+def _check_gaps(table: Table, dates: Dates) -> None:
+    gaps = mostly_gaps(dates)
+    if gaps is not None:
+        raise ValueError(
+            f"{table.path}: expected a row for at least half of the steps from {date_text(dates[:1], None)[0]} to "
+            f"{date_text(dates[-1:], None)[0]}, got none for {gaps[0]:,} of {gaps[1]:,} (if the dates mean something "
+            f"else, {WAYS})"
+        )
 
 
 def _on_grid(values: Floats, dates: Dates, step: Step, notes: list[str]) -> tuple[Floats, Dates]:
