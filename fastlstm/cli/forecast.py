@@ -43,9 +43,12 @@ on later to the same end as without a pause."""
 
 FORECAST_EXAMPLES = """what happens to the file:
   compressed    .gz, .bz2 and .xz are read, within --max-megabytes
-  separator     , ; tab or | is found out; with ; a decimal comma is understood
+  separator     , ; tab or | is found out
+  numbers       10,069.12 10.069,12 1 234,5 $1,200 12 % and (1,234) for a negative one are read where the whole column
+                agrees; where 1,234 may be one or the other, --decimal says what is meant
   header        without one, columns are numbered: --target 1
-  dates         the column is found by its name or looks; rows are sorted by date
+  dates         the column is found by its name or looks; rows are sorted by date; --date-format says what 02/03/2020 or
+                1-01 mean; offsets from UTC are kept
   missing       empty cells, NA, nan, ? and left-out dates are interpolated, and counted for you; in other columns than
                 the (first) target the last known value is repeated
 
@@ -92,6 +95,7 @@ def add(commands: Commands) -> None:
         metavar="CODES",
         help="how dates are written, such as %%d/%%m/%%Y or %%y-%%m (default: found out)",
     )
+    add("--decimal", choices=[".", ","], help="the decimal mark (default: found out for each column)")
     add("--season", type=count, metavar="N", help="steps of a season, 1 for none (default: from the dates)")
     add("--holdout", type=count, metavar="N", help="last steps to test on (default: about a fifth)")
     add(
@@ -179,6 +183,7 @@ def forecast(options: argparse.Namespace) -> int:
         options.date,
         [*targets[1:], *options.inputs],
         date_format=options.date_format,
+        decimal=options.decimal,
         max_bytes=options.max_bytes,
     )
     columns = Columns.of(series, len(targets))

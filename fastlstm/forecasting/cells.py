@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from fastlstm.forecasting.date_cells import ANY, DAY_NUMBER, Parsed, Refused, parse
 from fastlstm.forecasting.dates import DAY, Dates
-from fastlstm.forecasting.table import DATE, NUMBER, Table, is_missing
+from fastlstm.forecasting.number_cells import Refused as NoNumber
+from fastlstm.forecasting.number_cells import parse_numbers
+from fastlstm.forecasting.table import DATE, NUMBER, Table
 
 Floats = NDArray[np.float64]
 
@@ -21,19 +23,15 @@ NO_DATES = "none"
 PARTS = ("year", "month", "day", "hour", "minute")
 
 
-def numbers(table: Table, column: int) -> Floats:
+def numbers(table: Table, column: int, decimal: str | None, notes: list[str]) -> Floats:
     """A column as numbers. A missing value is NaN."""
     cells = table.column(column)
-    decimal_comma = table.separator != "," and any("," in cell for cell in cells) and not any("." in c for c in cells)
-    values = np.empty(len(cells))
-    for i, cell in enumerate(cells):
-        text = cell.replace(",", ".") if decimal_comma else cell
-        try:
-            values[i] = np.nan if is_missing(cell) else float(text)
-        except ValueError:
-            raise ValueError(f"{_place(table, column, i)}: expected a number, got {cell!r:.80}") from None
-        if np.isinf(values[i]):
-            raise ValueError(f"{_place(table, column, i)}: expected a finite number, got {cell!r:.80}")
+    values = parse_numbers(cells, decimal, table.separator, notes, table.names[column])
+    if isinstance(values, NoNumber):
+        _refuse(table, column, values)
+    infinite = np.flatnonzero(np.isinf(values))
+    if len(infinite):
+        _refuse(table, column, NoNumber(int(infinite[0]), "a finite number"))
     return values
 
 
@@ -70,7 +68,7 @@ def dates_of(table: Table, target: int, wanted: str | None, date_format: str | N
     return None
 
 
-def _refuse(table: Table, column: int, refused: Refused) -> NoReturn:
+def _refuse(table: Table, column: int, refused: Refused | NoNumber) -> NoReturn:
     cell = table.rows[refused.row][column]
     raise ValueError(f"{_place(table, column, refused.row)}: expected {refused.expected}, got {cell!r:.80}")
 

@@ -149,6 +149,7 @@ def read_series(
     others: Sequence[str] = (),
     *,
     date_format: str | None = None,
+    decimal: str | None = None,
     max_bytes: int = MOST,
 ) -> Series:
     """Read one column of a CSV file, and other columns beside it if asked for.
@@ -169,6 +170,8 @@ def read_series(
     date_format : str, optional
         How the dates are written, in the codes of `datetime.strptime`, such as ``"%d/%m/%Y"``. By default it is found
         out, and refused where it could be one or the other.
+    decimal : "." or ",", optional
+        The decimal mark. By default it is found from each column, and refused where it could be one or the other.
     max_bytes : int, default 128000000
         See `read_table`.
 
@@ -186,12 +189,14 @@ def read_series(
     ImportError
         If pandas, which reads the dates, is not installed.
     """
+    if decimal not in (None, ".", ","):
+        raise ValueError(f"decimal: expected '.' or ',', got {decimal!r:.80}")
     table = read_table(path, max_bytes=max_bytes)
     notes = list(table.notes)
     column = table.find(target, "target")
     name = table.names[column]
     extra = [table.find(other, "target or inputs") for other in others]
-    values = np.stack([numbers(table, at) for at in (column, *extra)], axis=1)
+    values = np.stack([numbers(table, at, decimal, notes) for at in (column, *extra)], axis=1)
     parsed = dates_of(table, column, date, date_format, notes)
     dates, step, zone = None, None, None
     if parsed is not None:

@@ -24,6 +24,14 @@ ENOUGH = 1_000_000
 """Characters of the first lines from which the separator is found."""
 
 NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
+CURRENCY = "[$€£¥₹]"
+DRESSED = re.compile(
+    rf"(?P<open>\()?\s*(?P<sign>[+\-\u2212])?\s*(?P<before>{CURRENCY})?\s*"
+    r"(?P<inner>[+-]?[\d.,](?:[\d.,'\u2019\s]*[\d.,])?(?:[eE][+-]?\d+)?)"
+    rf"\s*(?P<percent>%)?\s*(?P<behind>{CURRENCY})?\s*(?P<close>\))?"
+)
+"""A number with what may stand around it: a currency, a per cent sign, the brackets of a negative one."""
+
 DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}([-/.]\d{1,4})?([ T]\d{1,2}:\d{2}.*)?|\d{4}-?Q[1-4]")
 
 
@@ -206,4 +214,4 @@ def _has_header(rows: list[list[str]]) -> bool:
 
 
 def _is_data(cell: str) -> bool:
-    return bool(NUMBER.fullmatch(cell) or DATE.fullmatch(cell))
+    return bool(NUMBER.fullmatch(cell) or DATE.fullmatch(cell) or (len(cell) <= 40 and DRESSED.fullmatch(cell)))
