@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastlstm.forecasting.dates import find_step
-from fastlstm.forecasting.series import fill, read_series
+from fastlstm.forecasting.series import read_series
 
 pytest.importorskip("pandas")
 
@@ -78,23 +78,38 @@ def test_a_plain_file_is_read_by_name_or_number_of_the_column(write):
     assert by_name.notes == ["The dates are taken from the column 'month'."]
 
 
-def test_missing_values_are_interpolated_inside_dropped_at_the_ends_and_counted(write):
+def test_missing_values_stay_missing_inside_are_dropped_at_the_ends_and_counted(write):
     rows = ROWS.copy()
     for i, missing in ((0, ""), (5, "NA"), (6, "nan"), (29, "?")):
         rows[i] = f"{MONTHS[i]},{missing}"
     series = read_series(write(with_header(rows)), "sales")
-    assert series.values.tolist() == [i + 0.5 for i in range(1, 29)]
+    expected = np.arange(1, 29) + 0.5
+    expected[4:6] = np.nan
+    np.testing.assert_array_equal(series.values, expected)
+    assert series.measured.tolist() == (~np.isnan(expected)).tolist()
     assert series.label(0) == "2010-02" and series.label(27) == "2012-05"
     assert series.notes[1:] == [
-        "Missing values, interpolated: 2 of 30.",
         "Missing values at the beginning or end, dropped: 2 of 30.",
+        "Missing values in 'sales': 2 of 28. They count neither as errors nor for the band.",
     ]
 
 
 def test_rows_that_are_not_there_count_as_missing_values(write):
     series = read_series(write(with_header(ROWS[:4] + ROWS[6:])), "sales")
-    assert series.values.tolist() == [i + 0.5 for i in range(30)]
+    assert np.flatnonzero(~series.measured).tolist() == [4, 5] and len(series.values) == 30
     assert "Dates without a row (month by month), taken as missing values: 2 of 30." in series.notes
+
+
+def test_much_that_is_missing_is_warned_of_and_nearly_all_refused(write):
+    def rows(known):
+        return ["k;x", *(f"{i};{i if i % known == 0 else ''}" for i in range(100)), "100;1"]
+
+    notes = read_series(write(rows(4)), "x").notes
+    assert "Warning: much of 'x' is missing (74%). Forecasts rest on the few values there are." in notes
+    assert not any("Warning" in note for note in read_series(write(with_header(ROWS[:4] + ROWS[6:])), "sales").notes)
+    message = "a.csv, column 'x': expected at least 5% of the values to be measured, got 3 of 101"
+    with pytest.raises(ValueError, match=message):
+        read_series(write(rows(50)), "x")
 
 
 def test_rows_are_sorted_by_date(write):
@@ -243,9 +258,3 @@ def test_without_pandas_the_extra_is_named(write, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match=r"pip install 'fastlstm\[demo\]'"):
         read_series(write(with_header(ROWS)), "sales")
-
-
-def test_fill_leaves_a_whole_series_as_it_is():
-    values = np.array([1.0, 5, 2])
-    kept, filled, inside = fill(values)
-    assert (kept, inside) == (slice(0, 3), 0) and filled.tobytes() == values.tobytes()

@@ -1,12 +1,10 @@
-"""A CSV file as an evenly spaced series without gaps, with notes on what was decided and filled in."""
+"""A CSV file as an evenly spaced series, with notes on what was decided and what is missing."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +12,12 @@ from numpy.typing import NDArray
 from fastlstm.forecasting.cells import dates_of, numbers
 from fastlstm.forecasting.date_cells import WAYS, Parsed
 from fastlstm.forecasting.dates import DAY, Dates, Step, find_step, mostly_gaps
+from fastlstm.forecasting.gaps import missing_notes
 from fastlstm.forecasting.table import Table, read_table
 from fastlstm.forecasting.zones import Zone
 from fastlstm.separated import MOST
 
 Floats = NDArray[np.float64]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -30,14 +28,14 @@ class Series:
     ----------
     name : str
     values : (T,)
-        Finite numbers.
+        Numbers; NaN where nothing was measured, but not at the ends.
     dates : (T,) datetime64[s], or None
     step : Step or None
         The step between two dates; None if there are no dates, or they are not evenly spaced.
     notes : list of str
-        A sentence for each thing that was decided or filled in.
+        A sentence for each thing that was decided or is missing.
     others : (T, K), or None
-        Other columns of the file that were asked for: finite numbers.
+        Other columns of the file that were asked for; NaN where nothing was measured.
     other_names : tuple of str
     zone : Zone, or None
         What the dates say of their offset from UTC.
@@ -51,6 +49,11 @@ class Series:
     others: Floats | None = None
     other_names: tuple[str, ...] = ()
     zone: Zone | None = None
+
+    @property
+    def measured(self) -> NDArray[np.bool_]:
+        """Which values are not missing, (T,)."""
+        return ~np.isnan(self.values)
 
     @property
     def season(self) -> int:
@@ -90,58 +93,6 @@ def date_text(dates: Dates, step: Step | None) -> list[str]:
     return [str(date).replace("T", " ")[:end] for date in dates]
 
 
-def fill(values: Floats) -> tuple[slice, Floats, int]:
-    """Drop missing values (NaN) at both ends, and interpolate those inside by straight lines.
-
-    Returns
-    -------
-    kept : slice
-        The part of the series that is left.
-    filled : array
-        The values of this part.
-    inside : int
-        Number of values that were interpolated.
-
-    Raises
-    ------
-    ValueError
-        If all values are missing.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> fill(np.array([np.nan, 1, np.nan, 3]))
-    (slice(1, 4, None), array([1., 2., 3.]), 1)
-    """
-    known = np.flatnonzero(~np.isnan(values))
-    if len(known) == 0:
-        raise ValueError("expected numbers, got only missing values")
-    kept = slice(int(known[0]), int(known[-1]) + 1)
-    filled = np.interp(np.arange(kept.start, kept.stop), known, values[known])
-    return kept, filled, len(filled) - len(known)
-
-
-def hold(values: Floats) -> Floats:
-    """Replace each missing value (NaN) by the last known one; before the first known value, by that one.
-
-    Raises
-    ------
-    ValueError
-        If all values are missing.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> hold(np.array([np.nan, 1, np.nan, 3]))
-    array([1., 1., 1., 3.])
-    """
-    known = ~np.isnan(values)
-    if not known.any():
-        raise ValueError("expected numbers, got only missing values")
-    latest = np.maximum.accumulate(np.where(known, np.arange(len(values)), known.argmax()))
-    return np.asarray(values[latest])
-
-
 def read_series(
     path: str | os.PathLike[str],
     target: str,
@@ -155,8 +106,7 @@ def read_series(
     """Read one column of a CSV file, and other columns beside it if asked for.
 
     Rows are sorted by date. Dates without a row count as missing values. Missing values at both ends are dropped, those
-    inside are interpolated. In the other columns the last known value replaces a missing one, so that nothing is taken
-    from later rows.
+    inside stay missing (NaN) and are counted in the notes.
 
     Parameters
     ----------
@@ -185,7 +135,7 @@ def read_series(
         If the file does not exist, is no regular file, or may not be read.
     ValueError
         If the file cannot be read as a table, a column does not exist, or a cell is no number or date; the message has
-        the file, the column and the line.
+        the file, the column and the line. If nearly all values are missing.
     ImportError
         If pandas, which reads the dates, is not installed.
     """
@@ -207,28 +157,21 @@ def read_series(
         else:
             _check_gaps(table, dates)
             notes.append("The dates are not evenly spaced: the rows are taken as steps of equal length.")
-    kept, filled, inside = _mended(path, name, lambda: fill(values[:, 0]))
-    ends = len(values) - len(filled)
-    if inside:
-        notes.append(f"Missing values, interpolated: {inside} of {len(values)}.")
-    if ends:
+    known = np.flatnonzero(~np.isnan(values[:, 0]))
+    kept = slice(int(known[0]), int(known[-1]) + 1) if len(known) else slice(0)
+    ends = len(values) - len(values[kept])
+    if len(known) and ends:
         notes.append(f"Missing values at the beginning or end, dropped: {ends} of {len(values)}.")
-    dates = None if dates is None else dates[kept]
-    if not extra:
-        return Series(name, filled, dates, step, notes, zone=zone)
-    names = tuple(table.names[at] for at in extra)
-    held = [_mended(path, other, partial(hold, values[kept, k])) for k, other in enumerate(names, start=1)]
-    gaps = int(np.isnan(values[kept, 1:]).sum())
-    if gaps:
-        notes.append(f"Missing values in {', '.join(names)}, the last known one repeated: {gaps}.")
-    return Series(name, filled, dates, step, notes, np.stack(held, axis=1), names, zone)
-
-
-def _mended(path: str | os.PathLike[str], name: str, mend: Callable[[], T]) -> T:
-    try:
-        return mend()
-    except ValueError as error:
-        raise ValueError(f"{path}, column {name!r}: {error}") from None
+    values, names = values[kept], (name, *(table.names[at] for at in extra))
+    for each, part in zip(names, values.T, strict=True):
+        if np.isnan(part).all():
+            raise ValueError(f"{path}, column {each!r}: expected numbers, got only missing values")
+        try:
+            notes += missing_notes(part, each)
+        except ValueError as error:
+            raise ValueError(f"{path}, column {each!r}: {error}") from None
+    more = values[:, 1:] if extra else None
+    return Series(name, values[:, 0], None if dates is None else dates[kept], step, notes, more, names[1:], zone)
 
 
 def _sorted(table: Table, values: Floats, parsed: Parsed, notes: list[str]) -> tuple[Floats, Parsed]:
