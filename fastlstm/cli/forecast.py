@@ -40,6 +40,7 @@ already is replaced only with --force. Ctrl-C ends the training and leaves it as
 on later to the same end as without a pause."""
 
 FORECAST_EXAMPLES = """what happens to the file:
+  sheets        of an .xlsx file the first is read (pip install openpyxl); Parquet takes pyarrow
   compressed    .gz, .bz2 and .xz are read, within --max-megabytes
   separator     , ; tab or | is found out
   numbers       10,069.12 10.069,12 1 234,5 $1,200 12 % and (1,234) for a negative one are read where the whole column
@@ -77,7 +78,7 @@ def add(commands: Commands) -> None:
     )
     parser.set_defaults(run=forecast, trains=True)
     add = parser.add_argument
-    add("file", type=source, metavar="FILE", help="a CSV file; may be compressed as .gz, .bz2 or .xz")
+    add("file", type=source, metavar="FILE", help="a CSV file, compressed (.gz, .bz2, .xz) or not, .xlsx or Parquet")
     add(
         "--target",
         required=True,
