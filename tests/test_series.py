@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastlstm.forecasting.dates import find_step
-from fastlstm.forecasting.series import fill, read_series
+from fastlstm.forecasting.series import read_series
 
 pytest.importorskip("pandas")
 
@@ -78,23 +78,38 @@ def test_a_plain_file_is_read_by_name_or_number_of_the_column(write):
     assert by_name.notes == ["The dates are taken from the column 'month'."]
 
 
-def test_missing_values_are_interpolated_inside_dropped_at_the_ends_and_counted(write):
+def test_missing_values_stay_missing_inside_are_dropped_at_the_ends_and_counted(write):
     rows = ROWS.copy()
     for i, missing in ((0, ""), (5, "NA"), (6, "nan"), (29, "?")):
         rows[i] = f"{MONTHS[i]},{missing}"
     series = read_series(write(with_header(rows)), "sales")
-    assert series.values.tolist() == [i + 0.5 for i in range(1, 29)]
+    expected = np.arange(1, 29) + 0.5
+    expected[4:6] = np.nan
+    np.testing.assert_array_equal(series.values, expected)
+    assert series.measured.tolist() == (~np.isnan(expected)).tolist()
     assert series.label(0) == "2010-02" and series.label(27) == "2012-05"
     assert series.notes[1:] == [
-        "Missing values, interpolated: 2 of 30.",
         "Missing values at the beginning or end, dropped: 2 of 30.",
+        "Missing values in 'sales': 2 of 28. They count neither as errors nor for the band.",
     ]
 
 
 def test_rows_that_are_not_there_count_as_missing_values(write):
     series = read_series(write(with_header(ROWS[:4] + ROWS[6:])), "sales")
-    assert series.values.tolist() == [i + 0.5 for i in range(30)]
+    assert np.flatnonzero(~series.measured).tolist() == [4, 5] and len(series.values) == 30
     assert "Dates without a row (month by month), taken as missing values: 2 of 30." in series.notes
+
+
+def test_much_that_is_missing_is_warned_of_and_nearly_all_refused(write):
+    def rows(known):
+        return ["k;x", *(f"{i};{i if i % known == 0 else ''}" for i in range(100)), "100;1"]
+
+    notes = read_series(write(rows(4)), "x").notes
+    assert "Warning: much of 'x' is missing (74%). Forecasts rest on the few values there are." in notes
+    assert not any("Warning" in note for note in read_series(write(with_header(ROWS[:4] + ROWS[6:])), "sales").notes)
+    message = "a.csv, column 'x': expected at least 5% of the values to be measured, got 3 of 101"
+    with pytest.raises(ValueError, match=message):
+        read_series(write(rows(50)), "x")
 
 
 def test_rows_are_sorted_by_date(write):
@@ -156,10 +171,10 @@ def test_the_step_and_the_season_follow_from_the_dates(dates, name, season, foll
 
 
 def test_uneven_dates_are_said_to_be_taken_as_even(write):
-    days = (1, 2, 4, 9, 11, 20, 21)
+    days = (1, 3, 5, 8, 10, 19, 21)
     series = read_series(write(["date,x", *(f"2020-01-{d:02d},{d}" for d in days)]), "x")
     assert series.step is None and series.season == 1 and series.values.tolist() == list(days)
-    assert series.label(2) == "2020-01-04" and series.future(1) == ["8"]
+    assert series.label(2) == "2020-01-05" and series.future(1) == ["8"]
     assert "The dates are not evenly spaced: the rows are taken as steps of equal length." in series.notes
 
 
@@ -191,7 +206,8 @@ def test_comments_above_and_blank_lines_do_not_move_the_lines_of_errors(write):
         ("\n \n", "x", "the file is empty"),
         ("date,x\n", "x", "expected rows of data, got only a header"),
         (bytes(range(256)), "x", "expected a CSV file, got a binary file"),
-        (b"PK\x03\x04 and so on", "x", "got a workbook or archive; save the sheet as CSV first"),
+        (b"PK\x03\x04 and so on", "x", "a.csv: expected an Excel workbook that is whole"),
+        (b"\xd0\xcf\x11\xe0", "x", r"got an \.xls one; save it as \.xlsx or CSV"),
         (with_header(ROWS), "sale", r"target: .*\(month, sales\), got 'sale'; did you mean 'sales'\?"),
         (with_header(ROWS), "7", "target: .*got '7'"),
         (with_header([*ROWS, "2012-07,a lot"]), "sales", "line 32, column 'sales': expected a number, got 'a lot'"),
@@ -243,9 +259,3 @@ def test_without_pandas_the_extra_is_named(write, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match=r"pip install 'fastlstm\[demo\]'"):
         read_series(write(with_header(ROWS)), "sales")
-
-
-def test_fill_leaves_a_whole_series_as_it_is():
-    values = np.array([1.0, 5, 2])
-    kept, filled, inside = fill(values)
-    assert (kept, inside) == (slice(0, 3), 0) and filled.tobytes() == values.tobytes()

@@ -8,7 +8,6 @@ import pytest
 from fastlstm import cli
 from fastlstm.forecasting import Forecaster, read_series
 from fastlstm.forecasting.scaling import Scaling
-from fastlstm.forecasting.series import hold
 
 QUICK = {"season": 12, "hidden_size": 8, "epochs": 10, "learning_rate": 0.02, "seed": 3}
 
@@ -126,12 +125,6 @@ def test_the_usual_window_is_a_whole_number_of_patches():
         assert Forecaster(4, patch=patch).split(length).window == expected
 
 
-def test_missing_inputs_take_the_last_known_value():
-    assert hold(np.array([np.nan, 1, np.nan, np.nan, 2])).tolist() == [1, 1, 1, 1, 2]
-    with pytest.raises(ValueError, match="got only missing values"):
-        hold(np.full(3, np.nan))
-
-
 @pytest.fixture
 def load(tmp_path):
     """Two hundred hours of two loads and a temperature, some of which is missing."""
@@ -150,8 +143,8 @@ def test_more_columns_of_a_file_are_read_in_the_same_rows(load):
     series = read_series(load, "a", others=["b", "temp"])
     assert series.other_names == ("b", "temp") and series.others.shape == (200, 2)
     np.testing.assert_allclose(series.others[:, 0], 5 + np.cos(np.arange(200) * np.pi / 12), atol=1e-3)
-    assert series.others[50, 1] == series.others[49, 1]
-    assert "Missing values in b, temp, the last known one repeated: 1." in series.notes
+    assert np.argwhere(np.isnan(series.others)).tolist() == [[50, 1]]
+    assert "Missing values in 'temp': 1 of 200. They count neither as errors nor for the band." in series.notes
 
 
 def test_several_targets_with_inputs_from_a_file(load, tmp_path, capsys):

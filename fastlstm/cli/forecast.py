@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +17,14 @@ from fastlstm.cli.report import Report
 from fastlstm.files import write_atomically
 from fastlstm.forecasting import report
 from fastlstm.forecasting.backtest import Backtest, Forecast
+from fastlstm.forecasting.columns import Columns, columns_of
 from fastlstm.forecasting.dates import find_step
 from fastlstm.forecasting.forecaster import Forecaster
-from fastlstm.forecasting.series import Series, fill, read_series
+from fastlstm.forecasting.series import Series, read_series
 from fastlstm.separated import MOST
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-Whole = TypeVar("Whole", Backtest, Forecast)
 
 DEMO, TABLE = "fastlstm-demo", "forecast.csv"
 
@@ -42,12 +40,16 @@ already is replaced only with --force. Ctrl-C ends the training and leaves it as
 on later to the same end as without a pause."""
 
 FORECAST_EXAMPLES = """what happens to the file:
+  sheets        of an .xlsx file the first is read (pip install openpyxl); Parquet takes pyarrow
   compressed    .gz, .bz2 and .xz are read, within --max-megabytes
-  separator     , ; tab or | is found out; with ; a decimal comma is understood
+  separator     , ; tab or | is found out
+  numbers       10,069.12 10.069,12 1 234,5 $1,200 12 % and (1,234) for a negative one are read where the whole column
+                agrees; where 1,234 may be one or the other, --decimal says what is meant
   header        without one, columns are numbered: --target 1
-  dates         the column is found by its name or looks; rows are sorted by date
-  missing       empty cells, NA, nan, ? and left-out dates are interpolated, and counted for you; in other columns than
-                the (first) target the last known value is repeated
+  dates         the column is found by its name or looks; rows are sorted by date; --date-format says what 02/03/2020 or
+                1-01 mean; offsets from UTC are kept
+  missing       empty cells, NA, nan, ? and left-out dates are counted for you; the network reads the value of a season
+                before or the last one instead, and errors and the band are those of measured values alone
 
 examples:
   fastlstm forecast sales.csv --target sales --horizon 12
@@ -76,7 +78,7 @@ def add(commands: Commands) -> None:
     )
     parser.set_defaults(run=forecast, trains=True)
     add = parser.add_argument
-    add("file", type=source, metavar="FILE", help="a CSV file; may be compressed as .gz, .bz2 or .xz")
+    add("file", type=source, metavar="FILE", help="a CSV file, compressed (.gz, .bz2, .xz) or not, .xlsx or Parquet")
     add(
         "--target",
         required=True,
@@ -86,7 +88,13 @@ def add(commands: Commands) -> None:
     )
     add("--inputs", nargs="+", default=[], metavar="COLUMN", help="more columns for the network to read")
     add("--horizon", required=True, type=count, metavar="N", help="number of steps to forecast")
-    add("--date", metavar="COLUMN", help="the column of dates (default: looked for)")
+    add("--date", metavar="COLUMN", help="the column of dates, or none for equal steps (default: looked for)")
+    add(
+        "--date-format",
+        metavar="CODES",
+        help="how dates are written, such as %%d/%%m/%%Y or %%y-%%m (default: found out)",
+    )
+    add("--decimal", choices=[".", ","], help="the decimal mark (default: found out for each column)")
     add("--season", type=count, metavar="N", help="steps of a season, 1 for none (default: from the dates)")
     add("--holdout", type=count, metavar="N", help="last steps to test on (default: about a fifth)")
     add(
@@ -111,19 +119,18 @@ def demo(options: argparse.Namespace) -> int:
     began = time.perf_counter()
     months, ppm = datasets.co2()
     dates = months.astype("M8[s]")
-    _, values, inside = fill(ppm)
-    note = f"Months without a measurement, interpolated: {inside} of {len(ppm)}."
-    series = Series("CO2", values, dates, find_step(dates), [note])
-    print(f"Carbon dioxide in the air at Mauna Loa, monthly, {series.span(0, len(values))}.")
+    note = f"Months without a measurement: {np.isnan(ppm).sum()} of {len(ppm)}."
+    series = Series("CO2", ppm, dates, find_step(dates), [note])
+    print(f"Carbon dioxide in the air at Mauna Loa, monthly, {series.span(0, len(ppm))}.")
     forecaster = Forecaster(12, season=12, window=36, epochs=300, patience=80, seed=options.seed)
-    columns = Columns((series.name,), values)
+    series, columns = columns_of(series, 1, forecaster.season)
     backtest = learn(series, forecaster, columns, 60, output)
     if backtest is None:
         return output.stopped(forecaster.save, LOAD) if forecaster.interrupted else 0
     names = naive_names(series, forecaster.season)
     report_errors(series, forecaster, backtest, names, "ppm")
     figure = plot.forecast_figure(
-        values,
+        series.values,
         backtest,
         dates=dates,
         coverage=forecaster.coverage,
@@ -136,30 +143,6 @@ def demo(options: argparse.Namespace) -> int:
     return 0 if backtest.beats_naive else 1
 
 
-@dataclass(frozen=True)
-class Columns:
-    """The columns of a file: the targets, (T,) or (T, C), with their names, and the other inputs, (T, I)."""
-
-    names: tuple[str, ...]
-    values: NDArray[np.float64]
-    inputs: NDArray[np.float64] | None = None
-
-    @classmethod
-    def of(cls, series: Series, targets: int) -> Columns:
-        """The columns of a series whose first columns are the targets."""
-        if series.others is None:
-            return cls((series.name,), series.values)
-        more, inputs = series.others[:, : targets - 1], series.others[:, targets - 1 :]
-        values = np.column_stack([series.values, more]) if targets > 1 else series.values
-        return cls((series.name, *series.other_names[: targets - 1]), values, inputs if inputs.size else None)
-
-    def each(self, whole: Whole) -> dict[str, Whole]:
-        """The parts of a forecast or backtest by target."""
-        if self.values.ndim == 1:
-            return {self.names[0]: whole}
-        return {name: whole.column(at) for at, name in enumerate(self.names)}
-
-
 def forecast(options: argparse.Namespace) -> int:
     """Backtest on a file, then forecast the values after its end."""
     began = time.perf_counter()
@@ -169,9 +152,15 @@ def forecast(options: argparse.Namespace) -> int:
     targets = list(dict.fromkeys(options.target))
     output = Output(options, [MODEL, *pictures(len(targets)), TABLE])
     series = read_series(
-        options.file, targets[0], options.date, [*targets[1:], *options.inputs], max_bytes=options.max_bytes
+        options.file,
+        targets[0],
+        options.date,
+        [*targets[1:], *options.inputs],
+        date_format=options.date_format,
+        decimal=options.decimal,
+        max_bytes=options.max_bytes,
     )
-    columns = Columns.of(series, len(targets))
+    series, columns = columns_of(series, len(targets), options.season or series.season)
     length = len(series.values)
     print(f"{options.file}: {', '.join(columns.names)}, {length} values, {series.span(0, length)}.")
     forecaster = forecaster_of(options, series)
@@ -192,7 +181,8 @@ def forecast(options: argparse.Namespace) -> int:
         report_errors(series, forecaster, test, names, "")
         print(f"\nThe next {options.horizon} steps, with the {forecaster.coverage:.0%} band:\n")
         print(report.forecast_table(labels, coming[name]))
-        values = columns.values if columns.values.ndim == 1 else columns.values[:, place]
+        shown = columns.values if columns.measured is None else np.where(columns.measured, columns.values, np.nan)
+        values = shown if shown.ndim == 1 else shown[:, place]
         figures.append(picture(series, name, values, test, coming[name], names, forecaster))
     print()
     write(output, forecaster, figures, report.forecast_csv(labels, coming))
@@ -277,17 +267,22 @@ def learn(series: Series, forecaster: Forecaster, columns: Columns, holdout: int
     output.begin()
     callbacks = [Report(), output.checkpoint()]
     communicator = output.communicator
-    epochs = forecaster.fit(train, inputs, callbacks=callbacks, resume=output.state, communicator=communicator).epochs
+    measured = None if columns.measured is None else columns.measured[:-holdout]
+    epochs = forecaster.fit(
+        train, inputs, measured=measured, callbacks=callbacks, resume=output.state, communicator=communicator
+    ).epochs
     if forecaster.interrupted or output.done_here():
         return None
     print(f"{epochs} epochs in {time.perf_counter() - began:.1f} s.")
-    return forecaster.backtest(columns.values, holdout, columns.inputs)
+    return forecaster.backtest(columns.values, holdout, columns.inputs, measured=columns.measured)
 
 
 def report_errors(series: Series, forecaster: Forecaster, backtest: Backtest, names: dict[str, str], unit: str) -> None:
+    count = int(backtest.measured.sum())
+    of = "" if count == len(backtest.truth) else f"{count} measured ones of the "
     print(
-        f"\nErrors on the {len(backtest.truth)} held-out values, {series.span(backtest.start, len(series.values))}, "
-        f"forecast {forecaster.horizon} steps at a time:\n"
+        f"\nErrors on the {of}{len(backtest.truth)} held-out values, "
+        f"{series.span(backtest.start, len(series.values))}, forecast {forecaster.horizon} steps at a time:\n"
     )
     print(report.score_table(backtest, names, unit))
     print(f"\n{report.verdict(backtest, names)}\n{report.skill_line(backtest, forecaster.horizon)}")

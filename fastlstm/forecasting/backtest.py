@@ -58,7 +58,8 @@ class Score:
 
     @classmethod
     def of(cls, forecast: Floats, truth: Floats) -> Score:
-        error = forecast - truth
+        """The errors where the truth is known, which is not NaN."""
+        error = (forecast - truth)[~np.isnan(truth)]
         return cls(float(np.abs(error).mean()), float(np.sqrt(np.square(error).mean())))
 
 
@@ -71,6 +72,7 @@ class Backtest:
     start : int
         Index of the first of these values in the series.
     truth, forecast, low, high : (holdout,), or (holdout, C) for several series
+        The truth is NaN where nothing was measured: that counts neither for the errors nor for the coverage.
     naive : dict of arrays of the same shape
         Naive forecasts made at the same moments: ``"last value"`` and, if there is a season, ``"last season"``.
     """
@@ -87,6 +89,11 @@ class Backtest:
         naive = {name: values[:, at] for name, values in self.naive.items()}
         truth, forecast, low, high = (part[:, at] for part in (self.truth, self.forecast, self.low, self.high))
         return Backtest(self.start, truth, forecast, low, high, naive)
+
+    @property
+    def measured(self) -> NDArray[np.bool_]:
+        """Which values were measured."""
+        return ~np.isnan(self.truth)
 
     @property
     def scores(self) -> dict[str, Score]:
@@ -106,8 +113,9 @@ class Backtest:
 
     @property
     def coverage(self) -> float:
-        """Share of the true values that are within the band."""
-        return float(np.mean((self.low <= self.truth) & (self.truth <= self.high)))
+        """Share of the measured values that are within the band."""
+        inside = (self.low <= self.truth) & (self.truth <= self.high)
+        return float(np.mean(inside[self.measured]))
 
     def _repr_html_(self) -> str:
         """The errors, and a picture of each series for a notebook, of the first few."""
@@ -138,11 +146,12 @@ def conformal_quantile(errors: Floats, coverage: float, observations: int) -> Fl
     Parameters
     ----------
     errors : (M, ...)
-        Absolute errors.
+        Absolute errors; NaN for one that is not known. A column of these only has the largest error that is found in
+        its row of columns.
     coverage : float
         The probability, from 0 to below 1.
     observations : int
-        How many of the M errors are independent of each other.
+        How many of the M errors are independent of each other, if all are known.
 
     Returns
     -------
@@ -155,5 +164,20 @@ def conformal_quantile(errors: Floats, coverage: float, observations: int) -> Fl
     >>> conformal_quantile(errors, 0.9, observations=100), conformal_quantile(errors, 0.9, observations=5)
     (array([91.]), array([99.]))
     """
+    known = ~np.isnan(errors)
+    if not known.all():
+        return _of_known(errors, known, coverage, observations)
     level = min(1.0, math.ceil((observations + 1) * coverage) / observations)
     return np.asarray(np.quantile(errors, level, axis=0, method="higher"), np.float64)
+
+
+def _of_known(errors: Floats, known: NDArray[np.bool_], coverage: float, observations: int) -> Floats:
+    observations = max(1, round(observations * float(known.mean())))
+    level = min(1.0, math.ceil((observations + 1) * coverage) / observations)
+    found = np.full(errors.shape[1:], np.nan)
+    for at in np.ndindex(found.shape):
+        column = errors[(slice(None), *at)][known[(slice(None), *at)]]
+        if len(column):
+            found[at] = np.quantile(column, level, method="higher")
+    largest = np.where(np.isnan(found), -np.inf, found).max(-1, keepdims=True)
+    return np.where(np.isnan(found), largest, found)

@@ -126,8 +126,9 @@ def find_step(dates: Dates) -> Step | None:
         return None
     weekday = (dates.astype("M8[D]").astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
     if seconds == DAY and weekday.max() < 5 and np.ptp(dates).astype(np.int64) > 10 * DAY:
-        return Step(business=True, origin=first)
-    step = Step(seconds=seconds, origin=first)
+        step = Step(business=True, origin=first)
+    else:
+        step = Step(seconds=seconds, origin=first)
     return step if _fits(step, dates) else None
 
 
@@ -135,3 +136,14 @@ def _fits(step: Step, dates: Dates) -> bool:
     """Whether each step has at most one date, and at least half of the steps have one."""
     ordinals = step.ordinals(dates)
     return bool((np.diff(ordinals) > 0).all() and ordinals[-1] - ordinals[0] + 1 <= 2 * len(dates))
+
+
+def mostly_gaps(dates: Dates) -> tuple[int, int] | None:
+    """Steps without a date and all steps, if `find_step` found none only because more lack a date than have one."""
+    if len(dates) < 3:
+        return None
+    gaps = np.diff(dates).astype(np.int64)
+    sizes, counts = np.unique(gaps, return_counts=True)
+    seconds = int(sizes[counts.argmax()])
+    whole = int(gaps.sum()) // seconds + 1
+    return None if (gaps % seconds).any() else (whole - len(dates), whole)

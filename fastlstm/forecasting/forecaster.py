@@ -217,6 +217,7 @@ class Forecaster(Application):
         series: Any,
         inputs: Any = None,
         *,
+        measured: Any = None,
         callbacks: Iterable[Callback] = (),
         resume: str | os.PathLike[str] | None = None,
         progress: bool | None = None,
@@ -230,6 +231,8 @@ class Forecaster(Application):
             Finite numbers in order of time, evenly spaced.
         inputs : (T, I), optional
             Other columns to read: finite numbers that are known up to the moment of a forecast.
+        measured : bool array of the shape of series, optional
+            Where the series was measured and not filled in. The error band rests on such values only.
         callbacks : list of Callback, optional
         resume : path, optional
             A folder in which the training keeps its state, and from which it goes on; see `Trainer.fit`.
@@ -252,6 +255,7 @@ class Forecaster(Application):
             If there is not enough memory for the network.
         """
         values, columns = self._values(series, inputs)
+        seen = _measured(measured, np.shape(series))
         split = self.split(len(values))
         past, future = (part.swapaxes(1, 2) for part in windows(values, split.context, self.horizon))
         future = future[:, :columns]
@@ -282,6 +286,9 @@ class Forecaster(Application):
         )
         self.interrupted = trainer.interrupted
         error = np.abs(scaling.errors(model.predict(validation[0]) - validation[1]))
+        if seen is not None:
+            _, counts = windows(seen.reshape(len(values), -1).astype(np.float64), split.context, self.horizon)
+            error[counts.swapaxes(1, 2)[later] == 0] = np.nan
         blocks = 1 + len(error) * split.stride // self.horizon
         self._fitted = Fitted(model, scaling, conformal_quantile(error, self.coverage, blocks))
         return history
@@ -340,7 +347,7 @@ class Forecaster(Application):
         mean, _, _ = self._predict(past.swapaxes(1, 2))
         return mean.swapaxes(1, 2) if np.ndim(series) == 2 else mean[:, 0]
 
-    def backtest(self, series: Any, holdout: int, inputs: Any = None) -> Backtest:
+    def backtest(self, series: Any, holdout: int, inputs: Any = None, *, measured: Any = None) -> Backtest:
         """Forecast the last values of a series from a rolling origin, in blocks of `horizon`.
 
         Parameters
@@ -349,6 +356,8 @@ class Forecaster(Application):
             As in `fit`. The forecaster should have been fitted without the last `holdout` values.
         holdout : int
             Number of values to forecast.
+        measured : bool array of the shape of series, optional
+            Where the series was measured and not filled in. Only such values count.
 
         Returns
         -------
@@ -359,7 +368,8 @@ class Forecaster(Application):
         RuntimeError
             If nothing has been learned yet.
         ValueError
-            If too few values come before the held-out ones, or the series does not fit to that of `fit`.
+            If too few values come before the held-out ones, the series does not fit to that of `fit`, or no held-out
+            value was measured.
         """
         values = self._known(series, inputs)
         holdout = _check.positive_int(holdout, "holdout")
@@ -381,7 +391,13 @@ class Forecaster(Application):
 
         mean, low, high = (in_a_row(part) for part in self._predict(past))
         known = {name: in_a_row(self._original(part)) for name, part in naive.items()}
-        return Backtest(start, np.asarray(series, np.float64)[start:], mean, low, high, known)
+        truth = np.asarray(series, np.float64)[start:]
+        seen = _measured(measured, np.shape(series))
+        if seen is not None:
+            truth = np.where(seen[start:], truth, np.nan)
+            if np.isnan(truth).all(0).any():
+                raise ValueError(f"holdout: expected measured values among the last {holdout}, got none")
+        return Backtest(start, truth, mean, low, high, known)
 
     def _parts(self) -> tuple[Model, dict[str, Any]]:
         fitted = self.fitted
@@ -440,3 +456,12 @@ class Forecaster(Application):
         fitted = self.fitted
         mean = fitted.scaling.outputs(past, fitted.model.predict(fitted.scaling.inputs(past)))
         return self._original(mean), self._original(mean - fitted.band), self._original(mean + fitted.band)
+
+
+def _measured(measured: Any, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+    if measured is None:
+        return None
+    array = np.asarray(measured)
+    if array.dtype != np.bool_ or array.shape != shape:
+        raise ValueError(f"measured: expected an array of bool of shape {shape}, got {array.dtype} of {array.shape}")
+    return array

@@ -57,9 +57,10 @@ def skill_line(backtest: Backtest, horizon: int) -> str:
 
 
 def coverage_line(backtest: Backtest, coverage: float) -> str:
-    count = len(backtest.truth)
+    count = int(backtest.measured.sum())
     inside = round(backtest.coverage * count)
-    return f"The {coverage:.0%} band held {inside} of the {count} held-out values ({backtest.coverage:.0%})."
+    kind = "held-out values" if count == len(backtest.truth) else "held-out values that were measured"
+    return f"The {coverage:.0%} band held {inside} of the {count} {kind} ({backtest.coverage:.0%})."
 
 
 def forecast_table(labels: Sequence[str], forecast: Forecast, most: int = 12) -> str:

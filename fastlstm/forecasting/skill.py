@@ -42,7 +42,7 @@ class Skill:
         ----------
         error, reference : (N,) or (N, ...)
             A row for each moment at which a forecast was made, in order of time. Squared errors are averaged over each
-            row.
+            row, without those that are not known (NaN); a row of these only does not count.
         block : int, default 1
             Number of moments over which errors may be correlated, such as the horizon if forecasts are made at every
             step. So many rows are drawn together in the circular block bootstrap (Politis and Romano 1992) that gives
@@ -61,7 +61,7 @@ class Skill:
         >>> round(skill.value, 2), skill.low < 0.71 < skill.high, skill.p_value < 0.01
         (0.71, True, True)
         """
-        own, other = (np.square(errors).reshape(len(errors), -1).mean(1) for errors in (error, reference))
+        own, other = (_row_means(np.square(errors).reshape(len(errors), -1)) for errors in (error, reference))
         value = float(_ratio(own, other))
         count = len(own)
         if count < LEAST_ORIGINS:
@@ -73,6 +73,15 @@ class Skill:
         ratios = np.sort(_ratio(own[drawn], other[drawn]))
         low, high = (ratios[round(share * (len(ratios) - 1))] for share in ((1 - coverage) / 2, (1 + coverage) / 2))
         return cls(value, float(low), float(high), diebold_mariano(own, other, lags=length - 1))
+
+
+def _row_means(squares: Floats) -> Floats:
+    """The mean of each row over what is not NaN, without rows of nothing else."""
+    known = ~np.isnan(squares)
+    if known.all():
+        return np.asarray(squares.mean(1))
+    counts = known.sum(1)
+    return np.asarray(np.where(known, squares, 0).sum(1)[counts > 0] / counts[counts > 0])
 
 
 def _ratio(own: Floats, other: Floats) -> Floats:

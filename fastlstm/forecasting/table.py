@@ -12,6 +12,7 @@ from functools import partial
 from itertools import accumulate, chain, islice
 
 from fastlstm import _check
+from fastlstm.forecasting.sheets import is_sheet, rows_of_sheet
 from fastlstm.separated import MOST, is_utf8, lines_of, rows_of
 from fastlstm.unpack import read_bytes
 
@@ -24,6 +25,14 @@ ENOUGH = 1_000_000
 """Characters of the first lines from which the separator is found."""
 
 NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
+CURRENCY = "[$€£¥₹]"
+DRESSED = re.compile(
+    rf"(?P<open>\()?\s*(?P<sign>[+\-\u2212])?\s*(?P<before>{CURRENCY})?\s*"
+    r"(?P<inner>[+-]?[\d.,](?:[\d.,'\u2019\s]*[\d.,])?(?:[eE][+-]?\d+)?)"
+    rf"\s*(?P<percent>%)?\s*(?P<behind>{CURRENCY})?\s*(?P<close>\))?"
+)
+"""A number with what may stand around it: a currency, a per cent sign, the brackets of a negative one."""
+
 DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}([-/.]\d{1,4})?([ T]\d{1,2}:\d{2}.*)?|\d{4}-?Q[1-4]")
 
 
@@ -39,8 +48,9 @@ class Table:
     rows : list of list of str
         Cells without the spaces around them. Each row is as long as `names`.
     lines : list of int
-        The line of the file on which each row ends, from 1.
+        The line of the file on which each row ends, from 1; in a sheet its number, in Parquet that of the row plus 1.
     separator : str
+        Empty for a sheet.
     notes : list of str
         A sentence for each thing that the reader has decided.
     """
@@ -89,6 +99,8 @@ class Table:
 def read_table(path: str | os.PathLike[str], *, max_bytes: int = MOST) -> Table:
     """Read a file of separated values. The separator, the header and the encoding are found from its content.
 
+    Excel workbooks (.xlsx, by openpyxl) and Parquet files (by pyarrow) are read, too: their cells as text.
+
     Parameters
     ----------
     path : path
@@ -106,6 +118,8 @@ def read_table(path: str | os.PathLike[str], *, max_bytes: int = MOST) -> Table:
         If the file does not exist, is no regular file, or may not be read.
     ValueError
         If it is empty, is no text, has rows of different lengths (the message has the line), or is too large.
+    ImportError
+        If openpyxl or pyarrow, which it takes, is not installed.
 
     Examples
     --------
@@ -118,7 +132,10 @@ def read_table(path: str | os.PathLike[str], *, max_bytes: int = MOST) -> Table:
     (['day', 'price'], [['2024-01-01', '3,5']], ';')
     """
     notes: list[str] = []
-    lines = _lines(path, max_bytes, notes)
+    content = read_bytes(path, "a CSV file", _check.positive_int(max_bytes, "max_bytes"))
+    if is_sheet(content):
+        return _named(str(path), *rows_of_sheet(content, str(path), max_bytes, notes), "", notes)
+    lines = _lines(content, path, notes)
     skipped = 0
     for line in lines:
         if line.strip() and not line.startswith("#"):
@@ -164,12 +181,11 @@ def is_missing(cell: str) -> bool:
     return cell.lower() in MISSING
 
 
-def _lines(path: str | os.PathLike[str], max_bytes: int, notes: list[str]) -> Iterator[str]:
-    content = read_bytes(path, "a CSV file", _check.positive_int(max_bytes, "max_bytes"))
+def _lines(content: bytes, path: str | os.PathLike[str], notes: list[str]) -> Iterator[str]:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         content = content.decode("utf-16", errors="replace").encode()
-    if content.startswith(b"PK\x03\x04"):
-        raise ValueError(f"{path}: expected a CSV file, got a workbook or archive; save the sheet as CSV first")
+    if content.startswith(b"\xd0\xcf\x11\xe0"):
+        raise ValueError(f"{path}: expected a CSV file or an .xlsx workbook, got an .xls one; save it as .xlsx or CSV")
     if re.search(rb"[\x00-\x08\x0e-\x1f]", content[:1_000_000]):
         raise ValueError(f"{path}: expected a CSV file, got a binary file")
     if is_utf8(content):
@@ -206,4 +222,4 @@ def _has_header(rows: list[list[str]]) -> bool:
 
 
 def _is_data(cell: str) -> bool:
-    return bool(NUMBER.fullmatch(cell) or DATE.fullmatch(cell))
+    return bool(NUMBER.fullmatch(cell) or DATE.fullmatch(cell) or (len(cell) <= 40 and DRESSED.fullmatch(cell)))

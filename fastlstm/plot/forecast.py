@@ -34,7 +34,7 @@ def forecast_figure(
     Parameters
     ----------
     values : (T,)
-        The whole series, the held-out steps included.
+        The whole series, the held-out steps included; NaN where nothing was measured.
     backtest : Backtest
     future : Forecast, optional
         The forecast of the steps after the series.
@@ -76,7 +76,8 @@ def forecast_figure(
     start = max(backtest.start, end - most)
     shown = slice(start - backtest.start, None)
     before = max(0, start - max(12, (end - start) // 2))
-    axes.plot(steps[before:end], values[before:end], color=TRUTH, lw=1.8, label="truth", zorder=4)
+    dot = "." if np.isnan(values[before:end]).any() else None  # a line alone would not show a value between two gaps
+    axes.plot(steps[before:end], values[before:end], color=TRUTH, lw=1.8, marker=dot, label="truth", zorder=4)
     axes.plot(steps[start:end], backtest.forecast[shown], color=FORECAST, lw=1.6, label="fastlstm", zorder=5)
     axes.fill_between(
         steps[start:end],

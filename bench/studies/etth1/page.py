@@ -55,6 +55,21 @@ A file may be packed as `.gz`, `.bz2` or `.xz`. It may take 128 MB unpacked and 
 take less than 1 GB of memory; `--max-megabytes`, in Python `read_series(path, target, max_bytes=...)`, allows more, a
 cell or row for each 20 bytes.
 
+The first sheet of an Excel workbook (`pip install openpyxl`) and a Parquet file (`pip install pyarrow`) are read
+alike.
+
+What cannot be read in one way only is refused, with what to do: the column decides together whether `1,234` has
+thousands or decimals (`--decimal`), whether `02/03/2020` is in February or March, and `1-01` is no date of the year 1
+(`--date-format`, in the codes of `strptime`; `--date none` takes the rows as equal steps). `10,069.12`, `10.069,12`,
+`1 234,5`, `$1,200`, `12 %` and `(1,234)` for a negative number are read where the whole column agrees. An offset from
+UTC (`+01:00`, `Z`) is kept: hours are regular in elapsed time where clocks are changed, and the coming steps have the
+last offset.
+
+Missing values are counted for you, and stay missing in what `read_series` returns. For the network they are filled
+from the past alone, by the value a season before or the last one. Errors and the band count measured values only; in
+Python the argument `measured` of `fit` and `backtest` says which these are. The targets of the training are filled
+in, too.
+
 `fastlstm.forecasting.Forecaster` says what the network is; [stocks](stocks.md) what to do where nothing can be learned.
 """
 
