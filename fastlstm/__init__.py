@@ -47,10 +47,12 @@ from fastlstm.layers import MaxPool as MaxPool
 from fastlstm.layers import MaxPool1d as MaxPool1d
 from fastlstm.layers import MeanPool as MeanPool
 from fastlstm.layers import MinLSTM as MinLSTM
+from fastlstm.layers import Patch as Patch
 from fastlstm.layers import Residual as Residual
 from fastlstm.layers import SimpleRNN as SimpleRNN
 from fastlstm.layers import Softmax as Softmax
 from fastlstm.layers import TiedDense as TiedDense
+from fastlstm.layers import Unpatch as Unpatch
 from fastlstm.losses import ctc as ctc
 from fastlstm.losses import focal as focal
 from fastlstm.losses import gaussian_nll as gaussian_nll

@@ -71,6 +71,8 @@ EXAMPLES = {
         lambda: fl.EachStep([fl.LSTM(1, 2), fl.Dropout(0.3), fl.Last()], 3),
         lambda: fl.EachStep([fl.Dense(3, 4), fl.Magnitude()], 1, channels=3),
     ],
+    "Patch": [lambda: [fl.Dense(3, 1), fl.Patch(2)], lambda: [fl.Patch(5), fl.Dense(15, 4)]],
+    "Unpatch": [lambda: [fl.Dense(3, 6), fl.Unpatch(3)], lambda: [fl.Patch(2), fl.LSTM(6, 4), fl.Unpatch(2)]],
     "Magnitude": [lambda: [fl.Dense(3, 4), fl.Magnitude()]],
     "Add": [
         lambda: fl.Add([fl.Dense(3, 2)], [fl.GRU(3, 4), fl.Dense(4, 2)], [fl.SimpleRNN(3, 2)]),

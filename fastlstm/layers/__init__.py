@@ -19,6 +19,8 @@ from fastlstm.layers.magnitude import Magnitude as Magnitude
 from fastlstm.layers.max_pool import MaxPool1d as MaxPool1d
 from fastlstm.layers.norm import BatchNorm as BatchNorm
 from fastlstm.layers.norm import LayerNorm as LayerNorm
+from fastlstm.layers.patches import Patch as Patch
+from fastlstm.layers.patches import Unpatch as Unpatch
 from fastlstm.layers.pooling import MaxPool as MaxPool
 from fastlstm.layers.pooling import MeanPool as MeanPool
 from fastlstm.layers.recurrent.gates import Gates as Gates
