@@ -38,6 +38,9 @@ class Application:
     kind: ClassVar[str | None] = None
     """Tells applications with the same word apart."""
 
+    known_kinds: ClassVar[tuple[str | None, ...]] = ()
+    """The kinds that `load` reads, also those of earlier versions; by default the own one."""
+
     noun: ClassVar[str] = ""
     """What errors call it; by default the name of the class."""
 
@@ -80,7 +83,7 @@ class Application:
         """
         noun = cls.noun or cls.__name__
         model, beside = native.load_with(path, cls.word, noun)
-        if beside.pop("kind", None) != cls.kind:
+        if beside.pop("kind", None) not in (cls.known_kinds or (cls.kind,)):
             raise ValueError(f"{path}: holds a model, but no {noun}")
         with reading(path):
             return cls._of_parts(model, beside)

@@ -38,7 +38,7 @@ def read(values, window, horizon, origin, centre=np.nan, width=np.nan, beside=0)
     flat = flat_of([values], [following], [np.zeros((len(values) + horizon, beside))], window, horizon)
     ahead = np.full((1, horizon), values[:origin][~np.isnan(values[:origin])][-1])
     one = [np.array([x], float) for x in (1.0, centre, width)]
-    return sequences(flat, np.array([0]), np.array([origin]), ahead, one[0], window, one[1], one[2])
+    return sequences(flat, np.array([0]), np.array([origin]), ahead, one[0], window, 1, one[1], one[2])
 
 
 def test_what_the_network_reads():
@@ -78,15 +78,15 @@ def test_series_that_are_shorter_than_the_window_begin_with_nothing():
 
 def test_the_plan_holds_out_what_nothing_is_learned_from():
     lengths = np.array([120, 60, 9])
-    plan = plan_of(lengths, 6, 12, None, 0.2, 10_000, 0)
+    plan = plan_of(lengths, 6, 12, None, 1, 0.2, 10_000, 0)
     for row in range(3):
         learned, held_out = (at[rows == row] for rows, at in (plan.train, plan.held_out))
         if len(learned):
             assert learned.max() + 6 <= plan.ends[row]
         if len(held_out):
             assert held_out.min() == plan.ends[row] and held_out.max() + 6 == lengths[row]
-    assert len(plan_of(lengths, 6, 12, None, 0.2, 10, 0).train[0]) == 10
-    drawn = [plan_of(lengths, 6, 12, None, 0.2, 10, seed).train[1].tolist() for seed in (0, 0, 1)]
+    assert len(plan_of(lengths, 6, 12, None, 1, 0.2, 10, 0).train[0]) == 10
+    drawn = [plan_of(lengths, 6, 12, None, 1, 0.2, 10, seed).train[1].tolist() for seed in (0, 0, 1)]
     assert drawn[0] == drawn[1] != drawn[2]
 
 

@@ -1,52 +1,39 @@
-"""Forecasts, and their errors on values that are already known."""
+"""Forecasts of values that are already known, from several origins, as one would have made them then."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm import html
+from fastlstm.forecasting.panel import DATE, ID, VALUE, Panel
 from fastlstm.forecasting.skill import Skill
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
 
-MOST_SHOWN, MOST_ROWS = 6, 24
-"""How many series, and how many steps of each, a notebook shows."""
+OWN, LAST_VALUE, LAST_SEASON = "fastlstm", "last value", "last season"
+"""The names of the forecasts: the forecaster's own, and the naive ones."""
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Forecast values.
+    """What comes of one series.
 
     Attributes
     ----------
-    mean : (horizon,), or (horizon, C) for several series
-    low, high : arrays of the same shape
-        The error band.
+    mean, low, high : (horizon,)
+        The forecast, and the ends of its interval.
+    quantiles : dict of (horizon,)
+        By their levels.
     """
 
     mean: Floats
     low: Floats
     high: Floats
-
-    def column(self, at: int) -> Forecast:
-        """The forecast of one of several series."""
-        return Forecast(self.mean[:, at], self.low[:, at], self.high[:, at])
-
-    def _repr_html_(self) -> str:
-        """A table and a picture of each series for a notebook, of the first few."""
-        several = self.mean.ndim == 2
-        parts = [self.column(at) for at in range(min(MOST_SHOWN, self.mean.shape[1]))] if several else [self]
-        return "".join(part._table(f"Forecast {k}" if several else "Forecast") for k, part in enumerate(parts))
-
-    def _table(self, title: str) -> str:
-        rows = [(k + 1, *map(float, row)) for k, row in enumerate(zip(self.mean, self.low, self.high, strict=True))]
-        left = [("...", f"{len(rows) - MOST_ROWS} more")] if len(rows) > MOST_ROWS else []
-        table = html.table(("step", "mean", "low", "high"), [*rows[:MOST_ROWS], *left], title)
-        return table + html.line({"mean": self.mean}, band=(self.low, self.high))
+    quantiles: dict[float, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,80 +45,97 @@ class Score:
 
     @classmethod
     def of(cls, forecast: Floats, truth: Floats) -> Score:
-        """The errors where the truth is known, which is not NaN."""
+        """The errors where the truth is known, which is not NaN; NaN if it is nowhere."""
         error = (forecast - truth)[~np.isnan(truth)]
-        return cls(float(np.abs(error).mean()), float(np.sqrt(np.square(error).mean())))
+        return cls(float(np.abs(error).mean()), float(np.sqrt(np.square(error).mean()))) if error.size else cls(*NONE)
+
+
+NONE = np.nan, np.nan
 
 
 @dataclass(frozen=True)
 class Backtest:
-    """Forecasts of values that are already known, each made from the values before it.
+    """Forecasts of values that are already known, each made from the values before its origin.
 
     Attributes
     ----------
-    start : int
-        Index of the first of these values in the series.
-    truth, forecast, low, high : (holdout,), or (holdout, C) for several series
-        The truth is NaN where nothing was measured: that counts neither for the errors nor for the coverage.
-    naive : dict of arrays of the same shape
+    panel : Panel
+        The series.
+    origins : (O, S) int
+        The number of the first value that is forecast, from 0, for each origin of each series.
+    truth, forecast, lower, upper : (O, S, fh)
+        The values, NaN where none was measured or the series has ended; the forecasts, and the ends of their intervals.
+    naive : dict of (O, S, fh)
         Naive forecasts made at the same moments: ``"last value"`` and, if there is a season, ``"last season"``.
+    scale : (S,)
+        The mean absolute error of the last season, or else the last value, again within the values before.
+    step : int
+        Steps from one origin to the next.
     """
 
-    start: int
+    panel: Panel
+    origins: Ints
     truth: Floats
     forecast: Floats
-    low: Floats
-    high: Floats
-    naive: dict[str, Floats]
+    lower: Floats
+    upper: Floats
+    naive: dict[str, Floats] = field(repr=False)
+    scale: Floats
+    step: int
 
-    def column(self, at: int) -> Backtest:
-        """The backtest of one of several series."""
+    def of(self, series: Any) -> Backtest:
+        """The backtest of one series, by its name: the column of a DataFrame or array, or the ``unique_id``."""
+        if series not in self.panel.ids:
+            raise ValueError(f"series: expected one of {shortened(self.panel.ids)}, got {series!r}")
+        at = [self.panel.ids.index(series)]
+        parts = {name: getattr(self, name)[:, at] for name in ("origins", "truth", "forecast", "lower", "upper")}
         naive = {name: values[:, at] for name, values in self.naive.items()}
-        truth, forecast, low, high = (part[:, at] for part in (self.truth, self.forecast, self.low, self.high))
-        return Backtest(self.start, truth, forecast, low, high, naive)
+        return replace(self, panel=self.panel.row(at[0]), naive=naive, scale=self.scale[at], **parts)
 
     @property
     def measured(self) -> NDArray[np.bool_]:
-        """Which values were measured."""
+        """Which values were measured, (O, S, fh)."""
         return ~np.isnan(self.truth)
 
     @property
     def scores(self) -> dict[str, Score]:
         """Errors by name: ``"fastlstm"`` first, then each naive forecast."""
-        forecasts = {"fastlstm": self.forecast, **self.naive}
-        return {name: Score.of(values, self.truth) for name, values in forecasts.items()}
+        return {name: Score.of(values, self.truth) for name, values in self._forecasts.items()}
 
-    def skill(self, horizon: int, over: str = "last value") -> Skill:
-        """Skill over one of the naive forecasts. Each block of `horizon` steps counts as one observation."""
-        blocks = max(1, len(self.truth) // horizon)
-        horizon = min(horizon, len(self.truth))
-        errors = (
-            values[: blocks * horizon] - self.truth[: blocks * horizon] for values in (self.forecast, self.naive[over])
-        )
-        own, other = (error.reshape(blocks, -1) for error in errors)
-        return Skill.of(own, other)
+    @property
+    def _forecasts(self) -> dict[str, Floats]:
+        return {OWN: self.forecast, **self.naive}
+
+    @property
+    def mae(self) -> float:
+        """The mean absolute error, over what was measured."""
+        return self.scores[OWN].mae
+
+    @property
+    def mase(self) -> float:
+        """The mean absolute scaled error (Hyndman and Koehler 2006): a mean over the series.
+
+        The error of each series is divided by that of the seasonal naive forecast within the values before.
+        """
+        return self._scaled(self.forecast)
+
+    @property
+    def naive_mase(self) -> float:
+        """The same of the seasonal naive forecast."""
+        return self._scaled([*self.naive.values()][-1])
+
+    def _scaled(self, forecast: Floats) -> float:
+        return float(np.nanmean(_mean_without_nan(np.abs(self.truth - forecast)) / self.scale))
 
     @property
     def coverage(self) -> float:
-        """Share of the measured values that are within the band."""
-        inside = (self.low <= self.truth) & (self.truth <= self.high)
-        return float(np.mean(inside[self.measured]))
+        """The share of the measured values within the intervals."""
+        return float(((self.lower <= self.truth) & (self.truth <= self.upper))[self.measured].mean())
 
-    def _repr_html_(self) -> str:
-        """The errors, and a picture of each series for a notebook, of the first few."""
-        several = self.truth.ndim == 2
-        parts = [self.column(at) for at in range(min(MOST_SHOWN, self.truth.shape[1]))] if several else [self]
-        rows = [(name, score.mae, score.rmse) for name, score in self.scores.items()]
-        caption = f"Backtest of {len(self.truth)} values; {self.coverage:.1%} of them are within the band"
-        curves = [
-            html.line(
-                {"forecast": part.forecast, "truth": part.truth},
-                band=(part.low, part.high),
-                title=f"series {k}:" if several else "",
-            )
-            for k, part in enumerate(parts)
-        ]
-        return html.table(("forecast", "MAE", "RMSE"), rows, caption) + "".join(curves)
+    def skill(self, over: str = LAST_VALUE) -> Skill:
+        """The skill over one of the naive forecasts. Each origin counts as one observation."""
+        errors = [(part - self.truth).reshape(len(self.truth), -1) for part in (self.forecast, self.naive[over])]
+        return Skill.of(errors[0], errors[1], block=-(-self.truth.shape[2] // self.step))
 
     @property
     def beats_naive(self) -> bool:
@@ -139,45 +143,42 @@ class Backtest:
         own, *others = self.scores.values()
         return all(own.mae < other.mae and own.rmse < other.rmse for other in others)
 
+    def in_a_row(self, values: Floats) -> Floats:
+        """The values (O, 1, fh) of one series whose origins are fh apart, up to its end: (T,)."""
+        steps = len(self.panel.values[0]) - int(self.origins[0, 0])
+        return values[:, 0, : self.step].reshape(-1)[:steps]
 
-def conformal_quantile(errors: Floats, coverage: float, observations: int) -> Floats:
-    """The error in each column that a new one does not exceed with this probability, if their order means nothing.
+    def to_frame(self) -> Any:
+        """A row for each value: a pandas DataFrame with unique_id, ds, cutoff, y, forecast, lower, upper and naive.
 
-    Parameters
-    ----------
-    errors : (M, ...)
-        Absolute errors; NaN for one that is not known. A column of these only has the largest error that is found in
-        its row of columns.
-    coverage : float
-        The probability, from 0 to below 1.
-    observations : int
-        How many of the M errors are independent of each other, if all are known.
+        The naive forecast is that of the last season, or else that of the last value.
+        """
+        import pandas
 
-    Returns
-    -------
-    (...) float64
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> errors = np.arange(100.0)[:, None]
-    >>> conformal_quantile(errors, 0.9, observations=100), conformal_quantile(errors, 0.9, observations=5)
-    (array([91.]), array([99.]))
-    """
-    known = ~np.isnan(errors)
-    if not known.all():
-        return _of_known(errors, known, coverage, observations)
-    level = min(1.0, math.ceil((observations + 1) * coverage) / observations)
-    return np.asarray(np.quantile(errors, level, axis=0, method="higher"), np.float64)
+        columns = {"forecast": self.forecast, "lower": self.lower, "upper": self.upper}
+        columns["naive"] = [*self.naive.values()][-1]
+        parts = []
+        for row, (label, start, own) in enumerate(
+            zip(self.panel.ids, self.panel.starts, self.panel.values, strict=True)
+        ):
+            for at, origin in enumerate(self.origins[:, row]):
+                steps = min(self.truth.shape[2], len(own) - int(origin))
+                if steps > 0:
+                    moments = self.panel.grid.index(start + int(origin) - 1, steps + 1)
+                    frame = {ID: label, DATE: moments[1:], "cutoff": moments[0], VALUE: self.truth[at, row, :steps]}
+                    parts.append(
+                        pandas.DataFrame(frame | {name: part[at, row, :steps] for name, part in columns.items()})
+                    )
+        return pandas.concat(parts, ignore_index=True)
 
 
-def _of_known(errors: Floats, known: NDArray[np.bool_], coverage: float, observations: int) -> Floats:
-    observations = max(1, round(observations * float(known.mean())))
-    level = min(1.0, math.ceil((observations + 1) * coverage) / observations)
-    found = np.full(errors.shape[1:], np.nan)
-    for at in np.ndindex(found.shape):
-        column = errors[(slice(None), *at)][known[(slice(None), *at)]]
-        if len(column):
-            found[at] = np.quantile(column, level, method="higher")
-    largest = np.where(np.isnan(found), -np.inf, found).max(-1, keepdims=True)
-    return np.where(np.isnan(found), largest, found)
+def shortened(names: Any, most: int = 10) -> str:
+    """Names for an error, not too many of them."""
+    return ", ".join(map(repr, names[:most])) + (", ..." if len(names) > most else "")
+
+
+def _mean_without_nan(errors: Floats) -> Floats:
+    """The mean error of each series, (S,), NaN where nothing was measured."""
+    measured = ~np.isnan(errors)
+    counts = measured.sum((0, 2))
+    return np.where(counts > 0, np.where(measured, errors, 0.0).sum((0, 2)) / np.maximum(counts, 1), np.nan)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm.callbacks import Callback, EarlyStopping
+from fastlstm.communicator import Communicator
 from fastlstm.forecasting.band import WIDER, Band, wider_of
 from fastlstm.forecasting.classical import Classical
 from fastlstm.forecasting.covariates import Covariates
@@ -25,6 +26,7 @@ from fastlstm.forecasting.reading import Sequences
 from fastlstm.forecasting.regression import Regression
 from fastlstm.forecasting.seasons import season_of
 from fastlstm.forecasting.static import Static
+from fastlstm.layers import Dense
 from fastlstm.model import Model
 from fastlstm.optim import Adam
 from fastlstm.training import History, Trainer
@@ -82,8 +84,8 @@ class Lesson:
         self.options, self.panel, self.horizon = options, data.panel, horizon
         self.season = options.season or data.panel.grid.season or season_of(data.panel.values)
         self.plan = plan_of(
-            data.lengths, horizon, self.season, options.window, options.validation, options.max_windows,
-            options.random_state,
+            data.lengths, horizon, self.season, options.window, options.patch, options.validation,
+            options.max_windows, options.random_state,
         )  # fmt: skip
         columns = [part[:end] for part, end in zip(data.columns, self.plan.ends, strict=True)]
         covariates = Covariates.of(data.names, columns, options.past_covariates)
@@ -105,6 +107,7 @@ class Lesson:
             self.season,
             horizon,
             self.plan.window,
+            options.patch,
             options.calendar,
             options.holidays,
             covariates,
@@ -131,20 +134,24 @@ def learn(
     horizon: int,
     table: Any,
     callbacks: Iterable[Callback] = (),
-    progress: bool | None = None,
-) -> tuple[Learned, History]:
-    """Learn from series; `table` has their static columns."""
+    **run: Any,
+) -> tuple[Learned, History, bool]:
+    """Learn from series; `table` has their static columns, and `run` says how `fit_batches` and the Trainer run.
+
+    Returns what was learned, the losses, and whether Ctrl-C has ended the training.
+    """
     lesson = Lesson(options, data, horizon, table)
     head, recursive = head_of(options.distribution, options.loss), options.strategy == "recursive"
     steps = 1 if recursive else horizon
     known, held_out, blocks = lesson.train(steps), lesson.held_out(horizon), blocks_of(lesson.plan)
     sizes = options.hidden_size, options.num_layers, options.dropout
-    model = Model(layers_of(known.x.shape[2], *sizes, head.outputs), seed=options.random_state)
+    model = Model(layers_of(known.x.shape[2], *sizes, head.outputs, options.patch), seed=options.random_state)
     if head.start is not None:
-        model.layers[-1].parameter("bias").value = head.start
-    history, share, missed, out = History(), 0.0, held_out.target, None
+        bias = np.tile(head.start, options.patch)
+        next(layer for layer in reversed(model.layers) if isinstance(layer, Dense)).parameter("bias").value = bias
+    history, interrupted, share, missed, out = History(), False, 0.0, held_out.target, None
     if len(known.x) >= LEAST_WINDOWS and len(held_out.x):
-        history = _train(options, model, head, known, lesson.held_out(steps), callbacks, progress)
+        history, interrupted = _train(options, model, head, known, lesson.held_out(steps), callbacks, **run)
         out = outputs_of(model, head, held_out, recursive)
         share = 1.0 if head.own_width else share_of(head, out, held_out.target, blocks)
         missed = held_out.target - (0.0 if head.counts else share * head.middle(out))
@@ -159,7 +166,7 @@ def learn(
         half = (head.around(out, replace(band, wider=1.0), MIDDLE) * [-0.5, 0.5]).sum(-1)
         band = replace(band, wider=wider_of(missed / half, 1.0, blocks, 1 + WIDER / length))
     last = Classical.fit(lesson.data.panel.values, lesson.season)
-    return Learned(lesson.reader, lesson.static, lesson.regression, last, model, share, band), history
+    return Learned(lesson.reader, lesson.static, lesson.regression, last, model, share, band), history, interrupted
 
 
 def _train(
@@ -169,15 +176,19 @@ def _train(
     known: Sequences,
     held_out: Sequences,
     callbacks: Iterable[Callback],
-    progress: bool | None,
-) -> History:
+    communicator: Communicator | None = None,
+    **run: Any,
+) -> tuple[History, bool]:
     stopping = EarlyStopping(patience=options.patience)
     optimizer = Adam(lr=options.learning_rate)
-    trainer = Trainer(model, head.loss, optimizer, clip_norm=1.0, callbacks=[stopping, *callbacks])
+    trainer = Trainer(
+        model, head.loss, optimizer, clip_norm=1.0, callbacks=[stopping, *callbacks], communicator=communicator
+    )
     batches = Batches(known, head, options.batch_size, options.random_state)
     validation = Batches(held_out, head, options.batch_size, 0).in_order
     seed = options.random_state
-    return trainer.fit_batches(batches, epochs=options.epochs, validation=validation, seed=seed, progress=progress)
+    history = trainer.fit_batches(batches, epochs=options.epochs, validation=validation, seed=seed, **run)
+    return history, trainer.interrupted
 
 
 def _static(table: Any, panel: Panel) -> tuple[Floats, Static | None]:

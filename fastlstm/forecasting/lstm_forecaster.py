@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Self
 
@@ -12,18 +13,21 @@ from numpy.typing import NDArray
 from fastlstm import _check, hints
 from fastlstm.application import Application, options_of
 from fastlstm.callbacks import Callback
+from fastlstm.communicator import Communicator
 from fastlstm.forecasting import stored
+from fastlstm.forecasting.backtest import Backtest
 from fastlstm.forecasting.band import Band
 from fastlstm.forecasting.classical import Classical
 from fastlstm.forecasting.covariates import columns_of, future_of
 from fastlstm.forecasting.data import Data
 from fastlstm.forecasting.distributions import head_of
+from fastlstm.forecasting.earlier import Earlier, EarlierOutlook
 from fastlstm.forecasting.learning import Learned, learn
-from fastlstm.forecasting.outlook import Outlook, ends_of, outlook_of, undone
-from fastlstm.forecasting.panel import panel_of
+from fastlstm.forecasting.outlook import Outlook, ends_of, outlook_of
+from fastlstm.forecasting.panel import Panel, panel_of
 from fastlstm.forecasting.parameters import MOST_STEPS, check_parameters
 from fastlstm.forecasting.regression import Regression
-from fastlstm.forecasting.rolling import RollingBacktest, last_season, naive_error
+from fastlstm.forecasting.rolling import rolled
 from fastlstm.model import Model
 
 Floats = NDArray[np.float64]
@@ -43,7 +47,10 @@ class LSTMForecaster(Application):
         Steps after which the series resemble themselves, such as 12 for months; 1 for none. By default that of their
         frequency, or without dates that of their autocorrelation.
     window : int, optional
-        Steps that the network reads. By default two seasons, but from 24 to 168; fewer for short series.
+        Steps that the network reads. By default two seasons, but from 24 to 168, or 14 patches; fewer for short series.
+    patch : int, default 1
+        Steps that one step of the LSTM reads, such as 24 for the hours of a day (segments, Lin et al. 2023): a long
+        window is then read in few steps, each of which sees a whole day. The window is a multiple of it.
     strategy : "direct" or "recursive", default "direct"
         Whether the network forecasts all steps at once, or one, which becomes a value for the next one. Only a
         recursive forecaster forecasts more steps than `fit` was told.
@@ -117,6 +124,7 @@ class LSTMForecaster(Application):
 
     word: ClassVar[str] = "forecaster"
     kind: ClassVar[str | None] = "panel"
+    known_kinds: ClassVar[tuple[str | None, ...]] = ("panel", None)
     noun: ClassVar[str] = "forecaster"
 
     @hints.hinted
@@ -125,6 +133,7 @@ class LSTMForecaster(Application):
         season: int | None = None,
         *,
         window: int | None = None,
+        patch: int = 1,
         strategy: str = "direct",
         distribution: str = "point",
         loss: str = "mae",
@@ -147,6 +156,7 @@ class LSTMForecaster(Application):
         super().__init__()
         self.season = season
         self.window = window
+        self.patch = patch
         self.strategy = strategy
         self.distribution = distribution
         self.loss = loss
@@ -166,7 +176,7 @@ class LSTMForecaster(Application):
         self.max_windows = max_windows
         self.random_state = random_state
         check_parameters(self)
-        self._learned_parts: Learned | None = None
+        self._learned_parts: Learned | Earlier | None = None
         self._data: Data | None = None
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -201,7 +211,20 @@ class LSTMForecaster(Application):
     @property
     def _known(self) -> tuple[Learned, Data]:
         """What `fit` has learned, and the series to forecast; RuntimeError before it."""
-        return self._learned(self._learned_parts), self._learned(self._data)
+        learned: Any = self._learned(self._learned_parts)
+        if isinstance(learned, Earlier):
+            raise ValueError(
+                "this forecaster comes from a file of an earlier version, which can only predict: fit anew"
+            )
+        return learned, self._learned(self._data)
+
+    @property
+    def _panel(self) -> Panel:
+        """The series to forecast."""
+        learned = self._learned(self._learned_parts)
+        if self._data is None and isinstance(learned, Earlier):
+            raise RuntimeError("a file of an earlier version has no series: give them to update first")
+        return self._learned(self._data).panel
 
     @hints.hinted
     def fit(
@@ -213,6 +236,8 @@ class LSTMForecaster(Application):
         static: Any = None,
         callbacks: Iterable[Callback] = (),
         progress: bool | None = None,
+        resume: str | os.PathLike[str] | None = None,
+        communicator: Communicator | None = None,
     ) -> Self:
         """Learn from series.
 
@@ -233,6 +258,10 @@ class LSTMForecaster(Application):
         callbacks : list of Callback, optional
         progress : bool, optional
             Whether a bar is shown; by default on a terminal only.
+        resume : path, optional
+            A folder in which the training keeps its state, and from which it goes on; see `Trainer.fit_batches`.
+        communicator : Communicator, optional
+            The other processes that learn the same; see `Trainer`.
 
         Returns
         -------
@@ -249,8 +278,9 @@ class LSTMForecaster(Application):
         """
         check_parameters(self)
         data = self._data_of(y, X)
-        learned, self.history_ = learn(
-            self, data, _check.positive_int(fh, "fh", MOST_STEPS), static, callbacks, progress
+        horizon, run = _check.positive_int(fh, "fh", MOST_STEPS), {"progress": progress, "resume": resume}
+        learned, self.history_, self.interrupted = learn(
+            self, data, horizon, static, callbacks, communicator=communicator, **run
         )
         self._learned_parts, self._data = learned, data
         return self
@@ -288,8 +318,9 @@ class LSTMForecaster(Application):
         ValueError
             If the container or the columns are others, or a series is not known.
         """
-        _, data = self._known
-        self._data = data.followed_by(self._data_of(y, X))
+        self._learned(self._learned_parts)
+        new = self._data_of(y, X)
+        self._data = new if self._data is None else self._data.followed_by(new)
         return self
 
     @hints.hinted
@@ -317,7 +348,7 @@ class LSTMForecaster(Application):
             If fh is more than the forecaster can, or X does not fit.
         """
         outlook, steps = self._ahead(fh, X)
-        return self._known[1].panel.given_back(outlook.point()[:, :steps])
+        return self._panel.given_back(outlook.point()[:, :steps])
 
     @hints.hinted
     def predict_interval(self, fh: int | None = None, X: Any = None, coverage: float = 0.9) -> Any:
@@ -337,7 +368,7 @@ class LSTMForecaster(Application):
         """
         coverage = _check.number(coverage, "coverage", 0, 1, open_high=True)
         outlook, steps = self._ahead(fh, X)
-        return self._known[1].panel.given_back(outlook.quantiles(ends_of(coverage))[:, :steps], ["lower", "upper"])
+        return self._panel.given_back(outlook.quantiles(ends_of(coverage))[:, :steps], ["lower", "upper"])
 
     @hints.hinted
     def predict_quantiles(self, levels: Sequence[float] = (0.1, 0.5, 0.9), fh: int | None = None, X: Any = None) -> Any:
@@ -360,7 +391,7 @@ class LSTMForecaster(Application):
         if not wanted or min(wanted) <= 0:
             raise ValueError(f"levels: expected numbers above 0 and below 1, got {levels!r}")
         outlook, steps = self._ahead(fh, X)
-        return self._known[1].panel.given_back(outlook.quantiles(np.array(wanted))[:, :steps], wanted)
+        return self._panel.given_back(outlook.quantiles(np.array(wanted))[:, :steps], wanted)
 
     def sample_paths(
         self, count: int = 100, fh: int | None = None, X: Any = None, *, random_state: int | None = None
@@ -383,7 +414,7 @@ class LSTMForecaster(Application):
         outlook, steps = self._ahead(fh, X)
         rng = np.random.default_rng(self.random_state if random_state is None else _check.seed_of(random_state))
         found = outlook.paths(count, rng)[..., :steps]
-        return np.asarray(found[0] if self._known[1].panel.layout in ("array", "series") else found)
+        return np.asarray(found[0] if self._panel.layout in ("array", "series") else found)
 
     def backtest(
         self,
@@ -395,7 +426,7 @@ class LSTMForecaster(Application):
         step: int | None = None,
         coverage: float = 0.9,
         static: Any = None,
-    ) -> RollingBacktest:
+    ) -> Backtest:
         """Forecast the last values of series from several origins, as one would have done then.
 
         A forecaster of the same parameters learns from what comes before the first origin, and goes on from origin to
@@ -413,55 +444,88 @@ class LSTMForecaster(Application):
 
         Returns
         -------
-        RollingBacktest
+        Backtest
         """
-        horizon, count = _check.positive_int(fh, "fh"), _check.positive_int(origins, "origins")
+        horizon, count = _check.positive_int(fh, "fh", MOST_STEPS), _check.positive_int(origins, "origins")
         step = horizon if step is None else _check.positive_int(step, "step")
         coverage = _check.number(coverage, "coverage", 0, 1, open_high=True)
-        whole = self._data_of(y, X)
-        backs = [horizon + step * at for at in reversed(range(count))]
+        whole, back = self._data_of(y, X), horizon + step * (count - 1)
         shortest = int(min(whole.lengths))
-        if shortest < backs[0] + 3:
+        if shortest < back + 3:
             raise ValueError(
-                f"y: expected at least {backs[0] + 3} values of each series for {count} origins of {horizon} steps, "
+                f"y: expected at least {back + 3} values of each series for {count} origins of {horizon} steps, "
                 f"got {shortest}"
             )
-        other, parts = type(self)(**self.get_params()), []
-        for back in backs:
-            other._data = whole.cut(back)
-            if back == backs[0]:
-                other._learned_parts, _ = learn(other, other._data, horizon, static)
-            parts.append(other._judged(whole, back, horizon, coverage))
-        season = other._known[0].reader.season
-        scale = np.array([naive_error(undone(own, self.scaling), season) for own in whole.cut(backs[0]).panel.values])
-        truth, forecast, lower, upper, naive = (np.stack(part) for part in zip(*parts, strict=True))
-        return RollingBacktest(whole.panel, backs, truth, forecast, lower, upper, naive, scale)
+        known = whole.cut(back)
+        learned, _, _ = learn(self, known, horizon, static)
+        return rolled(self, learned, known, whole, horizon, step, count, coverage)
 
-    def _judged(self, whole: Data, back: int, horizon: int, coverage: float) -> list[Floats]:
-        """The values from an origin on, the forecast, the ends of its interval, and the last season again."""
-        learned, data = self._known
-        outlook = outlook_of(self, learned, data, horizon, whole.future(back, horizon))
-        low, high = np.moveaxis(outlook.quantiles(ends_of(coverage)), -1, 0)
-        truth = np.stack([own[len(own) - back :][:horizon] for own in whole.panel.values])
-        naive = np.stack([last_season(own, learned.reader.season, horizon) for own in data.panel.values])
-        return [undone(truth, self.scaling), outlook.point(), low, high, undone(naive, self.scaling)]
+    def evaluate(
+        self, y: Any, X: Any = None, fh: int | None = None, *, step: int | None = None, coverage: float = 0.9
+    ) -> Backtest:
+        """Forecast values that came after those of `fit`, as one would have done it then, without a new training.
 
-    def _ahead(self, fh: int | None, X: Any) -> tuple[Outlook, int]:
-        """What comes, and how many steps of it are asked for."""
-        learned, data = self._known
-        reader = learned.reader
-        steps = reader.horizon if fh is None else _check.positive_int(fh, "fh", MOST_STEPS)
-        if steps > reader.horizon and self.strategy == "direct":
+        The first origin is where the values that are known end, and the last one before the end of the new values. This
+        forecaster stays as it is; `update` would go on from there.
+
+        Parameters
+        ----------
+        y, X
+            As in `update`.
+        fh : int, optional
+            Steps of each forecast; by default those of `fit`.
+        step : int, optional
+            Steps from one origin to the next; by default fh.
+        coverage : float, default 0.9
+            Of the intervals.
+
+        Returns
+        -------
+        Backtest
+
+        Raises
+        ------
+        RuntimeError
+            If nothing has been learned yet.
+        ValueError
+            If there is no value after those that are known, or as in `update` and `predict`.
+        """
+        learned, known = self._known
+        horizon = self._steps(fh, learned.reader.horizon)
+        step = horizon if step is None else _check.positive_int(step, "step")
+        coverage = _check.number(coverage, "coverage", 0, 1, open_high=True)
+        whole = known.followed_by(self._data_of(y, X))
+        count = -(-int((whole.lengths - known.lengths).max()) // step)
+        if count < 1:
+            raise ValueError(f"y: expected values after the {int(known.lengths.max())} that are known, got none")
+        return rolled(self, learned, known, whole, horizon, step, count, coverage)
+
+    def _steps(self, fh: int | None, horizon: int) -> int:
+        """The steps of a forecast that are asked for, of so many that were learned."""
+        steps = horizon if fh is None else _check.positive_int(fh, "fh", MOST_STEPS)
+        if steps > horizon and self.strategy == "direct":
             raise ValueError(
-                f"fh: expected at most {reader.horizon}, as fit was told, got {steps}; fit again with fh={steps}, or "
+                f"fh: expected at most {horizon}, as fit was told, got {steps}; fit again with fh={steps}, or "
                 "with strategy='recursive'"
             )
-        future, horizon = future_of(X, data.panel, reader.covariates, steps), max(steps, reader.horizon)
+        return steps
+
+    def _ahead(self, fh: int | None, X: Any) -> tuple[Outlook | EarlierOutlook, int]:
+        """What comes, and how many steps of it are asked for."""
+        panel, learned = self._panel, self._learned_parts
+        if isinstance(learned, Earlier):
+            return learned.outlook(self._learned(self._data), self.scaling), self._steps(fh, learned.horizon)
+        learned, data = self._known
+        reader = learned.reader
+        steps = self._steps(fh, reader.horizon)
+        future, horizon = future_of(X, panel, reader.covariates, steps), max(steps, reader.horizon)
         if future is not None:
             future = [np.pad(part, ((0, horizon - steps), (0, 0)), mode="edge") for part in future]
         return outlook_of(self, learned, data, horizon, future), steps
 
     def _parts(self) -> tuple[Model, dict[str, Any]]:
+        if isinstance(self._learned_parts, Earlier):
+            return self._learned_parts.model, self._learned_parts.beside
         learned, data = self._known
         beside = {
             "options": {**options_of(self), "past_covariates": list(self.past_covariates)},
@@ -477,6 +541,11 @@ class LSTMForecaster(Application):
 
     @classmethod
     def _of_parts(cls, model: Model, beside: dict[str, Any]) -> Self:
+        if "scaling" in beside:
+            earlier = Earlier.from_dict(model, beside)
+            forecaster = cls(**earlier.parameters)
+            forecaster._learned_parts = earlier
+            return forecaster
         options = beside["options"]
         forecaster = cls(**{**options, "past_covariates": tuple(options["past_covariates"])})
         data = stored.data_from_dict(beside["data"])
@@ -486,7 +555,7 @@ class LSTMForecaster(Application):
         effect = stored.unpacked(beside["effect"], "effect", (len(data.panel), len(data.names)))
         parts = stored.static_from_dict(beside["static"]), Regression(np.nan_to_num(effect))
         learned = Learned(reader, *parts, classical, model, share, band)
-        stored.check_together(learned, data, head_of(forecaster.distribution, forecaster.loss).outputs)
+        stored.check_together(forecaster, learned, data)
         forecaster._learned_parts = learned
         forecaster._data = data
         return forecaster

@@ -1,34 +1,50 @@
-"""Naive forecasts, which every other forecast has to beat."""
+"""Naive forecasts: what every other forecast should beat."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from fastlstm.forecasting.covariates import held
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
 
 
-def last_value(history: Array, horizon: int) -> Array:
-    """The forecast that repeats the last value: (..., T) to (..., horizon).
+def last_season(values: Floats, season: int, origins: Ints, horizon: int) -> Floats:
+    """The last measured value of each step of the season again, from several origins; with season=1 the last value.
+
+    Parameters
+    ----------
+    values : (T,)
+        NaN where nothing was measured, which is not the first.
+    season : int
+    origins : (O,)
+        The number of the first value that is forecast, from 1 to T.
+    horizon : int
+
+    Returns
+    -------
+    (O, horizon)
+        Where no value of a step of the season is known, the last value.
 
     Examples
     --------
     >>> import numpy as np
-    >>> last_value(np.array([1, 2, 3, 4]), horizon=3)
-    array([4, 4, 4])
+    >>> last_season(np.array([1.0, 2.0, 3.0, np.nan, 5.0]), 2, np.array([4, 5]), 3)
+    array([[3., 2., 3.],
+           [2., 5., 2.]])
     """
-    return np.repeat(history[..., -1:], horizon, axis=-1)
+    whole = np.full((-(-len(values) // season), season), np.nan)
+    whole.reshape(-1)[: len(values)] = values
+    places = origins[:, None] - season + np.arange(horizon) % season
+    found = np.where(places >= 0, held(whole).reshape(-1)[np.maximum(places, 0)], np.nan)
+    return np.where(np.isnan(found), held(values[:, None])[origins - 1], found)
 
 
-def last_season(history: Array, horizon: int, season: int) -> Array:
-    """The forecast that repeats the last season: (..., T) to (..., horizon).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> last_season(np.array([1, 2, 3, 4]), horizon=3, season=2)
-    array([3, 4, 3])
-    """
-    return history[..., history.shape[-1] - season + np.arange(horizon) % season]
+def naive_error(values: Floats, season: int) -> float:
+    """The mean absolute error of the last season again within a series, never 0; NaN if there is none."""
+    lag = season if len(values) > season else 1
+    missed = np.abs(values[lag:] - values[:-lag])
+    missed = missed[~np.isnan(missed)]
+    return max(float(missed.mean()), 1e-12) if len(missed) else np.nan

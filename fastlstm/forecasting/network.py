@@ -12,7 +12,7 @@ from fastlstm.data import Epochs
 from fastlstm.data.epochs import rng_of, seed_of
 from fastlstm.forecasting.heads import Head
 from fastlstm.forecasting.reading import AHEAD, MEASURED, VALUE, Sequences
-from fastlstm.layers import LSTM, Dense, Dropout, Layer
+from fastlstm.layers import LSTM, Dense, Dropout, Layer, Patch, Unpatch
 from fastlstm.model import Model
 
 Floats = NDArray[np.float64]
@@ -23,9 +23,9 @@ class Batches(Epochs):
 
     def __init__(self, known: Sequences, head: Head, size: int, seed: int | None) -> None:
         self.x, self.size, self.seed = known.x, size, seed_of(seed)
-        before = ((0, 0), (known.x.shape[1] - known.target.shape[1], 0))
-        self.y = np.pad(head.targets(known), (*before, (0, 0))).astype(np.float32)
-        self.weights = np.pad((~np.isnan(known.target)).astype(np.float32), before)
+        around = ((0, 0), (known.window, known.x.shape[1] - known.window - known.target.shape[1]))
+        self.y = np.pad(head.targets(known), (*around, (0, 0))).astype(np.float32)
+        self.weights = np.pad((~np.isnan(known.target)).astype(np.float32), around)
         kept = self.weights.any(1)
         self.x, self.y, self.weights = self.x[kept], self.y[kept], self.weights[kept]
 
@@ -45,10 +45,13 @@ class Batches(Epochs):
         return [(self.x[part], self.y[part], None, self.weights[part]) for part in parts]
 
 
-def layers_of(features: int, hidden_size: int, num_layers: int, dropout: float, outputs: int) -> list[Layer]:
-    sizes = [features, *[hidden_size] * num_layers]
+def layers_of(
+    features: int, hidden_size: int, num_layers: int, dropout: float, outputs: int, patch: int
+) -> list[Layer]:
+    sizes = [features * patch, *[hidden_size] * num_layers]
     lstms: list[Layer] = [LSTM(below, size) for below, size in zip(sizes, sizes[1:], strict=False)]
-    return [*lstms, *([Dropout(dropout)] if dropout else []), Dense(hidden_size, outputs)]
+    layers = [*lstms, *([Dropout(dropout)] if dropout else []), Dense(hidden_size, outputs * patch)]
+    return layers if patch == 1 else [Patch(patch), *layers, Unpatch(patch)]
 
 
 def outputs_of(model: Model, head: Head, known: Sequences, recursive: bool) -> Floats:
@@ -57,10 +60,10 @@ def outputs_of(model: Model, head: Head, known: Sequences, recursive: bool) -> F
     A recursive network says something of the next step only. That becomes a value of the window, which goes on by one
     step, and so on.
     """
-    horizon = known.base.shape[1]
+    horizon, window = known.base.shape[1], known.window
     if not recursive:
-        return np.asarray(model.predict(known.x)[:, -horizon:], np.float64)
-    window, x, found = known.x.shape[1] - horizon, known.x.copy(), []
+        return np.asarray(model.predict(known.x)[:, window : window + horizon], np.float64)
+    x, found = known.x.copy(), []
     x[..., AHEAD] = 0.0
     for step in range(horizon):
         part = x[:, step : step + window + 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from fastlstm.forecasting.parameters import Options
 from fastlstm.forecasting.reading import Sequences
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
 
 PATHS = np.linspace(0.0025, 0.9975, 200)
 """The levels of the quantiles that paths are drawn from."""
@@ -64,21 +66,51 @@ class Outlook:
 
 
 def outlook_of(options: Options, learned: Learned, whole: Data, horizon: int, future: list[Floats] | None) -> Outlook:
-    """The outlook for so many steps; `future` has the known columns of the steps to come."""
-    covariates = learned.reader.covariates
-    data = learned.regression.rest(whole, covariates)
-    rows, origins = np.arange(len(data.panel)), data.lengths
+    """The outlook from the end of each series; see `outlooks_of`."""
+    rows, origins = np.arange(len(whole.panel)), whole.lengths
+    return next(outlooks_of(options, learned, whole, horizon, future, rows, origins, len(rows)))
+
+
+def outlooks_of(
+    options: Options,
+    learned: Learned,
+    whole: Data,
+    horizon: int,
+    future: list[Floats] | None,
+    rows: Ints,
+    origins: Ints,
+    most: int,
+) -> Iterator[Outlook]:
+    """Outlooks for so many steps, of so many rows at most, each from the values before an origin.
+
+    Parameters
+    ----------
+    options : Options
+        The parameters of the forecaster.
+    learned : Learned
+    whole : Data
+    horizon : int
+    future : list of (horizon, K), optional
+        The known columns of the steps behind the end of each series.
+    rows, origins : (M,)
+        The number of the series, and that of the first step to come.
+    most : int
+    """
+    reader, regression, head = learned.reader, learned.regression, head_of(options.distribution, options.loss)
+    data = regression.rest(whole, reader.covariates)
     rolled = learned.classical.roll(data.panel.values, horizon, rows, origins)
-    flat = learned.reader.flat(data, rolled.next, horizon, future)
-    known = learned.reader.read(flat, rows, origins, rolled.ahead)
-    head = head_of(options.distribution, options.loss)
-    if learned.share:
-        out = outputs_of(learned.model, head, known, options.strategy == "recursive")
-    else:
-        out = np.zeros((*known.base.shape, head.outputs))
-    added = learned.regression.ahead(whole, future, covariates, horizon)
-    known = replace(known, base=known.base + added)
-    return Outlook(out, known, head, learned.share, learned.band.longer(horizon), options.scaling)
+    flat = reader.flat(data, rolled.next, horizon, future)
+    lines = regression.lines(whole, future, reader.covariates, horizon) if regression.effect.any() else None
+    for part in (slice(low, low + most) for low in range(0, len(rows), most)):
+        known = reader.read(flat, rows[part], origins[part], rolled.ahead[part])
+        if learned.share:
+            out = outputs_of(learned.model, head, known, options.strategy == "recursive")
+        else:
+            out = np.zeros((*known.base.shape, head.outputs))
+        if lines is not None:
+            added = [lines[row][at : at + horizon] for row, at in zip(rows[part], origins[part], strict=True)]
+            known = replace(known, base=known.base + added)
+        yield Outlook(out, known, head, learned.share, learned.band.longer(horizon), options.scaling)
 
 
 def undone(values: Floats, scaling: str) -> Floats:

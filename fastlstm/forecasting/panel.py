@@ -64,6 +64,12 @@ class Panel:
         extra = {key: [part[: len(part) - back] for part in parts] for key, parts in self.extra.items()}
         return replace(self, values=values, extra=extra)
 
+    def row(self, at: int) -> Panel:
+        """One of the series."""
+        extra = {key: parts[at : at + 1] for key, parts in self.extra.items()}
+        part = slice(at, at + 1)
+        return replace(self, ids=self.ids[part], values=self.values[part], starts=self.starts[part], extra=extra)
+
     def given_back(self, forecast: Floats, labels: Sequence[Any] = ()) -> Any:
         """Forecasts (S, fh), or (S, fh, K) with a label for each of the K, in the container that the series came in."""
         steps = forecast.shape[1]

@@ -14,12 +14,16 @@ LOSSES = ("mae", "mse", "huber")
 MOST_STEPS = 100_000
 """Steps of a season, a window or a horizon at most."""
 
+MOST_PATCH = 1000
+"""Steps of a patch at most."""
+
 
 class Options(Protocol):
     """The parameters of `LSTMForecaster`, whose words these are."""
 
     season: int | None
     window: int | None
+    patch: int
     strategy: str
     distribution: str
     loss: str
@@ -44,6 +48,9 @@ def check_parameters(options: Options) -> None:
     for name in ("season", "window"):
         if getattr(options, name) is not None:
             _check.positive_int(getattr(options, name), name, MOST_STEPS)
+    _check.positive_int(options.patch, "patch", MOST_PATCH)
+    if options.window is not None and options.window % options.patch:
+        raise ValueError(f"window: expected a multiple of patch={options.patch}, got {options.window}")
     for name in ("hidden_size", "num_layers", "epochs", "patience", "batch_size", "max_windows"):
         _check.positive_int(getattr(options, name), name)
     for name in ("dropout", "validation"):
@@ -56,6 +63,8 @@ def check_parameters(options: Options) -> None:
     for name, known in words.items():
         if getattr(options, name) not in known:
             raise ValueError(f"{name}: expected one of {', '.join(known)}, got {getattr(options, name)!r}")
+    if options.patch > 1 and options.strategy == "recursive":
+        raise ValueError(f"patch: expected 1 with strategy='recursive', which learns one step, got {options.patch}")
     if head_of(options.distribution, options.loss).counts and (
         options.scaling == "log" or options.strategy == "recursive"
     ):

@@ -12,6 +12,9 @@ Ints = NDArray[np.intp]
 LONGEST_WINDOW = 168
 """Steps of the default window at most: a week of hours."""
 
+PATCHES = 14
+"""Patches of the default window."""
+
 MANY_SERIES = 50
 """From so many series on one held-out origin of each is enough."""
 
@@ -39,7 +42,14 @@ class Plan:
 
 
 def plan_of(
-    lengths: Ints, horizon: int, season: int, window: int | None, validation: float, most: int, seed: int | None
+    lengths: Ints,
+    horizon: int,
+    season: int,
+    window: int | None,
+    patch: int,
+    validation: float,
+    most: int,
+    seed: int | None,
 ) -> Plan:
     """A plan for series of these lengths.
 
@@ -48,15 +58,18 @@ def plan_of(
     lengths : (S,)
     horizon, season : int
     window : int, optional
-        By default two seasons, but from 24 to 168 steps, and not longer than half of the longest series.
+        By default two seasons, but from 24 to 168 steps or 14 patches, not longer than half of the longest series.
+    patch : int
+        The window is a multiple of it.
     validation : float
         Share of each series that is held out at its end.
     most : int
         How many origins to learn from at most; they are drawn.
     seed : int, optional
     """
-    usual = min(max(24, 2 * season), LONGEST_WINDOW)
+    usual = min(max(24, 2 * season), LONGEST_WINDOW) if patch == 1 else PATCHES * patch
     window = window or max(2, min(usual, (int(lengths.max()) - horizon) // 2))
+    window += -window % patch
     share = np.round(validation * lengths).astype(np.intp) - horizon + 1
     count = np.clip(share, 1, None) if len(lengths) < MANY_SERIES else np.ones(len(lengths), np.intp)
     least = np.minimum(np.minimum(2 * season, window), np.maximum(lengths // 3, 3)) + 1

@@ -22,7 +22,7 @@ class Reader:
 
     Attributes
     ----------
-    season, horizon, window : int
+    season, horizon, window, patch : int
     calendar : bool
     holidays : str or None
     covariates : Covariates
@@ -35,6 +35,7 @@ class Reader:
     season: int
     horizon: int
     window: int
+    patch: int
     calendar: bool
     holidays: str | None
     covariates: Covariates
@@ -61,7 +62,7 @@ class Reader:
         return flat_of(panel.values, following, beside, self.window, horizon)
 
     def read(self, flat: Flat, rows: Ints, origins: Ints, ahead: Floats) -> Sequences:
-        known = sequences(flat, rows, origins, ahead, self.error, self.window, self.centre, self.width)
+        known = sequences(flat, rows, origins, ahead, self.error, self.window, self.patch, self.centre, self.width)
         names = len(self.covariates.names)
         if names and not self.covariates.known.all():  # what is not known at the origin must not be read
             hidden = known.x.shape[2] - names + np.flatnonzero(~self.covariates.known)

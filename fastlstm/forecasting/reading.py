@@ -69,6 +69,8 @@ class Sequences:
     Attributes
     ----------
     x : (M, window + horizon, OWN + K)
+        With zeros behind, so that there are whole patches.
+    window : int
     base : (M, horizon)
         The classical forecast.
     scale : (M,)
@@ -80,6 +82,7 @@ class Sequences:
     """
 
     x: NDArray[np.float32]
+    window: int
     base: Floats
     scale: Floats
     unit: Floats
@@ -87,7 +90,15 @@ class Sequences:
 
 
 def sequences(
-    flat: Flat, rows: Ints, origins: Ints, ahead: Floats, error: Floats, window: int, centre: Floats, width: Floats
+    flat: Flat,
+    rows: Ints,
+    origins: Ints,
+    ahead: Floats,
+    error: Floats,
+    window: int,
+    patch: int,
+    centre: Floats,
+    width: Floats,
 ) -> Sequences:
     """The sequences that end before some origins and go on over the steps to come.
 
@@ -103,7 +114,7 @@ def sequences(
         The classical forecasts from the origins.
     error : (S,)
         The root mean square of the classical forecast's errors of one step, for each series.
-    window : int
+    window, patch : int
     centre, width : (S,)
         Of the whole series; NaN for those of each window by itself (Kim et al. 2022).
     """
@@ -121,12 +132,14 @@ def sequences(
     expected = np.where(np.isnan(following), filled, following)
     middle, size = _centre_and_width(filled, ~np.isnan(filled) & past, centre[rows], width[rows], scale)
     own = (np.stack([filled, expected], axis=-1) - middle[:, None, None]) / size[:, None, None]
-    x = np.zeros((len(rows), window + horizon, OWN + flat.beside.shape[1]), np.float32)
+    steps = window + horizon
+    whole = np.zeros((len(rows), steps + -steps % patch, OWN + flat.beside.shape[1]), np.float32)
+    x = whole[:, :steps]
     x[..., [VALUE, EXPECTED]] = np.clip(np.nan_to_num(own, nan=0.0), -MOST, MOST)
     x[..., MEASURED] = measured
     x[:, window:, AHEAD] = np.arange(1, horizon + 1) / horizon
     x[..., OWN:] = flat.beside[places]
-    return Sequences(x, ahead, scale, scale / size, (truth - ahead) / scale[:, None])
+    return Sequences(whole, window, ahead, scale, scale / size, (truth - ahead) / scale[:, None])
 
 
 def _centre_and_width(

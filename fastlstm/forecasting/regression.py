@@ -51,12 +51,11 @@ class Regression:
         values = [own - part for own, part in zip(data.panel.values, added, strict=True)]
         return replace(data, panel=replace(data.panel, values=values))
 
-    def ahead(self, data: Data, future: list[Floats] | None, covariates: Covariates, horizon: int) -> Floats:
-        """What the columns add to the steps to come, (S, horizon)."""
-        if future is None or not self.effect.any():
-            return np.zeros((len(self.effect), horizon))
-        scaled = (covariates.scaled(*parts, horizon)[-horizon:] for parts in zip(data.columns, future, strict=True))
-        return np.stack(self.of(list(scaled)))
+    def lines(self, data: Data, future: list[Floats] | None, covariates: Covariates, horizon: int) -> list[Floats]:
+        """What the columns add to the values of each series and to the steps to come, (T_i + horizon,)."""
+        ahead = [None] * len(data.columns) if future is None else future
+        pairs = zip(data.columns, ahead, strict=True)
+        return self.of([covariates.scaled(past, coming, horizon) for past, coming in pairs])
 
     @classmethod
     def none(cls, series: int, columns: int) -> Regression:

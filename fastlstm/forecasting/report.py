@@ -13,18 +13,7 @@ from fastlstm.forecasting.backtest import Backtest, Floats, Forecast
 
 
 def score_table(backtest: Backtest, names: Mapping[str, str], unit: str = "") -> str:
-    """A table of the errors, with a line for each forecast.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastlstm.forecasting.backtest import Backtest
-    >>> t = np.arange(4.0)
-    >>> print(score_table(Backtest(6, t, t + 0.5, t, t, {"last value": t - 2}), {}))
-                      MAE     RMSE
-      fastlstm      0.500    0.500
-      last value    2.000    2.000
-    """
+    """A table of errors: the forecaster's first, then those of each naive forecast by its name, or that in `names`."""
     scores = {names.get(name, name): score for name, score in backtest.scores.items()}
     width = max(map(len, scores))
     own = next(iter(scores.values()))
@@ -47,9 +36,9 @@ def verdict(backtest: Backtest, names: Mapping[str, str]) -> str:
     return f"fastlstm does not beat: {' and '.join(better)}. Rely on the simpler forecast here."
 
 
-def skill_line(backtest: Backtest, horizon: int) -> str:
+def skill_line(backtest: Backtest) -> str:
     """A sentence on the skill over the last value, with its interval."""
-    skill = backtest.skill(horizon)
+    skill = backtest.skill()
     said = f"Skill over the last value, 1 - MSE / MSE of the last value: {skill.value:.2f}"
     if math.isnan(skill.low):
         return f"{said}; the held-out values are too few to say how sure that is."
@@ -59,8 +48,15 @@ def skill_line(backtest: Backtest, horizon: int) -> str:
 def coverage_line(backtest: Backtest, coverage: float) -> str:
     count = int(backtest.measured.sum())
     inside = round(backtest.coverage * count)
-    kind = "held-out values" if count == len(backtest.truth) else "held-out values that were measured"
-    return f"The {coverage:.0%} band held {inside} of the {count} {kind} ({backtest.coverage:.0%})."
+    return f"The {coverage:.0%} band held {inside:,} of the {count:,} held-out values ({backtest.coverage:.0%})."
+
+
+def mase_line(backtest: Backtest) -> str:
+    """A sentence on the mean absolute scaled error over many series."""
+    return (
+        f"Mean absolute scaled error over {len(backtest.panel):,} series: {backtest.mase:.3f}; of the naive forecast "
+        f"{backtest.naive_mase:.3f}."
+    )
 
 
 def forecast_table(labels: Sequence[str], forecast: Forecast, most: int = 12) -> str:
@@ -78,16 +74,17 @@ def forecast_table(labels: Sequence[str], forecast: Forecast, most: int = 12) ->
     return "\n".join(lines)
 
 
-def forecast_csv(labels: Sequence[str], forecasts: Mapping[str, Forecast]) -> str:
-    """All steps as the text of a CSV file: step, forecast, low, high; with names for several forecasts."""
+def forecast_csv(labels: Sequence[Sequence[str]], forecasts: Mapping[str, Forecast]) -> str:
+    """All steps as the text of a CSV file: step, forecast, low, high, quantiles; before them the series, if several."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    places = ("forecast", "low", "high")
     several = len(forecasts) > 1
-    writer.writerow(("step", *(f"{name} {place}" if several else place for name in forecasts for place in places)))
-    columns = [part for each in forecasts.values() for part in (each.mean, each.low, each.high)]
-    for label, *values in zip(labels, *columns, strict=True):
-        writer.writerow((label, *(f"{value:.10g}" for value in values)))
+    first = next(iter(forecasts.values()))
+    writer.writerow((*(["series"] if several else []), "step", "forecast", "low", "high", *map(str, first.quantiles)))
+    for steps, (name, each) in zip(labels, forecasts.items(), strict=True):
+        columns = each.mean, each.low, each.high, *each.quantiles.values()
+        for label, *values in zip(steps, *columns, strict=True):
+            writer.writerow((*([name] if several else []), label, *(f"{value:.10g}" for value in values)))
     return text.getvalue()
 
 

@@ -1,107 +1,69 @@
-"""Forecasts of values that are already known, from several origins, as one would have made them then."""
+"""Forecasts from rolling origins: what a forecaster would have said of values that came since."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.forecasting.panel import DATE, ID, VALUE, Panel
+from fastlstm.forecasting.backtest import LAST_SEASON, LAST_VALUE, Backtest
+from fastlstm.forecasting.data import Data
+from fastlstm.forecasting.learning import Learned
+from fastlstm.forecasting.naive import last_season, naive_error
+from fastlstm.forecasting.outlook import ends_of, outlooks_of, undone
+from fastlstm.forecasting.parameters import Options
 
 Floats = NDArray[np.float64]
 
+MOST_STEPS = 2_000_000
+"""Steps of sequences that the network reads at a time."""
 
-@dataclass(frozen=True)
-class RollingBacktest:
-    """Forecasts of values that are already known, each made from the values before its origin.
 
-    Attributes
+def rolled(
+    options: Options, learned: Learned, known: Data, whole: Data, horizon: int, step: int, count: int, coverage: float
+) -> Backtest:
+    """Forecasts of series from so many origins, the first of which is where those that are known end.
+
+    Parameters
     ----------
-    panel : Panel
-        The series.
-    origins : list of int
-        The steps of each origin before the end of each series.
-    truth, forecast, lower, upper, naive : (O, S, fh)
-        The values, NaN where none was measured; the forecasts, the ends of their intervals; and the last season again.
-    season : int
+    options : Options
+        The parameters of the forecaster.
+    learned : Learned
+    known, whole : Data
+        The series as they were learned from, and with what came since.
+    horizon, step, count : int
+        Steps of each forecast, steps from one origin to the next, and how many origins there are.
+    coverage : float
+        Of the intervals.
     """
+    values = whole.panel.values
+    origins = np.minimum(known.lengths + step * np.arange(count)[:, None], whole.lengths)
+    rows = np.broadcast_to(np.arange(len(values)), origins.shape).reshape(-1)
+    most = max(1, MOST_STEPS // (learned.reader.window + horizon))
+    parts = [
+        (part.point(), part.quantiles(ends_of(coverage)))
+        for part in outlooks_of(options, learned, whole, horizon, None, rows, origins.reshape(-1), most)
+    ]
+    shape = (*origins.shape, horizon)
+    forecast, ends = (np.concatenate(each) for each in zip(*parts, strict=True))
+    lower, upper = np.moveaxis(ends.reshape(*shape, 2), -1, 0)
+    season = learned.reader.season
 
-    panel: Panel
-    origins: list[int]
-    truth: Floats
-    forecast: Floats
-    lower: Floats
-    upper: Floats
-    naive: Floats
-    scale: Floats
+    def stacked(each: list[Floats]) -> Floats:
+        return undone(np.stack(each, axis=1), options.scaling)
 
-    @property
-    def mae(self) -> float:
-        """The mean absolute error, over what was measured."""
-        return float(np.nanmean(np.abs(self.truth - self.forecast)))
-
-    @property
-    def mase(self) -> float:
-        """The mean absolute scaled error (Hyndman and Koehler 2006): a mean over the series.
-
-        The error of each series is divided by that of the seasonal naive forecast within its training values.
-        """
-        errors = _mean_without_nan(np.abs(self.truth - self.forecast))
-        return float(np.nanmean(errors / self.scale))
-
-    @property
-    def naive_mase(self) -> float:
-        """The same of the seasonal naive forecast."""
-        return float(np.nanmean(_mean_without_nan(np.abs(self.truth - self.naive)) / self.scale))
-
-    @property
-    def coverage(self) -> float:
-        """The share of the measured values within the intervals."""
-        measured = ~np.isnan(self.truth)
-        return float(((self.lower <= self.truth) & (self.truth <= self.upper))[measured].mean())
-
-    def to_frame(self) -> Any:
-        """A row for each value: a pandas DataFrame with unique_id, ds, cutoff, y, forecast, lower, upper and naive."""
-        import pandas
-
-        parts = []
-        grid, steps = self.panel.grid, self.truth.shape[2]
-        for at, back in enumerate(self.origins):
-            for row, (label, end) in enumerate(zip(self.panel.ids, self.panel.ends, strict=True)):
-                moments = grid.index(end - back - 1, steps + 1)
-                columns = {"forecast": self.forecast, "lower": self.lower, "upper": self.upper, "naive": self.naive}
-                parts.append(
-                    pandas.DataFrame(
-                        {ID: label, DATE: moments[1:], "cutoff": moments[0], VALUE: self.truth[at, row]}
-                        | {name: values[at, row] for name, values in columns.items()}
-                    )
-                )
-        return pandas.concat(parts, ignore_index=True)
+    truth = stacked([_ahead(own, at, horizon) for own, at in zip(values, origins.T, strict=True)])
+    naive = {
+        name: stacked([last_season(own, lag, at, horizon) for own, at in zip(values, origins.T, strict=True)])
+        for name, lag in {LAST_VALUE: 1, **({LAST_SEASON: season} if season > 1 else {})}.items()
+    }
+    scale = np.array([naive_error(undone(own, options.scaling), season) for own in known.panel.values])
+    panel = replace(whole.panel, values=[undone(own, options.scaling) for own in values])
+    return Backtest(panel, origins, truth, forecast.reshape(shape), lower, upper, naive, scale, step)
 
 
-def _mean_without_nan(errors: Floats) -> Floats:
-    """The mean error of each series, (S,), NaN where nothing was measured."""
-    measured = ~np.isnan(errors)
-    counts = measured.sum((0, 2))
-    return np.where(counts > 0, np.where(measured, errors, 0.0).sum((0, 2)) / np.maximum(counts, 1), np.nan)
-
-
-def last_season(values: Floats, season: int, horizon: int) -> Floats:
-    """The last measured value of each step of the season again, (horizon,)."""
-    found = np.full(horizon, values[~np.isnan(values)][-1])
-    for step in range(horizon):
-        same = values[len(values) - season + step % season :: -season] if len(values) >= season else values[:0]
-        same = same[~np.isnan(same)]
-        if len(same):
-            found[step] = same[0]
-    return found
-
-
-def naive_error(values: Floats, season: int) -> float:
-    """The mean absolute error of the last season again within a series, never 0."""
-    lag = season if len(values) > season else 1
-    missed = np.abs(values[lag:] - values[:-lag])
-    missed = missed[~np.isnan(missed)]
-    return max(float(missed.mean()), 1e-12) if len(missed) else np.nan
+def _ahead(values: Floats, origins: NDArray[np.intp], horizon: int) -> Floats:
+    """The values from each origin on, (O, horizon); NaN behind the end."""
+    padded = np.concatenate([values, np.full(horizon, np.nan)])
+    return np.asarray(padded[origins[:, None] + np.arange(horizon)])

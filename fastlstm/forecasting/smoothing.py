@@ -15,11 +15,13 @@ from fastlstm.forecasting.autoregression import Autoregression
 from fastlstm.forecasting.decomposition import ends, stretch
 from fastlstm.forecasting.exponential import Exponential, Multiplicative
 from fastlstm.forecasting.per_series import PerSeries, Rows, keys, per_series
-from fastlstm.forecasting.scaling import LONGEST
 from fastlstm.forecasting.theta import Theta
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
+
+LONGEST = 10_000_000
+"""Steps that a season may have."""
 
 SIDE_BY_SIDE = 256
 """Series that are computed together; more would not fit into the caches."""

@@ -12,9 +12,12 @@ from fastlstm import _check
 from fastlstm.forecasting.calendar import calendar_features
 from fastlstm.forecasting.covariates import Covariates
 from fastlstm.forecasting.data import Data
+from fastlstm.forecasting.distributions import head_of
 from fastlstm.forecasting.grid import Grid
 from fastlstm.forecasting.learning import Learned
+from fastlstm.forecasting.network import layers_of
 from fastlstm.forecasting.panel import Panel
+from fastlstm.forecasting.parameters import MOST_STEPS, Options
 from fastlstm.forecasting.reader import Reader
 from fastlstm.forecasting.reading import OWN
 from fastlstm.forecasting.static import Static
@@ -118,6 +121,7 @@ def reader_as_dict(reader: Reader) -> dict[str, Any]:
         "season": reader.season,
         "horizon": reader.horizon,
         "window": reader.window,
+        "patch": reader.patch,
         "calendar": reader.calendar,
         "holidays": reader.holidays,
         "names": _plain(covariates.names),
@@ -144,18 +148,17 @@ def reader_from_dict(state: dict[str, Any], series: int) -> Reader:
     holidays = state["holidays"]
     if holidays is not None and not isinstance(holidays, str):
         raise ValueError(f"holidays: expected a country, got {holidays!r:.80}")
-    season, horizon, window = (_check.positive_int(state[key], key, 100_000) for key in ("season", "horizon", "window"))
+    given = {"patch": 1, **state}  # files of earlier versions have no patch
+    sizes = {key: _check.positive_int(given[key], key, MOST_STEPS) for key in ("season", "horizon", "window", "patch")}
     return Reader(
-        season,
-        horizon,
-        window,
-        _check.flag(state["calendar"], "calendar"),
-        holidays,
-        Covariates(names, known, mean, deviation),
-        unpacked(state["static"], "static", (series, None)),
-        error,
-        centre,
-        width,
+        **sizes,
+        calendar=_check.flag(state["calendar"], "calendar"),
+        holidays=holidays,
+        covariates=Covariates(names, known, mean, deviation),
+        static=unpacked(state["static"], "static", (series, None)),
+        error=error,
+        centre=centre,
+        width=width,
     )
 
 
@@ -179,7 +182,7 @@ def static_from_dict(state: dict[str, Any] | None) -> Static | None:
     return Static(list(state["names"]), words, mean, deviation)
 
 
-def check_together(learned: Learned, data: Data, outputs: int) -> None:
+def check_together(options: Options, learned: Learned, data: Data) -> None:
     """Require that the parts of a file belong together."""
     reader, model = learned.reader, learned.model
     if len(learned.band.growth) != reader.horizon:
@@ -192,9 +195,13 @@ def check_together(learned: Learned, data: Data, outputs: int) -> None:
         else np.zeros((1, 0))
     )
     features = OWN + reader.static.shape[1] + moments.shape[1] + len(data.names)
-    got = model.input_shape[-1], model.output_shape[-1]
-    if got != (features, outputs) or len(model.output_shape) != 3:
-        raise ValueError(f"model: expected one from {features} features to (N, T, {outputs}), got {model!r}")
+    outputs = head_of(options.distribution, options.loss).outputs
+    sizes = options.hidden_size, options.num_layers, options.dropout, outputs, options.patch
+    wanted = [repr(layer) for layer in layers_of(features, *sizes)]
+    if [repr(layer) for layer in model.layers] != wanted:
+        raise ValueError(f"model: expected {', '.join(wanted)}, got {model!r}")
+    if reader.patch != options.patch or reader.window % reader.patch:
+        raise ValueError(f"patch: expected {options.patch} and a multiple of it as window, got {reader.patch}")
 
 
 def _plain(labels: list[Any]) -> list[Any]:
