@@ -1,9 +1,10 @@
-"""``fastlstm demo`` and ``fastlstm forecast``: learn from a series, and forecast the next values."""
+"""``fastlstm demo`` and ``fastlstm forecast``: learn from series, and forecast the next values."""
 
 from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,53 +12,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import datasets, plot
-from fastlstm.cli.options import MODEL, Commands, UsageError, add_max_megabytes, add_output, add_resume, count, source
+from fastlstm.cli.forecast_options import DEMO, TABLE, add_forecast
+from fastlstm.cli.options import MODEL, Commands, add_output, add_resume, usage
 from fastlstm.cli.output import Output
 from fastlstm.cli.report import Report
 from fastlstm.files import write_atomically
 from fastlstm.forecasting import report
-from fastlstm.forecasting.backtest import Backtest, Forecast
-from fastlstm.forecasting.columns import Columns, columns_of
+from fastlstm.forecasting.backtest import LAST_SEASON, Backtest, Forecast
 from fastlstm.forecasting.dates import find_step
-from fastlstm.forecasting.forecaster import Forecaster
-from fastlstm.forecasting.series import Series, read_series
-from fastlstm.separated import MOST
+from fastlstm.forecasting.frames import Frames
+from fastlstm.forecasting.lstm_forecaster import LSTMForecaster
+from fastlstm.forecasting.read_series import read_groups
+from fastlstm.forecasting.series import Series
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DEMO, TABLE = "fastlstm-demo", "forecast.csv"
-
-LOAD = "in Python, by fastlstm.forecasting.Forecaster.load"
+LOAD = "in Python, by fastlstm.forecasting.LSTMForecaster.load"
 """How the file of an interrupted training can be used."""
 
-FORECAST = """Learn from a column of a CSV file, or from several, and forecast the next values.
+MOST_SHOWN = 6
+"""Series that are shown one by one; of more there are the figures of all together, and pictures of the first."""
 
-The last part of the series is held out first and forecast from the values before it, to measure the error beside that
-of two naive forecasts: that the last value stays, and that the last season repeats. Then the coming steps are forecast.
-Written to the output folder: forecast.csv, forecast.png (one for each target) and model.safetensors. What is there
-already is replaced only with --force. Ctrl-C ends the training and leaves it as it was; with --resume the training goes
-on later to the same end as without a pause."""
-
-FORECAST_EXAMPLES = """what happens to the file:
-  sheets        of an .xlsx file the first is read (pip install openpyxl); Parquet takes pyarrow
-  compressed    .gz, .bz2 and .xz are read, within --max-megabytes
-  separator     , ; tab or | is found out
-  numbers       10,069.12 10.069,12 1 234,5 $1,200 12 % and (1,234) for a negative one are read where the whole column
-                agrees; where 1,234 may be one or the other, --decimal says what is meant
-  header        without one, columns are numbered: --target 1
-  dates         the column is found by its name or looks; rows are sorted by date; --date-format says what 02/03/2020 or
-                1-01 mean; offsets from UTC are kept
-  missing       empty cells, NA, nan, ? and left-out dates are counted for you; the network reads the value of a season
-                before or the last one instead, and errors and the band are those of measured values alone
-
-examples:
-  fastlstm forecast sales.csv --target sales --horizon 12
-  fastlstm forecast sales.csv --target sales --horizon 12 --log          swings that grow with the level
-  fastlstm forecast load.csv --target 8 --date 1 --horizon 24 --season 24 --window 96
-  fastlstm forecast load.csv --target OT --inputs HUFL HULL --horizon 24         reads other columns too
-  fastlstm forecast load.csv --target OT --target HUFL --horizon 24 --patch 24   several at once, a day at a step
-"""
+PICTURE_STEPS = 400
+"""Held-out steps that a picture shows at most, unless two horizons are more."""
 
 
 def add(commands: Commands) -> None:
@@ -69,46 +47,27 @@ def add(commands: Commands) -> None:
         f"folder, {DEMO}, is the demo's own, and written to again.",
     )
     demo_parser.set_defaults(run=demo)
-    parser = commands.add_parser(
-        "forecast",
-        help="forecast a column of your own CSV file",
-        description=FORECAST,
-        epilog=FORECAST_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(run=forecast, trains=True)
-    add = parser.add_argument
-    add("file", type=source, metavar="FILE", help="a CSV file, compressed (.gz, .bz2, .xz) or not, .xlsx or Parquet")
-    add(
-        "--target",
-        required=True,
-        action="append",
-        metavar="COLUMN",
-        help="the column to forecast, by name or by number from 1; may be given again, for several by one network",
-    )
-    add("--inputs", nargs="+", default=[], metavar="COLUMN", help="more columns for the network to read")
-    add("--horizon", required=True, type=count, metavar="N", help="number of steps to forecast")
-    add("--date", metavar="COLUMN", help="the column of dates, or none for equal steps (default: looked for)")
-    add(
-        "--date-format",
-        metavar="CODES",
-        help="how dates are written, such as %%d/%%m/%%Y or %%y-%%m (default: found out)",
-    )
-    add("--decimal", choices=[".", ","], help="the decimal mark (default: found out for each column)")
-    add("--season", type=count, metavar="N", help="steps of a season, 1 for none (default: from the dates)")
-    add("--holdout", type=count, metavar="N", help="last steps to test on (default: about a fifth)")
-    add(
-        "--log", action="store_true", help="work on the logarithm: for positive values whose swings grow with the level"
-    )
-    add_max_megabytes(parser, "what the file", MOST)
-    model = parser.add_argument_group("network and training")
-    model.add_argument("--window", type=count, metavar="N", help="steps that the network sees (default: two seasons)")
-    model.add_argument("--patch", type=count, default=1, metavar="N", help="values that a step reads, such as a day's")
-    model.add_argument("--hidden", type=count, default=32, metavar="N", help="LSTM units (default: %(default)s)")
-    model.add_argument("--epochs", type=count, default=100, metavar="N", help="at most (default: %(default)s)")
-    for each, folder in ((demo_parser, DEMO), (parser, "fastlstm-forecast")):
-        add_output(each, folder)
-        add_resume(each)
+    add_output(demo_parser, DEMO)
+    add_resume(demo_parser)
+    add_forecast(commands).set_defaults(run=forecast, trains=True)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is forecast, and how."""
+
+    frames: Frames
+    forecaster: LSTMForecaster
+    horizon: int
+    holdout: int
+    coverage: float
+
+    @property
+    def season_names(self) -> dict[str, str]:
+        """The name of the forecast that repeats the last season."""
+        step, season = self.frames.series[0].step, self.forecaster.season_
+        usual = step is not None and season == step.season
+        return {LAST_SEASON: step.season_name if usual and step else f"value {season} steps before"}
 
 
 def demo(options: argparse.Namespace) -> int:
@@ -119,26 +78,23 @@ def demo(options: argparse.Namespace) -> int:
     began = time.perf_counter()
     months, ppm = datasets.co2()
     dates = months.astype("M8[s]")
-    note = f"Months without a measurement: {np.isnan(ppm).sum()} of {len(ppm)}."
-    series = Series("CO2", ppm, dates, find_step(dates), [note])
+    series = Series("CO2", ppm, dates, find_step(dates), [])
     print(f"Carbon dioxide in the air at Mauna Loa, monthly, {series.span(0, len(ppm))}.")
-    forecaster = Forecaster(12, season=12, window=36, epochs=300, patience=80, seed=options.seed)
-    series, columns = columns_of(series, 1, forecaster.season)
-    backtest = learn(series, forecaster, columns, 60, output)
+    print(f"Months without a measurement: {np.isnan(ppm).sum()} of {len(ppm)}.")
+    task = Task(Frames.of([series], 1), LSTMForecaster(12, random_state=options.seed), 12, 60, 0.9)
+    backtest = learn(task, output)
     if backtest is None:
-        return output.stopped(forecaster.save, LOAD) if forecaster.interrupted else 0
-    names = naive_names(series, forecaster.season)
-    report_errors(series, forecaster, backtest, names, "ppm")
+        return output.stopped(task.forecaster.save, LOAD) if task.forecaster.interrupted else 0
+    report_errors(task, backtest, series, "ppm")
     figure = plot.forecast_figure(
-        series.values,
         backtest,
         dates=dates,
-        coverage=forecaster.coverage,
+        coverage=task.coverage,
         title="Carbon dioxide at Mauna Loa: five held-out years, forecast twelve months at a time",
         label="CO₂ (ppm)",
-        names=names,
+        names=task.season_names,
     )
-    write(output, forecaster, [figure])
+    write(output, task.forecaster, [figure])
     print(f"All in {time.perf_counter() - began:.1f} s.")
     return 0 if backtest.beats_naive else 1
 
@@ -147,85 +103,70 @@ def forecast(options: argparse.Namespace) -> int:
     """Backtest on a file, then forecast the values after its end."""
     began = time.perf_counter()
     plot.new_figure()
-    if options.window and options.window % options.patch:
-        raise UsageError(f"window: expected a multiple of patch={options.patch}, got {options.window}")
     targets = list(dict.fromkeys(options.target))
-    output = Output(options, [MODEL, *pictures(len(targets)), TABLE])
-    series = read_series(
+    forecaster = forecaster_of(options)
+    read, notes = read_groups(
         options.file,
-        targets[0],
+        targets,
+        options.group,
         options.date,
-        [*targets[1:], *options.inputs],
+        [*options.inputs, *options.known],
         date_format=options.date_format,
         decimal=options.decimal,
         max_bytes=options.max_bytes,
     )
-    series, columns = columns_of(series, len(targets), options.season or series.season)
-    length = len(series.values)
-    print(f"{options.file}: {', '.join(columns.names)}, {length} values, {series.span(0, length)}.")
-    forecaster = forecaster_of(options, series)
-    holdout = options.holdout or default_holdout(length, options.horizon)
-    if holdout >= length:
-        name = "holdout" if options.holdout else "horizon"
-        raise ValueError(f"{name}: expected less than the {length} values of the series, got {holdout}")
-    backtest = learn(series, forecaster, columns, holdout, output)
+    frames = Frames.of(read, len(targets))
+    output = Output(options, [MODEL, *pictures(min(len(frames.ids), MOST_SHOWN)), TABLE])
+    task = task_of(options, frames, forecaster)
+    first = frames.series[0]
+    what = f"{len(frames.ids):,} series" if len(read) > 1 else ", ".join(frames.ids)
+    span = f", {first.span(0, len(first.values))}" if len(read) == 1 else ""
+    print(f"{options.file}: {what}, {sum(len(one.values) for one in read):,} values{span}.")
+    print(*notes, sep="\n")
+    backtest = learn(task, output)
     if backtest is None:
         return output.stopped(forecaster.save, LOAD) if forecaster.interrupted else 0
-    names = naive_names(series, forecaster.season)
-    coming = columns.each(forecaster.forecast(columns.values, columns.inputs))
-    labels = series.future(options.horizon)
-    figures = []
-    for place, (name, test) in enumerate(columns.each(backtest).items()):
-        if len(columns.names) > 1:
-            print(f"\n{name}")
-        report_errors(series, forecaster, test, names, "")
-        print(f"\nThe next {options.horizon} steps, with the {forecaster.coverage:.0%} band:\n")
-        print(report.forecast_table(labels, coming[name]))
-        shown = columns.values if columns.measured is None else np.where(columns.measured, columns.values, np.nan)
-        values = shown if shown.ndim == 1 else shown[:, place]
-        figures.append(picture(series, name, values, test, coming[name], names, forecaster))
+    coming = ahead(task, sorted(set(options.quantiles)))
+    labels = [one.future(task.horizon) for one in frames.series]
+    figures = show(task, backtest, coming, labels)
     print()
     write(output, forecaster, figures, report.forecast_csv(labels, coming))
     print(f"All in {time.perf_counter() - began:.1f} s.")
     return 0
 
 
-def forecaster_of(options: argparse.Namespace, series: Series) -> Forecaster:
-    return Forecaster(
-        options.horizon,
-        season=options.season or series.season,
-        window=options.window,
-        patch=options.patch,
-        hidden_size=options.hidden,
-        epochs=options.epochs,
-        log=options.log,
-        seed=options.seed,
-    )
+def forecaster_of(options: argparse.Namespace) -> LSTMForecaster:
+    with usage():
+        return LSTMForecaster(
+            options.season,
+            window=options.window,
+            patch=options.patch,
+            strategy=options.strategy,
+            distribution=options.distribution,
+            scaling="log" if options.log else "instance",
+            past_covariates=options.inputs,
+            holidays=options.holidays,
+            hidden_size=options.hidden,
+            epochs=options.epochs,
+            random_state=options.seed,
+        )
 
 
-def picture(
-    series: Series,
-    name: str,
-    values: NDArray[np.float64],
-    backtest: Backtest,
-    coming: Forecast,
-    names: dict[str, str],
-    forecaster: Forecaster,
-) -> Figure:
-    horizon = forecaster.horizon
-    shown = max(400, 2 * horizon)
-    last = f"the last {shown} " if len(backtest.truth) > shown else ""
-    return plot.forecast_figure(
-        values,
-        backtest,
-        coming,
-        dates=axis(series, coming),
-        coverage=forecaster.coverage,
-        title=f"{name}: {last}held-out values and the coming {horizon} steps",
-        label=name,
-        names=names,
-        most=shown,
-    )
+def task_of(options: argparse.Namespace, frames: Frames, forecaster: LSTMForecaster) -> Task:
+    """The task, with a number of held-out steps."""
+    shortest = min(len(one.values) for one in frames.series)
+    holdout = options.holdout or default_holdout(shortest, options.horizon)
+    if holdout >= shortest:
+        name = "holdout" if options.holdout else "horizon"
+        which = "the series" if len(frames.ids) == 1 else "the shortest series"
+        raise ValueError(f"{name}: expected less than the {shortest} values of {which}, got {holdout}")
+    rows = min(len(one.coming) for one in frames.series)
+    if options.known and rows < options.horizon:
+        raise ValueError(
+            f"known: expected {options.horizon} rows behind the last value of each series, in which "
+            f"{options.known[0]!r} is filled in, got {rows}; --inputs takes columns that nobody knows yet"
+        )
+    return Task(frames, forecaster, options.horizon, holdout, options.coverage)
 
 
 def default_holdout(length: int, horizon: int) -> int:
@@ -233,68 +174,116 @@ def default_holdout(length: int, horizon: int) -> int:
     return max(1, round(0.2 * length / horizon)) * horizon
 
 
-def axis(series: Series, coming: Forecast) -> NDArray[Any] | None:
+def learn(task: Task, output: Output) -> Backtest | None:
+    """Train without the held-out values, and forecast them; None after Ctrl-C, and on ranks that are done."""
+    forecaster, frames, one = task.forecaster, task.frames, task.frames.series[0]
+    which = one.span(0, len(one.values) - task.holdout) if len(frames.ids) == 1 else f"all but the last {task.holdout}"
+    print(f"Training on {which}, the next {task.horizon} to be forecast.")
+    began = time.perf_counter()
+    output.begin()
+    forecaster.fit(
+        frames.before(task.holdout),
+        frames.X,
+        fh=task.horizon,
+        callbacks=[Report(), output.checkpoint()],
+        resume=output.state,
+        communicator=output.communicator,
+    )
+    if forecaster.interrupted or output.done_here():
+        return None
+    print(f"Season: {forecaster.season_} steps." if forecaster.season_ > 1 else "Season: none.")
+    print(_trained(forecaster, time.perf_counter() - began))
+    return forecaster.evaluate(frames.y, frames.X, coverage=task.coverage)
+
+
+def _trained(forecaster: LSTMForecaster, seconds: float) -> str:
+    """A sentence on the training, and on what it was good for."""
+    if not forecaster.history_.epochs:
+        return "The values are too few to train a network: the forecast is the classical one."
+    said = f"{forecaster.history_.epochs} epochs in {seconds:.1f} s."
+    if not forecaster.share_:
+        return f"{said} Held-out values say that the network adds nothing: the forecast is the classical one."
+    return f"{said} Held-out values say that {forecaster.share_:.0%} of the network's correction is to be believed."
+
+
+def ahead(task: Task, levels: list[float]) -> dict[str, Forecast]:
+    """What comes of each series; the classical half is fitted to all values first."""
+    forecaster, X = task.forecaster, task.frames.X
+    forecaster.update(task.frames.y, X, refit=True)
+
+    def rows(frame: Any, column: Any) -> dict[str, NDArray[np.float64]]:
+        values = frame[column].to_numpy().reshape(-1, task.horizon)
+        return dict(zip(frame["unique_id"].to_numpy()[:: task.horizon], values, strict=True))
+
+    mean, ends = forecaster.predict(X=X), forecaster.predict_interval(X=X, coverage=task.coverage)
+    means, lows, highs = rows(mean, "y"), rows(ends, "lower"), rows(ends, "upper")
+    quantiles = forecaster.predict_quantiles(levels, X=X) if levels else None
+    more = {level: rows(quantiles, level) for level in levels}
+    return {
+        name: Forecast(means[name], lows[name], highs[name], {level: each[name] for level, each in more.items()})
+        for name in task.frames.ids
+    }
+
+
+def show(task: Task, backtest: Backtest, coming: dict[str, Forecast], labels: list[list[str]]) -> list[Figure]:
+    """Print the errors and the next values, and draw the first series."""
+    frames, shown = task.frames, len(task.frames.ids) <= MOST_SHOWN
+    if not shown:
+        report_errors(task, backtest, None)
+        print(report.mase_line(backtest))
+    figures = []
+    for name, series, steps in list(zip(frames.ids, frames.series, labels, strict=True))[:MOST_SHOWN]:
+        one = backtest.of(name)
+        if shown:
+            if len(frames.ids) > 1:
+                print(f"\n{name}")
+            report_errors(task, one, series)
+            print(f"\nThe next {task.horizon} steps, with the {task.coverage:.0%} band:\n")
+            print(report.forecast_table(steps, coming[name]))
+        figures.append(picture(task, name, series, one, coming[name]))
+    return figures
+
+
+def picture(task: Task, name: str, series: Series, backtest: Backtest, coming: Forecast) -> Figure:
+    most = max(PICTURE_STEPS, 2 * task.horizon)
+    last = f"the last {most} " if task.holdout > most else ""
+    return plot.forecast_figure(
+        backtest,
+        coming,
+        dates=axis(series, task.horizon),
+        coverage=task.coverage,
+        title=f"{name}: {last}held-out values and the coming {task.horizon} steps",
+        label=name,
+        names=task.season_names,
+        most=most,
+    )
+
+
+def axis(series: Series, horizon: int) -> NDArray[Any] | None:
     """The dates of the series and of the coming steps; None if they are not evenly spaced."""
     if series.step is None or series.dates is None:
         return None
     last = series.step.ordinals(series.dates[-1:])
-    return np.concatenate([series.dates, series.step.dates(last + np.arange(1, len(coming.mean) + 1))])
+    return np.concatenate([series.dates, series.step.dates(last + np.arange(1, horizon + 1))])
 
 
-def naive_names(series: Series, season: int) -> dict[str, str]:
-    """The name of the forecast that repeats the last season."""
-    usual = series.step is not None and season == series.season
-    return {"last season": series.step.season_name if usual and series.step else f"value {season} steps before"}
+def report_errors(task: Task, backtest: Backtest, series: Series | None, unit: str = "") -> None:
+    """Print the errors of one series, or of all together."""
+    measured, held_out = int(backtest.measured.sum()), task.holdout * len(backtest.panel)
+    of = "" if measured == held_out else f"{measured:,} measured ones of the "
+    where = f", {series.span(len(series.values) - task.holdout, len(series.values))}" if series else ""
+    print(f"\nErrors on the {of}{held_out:,} held-out values{where}, forecast {task.horizon} steps at a time:\n")
+    print(report.score_table(backtest, task.season_names, unit))
+    print(f"\n{report.verdict(backtest, task.season_names)}\n{report.skill_line(backtest)}")
+    print(report.coverage_line(backtest, task.coverage))
 
 
-def learn(series: Series, forecaster: Forecaster, columns: Columns, holdout: int, output: Output) -> Backtest | None:
-    """Train without the held-out values, and forecast them; None after Ctrl-C, and on ranks that are done."""
-    print(*series.notes, sep="\n")
-    print(f"Season: {forecaster.season} steps." if forecaster.season > 1 else "Season: none.")
-    train = columns.values[:-holdout]
-    inputs = None if columns.inputs is None else columns.inputs[:-holdout]
-    try:
-        split = forecaster.split(len(train))
-    except ValueError as error:
-        raise ValueError(f"{error} ({holdout} of {len(series.values)} are held out)") from None
-    print(
-        f"Training on {series.span(0, len(train))}: {split.train_windows} windows of "
-        f"{split.window} steps, the next {forecaster.horizon} to be forecast."
-    )
-    if split.stride > 1:
-        print(f"To keep it short, the windows start {split.stride} steps apart.")
-    began = time.perf_counter()
-    output.begin()
-    callbacks = [Report(), output.checkpoint()]
-    communicator = output.communicator
-    measured = None if columns.measured is None else columns.measured[:-holdout]
-    epochs = forecaster.fit(
-        train, inputs, measured=measured, callbacks=callbacks, resume=output.state, communicator=communicator
-    ).epochs
-    if forecaster.interrupted or output.done_here():
-        return None
-    print(f"{epochs} epochs in {time.perf_counter() - began:.1f} s.")
-    return forecaster.backtest(columns.values, holdout, columns.inputs, measured=columns.measured)
+def pictures(count: int) -> list[str]:
+    """The names of the pictures, one for each series that is drawn."""
+    return ["forecast.png"] if count == 1 else [f"forecast-{k}.png" for k in range(1, count + 1)]
 
 
-def report_errors(series: Series, forecaster: Forecaster, backtest: Backtest, names: dict[str, str], unit: str) -> None:
-    count = int(backtest.measured.sum())
-    of = "" if count == len(backtest.truth) else f"{count} measured ones of the "
-    print(
-        f"\nErrors on the {of}{len(backtest.truth)} held-out values, "
-        f"{series.span(backtest.start, len(series.values))}, forecast {forecaster.horizon} steps at a time:\n"
-    )
-    print(report.score_table(backtest, names, unit))
-    print(f"\n{report.verdict(backtest, names)}\n{report.skill_line(backtest, forecaster.horizon)}")
-    print(report.coverage_line(backtest, forecaster.coverage))
-
-
-def pictures(targets: int) -> list[str]:
-    """The names of the pictures, one for each target."""
-    return ["forecast.png"] if targets == 1 else [f"forecast-{k}.png" for k in range(1, targets + 1)]
-
-
-def write(output: Output, forecaster: Forecaster, figures: list[Figure], table: str | None = None) -> None:
+def write(output: Output, forecaster: LSTMForecaster, figures: list[Figure], table: str | None = None) -> None:
     """Write the model, the pictures and, if there is one, the table of the coming steps."""
     output.folder.mkdir(parents=True, exist_ok=True)
     paths = [output.model, *(output.folder / name for name in pictures(len(figures)))]

@@ -62,7 +62,7 @@ class Frames:
 
     def before(self, back: int) -> Any:
         """The values but for the last `back` steps of each series."""
-        return self.y.groupby(ID, sort=False, group_keys=False).apply(lambda part: part.iloc[: len(part) - back])
+        return self.y[self.y.groupby(ID).cumcount(ascending=False) >= back]
 
     def lengths(self) -> list[int]:
         return [len(one.values) for one in self.series]

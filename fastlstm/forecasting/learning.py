@@ -169,6 +169,12 @@ def learn(
     return Learned(lesson.reader, lesson.static, lesson.regression, last, model, share, band), history, interrupted
 
 
+def refitted(learned: Learned, data: Data) -> Learned:
+    """The same with a classical half that is fitted to these series."""
+    rest = learned.regression.rest(data, learned.reader.covariates)
+    return replace(learned, classical=Classical.fit(rest.panel.values, learned.reader.season))
+
+
 def _train(
     options: Options,
     model: Model,

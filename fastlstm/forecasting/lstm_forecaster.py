@@ -22,7 +22,7 @@ from fastlstm.forecasting.covariates import columns_of, future_of
 from fastlstm.forecasting.data import Data
 from fastlstm.forecasting.distributions import head_of
 from fastlstm.forecasting.earlier import Earlier, EarlierOutlook
-from fastlstm.forecasting.learning import Learned, learn
+from fastlstm.forecasting.learning import Learned, learn, refitted
 from fastlstm.forecasting.outlook import Outlook, ends_of, outlook_of
 from fastlstm.forecasting.panel import Panel, panel_of
 from fastlstm.forecasting.parameters import MOST_STEPS, check_parameters
@@ -97,6 +97,8 @@ class LSTMForecaster(Application):
     ----------
     history_ : History
         The losses of the training.
+    season_ : int
+        The season that was given or found.
     share_ : float
         How much of what the network says is believed: 0 for the classical forecast alone.
     interrupted : bool
@@ -205,6 +207,10 @@ class LSTMForecaster(Application):
         return f"LSTMForecaster({', '.join(given)})"
 
     @property
+    def season_(self) -> int:
+        return self._known[0].reader.season
+
+    @property
     def share_(self) -> float:
         return self._known[0].share
 
@@ -297,7 +303,7 @@ class LSTMForecaster(Application):
             raise ValueError(f"y: expected no negative numbers for distribution={self.distribution!r}, got {low:g}")
         return Data(panel, names, columns or [np.zeros((len(values), 0)) for values in panel.values])
 
-    def update(self, y: Any, X: Any = None) -> Self:
+    def update(self, y: Any, X: Any = None, *, refit: bool = False) -> Self:
         """Go on from new values, without a new training.
 
         Parameters
@@ -305,6 +311,8 @@ class LSTMForecaster(Application):
         y, X
             As in `fit`, in the same containers. Arrays follow what is known; dates say where values belong: behind the
             end, or in the place of what was there.
+        refit : bool, default False
+            Whether the classical half is fitted again, to all values.
 
         Returns
         -------
@@ -320,7 +328,10 @@ class LSTMForecaster(Application):
         """
         self._learned(self._learned_parts)
         new = self._data_of(y, X)
-        self._data = new if self._data is None else self._data.followed_by(new)
+        data = new if self._data is None else self._data.followed_by(new)
+        if refit:
+            self._learned_parts = refitted(self._known[0], data)
+        self._data = data
         return self
 
     @hints.hinted

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastlstm.forecasting.backtest import Backtest, Floats, Forecast
+from fastlstm.forecasting.backtest import Backtest, Forecast
 from fastlstm.plot.figure import finish, new_figure
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ NAIVE = ("#8a8f98", "#b58a2f")
 
 
 def forecast_figure(
-    values: Floats,
     backtest: Backtest,
     future: Forecast | None = None,
     *,
@@ -33,9 +32,8 @@ def forecast_figure(
 
     Parameters
     ----------
-    values : (T,)
-        The whole series, the held-out steps included; NaN where nothing was measured.
     backtest : Backtest
+        Of one series, with origins as far apart as the forecasts are long; see `Backtest.of`.
     future : Forecast, optional
         The forecast of the steps after the series.
     dates : (T,) datetime64, or (T + horizon,) with a future, optional
@@ -62,27 +60,28 @@ def forecast_figure(
     Examples
     --------
     >>> import numpy as np
-    >>> from fastlstm.forecasting.backtest import Backtest
-    >>> t = np.arange(10.0)
-    >>> test = Backtest(6, t[6:], t[6:] - 1, t[6:] - 2, t[6:], {"last value": np.full(4, 5.0)})
-    >>> figure = forecast_figure(t, test, label="metres")
+    >>> from fastlstm.forecasting import LSTMForecaster
+    >>> values = np.sin(np.arange(60.0))
+    >>> figure = forecast_figure(LSTMForecaster(epochs=1).backtest(values, fh=6), label="metres")
     >>> figure.axes[0].get_ylabel()
     'metres'
     """
     figure = new_figure()
     axes = figure.add_subplot()
+    values, first = backtest.panel.values[0], int(backtest.origins[0, 0])
+    forecast, lower, upper = (backtest.in_a_row(part) for part in (backtest.forecast, backtest.lower, backtest.upper))
     steps = np.arange(1, len(values) + 1 + (0 if future is None else len(future.mean))) if dates is None else dates
     end = len(values)
-    start = max(backtest.start, end - most)
-    shown = slice(start - backtest.start, None)
+    start = max(first, end - most)
+    shown = slice(start - first, None)
     before = max(0, start - max(12, (end - start) // 2))
     dot = "." if np.isnan(values[before:end]).any() else None  # a line alone would not show a value between two gaps
     axes.plot(steps[before:end], values[before:end], color=TRUTH, lw=1.8, marker=dot, label="truth", zorder=4)
-    axes.plot(steps[start:end], backtest.forecast[shown], color=FORECAST, lw=1.6, label="fastlstm", zorder=5)
+    axes.plot(steps[start:end], forecast[shown], color=FORECAST, lw=1.6, label="fastlstm", zorder=5)
     axes.fill_between(
         steps[start:end],
-        backtest.low[shown],
-        backtest.high[shown],
+        lower[shown],
+        upper[shown],
         color=FORECAST,
         alpha=0.18,
         lw=0,
@@ -90,8 +89,8 @@ def forecast_figure(
     )
     for (key, naive), color in zip(backtest.naive.items(), NAIVE, strict=False):
         name = (names or {}).get(key, key)
-        axes.plot(steps[start:end], naive[shown], color=color, lw=0.9, ls="--", label=name, zorder=2)
-    if start == backtest.start:
+        axes.plot(steps[start:end], backtest.in_a_row(naive)[shown], color=color, lw=0.9, ls="--", label=name, zorder=2)
+    if start == first:
         axes.axvline(steps[start], color=TRUTH, lw=0.8, ls=":")
         axes.annotate(
             "held out",
