@@ -12,7 +12,7 @@ import fastlstm as fl
 from fastlstm.application import options_of
 from fastlstm.classification import Classifier
 from fastlstm.classification import Recipe as Reading
-from fastlstm.forecasting import Forecaster
+from fastlstm.forecasting import LSTMForecaster
 from fastlstm.io.native import read_metadata
 from fastlstm.speech import Augment, LogMel, Recording, StringReader, Strings, VoiceActivity, WordClassifier
 from fastlstm.speech.silero import network
@@ -20,9 +20,8 @@ from fastlstm.text import LanguageModel, Recipe, Vocabulary
 
 
 def forecaster():
-    made = Forecaster(2, hidden_size=3, epochs=1, season=4, log=True)
-    made.fit(np.arange(1.0, 61.0), progress=False)
-    return made
+    made = LSTMForecaster(4, hidden_size=3, epochs=1, scaling="log")
+    return made.fit(np.arange(1.0, 61.0), fh=2, progress=False)
 
 
 def classifier():
@@ -89,7 +88,7 @@ def test_words_of_one_s_own_are_kept_beside_and_hide_nothing(application, tmp_pa
     assert not (tmp_path / "b").exists()
 
 
-@pytest.mark.parametrize("make", [lambda: Forecaster(2), Classifier, WordClassifier, StringReader])
+@pytest.mark.parametrize("make", [LSTMForecaster, Classifier, WordClassifier, StringReader])
 def test_what_has_not_learned_is_not_saved(make, tmp_path):
     with pytest.raises(RuntimeError, match="has not learned anything yet: call fit first"):
         make().save(tmp_path / "a")
@@ -97,7 +96,7 @@ def test_what_has_not_learned_is_not_saved(make, tmp_path):
 
 def test_a_file_of_one_application_is_no_other(application, tmp_path):
     application.save(tmp_path / "a")
-    for other in {Forecaster, Classifier, LanguageModel, WordClassifier, StringReader, VoiceActivity} - {
+    for other in {LSTMForecaster, Classifier, LanguageModel, WordClassifier, StringReader, VoiceActivity} - {
         type(application)
     }:
         with pytest.raises(ValueError, match="a: holds a model, but no "):
@@ -151,7 +150,7 @@ def test_an_application_is_pickled_with_all_that_it_has_learned(application, tmp
 
 
 def test_an_application_that_has_learned_nothing_is_pickled_as_well():
-    again = pickle.loads(pickle.dumps(Forecaster(2, hidden_size=3, epochs=1)))
+    again = pickle.loads(pickle.dumps(LSTMForecaster(hidden_size=3, epochs=1)))
     with pytest.raises(RuntimeError, match="has not learned anything yet"):
         again.save("nowhere")
     again.fit(np.arange(1.0, 61.0), progress=False)

@@ -2,13 +2,14 @@
 
 import csv
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import fastlstm as fl
 from fastlstm import cli
-from fastlstm.forecasting import Forecaster
+from fastlstm.forecasting import LSTMForecaster
 
 pytest.importorskip("pandas")
 pytest.importorskip("matplotlib")
@@ -16,10 +17,10 @@ pytest.importorskip("matplotlib")
 
 @pytest.fixture
 def sales(tmp_path):
-    """Sixty months with a trend and a season."""
-    t = np.arange(60)
-    values = 10 + 0.2 * t + 3 * np.sin(t * 2 * np.pi / 12)
-    rows = [f"{2010 + i // 12}-{i % 12 + 1:02d},{value:.3f}" for i, value in enumerate(values)]
+    """Ten years of months with a trend and a season."""
+    t = np.arange(120)
+    values = 10 + 0.2 * t + 3 * np.sin(t * 2 * np.pi / 12) + np.random.default_rng(0).standard_normal(120)
+    rows = [f"{2005 + i // 12}-{i % 12 + 1:02d},{value:.3f}" for i, value in enumerate(values)]
     path = tmp_path / "sales.csv"
     path.write_text("\n".join(["month,sales", *rows]) + "\n")
     return path
@@ -43,8 +44,8 @@ def test_the_demo_beats_both_naive_forecasts_and_writes_model_and_picture(tmp_pa
         assert scores["fastlstm"][1] < 0.6 * scores[naive][1]
     assert "fastlstm beats both naive forecasts" in printed
     assert (tmp_path / "out/forecast.png").read_bytes().startswith(b"\x89PNG")
-    assert Forecaster.load(tmp_path / "out/model.safetensors").horizon == 12
-    assert fl.load(tmp_path / "out/model.safetensors").output_shape == ("N", 12)
+    assert len(LSTMForecaster.load(tmp_path / "out/model.safetensors").predict()) == 12
+    assert fl.load(tmp_path / "out/model.safetensors").output_shape == ("N", "T", 1)
 
 
 def table(printed):
@@ -54,18 +55,20 @@ def table(printed):
 
 
 def test_a_demo_that_does_not_beat_a_naive_forecast_says_so_and_fails(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(Forecaster, "fit", lambda self, series, inputs, **options: lazy(self, series, options))
+    monkeypatch.setattr(LSTMForecaster, "fit", spoilt)
     assert cli.main(["demo", "--output", str(tmp_path)]) == 1
-    assert "fastlstm does not beat: same season last year" in capsys.readouterr().out
+    assert "fastlstm does not beat: last value and same season last year" in capsys.readouterr().out
 
 
-def lazy(forecaster, series, options, fit=Forecaster.fit):
-    """A training that leaves the network at zero, and so the naive forecast as it is."""
+def spoilt(forecaster, y, X, fit=LSTMForecaster.fit, **options):
+    """A training whose effects of every moment are far too large."""
     forecaster.epochs = 1
-    history = fit(forecaster, series, **options)
-    for parameter in forecaster.fitted.model.layers[-1].parameters():
-        parameter.value = np.zeros(parameter.shape)
-    return history
+    fit(forecaster, y, X, **options)
+    learned = forecaster._learned_parts
+    for parameter in learned.model.layers[-1].parameters():
+        parameter.value = np.full(parameter.shape, 9.0)
+    forecaster._learned_parts = replace(learned, share=1.0)
+    return forecaster
 
 
 def test_a_file_is_tested_on_forecast_and_drawn(sales, tmp_path, capsys):
@@ -80,14 +83,12 @@ def test_a_file_is_tested_on_forecast_and_drawn(sales, tmp_path, capsys):
     for row in rows:
         assert float(row["low"]) < float(row["forecast"]) < float(row["high"])
     assert (out / "forecast.png").stat().st_size > 10_000
-    again = Forecaster.load(out / "model.safetensors")
-    values = [float(line.split(",")[1]) for line in sales.read_text().splitlines()[1:]]
-    expected = [float(row["forecast"]) for row in rows]
-    np.testing.assert_allclose(again.forecast(values).mean, expected, rtol=1e-6)
+    again = LSTMForecaster.load(out / "model.safetensors")
+    np.testing.assert_allclose(again.predict()["y"], [float(row["forecast"]) for row in rows], rtol=1e-6)
 
 
 def test_the_same_seed_forecasts_the_same(sales, tmp_path):
-    arguments = ["forecast", str(sales), "--target", "2", "--horizon", "3", "--epochs", "3"]
+    arguments = ["forecast", str(sales), "--target", "2", "--horizon", "3", "--epochs", "3", "--distribution", "normal"]
     for name, seed in (("a", "5"), ("b", "5"), ("c", "6")):
         assert cli.main([*arguments, "--seed", seed, "--output", str(tmp_path / name)]) == 0
     first, second, other = ((tmp_path / name / "forecast.csv").read_bytes() for name in "abc")
@@ -116,7 +117,7 @@ def test_a_file_without_dates_and_options_of_the_network_work(tmp_path, capsys):
     assert cli.main(["forecast", str(path), *arguments, "--output", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
     assert "The file has no header: its columns are numbered 1 to 1." in printed
-    assert "windows of 10 steps" in printed and "value 6 steps before" in printed
+    assert "Season: 6 steps." in printed and "value 6 steps before" in printed
     assert "Errors on the 9 held-out values, rows 72 to 80" in printed
     assert (tmp_path / "out/forecast.csv").read_text().splitlines()[1].startswith("81,")
 
@@ -129,20 +130,19 @@ def test_a_constant_column_is_forecast(tmp_path, capsys):
     assert "does not beat: last value" in capsys.readouterr().out
 
 
-def test_a_long_series_is_thinned_out_and_that_is_said(tmp_path, capsys):
-    path = tmp_path / "x.csv"
-    path.write_text("x\n" + "\n".join(str(i % 7) for i in range(8000)))
-    arguments = ["--target", "x", "--horizon", "1", "--epochs", "1", "--hidden", "4", "--window", "5"]
-    assert cli.main(["forecast", str(path), *arguments, "--output", str(tmp_path / "out")]) == 0
-    assert "To keep it short, the windows start 2 steps apart." in capsys.readouterr().out
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--target", "price", "--horizon", "3"], "target: expected one of the columns"),
-        (["--target", "sales", "--horizon", "30"], "(30 of 60 are held out)"),
-        (["--target", "sales", "--horizon", "3", "--holdout", "60"], "holdout: expected less than the 60 values"),
+        (["--target", "sales", "--horizon", "120"], "horizon: expected less than the 120 values of the series"),
+        (
+            ["--target", "sales", "--horizon", "120", "--holdout", "3"],
+            "horizon: expected less than the 120 values of the",
+        ),
+        (["--target", "sales", "--horizon", "3", "--group", "shop"], "group: expected one of the columns"),
+        (["--target", "sales", "--horizon", "3", "--inputs", "wind"], "inputs: expected one of the columns"),
+        (["--target", "1", "--date", "none", "--horizon", "3"], "expected a number, got '2005-01'"),
+        (["--target", "sales", "--horizon", "3", "--holdout", "120"], "holdout: expected less than the 120 values"),
         (["--target", "sales", "--horizon", "3", "--date", "when"], "date: expected one of the columns"),
     ],
 )
@@ -173,7 +173,7 @@ def test_ctrl_c_ends_quietly(capsys, monkeypatch, tmp_path):
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Forecaster, "fit", interrupt)
+    monkeypatch.setattr(LSTMForecaster, "fit", interrupt)
     assert cli.main(["demo", "--output", str(tmp_path)]) == 130
     assert capsys.readouterr().err.splitlines()[-1] == "fastlstm: stopped"
 
@@ -184,6 +184,14 @@ def test_ctrl_c_ends_quietly(capsys, monkeypatch, tmp_path):
         (
             ["forecast", "a.csv", "--target", "x", "--horizon", "0"],
             "--horizon: expected a whole number from 1, got '0'",
+        ),
+        (
+            ["forecast", "a.csv", "--target", "x", "--horizon", "1", "--coverage", "1"],
+            "expected a number above 0 and below",
+        ),
+        (
+            ["forecast", "a.csv", "--target", "x", "--horizon", "1", "--distribution", "gamma"],
+            "invalid choice: 'gamma'",
         ),
         (["forecast", "a.csv", "--target", "x"], "the following arguments are required: --horizon"),
         (["demo", "--seed", "-1"], "--seed: expected a whole number from 0, got '-1'"),

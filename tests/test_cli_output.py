@@ -37,7 +37,8 @@ MODELS = {name: "speech.safetensors" if name == "speech" else "model.safetensors
 def data(tmp_path):
     """Something to learn from for each command."""
     rng = np.random.default_rng(0)
-    (tmp_path / "x.csv").write_text("x\n" + "\n".join(f"{np.sin(k / 2):.3f}" for k in range(80)))
+    noise = rng.standard_normal(240)
+    (tmp_path / "x.csv").write_text("x\n" + "\n".join(f"{np.sin(k / 2) + noise[k]:.3f}" for k in range(240)))
     (tmp_path / "verses.txt").write_text("The cat sat on the mat, the dog sat on the log.\n" * 40)
     words = {"good": ("fine", "great"), "bad": ("dull", "awful")}
     rows = [f"the film {k} was {rng.choice(words[label])},{label}" for k in range(20) for label in words]
@@ -194,7 +195,7 @@ def full(**options):
 
 def test_the_demo_s_own_folder_is_written_to_again(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli.forecast, "Forecaster", few_epochs(cli.forecast.Forecaster))
+    monkeypatch.setattr(cli.forecast, "LSTMForecaster", few_epochs(cli.forecast.LSTMForecaster))
     for _ in range(2):
         assert cli.main(["demo"]) in (0, 1)
         assert capsys.readouterr().err == ""
@@ -322,8 +323,8 @@ def test_what_another_training_is_writing_is_left_alone(line, tmp_path, capsys):
 
 
 def test_a_horizon_beyond_all_measure_is_answered_at_once(data, capsys):
-    options = ["--target", "x", "--holdout", "10", "--horizon", "1000000000"]
-    assert "series: expected at least 2" in error_of(capsys, "forecast", data / "x.csv", *options)
+    options = ["--target", "x", "--holdout", "10", "--horizon", "100000"]
+    assert "horizon: expected less than the 240 values" in error_of(capsys, "forecast", data / "x.csv", *options)
 
 
 @pytest.mark.parametrize(

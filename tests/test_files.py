@@ -13,7 +13,7 @@ from fastlstm import files, snapshot
 from fastlstm.callbacks import Checkpoint, CSVLog
 from fastlstm.callbacks.checkpoint import checkpoints
 from fastlstm.classification import Classifier, read_texts
-from fastlstm.forecasting import Forecaster
+from fastlstm.forecasting import LSTMForecaster
 from fastlstm.speech import WordClassifier
 from fastlstm.text import LanguageModel, read_text
 
@@ -23,7 +23,7 @@ READERS = {
     "load": fl.load,
     "metadata": fl.io.native.read_metadata,
     "checkpoint": snapshot.read,
-    "forecaster": Forecaster.load,
+    "forecaster": LSTMForecaster.load,
     "classifier": Classifier.load,
     "text": LanguageModel.load,
     "speech": WordClassifier.load,

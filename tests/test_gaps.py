@@ -1,4 +1,4 @@
-"""Missing values: filled from the past alone, and counted neither as errors nor for the band."""
+"""Missing values are counted neither as errors nor for the band."""
 
 import re
 
@@ -6,74 +6,29 @@ import numpy as np
 import pytest
 
 from fastlstm import cli
-from fastlstm.forecasting import Forecaster
-from fastlstm.forecasting.backtest import Backtest, Score, conformal_quantile
-from fastlstm.forecasting.gaps import carry
+from fastlstm.forecasting.backtest import Backtest, Score
+from fastlstm.forecasting.panel import panel_of
 from fastlstm.forecasting.report import coverage_line
 from fastlstm.forecasting.skill import Skill
 
 nan = np.nan
 
 
-@pytest.mark.parametrize("season", [1, 3])
-def test_what_is_filled_in_does_not_depend_on_what_comes_later(season):
-    rng = np.random.default_rng(0)
-    values = np.where(rng.random((50, 2)) < 0.4, nan, rng.standard_normal((50, 2)))
-    start, filled = carry(values, season)
-    assert not np.isnan(filled).any() and np.isnan(values[:start]).any(1).all()
-    np.testing.assert_array_equal(filled[~np.isnan(values[start:])], values[start:][~np.isnan(values[start:])])
-    for end in range(start + 1, 50):
-        np.testing.assert_array_equal(carry(values[:end], season)[1], filled[: end - start])
-
-
-def test_a_whole_series_is_left_as_it_is_and_an_empty_one_refused():
-    values = np.array([1.0, 5, 2])
-    assert carry(values) == (0, values)
-    with pytest.raises(ValueError, match="expected numbers, got only missing values"):
-        carry(np.full((3, 2), nan))
-
-
 def test_errors_skill_and_coverage_count_measured_values_alone():
     truth, forecast = np.array([1.0, nan, 3, nan]), np.array([2.0, 50, 5, 60])
     assert Score.of(forecast, truth) == Score(1.5, np.sqrt(2.5))
-    test = Backtest(0, truth, forecast, forecast - 1.5, forecast + 1.5, {"last value": np.array([3.0, 9, 3, 9])})
-    assert test.coverage == 0.5 and test.measured.tolist() == [True, False, True, False]
-    assert coverage_line(test, 0.9) == "The 90% band held 1 of the 2 held-out values that were measured (50%)."
-    assert test.skill(2).value == 1 - 5 / 4
+    shape = (2, 1, 2)
+    parts = [part.reshape(shape) for part in (truth, forecast, forecast - 1.5, forecast + 1.5)]
+    naive = {"last value": np.array([3.0, 9, 3, 9]).reshape(shape)}
+    test = Backtest(panel_of(np.arange(4.0)), np.array([[0], [2]]), *parts, naive, np.ones(1), 2)
+    assert test.coverage == 0.5 and test.measured.reshape(-1).tolist() == [True, False, True, False]
+    assert coverage_line(test, 0.9, 4) == "The 90% band held 1 of the 2 held-out values that were measured (50%)."
+    assert test.skill().value == 1 - 5 / 4 and test.mae == test.mase == 1.5 and test.naive_mase == 1
+    assert not test.beats_naive
     errors = np.random.default_rng(0).standard_normal((2, 30, 2))
     gaps = errors.copy()
     gaps[:, 3] = nan
     assert Skill.of(gaps[0], gaps[1]) == Skill.of(*np.delete(errors, 3, axis=1))
-
-
-def test_the_band_is_that_of_known_errors():
-    errors = np.abs(np.random.default_rng(0).standard_normal((40, 2, 3)))
-    gaps = np.concatenate([errors, np.full((40, 2, 3), nan)])
-    np.testing.assert_array_equal(conformal_quantile(gaps, 0.9, 80), conformal_quantile(errors, 0.9, 40))
-    gaps[:, 1, 2] = nan
-    found = conformal_quantile(gaps, 0.9, 80)
-    assert found[1, 2] == found[1, :2].max()
-
-
-def test_a_forecaster_counts_measured_values_alone():
-    rng = np.random.default_rng(1)
-    values = rng.standard_normal((160, 2))
-    measured = rng.random((160, 2)) < 0.7
-    other = np.where(measured, values, 0)
-    forecaster = Forecaster(4, hidden_size=3, epochs=2, learning_rate=0.001)
-    measured[119], spiked = [False, True], other[:120].copy()
-    spiked[119, 0] = 1000.0  # the last value is a target only, and never read
-    forecaster.fit(spiked)
-    assert forecaster.fitted.band[0].max() > 900
-    forecaster.fit(spiked, measured=measured[:120])
-    assert forecaster.fitted.band.max() < 10
-    test = forecaster.backtest(other, 40, measured=measured)
-    np.testing.assert_array_equal(test.measured, measured[120:])
-    assert test.column(1).scores["fastlstm"].mae == np.abs(test.forecast - values[120:])[measured[120:, 1], 1].mean()
-    with pytest.raises(ValueError, match=re.escape("measured: expected an array of bool of shape (120, 2), got")):
-        forecaster.fit(other[:120], measured=measured)
-    with pytest.raises(ValueError, match="holdout: expected measured values among the last 40, got none"):
-        forecaster.backtest(other, 40, measured=np.arange(160)[:, None] < [160, 120])
 
 
 def test_noise_of_which_most_is_missing_is_no_better_forecast_than_noise(tmp_path, capsys):

@@ -13,7 +13,6 @@ import pytest
 import fastlstm as fl
 from fastlstm import html
 from fastlstm.callbacks import bar
-from fastlstm.forecasting import Backtest, Forecast
 from fastlstm.training.history import History
 
 EVIL = "<script>alert('&')</script>"
@@ -93,32 +92,6 @@ def test_an_empty_history_and_one_of_one_epoch_have_no_picture():
 def test_curves_stay_in_the_picture(curve):
     for piece in points(parsed(html.line({"y": curve}))):
         assert all(0 <= x <= html.WIDTH and 0 <= y <= html.HEIGHT for x, y in piece)
-
-
-def test_a_forecast_is_a_table_with_a_band():
-    mean = np.arange(30.0)
-    root = parsed(Forecast(mean, mean - 1, mean + 2)._repr_html_())
-    rows = cells(root)
-    assert rows[:2] == [["step", "mean", "low", "high"], ["1", "0", "-1", "2"]]
-    assert rows[-1] == ["...", "6 more"] and len(rows) == 26
-    (polygon,) = points(root, "polygon")
-    assert len(polygon) == 60 and max(y for _, y in polygon) == html.HEIGHT - html.EDGE
-
-
-def test_forecasts_of_several_series_are_shown_one_by_one():
-    mean = np.arange(20.0).reshape(2, 10)
-    root = parsed(Forecast(mean, mean, mean)._repr_html_())
-    assert [one.text for one in root.iter("caption")] == [f"Forecast {k}" for k in range(6)]
-
-
-@pytest.mark.parametrize("columns", [(), (2,)])
-def test_a_backtest_shows_its_errors(columns):
-    truth = np.cumsum(np.ones((10, *columns)), axis=0)
-    backtest = Backtest(5, truth, truth + 1, truth - 1, truth + 0.5, {"last value": truth + 2})
-    root = parsed(backtest._repr_html_())
-    assert cells(root) == [["forecast", "MAE", "RMSE"], ["fastlstm", "1", "1"], ["last value", "2", "2"]]
-    assert root.find(".//caption").text == "Backtest of 10 values; 100.0% of them are within the band"
-    assert len(points(root)) == 2 * (columns or (1,))[0]
 
 
 def pixels(source):

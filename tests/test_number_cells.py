@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from fastlstm.forecasting.series import read_series
+from fastlstm.forecasting.read_series import read_series
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastlstm.forecasting.dates import find_step
-from fastlstm.forecasting.series import read_series
+from fastlstm.forecasting.read_series import read_series
 
 pytest.importorskip("pandas")
 
@@ -89,8 +89,8 @@ def test_missing_values_stay_missing_inside_are_dropped_at_the_ends_and_counted(
     assert series.measured.tolist() == (~np.isnan(expected)).tolist()
     assert series.label(0) == "2010-02" and series.label(27) == "2012-05"
     assert series.notes[1:] == [
-        "Missing values at the beginning or end, dropped: 2 of 30.",
         "Missing values in 'sales': 2 of 28. They count neither as errors nor for the band.",
+        "Missing values at the beginning or end, dropped: 2 of 30.",
     ]
 
 

@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from fastlstm.forecasting.series import read_series
+from fastlstm.forecasting.read_series import read_series
 from fastlstm.forecasting.sheets import rows_of_sheet
 
 DAYS = [dt.datetime(2024, 1, 1) + dt.timedelta(days=i) for i in range(30)]

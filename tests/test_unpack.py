@@ -15,7 +15,7 @@ import pytest
 from fastlstm import cli
 from fastlstm.classification import read_texts
 from fastlstm.data import Arrays, Frames
-from fastlstm.forecasting.series import read_series
+from fastlstm.forecasting.read_series import read_series
 from fastlstm.separated import CELL, LONGEST, long_cells
 from fastlstm.unpack import read_bytes, tar_files
 

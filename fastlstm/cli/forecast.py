@@ -160,6 +160,11 @@ def task_of(options: argparse.Namespace, frames: Frames, forecaster: LSTMForecas
         name = "holdout" if options.holdout else "horizon"
         which = "the series" if len(frames.ids) == 1 else "the shortest series"
         raise ValueError(f"{name}: expected less than the {shortest} values of {which}, got {holdout}")
+    longest = max(len(one.values) for one in frames.series)
+    if options.horizon >= longest:
+        raise ValueError(
+            f"horizon: expected less than the {longest} values of the longest series, got {options.horizon}"
+        )
     rows = min(len(one.coming) for one in frames.series)
     if options.known and rows < options.horizon:
         raise ValueError(
@@ -275,7 +280,7 @@ def report_errors(task: Task, backtest: Backtest, series: Series | None, unit: s
     print(f"\nErrors on the {of}{held_out:,} held-out values{where}, forecast {task.horizon} steps at a time:\n")
     print(report.score_table(backtest, task.season_names, unit))
     print(f"\n{report.verdict(backtest, task.season_names)}\n{report.skill_line(backtest)}")
-    print(report.coverage_line(backtest, task.coverage))
+    print(report.coverage_line(backtest, task.coverage, held_out))
 
 
 def pictures(count: int) -> list[str]:

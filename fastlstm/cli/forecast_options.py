@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from fastlstm.cli.options import Commands, add_max_megabytes, add_output, add_resume, count, source
+from fastlstm.cli.options import Commands, add_max_megabytes, add_output, add_resume, at_most, count, source
 from fastlstm.forecasting.distributions import DISTRIBUTIONS
-from fastlstm.forecasting.parameters import STRATEGIES
+from fastlstm.forecasting.parameters import MOST_PATCH, MOST_STEPS, STRATEGIES
 from fastlstm.separated import MOST
 
 DEMO, TABLE = "fastlstm-demo", "forecast.csv"
@@ -56,8 +56,12 @@ def add_forecast(commands: Commands) -> argparse.ArgumentParser:
     _add_forecasts(parser)
     add_max_megabytes(parser, "what the file", MOST)
     model = parser.add_argument_group("network and training")
-    model.add_argument("--window", type=count, metavar="N", help="steps that the network sees (default: two seasons)")
-    model.add_argument("--patch", type=count, default=1, metavar="N", help="values that a step reads, such as a day's")
+    model.add_argument(
+        "--window", type=at_most(MOST_STEPS), metavar="N", help="steps that the network sees (default: two seasons)"
+    )
+    model.add_argument(
+        "--patch", type=at_most(MOST_PATCH), default=1, metavar="N", help="values that a step reads, such as a day's"
+    )
     model.add_argument("--hidden", type=count, default=32, metavar="N", help="LSTM units (default: %(default)s)")
     model.add_argument("--epochs", type=count, default=40, metavar="N", help="at most (default: %(default)s)")
     add_output(parser, "fastlstm-forecast")
@@ -95,8 +99,13 @@ def _add_columns(parser: argparse.ArgumentParser) -> None:
 
 def _add_forecasts(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--horizon", required=True, type=count, metavar="N", help="number of steps to forecast")
-    add("--season", type=count, metavar="N", help="steps of a season, 1 for none (default: from the dates)")
+    add("--horizon", required=True, type=at_most(MOST_STEPS), metavar="N", help="number of steps to forecast")
+    add(
+        "--season",
+        type=at_most(MOST_STEPS),
+        metavar="N",
+        help="steps of a season, 1 for none (default: from the dates)",
+    )
     add("--holdout", type=count, metavar="N", help="last steps to test on (default: about a fifth)")
     add("--coverage", type=share, default=0.9, metavar="SHARE", help="of the band (default: %(default)s)")
     add("--quantiles", type=share, nargs="+", default=[], metavar="LEVEL", help="more columns of forecast.csv")

@@ -180,6 +180,4 @@ class EarlierOutlook:
 
     def paths(self, count: int, rng: np.random.Generator) -> Floats:
         """ValueError: such a file does not say how steps go together."""
-        raise ValueError(
-            "expected a forecaster that keeps how its errors go together, got one of an earlier version; fit anew"
-        )
+        raise ValueError("this forecaster comes from a file of an earlier version, which has no paths: fit anew")

@@ -28,6 +28,7 @@ from fastlstm.forecasting.seasons import season_of
 from fastlstm.forecasting.static import Static
 from fastlstm.layers import Dense
 from fastlstm.model import Model
+from fastlstm.model.memory import check_memory
 from fastlstm.optim import Adam
 from fastlstm.training import History, Trainer
 
@@ -145,7 +146,9 @@ def learn(
     steps = 1 if recursive else horizon
     known, held_out, blocks = lesson.train(steps), lesson.held_out(horizon), blocks_of(lesson.plan)
     sizes = options.hidden_size, options.num_layers, options.dropout
-    model = Model(layers_of(known.x.shape[2], *sizes, head.outputs, options.patch), seed=options.random_state)
+    layers = layers_of(known.x.shape[2], *sizes, head.outputs, options.patch)
+    check_memory(layers, min(options.batch_size, len(known.x)), known.x.shape[1])
+    model = Model(layers, seed=options.random_state)
     if head.start is not None:
         bias = np.tile(head.start, options.patch)
         next(layer for layer in reversed(model.layers) if isinstance(layer, Dense)).parameter("bias").value = bias

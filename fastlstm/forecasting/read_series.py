@@ -163,8 +163,12 @@ def _grouped(table: Table, keys: Sequence[int]) -> dict[str, Ints]:
     rows: dict[str, list[int]] = {}
     for at, row in enumerate(table.rows):
         cells = [row[key] for key in keys]
-        if any(map(is_missing, cells)):
-            raise ValueError(f"{table.path}, line {table.lines[at]}: expected a group in each row, got {cells}")
+        empty = next((k for k, cell in enumerate(cells) if is_missing(cell)), None)
+        if empty is not None:
+            raise ValueError(
+                f"{table.path}, line {table.lines[at]}: expected a group in each row, got {cells[empty]!r} in "
+                f"the column {table.names[keys[empty]]!r}"
+            )
         rows.setdefault(" / ".join(cells), []).append(at)
     return {label: np.array(found) for label, found in rows.items()}
 

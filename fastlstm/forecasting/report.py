@@ -45,10 +45,12 @@ def skill_line(backtest: Backtest) -> str:
     return f"{said}, from {skill.low:.2f} to {skill.high:.2f} with a confidence of 90%."
 
 
-def coverage_line(backtest: Backtest, coverage: float) -> str:
+def coverage_line(backtest: Backtest, coverage: float, held_out: int) -> str:
+    """A sentence on how many of so many held-out values were within the band."""
     count = int(backtest.measured.sum())
     inside = round(backtest.coverage * count)
-    return f"The {coverage:.0%} band held {inside:,} of the {count:,} held-out values ({backtest.coverage:.0%})."
+    which = "" if count == held_out else " that were measured"
+    return f"The {coverage:.0%} band held {inside:,} of the {count:,} held-out values{which} ({backtest.coverage:.0%})."
 
 
 def mase_line(backtest: Backtest) -> str:

@@ -14,7 +14,7 @@ from fastlstm.callbacks import EMA, Checkpoint, CSVLog, EarlyStopping, GradientN
 from fastlstm.callbacks.checkpoint import checkpoints
 from fastlstm.classification import Classifier, read_texts
 from fastlstm.classification import Recipe as Reading
-from fastlstm.forecasting import Forecaster, LSTMForecaster, read_series
+from fastlstm.forecasting import LSTMForecaster, read_series
 from fastlstm.schedules import Cosine, ReduceOnPlateau
 from fastlstm.speech import LogMel, StringReader, VoiceActivity, WordClassifier, read_wav
 from fastlstm.speech.silero import network
@@ -175,26 +175,22 @@ def read_run(path):
 
 
 def forecasters(folder):
-    t = np.arange(80.0)
-    series = np.stack([np.sin(t), np.cos(t) + 0.1 * t], axis=1)
-    options = {"season": 6, "hidden_size": 3, "epochs": 1, "window": 12, "patch": 3}
-    for arguments in ((series[:, 0],), (series, series[:, :1])):
-        forecaster = Forecaster(2, **options)
-        forecaster.fit(*arguments, progress=False)
-        forecaster.save(folder / "whole")
-        yield (folder / "whole").read_bytes()
+    """Files of an earlier version, with one series, and with other columns beside it."""
+    earlier = Path(__file__).parents[1] / "earlier"
+    yield from ((earlier / f"{name}.safetensors").read_bytes() for name in ("plain", "inputs"))
 
 
 def read_forecaster(path):
-    forecaster = Forecaster.load(path)
-    scaling = forecaster.fitted.scaling
-    if forecaster.context <= MOST and scaling.columns <= MOST:
-        t = np.arange(1.0, 1 + forecaster.context)[:, None]
-        others = len(scaling.input_scale) - scaling.columns
-        inputs = np.repeat(t, others, axis=1) if others else None
-        mean = forecaster.forecast(np.repeat(t, scaling.columns, axis=1), inputs).mean
-        if np.isnan(forecaster.fitted.band).any() or np.isnan(scaling.target_scale).any():
-            raise AssertionError(f"forecasts {mean}")
+    forecaster = LSTMForecaster.load(path)
+    found = forecaster._learned_parts
+    context, columns = max(found.window, found.season), found.columns
+    if context <= MOST and columns <= MOST:
+        t = np.arange(1.0, 1 + context)[:, None]
+        others = len(found.input_scale) - columns
+        forecaster.update(np.repeat(t, columns, axis=1), np.repeat(t, others, axis=1) if others else None)
+        if np.isnan(forecaster.predict()).any():
+            raise AssertionError("forecasts NaN")
+        forecaster.predict_interval()
 
 
 def panels(folder):
