@@ -10,7 +10,7 @@ import numpy as np
 
 import fastlstm as fl
 from fastlstm.distributed import map_models
-from fastlstm.forecasting import Forecaster
+from fastlstm.forecasting import LSTMForecaster
 
 
 def sales(shop):
@@ -21,9 +21,7 @@ def sales(shop):
 
 
 def fit(shop):
-    forecaster = Forecaster(4, hidden_size=8, epochs=10, seed=0)
-    forecaster.fit(sales(shop), progress=False)
-    return forecaster
+    return LSTMForecaster(52, hidden_size=8, epochs=10).fit(sales(shop), fh=4, progress=False)
 
 
 def main(shops=12):
@@ -33,9 +31,9 @@ def main(shops=12):
     print(f"{shops} forecasters were fitted in {took:.1f} s by up to {fl.get_num_threads()} processes")
 
     for shop in (0, shops - 1):
-        alone, found = (one.forecast(sales(shop)).mean for one in (fit(shop), forecasters[shop]))
+        alone, found = (one.predict() for one in (fit(shop), forecasters[shop]))
         assert np.array_equal(found, alone)
-        print(f"shop {shop} will sell {np.ravel(found).round(1)}: the bits of a forecaster that was fitted alone")
+        print(f"shop {shop} will sell {found.round(1)}: the bits of a forecaster that was fitted alone")
 
 
 if __name__ == "__main__":

@@ -18,10 +18,10 @@ from bench.studies.etth1 import __main__ as etth1
 from bench.studies.reviews import archives
 from bench.studies.speech import __main__ as digits
 from bench.studies.text.task import BEST, SAME, Task
+from bench.studies.windowed import Windowed
 from fastlstm.application import Application
 from fastlstm.classification import Classifier
 from fastlstm.classification import Recipe as ReviewRecipe
-from fastlstm.forecasting import Forecaster
 from fastlstm.metrics import error_rate
 from fastlstm.speech import Recording, StringReader, WordClassifier, read_recordings
 from fastlstm.text import LanguageModel, Recipe
@@ -177,7 +177,7 @@ def classification(options: argparse.Namespace) -> Iterator[Trained]:
         return of_classes([net.probabilities(test.texts) for net in nets], truth)
 
     held_out = f"{len(test):,} reviews{times(nets)}"
-    yield Trained("classification, film reviews", [net.fitted.model for net in nets], held_out, measure)
+    yield Trained("classification, film reviews", [net.model for net in nets if net.model], held_out, measure)
 
 
 def of_classes(probabilities: Sequence[Array], truth: Array) -> Measured:
@@ -205,8 +205,8 @@ def forecast(series: Array, name: str, horizon: int, task: str, options: argpars
     """The mean of some networks, from each hour of the test part."""
     setting = replace(etth1.SETTINGS[task], **shorter(options))
 
-    def trained(seed: int) -> Forecaster:
-        return kept(f"{name}, seed {seed}", options, Forecaster, lambda: etth1.fitted(series, horizon, setting, seed))
+    def trained(seed: int) -> Windowed:
+        return kept(f"{name}, seed {seed}", options, Windowed, lambda: etth1.fitted(series, horizon, setting, seed))
 
     nets = [trained(seed) for seed in range(min(setting.members, options.nets))]
     start = etth1.TRAIN + etth1.VALIDATION
@@ -216,7 +216,7 @@ def forecast(series: Array, name: str, horizon: int, task: str, options: argpars
         errors = etth1.errors(etth1.together(nets, series, setting, start), truth)
         return Measured({"MSE": errors["mse"], "MAE": errors["mae"]})
 
-    return Trained(name, [net.fitted.model for net in nets], f"{len(truth):,} windows", measure)
+    return Trained(name, [net.model for net in nets if net.model], f"{len(truth):,} windows", measure)
 
 
 PARTS = {

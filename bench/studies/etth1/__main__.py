@@ -26,9 +26,8 @@ from bench import machine
 from bench.studies import DOCS
 from bench.studies.data import find
 from bench.studies.etth1 import page
+from bench.studies.windowed import Windowed
 from fastlstm.data import windows
-from fastlstm.forecasting import Forecaster
-from fastlstm.forecasting.naive import last_season, last_value
 
 Floats = NDArray[np.float64]
 
@@ -139,17 +138,16 @@ def run(series: Floats, task: str, horizon: int, options: argparse.Namespace) ->
     }
 
 
-def fitted(series: Floats, horizon: int, setting: Setting, seed: int) -> Forecaster:
+def fitted(series: Floats, horizon: int, setting: Setting, seed: int) -> Windowed:
     """A forecaster that has seen the first sixteen months, and has validated on the last four of them."""
     wishes = {name: value for name, value in asdict(setting).items() if name != "members"}
-    forecaster = Forecaster(horizon, validation=VALIDATION / (TRAIN + VALIDATION), seed=seed, **wishes)
-    forecaster.fit(series[: TRAIN + VALIDATION], progress=False)
-    return forecaster
+    forecaster = Windowed(horizon, validation=VALIDATION / (TRAIN + VALIDATION), seed=seed, **wishes)
+    return forecaster.fit(series[: TRAIN + VALIDATION])
 
 
-def together(forecasters: list[Forecaster], series: Floats, setting: Setting, start: int) -> Floats:
+def together(forecasters: list[Windowed], series: Floats, setting: Setting, start: int) -> Floats:
     """The mean of their forecasts from every moment of the part that begins at `start` and ends with the series."""
-    known = series[start - setting.window : len(series) - forecasters[0].horizon]
+    known = series[start - setting.window : len(series) - forecasters[0].setting.horizon]
     forecasts = forecasters[0].predict(known)
     for forecaster in forecasters[1:]:
         forecasts = forecasts + forecaster.predict(known)
@@ -165,8 +163,7 @@ def naive(series: Floats, horizon: int, season: int) -> Floats:
     """A naive forecast from every moment of the test part."""
     known = series[TRAIN + VALIDATION - season : len(series) - horizon]
     past = np.lib.stride_tricks.sliding_window_view(known, season, axis=0)
-    repeated = last_value(past, horizon) if season == 1 else last_season(past, horizon, season)
-    return repeated.swapaxes(1, 2)
+    return past[..., np.arange(horizon) % season].swapaxes(1, 2)
 
 
 def linear(series: Floats, horizon: int, window: int) -> Floats:

@@ -30,33 +30,23 @@ USE = """# Forecasting
 A series goes on; by how much, and how sure is that? From a file of your own:
 
     fastlstm forecast load.csv --target OT --horizon 24
-    fastlstm forecast load.csv --target OT --inputs HUFL HULL --horizon 24
-    fastlstm forecast load.csv --target OT --target HUFL --horizon 24 --patch 24 --window 336
+    fastlstm forecast load.csv --target OT --target HUFL --inputs HULL --horizon 24 --patch 24
+    fastlstm forecast shops.parquet --target sales --group shop --known promotion --horizon 12 --quantiles 0.1 0.5 0.9
 
-The first learns from one column; the second reads two more beside it; the third forecasts two columns through one
-network, whose steps are days of 24 hours. Each holds out the last part of the file, says by how much the network
-beats the naive forecasts there and how sure that is, and writes the coming steps with an error band. The epoch
-is chosen on values before that part. Files that are there already are replaced only with `--force`, and `--resume` goes
-on after Ctrl-C. From Python:
+The first forecasts one column. The second forecasts two through one network, which reads a third beside them, a day of
+24 hours at each of its steps. The third has a series for each shop, and a column that is known for the weeks to come:
+rows behind the last sales have it. Each holds out the last part of the series, says by how much the forecasts beat the
+naive ones there and how sure that is, and writes the coming steps with a band, and quantiles if asked for. Files that
+are there already are replaced only with `--force`, and `--resume` goes on after Ctrl-C. What is forecast how, and the
+same in Python, is on the page [forecasters](forecasters.md); [stocks](stocks.md) says what to do where nothing can be
+learned.
 
-```python
-import numpy as np
-from fastlstm.forecasting import Forecaster
+## Reading files
 
-hours = np.arange(600)
-load = np.stack([np.sin(hours * np.pi / 12), np.cos(hours * np.pi / 12) + hours / 300], axis=1)
-forecaster = Forecaster(horizon=24, window=72, patch=24, hidden_size=16, epochs=20)
-forecaster.fit(load[:500])
-forecaster.forecast(load).mean.shape  # (24, 2)
-forecaster.backtest(load, holdout=96).column(0).scores
-```
-
-A file may be packed as `.gz`, `.bz2` or `.xz`. It may take 128 MB unpacked and hold 6.4 million cells and rows, which
-take less than 1 GB of memory; `--max-megabytes`, in Python `read_series(path, target, max_bytes=...)`, allows more, a
-cell or row for each 20 bytes.
-
-The first sheet of an Excel workbook (`pip install openpyxl`) and a Parquet file (`pip install pyarrow`) are read
-alike.
+A CSV file may be packed as `.gz`, `.bz2` or `.xz`. The first sheet of an Excel workbook (`pip install openpyxl`) and a
+Parquet file (`pip install pyarrow`) are read alike. A file may take 128 MB unpacked and hold 6.4 million cells and
+rows, which take less than 1 GB of memory; `--max-megabytes`, in Python `read_series(path, target, max_bytes=...)`,
+allows more, a cell or row for each 20 bytes.
 
 What cannot be read in one way only is refused, with what to do: the column decides together whether `1,234` has
 thousands or decimals (`--decimal`), whether `02/03/2020` is in February or March, and `1-01` is no date of the year 1
@@ -65,12 +55,8 @@ thousands or decimals (`--decimal`), whether `02/03/2020` is in February or Marc
 UTC (`+01:00`, `Z`) is kept: hours are regular in elapsed time where clocks are changed, and the coming steps have the
 last offset.
 
-Missing values are counted for you, and stay missing in what `read_series` returns. For the network they are filled
-from the past alone, by the value a season before or the last one. Errors and the band count measured values only; in
-Python the argument `measured` of `fit` and `backtest` says which these are. The targets of the training are filled
-in, too.
-
-`fastlstm.forecasting.Forecaster` says what the network is; [stocks](stocks.md) what to do where nothing can be learned.
+Missing values are counted for you, and stay missing: nothing is learned from them, and errors and the band are those of
+measured values alone.
 """
 
 PROTOCOL = """## Oil temperature and load of a transformer
@@ -82,6 +68,9 @@ training part; errors on that scale, over every window of the test part (one hou
 and, if multivariate, all seven columns. Univariate is OT from OT alone. No calendar is read.
 
     FASTLSTM_DATA=data python -m bench.studies.etth1
+
+The network is one that the study builds of layers (`bench/studies/windowed.py`), without the classical half that
+`LSTMForecaster` has: what an LSTM alone can do.
 """
 
 READ = """**LSTMa**, an LSTM with attention (Bahdanau et al. 2015), is the LSTM among the baselines of that paper, which

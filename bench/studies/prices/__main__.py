@@ -27,7 +27,8 @@ from bench.studies import DOCS
 from bench.studies.data import find
 from bench.studies.prices import page
 from bench.studies.prices.mistakes import all_of_them
-from fastlstm.forecasting import Forecaster, read_series
+from bench.studies.windowed import Windowed
+from fastlstm.forecasting import read_series
 from fastlstm.forecasting.skill import Skill
 
 Floats = NDArray[np.float64]
@@ -158,22 +159,24 @@ def rolling(values: Floats, case: Case, options: argparse.Namespace) -> tuple[Fl
     edges = np.linspace(len(values) * (1 - case.share), len(values), case.folds + 1).astype(int)
     errors, references = [], []
     for start, stop in zip(edges[:-1], edges[1:], strict=True):
-        forecaster = Forecaster(
+        known = np.log(values) if case.log else values
+        forecaster = Windowed(
             1,
             season=case.season,
-            log=case.log,
+            window=max(24, 2 * case.season),
             learning_rate=0.003,
             epochs=3 if options.quick else 40,
             patience=8,
             dropout=0.2,
             seed=options.seed,
         )
-        forecaster.fit(values[:start], progress=False)
-        forecasts = forecaster.predict(values[start - forecaster.context : stop - 1])[:, 0]
+        forecaster.fit(known[:start])
+        forecasts = forecaster.predict(known[start - forecaster.context : stop - 1])[:, 0]
+        forecasts = np.exp(forecasts) if case.log else forecasts
         last = values[start - 1 : stop - 1]
-        known = last if case.against == "last value" else np.full(stop - start, values[:start].mean())
+        reference = last if case.against == "last value" else np.full(stop - start, values[:start].mean())
         errors.append(values[start:stop] - forecasts)
-        references.append(values[start:stop] - known)
+        references.append(values[start:stop] - reference)
     return np.concatenate(errors), np.concatenate(references)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.studies.windowed import Windowed
 from fastlstm.data import windows
-from fastlstm.forecasting import Forecaster
 from fastlstm.layers import LSTM, Dense, Last
 from fastlstm.losses import mse
 from fastlstm.model import Model
@@ -38,9 +38,9 @@ SPLITS = {"in order": False, "at random": True}
 def perfect_plot(values: Floats, seed: int) -> tuple[dict[str, float], dict[str, Floats]]:
     """How well forecasts of the price, and of its changes, agree with what came."""
     start = len(values) - 250
-    forecaster = Forecaster(1, log=True, learning_rate=0.003, epochs=20, patience=5, dropout=0.2, seed=seed)
-    forecaster.fit(values[:start], progress=False)
-    forecast = forecaster.predict(values[start - forecaster.context : -1])[:, 0]
+    forecaster = Windowed(1, learning_rate=0.003, epochs=20, patience=5, dropout=0.2, seed=seed)
+    forecaster.fit(np.log(values[:start]))
+    forecast = np.exp(forecaster.predict(np.log(values[start - forecaster.context : -1]))[:, 0])
     truth, last = values[start:], values[start - 1 : -1]
     return {
         "r2": 1 - float(np.square(truth - forecast).sum() / np.square(truth - truth.mean()).sum()),

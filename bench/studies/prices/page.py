@@ -57,7 +57,7 @@ SCALER = """**A scaler that has seen the test part.** Prices scaled to 0 to 1 by
 training part, as tutorials do, leave that range later, and a network on such numbers fails: its skill on five random
 walks is {train}. Take smallest and largest of the whole series, and it becomes {all}. Nothing was learned: the scaler
 told that prices would not rise above 1. What a network is given must be computed from the past alone;
-`fastlstm.forecasting.Forecaster` takes each window less its last value, and its scales from the training part.
+the network of the first table takes each window less its last value, and its scales from the training part.
 """
 
 SPLIT = """**Windows split at random.** Windows that overlap share most of their values and, 20 steps ahead, most of
