@@ -20,6 +20,7 @@ from fastlstm.speech import LogMel, StringReader, VoiceActivity, WordClassifier,
 from fastlstm.speech.silero import network
 from fastlstm.text import LanguageModel, Recipe, Vocabulary
 from fuzzing.keras_kinds import kinds_of_keras
+from fuzzing.sheets import kinds_of_sheets
 
 MOST = 1000
 """Steps that a file which was read may ask for before it is left alone."""
@@ -380,6 +381,7 @@ KINDS = [
     *([Kind("onnx", ".onnx", onnx_files, read_onnx)] if find_spec("onnx") else []),
     Kind("wav", ".wav", sounds, lambda path: read_wav(path)),
     Kind("csv", ".csv", tables, read_csv),
+    *kinds_of_sheets(Kind),
     *kinds_of_keras(Kind),
     Kind("torch", ".weights", torch_weights, read_torch),
     *([Kind("pt", ".pt", torch_archives, read_torch)] if find_spec("torch") else []),
