@@ -110,7 +110,9 @@ KEYWORDS: dict[str, str] = {
     **dict.fromkeys(("scheduler", "lr_scheduler"), "callbacks=[fl.schedules.Cosine()] of fl.Trainer"),
     **dict.fromkeys(("lr", "learning_rate", "learning_rate_init"), "lr of the optimizer, fl.Adam(lr=0.001)"),
     **dict.fromkeys(("max_epochs", "num_epochs", "n_epochs", "nb_epoch", "max_iter"), "epochs of fit"),
-    **dict.fromkeys(("verbose", "show_progress", "disp"), "progress=False or True of fit"),
+    **dict.fromkeys(
+        ("verbose", "show_progress", "disp"), "progress=False or True of fit; a prediction shows nothing anyway"
+    ),
     **dict.fromkeys(("validation_data", "eval_set", "val_data"), "validation=(x, y)"),
     **dict.fromkeys(("validation_fraction", "val_split", "test_size"), "validation_split=0.2"),
     **dict.fromkeys(("steps_per_epoch", "batches_per_epoch"), "batches_per_epoch of fit_batches"),
@@ -122,6 +124,7 @@ KEYWORDS: dict[str, str] = {
     "filepath": "folder",
     "early_stopping": "callbacks=[fl.EarlyStopping(patience=5)] of fl.Trainer",
     **dict.fromkeys(("n_jobs", "workers", "num_workers"), "fl.set_num_threads(n)"),
+    **dict.fromkeys(("sequence_length", "seq_len", "seq_lens", "input_lengths"), "lengths"),
     "initial_epoch": "resume='folder', which goes on where a training has ended",
 }
 """Keywords of others, and what they are called here."""

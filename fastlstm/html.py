@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -55,9 +54,10 @@ def line(curves: Mapping[str, Curve], *, band: tuple[Curve, Curve] | None = None
 
     shapes = []
     if band is not None:
-        edges = [*enumerate(map(float, values[-2])), *reversed([*enumerate(map(float, values[-1]))])]
-        points = " ".join(point(k, value) for k, value in edges if math.isfinite(value))
-        shapes.append(f'<polygon points="{points}" fill="{COLOURS[0]}" fill-opacity="0.2"/>')
+        for piece in _runs(np.isfinite(values[-2]) & np.isfinite(values[-1])):
+            edges = [(k, values[-2][k]) for k in piece] + [(k, values[-1][k]) for k in reversed(piece)]
+            points = " ".join(point(k, float(value)) for k, value in edges)
+            shapes.append(f'<polygon points="{points}" fill="{COLOURS[0]}" fill-opacity="0.2"/>')
     for k, curve in enumerate(values[: len(curves)]):
         colour = COLOURS[k % len(COLOURS)]
         shapes += [
@@ -75,13 +75,16 @@ def line(curves: Mapping[str, Curve], *, band: tuple[Curve, Curve] | None = None
 
 def _pieces(curve: NDArray[Any], point: Any) -> list[str]:
     """The points of each piece of a curve between gaps; a piece of one point is there twice, so that it is seen."""
-    pieces: list[list[str]] = [[]]
-    for k, value in enumerate(map(float, curve)):
-        if math.isfinite(value):
-            pieces[-1].append(point(k, value))
-        else:
-            pieces.append([])
-    return [" ".join(piece * 2 if len(piece) == 1 else piece) for piece in pieces if piece]
+    return [
+        " ".join(point(k, float(curve[k])) for k in (piece * 2 if len(piece) == 1 else piece))
+        for piece in _runs(np.isfinite(curve))
+    ]
+
+
+def _runs(there: NDArray[np.bool_]) -> list[list[int]]:
+    """The places of each piece between gaps."""
+    places = np.flatnonzero(there)
+    return [run.tolist() for run in np.split(places, np.flatnonzero(np.diff(places) > 1) + 1) if len(run)]
 
 
 def picture(values: NDArray[Any], low: float, high: float, title: str) -> str:

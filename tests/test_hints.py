@@ -3,6 +3,8 @@
 import copy
 import inspect
 import pickle
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,6 +92,8 @@ TOLD = {
         "t.fit(X, Y, 32)": "; give what comes behind by its name",
         "fl.Adam(learning_rate=0.1)": "'learning_rate'; here: lr of the optimizer, fl.Adam(lr=0.001)",
         "fl.EarlyStopping(restore_best_weights=True)": "; here: what fl.EarlyStopping does in any case",
+        "t.predict(X, verbose=0)": "predict() got an unexpected keyword argument 'verbose'; here: progress=False or",
+        "m.stream(stateful=True)": "stream() got an unexpected keyword argument 'stateful'; here: model.stream() for",
         "fl.Trainer(m, 'sparse_categorical_crossentropy')": "; here: 'softmax_cross_entropy', of scores",
         "fl.Trainer(m, 'binary_crossentropy')": "; here: 'sigmoid_cross_entropy', of scores before a sigmoid",
         "c.fit(X, np.eye(2)[[0, 1] * 4], epochs=1)": "of rows with a 1 each these are y.argmax(-1)",
@@ -148,6 +152,36 @@ def test_what_is_called_otherwise_is_told(code, message):
     with pytest.raises((AttributeError, TypeError, ValueError)) as caught:
         run(code)
     assert message in str(caught.value)
+
+
+def rows_of_the_page():
+    """The code on both sides of the table of docs/switching.md."""
+    page = (Path(__file__).parent.parent / "docs" / "switching.md").read_text(encoding="utf-8")
+    section = page.partition("What is called otherwise is an error that says how:")[2].partition("\n## ")[0]
+    table = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("| `")]
+    return [[re.findall("`([^`]+)`", cell) for cell in row] for row in table]
+
+
+@pytest.mark.parametrize("theirs, ours", rows_of_the_page(), ids=lambda codes: codes[0] if codes else "nothing")
+def test_the_page_on_switching_is_true(theirs, ours, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fl.save(model(), "m.safetensors")
+    told = trainer()
+    names = {"fl": fl, "np": np, "x": X, "y": Y, "model": told.model, "trainer": told, "series": Y}
+    names["history"] = told.fit(X, Y, epochs=1)
+    for code in theirs:
+        with pytest.raises((AttributeError, TypeError)) as caught:
+            exec(code, names)
+        python = code in ("model.predict(x, verbose=0)", "model(x, training=False)")  # which says it in its own words
+        hints_at = ("here: ", "is the first argument: ", "the parameters are those of the model")
+        assert any(words in str(caught.value) for words in hints_at) != python
+    for code in ours:
+        if not re.fullmatch("predict|fit|Trainer", code):
+            exec(code, names)
+
+
+def test_the_table_of_the_page_on_switching_is_found():
+    assert len(rows_of_the_page()) > 30
 
 
 @pytest.mark.parametrize("kind", ["MSELoss", "L1Loss", "HuberLoss", "CrossEntropyLoss", "BCELoss"])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm.forecasting import shown
 from fastlstm.forecasting.panel import DATE, ID, VALUE, Panel
 from fastlstm.forecasting.skill import Skill
 
@@ -142,6 +143,10 @@ class Backtest:
         """Whether both errors, MAE and RMSE, are below those of every naive forecast."""
         own, *others = self.scores.values()
         return all(own.mae < other.mae and own.rmse < other.rmse for other in others)
+
+    def _repr_html_(self) -> str:
+        """The errors and the forecasts, for a notebook."""
+        return shown.html_of_backtest(self)
 
     def in_a_row(self, values: Floats) -> Floats:
         """The values (O, 1, fh) of one series whose origins are fh apart, up to its end: (T,)."""

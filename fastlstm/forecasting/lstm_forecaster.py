@@ -14,7 +14,7 @@ from fastlstm import _check, hints
 from fastlstm.application import Application, options_of
 from fastlstm.callbacks import Callback
 from fastlstm.communicator import Communicator
-from fastlstm.forecasting import stored
+from fastlstm.forecasting import shown, stored
 from fastlstm.forecasting.backtest import Backtest
 from fastlstm.forecasting.band import Band
 from fastlstm.forecasting.classical import Classical
@@ -205,6 +205,10 @@ class LSTMForecaster(Application):
         usual = inspect.signature(type(self)).parameters
         given = [f"{name}={value!r}" for name, value in self.get_params().items() if value != usual[name].default]
         return f"LSTMForecaster({', '.join(given)})"
+
+    def _repr_html_(self) -> str:
+        """What it has learned, for a notebook."""
+        return shown.html_of_forecaster(self)
 
     @property
     def season_(self) -> int:

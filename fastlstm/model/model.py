@@ -244,6 +244,7 @@ class Model(Passes):
     def stream(self, batch: int = 1, *, look_ahead: None = None) -> Stream: ...
     @overload
     def stream(self, batch: int = 1, *, look_ahead: int) -> ChunkStream: ...
+    @hints.hinted
     def stream(self, batch: int = 1, *, look_ahead: int | None = None) -> Stream | ChunkStream:
         """A running state for sequences that come step by step.
 

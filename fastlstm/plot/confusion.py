@@ -23,11 +23,12 @@ def confusion_figure(
 
     Parameters
     ----------
-    target : whole numbers of any shape
-        The true classes, from 0. Steps with a number below 0 are left out.
-    pred : whole numbers of target's shape, or scores with one more axis, the classes
+    target : whole numbers or words, of any shape
+        The true classes: numbers from 0, of which those below 0 are left out; or labels that are words.
+    pred : the same, of target's shape, or scores with one more axis, the classes
     names : (C,) str, optional
-        Names of the classes; by default their numbers.
+        Names of the classes in their order, such as an estimator's ``classes_``. By default their numbers, or all words
+        that occur, sorted.
     title : str, default ""
     share : bool, default True
         Whether the cells show shares of the row in percent; otherwise counts.
@@ -39,9 +40,9 @@ def confusion_figure(
     Raises
     ------
     TypeError
-        If target or pred are not numbers of the right kind.
+        If target or pred are neither words nor numbers of the right kind.
     ValueError
-        If the shapes do not fit, nothing is left, or there are too few names.
+        If the shapes do not fit, nothing is left, there are too few names, or a word is none of them.
     ImportError
         If matplotlib is not installed.
 
@@ -51,7 +52,11 @@ def confusion_figure(
     >>> figure = confusion_figure([0, 0, 1, 1], [0, 1, 1, 1], ["bad", "good"])
     >>> [text.get_text() for text in figure.axes[0].texts]
     ['50', '50', '0', '100']
+    >>> figure = confusion_figure(["good", "bad"], ["good", "good"])
+    >>> [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    ['bad', 'good']
     """
+    target, pred, names = _without_words(target, pred, names)
     truth = _check.as_numbers(target, "target", "iu", "whole numbers")
     told = _check.as_numbers(pred, "pred", "fiu", "classes or scores")
     classes = len(names) if names is not None else None
@@ -70,6 +75,24 @@ def confusion_figure(
     counts = np.bincount(truth * classes + told, minlength=classes**2).reshape(classes, classes)
     labels = [str(name) for name in names] if names is not None else [str(k) for k in range(classes)]
     return _draw(counts, labels, title, share)
+
+
+def _without_words(target: Any, pred: Any, names: Sequence[str] | None) -> tuple[Any, Any, Sequence[str] | None]:
+    """The classes as numbers, and their names, where they are words."""
+    given = {"target": np.asarray(target), "pred": np.asarray(pred)}
+    words = {name: array.astype(str) for name, array in given.items() if array.dtype.kind in "USO"}
+    if not words:
+        return target, pred, names
+    known = [
+        str(one) for one in (np.unique(np.concatenate([*map(np.ravel, words.values())])) if names is None else names)
+    ]
+    for name, array in words.items():
+        strange = sorted({*array.reshape(-1).tolist()} - {*known})
+        if strange:
+            raise ValueError(f"{name}: expected some of {known}, got {strange[0]!r}")
+        order = np.argsort(known)
+        given[name] = order[np.searchsorted(known, array, sorter=order)]
+    return given["target"], given["pred"], known
 
 
 def _draw(counts: NDArray[np.intp], labels: list[str], title: str, share: bool) -> Figure:

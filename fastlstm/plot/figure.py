@@ -60,7 +60,7 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
 
 
 def finish(axes: Axes, title: str, label: str, steps: str) -> None:
-    """Set title, labels, grid and legend in the style of all pictures."""
+    """Set title, labels, grid and, if something has a label, a legend in the style of all pictures."""
     axes.set_title(title, fontsize=14, loc="left", pad=10)
     axes.set_ylabel(label, fontsize=12)
     axes.set_xlabel(steps, fontsize=12)
@@ -70,7 +70,9 @@ def finish(axes: Axes, title: str, label: str, steps: str) -> None:
     axes.margins(x=0.01)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    axes.legend(fontsize=11, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    handles, labels = axes.get_legend_handles_labels()
+    if labels:
+        axes.legend(handles, labels, fontsize=11, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def log_axis(axes: Axes) -> None:
@@ -88,3 +90,12 @@ def whole_steps(axes: Axes) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
+
+
+def short_dates(axes: Axes) -> None:
+    """Let the horizontal axis have dates that say only what is new, so that they do not overlap."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator()  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastlstm import _check
 from fastlstm.callbacks import Callback, ProgressBar
+from fastlstm.hints import hinted
 from fastlstm.losses import Loss
 from fastlstm.model import Model
 from fastlstm.optim import Optimizer
@@ -54,6 +55,7 @@ class Session:
         """Whether Ctrl-C ended the last training."""
         return self._loop is not None and self._loop.progress.interrupted
 
+    @hinted
     def predict(
         self, x: Any, batch_size: int = 256, lengths: Any = None, mask: Any = None, fill: str = "zero"
     ) -> NDArray[Any]:
