@@ -29,8 +29,9 @@ def test_docstrings(name, tmp_path, monkeypatch):
     if name.startswith("fastlstm.estimators"):
         pytest.importorskip("sklearn", reason="scikit-learn is not installed")
         pytest.importorskip("pandas", reason="pandas is not installed")
-    if name == "fastlstm.forecasting.sktime":
-        pytest.importorskip("sktime", reason="sktime is not installed")
+    for library in ("sktime", "darts"):
+        if name.startswith(f"fastlstm.forecasting.{library}"):
+            pytest.importorskip(library, reason=f"{library} is not installed")
     monkeypatch.chdir(tmp_path)
     result = doctest.testmod(importlib.import_module(name))
     assert result.failed == 0
@@ -55,7 +56,8 @@ def needs_scikit_learn(page):
 def needs_forecasters_of_others(page):
     """Likewise the page on forecasts in other libraries."""
     if page.name == "forecasters-elsewhere.md":
-        pytest.importorskip("sktime", reason="sktime is not installed")
+        for library in ("sktime", "darts"):
+            pytest.importorskip(library, reason=f"{library} is not installed")
 
 
 @pytest.mark.filterwarnings("ignore:.*pass mask=:UserWarning")  # what a reader of such a file is told

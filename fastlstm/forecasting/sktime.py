@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from fastlstm.forecasting import lstm_forecaster
-from fastlstm.forecasting.frames import long_columns, long_series, unstacked
+from fastlstm.forecasting.elsewhere import long_columns, long_series, shown_with, unstacked
 
 try:
     from sktime.datatypes import update_data
@@ -17,17 +16,7 @@ try:
 except ImportError as error:
     raise ImportError("fastlstm.forecasting.sktime needs sktime, which is not installed: pip install sktime") from error
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _with_parameters_of(function: Callable[..., Any]) -> Callable[[F], F]:
-    """A decorator: a function shows the parameters of another, for sktime, which reads their names and defaults."""
-
-    def decorated(own: F) -> F:
-        own.__dict__["__signature__"] = inspect.signature(function)
-        return own
-
-    return decorated
+PARAMETERS = list(inspect.signature(lstm_forecaster.LSTMForecaster).parameters.values())
 
 
 class LSTMForecaster(BaseForecaster):
@@ -96,7 +85,7 @@ class LSTMForecaster(BaseForecaster):
     _y: Any = None  # which sktime looks for where a user wants them twice
     _X: Any = None
 
-    @_with_parameters_of(lstm_forecaster.LSTMForecaster.__init__)
+    @shown_with(PARAMETERS)
     def __init__(self, season: int | None = None, **parameters: Any) -> None:
         self.__dict__.update(lstm_forecaster.LSTMForecaster(season, **parameters).get_params())
         super().__init__()
@@ -132,22 +121,22 @@ class LSTMForecaster(BaseForecaster):
         moments = self._cur_y.index.get_level_values(-1).unique().sort_values()
         if moments.dtype.kind in "iu" and (step := np.gcd.reduce(np.diff(moments))) > 1:
             raise ValueError(f"y: expected whole numbers one apart as index, as fh counts them, got steps of {step}")
-        series = [_up_to(moments[-1:], table) for table in self._tables(self._cur_y, "y")]
+        series = {at: _up_to(moments[-1:], table) for at, table in self._tables(self._cur_y, "y").items()}
         if self._cur_X is None:
             return long_series(series), None
-        columns = [_up_to(moments[-1:], table) for table in self._tables(self._cur_X, "X")]
+        columns = {at: _up_to(moments[-1:], table) for at, table in self._tables(self._cur_X, "X").items()}
         return long_series(series), long_columns(columns, self._cur_y.shape[1])
 
-    def _tables(self, frame: Any, name: str) -> list[Any]:
-        """The rows of each instance by time."""
+    def _tables(self, frame: Any, name: str) -> dict[int, Any]:
+        """The rows of each instance by time, by its number."""
         if self._instances is None:
-            return [frame]
+            return {0: frame}
         above = list(range(frame.index.nlevels - 1))
         rows = dict(iter(frame.groupby(level=above if len(above) > 1 else 0)))
         absent = [instance for instance in self._instances if instance not in rows]
         if absent:
             raise ValueError(f"{name}: expected rows of each instance, got none of {absent[0]!r}")
-        return [rows[instance].droplevel(above) for instance in self._instances]
+        return {at: rows[instance].droplevel(above) for at, instance in enumerate(self._instances)}
 
     def _predict(self, fh: Any, X: Any) -> Any:
         steps, columns = self._ahead(fh, X)

@@ -1,9 +1,10 @@
-"""Tables of several instances, as other libraries have them, as a long panel of `LSTMForecaster`, and back."""
+"""What the forecasters of other libraries share: tables of several instances as a long panel, and signatures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,33 +12,45 @@ from numpy.typing import NDArray
 from fastlstm.forecasting.panel import DATE, ID, VALUE
 
 Floats = NDArray[np.float64]
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-def long_series(tables: Sequence[Any]) -> Any:
+def shown_with(parameters: list[inspect.Parameter]) -> Callable[[F], F]:
+    """A decorator: a constructor shows these parameters, for libraries that read their names and defaults."""
+
+    def decorated(function: F) -> F:
+        first = next(iter(inspect.signature(function).parameters.values()))
+        function.__dict__["__signature__"] = inspect.Signature([first, *parameters])
+        return function
+
+    return decorated
+
+
+def long_series(tables: Mapping[int, Any]) -> Any:
     """A long panel of all columns of all tables, each a series.
 
     Parameters
     ----------
-    tables : list of DataFrame (T_i, C)
-        The series of each instance by time.
+    tables : dict of DataFrame (T_i, C)
+        The series of each instance by time, by the number of the instance.
 
     Returns
     -------
     DataFrame with unique_id, ds and y
-        The series have whole numbers as names: those of the first table, from left to right, then those of the second.
+        The series have whole numbers as names: from left to right those of instance 0, then those of instance 1.
     """
     import pandas
 
-    return pandas.concat([_stacked(table, at * table.shape[1]) for at, table in enumerate(tables)], ignore_index=True)
+    return pandas.concat([_stacked(table, at * table.shape[1]) for at, table in tables.items()], ignore_index=True)
 
 
-def long_columns(tables: Sequence[Any], width: int) -> Any:
+def long_columns(tables: Mapping[int, Any], width: int) -> Any:
     """The columns that stand beside a long panel.
 
     Parameters
     ----------
-    tables : list of DataFrame (T_i, K)
-        What stands beside the series of each instance by time.
+    tables : dict of DataFrame (T_i, K)
+        What stands beside the series of each instance by time, by the number of the instance.
     width : int
         The series of each instance.
 
@@ -52,12 +65,13 @@ def long_columns(tables: Sequence[Any], width: int) -> Any:
     """
     import pandas
 
-    taken = [name for name in (ID, DATE, VALUE) if name in tables[0].columns]
+    names = next(iter(tables.values())).columns
+    taken = [name for name in (ID, DATE, VALUE) if name in names]
     if taken:
         raise ValueError(f"X: expected no column called {taken[0]!r}, which has a meaning of its own; rename it")
     rows = [
         table.assign(**{ID: at * width + column, DATE: table.index})
-        for at, table in enumerate(tables)
+        for at, table in tables.items()
         for column in range(width)
     ]
     return pandas.concat(rows, ignore_index=True)
