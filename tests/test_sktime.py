@@ -119,6 +119,18 @@ def test_columns_beside_the_series():
         np.testing.assert_allclose(forecaster.predict(X=known), expected)
     with pytest.raises(ValueError, match=r"X: expected rows of 0 from 2020-01 to 2020-03, got only some of them"):
         forecaster.predict(X=X[["price"]][60:62])
+    with pytest.raises(ValueError, match=r"X: expected rows of the steps of fh, got none of 2020-02"):
+        forecaster.predict(X=X[["price"]].iloc[[60, 62]])
+
+
+def test_columns_of_steps_that_the_horizon_leaves_out_may_be_missing():
+    months = pd.period_range("2015-01", periods=65, freq="M")
+    X = pd.DataFrame({"price": np.random.default_rng(1).normal(size=65)}, months)
+    y = series() + 30 * X["price"][:60]
+    forecaster = LSTMForecaster(**SMALL).fit(y, X[:60], fh=[2, 5])
+    held = X[60:].where([[False], [True], [False], [False], [True]]).ffill()
+    held.iloc[0] = X["price"].iloc[59]  # the value before the first
+    np.testing.assert_allclose(forecaster.predict(X=X.iloc[[61, 64]]), forecaster.predict(X=held))
 
 
 def test_columns_beside_each_instance():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -49,8 +51,9 @@ class LSTMForecaster(BaseForecaster):
     Notes
     -----
     `update(y, update_params=True)`, sktime's default, trains anew on all values so far, and with update_params=False
-    goes on from the new ones without a training, which is a matter of milliseconds. X in `predict` has rows for all
-    steps up to the last of fh, but may leave out the columns in `past_covariates`.
+    goes on from the new ones without a training, which is a matter of milliseconds. X in `predict` has rows for the
+    steps of fh, but may leave out the columns in `past_covariates`. For steps before the last that it leaves out, the
+    value before them holds.
 
     Examples
     --------
@@ -71,7 +74,7 @@ class LSTMForecaster(BaseForecaster):
         "capability:multivariate": True,
         "capability:exogenous": True,
         "capability:categorical_in_X": False,
-        "capability:non_contiguous_X": False,
+        "capability:non_contiguous_X": True,
         "capability:missing_values": True,
         "capability:insample": False,
         "capability:pred_int": True,
@@ -121,11 +124,17 @@ class LSTMForecaster(BaseForecaster):
         moments = self._cur_y.index.get_level_values(-1).unique().sort_values()
         if moments.dtype.kind in "iu" and (step := np.gcd.reduce(np.diff(moments))) > 1:
             raise ValueError(f"y: expected whole numbers one apart as index, as fh counts them, got steps of {step}")
-        series = {at: _up_to(moments[-1:], table) for at, table in self._tables(self._cur_y, "y").items()}
+        series = {at: _up_to(self._end, table) for at, table in self._tables(self._cur_y, "y").items()}
         if self._cur_X is None:
             return long_series(series), None
-        columns = {at: _up_to(moments[-1:], table) for at, table in self._tables(self._cur_X, "X").items()}
+        columns = {at: _up_to(self._end, table) for at, table in self._tables(self._cur_X, "X").items()}
         return long_series(series), long_columns(columns, self._cur_y.shape[1])
+
+    @property
+    def _end(self) -> Any:
+        """The last moment of all, as an index."""
+        moments = self._cur_y.index.get_level_values(-1)
+        return moments[[moments.argmax()]]
 
     def _tables(self, frame: Any, name: str) -> dict[int, Any]:
         """The rows of each instance by time, by its number."""
@@ -139,32 +148,33 @@ class LSTMForecaster(BaseForecaster):
         return {at: rows[instance].droplevel(above) for at, instance in enumerate(self._instances)}
 
     def _predict(self, fh: Any, X: Any) -> Any:
-        steps, columns = self._ahead(fh, X)
-        return self._given_back(self.forecaster_.predict(steps[-1] + 1, columns), steps, self._cur_y.columns)
+        return self._asked(fh, X, self.forecaster_.predict, self._cur_y.columns)
 
     def _predict_quantiles(self, fh: Any, X: Any, alpha: Any) -> Any:
         import pandas
 
-        steps, columns = self._ahead(fh, X)
-        found = self.forecaster_.predict_quantiles(alpha, steps[-1] + 1, columns)
-        names = pandas.MultiIndex.from_product([self._get_varnames(), alpha])
-        return self._given_back(found, steps, names)
+        quantiles = partial(self.forecaster_.predict_quantiles, alpha)
+        return self._asked(fh, X, quantiles, pandas.MultiIndex.from_product([self._get_varnames(), alpha]))
 
-    def _ahead(self, fh: Any, X: Any) -> tuple[Any, Any]:
-        """The places of the steps of fh among those to come, and the columns of X as a long panel."""
-        steps = fh.to_relative(self.cutoff).to_numpy() - 1
-        return steps, None if X is None else long_columns(self._tables(X, "X"), self._cur_y.shape[1])
-
-    def _given_back(self, forecast: Any, steps: Any, names: Any) -> Any:
-        """These steps of a long forecast as sktime has it, below these names."""
+    def _asked(self, fh: Any, X: Any, forecast: Callable[[int, Any], Any], names: Any) -> Any:
+        """The steps of fh of a forecast as sktime has it, below these names."""
         import pandas
 
-        numbers, moments = unstacked(forecast, self._cur_y.shape[1])
-        rows = numbers[:, steps].reshape(-1, len(names))
+        steps, width = fh.to_relative(self.cutoff).to_numpy() - 1, self._cur_y.shape[1]
+        tables = {} if X is None else self._tables(X, "X")
+        coming = {at: _up_to(self._end, table) for at, table in tables.items()}
+        numbers, moments = unstacked(
+            forecast(int(steps[-1]) + 1, long_columns(coming, width) if coming else None), width
+        )
         index, known = moments[steps], self._instances
+        for table in tables.values():
+            absent = index[~index.isin(table.index)]
+            if len(absent) and not {*table.columns} <= {*self.past_covariates}:
+                raise ValueError(f"X: expected rows of the steps of fh, got none of {absent[0]}")
         if known is not None:
             levels = [known.get_level_values(at).repeat(len(steps)) for at in range(known.nlevels)]
             index = pandas.MultiIndex.from_arrays([*levels, index.append([index] * (len(known) - 1))])
+        rows = numbers[:, steps].reshape(-1, len(names))
         return pandas.DataFrame(rows, index.set_names(self._cur_y.index.names), names)
 
     @classmethod
