@@ -151,6 +151,15 @@ def test_a_series_that_goes_on_needs_no_new_training():
     np.testing.assert_allclose(model.predict(4).values(), before)  # the model stays where it was
 
 
+def test_a_second_fit_forgets_the_first():
+    y, model = series(), LSTMForecaster(4, **SMALL)
+    model.fit(y, past_covariates=y, future_covariates=series(70, seed=1)).fit([y, y + 1])
+    expected = LSTMForecaster(4, **SMALL).fit([y, y + 1]).predict(4, series=[y, y + 1])
+    np.testing.assert_array_equal(flat(model.predict(4, series=[y, y + 1])), flat(expected))
+    with pytest.raises(ValueError, match="series: expected the series to forecast, as fit got several, got None"):
+        model.predict(4)
+
+
 def test_series_that_are_none_of_fit():
     told = several()
     model = LSTMForecaster(4, **SMALL).fit(told)

@@ -125,6 +125,8 @@ class LSTMForecaster(GlobalForecastingModel):
         kinds = {f"{each.width} components by {each.freq_str}" for each in told}
         if len(kinds) > 1:
             raise ValueError(f"series: expected the same frequency and width, got {' and '.join(sorted(kinds))}")
+        self.training_series = self.past_covariate_series = self.future_covariate_series = None  # of an earlier fit
+        self._uses_past_covariates = self._uses_future_covariates = self._uses_static_covariates = False
         super().fit(series, past_covariates, future_covariates)
         self._told = told
         past, columns = columns_of(dict(enumerate(told)), past_covariates, future_covariates)
