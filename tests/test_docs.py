@@ -29,6 +29,9 @@ def test_docstrings(name, tmp_path, monkeypatch):
     if name.startswith("fastlstm.estimators"):
         pytest.importorskip("sklearn", reason="scikit-learn is not installed")
         pytest.importorskip("pandas", reason="pandas is not installed")
+    for library in ("sktime", "darts"):
+        if name.startswith(f"fastlstm.forecasting.{library}"):
+            pytest.importorskip(library, reason=f"{library} is not installed")
     monkeypatch.chdir(tmp_path)
     result = doctest.testmod(importlib.import_module(name))
     assert result.failed == 0
@@ -50,11 +53,19 @@ def needs_scikit_learn(page):
         pytest.importorskip("pandas", reason="pandas is not installed")
 
 
+def needs_forecasters_of_others(page):
+    """Likewise the page on forecasts in other libraries."""
+    if page.name == "forecasters-elsewhere.md":
+        for library in ("sktime", "darts"):
+            pytest.importorskip(library, reason=f"{library} is not installed")
+
+
 @pytest.mark.filterwarnings("ignore:.*pass mask=:UserWarning")  # what a reader of such a file is told
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_python_blocks_of_a_page_run_in_their_order(page, tmp_path, monkeypatch, capsys):
     needs_torch(page)
     needs_scikit_learn(page)
+    needs_forecasters_of_others(page)
     monkeypatch.chdir(tmp_path)
     if "tagger.keras" in page.read_text(encoding="utf-8"):
         pytest.importorskip("h5py", reason="h5py, which writes the file that the page reads, is not installed")
@@ -77,6 +88,7 @@ def test_links_to_files_lead_somewhere(page):
 def test_functions_that_a_page_names_exist(page):
     """`fastlstm.layers.LSTM` in a page's text is a name that can be reached."""
     needs_torch(page)
+    needs_forecasters_of_others(page)
     for name in re.findall(r"`(fastlstm(?:\.\w+)+)`", page.read_text(encoding="utf-8")):
         parts = name.split(".")
         for cut in range(len(parts), 0, -1):

@@ -38,6 +38,20 @@ def test_importing_brings_numpy_and_safetensors_and_no_other_package(code, isa):
     assert imported(code, **{"FASTLSTM_ISA": isa} if isa else {}) == {"fastlstm"}
 
 
+@pytest.mark.parametrize("library", ["sktime", "darts"])
+def test_a_forecaster_for_another_library_says_what_is_missing(library):
+    code = f"""
+import sys
+sys.modules["{library}"] = None  # as if it were not installed
+try:
+    import fastlstm.forecasting.{library}
+except ImportError as error:
+    print(error)
+"""
+    message = f"fastlstm.forecasting.{library} needs {library}, which is not installed: pip install {library}"
+    assert fresh(code).strip() == message
+
+
 @pytest.mark.parametrize("words", [["--version"], ["speech", "--help"], ["forecast", "--help"]])
 def test_a_command_that_only_prints_brings_no_other_package(words):
     code = "\n".join(
