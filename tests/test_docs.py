@@ -13,6 +13,7 @@ import fastlstm
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+GALLERY = [pytest.param(page, marks=pytest.mark.slow) for page in sorted((ROOT / "docs" / "gallery").glob("*.md"))]
 MODULES = sorted(
     module.name for module in pkgutil.walk_packages(fastlstm.__path__, "fastlstm.") if "__main__" not in module.name
 )
@@ -51,7 +52,7 @@ def needs_scikit_learn(page):
 
 
 @pytest.mark.filterwarnings("ignore:.*pass mask=:UserWarning")  # what a reader of such a file is told
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *GALLERY], ids=lambda page: page.name)
 def test_python_blocks_of_a_page_run_in_their_order(page, tmp_path, monkeypatch, capsys):
     needs_torch(page)
     needs_scikit_learn(page)
@@ -59,7 +60,7 @@ def test_python_blocks_of_a_page_run_in_their_order(page, tmp_path, monkeypatch,
     if "tagger.keras" in page.read_text(encoding="utf-8"):
         pytest.importorskip("h5py", reason="h5py, which writes the file that the page reads, is not installed")
         Path("tagger.keras").write_bytes(importlib.import_module("keras_cases").tagger())
-    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    blocks = re.findall(r"^```(?:python|\{code-cell\})\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
     scope: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, str(page), "exec"), scope)
@@ -67,7 +68,7 @@ def test_python_blocks_of_a_page_run_in_their_order(page, tmp_path, monkeypatch,
         assert blocks, "the README shows no Python"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *GALLERY], ids=lambda page: page.name)
 def test_links_to_files_lead_somewhere(page):
     for target in re.findall(r"\]\((?!http|#)([^)#]+)", page.read_text(encoding="utf-8")):
         assert os.path.exists(page.parent / target), f"{page.name} links to {target}"
