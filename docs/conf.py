@@ -29,9 +29,12 @@ exclude_patterns = ["_ext", "pictures", "**.json"]
 suppress_warnings = ["myst.header"]  # a page may begin below its first heading
 
 default_role = "mentioned"
+highlight_language = "none"  # a block without a language is a formula, a command or what was printed
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = True  # a class of ours leads to its page, and no other word of a type anywhere
-numpydoc_xref_aliases = {word: path for word, path in public.targets().items() if word.isidentifier() and word[0].isupper()}
+numpydoc_xref_aliases = {
+    word: path for word, path in public.targets().items() if word.isidentifier() and word[0].isupper()
+}
 numpydoc_xref_ignore = "all"
 xref.DEFAULT_LINKS.clear()  # they lead to other sites
 
@@ -41,18 +44,20 @@ nb_execution_cache_path = str(HERE.parent / "build" / "docs-cache")
 nb_execution_in_temp = True
 nb_execution_timeout = 120
 nb_execution_raise_on_error = True
+nb_merge_streams = True
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"fastlstm {release}"
 html_static_path = ["_static"]
 html_css_files = ["fastlstm.css"]
+html_sidebars = {page: [] for page in ("index", "start", "how-to", "lstm", "benchmarks")}  # they have no pages below
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
     "logo": {"text": html_title},
     "header_links_before_dropdown": 9,
     "navigation_with_keys": False,
-    "show_prev_next": True,
+    "show_toc_level": 2,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": [],
     "footer_end": [],

@@ -44,6 +44,9 @@ def read(app: Sphinx, page: str, source: list[str]) -> None:
 NO_LINKS = (nodes.title, nodes.reference, pending_xref)
 """Where there is no place for a link."""
 
+FILE = re.compile(r"\w\.(c|h|hpp|p(y|yx|xd))\b")
+"""A file of the sources: names beside it are of what stands there, `sigmoid` in C among them."""
+
 
 def _above(node: nodes.Node) -> list[nodes.Node]:
     """The nodes that a node is in, from the nearest."""
@@ -67,6 +70,8 @@ class LinkNames(SphinxTransform):
             above = _above(literal)
             section = next((id(node) for node in above if isinstance(node, nodes.section)), 0)
             if path is None or (section, path) in seen or any(isinstance(node, NO_LINKS) for node in above):
+                continue
+            if FILE.search(above[0].astext()):
                 continue
             seen.add((section, path))
             link = pending_xref("", refdomain="py", reftype="obj", reftarget=path, refdoc=self.env.docname)

@@ -12,9 +12,10 @@ from pathlib import Path
 from types import ModuleType
 
 from fastlstm import _public
+from fastlstm.layers.settings import Settings
 
-MODULES = ("", *_public.MODULES, "optim", "torch", "onnx")
-"""Public modules. `fastlstm.torch` and `fastlstm.onnx` are imported by who asks for them, so `_public` has not got them."""
+MODULES = ("", *sorted((*_public.MODULES, "onnx", "optim", "torch")))
+"""Public modules, also those that are imported only by who asks for them."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Name:
     module: str
     name: str
     value: object = field(compare=False)
-    origin: str = field(compare=False)
+    origin: str = field(default="", compare=False)
     """The module that the name is imported from, or that defines it."""
 
     @property
@@ -48,26 +49,35 @@ def _defined(module: ModuleType) -> Iterator[tuple[str, str]]:
             yield node.name, module.__name__
         elif isinstance(node, ast.ImportFrom):
             yield from ((one.name, node.module or "") for one in node.names if one.name == one.asname)
-        elif isinstance(node, ast.Assign):
-            yield from ((target.id, module.__name__) for target in node.targets if isinstance(target, ast.Name))
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found = [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
+            yield from ((name, module.__name__) for name in found)
+
+
+def _is_shown(name: Name) -> bool:
+    """Whether it is ours or a constant: not a module, which has its own page, and not a name for a type."""
+    if isinstance(name.value, ModuleType):
+        return False
+    return getattr(name.value, "__module__", "").startswith("fastlstm") or name.name.isupper()
 
 
 def _names(module: ModuleType) -> list[Name]:
     origins = {name: origin for name, origin in _defined(module) if not name.startswith("_")}
     found = getattr(module, "__all__", origins)
     every = [Name(module.__name__, name, getattr(module, name), origins.get(name, module.__name__)) for name in found]
-    # modules, which have their own pages, and names of types are left out
-    apart = ("typing", "types", "collections.abc")
-    return [
-        one for one in every if not isinstance(one.value, ModuleType) and type(one.value).__module__ not in apart
-    ]
+    return [name for name in every if _is_shown(name)]
 
 
 @cache
 def names() -> dict[str, list[Name]]:
     """Public names by module."""
     modules = [importlib.import_module(".".join(filter(None, ("fastlstm", name)))) for name in MODULES]
-    return {module.__name__: _names(module) for module in modules}
+    found = {module.__name__: _names(module) for module in modules}
+    found["fastlstm.layers"].append(
+        Name(Settings.__module__, "Settings", Settings)
+    )  # layers say that it has their words
+    return found
 
 
 def _home(name: Name) -> tuple[bool, bool]:
@@ -92,7 +102,7 @@ def _short(path: str) -> str:
 
 @cache
 def targets() -> dict[str, str]:
-    """Full paths by all that pages and docstrings call a thing: ``LSTM``, ``fl.LSTM``, ``Trainer.fit``, ``io.from_torch``.
+    """Full paths by what pages and docstrings call a thing: ``LSTM``, ``fl.LSTM``, ``Trainer.fit``, ``io.from_torch``.
 
     A class goes by its bare name, unless two classes have it and neither is the package's own.
     """

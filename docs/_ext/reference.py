@@ -114,21 +114,22 @@ API reference
 =============
 
 Every public name, from its docstring: what it takes, with shapes and defaults, what it raises, and an example.
-``import fastlstm as fl`` is how all pages write it. What has an underscore, or is not listed here, may change at any time.
+All pages write ``import fastlstm as fl``. What has an underscore, or is not listed here, may change at any time.
 
 """
 
 
 def _index(modules: dict[str, list[Name]]) -> str:
     rows = "".join(
-        f"   * - :py:mod:`{module}`\n     - {_summary(importlib.import_module(module).__doc__ or '')}\n" for module in modules
+        f"   * - :py:mod:`{module}`\n     - {_summary(importlib.import_module(module).__doc__ or '')}\n"
+        for module in modules
     )
     toctree = ".. toctree::\n   :hidden:\n\n" + "".join(f"   {module}\n" for module in modules)
     return f"{INDEX}.. list-table::\n   :widths: 30 70\n\n{rows}\n{toctree}"
 
 
 def write(app: Sphinx) -> None:
-    """Writes the pages that have changed, so that a second build reads only these, and removes those of names that left."""
+    """Writes the pages that have changed, since a build reads only these, and removes those of names that left."""
     modules = public.names()
     pages = {"index": _index(modules)} | {module: _module_page(module, found) for module, found in modules.items()}
     for name in public.canonical().values():
@@ -164,11 +165,17 @@ def shorten(
 
 
 class Mentioned(PyXRefRole):
-    """What docstrings have in single backticks: a link where it is the name of a thing, else code."""
+    """What docstrings have in single backticks: a link where it is the name of a thing or a page, else code."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         word = self.text
+        if page := re.fullmatch(r"docs/(\S+)\.md", word):
+            link = pending_xref("", refdomain="std", reftype="doc", reftarget=f"/{page[1]}", refdoc=self.env.docname)
+            link["refexplicit"], link["refwarn"] = False, True
+            link += nodes.inline("", word)
+            return [link], []
         if re.fullmatch(r"[A-Za-z_][\w.]*", word) and f"fastlstm.{word}" not in public.names():
+            self.name = "py:obj"
             return super().run()
         return [nodes.literal(self.rawtext, word)], []
 
@@ -192,7 +199,7 @@ def missing(app: Sphinx, env: Any) -> list[str]:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    app.add_role("mentioned", Mentioned("obj"))
+    app.add_role("mentioned", Mentioned())
     app.connect("builder-inited", write)
     app.connect("autodoc-process-signature", shorten)
     app.connect("missing-reference", resolve)
