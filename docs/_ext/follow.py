@@ -1,4 +1,4 @@
-"""Follows every link and picture of a built site that stays within: ``python follow.py FOLDER``."""
+"""Follows links and pictures of a built site that stay within, and finds broken tables: ``python follow.py FOLDER``."""
 
 import sys
 from html.parser import HTMLParser
@@ -13,14 +13,22 @@ class Page(HTMLParser):
         super().__init__()
         self.links: list[str] = []
         self.anchors: set[str] = set()
+        self.rows: list[str] = []  # of tables that Markdown did not take for such
+        self._opened = ""
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._opened = tag
         for name, value in attrs:
             if name == "id" and value:
                 self.anchors.add(value)
             elif name in ("href", "src") and value and not (tag == "link" and "canonical" in dict(attrs).values()):
                 self.links.append(value)
+
+    def handle_data(self, data: str) -> None:
+        if self._opened == "p" and data.startswith("| "):
+            self.rows.append(data.splitlines()[0])
+        self._opened = ""
 
 
 def broken(folder: Path) -> list[str]:
@@ -29,6 +37,7 @@ def broken(folder: Path) -> list[str]:
     pages = {path: Page(path) for path in paths}
     found = []
     for path, page in pages.items():
+        found += [f"{path.relative_to(folder)}: a row without its table: {row}" for row in page.rows]
         for link in page.links:
             parts = urlsplit(link)
             if parts.scheme or parts.netloc:
@@ -39,7 +48,7 @@ def broken(folder: Path) -> list[str]:
                 found.append(f"{path.relative_to(folder)}: {link} leads nowhere")
             elif parts.fragment and anchors is not None and unquote(parts.fragment) not in anchors:
                 found.append(f"{path.relative_to(folder)}: {link} has no such anchor")
-    print(f"{len(pages)} pages, {sum(len(page.links) for page in pages.values())} links, {len(found)} of them broken")
+    print(f"{len(pages)} pages, {sum(len(page.links) for page in pages.values())} links, {len(found)} things broken")
     return found
 
 
