@@ -37,7 +37,7 @@ def test_docstrings(name, tmp_path, monkeypatch):
 
 def needs_torch(page):
     """A page on PyTorch and ONNX is not run, nor its names looked up, where these are not installed."""
-    if page.name == "switching.md":
+    if page.name in ("switching.md", "from-pytorch.md"):
         pytest.importorskip("torch", reason="PyTorch is not installed")
         importlib.import_module("fastlstm.torch")
         pytest.importorskip("onnx", reason="onnx is not installed")
