@@ -13,6 +13,7 @@ import fastlstm
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+GALLERY = [pytest.param(page, marks=pytest.mark.slow) for page in sorted((ROOT / "docs" / "gallery").glob("*.md"))]
 MODULES = sorted(
     module.name for module in pkgutil.walk_packages(fastlstm.__path__, "fastlstm.") if "__main__" not in module.name
 )
@@ -39,7 +40,7 @@ def test_docstrings(name, tmp_path, monkeypatch):
 
 def needs_torch(page):
     """A page on PyTorch and ONNX is not run, nor its names looked up, where these are not installed."""
-    if page.name == "switching.md":
+    if page.name in ("switching.md", "from-pytorch.md"):
         pytest.importorskip("torch", reason="PyTorch is not installed")
         importlib.import_module("fastlstm.torch")
         pytest.importorskip("onnx", reason="onnx is not installed")
@@ -61,7 +62,7 @@ def needs_forecasters_of_others(page):
 
 
 @pytest.mark.filterwarnings("ignore:.*pass mask=:UserWarning")  # what a reader of such a file is told
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *GALLERY], ids=lambda page: page.name)
 def test_python_blocks_of_a_page_run_in_their_order(page, tmp_path, monkeypatch, capsys):
     needs_torch(page)
     needs_scikit_learn(page)
@@ -70,7 +71,7 @@ def test_python_blocks_of_a_page_run_in_their_order(page, tmp_path, monkeypatch,
     if "tagger.keras" in page.read_text(encoding="utf-8"):
         pytest.importorskip("h5py", reason="h5py, which writes the file that the page reads, is not installed")
         Path("tagger.keras").write_bytes(importlib.import_module("keras_cases").tagger())
-    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    blocks = re.findall(r"^```(?:python|\{code-cell\})\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
     scope: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, str(page), "exec"), scope)
@@ -78,7 +79,7 @@ def test_python_blocks_of_a_page_run_in_their_order(page, tmp_path, monkeypatch,
         assert blocks, "the README shows no Python"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *GALLERY], ids=lambda page: page.name)
 def test_links_to_files_lead_somewhere(page):
     for target in re.findall(r"\]\((?!http|#)([^)#]+)", page.read_text(encoding="utf-8")):
         assert os.path.exists(page.parent / target), f"{page.name} links to {target}"

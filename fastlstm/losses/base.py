@@ -232,8 +232,8 @@ def described(formula: str, target: str, options: str = "", outputs: str = "") -
     """The docstring of a loss: its formula, target, options beside ``time``, and outputs for each feature."""
     return f"""{formula}
 
-Options
--------
+Other Parameters
+----------------
 time : "mean" or "sum", default "mean"
     How the steps are put together, see `Loss`.
 {options}

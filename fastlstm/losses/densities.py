@@ -37,8 +37,8 @@ class QuantileLoss(OutputsLoss):
     On average it is least where p is the quantile of level q of what t may be (Koenker and Bassett 1978). The Q
     quantiles of a feature stand side by side in pred; `quantiles` gives them an axis of their own.
 
-    Options
-    -------
+    Other Parameters
+    ----------------
     time : "mean" or "sum", default "mean"
         How the steps are put together, see `Loss`.
     levels : floats, default (0.1, 0.5, 0.9)

@@ -23,8 +23,8 @@ class CTC(Loss):
     is kept, then the blanks are removed. P(path) is the product of the softmax of its scores, and the probability of
     labels is the sum over all paths that spell them.
 
-    Options
-    -------
+    Other Parameters
+    ----------------
     time : "mean" or "sum", default "mean"
         "mean" divides the loss of a sequence by its number of labels (by 1 if there are none), and takes the weighted
         mean over the sequences. "sum" does not divide by the labels, and divides the weighted sum over the sequences

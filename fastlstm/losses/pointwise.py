@@ -58,12 +58,12 @@ PROBABILITIES = "(N, F) or (N, T, F)\n    Probabilities t from 0 to 1, in pred's
 CLASSES = "(N,) or (N, T)\n    Whole numbers t from 0 to F - 1, in pred's shape without its last axis."
 
 mse = Loss(kernels.mse, described("Squared error, (p - t)².", NUMBERS))
-mae = Loss(kernels.mae, described("Absolute error, |p - t|.", NUMBERS))
+mae = Loss(kernels.mae, described("Absolute error, ``|p - t|``.", NUMBERS))
 huber = Loss(
     kernels.huber,
     described(
-        "Squared error near zero, absolute beyond delta: d²/2 where d = |p - t| <= delta, else delta·(d - delta/2) "
-        "(Huber 1964).",
+        "Squared error near zero, absolute beyond delta: d²/2 where d = ``|p - t|`` <= delta, else "
+        "delta·(d - delta/2) (Huber 1964).",
         NUMBERS,
         "delta : float, default 1\n    Above 0, in the units of the target.\n",
     ),

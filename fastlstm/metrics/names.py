@@ -28,6 +28,7 @@ METRICS: dict[str, Metric] = {
     "rmse": rmse,
     "smape": smape,
 }
+"""Metrics that a `Trainer` knows by name."""
 NOT_YET = (f1, label_error_rate, mase, top_k)
 """Functions that return a metric, but are none themselves."""
 

@@ -97,10 +97,10 @@ ValueError
 
 
 def smape(pred: Array, target: Array, weights: Array | None = None) -> float:
-    """Symmetric mean absolute percentage error: mean of 200·|p - t| / (|p| + |t|), from 0 to 200; 0 where both are 0.
+    """Symmetric mean absolute percentage error: mean of ``200·|p - t| / (|p| + |t|)``, from 0 to 200.
 
-    This is the form of the M4 competition (Makridakis et al. 2020). Give it numbers on their own scale, not
-    standardised ones.
+    A step where both are 0 counts 0. This is the form of the M4 competition (Makridakis et al. 2020). Give it numbers
+    on their own scale, not standardised ones.
 
     Parameters
     ----------

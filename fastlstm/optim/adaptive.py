@@ -83,7 +83,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam after a decay of the value itself, value *= 1 - lr·weight_decay (Loshchilov and Hutter 2019).
+    """Adam after a decay of the value itself, ``value *= 1 - lr·weight_decay`` (Loshchilov and Hutter 2019).
 
     Parameters
     ----------

@@ -1,0 +1,69 @@
+"""The site, built by ``.ci/docs``: Sphinx, for its index of every name, which docstrings and pages are linked by."""
+
+import sys
+from pathlib import Path
+
+import fastlstm
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_ext"))
+
+import public  # noqa: E402
+from numpydoc import xref  # noqa: E402
+
+project = "fastlstm"
+author = "The fastlstm developers"
+copyright = author
+version = release = fastlstm.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "numpydoc",
+    "myst_nb",
+    "sphinx_copybutton",
+    "reference",
+    "pages",
+]
+source_suffix = {".md": "myst-nb", ".rst": "restructuredtext"}
+exclude_patterns = ["_ext", "pictures", "**.json"]
+suppress_warnings = ["myst.header"]  # a page may begin below its first heading
+
+default_role = "mentioned"
+highlight_language = "none"  # a block without a language is a formula, a command or what was printed
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = True  # a class of ours leads to its page, and no other word of a type anywhere
+numpydoc_xref_aliases = {
+    word: path for word, path in public.targets().items() if word.isidentifier() and word[0].isupper()
+}
+numpydoc_xref_ignore = "all"
+xref.DEFAULT_LINKS.clear()  # they lead to other sites
+
+myst_heading_anchors = 4
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(HERE.parent / "build" / "docs-cache")
+nb_execution_in_temp = True
+nb_execution_timeout = 120
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"fastlstm {release}"
+html_static_path = ["_static"]
+html_css_files = ["fastlstm.css"]
+html_sidebars = {page: [] for page in ("index", "start", "how-to", "lstm", "benchmarks")}  # they have no pages below
+html_copy_source = False
+html_show_sourcelink = False
+html_theme_options = {
+    "logo": {"text": html_title},
+    "header_links_before_dropdown": 9,
+    "navigation_with_keys": False,
+    "show_toc_level": 2,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": [],
+    "footer_end": [],
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+copybutton_exclude = ".linenos, .gp, .go"
