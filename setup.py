@@ -56,7 +56,7 @@ if CLANG_CL:
     target = "arm64" if "arm64" in sysconfig.get_platform() else "x86_64"
     FLAGS += [f"--target={target}-pc-windows-msvc", "/clang:-fno-math-errno", "/clang:-fno-trapping-math"]
     # a template is compiled where it stands, within the pragma that says for which processors
-    KERNEL_FLAGS += [*FLAGS[2:], "/clang:-ffp-contract=off", "/GR-", "-fno-delayed-template-parsing"]
+    KERNEL_FLAGS += [*FLAGS[2:], "/clang:-ffp-contract=off", "/GR-", "/GS-", "-fno-delayed-template-parsing"]
 
 ADVICE = """
 fastlstm compiles C and needs Python's headers, but {header} is not there{why}.
