@@ -4,6 +4,7 @@ import hashlib
 import os
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -20,17 +21,42 @@ KERNELS = Path("fastlstm/_kernels")
 
 # sqrt and comparisons may not set errno or trap, so that loops over them become vector code; results stay IEEE's
 MATHS = ["-g0", "-fno-math-errno", "-fno-trapping-math"]
-FLAGS = ["/O2"] if sys.platform == "win32" else ["-O3", *MATHS]
+FLAGS = ["-O3", *MATHS]
 
 # without the names of functions, which nobody calls by name
-LINK_FLAGS = ["-s"] if sys.platform == "linux" else []
+LINK_FLAGS = ["-Wl,-s"] if sys.platform == "linux" else []
 
 # The kernels in C++ say themselves what is fused and what is unrolled, and need nothing of C++'s library. No exception
 # passes through them, so that they need no tables of how to go back, which would be a twentieth of their size.
 KERNEL_FLAGS = ["-O2", *MATHS, "-std=c++17", "-ffp-contract=off", "-fno-exceptions", "-fno-rtti"]
 KERNEL_FLAGS += ["-fno-asynchronous-unwind-tables"]
+
+if "wasm32" in sysconfig.get_platform():
+    FLAGS, KERNEL_FLAGS = [*FLAGS, "-msimd128"], [*KERNEL_FLAGS, "-msimd128"]
+
+
+def clang_cl(asked: str) -> str | None:
+    """Where clang-cl is, which the kernels want on Windows, or another one that CC names; None for Microsoft's, cl.
+
+    Microsoft's compiler has no vectors, so that it leaves nothing but the plain path.
+    """
+    if Path(asked).stem == "cl":
+        return None
+    found = shutil.which(asked or "clang-cl")
+    if asked and not found:
+        raise SystemExit(f"CC: expected the name of clang-cl, or cl for the plain path alone, got {asked!r}")
+    return found
+
+
+CLANG_CL = None
 if sys.platform == "win32":
-    KERNEL_FLAGS = ["/O2", "/std:c++17"]
+    FLAGS, KERNEL_FLAGS = ["/O2", "/std:c11"], ["/O2", "/std:c++17"]
+    CLANG_CL = clang_cl(os.environ.get("CC", ""))
+if CLANG_CL:
+    target = "arm64" if "arm64" in sysconfig.get_platform() else "x86_64"
+    FLAGS += [f"--target={target}-pc-windows-msvc", "/clang:-fno-math-errno", "/clang:-fno-trapping-math"]
+    # a template is compiled where it stands, within the pragma that says for which processors
+    KERNEL_FLAGS += [*FLAGS[2:], "/clang:-ffp-contract=off", "/GR-", "/GS-", "-fno-delayed-template-parsing"]
 
 ADVICE = """
 fastlstm compiles C and needs Python's headers, but {header} is not there{why}.
@@ -78,7 +104,8 @@ def python_headers() -> list[str]:
     header = Path(sysconfig.get_path("include")) / "Python.h"
     if header.exists():
         return []
-    if "debian" not in platform.freedesktop_os_release().get("ID_LIKE", "") + platform.freedesktop_os_release()["ID"]:
+    release = platform.freedesktop_os_release() if sys.platform == "linux" else {}
+    if "debian" not in release.get("ID_LIKE", "") + release.get("ID", ""):
         raise SystemExit(ADVICE.format(header=header, why=""))
     folder = Path("build/python-headers").resolve()
     unpacked = [folder / "usr/include", folder / "usr/include" / header.parent.name]
@@ -122,6 +149,12 @@ def is_old(made: Path, sources: list[str]) -> bool:
 class BuildKernels(build_ext):
     """Compiles the kernels of all instruction sets at the same time, with flags of their own."""
 
+    def build_extensions(self) -> None:
+        if CLANG_CL:
+            self.compiler.initialize(self.plat_name)
+            self.compiler.cc = CLANG_CL
+        super().build_extensions()
+
     def build_extension(self, ext: Extension) -> None:
         kernels = [path for path in ext.depends if path.endswith(".cpp")]
         if kernels and (self.force or is_old(Path(self.get_ext_fullpath(ext.name)), [*ext.sources, *ext.depends])):
@@ -131,7 +164,7 @@ class BuildKernels(build_ext):
 
     def kernel_object(self, ext: Extension, source: str) -> str:
         """The compiled file, in a folder for the compiler's command that stays: every Python takes it from there."""
-        command = [*getattr(self.compiler, "compiler_so_cxx", []), *KERNEL_FLAGS]
+        command = [CLANG_CL or "", *getattr(self.compiler, "compiler_so_cxx", []), *KERNEL_FLAGS]
         folder = Path("build", f"kernels-{hashlib.sha256(shlex.join(command).encode()).hexdigest()[:8]}")
         made = Path(folder, source).with_suffix(self.compiler.obj_extension)
         if self.force or is_old(made, ext.depends):

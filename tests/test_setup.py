@@ -18,7 +18,7 @@ for name in ("Cython", "Cython.Build", "setuptools", "setuptools.command", "setu
     sys.modules[name] = stub
 stub.build_ext = object
 stub.Extension = stub.setup = stub.cythonize = lambda *arguments, **options: print("building")
-runpy.run_path("setup.py")
+print("on Windows:", runpy.run_path("setup.py")["clang_cl"](os.environ.get("ASKED", "cl")))
 """
 """setup.py, without the packages that only a build has."""
 
@@ -96,3 +96,24 @@ def test_compilers_that_work_are_asked_to_compile_and_link_once_each(build, log)
 def test_the_lines_that_compilers_are_asked_for_are_right(build):
     done = build(CC="gcc -Wall -Wextra -Werror", CXX="g++ -Wall -Wextra -Werror")
     assert done.returncode == 0 and done.stderr == "" and "building" in done.stdout
+
+
+@pytest.mark.parametrize("asked", ["", "clang-cl"])
+def test_on_windows_the_kernels_are_compiled_by_clang_cl_where_it_is(tmp_path, build, asked):
+    compiler = script(tmp_path / "clang-cl", "")
+    done = build(ASKED=asked, PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert done.stdout.splitlines()[-1] == f"on Windows: {compiler}"
+
+
+@pytest.mark.parametrize("asked", ["", "cl"])
+def test_on_windows_microsofts_compiler_serves_where_clang_cl_is_not_or_is_not_wanted(tmp_path, build, asked):
+    if asked:
+        script(tmp_path / "clang-cl", "")
+    done = build(ASKED=asked, PATH=f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    assert done.stdout.splitlines()[-1] == "on Windows: None"
+
+
+def test_on_windows_a_compiler_that_is_not_there_is_said(build):
+    done = build(ASKED="clang-cl-99")
+    assert done.returncode == 1
+    assert done.stderr == "CC: expected the name of clang-cl, or cl for the plain path alone, got 'clang-cl-99'\n"

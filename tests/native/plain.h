@@ -10,6 +10,18 @@
 
 #include "plain_cells.h"
 
+#if defined(_WIN32)
+#include <malloc.h>
+static void *aligned(size_t bytes) { return _aligned_malloc(bytes, 64); }
+#define free_aligned _aligned_free
+#else
+static void *aligned(size_t bytes) {
+    void *p;
+    return posix_memalign(&p, 64, bytes) ? NULL : p;
+}
+#define free_aligned free
+#endif
+
 static unsigned state = 1;
 static double number(void) { /* from -1 to 1, and no more than a float can hold */
     state = state * 1664525u + 1013904223u;
@@ -25,8 +37,8 @@ static struct {
 } held[4096];
 static size_t held_count;
 static void *room(size_t bytes) {
-    void *p;
-    if (held_count == sizeof held / sizeof *held || posix_memalign(&p, 64, bytes + GUARD)) exit(2);
+    void *p = held_count < sizeof held / sizeof *held ? aligned(bytes + GUARD) : NULL;
+    if (!p) exit(2);
     memset(p, 0, bytes);
     memset((char *)p + bytes, UNTOUCHED, GUARD);
     held[held_count].bytes = bytes;
@@ -42,7 +54,7 @@ static void give_back(size_t count) {
                 printf("a kernel has written beyond the end of an array of %zu bytes\n", held[held_count].bytes);
                 exit(1);
             }
-        free(held[held_count].start);
+        free_aligned(held[held_count].start);
     }
 }
 

@@ -79,7 +79,7 @@ static void FL_X(ctc)(void *argument, int thread, struct fl_team *team) {
     double *room = p->room + thread * p->room_each;
     ptrdiff_t n;
     (void)team;
-    while ((n = atomic_fetch_add(&p->next, 1)) < p->N) {
+    while ((n = fl_add(&p->next, 1)) < p->N) {
         const FL_REAL *weight = (const FL_REAL *)p->weight + n * p->T;
         const ptrdiff_t *label = p->target + n * p->S;
         FL_REAL *y = (FL_REAL *)p->dpred + n * p->T * p->C;

@@ -1,4 +1,4 @@
-#include "table.h"
+#include "compiler.h"
 #if FL_ARMV8_6
 #define FL_QUADS
 #include "isa_baseline.h"

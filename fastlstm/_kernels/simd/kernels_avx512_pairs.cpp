@@ -1,4 +1,5 @@
-#if defined(__x86_64__) && defined(__GNUC__)
+#include "compiler.h"
+#if FL_AVX
 #define FL_PAIRS
 #include "isa_avx512.h"
 #include "kernels.hpp"

@@ -1,4 +1,5 @@
-#if defined(__GNUC__)
+#include "compiler.h"
+#if FL_VECTORS
 #include "isa_baseline.h"
 #include "kernels.hpp"
 #endif

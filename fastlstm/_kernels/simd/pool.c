@@ -3,16 +3,14 @@
    follow each other closely are the workers called, to be awake for the next ones. One job at a time: who finds the
    pool busy works alone, so that there are never more running threads than asked for. After a fork the child has no
    workers and starts its own when it first needs them. */
-#define _GNU_SOURCE
 #include "pool.h"
 
-#include <pthread.h>
-#include <sched.h>
-#include <stdatomic.h>
 #include <stddef.h>
-#include <time.h>
 
-#if defined(__x86_64__) || defined(__i386__)
+#include "atomic.h"
+#include "system.h"
+
+#if defined(__x86_64__) || defined(__i386__) || defined(_M_X64)
 #include <immintrin.h>
 #define FL_PAUSE() _mm_pause()
 typedef unsigned int fl_fp_state;
@@ -34,6 +32,16 @@ static fl_fp_state flush_subnormals(void) {
     return before;
 }
 static void restore(fl_fp_state before) { __asm__ volatile("msr fpcr, %0" : : "r"(before)); }
+#elif defined(_M_ARM64)
+#include <intrin.h>
+#define FL_PAUSE() __yield()
+typedef __int64 fl_fp_state;
+static fl_fp_state flush_subnormals(void) {
+    const fl_fp_state before = _ReadStatusReg(ARM64_FPCR);
+    _WriteStatusReg(ARM64_FPCR, before | (1 << 24));
+    return before;
+}
+static void restore(fl_fp_state before) { _WriteStatusReg(ARM64_FPCR, before); }
 #else
 #define FL_PAUSE() ((void)0)
 typedef int fl_fp_state;
@@ -47,26 +55,22 @@ static void restore(fl_fp_state before) { (void)before; }
 #define SPIN_CALLED 250    /* the same after a call: the caller first finishes the current job alone */
 #define BARRIER_SPINS 2000 /* then let others run: a partner may have lost its processor */
 
-static pthread_mutex_t busy = PTHREAD_MUTEX_INITIALIZER; /* held while a job runs */
-static pthread_mutex_t sleeping = PTHREAD_MUTEX_INITIALIZER;
-static int workers, fork_handled;
+static fl_lock busy = FL_UNLOCKED; /* held while a job runs */
+static fl_lock sleeping = FL_UNLOCKED;
+static int workers;
 
 /* Of jobs that were too small to wake the workers: when the last one ended, and the work of those that followed each
    other closely. Guarded by `busy`. */
 static double last_end, missed;
 
-double fl_microseconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return 1e6 * (double)now.tv_sec + 1e-3 * (double)now.tv_nsec;
-}
+double fl_microseconds(void) { return fl_clock(); }
 
 /* Each worker has a place of its own to look at: `go` asks it to work, it answers with 0; `called`, to be awake. */
 static struct {
-    _Atomic int go, called, asleep;
-    char apart[52];
+    ptrdiff_t go, called, asleep;
+    char apart[64 - 3 * sizeof(ptrdiff_t)];
 } places[MAX_WORKERS + 1];
-static pthread_cond_t bells[MAX_WORKERS + 1];
+static fl_bell bells[MAX_WORKERS + 1];
 
 static struct fl_openmp lender; /* whose threads run the jobs, if any. Guarded by `busy`. */
 
@@ -76,27 +80,25 @@ static struct fl_team current_team;
 
 void fl_barrier(struct fl_team *team) {
     if (team->size == 1) return;
-    unsigned phase = atomic_load_explicit(&team->phase, memory_order_relaxed);
-    if (atomic_fetch_add_explicit(&team->arrived, 1, memory_order_acq_rel) == team->size - 1) {
-        atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
-        atomic_store_explicit(&team->phase, phase + 1, memory_order_release);
+    const ptrdiff_t phase = fl_load(&team->phase);
+    if (fl_add(&team->arrived, 1) == team->size - 1) {
+        fl_release(&team->arrived, 0);
+        fl_release(&team->phase, !phase);
         return;
     }
-    for (int spins = 0; atomic_load_explicit(&team->phase, memory_order_acquire) == phase; spins++) {
+    for (int spins = 0; fl_load(&team->phase) == phase; spins++) {
         if (spins < BARRIER_SPINS) FL_PAUSE();
-        else sched_yield();
+        else fl_yield();
     }
 }
 
-void fl_reach(_Atomic ptrdiff_t *count, ptrdiff_t reached) {
-    atomic_store_explicit(count, reached, memory_order_release);
-}
+void fl_reach(ptrdiff_t *count, ptrdiff_t reached) { fl_release(count, reached); }
 
-ptrdiff_t fl_wait(const _Atomic ptrdiff_t *count, ptrdiff_t wanted) {
+ptrdiff_t fl_wait(const ptrdiff_t *count, ptrdiff_t wanted) {
     ptrdiff_t now;
-    for (int spins = 0; (now = atomic_load_explicit(count, memory_order_acquire)) < wanted; spins++) {
+    for (int spins = 0; (now = fl_load(count)) < wanted; spins++) {
         if (spins < BARRIER_SPINS) FL_PAUSE();
-        else sched_yield();
+        else fl_yield();
     }
     return now;
 }
@@ -115,78 +117,77 @@ static void run_alone(fl_job job, void *argument) {
 }
 
 /* Whether there is something to do, for which it waits this many microseconds. */
-static int spin_for(const _Atomic int *go, double longest) {
+static int spin_for(const ptrdiff_t *go, double longest) {
     double begin = 0;
     for (int spins = 1;; spins++) {
-        if (atomic_load_explicit(go, memory_order_acquire)) return 1;
+        if (fl_load(go)) return 1;
         FL_PAUSE();
         if (spins % 64) continue;
         const double now = fl_microseconds();
         if (!begin) begin = now;
-        else if (now - begin > longest) return atomic_load(go);
+        else if (now - begin > longest) return fl_load(go) != 0;
     }
 }
 
-static void *work_on(void *number) {
+static fl_thread_result FL_THREAD work_on(void *number) {
     int thread = (int)(ptrdiff_t)number;
     double spin = SPIN;
     for (;;) {
         if (!spin_for(&places[thread].go, spin)) {
-            pthread_mutex_lock(&sleeping);
-            atomic_store(&places[thread].asleep, 1); /* before the last look, so that either sees the other */
-            while (!atomic_load(&places[thread].go) && !atomic_load(&places[thread].called))
-                pthread_cond_wait(&bells[thread], &sleeping);
-            atomic_store(&places[thread].called, 0);
-            atomic_store(&places[thread].asleep, 0);
-            pthread_mutex_unlock(&sleeping);
+            fl_lock_take(&sleeping);
+            fl_store(&places[thread].asleep, 1); /* before the last look, so that either sees the other */
+            while (!fl_load(&places[thread].go) && !fl_load(&places[thread].called))
+                fl_bell_wait(&bells[thread], &sleeping);
+            fl_store(&places[thread].called, 0);
+            fl_store(&places[thread].asleep, 0);
+            fl_lock_leave(&sleeping);
             spin = SPIN_CALLED;
             continue;
         }
         run_part(thread);
-        atomic_store_explicit(&places[thread].go, 0, memory_order_release);
+        fl_release(&places[thread].go, 0);
         spin = SPIN;
     }
-    return NULL;
+    return 0;
 }
 
-static void before_fork(void) { pthread_mutex_lock(&busy); }
-static void after_fork_parent(void) { pthread_mutex_unlock(&busy); }
+#if defined(_WIN32)
+static void handle_forks(void) {}
+#else
+static void before_fork(void) { fl_lock_take(&busy); }
+static void after_fork_parent(void) { fl_lock_leave(&busy); }
 static void after_fork_child(void) {
     pthread_mutex_init(&busy, NULL);
     pthread_mutex_init(&sleeping, NULL);
     workers = 0;
     lender.parallel = NULL; /* the child has none of its threads */
     for (int thread = 0; thread <= MAX_WORKERS; thread++) {
-        atomic_store(&places[thread].go, 0);
-        atomic_store(&places[thread].called, 0);
-        atomic_store(&places[thread].asleep, 0);
+        fl_store(&places[thread].go, 0);
+        fl_store(&places[thread].called, 0);
+        fl_store(&places[thread].asleep, 0);
     }
 }
 
 static void handle_forks(void) {
-    if (!fork_handled) fork_handled = !pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+    static int handled;
+    if (!handled) handled = !pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 }
+#endif
 
 void fl_borrow(const struct fl_openmp *from) {
     const struct fl_openmp none = {NULL, NULL, NULL};
-    pthread_mutex_lock(&busy);
+    fl_lock_take(&busy);
     handle_forks();
     lender = from ? *from : none;
-    pthread_mutex_unlock(&busy);
+    fl_lock_leave(&busy);
 }
 
 /* Start workers until there are so many; fewer if the system gives no more. */
 static int have_workers(int wanted) {
     handle_forks();
     while (workers < wanted) {
-        pthread_t id;
-        pthread_attr_t detached;
-        pthread_cond_init(&bells[workers + 1], NULL);
-        pthread_attr_init(&detached);
-        pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-        int failed = pthread_create(&id, &detached, work_on, (void *)(ptrdiff_t)(workers + 1));
-        pthread_attr_destroy(&detached);
-        if (failed) break;
+        fl_bell_make(&bells[workers + 1]);
+        if (!fl_thread_start(work_on, (void *)(ptrdiff_t)(workers + 1))) break;
         workers++;
     }
     return workers < wanted ? workers : wanted;
@@ -195,15 +196,15 @@ static int have_workers(int wanted) {
 static int are_awake(int helpers) {
     if (workers < helpers) return 0;
     for (int thread = 1; thread <= helpers; thread++)
-        if (atomic_load(&places[thread].asleep)) return 0;
+        if (fl_load(&places[thread].asleep)) return 0;
     return 1;
 }
 
 static void ring(int helpers) {
-    pthread_mutex_lock(&sleeping);
+    fl_lock_take(&sleeping);
     for (int thread = 1; thread <= helpers; thread++)
-        if (atomic_load(&places[thread].asleep)) pthread_cond_signal(&bells[thread]);
-    pthread_mutex_unlock(&sleeping);
+        if (fl_load(&places[thread].asleep)) fl_bell_ring(&bells[thread]);
+    fl_lock_leave(&sleeping);
 }
 
 /* Whether `helpers` workers are to share a job of so much work: if they are awake, or if it is worth waking or
@@ -214,7 +215,7 @@ static int worth_sharing(int helpers, double work) {
     if (missed >= FL_WORTH_WAKING) {
         missed = 0;
         helpers = have_workers(helpers);
-        for (int thread = 1; thread <= helpers; thread++) atomic_store(&places[thread].called, 1);
+        for (int thread = 1; thread <= helpers; thread++) fl_store(&places[thread].called, 1);
         ring(helpers);
     }
     return 0;
@@ -224,19 +225,19 @@ static void set_current(fl_job job, void *argument, int threads) {
     current = job;
     current_argument = argument;
     current_team.size = threads;
-    atomic_store(&current_team.arrived, 0);
+    fl_store(&current_team.arrived, 0);
 }
 
 static void run_together(fl_job job, void *argument, int wanted) {
     const int helpers = have_workers(wanted);
     set_current(job, argument, helpers + 1);
-    for (int thread = 1; thread <= helpers; thread++) atomic_store(&places[thread].go, 1);
+    for (int thread = 1; thread <= helpers; thread++) fl_store(&places[thread].go, 1);
     if (!are_awake(helpers)) ring(helpers);
     run_part(0);
     for (int thread = 1; thread <= helpers; thread++)
-        for (int spins = 0; atomic_load_explicit(&places[thread].go, memory_order_acquire); spins++) {
+        for (int spins = 0; fl_load(&places[thread].go); spins++) {
             if (spins < BARRIER_SPINS) FL_PAUSE();
-            else sched_yield();
+            else fl_yield();
         }
 }
 
@@ -259,7 +260,7 @@ static void run_lent(fl_job job, void *argument, int threads, double work) {
 }
 
 void fl_run(fl_job job, void *argument, int threads, double work) {
-    if (threads < 2 || pthread_mutex_trylock(&busy)) {
+    if (threads < 2 || !fl_lock_try(&busy)) {
         run_alone(job, argument);
         return;
     }
@@ -268,7 +269,7 @@ void fl_run(fl_job job, void *argument, int threads, double work) {
     else if (worth_sharing(helpers, work)) run_together(job, argument, helpers);
     else run_alone(job, argument);
     last_end = fl_microseconds();
-    pthread_mutex_unlock(&busy);
+    fl_lock_leave(&busy);
 }
 
 void fl_run_side_by_side(void *arguments, int thread, struct fl_team *team) {

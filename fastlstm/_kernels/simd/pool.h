@@ -6,15 +6,11 @@
 
 #ifdef __cplusplus
 extern "C" {
-#define FL_ATOMIC(type) type /* only C looks at it */
-#else
-#define FL_ATOMIC(type) _Atomic type
 #endif
 
 struct fl_team {
     int size;
-    FL_ATOMIC(int) arrived;    /* of the barrier */
-    FL_ATOMIC(unsigned) phase; /* likewise; it only grows */
+    ptrdiff_t arrived, phase; /* of the barrier (atomic.h): a new phase begins when all have arrived */
 };
 
 /* One thread's part of a job. */
@@ -24,10 +20,10 @@ typedef void (*fl_job)(void *argument, int thread, struct fl_team *team);
 void fl_barrier(struct fl_team *team);
 
 /* Let a count be seen by who waits for it; what was written before it is seen, too. */
-void fl_reach(FL_ATOMIC(ptrdiff_t) *count, ptrdiff_t reached);
+void fl_reach(ptrdiff_t *count, ptrdiff_t reached);
 
 /* Wait until a count has come to what is wanted, and return how far it is. */
-ptrdiff_t fl_wait(const FL_ATOMIC(ptrdiff_t) *count, ptrdiff_t wanted);
+ptrdiff_t fl_wait(const ptrdiff_t *count, ptrdiff_t wanted);
 
 /* Threads at most: the caller and the workers of the pool. */
 #define FL_MOST_THREADS 256
@@ -54,7 +50,6 @@ struct fl_openmp {
 void fl_borrow(const struct fl_openmp *lender);
 
 /* Of a clock that only goes forwards. */
-double fl_microseconds(void);
 double fl_microseconds(void);
 
 /* A job with up to FL_MOST_SIDE_BY_SIDE arguments: each on a team of its own, of so many threads, all at once; one

@@ -1,27 +1,34 @@
-#define _GNU_SOURCE
 #include "scratch.h"
 
-#include <pthread.h>
-#include <stdlib.h>
+#include "atomic.h"
+#include "system.h"
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static pthread_key_t held; /* frees what a thread leaves when it ends */
+static fl_lock making = FL_UNLOCKED;
+static ptrdiff_t made;
 static int there;
-static _Thread_local size_t size;
+static fl_own held; /* frees what a thread leaves when it ends */
+static FL_OF_THREAD size_t size;
 
-static void make_key(void) { there = !pthread_key_create(&held, free); }
+static void FL_OWN_END leave(void *room) { fl_memory_free(room); }
+
+static void make(void) {
+    fl_lock_take(&making);
+    if (!made) there = fl_own_make(&held, leave);
+    fl_store(&made, 1);
+    fl_lock_leave(&making);
+}
 
 void *fl_room(size_t bytes) {
     void *room;
-    pthread_once(&once, make_key);
+    if (!fl_load(&made)) make();
     if (!there) return NULL;
-    room = pthread_getspecific(held);
+    room = fl_own_get(held);
     if (bytes <= size) return room;
-    free(room);
+    fl_memory_free(room);
     size = 0;
-    if (posix_memalign(&room, 64, bytes)) room = NULL;
-    if (pthread_setspecific(held, room)) {
-        free(room);
+    room = fl_memory(bytes);
+    if (!fl_own_set(held, room)) {
+        fl_memory_free(room);
         return NULL;
     }
     if (room) size = bytes;

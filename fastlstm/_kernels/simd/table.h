@@ -23,17 +23,9 @@
 
 #include <stddef.h>
 
+#include "compiler.h"
 #include "pool.h"
 #include "training.h"
-
-/* Whether the compiler knows the products of narrow numbers of Armv8.6. */
-#if defined(__aarch64__) && defined(__clang__)
-#define FL_ARMV8_6 (__clang_major__ >= 16)
-#elif defined(__aarch64__) && defined(__GNUC__)
-#define FL_ARMV8_6 (__GNUC__ >= 10)
-#else
-#define FL_ARMV8_6 0
-#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -114,7 +106,7 @@ struct fl_pass {
     ptrdiff_t rows;
     const void *w, *u, *b;  /* for a single step: the weights (G H, I) and (G H, H) and the bias (S H) or none */
     struct fl_pass *below;  /* the layer that writes x while this one reads it, if they run side by side */
-    FL_ATOMIC(ptrdiff_t) done; /* steps whose outputs are there */
+    ptrdiff_t done;         /* steps whose outputs are there; atomic.h */
 };
 
 /* Back-propagation through time of a pass, or a phase of one, that has kept what it needs. */

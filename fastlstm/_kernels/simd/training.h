@@ -55,7 +55,7 @@ struct fl_ctc {
     double *losses;               /* (N), weighted */
     double *room;                 /* so much for each thread: FL_CTC_ROOM(T, S) */
     ptrdiff_t room_each;
-    FL_ATOMIC(ptrdiff_t) next;   /* sequence that nobody has taken yet */
+    ptrdiff_t next;               /* sequence that nobody has taken yet; atomic.h */
 };
 #define FL_CTC_ROOM(T, S) ((T) + ((T) + 6) * (2 * (S) + 5))
 

@@ -1,11 +1,11 @@
 /* Compiles the loops of training.h for one instruction set, FL_ISA, for float and double. */
 #include <float.h>
 #include <math.h>
-#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "activations.h"
+#include "atomic.h"
 #include "ctc.h"
 #include "density.h"
 #include "philox.h"
