@@ -69,6 +69,7 @@ class LSTMForecaster(BaseForecaster):
     _tags: ClassVar[dict[str, Any]] = {
         "authors": "The fastlstm developers",
         "maintainers": "The fastlstm developers",
+        "python_dependencies": "sktime>=1.0",
         "y_inner_mtype": ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"],
         "X_inner_mtype": ["pd.DataFrame", "pd-multiindex", "pd_multiindex_hier"],
         "capability:multivariate": True,
