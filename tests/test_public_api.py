@@ -1,0 +1,170 @@
+"""Names and signatures that people use change only where somebody means it: `public_api.txt` has them all."""
+
+import dataclasses
+import re
+import sys
+
+import public_api
+import pytest
+
+import fastlstm as fl
+
+AGAIN = "if that is meant: python tests/public_api.py, and a line in CHANGELOG.md"
+
+
+@pytest.fixture(scope="module")
+def kept():
+    return public_api.sections(public_api.SNAPSHOT.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def now():
+    return public_api.current()
+
+
+@pytest.mark.parametrize("module", [*public_api.modules(), public_api.COMMANDS])
+def test_no_public_name_or_signature_has_changed_unnoticed(module, kept, now):
+    absent = public_api.missing(module)
+    if absent:
+        pytest.skip(f"{module} needs {' and '.join(absent)}")
+    gone, new = {*kept[module]} - {*now[module]}, {*now[module]} - {*kept[module]}
+    assert not gone | new, f"gone: {sorted(gone)}; new: {sorted(new)}; {AGAIN}"
+    assert kept[module] == now[module], AGAIN
+
+
+def test_the_file_has_no_module_that_is_gone(kept):
+    assert [*kept] == [*public_api.modules(), public_api.COMMANDS]
+
+
+def test_every_public_name_of_the_package_has_a_line(kept):
+    lines = "\n".join(kept["fastlstm"])
+    assert [name for name in fl.__all__ if not re.search(rf"^fastlstm\.{name}(\(|:| = )", lines, re.MULTILINE)] == []
+
+
+class Base:
+    takes: int = 1
+
+    def __init__(self, size: int, /, *sizes: "int", scale=2.0, **others: object) -> None:
+        self.size = size
+        self._hidden = sizes
+
+    def __call__(self, x, *, y: str = "a"):
+        self.last = x
+
+    @property
+    def area(self) -> int:
+        return 1
+
+    @classmethod
+    def of(cls, text: str) -> "Base":
+        return cls(len(text))
+
+    @staticmethod
+    def plain(x, /):
+        return x
+
+    def _own(self):
+        return self
+
+
+class Sub(Base):
+    def __call__(self, x, *, y: str = "a"):
+        return y
+
+    def more(self, *, z: int) -> None:
+        self.z = z
+
+
+def described(module, **things):
+    """The lines of things that are said to be in a module of ours, in which classes of this file are."""
+    known = {id(thing): f"{module}.{name}" for name, thing in things.items()}
+    return [line for name, thing in things.items() for line in public_api.lines(f"{module}.{name}", thing, known)]
+
+
+@pytest.fixture
+def as_ours(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fastlstm.here", sys.modules[__name__])  # where their source is
+    for kind in (Base, Sub):
+        monkeypatch.setattr(kind, "__module__", "fastlstm.here")
+
+
+def test_a_class_is_described_with_its_members_and_one_below_it_with_what_is_new(as_ours):
+    assert described("here", Base=Base, Sub=Sub) == [
+        "here.Base(size: int, /, *sizes: int, scale=2.0, **others: object)",
+        "here.Base.__call__(x, *, y: str = 'a')",
+        "here.Base.area: property",
+        "here.Base.last",
+        "here.Base.of(text: str) -> Base: class method",
+        "here.Base.plain(x, /): static method",
+        "here.Base.size",
+        "here.Base.takes",
+        "here.Sub(size: int, /, *sizes: int, scale=2.0, **others: object) [here.Base]",
+        "here.Sub.more(*, z: int) -> None",
+        "here.Sub.z",
+    ]
+
+
+def test_what_is_public_under_two_names_is_described_once(as_ours):
+    known = {id(Sub): "here.Sub"}
+    assert [*public_api.lines("there.Sub", Sub, known)] == ["there.Sub = here.Sub"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: setattr(Sub, "more", lambda self, *, z: None),  # an annotation
+        lambda: setattr(Sub, "another", lambda self: None),
+        lambda: setattr(Sub, "more", property(lambda self: 1)),
+        lambda: setattr(Sub, "__call__", lambda self, x, *, y="b": y),
+        lambda: delattr(Sub, "more"),
+    ],
+    ids=["annotation", "method", "property", "default", "gone"],
+)
+def test_a_change_of_a_class_changes_its_lines(as_ours, change):
+    before, members = described("here", Base=Base, Sub=Sub), dict(vars(Sub))
+    try:
+        change()
+        assert described("here", Base=Base, Sub=Sub) != before
+    finally:
+        for name in {*vars(Sub)} - {*members}:
+            delattr(Sub, name)
+        Sub.more, Sub.__call__ = members["more"], members["__call__"]
+    assert described("here", Base=Base, Sub=Sub) == before
+
+
+def test_defaults_that_are_made_anew_have_no_address():
+    @dataclasses.dataclass
+    class Made:
+        names: list[str] = dataclasses.field(default_factory=list)
+        where: object = object()
+
+    Made.__module__ = "fastlstm.here"
+    assert described("here", Made=Made)[0] == "here.Made(names: list[str] = <factory>, where: object = <object object>)"
+
+
+def test_a_module_offers_what_it_defines_and_what_it_imports_under_its_own_name(tmp_path, monkeypatch):
+    path = tmp_path / "offering.py"
+    path.write_text(
+        "import os\nfrom json import dumps, loads as loads\nA = 1\nAlias = int\n\ndef f(): ...\n\ndef _g(): ...\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    import offering
+
+    assert [*public_api.exported(offering)] == ["A", "f", "loads"]
+    monkeypatch.delitem(sys.modules, "offering")
+
+
+def test_the_lines_of_modules_are_read_back():
+    text = f"{public_api.HEAD}\n# a, where b can be imported\na.x\na.y()\n\n# c\n"
+    assert public_api.sections(text) == {"a": ["a.x", "a.y()"], "c": []}
+
+
+def test_a_module_whose_package_is_missing_keeps_its_lines(tmp_path, monkeypatch, capsys):
+    copy = tmp_path / "api.txt"
+    copy.write_bytes(public_api.SNAPSHOT.read_bytes())
+    monkeypatch.setattr(public_api, "SNAPSHOT", copy)
+    monkeypatch.setitem(public_api.NEEDS, "fastlstm.plot", ("no_such_package",))
+    assert public_api.main([]) == 0
+    assert "fastlstm.plot stays as it is: it needs no_such_package" in capsys.readouterr().err
+    before, after = (public_api.sections(path.read_text(encoding="utf-8")) for path in (public_api.SNAPSHOT, copy))
+    assert before == after and before["fastlstm.plot"]
