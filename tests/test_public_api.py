@@ -1,6 +1,7 @@
 """Names and signatures that people use change only where somebody means it: `public_api.txt` has them all."""
 
 import dataclasses
+import importlib
 import re
 import sys
 
@@ -41,10 +42,14 @@ def test_every_public_name_of_the_package_has_a_line(kept):
     assert [name for name in fl.__all__ if not re.search(rf"^fastlstm\.{name}(\(|:| = )", lines, re.MULTILINE)] == []
 
 
+SOURCE = """
+from __future__ import annotations
+
+
 class Base:
     takes: int = 1
 
-    def __init__(self, size: int, /, *sizes: "int", scale=2.0, **others: object) -> None:
+    def __init__(self, size: int, /, *sizes: int, scale=2.0, **others: object) -> None:
         self.size = size
         self._hidden = sizes
 
@@ -56,7 +61,7 @@ class Base:
         return 1
 
     @classmethod
-    def of(cls, text: str) -> "Base":
+    def of(cls, text: str) -> Base:
         return cls(len(text))
 
     @staticmethod
@@ -73,23 +78,25 @@ class Sub(Base):
 
     def more(self, *, z: int) -> None:
         self.z = z
-
-
-def described(module, **things):
-    """The lines of things that are said to be in a module of ours, in which classes of this file are."""
-    known = {id(thing): f"{module}.{name}" for name, thing in things.items()}
-    return [line for name, thing in things.items() for line in public_api.lines(f"{module}.{name}", thing, known)]
+"""
 
 
 @pytest.fixture
-def as_ours(monkeypatch):
-    monkeypatch.setitem(sys.modules, "fastlstm.here", sys.modules[__name__])  # where their source is
-    for kind in (Base, Sub):
-        monkeypatch.setattr(kind, "__module__", "fastlstm.here")
+def here(tmp_path, monkeypatch):
+    """A module with two classes, of ours by its name."""
+    (tmp_path / "fastlstm_here.py").write_text(SOURCE)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("fastlstm_here")
+    del sys.modules["fastlstm_here"]
 
 
-def test_a_class_is_described_with_its_members_and_one_below_it_with_what_is_new(as_ours):
-    assert described("here", Base=Base, Sub=Sub) == [
+def described(**things):
+    known = {id(thing): f"here.{name}" for name, thing in things.items()}
+    return [line for name, thing in things.items() for line in public_api.lines(f"here.{name}", thing, known)]
+
+
+def test_a_class_is_described_with_its_members_and_one_below_it_with_what_is_new(here):
+    assert described(Base=here.Base, Sub=here.Sub) == [
         "here.Base(size: int, /, *sizes: int, scale=2.0, **others: object)",
         "here.Base.__call__(x, *, y: str = 'a')",
         "here.Base.area: property",
@@ -104,32 +111,26 @@ def test_a_class_is_described_with_its_members_and_one_below_it_with_what_is_new
     ]
 
 
-def test_what_is_public_under_two_names_is_described_once(as_ours):
-    known = {id(Sub): "here.Sub"}
-    assert [*public_api.lines("there.Sub", Sub, known)] == ["there.Sub = here.Sub"]
+def test_what_is_public_under_two_names_is_described_once(here):
+    known = {id(here.Sub): "here.Sub"}
+    assert [*public_api.lines("there.Sub", here.Sub, known)] == ["there.Sub = here.Sub"]
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda: setattr(Sub, "more", lambda self, *, z: None),  # an annotation
-        lambda: setattr(Sub, "another", lambda self: None),
-        lambda: setattr(Sub, "more", property(lambda self: 1)),
-        lambda: setattr(Sub, "__call__", lambda self, x, *, y="b": y),
-        lambda: delattr(Sub, "more"),
+        lambda kind: setattr(kind, "more", lambda self, *, z: None),
+        lambda kind: setattr(kind, "another", lambda self: None),
+        lambda kind: setattr(kind, "more", property(lambda self: 1)),
+        lambda kind: setattr(kind, "__call__", lambda self, x, *, y="b": y),
+        lambda kind: delattr(kind, "more"),
     ],
     ids=["annotation", "method", "property", "default", "gone"],
 )
-def test_a_change_of_a_class_changes_its_lines(as_ours, change):
-    before, members = described("here", Base=Base, Sub=Sub), dict(vars(Sub))
-    try:
-        change()
-        assert described("here", Base=Base, Sub=Sub) != before
-    finally:
-        for name in {*vars(Sub)} - {*members}:
-            delattr(Sub, name)
-        Sub.more, Sub.__call__ = members["more"], members["__call__"]
-    assert described("here", Base=Base, Sub=Sub) == before
+def test_a_change_of_a_class_changes_its_lines(here, change):
+    before = described(Base=here.Base, Sub=here.Sub)
+    change(here.Sub)
+    assert described(Base=here.Base, Sub=here.Sub) != before
 
 
 def test_defaults_that_are_made_anew_have_no_address():
@@ -139,7 +140,7 @@ def test_defaults_that_are_made_anew_have_no_address():
         where: object = object()
 
     Made.__module__ = "fastlstm.here"
-    assert described("here", Made=Made)[0] == "here.Made(names: list[str] = <factory>, where: object = <object object>)"
+    assert described(Made=Made)[0] == "here.Made(names: list[str] = <factory>, where: object = <object object>)"
 
 
 def test_a_module_offers_what_it_defines_and_what_it_imports_under_its_own_name(tmp_path, monkeypatch):
