@@ -7,6 +7,7 @@
     python -m bench --suite torch --threads 1 2 --json torch.json   models in PyTorch, as they are and accelerated
     python -m bench compare old.json new.json
     python -m bench docs [--keep] run.json [more.json ...]      writes docs/benchmarks.md and its pictures
+    python -m bench history [run.json ...]                      adds runs to those of earlier versions, and draws all
 
 Each contender runs in fresh processes of its own, several of each, taken in turn so that drift hits all alike, and the
 best of its processes' medians counts. CPU time, that of all threads, is measured beside it. Results are compared before
@@ -27,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import THREAD_VARIABLES, compare, exact, low, machine, page, report
+from bench import THREAD_VARIABLES, compare, exact, history, low, machine, page, report
 from bench.cases import SUITES, takes_any_cell
 from bench.cells import CELLS
 from bench.contenders import CONTENDERS, OURS, Array, installed
@@ -157,6 +158,8 @@ def main(argv: list[str]) -> int:
         return compare.main(argv[1:])
     if argv[:1] == ["docs"]:
         return page.main(argv[1:])
+    if argv[:1] == ["history"]:
+        return history.main(argv[1:])
     options = parse(argv)
     contenders = taking_part(options.suite, options.peers)
     result: dict[str, Any] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench import low, pictures, report
+from bench import history, low, pictures, report
 from bench.steps import COMPARED
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -22,6 +22,7 @@ This page is made by `python -m bench docs` from the runs that are described in 
     python -m bench --suite low-steps --threads 1 2 --json low-steps.json
     python -m bench --suite training --cell gru --peers torch --threads 1 2 --json gru.json
     python -m bench compare before.json after.json
+    python -m bench history run.json
 
 Every contender runs in fresh processes of its own, several of each, taken in turn; of each the best of the processes'
 medians counts, and the spread is how much longer the worst one took. All have the same weights, inputs and number of
@@ -109,7 +110,11 @@ def main(argv: list[str]) -> int:
             parts.append(f"{MACHINE}\n\n" + "\n".join(f"- {name}: {text}" for name, text in described.items()) + "\n")
         parts.append(section(result, options.folder))
     if options.keep:
-        parts += kept(page.read_text(encoding="utf-8"), {title_of(result) for result in options.runs})
+        parts += kept(
+            page.read_text(encoding="utf-8"), {*map(title_of, options.runs), history.HEAD.removeprefix("## ")}
+        )
+    if history.load(options.folder):
+        parts.append(history.section(options.folder))
     page.write_text("\n".join(parts), encoding="utf-8")
     return 0
 
