@@ -22,7 +22,7 @@ from sklearn.utils.estimator_checks import (  # noqa: E402
 from fastlstm._kernels import cpu  # noqa: E402
 from fastlstm.estimators import LSTMClassifier, LSTMRegressor, SequenceTagger  # noqa: E402
 
-CHECKED = [LSTMClassifier(16, random_state=0), LSTMRegressor(16, random_state=0)]
+CHECKED = [LSTMClassifier(16, max_iter=40, random_state=0), LSTMRegressor(16, max_iter=40, random_state=0)]
 WEIGHTS = "check_sample_weight_equivalence_on_dense_data"
 
 

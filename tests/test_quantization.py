@@ -133,18 +133,26 @@ def test_rows_threads_lengths_and_streams_change_no_bit(isa, kind, always, make,
         assert np.array_equal(np.concatenate([steps, stream.run(x[:, 5:])], 1), y)
 
 
-@pytest.mark.parametrize("options", [{"num_layers": 3}, {"bidirectional": True, "num_layers": 2}])
-@pytest.mark.parametrize(("rows", "steps"), [(1, 40), (3, 40), (60, 6)])  # few rows: layers run side by side
-def test_layers_and_units_side_by_side_change_no_bit(isa, kind, always, options, rows, steps, default_threads):
+ACROSS = {"num_layers": 3}, 33, (2, 3)
+"""Layers, the steps from which on few rows go through them side by side, and as many threads as there are layers."""
+
+BOTH_WAYS = {"bidirectional": True, "num_layers": 2}, 5, (2, 3, 4)
+"""Directions: side by side on one thread each, one after the other, and side by side on two threads each."""
+
+
+@pytest.mark.parametrize(("options", "steps", "threads"), [ACROSS, BOTH_WAYS], ids=["layers", "directions"])
+@pytest.mark.parametrize("rows", [1, 3, 60])
+def test_layers_and_units_side_by_side_change_no_bit(isa, kind, always, options, steps, threads, rows, default_threads):
     layer = fl.LSTM(40, 260, seed=0, init="uniform", weights=kind, **options)
+    steps = min(steps, 120 // rows)
     x = np.random.default_rng(0).normal(size=(rows, steps, 40)).astype(np.float32)
     kinds = [kind, None] * (len(layer.packed()) // 2) + [kind] * (len(layer.packed()) % 2)
     for weights in (kind, kinds):
         layer.weights = weights
         fl.set_num_threads(1)
         y, _ = layer(x)
-        for threads in (2, 3, 4):
-            fl.set_num_threads(threads)
+        for team in threads:
+            fl.set_num_threads(team)
             assert np.array_equal(layer(x)[0], y)
 
 
