@@ -31,6 +31,8 @@ shows what it adds to the public class in brackets, or takes in another way than
 """
 NEEDS = {
     "fastlstm.estimators": ("sklearn",),
+    "fastlstm.forecasting.darts": ("darts",),
+    "fastlstm.forecasting.sktime": ("sktime",),
     "fastlstm.onnx": ("onnx",),
     "fastlstm.plot": ("matplotlib",),
     "fastlstm.torch": ("torch",),
@@ -176,6 +178,8 @@ def signature(thing: Any, *, bound: bool = False) -> str:
         maker = next(base for base in thing.__mro__ if "__init__" in vars(base))
         if maker is not object and not maker.__module__.startswith("fastlstm"):
             return "(...)"  # as the class of another package has it
+        if type(thing).__call__ is not type.__call__ and "__signature__" not in vars(type(thing)):
+            return signature(maker.__init__, bound=True)  # the class itself shows the call of its metaclass
     parameters = [*found.parameters.values()][1 if bound else 0 :]
     parts: list[str] = []
     for before, parameter in zip([None, *parameters], parameters, strict=False):

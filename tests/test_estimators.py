@@ -107,7 +107,7 @@ def test_sines_are_learned_by_default():
 @pytest.mark.parametrize("pool", ["last", "mean", "max", "attention"])
 def test_every_cell_and_pool_learns(cell, pool, path):
     x, y = drifts()
-    classifier = LSTMClassifier(8, cell=cell, pool=pool, bidirectional=True, max_iter=40, random_state=0)
+    classifier = LSTMClassifier(8, cell=cell, pool=pool, bidirectional=True, max_iter=25, random_state=0)
     assert classifier.fit(x, y).score(x, y) > 0.85
     assert classifier.predict(x).dtype.kind == "U"
 
