@@ -29,6 +29,7 @@ exclude_patterns = ["_ext", "pictures", "**.json"]
 suppress_warnings = ["myst.header"]  # a page may begin below its first heading
 
 default_role = "mentioned"
+smartquotes = False  # many a quoted word is a string
 highlight_language = "none"  # a block without a language is a formula, a command or what was printed
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = True  # a class of ours leads to its page, and no other word of a type anywhere
