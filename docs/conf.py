@@ -29,6 +29,7 @@ exclude_patterns = ["_ext", "pictures", "**.json"]
 suppress_warnings = ["myst.header"]  # a page may begin below its first heading
 
 default_role = "mentioned"
+smartquotes = False  # many a quoted word is a string
 highlight_language = "none"  # a block without a language is a formula, a command or what was printed
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = True  # a class of ours leads to its page, and no other word of a type anywhere
@@ -45,6 +46,7 @@ nb_execution_in_temp = True
 nb_execution_timeout = 120
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+nb_output_stderr = "remove"  # progress bars
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"fastlstm {release}"
