@@ -17,12 +17,17 @@ static inline void fl_release(ptrdiff_t *at, ptrdiff_t value) { __atomic_store_n
 static inline ptrdiff_t fl_add(ptrdiff_t *at, ptrdiff_t more) { return __atomic_fetch_add(at, more, __ATOMIC_ACQ_REL); }
 #else
 #include <windows.h>
-static inline ptrdiff_t fl_load(const ptrdiff_t *at) { return (ptrdiff_t)ReadPointerAcquire((PVOID const volatile *)at); }
+static inline ptrdiff_t fl_load(const ptrdiff_t *at) {
+    const ptrdiff_t found = *(const volatile ptrdiff_t *)at;
+    MemoryBarrier();
+    return found;
+}
 static inline void fl_store(ptrdiff_t *at, ptrdiff_t value) {
     InterlockedExchangePointer((PVOID volatile *)at, (PVOID)value);
 }
 static inline void fl_release(ptrdiff_t *at, ptrdiff_t value) {
-    WritePointerRelease((PVOID volatile *)at, (PVOID)value);
+    MemoryBarrier();
+    *(volatile ptrdiff_t *)at = value;
 }
 static inline ptrdiff_t fl_add(ptrdiff_t *at, ptrdiff_t more) {
     return (ptrdiff_t)InterlockedExchangeAddSizeT((SIZE_T volatile *)at, (SIZE_T)more);
