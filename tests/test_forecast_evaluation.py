@@ -86,6 +86,15 @@ def test_series_may_have_different_numbers_of_new_values():
         forecaster.evaluate(known)
 
 
+def test_nothing_is_said_where_nothing_was_measured():
+    whole = panel((60,))
+    forecaster = LSTMForecaster(12, epochs=1, hidden_size=4).fit(whole[:50], fh=5)
+    whole.loc[50:, "y"] = np.nan
+    test = forecaster.evaluate(whole)
+    figures = [test.mae, test.mase, test.naive_mase, test.coverage, test.skill().value]
+    assert np.isnan(figures).all() and not test.beats_naive and len(test.to_frame()) == 10
+
+
 def test_known_columns_are_those_of_each_origin():
     rng = np.random.default_rng(0)
     promotion = rng.integers(0, 2, 160).astype(float)
