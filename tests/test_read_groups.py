@@ -49,6 +49,19 @@ def test_each_group_is_a_series_of_its_own(shops):
     assert len(without[0].coming) == 0 and "Missing values at the beginning or end, dropped: 18 of 138." in notes
 
 
+def test_missing_values_of_groups_are_counted_together(shops):
+    lines = shops.read_text().splitlines()
+    for at in range(5, 70, 2):
+        lines[at] = ",".join([*lines[at].split(",")[:3], "", *lines[at].split(",")[4:]])
+    shops.write_text("\n".join(lines) + "\n")
+    found, notes = read_groups(shops, ["sales"], ["shop"])
+    missing, total = (
+        sum(each) for each in zip(*((np.isnan(one.values).sum(), len(one.values)) for one in found), strict=True)
+    )
+    assert f"Missing values in 'sales': {missing} of {total}. They count neither as errors nor for the band." in notes
+    assert any(note.startswith("Warning: much of 'sales' is missing") for note in notes) and missing == 34
+
+
 def test_frames_have_a_row_for_each_step_of_each_target_of_each_group(shops):
     found, _ = read_groups(shops, ["sales", "visits"], ["shop"], others=["price"])
     frames = Frames.of(found, 2)
@@ -210,3 +223,13 @@ def test_several_targets_are_forecast_by_one_network(tmp_path, capsys):
     assert "Missing values in 'temp': 1 of 200. They count neither as errors nor for the band." in printed
     rows = rows_of(tmp_path / "forecast.csv")
     assert [row["series"] for row in rows[::12]] == ["a", "b"] and rows[0]["step"] == "2024-01-09 08:00"
+
+
+def test_a_series_without_a_season_is_held_against_one_naive_forecast(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "a.csv"
+    path.write_text("x\n" + "".join(f"{value:.3f}\n" for value in np.random.default_rng(0).normal(size=80)))
+    words = ["--target", "x", "--date", "none", "--horizon", "4", "--season", "1", *QUICK, "--output", str(tmp_path)]
+    assert cli.main(["forecast", str(path), *words]) == 0
+    printed = capsys.readouterr().out
+    assert "fastlstm beats the naive forecast: its mean absolute error is" in printed and "below that one's." in printed

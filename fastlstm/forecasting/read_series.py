@@ -128,7 +128,7 @@ def read_groups(
         _check_gaps(table, longest.dates)
         notes.append("The dates are not evenly spaced: the rows are taken as steps of equal length.")
     names = [table.names[at] for at in columns]
-    left_out, dropped, found = 0, 0, []
+    left_out, dropped, found, inside = 0, 0, [], []
     for part in parts:
         steps = replace(part, step=None) if longest.step is None else _on_grid(table, part, longest)
         left_out += len(steps.values) - len(part.values)
@@ -136,11 +136,14 @@ def read_groups(
         kept = slice(int(measured[0]), int(measured[-1]) + 1) if len(measured) else slice(0)
         beyond = steps.values[kept.stop :] if others or known else steps.values[:0]
         dropped += len(steps.values) - len(steps.values[kept]) - len(beyond)
-        found.append(_series(table, names, replace(steps, values=steps.values[kept], before=kept.start), beyond, notes))
+        found.append(_series(table, names, replace(steps, values=steps.values[kept], before=kept.start), beyond))
+        inside.append(steps.values[kept])
+    for name, column in zip(names, np.concatenate(inside).T, strict=True):
+        notes += missing_notes(column, name)
     if left_out and longest.step is not None:
         total = sum(len(one.values) for one in found) + dropped
-        name = longest.step.name
-        notes.append(f"Dates without a row ({name} by {name}), taken as missing values: {left_out} of {total}.")
+        step = longest.step.name
+        notes.append(f"Dates without a row ({step} by {step}), taken as missing values: {left_out} of {total}.")
     if dropped:
         total = sum(len(one.values) for one in found) + dropped
         notes.append(f"Missing values at the beginning or end, dropped: {dropped} of {total}.")
@@ -187,7 +190,7 @@ def _part(table: Table, group: str, rows: Ints, values: Floats, parsed: Parsed |
     return Part(group, own, *_clock(sorted_dates))
 
 
-def _series(table: Table, names: list[str], part: Part, beyond: Floats, notes: list[str]) -> Series:
+def _series(table: Table, names: list[str], part: Part, beyond: Floats) -> Series:
     """A part as a series; ValueError if nearly all of a column is missing."""
     where = f", {part.group!r}" if part.group else ""
     for name, column in zip(names, part.values.T, strict=True):
@@ -195,11 +198,9 @@ def _series(table: Table, names: list[str], part: Part, beyond: Floats, notes: l
         if np.isnan(column).all():
             raise ValueError(f"{place}: expected numbers, got only missing values")
         try:
-            missing = missing_notes(column, name + where)
+            missing_notes(column, name)
         except ValueError as error:
             raise ValueError(f"{place}: {error}") from None
-        if not part.group:
-            notes += missing
     several = len(names) > 1
     count = part.before + len(part.values)
     return Series(
