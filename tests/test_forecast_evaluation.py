@@ -54,6 +54,25 @@ def test_each_origin_forecasts_what_update_and_predict_would(options, step):
     assert 0 < test.coverage <= 1 and test.skill().value < 1
 
 
+@pytest.mark.parametrize(
+    ("options", "fh", "known"),
+    [
+        ({}, 3, True),
+        ({"distribution": "point"}, 2, True),
+        ({"patch": 4, "window": 12}, 3, False),
+        ({"strategy": "recursive"}, 8, True),
+    ],
+)
+def test_evaluation_of_other_horizons_is_of_what_predict_says(options, fh, known):
+    values, columns = seasonal(), np.arange(150.0)[:, None] % 3
+    past, new, X = (columns[part] if known else None for part in (slice(130), slice(130, None), slice(130, 130 + fh)))
+    forecaster = LSTMForecaster(12, **QUICK | options).fit(values[:130], past, fh=5)
+    test = forecaster.evaluate(values[130:], new, fh=fh, coverage=0.8)
+    np.testing.assert_allclose(test.forecast[0, 0], forecaster.predict(fh, X), rtol=1e-6)
+    ends = forecaster.predict_interval(fh, X, coverage=0.8)
+    np.testing.assert_allclose(np.stack([test.lower[0, 0], test.upper[0, 0]], axis=1), ends, rtol=1e-6)
+
+
 def panel(counts, seed=0):
     pd = pytest.importorskip("pandas")
     parts = [
@@ -84,6 +103,15 @@ def test_series_may_have_different_numbers_of_new_values():
         test.of("north")
     with pytest.raises(ValueError, match="y: expected values after the 88 that are known, got none"):
         forecaster.evaluate(known)
+
+
+def test_nothing_is_said_where_nothing_was_measured():
+    whole = panel((60,))
+    forecaster = LSTMForecaster(12, epochs=1, hidden_size=4).fit(whole[:50], fh=5)
+    whole.loc[50:, "y"] = np.nan
+    test = forecaster.evaluate(whole)
+    figures = [test.mae, test.mase, test.naive_mase, test.coverage, test.skill().value]
+    assert np.isnan(figures).all() and not test.beats_naive and len(test.to_frame()) == 10
 
 
 def test_known_columns_are_those_of_each_origin():

@@ -49,6 +49,19 @@ def test_each_group_is_a_series_of_its_own(shops):
     assert len(without[0].coming) == 0 and "Missing values at the beginning or end, dropped: 18 of 138." in notes
 
 
+def test_missing_values_of_groups_are_counted_together(shops):
+    lines = shops.read_text().splitlines()
+    for at in range(5, 70, 2):
+        lines[at] = ",".join([*lines[at].split(",")[:3], "", *lines[at].split(",")[4:]])
+    shops.write_text("\n".join(lines) + "\n")
+    found, notes = read_groups(shops, ["sales"], ["shop"])
+    missing, total = (
+        sum(each) for each in zip(*((np.isnan(one.values).sum(), len(one.values)) for one in found), strict=True)
+    )
+    assert f"Missing values in 'sales': {missing} of {total}. They count neither as errors nor for the band." in notes
+    assert any(note.startswith("Warning: much of 'sales' is missing") for note in notes) and missing == 34
+
+
 def test_frames_have_a_row_for_each_step_of_each_target_of_each_group(shops):
     found, _ = read_groups(shops, ["sales", "visits"], ["shop"], others=["price"])
     frames = Frames.of(found, 2)
@@ -78,6 +91,22 @@ def test_frames_have_a_row_for_each_step_of_each_target_of_each_group(shops):
                 "2010-01-02,b,2\n2020-01-02,b,2\n"
             ),
             "expected rows for at least half of the steps in each group, got 3 for 3654 in 'b'",
+        ),
+        (
+            lambda text: (
+                "d,shop,sales\n"
+                + "".join(f"2020-01-{k:02d},a,{k}\n" for k in range(6, 28) if k % 7 not in (4, 5))
+                + "2020-01-11,b,1\n2020-01-13,b,2\n"
+            ),
+            "expected steps of a business day in each group, as in 'a', got others in 'b'",
+        ),
+        (
+            lambda text: (
+                "d,shop,sales\n"
+                + "".join(f"2021-02-{k:02d},a,{k}\n" for k in (1, 8, 15, 22))
+                + "2021-02-02,b,1\n2021-02-09,b,2\n"
+            ),
+            "expected steps of a week in each group, as in 'a', got others in 'b'",
         ),
         (lambda text: text + "2012-01,empty,EU,,1,\n", "'empty', column 'sales': expected numbers, got only missing"),
     ],
@@ -122,6 +151,52 @@ def test_known_columns_need_rows_behind_the_end(shops, tmp_path, capsys):
     assert "known: expected 7 rows behind the last value of each series, in which 'price'" in capsys.readouterr().err
 
 
+def test_known_columns_must_be_filled_in_there(shops, tmp_path, capsys):
+    lines = shops.read_text().splitlines()
+    part = [",".join([*line.split(",")[:4], "", ""]) if line.startswith("2017-06,south") else line for line in lines]
+    shops.write_text("\n".join(part) + "\n")
+    words = ["--target", "sales", "--group", "shop", "--horizon", "6", "--holdout", "3", "--known", "PRICE"]
+    assert cli.main(["forecast", str(shops), *words, "--output", str(tmp_path / "out")]) == 1
+    message = "known: expected 6 rows behind the last value of each series, in which 'PRICE' is filled in, got 5"
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--target", "sales", "--known", "no"], "known: expected one of the columns of"),
+        (["--target", "sales", "--target", "4"], "target: expected each column once, got 'sales' again"),
+        (["--target", "sales", "--inputs", "visits", "--known", "6"], "known: expected each column once, got 'visits'"),
+        (["--target", "sales", "--holdout", "10"], "holdout: expected less than the 10 values of the shortest series"),
+        (["--target", "sales"], "horizon: expected less than the 10 values of the shortest series, got 12; --holdout"),
+    ],
+)
+def test_what_does_not_fit_is_named_by_its_option(shops, words, message, tmp_path, capsys):
+    words = ["--group", "shop", "--horizon", "12", *words, "--output", str(tmp_path / "out")]
+    assert cli.main(["forecast", str(shops), *words]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_columns_may_be_given_by_number_and_called_like_those_of_a_panel(tmp_path):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "a.csv"
+    path.write_text("x,y,Z\n" + "".join(f"{k % 7},{k % 5},{k % 3}\n" for k in range(60)))
+    words = ["--target", "x", "--date", "none", "--horizon", "3", "--inputs", "2", "z", *QUICK]
+    assert cli.main(["forecast", str(path), *words, "--output", str(tmp_path)]) == 0
+    assert LSTMForecaster.load(tmp_path / "model.safetensors").past_covariates == ("column y", "Z")
+
+
+def test_a_target_of_which_nothing_held_out_was_measured_is_forecast(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "a.csv"
+    path.write_text("a,b\n" + "".join(f"{k % 7},{k % 5 if k < 40 else ''}\n" for k in range(60)))
+    words = ["--target", "a", "--target", "b", "--date", "none", "--horizon", "6", *QUICK, "--output", str(tmp_path)]
+    assert cli.main(["forecast", str(path), *words]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("The 90% band held") == 1
+    assert "None of the 12 held-out values, rows 49 to 60, was measured: how good" in printed
+
+
 def test_many_series_are_judged_together(tmp_path, capsys):
     pytest.importorskip("matplotlib")
     rng = np.random.default_rng(0)
@@ -148,3 +223,13 @@ def test_several_targets_are_forecast_by_one_network(tmp_path, capsys):
     assert "Missing values in 'temp': 1 of 200. They count neither as errors nor for the band." in printed
     rows = rows_of(tmp_path / "forecast.csv")
     assert [row["series"] for row in rows[::12]] == ["a", "b"] and rows[0]["step"] == "2024-01-09 08:00"
+
+
+def test_a_series_without_a_season_is_held_against_one_naive_forecast(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "a.csv"
+    path.write_text("x\n" + "".join(f"{value:.3f}\n" for value in np.random.default_rng(0).normal(size=80)))
+    words = ["--target", "x", "--date", "none", "--horizon", "4", "--season", "1", *QUICK, "--output", str(tmp_path)]
+    assert cli.main(["forecast", str(path), *words]) == 0
+    printed = capsys.readouterr().out
+    assert "fastlstm beats the naive forecast: its mean absolute error is" in printed and "below that one's." in printed

@@ -110,12 +110,14 @@ def forecast(options: argparse.Namespace) -> int:
         targets,
         options.group,
         options.date,
-        [*options.inputs, *options.known],
+        options.inputs,
+        known=options.known,
         date_format=options.date_format,
         decimal=options.decimal,
         max_bytes=options.max_bytes,
     )
     frames = Frames.of(read, len(targets))
+    forecaster.set_params(past_covariates=frames.columns[: len(options.inputs)])
     output = Output(options, [MODEL, *pictures(min(len(frames.ids), MOST_SHOWN)), TABLE])
     task = task_of(options, frames, forecaster)
     first = frames.series[0]
@@ -144,7 +146,6 @@ def forecaster_of(options: argparse.Namespace) -> LSTMForecaster:
             strategy=options.strategy,
             distribution=options.distribution,
             scaling="log" if options.log else "instance",
-            past_covariates=options.inputs,
             holidays=options.holidays,
             hidden_size=options.hidden,
             epochs=options.epochs,
@@ -159,19 +160,26 @@ def task_of(options: argparse.Namespace, frames: Frames, forecaster: LSTMForecas
     if holdout >= shortest:
         name = "holdout" if options.holdout else "horizon"
         which = "the series" if len(frames.ids) == 1 else "the shortest series"
-        raise ValueError(f"{name}: expected less than the {shortest} values of {which}, got {holdout}")
+        hint = "" if options.holdout or shortest == 1 else "; --holdout takes fewer to test on"
+        raise ValueError(f"{name}: expected less than the {shortest} values of {which}, got {holdout}{hint}")
     longest = max(len(one.values) for one in frames.series)
     if options.horizon >= longest:
         raise ValueError(
             f"horizon: expected less than the {longest} values of the longest series, got {options.horizon}"
         )
-    rows = min(len(one.coming) for one in frames.series)
-    if options.known and rows < options.horizon:
-        raise ValueError(
-            f"known: expected {options.horizon} rows behind the last value of each series, in which "
-            f"{options.known[0]!r} is filled in, got {rows}; --inputs takes columns that nobody knows yet"
-        )
+    for at, name in enumerate(options.known, start=-len(options.known)):
+        rows = min(filled_in(one.coming[:, at]) for one in frames.series)
+        if rows < options.horizon:
+            raise ValueError(
+                f"known: expected {options.horizon} rows behind the last value of each series, in which {name!r} is "
+                f"filled in, got {rows}; --inputs takes columns that nobody knows yet"
+            )
     return Task(frames, forecaster, options.horizon, holdout, options.coverage)
+
+
+def filled_in(coming: NDArray[np.float64]) -> int:
+    """How many of the steps to come a column has, up to the last that is filled in."""
+    return int(np.flatnonzero(~np.isnan(coming)).max(initial=-1)) + 1
 
 
 def default_holdout(length: int, horizon: int) -> int:
@@ -277,6 +285,11 @@ def report_errors(task: Task, backtest: Backtest, series: Series | None, unit: s
     measured, held_out = int(backtest.measured.sum()), task.holdout * len(backtest.panel)
     of = "" if measured == held_out else f"{measured:,} measured ones of the "
     where = f", {series.span(len(series.values) - task.holdout, len(series.values))}" if series else ""
+    if not measured:
+        print(
+            f"\nNone of the {held_out:,} held-out values{where}, was measured: how good the forecast is nobody can say."
+        )
+        return
     print(f"\nErrors on the {of}{held_out:,} held-out values{where}, forecast {task.horizon} steps at a time:\n")
     print(report.score_table(backtest, task.season_names, unit))
     print(f"\n{report.verdict(backtest, task.season_names)}\n{report.skill_line(backtest)}")

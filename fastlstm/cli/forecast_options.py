@@ -57,7 +57,10 @@ def add_forecast(commands: Commands) -> argparse.ArgumentParser:
     add_max_megabytes(parser, "what the file", MOST)
     model = parser.add_argument_group("network and training")
     model.add_argument(
-        "--window", type=at_most(MOST_STEPS), metavar="N", help="steps that the network sees (default: two seasons)"
+        "--window",
+        type=at_most(MOST_STEPS),
+        metavar="N",
+        help="steps that the network sees (default: two seasons, but from 24 to 168, or 14 patches)",
     )
     model.add_argument(
         "--patch", type=at_most(MOST_PATCH), default=1, metavar="N", help="values that a step reads, such as a day's"
@@ -104,7 +107,7 @@ def _add_forecasts(parser: argparse.ArgumentParser) -> None:
         "--season",
         type=at_most(MOST_STEPS),
         metavar="N",
-        help="steps of a season, 1 for none (default: from the dates)",
+        help="steps of a season, 1 for none (default: from the dates, or else found out)",
     )
     add("--holdout", type=count, metavar="N", help="last steps to test on (default: about a fifth)")
     add("--coverage", type=share, default=0.9, metavar="SHARE", help="of the band (default: %(default)s)")
@@ -115,7 +118,12 @@ def _add_forecasts(parser: argparse.ArgumentParser) -> None:
         default="point",
         help="what the network learns; the last three are for counts and demand that often is zero (default: point)",
     )
-    add("--strategy", choices=STRATEGIES, default="direct", help="all steps at once, or one after the other")
+    add(
+        "--strategy",
+        choices=STRATEGIES,
+        default="direct",
+        help="all steps at once, or one after the other (default: direct)",
+    )
     add("--holidays", metavar="COUNTRY", help="read its public holidays, such as DE or US-CA (pip install holidays)")
     add(
         "--log", action="store_true", help="work on the logarithm: for positive values whose swings grow with the level"

@@ -126,12 +126,12 @@ class Backtest:
         return self._scaled([*self.naive.values()][-1])
 
     def _scaled(self, forecast: Floats) -> float:
-        return float(np.nanmean(_mean_without_nan(np.abs(self.truth - forecast)) / self.scale))
+        return _mean(_mean_without_nan(np.abs(self.truth - forecast)) / self.scale)
 
     @property
     def coverage(self) -> float:
         """The share of the measured values within the intervals."""
-        return float(((self.lower <= self.truth) & (self.truth <= self.upper))[self.measured].mean())
+        return _mean(np.where(self.measured, (self.lower <= self.truth) & (self.truth <= self.upper), np.nan))
 
     def skill(self, over: str = LAST_VALUE) -> Skill:
         """The skill over one of the naive forecasts. Each origin counts as one observation."""
@@ -180,6 +180,12 @@ class Backtest:
 def shortened(names: Any, most: int = 10) -> str:
     """Names for an error, not too many of them."""
     return ", ".join(map(repr, names[:most])) + (", ..." if len(names) > most else "")
+
+
+def _mean(values: Floats) -> float:
+    """The mean of what is not NaN; NaN if that is nothing."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else np.nan
 
 
 def _mean_without_nan(errors: Floats) -> Floats:

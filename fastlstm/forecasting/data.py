@@ -38,10 +38,6 @@ class Data:
         """All but the last `back` steps of each series."""
         return replace(self, panel=self.panel.cut(back), columns=[part[: len(part) - back] for part in self.columns])
 
-    def future(self, back: int, horizon: int) -> list[Floats] | None:
-        """The columns of so many steps from `back` steps before the end."""
-        return [part[len(part) - back :][:horizon] for part in self.columns] if self.names else None
-
     def followed_by(self, other: Data) -> Data:
         """These series with new values: behind their ends, or in the place of what was there.
 

@@ -27,12 +27,15 @@ class Frames:
         Where each comes from.
     y, X : DataFrame
         The values; the other columns, or None.
+    columns : list of str
+        The names of the other columns in X.
     """
 
     ids: list[str]
     series: list[Series]
     y: Any
     X: Any
+    columns: list[str]
 
     @classmethod
     def of(cls, read: Sequence[Series], targets: int) -> Frames:
@@ -40,6 +43,8 @@ class Frames:
         import pandas
 
         ids, series, rows, beside = [], [], [], []
+        columns = [f"column {name}" if name in (ID, DATE, VALUE) else name for name in read[0].other_names]
+        columns = columns[targets - 1 :]
         for one in read:
             values = np.column_stack([one.values, *([] if one.others is None else [one.others])])
             names = [one.name, *one.other_names]
@@ -51,21 +56,18 @@ class Frames:
                 ids.append(label)
                 series.append(one)
                 rows.append(pandas.DataFrame({ID: label, DATE: moments[: len(values)], VALUE: values[:, at]}))
-                if len(names) > targets:
+                if columns:
                     others = np.concatenate([values[:, targets:], one.coming[:, targets - 1 :]])
-                    others_frame = pandas.DataFrame(others, columns=names[targets:])
+                    others_frame = pandas.DataFrame(others, columns=columns)
                     others_frame.insert(0, ID, label)
                     others_frame.insert(1, DATE, moments)
                     beside.append(others_frame)
         every = pandas.concat(beside, ignore_index=True) if beside else None
-        return cls(ids, series, pandas.concat(rows, ignore_index=True), every)
+        return cls(ids, series, pandas.concat(rows, ignore_index=True), every, columns)
 
     def before(self, back: int) -> Any:
         """The values but for the last `back` steps of each series."""
         return self.y[self.y.groupby(ID).cumcount(ascending=False) >= back]
-
-    def lengths(self) -> list[int]:
-        return [len(one.values) for one in self.series]
 
 
 def moments_of(series: Series) -> Any:

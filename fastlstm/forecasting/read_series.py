@@ -81,6 +81,7 @@ def read_groups(
     date: str | None = None,
     others: Sequence[str] = (),
     *,
+    known: Sequence[str] = (),
     date_format: str | None = None,
     decimal: str | None = None,
     max_bytes: int = MOST,
@@ -95,8 +96,8 @@ def read_groups(
         Columns; a series has the first one as its values. It begins and ends where one of them has a value.
     groups : list of str
         Columns whose cells say to which series a row belongs.
-    others : list of str
-        More columns.
+    others, known : list of str
+        More columns, in this order; `known` is what errors call the latter.
 
     Returns
     -------
@@ -105,16 +106,18 @@ def read_groups(
     Raises
     ------
     OSError, ValueError, ImportError
-        As in `read_series`; if the groups have different steps.
+        As in `read_series`; if a column is asked for twice, or the groups have different steps.
     """
     if decimal not in (None, ".", ","):
         raise ValueError(f"decimal: expected '.' or ',', got {decimal!r:.80}")
     table = read_table(path, max_bytes=max_bytes)
     notes = list(table.notes)
-    columns = [
-        *(table.find(target, "target") for target in targets),
-        *(table.find(other, "inputs") for other in others),
-    ]
+    columns: list[int] = []
+    for option, wanted in (("target", targets), ("inputs", others), ("known", known)):
+        for one in wanted:
+            columns.append(table.find(one, option))
+            if columns[-1] in columns[:-1]:
+                raise ValueError(f"{option}: expected each column once, got {table.names[columns[-1]]!r} again")
     keys = [table.find(group, "group") for group in groups]
     values = np.stack([numbers(table, at, decimal, notes) for at in columns], axis=1)
     parsed = dates_of(table, columns[0], date, date_format, notes)
@@ -125,19 +128,22 @@ def read_groups(
         _check_gaps(table, longest.dates)
         notes.append("The dates are not evenly spaced: the rows are taken as steps of equal length.")
     names = [table.names[at] for at in columns]
-    left_out, dropped, found = 0, 0, []
+    left_out, dropped, found, inside = 0, 0, [], []
     for part in parts:
         steps = replace(part, step=None) if longest.step is None else _on_grid(table, part, longest)
         left_out += len(steps.values) - len(part.values)
-        known = np.flatnonzero(~np.isnan(steps.values[:, : len(targets)]).all(1))
-        kept = slice(int(known[0]), int(known[-1]) + 1) if len(known) else slice(0)
-        beyond = steps.values[kept.stop :] if others else steps.values[:0]
+        measured = np.flatnonzero(~np.isnan(steps.values[:, : len(targets)]).all(1))
+        kept = slice(int(measured[0]), int(measured[-1]) + 1) if len(measured) else slice(0)
+        beyond = steps.values[kept.stop :] if others or known else steps.values[:0]
         dropped += len(steps.values) - len(steps.values[kept]) - len(beyond)
-        found.append(_series(table, names, replace(steps, values=steps.values[kept], before=kept.start), beyond, notes))
+        found.append(_series(table, names, replace(steps, values=steps.values[kept], before=kept.start), beyond))
+        inside.append(steps.values[kept])
+    for name, column in zip(names, np.concatenate(inside).T, strict=True):
+        notes += missing_notes(column, name)
     if left_out and longest.step is not None:
         total = sum(len(one.values) for one in found) + dropped
-        name = longest.step.name
-        notes.append(f"Dates without a row ({name} by {name}), taken as missing values: {left_out} of {total}.")
+        step = longest.step.name
+        notes.append(f"Dates without a row ({step} by {step}), taken as missing values: {left_out} of {total}.")
     if dropped:
         total = sum(len(one.values) for one in found) + dropped
         notes.append(f"Missing values at the beginning or end, dropped: {dropped} of {total}.")
@@ -184,7 +190,7 @@ def _part(table: Table, group: str, rows: Ints, values: Floats, parsed: Parsed |
     return Part(group, own, *_clock(sorted_dates))
 
 
-def _series(table: Table, names: list[str], part: Part, beyond: Floats, notes: list[str]) -> Series:
+def _series(table: Table, names: list[str], part: Part, beyond: Floats) -> Series:
     """A part as a series; ValueError if nearly all of a column is missing."""
     where = f", {part.group!r}" if part.group else ""
     for name, column in zip(names, part.values.T, strict=True):
@@ -192,11 +198,9 @@ def _series(table: Table, names: list[str], part: Part, beyond: Floats, notes: l
         if np.isnan(column).all():
             raise ValueError(f"{place}: expected numbers, got only missing values")
         try:
-            missing = missing_notes(column, name + where)
+            missing_notes(column, name)
         except ValueError as error:
             raise ValueError(f"{place}: {error}") from None
-        if not part.group:
-            notes += missing
     several = len(names) > 1
     count = part.before + len(part.values)
     return Series(
@@ -270,10 +274,14 @@ def _on_grid(table: Table, part: Part, longest: Part) -> Part:
         If its dates are none of those steps.
     """
     assert part.dates is not None and longest.step is not None
-    step = replace(longest.step, origin=part.dates[0])
+    step = longest.step
+    if step.months:  # a group may have its own day of the month
+        step = replace(step, origin=part.dates[0])
     ordinals = step.ordinals(part.dates)
+    first = int(ordinals[0])
+    ordinals = ordinals - first
     length = int(ordinals[-1]) + 1
-    dates = step.dates(np.arange(length))
+    dates = step.dates(first + np.arange(length))
     astray = not step.months and (dates[ordinals] != part.dates).any()  # a month may have its value on any day
     if part is not longest and (astray or len(np.unique(ordinals)) < len(ordinals)):
         raise ValueError(

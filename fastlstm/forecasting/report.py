@@ -30,8 +30,8 @@ def verdict(backtest: Backtest, names: Mapping[str, str]) -> str:
     named = [names.get(name, name) for name in backtest.naive]
     if backtest.beats_naive:
         share = 1 - own.mae / min(other.mae for other in others)
-        which = "both naive forecasts" if len(named) == 2 else "the naive forecast"
-        return f"fastlstm beats {which}: its mean absolute error is {share:.0%} below the better one's."
+        which, whose = ("both naive forecasts", "the better") if len(named) == 2 else ("the naive forecast", "that")
+        return f"fastlstm beats {which}: its mean absolute error is {share:.0%} below {whose} one's."
     better = [name for name, other in zip(named, others, strict=True) if other.mae <= own.mae or other.rmse <= own.rmse]
     return f"fastlstm does not beat: {' and '.join(better)}. Rely on the simpler forecast here."
 

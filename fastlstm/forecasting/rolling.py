@@ -40,10 +40,11 @@ def rolled(
     values = whole.panel.values
     origins = np.minimum(known.lengths + step * np.arange(count)[:, None], whole.lengths)
     rows = np.broadcast_to(np.arange(len(values)), origins.shape).reshape(-1)
-    most = max(1, MOST_STEPS // (learned.reader.window + horizon))
+    whole_horizon = max(horizon, learned.reader.horizon)  # the network has learned to see the steps as shares of it
+    most = max(1, MOST_STEPS // (learned.reader.window + whole_horizon))
     parts = [
-        (part.point(), part.quantiles(ends_of(coverage)))
-        for part in outlooks_of(options, learned, whole, horizon, None, rows, origins.reshape(-1), most)
+        (part.point()[:, :horizon], part.quantiles(ends_of(coverage))[:, :horizon])
+        for part in outlooks_of(options, learned, whole, whole_horizon, None, rows, origins.reshape(-1), most)
     ]
     shape = (*origins.shape, horizon)
     forecast, ends = (np.concatenate(each) for each in zip(*parts, strict=True))

@@ -21,7 +21,7 @@ class Skill:
     ----------
     value : float
         1 - MSE / MSE of the reference: 1 for a perfect forecast, 0 for one that is as good as the reference, below 0
-        for a worse one.
+        for a worse one; NaN if no error is known.
     low, high : float
         Interval of the value; NaN for fewer than 8 forecasts.
     p_value : float
@@ -62,8 +62,8 @@ class Skill:
         (0.71, True, True)
         """
         own, other = (_row_means(np.square(errors).reshape(len(errors), -1)) for errors in (error, reference))
-        value = float(_ratio(own, other))
         count = len(own)
+        value = float(_ratio(own, other)) if count else np.nan
         if count < LEAST_ORIGINS:
             return cls(value, np.nan, np.nan, np.nan)
         length = min(max(block, round(count ** (1 / 3))), count)
