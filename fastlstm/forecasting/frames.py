@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.forecasting.dates import DAY
 from fastlstm.forecasting.panel import DATE, ID, VALUE
+from fastlstm.forecasting.read_series import check_labels
 from fastlstm.forecasting.series import Series
 
 PERIODS = {1: "M", 3: "Q", 12: "Y"}
@@ -42,7 +44,7 @@ class Frames:
         ids, series, rows, beside = [], [], [], []
         for one in read:
             values = np.column_stack([one.values, *([] if one.others is None else [one.others])])
-            names = [one.name, *one.other_names]
+            names = _unlike([one.name, *one.other_names], targets)
             moments = moments_of(one)
             for at in range(targets):
                 label = " / ".join(
@@ -57,8 +59,22 @@ class Frames:
                     others_frame.insert(0, ID, label)
                     others_frame.insert(1, DATE, moments)
                     beside.append(others_frame)
+        check_labels(ids)
         every = pandas.concat(beside, ignore_index=True) if beside else None
         return cls(ids, series, pandas.concat(rows, ignore_index=True), every)
+
+    @property
+    def covariates(self) -> list[str]:
+        """The columns of X beside the name and the moment."""
+        return [] if self.X is None else list(self.X.columns[2:])
+
+    @property
+    def freq(self) -> str | None:
+        """The frequency of the dates, as pandas writes it; None for months, whose moments say it."""
+        step = self.series[0].step
+        if step is None or step.months:
+            return None
+        return "B" if step.business else f"{step.seconds // DAY}D" if step.seconds % DAY == 0 else f"{step.seconds}s"
 
     def before(self, back: int) -> Any:
         """The values but for the last `back` steps of each series."""
@@ -66,6 +82,16 @@ class Frames:
 
     def lengths(self) -> list[int]:
         return [len(one.values) for one in self.series]
+
+
+def _unlike(names: list[str], targets: int) -> list[str]:
+    """Names of columns in which no covariate is called as another one, or as the columns of a long panel."""
+    found: list[str] = []
+    for at, name in enumerate(names):
+        while at >= targets and name in (ID, DATE, VALUE, *found[targets:]):
+            name += "'"
+        found.append(name)
+    return found
 
 
 def moments_of(series: Series) -> Any:
