@@ -34,6 +34,9 @@ LOAD = "in Python, by fastlstm.forecasting.LSTMForecaster.load"
 MOST_SHOWN = 6
 """Series that are shown one by one; of more there are the figures of all together, and pictures of the first."""
 
+MOST_LETTERS = 60
+"""Letters of a name in a picture."""
+
 PICTURE_STEPS = 400
 """Held-out steps that a picture shows at most, unless two horizons are more."""
 
@@ -117,7 +120,7 @@ def forecast(options: argparse.Namespace) -> int:
         max_bytes=options.max_bytes,
     )
     frames = Frames.of(read, len(targets))
-    forecaster.set_params(past_covariates=frames.columns[: len(options.inputs)])
+    forecaster.set_params(past_covariates=frames.columns[: len(options.inputs)], freq=frames.freq)
     output = Output(options, [MODEL, *pictures(min(len(frames.ids), MOST_SHOWN)), TABLE])
     task = task_of(options, frames, forecaster)
     first = frames.series[0]
@@ -259,6 +262,7 @@ def show(task: Task, backtest: Backtest, coming: dict[str, Forecast], labels: li
 
 def picture(task: Task, name: str, series: Series, backtest: Backtest, coming: Forecast) -> Figure:
     most = max(PICTURE_STEPS, 2 * task.horizon)
+    name = name if len(name) <= MOST_LETTERS else name[: MOST_LETTERS - 1] + "…"
     last = f"the last {most} " if task.holdout > most else ""
     return plot.forecast_figure(
         backtest,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
-from fastlstm.forecasting.panel import DATE, ID, VALUE, Panel, numbers_of, panel_of, plain
+from fastlstm.forecasting.panel import DATE, ID, VALUE, Panel, check_columns, numbers_of, panel_of, plain
 
 Floats = NDArray[np.float64]
 
@@ -73,6 +73,8 @@ def columns_of(X: Any, panel: Panel) -> tuple[list[Any], list[Floats]]:
         return names, [np.stack(parts, axis=1) for parts in zip(*panel.extra.values(), strict=True)] if names else []
     if panel.layout == "long":
         frame = _frame(X, "X", (ID, DATE))
+        if not set(frame.columns) - {ID, DATE, VALUE}:
+            raise ValueError(f"X: expected at least one column beside {ID}, {DATE} and {VALUE}, got none")
         whole = panel_of(frame.assign(**{VALUE: 0.0}), "X", panel.grid.step)
         return list(whole.extra), _of_rows(
             whole, panel, [(s, e) for s, e in zip(panel.starts, panel.ends, strict=True)]
@@ -151,7 +153,14 @@ def _columns(X: Any, panel: Panel, low: int, high: int, *, gaps: bool) -> tuple[
     frame = X.to_frame() if hasattr(X, "to_frame") and type(X).__module__.startswith("pandas") else X
     if type(frame).__module__.startswith("pandas"):
         names = list(frame.columns)
+        check_columns(frame, "X")
+        if not names:
+            raise ValueError("X: expected at least one column, got none")
         if panel.layout in ("series", "wide") and not panel.polars:
+            if frame.index.has_duplicates:
+                raise ValueError(
+                    f"X: expected each moment once, got {frame.index[frame.index.duplicated()][0]} several times"
+                )
             moments = panel.grid.index(low, high - low)
             absent = ~moments.isin(frame.index)
             if absent.all() or (absent.any() and not gaps):

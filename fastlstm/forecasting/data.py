@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.forecasting.panel import Panel
+from fastlstm.forecasting.panel import Panel, check_filled
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -55,6 +55,8 @@ class Data:
         strange = [label for label in more.ids if label not in set(panel.ids)]
         if strange:
             raise ValueError(f"y: expected series that fit has seen, got {strange[0]!r}")
+        if more.grid.step != panel.grid.step:
+            raise ValueError(f"y: expected steps of {panel.grid.described}, as in fit, got {more.grid.described}")
         shift = panel.grid.place(more.grid.first, "y") if panel.layout not in ("array", "arrays") else None
         values, columns = list(panel.values), list(self.columns)
         places = {label: at for at, label in enumerate(panel.ids)}
@@ -63,6 +65,8 @@ class Data:
             begin = len(values[at]) + start if shift is None else start + shift - panel.starts[at]
             if begin < 0:
                 raise ValueError(f"y: expected values of {label!r} from {panel.grid.first} on, got earlier ones")
+            rows = int((~np.isnan(values[at])).sum()) + len(new)
+            check_filled(rows, begin + len(new), panel.grid, f"y, {label!r}")
             values[at] = _joined(values[at], new, begin)
             columns[at] = _joined(columns[at], beside, begin)
         return Data(replace(panel, values=values, extra={}), self.names, columns)

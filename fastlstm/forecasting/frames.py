@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.forecasting.dates import DAY
 from fastlstm.forecasting.panel import DATE, ID, VALUE
+from fastlstm.forecasting.read_series import check_labels
 from fastlstm.forecasting.series import Series
 
 PERIODS = {1: "M", 3: "Q", 12: "Y"}
@@ -43,8 +45,7 @@ class Frames:
         import pandas
 
         ids, series, rows, beside = [], [], [], []
-        columns = [f"column {name}" if name in (ID, DATE, VALUE) else name for name in read[0].other_names]
-        columns = columns[targets - 1 :]
+        columns = _unlike(read[0].other_names[targets - 1 :])
         for one in read:
             values = np.column_stack([one.values, *([] if one.others is None else [one.others])])
             names = [one.name, *one.other_names]
@@ -62,12 +63,31 @@ class Frames:
                     others_frame.insert(0, ID, label)
                     others_frame.insert(1, DATE, moments)
                     beside.append(others_frame)
+        check_labels(ids)
         every = pandas.concat(beside, ignore_index=True) if beside else None
         return cls(ids, series, pandas.concat(rows, ignore_index=True), every, columns)
+
+    @property
+    def freq(self) -> str | None:
+        """The frequency of the dates, as pandas writes it; None for months, whose moments say it."""
+        step = self.series[0].step
+        if step is None or step.months:
+            return None
+        return "B" if step.business else f"{step.seconds // DAY}D" if step.seconds % DAY == 0 else f"{step.seconds}s"
 
     def before(self, back: int) -> Any:
         """The values but for the last `back` steps of each series."""
         return self.y[self.y.groupby(ID).cumcount(ascending=False) >= back]
+
+
+def _unlike(names: Sequence[str]) -> list[str]:
+    """Names of covariates of which none is called as another one, or as the columns of a long panel."""
+    found: list[str] = []
+    for name in names:
+        while name in (ID, DATE, VALUE, *found):
+            name += "'"
+        found.append(name)
+    return found
 
 
 def moments_of(series: Series) -> Any:

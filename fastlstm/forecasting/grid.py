@@ -33,6 +33,9 @@ CALENDAR_STEPS = (
 
 DAY = 86400  # seconds
 
+MOST_SPAN = 50_000_000
+"""Steps from the first moment of a grid to its last, at most."""
+
 MOST_GAPS = 3
 """Moments of a grid for each date that is there, at most."""
 
@@ -98,14 +101,17 @@ class Grid:
 
         labels = pandas.Index(labels)
         if not self.dated:
-            offsets = labels.to_numpy() - self.first
+            self._check_span((int(labels.max()) - self.first) // self.step, name)
+            offsets = labels.to_numpy(np.int64) - self.first
             wrong = offsets % self.step != 0
             found = offsets // self.step
         elif isinstance(self.first, pandas.Period):
             found = labels.astype("int64").to_numpy() - self.first.ordinal
+            self._check_span(found.max(), name)
             wrong = found != found
         else:
             last = max(labels.max(), self.first)
+            self._check_span((last - self.first).total_seconds() / (seconds_of(self.step) or DAY / 24), name)
             whole = pandas.date_range(self.first, last, freq=self.step)
             found = whole.get_indexer(labels)
             wrong = found < 0
@@ -116,9 +122,19 @@ class Grid:
 
     def place(self, label: Any, name: str) -> int:
         """The position of one label, which may lie before the first."""
+        zones = (getattr(self.first, "tz", None), getattr(label, "tz", None))
+        if type(label) is not type(self.first) or str(zones[0]) != str(zones[1]):
+            raise ValueError(f"{name}: expected moments such as {self.first!r}, as in fit, got {label!r}")
         if label >= self.first:
             return int(self.positions([label], name)[0])
         return -int(Grid(label, self.step).positions([self.first], name)[0])
+
+    def _check_span(self, steps: float, name: str) -> None:
+        if steps > MOST_SPAN:
+            raise ValueError(
+                f"{name}: expected at most {MOST_SPAN:,} steps of {self.described} from {self.first} to the last "
+                f"moment, got {int(steps):,}"
+            )
 
     @property
     def described(self) -> str:
@@ -147,8 +163,8 @@ def grid_of(labels: Any, name: str, freq: Any = None, sample: Any = None) -> Gri
         Dates, periods or whole numbers.
     name : str
         What errors call it.
-    freq : str or DateOffset, optional
-        The frequency; by default that of the index, or found out.
+    freq : str, DateOffset or int, optional
+        The frequency of dates, or the step of whole numbers; by default that of the index, or found out.
     sample : pandas Index, optional
         The labels that it is found from; by default all.
 
@@ -161,10 +177,12 @@ def grid_of(labels: Any, name: str, freq: Any = None, sample: Any = None) -> Gri
     """
     import pandas
 
+    if labels.nlevels == 1 and labels.hasnans:
+        raise ValueError(f"{name}: expected no missing moment, got one at [{int(labels.isna().argmax())}]")
     if isinstance(labels, pandas.PeriodIndex):
         return Grid(labels[0], labels.freq, labels.name)
     if isinstance(labels, pandas.DatetimeIndex):
-        step = freq or labels.freq or _found(labels if sample is None else sample)
+        step = (None if isinstance(freq, int) else freq) or labels.freq or _found(labels if sample is None else sample)
         if step is None:
             shown = ", ".join(str(label) for label in labels[:3]) + (", ..." if len(labels) > 3 else "")
             raise ValueError(
@@ -180,7 +198,8 @@ def grid_of(labels: Any, name: str, freq: Any = None, sample: Any = None) -> Gri
             f"{name}: expected dates, periods or whole numbers as index, got {labels.dtype}; "
             "convert dates with pandas.to_datetime first"
         )
-    step = int(reduce(gcd, np.diff(labels.to_numpy()).tolist(), 0)) or 1
+    gaps = np.diff(labels.to_numpy(np.int64)).tolist()
+    step = freq if isinstance(freq, int) else int(reduce(gcd, gaps, 0)) or 1
     return Grid(int(labels[0]), step, labels.name)
 
 

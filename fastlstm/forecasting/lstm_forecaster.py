@@ -25,7 +25,7 @@ from fastlstm.forecasting.earlier import Earlier, EarlierOutlook
 from fastlstm.forecasting.learning import Learned, learn, refitted
 from fastlstm.forecasting.outlook import Outlook, ends_of, outlook_of
 from fastlstm.forecasting.panel import Panel, panel_of
-from fastlstm.forecasting.parameters import MOST_STEPS, check_parameters
+from fastlstm.forecasting.parameters import MOST_COUNT, MOST_STEPS, check_parameters
 from fastlstm.forecasting.regression import Regression
 from fastlstm.forecasting.rolling import rolled
 from fastlstm.model import Model
@@ -295,16 +295,23 @@ class LSTMForecaster(Application):
         self._learned_parts, self._data = learned, data
         return self
 
-    def _data_of(self, y: Any, X: Any) -> Data:
-        panel = panel_of(y, freq=self.freq)
+    def _data_of(self, y: Any, X: Any, known: Data | None = None) -> Data:
+        """Series and columns; those that follow known ones have their steps."""
+        panel = panel_of(y, freq=known.panel.grid.step if known else self.freq)
         names, columns = columns_of(X, panel)
         low = min(float(np.nanmin(values)) for values in panel.values)
         if self.scaling == "log":
             if low <= 0:
                 raise ValueError(f"y: expected positive numbers for scaling='log', got {low:g}")
             panel.values[:] = [np.log(values) for values in panel.values]
-        if low < 0 and head_of(self.distribution, self.loss).counts:
-            raise ValueError(f"y: expected no negative numbers for distribution={self.distribution!r}, got {low:g}")
+        if head_of(self.distribution, self.loss).counts:
+            high = max(float(np.nanmax(values)) for values in panel.values)
+            if low < 0:
+                raise ValueError(f"y: expected no negative numbers for distribution={self.distribution!r}, got {low:g}")
+            if high > MOST_COUNT:
+                raise ValueError(
+                    f"y: expected numbers up to {MOST_COUNT:g} for distribution={self.distribution!r}, got {high:g}"
+                )
         return Data(panel, names, columns or [np.zeros((len(values), 0)) for values in panel.values])
 
     def update(self, y: Any, X: Any = None, *, refit: bool = False) -> Self:
@@ -331,7 +338,7 @@ class LSTMForecaster(Application):
             If the container or the columns are others, or a series is not known.
         """
         self._learned(self._learned_parts)
-        new = self._data_of(y, X)
+        new = self._data_of(y, X, self._data)
         data = new if self._data is None else self._data.followed_by(new)
         if refit:
             self._learned_parts = refitted(self._known[0], data)
@@ -509,7 +516,7 @@ class LSTMForecaster(Application):
         horizon = self._steps(fh, learned.reader.horizon)
         step = horizon if step is None else _check.positive_int(step, "step")
         coverage = _check.number(coverage, "coverage", 0, 1, open_high=True)
-        whole = known.followed_by(self._data_of(y, X))
+        whole = known.followed_by(self._data_of(y, X, known))
         count = -(-int((whole.lengths - known.lengths).max()) // step)
         if count < 1:
             raise ValueError(f"y: expected values after the {int(known.lengths.max())} that are known, got none")

@@ -17,6 +17,11 @@ Floats = NDArray[np.float64]
 ID, DATE, VALUE = "unique_id", "ds", "y"
 """The columns of a long panel, as Nixtla's libraries call them."""
 
+MOST_SPARSE = 100
+"""Steps of a series for each row that is there, at most; `LEAST_STEPS` are always allowed."""
+
+LEAST_STEPS = 10_000
+
 LARGEST = 1e100
 """The largest number of a series: the squares of larger ones might overflow."""
 
@@ -120,7 +125,12 @@ def _polars(columns: Any, name: Any = None) -> Any:
 
 def numbers_of(values: Any, name: str) -> Floats:
     """Real numbers as float64, in which NaN and None are missing values."""
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise ValueError(
+            f"{name}: expected rows of the same length, got {type(values).__name__} of different ones"
+        ) from None
     if array.dtype == object:
         array = np.asarray([np.nan if each is None else each for each in array.reshape(-1)]).reshape(array.shape)
     array = _check.as_numbers(array, name, "fiub", "real numbers").astype(np.float64)
@@ -191,12 +201,10 @@ def _wide(y: Any, name: str, freq: Any, layout: str, title: Any = None) -> Panel
         raise ValueError(f"{name}: expected each moment once, got {y.index[y.index.duplicated()][0]} several times")
     if isinstance(y.columns, pandas.MultiIndex):
         raise ValueError(f"{name}: expected one level of columns, got {y.columns.nlevels}")
-    if not y.columns.is_unique:
-        raise ValueError(
-            f"{name}: expected columns of different names, got {y.columns[y.columns.duplicated()][0]!r} twice"
-        )
+    check_columns(y, name)
     grid = grid_of(y.index, name, freq)
     places = grid.positions(y.index, name)
+    check_filled(len(y), int(places[-1]) + 1, grid, name)
     columns = []
     for label in y.columns:
         values = np.full(places[-1] + 1, np.nan)
@@ -205,11 +213,28 @@ def _wide(y: Any, name: str, freq: Any, layout: str, title: Any = None) -> Panel
     return _trimmed(layout, list(y.columns), columns, [0] * len(columns), grid, name, title=title)
 
 
+def check_columns(frame: Any, name: str) -> None:
+    """Require that the columns of a DataFrame have different names."""
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise ValueError(f"{name}: expected columns of different names, got {twice!r} twice")
+
+
+def check_filled(rows: int, steps: int, grid: Grid, name: str) -> None:
+    """Require that series are not almost all gaps, as those are that have another frequency than they are taken for."""
+    if steps > max(LEAST_STEPS, MOST_SPARSE * rows):
+        raise ValueError(
+            f"{name}: expected a row for at least one in {MOST_SPARSE} steps of {grid.described}, got {rows:,} rows "
+            f"for {steps:,} steps; resample first, or give freq="
+        )
+
+
 def plain(column: Any, name: str) -> Any:
     """A column of pandas as NumPy's numbers: nullable ones have NaN where they have NA."""
     import pandas
 
-    if not pandas.api.types.is_numeric_dtype(column) and column.dtype != object:
+    numeric = pandas.api.types.is_numeric_dtype(column) and not pandas.api.types.is_complex_dtype(column)
+    if not numeric and column.dtype != object:
         raise TypeError(f"{name}: expected real numbers, got {column.dtype}")
     try:
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -222,13 +247,17 @@ def _long(y: Any, name: str, freq: Any, polars: bool) -> Panel:
 
     if not len(y):
         raise ValueError(f"{name}: expected at least one value, got an empty DataFrame")
+    check_columns(y, name)
     for column in (ID, DATE):
         if y[column].isna().any():
             raise ValueError(f"{name}: expected no missing {column}, got one in row {int(y[column].isna().argmax())}")
     codes, ids = pandas.factorize(y[ID], sort=True)
     moments = pandas.Index(y[DATE])
     if moments.dtype == object or isinstance(moments.dtype, pandas.StringDtype):
-        raise TypeError(f"{name}: expected dates or whole numbers in {DATE}, got text; use pandas.to_datetime first")
+        raise TypeError(
+            f"{name}: expected dates or whole numbers in {DATE}, got {moments.dtype}, such as {moments[0]!r}; use "
+            "pandas.to_datetime first"
+        )
     order = np.lexsort((moments.argsort().argsort(), codes))
     codes, moments = codes[order], moments[order]
     bounds = np.searchsorted(codes, np.arange(len(ids) + 1))
@@ -241,6 +270,8 @@ def _long(y: Any, name: str, freq: Any, polars: bool) -> Panel:
         at = int(again.argmax())
         raise ValueError(f"{name}: expected each moment once for {ids[codes[at]]!r}, got {moments[at]} several times")
     starts = [int(places[low]) for low in bounds[:-1]]
+    for label, low, high in zip(ids, bounds, bounds[1:], strict=False):
+        check_filled(int(high - low), int(places[high - 1] - places[low]) + 1, grid, f"{name}, {label!r}")
     columns: dict[Any, list[Floats]] = {VALUE: [], **{key: [] for key in y.columns if key not in (ID, DATE, VALUE)}}
     for key, parts in columns.items():
         numbers = numbers_of(plain(y[key], f"{name}, {key!r}"), f"{name}, {key!r}")[order]

@@ -17,6 +17,9 @@ MOST_STEPS = 100_000
 MOST_PATCH = 1000
 """Steps of a patch at most."""
 
+MOST_COUNT = 1e30
+"""The largest value of a distribution that is learned in units of its own: the network works in float32."""
+
 
 class Options(Protocol):
     """The parameters of `LSTMForecaster`, whose words these are."""
@@ -31,6 +34,7 @@ class Options(Protocol):
     past_covariates: Sequence[Any]
     calendar: bool
     holidays: str | None
+    freq: Any
     hidden_size: int
     num_layers: int
     dropout: float
@@ -58,6 +62,8 @@ def check_parameters(options: Options) -> None:
     _check.number(options.learning_rate, "learning_rate", 0)
     _check.flag(options.calendar, "calendar")
     _check.seed_of(options.random_state, "random_state")
+    if options.freq is not None and not (isinstance(options.freq, str) or hasattr(options.freq, "freqstr")):
+        raise TypeError(f"freq: expected a frequency of pandas, such as 'MS' or 'h', got {options.freq!r}")
     _check.items(options.past_covariates, "past_covariates", "columns of X")
     words = {"strategy": STRATEGIES, "distribution": tuple(DISTRIBUTIONS), "loss": LOSSES, "scaling": SCALINGS}
     for name, known in words.items():

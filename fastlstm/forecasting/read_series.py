@@ -119,6 +119,16 @@ def read_groups(
             if columns[-1] in columns[:-1]:
                 raise ValueError(f"{option}: expected each column once, got {table.names[columns[-1]]!r} again")
     keys = [table.find(group, "group") for group in groups]
+    again = next((k for k, at in enumerate(columns) if at in columns[:k]), None)
+    if again is not None:
+        option = "target" if again < len(targets) else "inputs"
+        raise ValueError(
+            f"{option}: expected each column once among targets, inputs and known ones, got "
+            f"{table.names[columns[again]]!r} twice"
+        )
+    if set(keys) & set(columns):
+        name = table.names[min(set(keys) & set(columns))]
+        raise ValueError(f"group: expected other columns than those that are read, got {name!r} for both")
     values = np.stack([numbers(table, at, decimal, notes) for at in columns], axis=1)
     parsed = dates_of(table, columns[0], date, date_format, notes)
     parts = [_part(table, label, rows, values, parsed, notes) for label, rows in _grouped(table, keys).items()]
@@ -166,7 +176,7 @@ def _grouped(table: Table, keys: Sequence[int]) -> dict[str, Ints]:
     """The rows of each group, in the order in which they come."""
     if not keys:
         return {"": np.arange(len(table.rows))}
-    rows: dict[str, list[int]] = {}
+    rows: dict[tuple[str, ...], list[int]] = {}
     for at, row in enumerate(table.rows):
         cells = [row[key] for key in keys]
         empty = next((k for k, cell in enumerate(cells) if is_missing(cell)), None)
@@ -175,8 +185,17 @@ def _grouped(table: Table, keys: Sequence[int]) -> dict[str, Ints]:
                 f"{table.path}, line {table.lines[at]}: expected a group in each row, got {cells[empty]!r} in "
                 f"the column {table.names[keys[empty]]!r}"
             )
-        rows.setdefault(" / ".join(cells), []).append(at)
-    return {label: np.array(found) for label, found in rows.items()}
+        rows.setdefault(tuple(cells), []).append(at)
+    labels = {cells: " / ".join(cells) for cells in rows}
+    check_labels(list(labels.values()))
+    return {labels[cells]: np.array(found) for cells, found in rows.items()}
+
+
+def check_labels(labels: Sequence[str]) -> None:
+    """Require that series can be told apart by their labels."""
+    if len(set(labels)) < len(labels):
+        twice = next(label for k, label in enumerate(labels) if label in labels[:k])
+        raise ValueError(f"group: expected groups that can be told apart, got {twice!r} for two; rename one of them")
 
 
 def _part(table: Table, group: str, rows: Ints, values: Floats, parsed: Parsed | None, notes: list[str]) -> Part:

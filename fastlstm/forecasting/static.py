@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastlstm.forecasting.panel import ID
+from fastlstm.forecasting.panel import ID, check_columns, numbers_of, plain
 
 Floats = NDArray[np.float64]
 
@@ -70,6 +70,7 @@ def _static_columns(table: Any, ids: Sequence[Any]) -> dict[Any, NDArray[Any]]:
         table = pandas.DataFrame({column: table[column].to_list() for column in table.columns})
     if not isinstance(table, pandas.DataFrame):
         raise TypeError(f"static: expected a DataFrame with a row for each series, got {type(table).__name__}")
+    check_columns(table, "static")
     table = table.set_index(ID) if ID in table.columns else table
     absent = [label for label in ids if label not in table.index]
     if absent or table.index.has_duplicates:
@@ -81,5 +82,6 @@ def _static_columns(table: Any, ids: Sequence[Any]) -> dict[Any, NDArray[Any]]:
     found = {}
     for name in table.columns:
         numeric = pandas.api.types.is_numeric_dtype(table[name])
-        found[name] = table[name].to_numpy(np.float64) if numeric else table[name].astype(str).to_numpy(str)
+        what, column = f"static, {name!r}", table[name]
+        found[name] = numbers_of(plain(column, what), what) if numeric else column.astype(str).to_numpy(str)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     OSError
         If the file cannot be written.
     """
-    figure.savefig(path, format="png", dpi=120)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # letters that the font lacks, in names of the user
+        figure.savefig(path, format="png", dpi=120)
 
 
 def finish(axes: Axes, title: str, label: str, steps: str) -> None:
