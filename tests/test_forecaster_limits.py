@@ -207,3 +207,25 @@ def test_one_value_that_is_not_held_out_is_enough_for_dated_rows(tmp_path):
 def test_any_name_can_be_drawn(name, tmp_path, capsys):
     assert forecast(written(tmp_path, f"date,{name}", lambda k: f"2024-01-{k + 1:02},{k % 5}"), "--target", name) == 0
     assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"scaling": "log"}, {"distribution": "normal"}, {"patch": 3}, {"hidden_size": 9}, {"strategy": "recursive"}],
+)
+def test_parameters_that_are_set_after_a_fit_wait_for_the_next(changed, tmp_path):
+    forecaster, plain = (quick().fit(SERIES[:50], fh=2) for _ in range(2))
+    path = tmp_path / "a.safetensors"
+    forecaster.set_params(**changed).update(SERIES[50:]).save(path)
+    plain.update(SERIES[50:])
+    loaded = LSTMForecaster.load(path).set_params(**changed)
+    for one in (forecaster, loaded):
+        np.testing.assert_array_equal(one.predict_interval(), plain.predict_interval())
+        with pytest.raises(ValueError, match="fh: expected at most 2, as fit was told, got 3"):
+            one.predict(3)
+
+
+@pytest.mark.parametrize(("name", "value", "kind"), [("scaling", np.arange(2), ValueError), ("holidays", 5, TypeError)])
+def test_words_are_words(name, value, kind):
+    with pytest.raises(kind, match=f"{name}: expected "):
+        quick(**{name: value})

@@ -180,6 +180,7 @@ class LSTMForecaster(Application):
         check_parameters(self)
         self._learned_parts: Learned | Earlier | None = None
         self._data: Data | None = None
+        self._told: LSTMForecaster | None = None
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The parameters by name, as scikit-learn's tools ask for them; `deep` changes nothing."""
@@ -209,6 +210,11 @@ class LSTMForecaster(Application):
     def _repr_html_(self) -> str:
         """What it has learned, for a notebook."""
         return shown.html_of_forecaster(self)
+
+    @property
+    def _options(self) -> LSTMForecaster:
+        """The parameters that what was learned was learned with, whatever `set_params` has changed since."""
+        return self if self._told is None else self._told
 
     @property
     def season_(self) -> int:
@@ -292,7 +298,7 @@ class LSTMForecaster(Application):
         learned, self.history_, self.interrupted = learn(
             self, data, horizon, static, callbacks, communicator=communicator, **run
         )
-        self._learned_parts, self._data = learned, data
+        self._learned_parts, self._data, self._told = learned, data, type(self)(**self.get_params())
         return self
 
     def _data_of(self, y: Any, X: Any, known: Data | None = None) -> Data:
@@ -300,17 +306,20 @@ class LSTMForecaster(Application):
         panel = panel_of(y, freq=known.panel.grid.step if known else self.freq)
         names, columns = columns_of(X, panel)
         low = min(float(np.nanmin(values)) for values in panel.values)
-        if self.scaling == "log":
+        options = self._options if known else self
+        if options.scaling == "log":
             if low <= 0:
                 raise ValueError(f"y: expected positive numbers for scaling='log', got {low:g}")
             panel.values[:] = [np.log(values) for values in panel.values]
-        if head_of(self.distribution, self.loss).counts:
+        if head_of(options.distribution, options.loss).counts:
             high = max(float(np.nanmax(values)) for values in panel.values)
             if low < 0:
-                raise ValueError(f"y: expected no negative numbers for distribution={self.distribution!r}, got {low:g}")
+                raise ValueError(
+                    f"y: expected no negative numbers for distribution={options.distribution!r}, got {low:g}"
+                )
             if high > MOST_COUNT:
                 raise ValueError(
-                    f"y: expected numbers up to {MOST_COUNT:g} for distribution={self.distribution!r}, got {high:g}"
+                    f"y: expected numbers up to {MOST_COUNT:g} for distribution={options.distribution!r}, got {high:g}"
                 )
         return Data(panel, names, columns or [np.zeros((len(values), 0)) for values in panel.values])
 
@@ -520,12 +529,12 @@ class LSTMForecaster(Application):
         count = -(-int((whole.lengths - known.lengths).max()) // step)
         if count < 1:
             raise ValueError(f"y: expected values after the {int(known.lengths.max())} that are known, got none")
-        return rolled(self, learned, known, whole, horizon, step, count, coverage)
+        return rolled(self._options, learned, known, whole, horizon, step, count, coverage)
 
     def _steps(self, fh: int | None, horizon: int) -> int:
         """The steps of a forecast that are asked for, of so many that were learned."""
         steps = horizon if fh is None else _check.positive_int(fh, "fh", MOST_STEPS)
-        if steps > horizon and self.strategy == "direct":
+        if steps > horizon and self._options.strategy == "direct":
             raise ValueError(
                 f"fh: expected at most {horizon}, as fit was told, got {steps}; fit again with fh={steps}, or "
                 "with strategy='recursive'"
@@ -536,21 +545,21 @@ class LSTMForecaster(Application):
         """What comes, and how many steps of it are asked for."""
         panel, learned = self._panel, self._learned_parts
         if isinstance(learned, Earlier):
-            return learned.outlook(self._learned(self._data), self.scaling), self._steps(fh, learned.horizon)
+            return learned.outlook(self._learned(self._data), self._options.scaling), self._steps(fh, learned.horizon)
         learned, data = self._known
         reader = learned.reader
         steps = self._steps(fh, reader.horizon)
         future, horizon = future_of(X, panel, reader.covariates, steps), max(steps, reader.horizon)
         if future is not None:
             future = [np.pad(part, ((0, horizon - steps), (0, 0)), mode="edge") for part in future]
-        return outlook_of(self, learned, data, horizon, future), steps
+        return outlook_of(self._options, learned, data, horizon, future), steps
 
     def _parts(self) -> tuple[Model, dict[str, Any]]:
         if isinstance(self._learned_parts, Earlier):
             return self._learned_parts.model, self._learned_parts.beside
         learned, data = self._known
         beside = {
-            "options": {**options_of(self), "past_covariates": list(self.past_covariates)},
+            "options": {**options_of(self._options), "past_covariates": list(self._options.past_covariates)},
             "reader": stored.reader_as_dict(learned.reader),
             "static": stored.static_as_dict(learned.static),
             "classical": learned.classical.as_dict(),
@@ -566,7 +575,7 @@ class LSTMForecaster(Application):
         if "scaling" in beside:
             earlier = Earlier.from_dict(model, beside)
             forecaster = cls(**earlier.parameters)
-            forecaster._learned_parts = earlier
+            forecaster._learned_parts, forecaster._told = earlier, cls(**earlier.parameters)
             return forecaster
         options = beside["options"]
         forecaster = cls(**{**options, "past_covariates": tuple(options["past_covariates"])})
@@ -578,6 +587,6 @@ class LSTMForecaster(Application):
         parts = stored.static_from_dict(beside["static"]), Regression(np.nan_to_num(effect))
         learned = Learned(reader, *parts, classical, model, share, band)
         stored.check_together(forecaster, learned, data)
-        forecaster._learned_parts = learned
-        forecaster._data = data
+        forecaster._learned_parts, forecaster._data = learned, data
+        forecaster._told = cls(**forecaster.get_params())
         return forecaster

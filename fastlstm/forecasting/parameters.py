@@ -60,6 +60,8 @@ def check_parameters(options: Options) -> None:
     for name in ("dropout", "validation"):
         _check.number(getattr(options, name), name, 0, 1, open_high=True)
     _check.number(options.learning_rate, "learning_rate", 0)
+    if not isinstance(options.holidays, str | None):
+        raise TypeError(f"holidays: expected a country such as 'DE' or 'US-CA', got {options.holidays!r}")
     _check.flag(options.calendar, "calendar")
     _check.seed_of(options.random_state, "random_state")
     if options.freq is not None and not (isinstance(options.freq, str) or hasattr(options.freq, "freqstr")):
@@ -67,7 +69,7 @@ def check_parameters(options: Options) -> None:
     _check.items(options.past_covariates, "past_covariates", "columns of X")
     words = {"strategy": STRATEGIES, "distribution": tuple(DISTRIBUTIONS), "loss": LOSSES, "scaling": SCALINGS}
     for name, known in words.items():
-        if getattr(options, name) not in known:
+        if not isinstance(getattr(options, name), str) or getattr(options, name) not in known:
             raise ValueError(f"{name}: expected one of {', '.join(known)}, got {getattr(options, name)!r}")
     if options.patch > 1 and options.strategy == "recursive":
         raise ValueError(f"patch: expected 1 with strategy='recursive', which learns one step, got {options.patch}")
