@@ -1,4 +1,4 @@
-"""Where the series lie: in the folder that FASTLSTM_DATA names, and in the wheels of packages. Nothing is downloaded."""
+"""Where the series lie: in the folder that FASTLSTM_DATA names, and in wheels of packages. Nothing is downloaded."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ FREQUENCIES = {
     "business": Frequency(5, 14, "B", 42),
     "hourly": Frequency(24, 48, "h", 96),
 }
-"""Horizons and the least lengths of yearly to monthly series as in M4. Months that are too few for 18 are asked for 12."""
+"""Horizons and the least lengths of yearly to monthly series as in M4. Too few months for 18 are asked for 12."""
 
 
 @dataclass(frozen=True)
