@@ -17,7 +17,8 @@ from bench.forecasting.contenders import CONTENDERS
 from bench.forecasting.data import Case
 
 CASES = "cases.json"
-Kept = dict[str, dict[str, Any]]
+Line = dict[str, Any]
+Kept = dict[str, Line]
 """Lines by the key of their case."""
 
 
@@ -52,6 +53,6 @@ def lines_of(folder: Path, contender: str, cases: list[Case], current: str | Non
     return found
 
 
-def add_line(folder: Path, contender: str, told: dict[str, Any]) -> None:
+def add_line(folder: Path, contender: str, told: Line) -> None:
     with (folder / f"{contender}.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(told) + "\n")

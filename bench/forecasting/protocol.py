@@ -41,11 +41,15 @@ def repeated(case: Case) -> Forecast:
     return Forecast(np.resize(case.train[-season:], case.horizon))
 
 
+def mase(train: Floats, truth: Floats, mean: Floats, season: int) -> float:
+    """The mean absolute error over that of the seasonal naive forecast of one step within the training values."""
+    return float(np.abs(truth - mean).mean() / scale_of(train, season))
+
+
 def measures(case: Case, forecast: Forecast) -> dict[str, float]:
     """Figures of one forecast, over the values that were measured.
 
-    - mase: the mean absolute error over that of the seasonal naive forecast of one step within the training values
-      (Hyndman and Koehler 2006, as in M4).
+    - mase: see `mase` (Hyndman and Koehler 2006, as in M4).
     - smape: 200 |y - f| / (|y| + |f|), in per cent; 0 where both are 0.
     - crps: twice the mean pinball loss of the 19 quantiles, which approaches the continuous ranked probability score
       (Gneiting and Raftery 2007), over the same scale as mase.
@@ -53,17 +57,18 @@ def measures(case: Case, forecast: Forecast) -> dict[str, float]:
     """
     there = np.isfinite(case.test)
     truth, mean = case.test[there], forecast.mean[there]
-    scale = scale_of(case.train, case.season)
     size = np.abs(truth) + np.abs(mean)
     error = np.abs(truth - mean)
     found = {
-        "mase": float(error.mean() / scale),
+        "mase": mase(case.train, truth, mean, case.season),
         "smape": float(200 * np.divide(error, size, out=np.zeros_like(error), where=size > 0).mean()),
     }
     if forecast.quantiles is not None:
         quantiles = forecast.quantiles[:, there]
         levels = np.array(LEVELS)[:, None]
         above = truth - quantiles
-        found["crps"] = float(2 * np.maximum(levels * above, (levels - 1) * above).mean() / scale)
+        found["crps"] = float(
+            2 * np.maximum(levels * above, (levels - 1) * above).mean() / scale_of(case.train, case.season)
+        )
         found["coverage"] = float(((quantiles[0] <= truth) & (truth <= quantiles[-1])).mean())
     return found

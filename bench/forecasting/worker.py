@@ -1,6 +1,6 @@
 """One process of one contender: forecasts the cases of a folder that it has not forecast yet.
 
-python -m bench.forecasting.worker CONTENDER FOLDER THREADS
+python -m bench.forecasting.worker CONTENDER FOLDER THREADS [HALF]
 """
 
 from __future__ import annotations
@@ -8,20 +8,21 @@ from __future__ import annotations
 import os
 import sys
 import time
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
 from bench.forecasting import kept
 from bench.forecasting.contenders import CONTENDERS, Fit
-from bench.forecasting.data import Case
+from bench.forecasting.data import FREQUENCIES, Case
 
 
-def main(name: str, folder: Path, threads: int) -> None:
+def main(name: str, folder: Path, threads: int, half: str | None = None) -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     contender = CONTENDERS[name]
-    cases, current = kept.load_cases(folder), kept.version_of(name)
+    cases = [case for case in contender.asked(kept.load_cases(folder)) if half in (None, case.half)]
+    current = kept.version_of(name)
     done = kept.lines_of(folder, name, cases, current)
     fit = contender.fit(name)
     for batch in batches(cases, contender.panel):
@@ -31,33 +32,44 @@ def main(name: str, folder: Path, threads: int) -> None:
 
 
 def batches(cases: list[Case], panel: bool) -> list[list[Case]]:
-    """What is learned from together: one case, or all of one half, frequency and origin."""
+    """What is learned from together: one case, or all of one half, frequency and origin.
+
+    The last moments of the half of the report come first, those of short series first of all, so that a run that is
+    ended early is of most use.
+    """
+    order = list(FREQUENCIES)
 
     def together(case: Case) -> tuple[Any, ...]:
-        return (case.half, case.frequency, case.origin) if panel else (case.key,)
+        return (case.origin, case.half, order.index(case.frequency), "" if panel else case.key)
 
     return [list(group) for _, group in groupby(sorted(cases, key=together), key=together)]
 
 
+def clock() -> tuple[float, float]:
+    """Wall seconds, and seconds of processors that this process and all its threads have taken."""
+    return time.perf_counter(), time.process_time()
+
+
 def run(fit: Fit, cases: list[Case]) -> list[dict[str, Any]]:
     """A line for each case, with its share of the seconds; the reason in place of a forecast that failed."""
-    start = time.perf_counter()
+    moments = [clock()]
     found: list[dict[str, Any]]
     try:
         predict = fit(cases)
-        fitted = time.perf_counter()
-        forecasts = predict()
-        times = {"fit": fitted - start, "predict": time.perf_counter() - fitted}
-        found = [{"forecast": forecast.as_dict()} for forecast in forecasts]
+        moments.append(clock())
+        found = [{"forecast": forecast.as_dict()} for forecast in predict()]
     except Exception as reason:
-        times = {"fit": time.perf_counter() - start, "predict": 0.0}
         found = [{"forecast": None, "reason": f"{type(reason).__name__}: {reason}"} for _ in cases]
-    seconds = {part: seconds / len(cases) for part, seconds in times.items()}
+    moments.append(clock())
+    shares = {
+        kind: [(after[at] - before[at]) / len(cases) for before, after in pairwise(moments)]
+        for at, kind in enumerate(("wall", "cpu"))
+    }
     return [
-        {"case": case.key, "values": case.fingerprint(), "seconds": seconds, **told}
+        {"case": case.key, "values": case.fingerprint(), "seconds": shares, **told}
         for case, told in zip(cases, found, strict=True)
     ]
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
-from bench.forecasting.data import Case
+from bench.forecasting.data import REPORT, Case
 from bench.forecasting.protocol import Forecast
 
 Predict = Callable[[], list[Forecast]]
@@ -31,12 +31,19 @@ class Contender:
         Which of this package's modules has the function.
     panel : bool
         Whether it learns from many series together.
+    sampled : bool
+        Whether it takes so long that it forecasts a sample only: the half of the report, from the last moments.
     """
 
     title: str
     package: str
     module: str
     panel: bool = False
+    sampled: bool = False
+
+    def asked(self, cases: list[Case]) -> list[Case]:
+        """What it forecasts of these cases."""
+        return [case for case in cases if not self.sampled or in_sample(case)]
 
     def fit(self, name: str) -> Fit:
         """The function `name` of the module; ImportError if the package is not here."""
@@ -44,14 +51,19 @@ class Contender:
         return function
 
 
+def in_sample(case: Case) -> bool:
+    return case.half == REPORT and case.origin == 0
+
+
 CONTENDERS = {
     "seasonal_naive": Contender("SeasonalNaive", "statsforecast", "classical"),
     "auto_ets": Contender("AutoETS", "statsforecast", "classical"),
     "auto_theta": Contender("AutoTheta", "statsforecast", "classical"),
     "auto_arima": Contender("AutoARIMA", "statsforecast", "classical"),
-    "neuralforecast_lstm": Contender("LSTM of neuralforecast", "neuralforecast", "neuralforecast", panel=True),
-    "darts_lstm": Contender("RNNModel of darts", "darts", "darts", panel=True),
-    "forecaster": Contender("fastlstm Forecaster", "fastlstm", "ours"),
-    "lstm_forecaster": Contender("fastlstm LSTMForecaster", "fastlstm", "ours"),
-    "lstm_forecaster_panel": Contender("fastlstm LSTMForecaster, panel", "fastlstm", "ours", panel=True),
+    "neuralforecast_lstm": Contender(
+        "LSTM of neuralforecast", "neuralforecast", "neuralforecast", panel=True, sampled=True
+    ),
+    "darts_lstm": Contender("RNNModel of darts", "darts", "darts", panel=True, sampled=True),
+    "lstm_forecaster": Contender("LSTMForecaster", "fastlstm", "ours"),
+    "lstm_forecaster_panel": Contender("LSTMForecaster, panel", "fastlstm", "ours", panel=True),
 }

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from statistics import NormalDist
-
-import numpy as np
 import pandas as pd
 
 from bench.forecasting.contenders import Predict
-from bench.forecasting.data import Case, Floats
+from bench.forecasting.data import Case
 from bench.forecasting.protocol import LEVELS, Forecast
-from fastlstm.forecasting import Forecaster, LSTMForecaster
+from fastlstm.forecasting import LSTMForecaster
 
 
 def lstm_forecaster(cases: list[Case]) -> Predict:
@@ -37,24 +34,3 @@ def lstm_forecaster_panel(cases: list[Case]) -> Predict:
         return [Forecast(mean, own.T) for mean, own in zip(means, quantiles, strict=True)]
 
     return predict
-
-
-def forecaster(cases: list[Case]) -> Predict:
-    """Told the season, as the command `forecast` does; quantiles within its interval are those of two half normals."""
-    (case,) = cases
-    made = Forecaster(horizon=case.horizon, season=case.season)
-    made.fit(case.train)
-
-    def predict() -> list[Forecast]:
-        found = made.forecast(case.train)
-        mean, low, high = (part.reshape(-1) for part in (found.mean, found.low, found.high))
-        return [Forecast(mean, within(mean, low, high))]
-
-    return predict
-
-
-def within(mean: Floats, low: Floats, high: Floats) -> Floats:
-    """Quantiles at all levels, (19, horizon), from the mean and the ends of the interval of 90 %."""
-    deviations = np.array([NormalDist().inv_cdf(level) for level in LEVELS])[:, None]
-    side = np.where(deviations < 0, mean - low, high - mean)
-    return np.asarray(mean + side * deviations / deviations[-1])
