@@ -23,7 +23,7 @@ ASKED = {"fit": 300.0, "predict": 10.0}
 
 
 def made(series: int, seed: int = 0) -> Any:
-    """Monthly series (series, STEPS + HORIZON) of a level, a trend, a season and noise that is correlated, each its own.
+    """Monthly series (series, STEPS + HORIZON) of a level, a trend, a season and correlated noise, each its own.
 
     The seasons are of three kinds, so that there is something to learn from the others.
     """

@@ -11,7 +11,7 @@ from bench.forecasting.data import REPORT, TUNING, Case
 from bench.forecasting.scores import Score, Scores, complete
 
 EPIDEMIC = "covid"
-"""Its errors are a hundred times those within its quiet beginning, by which they are measured: they outweigh all others."""
+"""Its errors are up to a hundred times those within its quiet beginning, by which they are measured."""
 
 ROWS: dict[str, Callable[[Case], bool]] = {
     "yearly": lambda case: case.frequency == "yearly",
