@@ -129,9 +129,9 @@ def test_a_run_goes_on_from_what_is_kept(bench, tmp_path, monkeypatch):
     monkeypatch.setattr(bench.worker.CONTENDERS["auto_ets"].__class__, "fit", lambda self, name: fit)
     bench.kept.add_line(tmp_path, "auto_ets", line_of(cases[0], [1.0, 2.0], version="2"))
     bench.kept.add_line(tmp_path, "auto_ets", line_of(cases[1], [1.0, 2.0], version="1"))
-    bench.worker.main("auto_ets", tmp_path, 64)
+    bench.worker.main("auto_ets", tmp_path)
     assert seen == ["a -0", "b -0", "b -1"]  # the last moments first
-    bench.worker.main("auto_ets", tmp_path, 64)
+    bench.worker.main("auto_ets", tmp_path)
     assert len(seen) == 3
     lines = bench.kept.lines_of(tmp_path, "auto_ets", cases)
     assert lines["b -1"]["reason"] == "ValueError: no" and lines["a -0"]["version"] == "2"

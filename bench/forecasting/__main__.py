@@ -4,7 +4,7 @@
     FASTLSTM_DATA=data python -m bench.forecasting --keep kept --page   goes on where it was ended; writes the page
     python -m bench.forecasting --case panel                            ten thousand series at once
 
-Each contender runs in a process of its own, one after the other, on two processors. One that is not installed is left
+Each contender runs in a process of its own with one thread, one after the other. One that is not installed is left
 out. Series come from the folder that FASTLSTM_DATA names, and from statsmodels, sktime and pmdarima, as far as they are
 installed.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bench import machine
+from bench import THREAD_VARIABLES, machine
 from bench.forecasting import data, kept, page, report
 from bench.forecasting.cold import table as cold_table
 from bench.forecasting.contenders import CONTENDERS
@@ -67,7 +68,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help="write forecasting-benchmark.md; takes a --keep, and all cases of both halves",
     )
     add("--output", type=Path, default=DOCS, metavar="FOLDER", help="where the page goes (default: docs)")
-    add("--threads", type=int, default=2, help="processors for each contender (default: %(default)s)")
     options = parser.parse_args(argv)
     if (options.report or options.page) and options.keep is None:
         parser.error("--report and --page: expected --keep FOLDER beside them")
@@ -83,22 +83,24 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     packages = {one.package for one in CONTENDERS.values() if one.package != "fastlstm" and find_spec(one.package)}
     described = {**machine.describe(), **{package: version(package) for package in packages}}
     (folder / "machine.json").write_text(json.dumps(described), encoding="utf-8")
-    threads = str(options.threads)
     for name in options.contenders if "accuracy" in options.case else ():
         package = CONTENDERS[name].package
         if find_spec(package) is None:
             print(f"{CONTENDERS[name].title} is left out: pip install {package}", file=sys.stderr)
             continue
-        process("worker", name, str(folder), threads, *([options.half] if options.half else []))
-    arguments: dict[str, list[str]] = {"panel": [threads], "cold": [str(folder)]}
-    for name in arguments:
+        process("worker", name, str(folder), *([options.half] if options.half else []))
+    others: dict[str, tuple[int, list[str]]] = {"panel": (2, []), "cold": (1, [str(folder)])}
+    for name, (threads, arguments) in others.items():
         if name in options.case:
-            done = process(name, *arguments[name], stdout=subprocess.PIPE)
+            done = process(name, *arguments, threads=threads, stdout=subprocess.PIPE)
             (folder / f"{name}.json").write_text(done.stdout.splitlines()[-1], encoding="utf-8")
 
 
-def process(name: str, *arguments: str, **how: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", f"bench.forecasting.{name}", *arguments], check=True, text=True, **how)
+def process(name: str, *arguments: str, threads: int = 1, **how: Any) -> subprocess.CompletedProcess[str]:
+    """A process of a module; with one thread it takes about as much CPU time beside other work as alone."""
+    environment = {**os.environ, **dict.fromkeys((*THREAD_VARIABLES, "FASTLSTM_NUM_THREADS"), str(threads))}
+    words = [sys.executable, "-m", f"bench.forecasting.{name}", *arguments]
+    return subprocess.run(words, check=True, text=True, env=environment, **how)
 
 
 def shown(wanted: list[str], sections: str, found: dict[str, Any]) -> str:

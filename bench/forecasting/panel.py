@@ -1,13 +1,11 @@
 """Ten thousand short series at once: how long a forecaster of all of them takes, and in how much memory.
 
-python -m bench.forecasting.panel THREADS [SERIES]    prints the figures as JSON
+python -m bench.forecasting.panel    prints the figures as JSON
 """
 
 from __future__ import annotations
 
 import json
-import os
-import sys
 from itertools import pairwise
 from typing import Any
 
@@ -90,6 +88,4 @@ def table(found: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[1])])
-    print(json.dumps(measured(int(sys.argv[2]) if len(sys.argv) > 2 else SERIES)))
+    print(json.dumps(measured(SERIES)))

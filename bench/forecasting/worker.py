@@ -1,11 +1,10 @@
 """One process of one contender: forecasts the cases of a folder that it has not forecast yet.
 
-python -m bench.forecasting.worker CONTENDER FOLDER THREADS [HALF]
+python -m bench.forecasting.worker CONTENDER FOLDER [HALF]
 """
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from itertools import groupby, pairwise
@@ -17,9 +16,7 @@ from bench.forecasting.contenders import CONTENDERS, Fit
 from bench.forecasting.data import FREQUENCIES, Case
 
 
-def main(name: str, folder: Path, threads: int, half: str | None = None) -> None:
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+def main(name: str, folder: Path, half: str | None = None) -> None:
     contender = CONTENDERS[name]
     cases = [case for case in contender.asked(kept.load_cases(folder)) if half in (None, case.half)]
     current = kept.version_of(name)
@@ -72,4 +69,4 @@ def run(fit: Fit, cases: list[Case]) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])
+    main(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])
