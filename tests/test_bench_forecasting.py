@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 from pathlib import Path
 from statistics import NormalDist
 
@@ -142,6 +143,7 @@ def test_a_run_goes_on_from_what_is_kept(bench, tmp_path, monkeypatch):
 
 def test_panels_learn_from_one_half_frequency_and_moment(bench):
     cases = [
+        case_of(bench, "e", "weekly"),
         case_of(bench, "a", "monthly"),
         case_of(bench, "b", "quarterly"),
         case_of(bench, "c", "quarterly", half="tuning"),
@@ -149,9 +151,9 @@ def test_panels_learn_from_one_half_frequency_and_moment(bench):
         case_of(bench, "d", "quarterly", origin=1),
     ]
     found = [[case.key for case in batch] for batch in bench.worker.batches(cases, panel=True)]
-    assert found == [["b -0", "d -0"], ["a -0"], ["c -0"], ["d -1"]]
+    assert found == [["b -0", "d -0"], ["a -0"], ["c -0"], ["d -1"], ["e -0"]]
     asked = bench.worker.CONTENDERS["darts_lstm"].asked(cases)
-    assert [case.key for case in asked] == ["a -0", "b -0", "d -0"]
+    assert [case.key for case in asked] == ["e -0", "a -0", "b -0", "d -0"]
 
 
 @pytest.fixture
@@ -174,20 +176,19 @@ def folder(bench, tmp_path):
     return tmp_path
 
 
-def test_the_report_compares_what_is_complete(bench, folder, capsys):
+def test_a_row_shows_contenders_that_have_forecast_all_of_it(bench, folder, capsys):
     assert bench.__main__.main(["--keep", str(folder), "--report"]) == 0
     told = capsys.readouterr().out
-    assert "AutoARIMA has forecast 1 of 2, and is left out." in told
     report = told.partition("## The half of the report")[2].partition("\n## ")[0]
-    # Of a: errors 0 and 1 over 4; the last quarters again, 16 and 17, miss by 13 each
-    assert "| quarterly | 1 | 1 | 3.25 | **0.12** |" in report
-    assert "| quarterly | 1 | 1 |  | 100 |" in report and "| all | 2 | 2 | 100 | 100 |" in report
-    assert (
-        "| LSTMForecaster | 1.0 | 0.5 | 1.5 | 3.0 | 0 |" in report
-        and "| AutoETS | 1.0 | 0.5 | 1.5 | 3.0 | 1 |" in report
-    )
-    assert "| ahead of | AutoETS |" in report and "| LSTMForecaster | 75 % |" in report
-    assert "## The half for tuning" in told and "AutoARIMA has forecast" not in told.partition("for tuning")[2]
+    assert "AutoARIMA was ended after 1 of 2 forecasts, for its time." in report
+    # Of a: errors 0 and 1 over 4, and 0 and 0; the last quarters again, 16 and 17, miss by 13 each
+    assert "|  | series | forecasts | AutoETS | AutoARIMA | LSTMForecaster |" in report
+    assert "| quarterly | 1 | 1 | 3.25 | **0.00** | 0.12 |" in report
+    assert re.search(r"\| monthly \| 1 \| 1 \| \S+ \|  \| \S+ \|", report)
+    assert "| quarterly | 1 | 1 |  |  | 100 |" in report and "| all | 2 | 2 | 100 |  | 100 |" in report
+    assert "| AutoETS | 2 | 1.0 | 0.5 | 1.00 | 1 |" in report and "| AutoARIMA | 1 | 0.5 | 0.2 | 1.00 | 0 |" in report
+    assert "| LSTMForecaster | 75 % | 0 % |" in report  # ahead of AutoETS once, and once level
+    assert "## The half for tuning" in told and "AutoARIMA" not in told.partition("for tuning")[2]
 
 
 def test_the_page_says_what_was_measured(bench, folder, tmp_path, capsys):

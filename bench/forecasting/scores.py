@@ -49,9 +49,3 @@ def _score(case: Case, line: kept.Line) -> Score:
     failed = line["forecast"] is None
     forecast = repeated(case) if failed else Forecast.from_dict(line["forecast"])
     return Score(measures(case, forecast), line["seconds"], line.get("reason"))
-
-
-def complete(scores: Scores, cases: list[Case]) -> Scores:
-    """The contenders that have forecast all of these cases: only these are compared."""
-    keys = [case.key for case in cases]
-    return {name: own for name, own in scores.items() if all(key in own for key in keys)}

@@ -15,6 +15,9 @@ from bench.forecasting import kept
 from bench.forecasting.contenders import CONTENDERS, Fit
 from bench.forecasting.data import FREQUENCIES, Case
 
+LONG = 12
+"""Steps of a season at most that come first."""
+
 
 def main(name: str, folder: Path, half: str | None = None) -> None:
     contender = CONTENDERS[name]
@@ -31,13 +34,13 @@ def main(name: str, folder: Path, half: str | None = None) -> None:
 def batches(cases: list[Case], panel: bool) -> list[list[Case]]:
     """What is learned from together: one case, or all of one half, frequency and origin.
 
-    The last moments of the half of the report come first, those of short series first of all, so that a run that is
-    ended early is of most use.
+    Long seasons come last, which take some contenders longest, and before that the last moments of the half of the
+    report first, so that a run that is ended early is of most use.
     """
     order = list(FREQUENCIES)
 
     def together(case: Case) -> tuple[Any, ...]:
-        return (case.origin, case.half, order.index(case.frequency), "" if panel else case.key)
+        return (case.season > LONG, case.origin, case.half, order.index(case.frequency), "" if panel else case.key)
 
     return [list(group) for _, group in groupby(sorted(cases, key=together), key=together)]
 
