@@ -49,8 +49,8 @@ def versions(scores: Scores, described: dict[str, str]) -> list[str]:
 
 def panel_part(found: dict[str, Any]) -> str:
     told = (
-        f"Memory grew by {found['memory']:,.0f} MiB. The mean MASE is {found['mase']:.2f}, that of the last season "
-        f"again {found['naive']:.2f}; the intervals of 90 % held {100 * found['coverage']:.0f} %; the share of the "
+        f"Memory grew by {found['memory']:,.0f} MiB. The mean MASE is {found['mase']:.2f}, that of the last season\n"
+        f"again {found['naive']:.2f}; the intervals of 90 % held {100 * found['coverage']:.0f} %; the share of the\n"
         f"network was {found['share']:.2f}."
     )
     return f"{panel.table(found)}\n\n{told}"

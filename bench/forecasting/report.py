@@ -85,9 +85,11 @@ def times(scores: Scores, cases: list[Case]) -> str:
             for other in ours(scores)
         ]
         failed = sum(own[case.key].reason is not None for case in done)
-        rows.append([CONTENDERS[name].title, f"{len(done)}", *(f"{one:,.1f}" for one in found), *ratios, f"{failed}"])
+        wall = float(np.sum([own[case.key].seconds["wall"] for case in done]))
+        sums = [f"{one:,.1f}" for one in (*found, wall)]
+        rows.append([CONTENDERS[name].title, f"{len(done)}", *sums, *ratios, f"{failed}"])
     over = [f"CPU s over those of {title}" for title in titles(ours(scores))]
-    return table(["", "forecasts", "CPU s, fit", "CPU s, predict", *over, "failed"], rows)
+    return table(["", "forecasts", "CPU s, fit", "CPU s, predict", "wall s", *over, "failed"], rows)
 
 
 def seconds_of(own: dict[str, Score], cases: list[Case]) -> Any:
