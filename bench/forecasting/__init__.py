@@ -1,0 +1,1 @@
+"""Forecasters beside each other, on series that packages carry."""
