@@ -44,6 +44,9 @@ SHARES = np.linspace(0, 1, 11)
 DOUBT = 2.0
 """Held-out origins that speak against the network before there is one."""
 
+USUAL = 2.0
+"""Errors that what is usual among all series counts for, beside those of one of them."""
+
 MOST_SIGNS = 16
 """Series that have a sign each, for the network to tell them apart."""
 
@@ -219,14 +222,21 @@ def share_of(head: Head, out: Floats, target: Floats, blocks: float) -> float:
 
 
 def errors_of(values: Sequence[Floats], following: Sequence[Floats]) -> Floats:
-    """The root mean square of the errors of one step, for each series: never 0."""
-    found = np.empty(len(values))
+    """The root mean square of the errors of one step, for each series: never 0.
+
+    Series of few errors are drawn to what is usual among all of them, in shares of their levels.
+    """
+    squares, counts, levels = np.zeros(len(values)), np.zeros(len(values)), np.empty(len(values))
     for at, (own, forecast) in enumerate(zip(values, following, strict=True)):
         missed = own - forecast[: len(own)]
         missed = missed[~np.isnan(missed)]
-        size = np.sqrt(np.mean(missed**2)) if len(missed) else 0.0
-        found[at] = max(size, 1e-6 * max(1e-6, float(np.nanmax(np.abs(own)))))
-    return found
+        squares[at], counts[at] = np.square(missed).sum(), len(missed)
+        levels[at] = np.nanmean(np.abs(own))
+    seen = (counts > 0) & (levels > 0)
+    usual = float(np.median(np.sqrt(squares[seen] / counts[seen]) / levels[seen])) if seen.any() else 0.0
+    few = USUAL if len(values) > 1 else 0.0
+    found = np.sqrt((squares + few * (usual * levels) ** 2) / np.maximum(counts + few, 1.0))
+    return np.maximum(found, 1e-6 * np.maximum(levels, 1e-6))
 
 
 def scales_of(values: Sequence[Floats], scaling: str) -> tuple[Floats, Floats]:

@@ -117,15 +117,11 @@ def read_groups(
         for one in wanted:
             columns.append(table.find(one, option))
             if columns[-1] in columns[:-1]:
-                raise ValueError(f"{option}: expected each column once, got {table.names[columns[-1]]!r} again")
+                raise ValueError(
+                    f"{option}: expected each column once among targets, inputs and known ones, got "
+                    f"{table.names[columns[-1]]!r} twice"
+                )
     keys = [table.find(group, "group") for group in groups]
-    again = next((k for k, at in enumerate(columns) if at in columns[:k]), None)
-    if again is not None:
-        option = "target" if again < len(targets) else "inputs"
-        raise ValueError(
-            f"{option}: expected each column once among targets, inputs and known ones, got "
-            f"{table.names[columns[again]]!r} twice"
-        )
     if set(keys) & set(columns):
         name = table.names[min(set(keys) & set(columns))]
         raise ValueError(f"group: expected other columns than those that are read, got {name!r} for both")
