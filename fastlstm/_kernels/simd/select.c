@@ -8,7 +8,7 @@
 #include <sys/sysctl.h>
 #elif FL_ARMV8_6 && defined(_WIN32)
 #include <windows.h>
-#elif FL_AVX && (defined(_MSC_VER) || defined(FL_ASK_PROCESSOR))
+#elif FL_AVX
 #include <cpuid.h>
 #endif
 
@@ -37,8 +37,8 @@ static int has_narrow_products(void) {
 #if FL_AVX
 enum { HAS_AVX2 = 1, HAS_AVX512 = 2, HAS_VNNI = 4, HAS_BF16 = 8 };
 
-/* What the processor has and the system keeps. */
-#if defined(_MSC_VER) || defined(FL_ASK_PROCESSOR) /* clang-cl links no library that knows */
+/* What the processor has and the system saves for each thread. Asked of the processor itself: __builtin_cpu_supports needs a
+   library that clang-cl does not link, and that of zig says no to all. */
 static int features(void) {
     unsigned a, b, c, d, most, low, high;
     __cpuid(0, most, b, c, d);
@@ -46,6 +46,9 @@ static int features(void) {
     const unsigned fma = 1u << 12, xsave = 1u << 27, avx512 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31; /* f dq bw vl */
     if (most < 7 || (c & (fma | xsave)) != (fma | xsave)) return 0;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+#if defined(__APPLE__)
+    low |= 0xe0; /* macOS begins to save these registers when they are first used */
+#endif
     __cpuid_count(7, 0, a, b, c, d);
     if ((low & 0x6) != 0x6 || !(b & 1u << 5)) return 0;
     if ((low & 0xe6) != 0xe6 || (b & avx512) != avx512) return HAS_AVX2;
@@ -57,18 +60,6 @@ static int features(void) {
     }
     return found;
 }
-#else
-static int features(void) {
-    int found = 0;
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found |= HAS_AVX2;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")
-        && __builtin_cpu_supports("avx512vl")) found |= HAS_AVX512;
-    if (__builtin_cpu_supports("avx512vnni")) found |= HAS_VNNI;
-    if (__builtin_cpu_supports("avx512bf16")) found |= HAS_BF16;
-    return found;
-}
-#endif
 #endif
 
 const struct fl_kernels *fl_select(const char *name) {
