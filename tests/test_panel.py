@@ -236,3 +236,10 @@ def test_new_values_follow_or_replace():
     frames = [Data(panel_of(frame), [], [np.zeros((n, 0)) for n in (2, 3)]) for frame in (long(), long(("b", "c")))]
     with pytest.raises(ValueError, match="y: expected series that fit has seen, got 'c'"):
         frames[0].followed_by(frames[1])
+
+
+@pytest.mark.parametrize("freq", ["YS", "QS", "W-SUN"])
+def test_dates_may_span_centuries(freq):
+    index = pd.date_range("1700-01-01", "2009-01-01", freq=freq)
+    panel = panel_of(pd.Series(np.arange(len(index), dtype=float), index))
+    assert len(panel.values[0]) == len(index) and panel.grid.index(len(index), 1)[0] > index[-1]

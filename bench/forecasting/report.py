@@ -93,8 +93,8 @@ def times(scores: Scores, cases: list[Case]) -> str:
 
 
 def seconds_of(own: dict[str, Score], cases: list[Case]) -> Any:
-    """CPU seconds of the fits and of the predictions, (2,)."""
-    return np.array([own[case.key].seconds["cpu"] for case in cases]).sum(0)
+    """CPU seconds of the fits and of the predictions, (2,); a fit that fails has no prediction."""
+    return np.array([[*own[case.key].seconds["cpu"], 0.0][:2] for case in cases]).sum(0)
 
 
 def ours(scores: Scores) -> list[str]:

@@ -111,7 +111,8 @@ class Grid:
             wrong = found != found
         else:
             last = max(labels.max(), self.first)
-            self._check_span((last - self.first).total_seconds() / (seconds_of(self.step) or DAY / 24), name)
+            begin, end = (moment.to_pydatetime(warn=False) for moment in (self.first, last))  # no bound of 292 years
+            self._check_span((end - begin).total_seconds() / (seconds_of(self.step) or DAY / 24), name)
             whole = pandas.date_range(self.first, last, freq=self.step)
             found = whole.get_indexer(labels)
             wrong = found < 0
