@@ -191,3 +191,14 @@ def test_an_interrupted_training_goes_on_from_its_folder(tmp_path):
 def test_patches_that_cannot_be(options, message):
     with pytest.raises(ValueError, match=message):
         LSTMForecaster(**options)
+
+
+def test_a_backtest_says_how_much_it_is_and_draws_one_series_alone():
+    values = np.stack([seasonal(60), 1000 * seasonal(60, 1)], axis=1)
+    test = LSTMForecaster(12, **QUICK).backtest(values, fh=4, origins=2, step=6)
+    assert repr(test).startswith("Backtest(2 series from 2 origins, 4 steps each: MASE ")
+    for wrong, got in ((test, "2 series and 6"), (test.of(0), "1 series and 6")):
+        with pytest.raises(ValueError, match=f"backtest: expected one series.* at most 4 steps apart, got {got} steps"):
+            wrong.in_a_row(wrong.truth)
+    errors = [(part - test.truth) / test.scale[:, None] for part in (test.forecast, test.naive["last value"])]
+    np.testing.assert_allclose(test.skill().value, 1 - np.square(errors[0]).mean() / np.square(errors[1]).mean())

@@ -231,7 +231,7 @@ def test_new_values_follow_or_replace():
     np.testing.assert_array_equal(joined.panel.values[0], [1, 2, 9, np.nan, np.nan, 5])
     arrays = Data(panel_of(np.array([1.0, 2.0])), [], [np.zeros((2, 0))])
     assert arrays.followed_by(arrays).panel.values[0].tolist() == [1, 2, 1, 2]
-    with pytest.raises(ValueError, match="y: expected 'array'"):
+    with pytest.raises(ValueError, match="y: expected the container of fit, 'array'"):
         arrays.followed_by(data)
     frames = [Data(panel_of(frame), [], [np.zeros((n, 0)) for n in (2, 3)]) for frame in (long(), long(("b", "c")))]
     with pytest.raises(ValueError, match="y: expected series that fit has seen, got 'c'"):

@@ -167,8 +167,7 @@ def test_known_columns_must_be_filled_in_there(shops, tmp_path, capsys):
         (["--target", "sales", "--known", "no"], "known: expected one of the columns of"),
         (["--target", "sales", "--target", "4"], "target: expected each column once among targets"),
         (["--target", "sales", "--inputs", "visits", "--known", "6"], "known: expected each column once among targets"),
-        (["--target", "sales", "--holdout", "10"], "holdout: expected less than the 10 values of the shortest series"),
-        (["--target", "sales"], "horizon: expected less than the 10 values of the shortest series, got 12; --holdout"),
+        (["--target", "sales", "--holdout", "60"], "holdout: expected less than the 60 values of the longest series"),
     ],
 )
 def test_what_does_not_fit_is_named_by_its_option(shops, words, message, tmp_path, capsys):
@@ -233,3 +232,15 @@ def test_a_series_without_a_season_is_held_against_one_naive_forecast(tmp_path, 
     assert cli.main(["forecast", str(path), *words]) == 0
     printed = capsys.readouterr().out
     assert "fastlstm beats the naive forecast: its mean absolute error is" in printed and "below that one's." in printed
+
+
+def test_series_that_are_too_short_are_forecast_and_not_judged(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    lines = [f"2020-01-{k + 1:02d},{name},{k % 5}" for name, n in (("a", 30), ("b", 28), ("c", 1)) for k in range(n)]
+    (tmp_path / "a.csv").write_text("\n".join(["day,shop,x", *lines]))
+    words = ["--target", "x", "--group", "shop", "--horizon", "3", "--holdout", "6", *QUICK]
+    assert cli.main(["forecast", str(tmp_path / "a.csv"), *words, "--output", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "Series of 6 values or fewer, of which none is held out: 1." in printed
+    assert "The series is too short to hold values out" in printed and printed.count("held 6 of the 6") <= 2
+    assert len(rows_of(tmp_path / "forecast.csv")) == 9

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,10 @@ class Task:
     horizon: int
     holdout: int
     coverage: float
+
+    def held_out(self, series: Series) -> int:
+        """How many of the last values of a series are held out: none of one that is too short."""
+        return self.holdout if len(series.values) > self.holdout else 0
 
     @property
     def season_names(self) -> dict[str, str]:
@@ -158,17 +163,19 @@ def forecaster_of(options: argparse.Namespace) -> LSTMForecaster:
 
 def task_of(options: argparse.Namespace, frames: Frames, forecaster: LSTMForecaster) -> Task:
     """The task, with a number of held-out steps."""
-    shortest = min(len(one.values) for one in frames.series)
-    holdout = options.holdout or default_holdout(shortest, options.horizon)
-    if holdout >= shortest:
+    lengths = [len(one.values) for one in frames.series]
+    holdout = options.holdout or default_holdout(round(statistics.median(lengths)), options.horizon)
+    if holdout >= max(lengths):
         name = "holdout" if options.holdout else "horizon"
-        which = "the series" if len(frames.ids) == 1 else "the shortest series"
-        hint = "" if options.holdout or shortest == 1 else "; --holdout takes fewer to test on"
-        raise ValueError(f"{name}: expected less than the {shortest} values of {which}, got {holdout}{hint}")
-    longest = max(len(one.values) for one in frames.series)
-    if options.horizon >= longest:
+        which = "the series" if len(frames.ids) == 1 else "the longest series"
+        hint = "" if options.holdout or max(lengths) == 1 else "; --holdout takes fewer to test on"
+        raise ValueError(f"{name}: expected less than the {max(lengths)} values of {which}, got {holdout}{hint}")
+    short = sum(length <= holdout for length in lengths)
+    if short:
+        print(f"Series of {holdout} values or fewer, of which none is held out: {short}.")
+    if options.horizon >= max(lengths):
         raise ValueError(
-            f"horizon: expected less than the {longest} values of the longest series, got {options.horizon}"
+            f"horizon: expected less than the {max(lengths)} values of the longest series, got {options.horizon}"
         )
     for at, name in enumerate(options.known, start=-len(options.known)):
         rows = min(filled_in(one.coming[:, at]) for one in frames.series)
@@ -286,7 +293,11 @@ def axis(series: Series, horizon: int) -> NDArray[Any] | None:
 
 def report_errors(task: Task, backtest: Backtest, series: Series | None, unit: str = "") -> None:
     """Print the errors of one series, or of all together."""
-    measured, held_out = int(backtest.measured.sum()), task.holdout * len(backtest.panel)
+    held_out = sum(map(task.held_out, [series] if series else task.frames.series))
+    measured = int(backtest.measured.sum())
+    if not held_out:
+        print("\nThe series is too short to hold values out: how good the forecast is nobody can say.")
+        return
     of = "" if measured == held_out else f"{measured:,} measured ones of the "
     where = f", {series.span(len(series.values) - task.holdout, len(series.values))}" if series else ""
     if not measured:

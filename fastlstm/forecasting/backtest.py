@@ -84,6 +84,11 @@ class Backtest:
     scale: Floats
     step: int
 
+    def __repr__(self) -> str:
+        """How much was forecast, and how well."""
+        origins, series, steps = self.truth.shape
+        return f"Backtest({series} series from {origins} origins, {steps} steps each: MASE {self.mase:.3g})"
+
     def of(self, series: Any) -> Backtest:
         """The backtest of one series, by its name: the column of a DataFrame or array, or the ``unique_id``."""
         if series not in self.panel.ids:
@@ -134,8 +139,11 @@ class Backtest:
         return _mean(np.where(self.measured, (self.lower <= self.truth) & (self.truth <= self.upper), np.nan))
 
     def skill(self, over: str = LAST_VALUE) -> Skill:
-        """The skill over one of the naive forecasts. Each origin counts as one observation."""
-        errors = [(part - self.truth).reshape(len(self.truth), -1) for part in (self.forecast, self.naive[over])]
+        """The skill over one of the naive forecasts: each origin is one observation, and several series are scaled."""
+        unit = np.where(np.isnan(self.scale), 1.0, self.scale)[:, None] if len(self.scale) > 1 else 1.0
+        errors = [
+            ((part - self.truth) / unit).reshape(len(self.truth), -1) for part in (self.forecast, self.naive[over])
+        ]
         return Skill.of(errors[0], errors[1], block=-(-self.truth.shape[2] // self.step))
 
     @property
@@ -149,7 +157,18 @@ class Backtest:
         return shown.html_of_backtest(self)
 
     def in_a_row(self, values: Floats) -> Floats:
-        """The values (O, 1, fh) of one series whose origins are fh apart, up to its end: (T,)."""
+        """The values (O, 1, fh) of one series whose origins are fh apart or nearer, up to its end: (T,).
+
+        Raises
+        ------
+        ValueError
+            If there are several series, or steps between the forecasts.
+        """
+        if len(self.panel) > 1 or self.step > self.truth.shape[2]:
+            raise ValueError(
+                f"backtest: expected one series, see of(), with origins at most {self.truth.shape[2]} steps apart, got "
+                f"{len(self.panel)} series and {self.step} steps"
+            )
         steps = len(self.panel.values[0]) - int(self.origins[0, 0])
         return values[:, 0, : self.step].reshape(-1)[:steps]
 

@@ -47,11 +47,10 @@ class Data:
             If the container or the columns are others, there is a series that is not known, or steps are left out.
         """
         panel, more = self.panel, other.panel
-        if more.layout != panel.layout or other.names != self.names:
-            raise ValueError(
-                f"y: expected {panel.layout!r} with the columns {self.names} beside it, as in fit, got {more.layout!r} "
-                f"with {other.names}"
-            )
+        if more.layout != panel.layout:
+            raise ValueError(f"y: expected the container of fit, {panel.layout!r}, got {more.layout!r}")
+        if other.names != self.names:
+            raise ValueError(f"X: expected the columns {self.names}, as in fit, got {other.names}")
         strange = [label for label in more.ids if label not in set(panel.ids)]
         if strange:
             raise ValueError(f"y: expected series that fit has seen, got {strange[0]!r}")

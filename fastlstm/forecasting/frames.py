@@ -76,8 +76,9 @@ class Frames:
         return "B" if step.business else f"{step.seconds // DAY}D" if step.seconds % DAY == 0 else f"{step.seconds}s"
 
     def before(self, back: int) -> Any:
-        """The values but for the last `back` steps of each series."""
-        return self.y[self.y.groupby(ID).cumcount(ascending=False) >= back]
+        """The values but for the last `back` steps of each series that has more than these."""
+        groups = self.y.groupby(ID)[VALUE]
+        return self.y[(groups.cumcount(ascending=False) >= back) | (groups.transform("size") <= back)]
 
 
 def _unlike(names: Sequence[str]) -> list[str]:
