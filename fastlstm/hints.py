@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -122,6 +123,7 @@ KEYWORDS: dict[str, str] = {
     **dict.fromkeys(("inputs", "outputs"), "layers in a row, fl.Model([...]); Residual, Add and Concat hold branches"),
     **dict.fromkeys(("restore_best_weights", "save_best_only"), "what fl.EarlyStopping does in any case"),
     "filepath": "folder",
+    "training": _MODE,
     "early_stopping": "callbacks=[fl.EarlyStopping(patience=5)] of fl.Trainer",
     **dict.fromkeys(("n_jobs", "workers", "num_workers"), "fl.set_num_threads(n)"),
     **dict.fromkeys(("sequence_length", "seq_len", "seq_lens", "input_lengths"), "lengths"),
@@ -245,6 +247,22 @@ def explain(error: TypeError, keywords: Iterable[str]) -> None:
         hints = ["the parameters are not given to an optimizer, but the optimizer to a fl.Trainer"]
     if hints:  # they stand for what Python guesses, from 3.13 on
         error.args = ("; ".join([re.sub(r"\. Did you mean .*\?$", "", message), *hints]),)
+
+
+def takes_unknown(function: F) -> F:
+    """Hide the last parameter, ``**unknown``, of what is called too often to be `hinted`: it calls `refuse` itself."""
+    whole = inspect.signature(function)
+    shown = [*whole.parameters.values()][:-1]
+    function.__signature__ = whole.replace(parameters=shown)  # type: ignore[attr-defined]
+    return function
+
+
+def refuse(function: str, unknown: Mapping[str, object]) -> None:
+    """TypeError for keywords that a function does not take, with what they are called here."""
+    for name in unknown:
+        error = TypeError(f"{function}() got an unexpected keyword argument {name!r}")
+        explain(error, unknown)
+        raise error
 
 
 def hinted(function: F) -> F:

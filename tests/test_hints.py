@@ -92,6 +92,8 @@ TOLD = {
         "t.fit(X, Y, 32)": "; give what comes behind by its name",
         "fl.Adam(learning_rate=0.1)": "'learning_rate'; here: lr of the optimizer, fl.Adam(lr=0.001)",
         "fl.EarlyStopping(restore_best_weights=True)": "; here: what fl.EarlyStopping does in any case",
+        "m.predict(X, verbose=0)": "Model.predict() got an unexpected keyword argument 'verbose'; here: progress=",
+        "m(X, training=False)": "Model.__call__() got an unexpected keyword argument 'training'; here: nothing has",
         "t.predict(X, verbose=0)": "predict() got an unexpected keyword argument 'verbose'; here: progress=False or",
         "m.stream(stateful=True)": "stream() got an unexpected keyword argument 'stateful'; here: model.stream() for",
         "fl.Trainer(m, 'sparse_categorical_crossentropy')": "; here: 'softmax_cross_entropy', of scores",
@@ -172,9 +174,8 @@ def test_the_page_on_switching_is_true(theirs, ours, tmp_path, monkeypatch):
     for code in theirs:
         with pytest.raises((AttributeError, TypeError)) as caught:
             exec(code, names)
-        python = code in ("model.predict(x, verbose=0)", "model(x, training=False)")  # which says it in its own words
         hints_at = ("here: ", "is the first argument: ", "the parameters are those of the model")
-        assert any(words in str(caught.value) for words in hints_at) != python
+        assert any(words in str(caught.value) for words in hints_at)
     for code in ours:
         if not re.fullmatch("predict|fit|Trainer", code):
             exec(code, names)

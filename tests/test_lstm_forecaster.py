@@ -381,3 +381,10 @@ def test_wrong_calls_are_refused():
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_much_that_is_missing_is_warned_of():
+    values = seasonal(100)
+    values[10:35] = np.nan
+    with pytest.warns(UserWarning, match=r"much of y is missing \(25%\): forecasts rest on the few values there are"):
+        LSTMForecaster(12, **QUICK).fit(values, fh=3)

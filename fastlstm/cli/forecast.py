@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -204,14 +205,16 @@ def learn(task: Task, output: Output) -> Backtest | None:
     print(f"Training on {which}, the next {task.horizon} to be forecast.")
     began = time.perf_counter()
     output.begin()
-    forecaster.fit(
-        frames.before(task.holdout),
-        frames.X,
-        fh=task.horizon,
-        callbacks=[Report(), output.checkpoint()],
-        resume=output.state,
-        communicator=output.communicator,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of missing values, which have been told already
+        forecaster.fit(
+            frames.before(task.holdout),
+            frames.X,
+            fh=task.horizon,
+            callbacks=[Report(), output.checkpoint()],
+            resume=output.state,
+            communicator=output.communicator,
+        )
     if forecaster.interrupted or output.done_here():
         return None
     print(f"Season: {forecaster.season_} steps." if forecaster.season_ > 1 else "Season: none.")

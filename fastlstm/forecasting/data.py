@@ -34,6 +34,11 @@ class Data:
     def lengths(self) -> Ints:
         return np.array([len(values) for values in self.panel.values])
 
+    @property
+    def missing(self) -> float:
+        """The share of the values that are missing."""
+        return float(sum(np.isnan(values).sum() for values in self.panel.values) / self.lengths.sum())
+
     def cut(self, back: int) -> Data:
         """All but the last `back` steps of each series."""
         return replace(self, panel=self.panel.cut(back), columns=[part[: len(part) - back] for part in self.columns])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Self
 
@@ -22,6 +23,7 @@ from fastlstm.forecasting.covariates import columns_of, future_of
 from fastlstm.forecasting.data import Data
 from fastlstm.forecasting.distributions import head_of
 from fastlstm.forecasting.earlier import Earlier, EarlierOutlook
+from fastlstm.forecasting.gaps import MUCH
 from fastlstm.forecasting.learning import Learned, learn, refitted
 from fastlstm.forecasting.outlook import Outlook, ends_of, outlook_of
 from fastlstm.forecasting.panel import Panel, panel_of
@@ -288,12 +290,19 @@ class LSTMForecaster(Application):
         ------
         TypeError
             If y or X are not of numbers, or the index is neither of dates nor of whole numbers.
+        UserWarning
+            If more than a fifth of y is missing.
         ValueError
             If there are no values, dates are not evenly spaced or there twice, X does not fit, or values are not
             positive with scaling="log", or negative with a distribution of counts.
         """
         check_parameters(self)
         data = self._data_of(y, X)
+        missing = data.missing
+        if missing > MUCH:
+            warnings.warn(
+                f"much of y is missing ({missing:.0%}): forecasts rest on the few values there are", stacklevel=3
+            )
         horizon, run = _check.positive_int(fh, "fh", MOST_STEPS), {"progress": progress, "resume": resume}
         learned, self.history_, self.interrupted = learn(
             self, data, horizon, static, callbacks, communicator=communicator, **run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, overload
+from typing import Any, Never, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from fastlstm.model.stream import Stream
 from fastlstm.parameter import Parameter
 
 Array = NDArray[Any]
+
+USUAL = 256
+"""Sequences of a mini-batch of `Model.predict`."""
 
 
 @hints.told
@@ -166,8 +169,15 @@ class Model(Passes):
         for parameter in self._parameters:
             parameter.zero_grad()
 
+    @hints.takes_unknown
     def predict(
-        self, x: Any, batch_size: int = 256, lengths: Any = None, mask: Any = None, fill: str = "zero"
+        self,
+        x: Any,
+        batch_size: int = USUAL,
+        lengths: Any = None,
+        mask: Any = None,
+        fill: str = "zero",
+        **unknown: Never,
     ) -> Array:
         """The output for all of x, computed batch_size sequences at a time. Threads may call it at the same time.
 
@@ -206,9 +216,10 @@ class Model(Passes):
         >>> fl.Model([fl.LSTM(1, 4)], seed=0).predict(np.ones((2, 3, 1)), lengths=[3, 1])[1, :, 0].round(3).tolist()[1:]
         [0.0, 0.0]
         """
-        if mask is not None or fill != "zero":
+        if mask is not None or fill != "zero" or unknown:
+            hints.refuse("Model.predict", unknown)
             return self._masked(x, batch_size, lengths, mask, fill)
-        if type(batch_size) is int and 0 < batch_size < 1 << 62:
+        if batch_size is USUAL or (type(batch_size) is int and 0 < batch_size < 1 << 62):
             y: Array | None = self._kept.run(x, lengths, batch_size)
             if y is not None:
                 return y
@@ -236,8 +247,11 @@ class Model(Passes):
         y = self.predict(steps.gather(x), batch_size, steps.lengths)
         return steps.scatter(y, fill, own=True) if self._per_step else y
 
-    def __call__(self, x: Any, lengths: Any = None, mask: Any = None, fill: str = "zero") -> Array:
+    @hints.takes_unknown
+    def __call__(self, x: Any, lengths: Any = None, mask: Any = None, fill: str = "zero", **unknown: Never) -> Array:
         """The same as `predict`."""
+        if unknown:
+            hints.refuse("Model.__call__", unknown)
         return self.predict(x, lengths=lengths, mask=mask, fill=fill)
 
     @overload
