@@ -19,7 +19,7 @@ def bench(monkeypatch):
     """Its modules, imported from the repository."""
     pytest.importorskip("pandas")
     monkeypatch.syspath_prepend(str(ROOT))
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.chdir(ROOT)  # where its processes find it, behind the package that is installed
     from bench import forecasting
 
     for name in ("__main__", "cold", "data", "kept", "page", "panel", "protocol", "report", "scores", "worker"):
