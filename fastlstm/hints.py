@@ -273,6 +273,9 @@ def hinted(function: F) -> F:
         try:
             return function(*args, **keywords)
         except TypeError as error:
+            if "." in function.__qualname__ and args:  # an inherited method is that of the class of the object
+                name = f"{type(args[0]).__name__}.{function.__name__}"
+                error.args = (str(error).replace(f"{function.__qualname__}()", f"{name}()"),)
             explain(error, keywords)
             raise
 

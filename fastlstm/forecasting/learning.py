@@ -19,7 +19,7 @@ from fastlstm.forecasting.distributions import head_of
 from fastlstm.forecasting.heads import Head
 from fastlstm.forecasting.network import Batches, layers_of, outputs_of
 from fastlstm.forecasting.panel import Panel
-from fastlstm.forecasting.parameters import Options
+from fastlstm.forecasting.parameters import Parameters
 from fastlstm.forecasting.plan import Plan, plan_of
 from fastlstm.forecasting.reader import Reader
 from fastlstm.forecasting.reading import Sequences
@@ -84,17 +84,17 @@ class Learned:
 class Lesson:
     """One training: what is learned from, what is held out, and what the classical forecast says of both."""
 
-    def __init__(self, options: Options, data: Data, horizon: int, table: Any) -> None:
-        self.options, self.panel, self.horizon = options, data.panel, horizon
-        self.season = options.season or data.panel.grid.season or season_of(data.panel.values)
+    def __init__(self, parameters: Parameters, data: Data, horizon: int, table: Any) -> None:
+        self.parameters, self.panel, self.horizon = parameters, data.panel, horizon
+        self.season = parameters.season or data.panel.grid.season or season_of(data.panel.values)
         self.plan = plan_of(
-            data.lengths, horizon, self.season, options.window, options.patch, options.validation,
-            options.max_windows, options.random_state,
+            data.lengths, horizon, self.season, parameters.window, parameters.patch, parameters.validation,
+            parameters.max_windows, parameters.random_state,
         )  # fmt: skip
         columns = [part[:end] for part, end in zip(data.columns, self.plan.ends, strict=True)]
-        covariates = Covariates.of(data.names, columns, options.past_covariates)
+        covariates = Covariates.of(data.names, columns, parameters.past_covariates)
         self.regression = Regression.none(len(data.panel), len(data.names))
-        if not head_of(options.distribution, options.loss).counts:
+        if not head_of(parameters.distribution, parameters.loss).counts:
             early = [values[:end] for values, end in zip(data.panel.values, self.plan.ends, strict=True)]
             scaled = [covariates.scaled(part, None, 0) for part in columns]
             self.regression = Regression.fit(early, scaled, covariates.known, self.season)
@@ -111,13 +111,13 @@ class Lesson:
             self.season,
             horizon,
             self.plan.window,
-            options.patch,
-            options.calendar,
-            options.holidays,
+            parameters.patch,
+            parameters.calendar,
+            parameters.holidays,
             covariates,
             signs,
             errors_of(early, self.rolled.next),
-            *scales_of(early, options.scaling),
+            *scales_of(early, parameters.scaling),
         )
         self.flat = self.reader.flat(data, self.rolled.next, horizon, None)
 
@@ -133,7 +133,7 @@ class Lesson:
 
 
 def learn(
-    options: Options,
+    parameters: Parameters,
     data: Data,
     horizon: int,
     table: Any,
@@ -144,26 +144,26 @@ def learn(
 
     Returns what was learned, the losses, and whether Ctrl-C has ended the training.
     """
-    lesson = Lesson(options, data, horizon, table)
-    head, recursive = head_of(options.distribution, options.loss), options.strategy == "recursive"
+    lesson = Lesson(parameters, data, horizon, table)
+    head, recursive = head_of(parameters.distribution, parameters.loss), parameters.strategy == "recursive"
     steps = 1 if recursive else horizon
     known, held_out, blocks = lesson.train(steps), lesson.held_out(horizon), blocks_of(lesson.plan)
-    sizes = options.hidden_size, options.num_layers, options.dropout
-    layers = layers_of(known.x.shape[2], *sizes, head.outputs, options.patch)
-    check_memory(layers, min(options.batch_size, len(known.x)), known.x.shape[1])
-    model = Model(layers, seed=options.random_state)
+    sizes = parameters.hidden_size, parameters.num_layers, parameters.dropout
+    layers = layers_of(known.x.shape[2], *sizes, head.outputs, parameters.patch)
+    check_memory(layers, min(parameters.batch_size, len(known.x)), known.x.shape[1])
+    model = Model(layers, seed=parameters.random_state)
     if head.start is not None:
-        bias = np.tile(head.start, options.patch)
+        bias = np.tile(head.start, parameters.patch)
         next(layer for layer in reversed(model.layers) if isinstance(layer, Dense)).parameter("bias").value = bias
     history, interrupted, share, missed, out = History(), False, 0.0, held_out.target, None
     if len(known.x) >= LEAST_WINDOWS and len(held_out.x):
-        history, interrupted = _train(options, model, head, known, lesson.held_out(steps), callbacks, **run)
+        history, interrupted = _train(parameters, model, head, known, lesson.held_out(steps), callbacks, **run)
         out = outputs_of(model, head, held_out, recursive)
         share = 1.0 if head.own_width else share_of(head, out, held_out.target, blocks)
         missed = held_out.target - (0.0 if head.counts else share * head.middle(out))
     elif head.own_width:
         raise ValueError(
-            f"y: expected at least {LEAST_WINDOWS} windows to learn distribution={options.distribution!r} from, got "
+            f"y: expected at least {LEAST_WINDOWS} windows to learn distribution={parameters.distribution!r} from, got "
             f"{len(known.x)}; a longer series, more of them, a smaller fh, or distribution='point', which needs none"
         )
     length = float(np.mean(lesson.plan.ends)) / horizon
@@ -182,7 +182,7 @@ def refitted(learned: Learned, data: Data) -> Learned:
 
 
 def _train(
-    options: Options,
+    parameters: Parameters,
     model: Model,
     head: Head,
     known: Sequences,
@@ -191,15 +191,15 @@ def _train(
     communicator: Communicator | None = None,
     **run: Any,
 ) -> tuple[History, bool]:
-    stopping = EarlyStopping(patience=options.patience)
-    optimizer = Adam(lr=options.learning_rate)
+    stopping = EarlyStopping(patience=parameters.patience)
+    optimizer = Adam(lr=parameters.learning_rate)
     trainer = Trainer(
         model, head.loss, optimizer, clip_norm=1.0, callbacks=[stopping, *callbacks], communicator=communicator
     )
-    batches = Batches(known, head, options.batch_size, options.random_state)
-    validation = Batches(held_out, head, options.batch_size, 0).in_order
-    seed = options.random_state
-    history = trainer.fit_batches(batches, epochs=options.epochs, validation=validation, seed=seed, **run)
+    batches = Batches(known, head, parameters.batch_size, parameters.random_state)
+    validation = Batches(held_out, head, parameters.batch_size, 0).in_order
+    seed = parameters.random_state
+    history = trainer.fit_batches(batches, epochs=parameters.epochs, validation=validation, seed=seed, **run)
     return history, trainer.interrupted
 
 

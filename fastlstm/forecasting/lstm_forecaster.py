@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import warnings
 from collections.abc import Iterable, Sequence
@@ -12,30 +11,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check, hints
-from fastlstm.application import Application, options_of
+from fastlstm.application import Application
 from fastlstm.callbacks import Callback
 from fastlstm.communicator import Communicator
 from fastlstm.forecasting import shown, stored
 from fastlstm.forecasting.backtest import Backtest
-from fastlstm.forecasting.band import Band
-from fastlstm.forecasting.classical import Classical
-from fastlstm.forecasting.covariates import columns_of, future_of
+from fastlstm.forecasting.covariates import future_of
 from fastlstm.forecasting.data import Data
-from fastlstm.forecasting.distributions import head_of
 from fastlstm.forecasting.earlier import Earlier, EarlierOutlook
 from fastlstm.forecasting.gaps import MUCH
+from fastlstm.forecasting.given import data_of
 from fastlstm.forecasting.learning import Learned, learn, refitted
 from fastlstm.forecasting.outlook import Outlook, ends_of, outlook_of
-from fastlstm.forecasting.panel import Panel, panel_of
-from fastlstm.forecasting.parameters import MOST_COUNT, MOST_STEPS, check_parameters
-from fastlstm.forecasting.regression import Regression
+from fastlstm.forecasting.panel import Panel
+from fastlstm.forecasting.parameters import MOST_STEPS, Parameters, check_parameters
 from fastlstm.forecasting.rolling import rolled
 from fastlstm.model import Model
 
 Floats = NDArray[np.float64]
 
 
-class LSTMForecaster(Application):
+class LSTMForecaster(Parameters, Application):
     """Forecasts one series, or thousands by one network.
 
     A forecast has two halves. The classical half is a combination of exponential smoothing, Theta and autoregression,
@@ -131,90 +127,16 @@ class LSTMForecaster(Application):
     known_kinds: ClassVar[tuple[str | None, ...]] = ("panel", None)
     noun: ClassVar[str] = "forecaster"
 
-    @hints.hinted
-    def __init__(
-        self,
-        season: int | None = None,
-        *,
-        window: int | None = None,
-        patch: int = 1,
-        strategy: str = "direct",
-        distribution: str = "point",
-        loss: str = "mae",
-        scaling: str = "instance",
-        past_covariates: Sequence[Any] = (),
-        calendar: bool = True,
-        holidays: str | None = None,
-        freq: str | None = None,
-        hidden_size: int = 32,
-        num_layers: int = 1,
-        dropout: float = 0.0,
-        epochs: int = 40,
-        patience: int = 6,
-        batch_size: int = 64,
-        learning_rate: float = 0.003,
-        validation: float = 0.2,
-        max_windows: int = 20_000,
-        random_state: int | None = 0,
-    ) -> None:
-        super().__init__()
-        self.season = season
-        self.window = window
-        self.patch = patch
-        self.strategy = strategy
-        self.distribution = distribution
-        self.loss = loss
-        self.scaling = scaling
-        self.past_covariates = past_covariates
-        self.calendar = calendar
-        self.holidays = holidays
-        self.freq = freq
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.dropout = dropout
-        self.epochs = epochs
-        self.patience = patience
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.validation = validation
-        self.max_windows = max_windows
-        self.random_state = random_state
-        check_parameters(self)
-        self._learned_parts: Learned | Earlier | None = None
-        self._data: Data | None = None
-        self._told: LSTMForecaster | None = None
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The parameters by name, as scikit-learn's tools ask for them; `deep` changes nothing."""
-        return options_of(self)
-
-    def set_params(self, **params: Any) -> Self:
-        """Change parameters by name; ValueError if there is none of a name."""
-        known = inspect.signature(type(self)).parameters
-        for name in params:
-            if name not in known:
-                raise ValueError(f"{name}: expected one of the parameters {', '.join(known)}")
-        before = self.get_params()
-        try:
-            vars(self).update(params)
-            check_parameters(self)
-        except (TypeError, ValueError):
-            vars(self).update(before)
-            raise
-        return self
-
-    def __repr__(self) -> str:
-        """The parameters that are not the usual ones."""
-        usual = inspect.signature(type(self)).parameters
-        given = [f"{name}={value!r}" for name, value in self.get_params().items() if value != usual[name].default]
-        return f"LSTMForecaster({', '.join(given)})"
+    _learned_parts: Learned | Earlier | None = None
+    _data: Data | None = None
+    _told: Parameters | None = None
 
     def _repr_html_(self) -> str:
         """What it has learned, for a notebook."""
         return shown.html_of_forecaster(self)
 
     @property
-    def _options(self) -> LSTMForecaster:
+    def _learned_with(self) -> Parameters:
         """The parameters that what was learned was learned with, whatever `set_params` has changed since."""
         return self if self._told is None else self._told
 
@@ -297,7 +219,7 @@ class LSTMForecaster(Application):
             positive with scaling="log", or negative with a distribution of counts.
         """
         check_parameters(self)
-        data = self._data_of(y, X)
+        data = data_of(self, y, X)
         missing = data.missing
         if missing > MUCH:
             warnings.warn(
@@ -307,30 +229,8 @@ class LSTMForecaster(Application):
         learned, self.history_, self.interrupted = learn(
             self, data, horizon, static, callbacks, communicator=communicator, **run
         )
-        self._learned_parts, self._data, self._told = learned, data, type(self)(**self.get_params())
+        self._learned_parts, self._data, self._told = learned, data, Parameters(**self.get_params())
         return self
-
-    def _data_of(self, y: Any, X: Any, known: Data | None = None) -> Data:
-        """Series and columns; those that follow known ones have their steps."""
-        panel = panel_of(y, freq=known.panel.grid.step if known else self.freq)
-        names, columns = columns_of(X, panel)
-        low = min(float(np.nanmin(values)) for values in panel.values)
-        options = self._options if known else self
-        if options.scaling == "log":
-            if low <= 0:
-                raise ValueError(f"y: expected positive numbers for scaling='log', got {low:g}")
-            panel.values[:] = [np.log(values) for values in panel.values]
-        if head_of(options.distribution, options.loss).counts:
-            high = max(float(np.nanmax(values)) for values in panel.values)
-            if low < 0:
-                raise ValueError(
-                    f"y: expected no negative numbers for distribution={options.distribution!r}, got {low:g}"
-                )
-            if high > MOST_COUNT:
-                raise ValueError(
-                    f"y: expected numbers up to {MOST_COUNT:g} for distribution={options.distribution!r}, got {high:g}"
-                )
-        return Data(panel, names, columns or [np.zeros((len(values), 0)) for values in panel.values])
 
     def update(self, y: Any, X: Any = None, *, refit: bool = False) -> Self:
         """Go on from new values, without a new training.
@@ -356,7 +256,7 @@ class LSTMForecaster(Application):
             If the container or the columns are others, or a series is not known.
         """
         self._learned(self._learned_parts)
-        new = self._data_of(y, X, self._data)
+        new = data_of(self._learned_with, y, X, self._data)
         data = new if self._data is None else self._data.followed_by(new)
         if refit:
             self._learned_parts = refitted(self._known[0], data)
@@ -489,7 +389,7 @@ class LSTMForecaster(Application):
         horizon, count = _check.positive_int(fh, "fh", MOST_STEPS), _check.positive_int(origins, "origins")
         step = horizon if step is None else _check.positive_int(step, "step")
         coverage = _check.number(coverage, "coverage", 0, 1, open_high=True)
-        whole, back = self._data_of(y, X), horizon + step * (count - 1)
+        whole, back = data_of(self, y, X), horizon + step * (count - 1)
         shortest = int(min(whole.lengths))
         if shortest < back + 3:
             raise ValueError(
@@ -534,16 +434,16 @@ class LSTMForecaster(Application):
         horizon = self._steps(fh, learned.reader.horizon)
         step = horizon if step is None else _check.positive_int(step, "step")
         coverage = _check.number(coverage, "coverage", 0, 1, open_high=True)
-        whole = known.followed_by(self._data_of(y, X, known))
+        whole = known.followed_by(data_of(self._learned_with, y, X, known))
         count = -(-int((whole.lengths - known.lengths).max()) // step)
         if count < 1:
             raise ValueError(f"y: expected values after the {int(known.lengths.max())} that are known, got none")
-        return rolled(self._options, learned, known, whole, horizon, step, count, coverage)
+        return rolled(self._learned_with, learned, known, whole, horizon, step, count, coverage)
 
     def _steps(self, fh: int | None, horizon: int) -> int:
         """The steps of a forecast that are asked for, of so many that were learned."""
         steps = horizon if fh is None else _check.positive_int(fh, "fh", MOST_STEPS)
-        if steps > horizon and self._options.strategy == "direct":
+        if steps > horizon and self._learned_with.strategy == "direct":
             raise ValueError(
                 f"fh: expected at most {horizon}, as fit was told, got {steps}; fit again with fh={steps}, or "
                 "with strategy='recursive'"
@@ -554,48 +454,31 @@ class LSTMForecaster(Application):
         """What comes, and how many steps of it are asked for."""
         panel, learned = self._panel, self._learned_parts
         if isinstance(learned, Earlier):
-            return learned.outlook(self._learned(self._data), self._options.scaling), self._steps(fh, learned.horizon)
+            return learned.outlook(self._learned(self._data), self._learned_with.scaling), self._steps(
+                fh, learned.horizon
+            )
         learned, data = self._known
         reader = learned.reader
         steps = self._steps(fh, reader.horizon)
         future, horizon = future_of(X, panel, reader.covariates, steps), max(steps, reader.horizon)
         if future is not None:
             future = [np.pad(part, ((0, horizon - steps), (0, 0)), mode="edge") for part in future]
-        return outlook_of(self._options, learned, data, horizon, future), steps
+        return outlook_of(self._learned_with, learned, data, horizon, future), steps
 
     def _parts(self) -> tuple[Model, dict[str, Any]]:
         if isinstance(self._learned_parts, Earlier):
             return self._learned_parts.model, self._learned_parts.beside
         learned, data = self._known
-        beside = {
-            "options": {**options_of(self._options), "past_covariates": list(self._options.past_covariates)},
-            "reader": stored.reader_as_dict(learned.reader),
-            "static": stored.static_as_dict(learned.static),
-            "classical": learned.classical.as_dict(),
-            "effect": stored.packed(learned.regression.effect),
-            "share": learned.share,
-            "band": learned.band.as_dict(),
-            "data": stored.data_as_dict(data),
-        }
-        return learned.model, beside
+        return learned.model, stored.parts_as_dict(self._learned_with, learned, data)
 
     @classmethod
     def _of_parts(cls, model: Model, beside: dict[str, Any]) -> Self:
+        learned: Learned | Earlier
         if "scaling" in beside:
-            earlier = Earlier.from_dict(model, beside)
-            forecaster = cls(**earlier.parameters)
-            forecaster._learned_parts, forecaster._told = earlier, cls(**earlier.parameters)
-            return forecaster
-        options = beside["options"]
-        forecaster = cls(**{**options, "past_covariates": tuple(options["past_covariates"])})
-        data = stored.data_from_dict(beside["data"])
-        reader = stored.reader_from_dict(beside["reader"], len(data.panel))
-        share = _check.number(beside["share"], "share", 0, 1)
-        classical, band = Classical.from_dict(beside["classical"], len(data.panel)), Band.from_dict(beside["band"])
-        effect = stored.unpacked(beside["effect"], "effect", (len(data.panel), len(data.names)))
-        parts = stored.static_from_dict(beside["static"]), Regression(np.nan_to_num(effect))
-        learned = Learned(reader, *parts, classical, model, share, band)
-        stored.check_together(forecaster, learned, data)
-        forecaster._learned_parts, forecaster._data = learned, data
-        forecaster._told = cls(**forecaster.get_params())
+            learned, data = Earlier.from_dict(model, beside), None
+            parameters = Parameters(**learned.parameters)
+        else:
+            parameters, learned, data = stored.parts_from_dict(model, beside)
+        forecaster = cls(**parameters.get_params())
+        forecaster._learned_parts, forecaster._data, forecaster._told = learned, data, parameters
         return forecaster

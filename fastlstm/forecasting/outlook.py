@@ -14,7 +14,7 @@ from fastlstm.forecasting.distributions import head_of
 from fastlstm.forecasting.heads import Head
 from fastlstm.forecasting.learning import Learned
 from fastlstm.forecasting.network import outputs_of
-from fastlstm.forecasting.parameters import Options
+from fastlstm.forecasting.parameters import Parameters
 from fastlstm.forecasting.reading import Sequences
 
 Floats = NDArray[np.float64]
@@ -65,14 +65,16 @@ class Outlook:
         return np.asarray(np.take_along_axis(table[:, None], places[..., None], axis=3)[..., 0])
 
 
-def outlook_of(options: Options, learned: Learned, whole: Data, horizon: int, future: list[Floats] | None) -> Outlook:
+def outlook_of(
+    parameters: Parameters, learned: Learned, whole: Data, horizon: int, future: list[Floats] | None
+) -> Outlook:
     """The outlook from the end of each series; see `outlooks_of`."""
     rows, origins = np.arange(len(whole.panel)), whole.lengths
-    return next(outlooks_of(options, learned, whole, horizon, future, rows, origins, len(rows)))
+    return next(outlooks_of(parameters, learned, whole, horizon, future, rows, origins, len(rows)))
 
 
 def outlooks_of(
-    options: Options,
+    parameters: Parameters,
     learned: Learned,
     whole: Data,
     horizon: int,
@@ -85,7 +87,7 @@ def outlooks_of(
 
     Parameters
     ----------
-    options : Options
+    parameters : Parameters
         The parameters of the forecaster.
     learned : Learned
     whole : Data
@@ -96,7 +98,7 @@ def outlooks_of(
         The number of the series, and that of the first step to come.
     most : int
     """
-    reader, regression, head = learned.reader, learned.regression, head_of(options.distribution, options.loss)
+    reader, regression, head = learned.reader, learned.regression, head_of(parameters.distribution, parameters.loss)
     data = regression.rest(whole, reader.covariates)
     rolled = learned.classical.roll(data.panel.values, horizon, rows, origins)
     flat = reader.flat(data, rolled.next, horizon, future)
@@ -104,13 +106,13 @@ def outlooks_of(
     for part in (slice(low, low + most) for low in range(0, len(rows), most)):
         known = reader.read(flat, rows[part], origins[part], rolled.ahead[part])
         if learned.share:
-            out = outputs_of(learned.model, head, known, options.strategy == "recursive")
+            out = outputs_of(learned.model, head, known, parameters.strategy == "recursive")
         else:
             out = np.zeros((*known.base.shape, head.outputs))
         if lines is not None:
             added = [lines[row][at : at + horizon] for row, at in zip(rows[part], origins[part], strict=True)]
             known = replace(known, base=known.base + added)
-        yield Outlook(out, known, head, learned.share, learned.band.longer(horizon), options.scaling)
+        yield Outlook(out, known, head, learned.share, learned.band.longer(horizon), parameters.scaling)
 
 
 def undone(values: Floats, scaling: str) -> Floats:

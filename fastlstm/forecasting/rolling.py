@@ -12,7 +12,7 @@ from fastlstm.forecasting.data import Data
 from fastlstm.forecasting.learning import Learned
 from fastlstm.forecasting.naive import last_season, naive_error
 from fastlstm.forecasting.outlook import ends_of, outlooks_of, undone
-from fastlstm.forecasting.parameters import Options
+from fastlstm.forecasting.parameters import Parameters
 
 Floats = NDArray[np.float64]
 
@@ -21,13 +21,20 @@ MOST_STEPS = 2_000_000
 
 
 def rolled(
-    options: Options, learned: Learned, known: Data, whole: Data, horizon: int, step: int, count: int, coverage: float
+    parameters: Parameters,
+    learned: Learned,
+    known: Data,
+    whole: Data,
+    horizon: int,
+    step: int,
+    count: int,
+    coverage: float,
 ) -> Backtest:
     """Forecasts of series from so many origins, the first of which is where those that are known end.
 
     Parameters
     ----------
-    options : Options
+    parameters : Parameters
         The parameters of the forecaster.
     learned : Learned
     known, whole : Data
@@ -44,7 +51,7 @@ def rolled(
     most = max(1, MOST_STEPS // (learned.reader.window + whole_horizon))
     parts = [
         (part.point()[:, :horizon], part.quantiles(ends_of(coverage))[:, :horizon])
-        for part in outlooks_of(options, learned, whole, whole_horizon, None, rows, origins.reshape(-1), most)
+        for part in outlooks_of(parameters, learned, whole, whole_horizon, None, rows, origins.reshape(-1), most)
     ]
     shape = (*origins.shape, horizon)
     forecast, ends = (np.concatenate(each) for each in zip(*parts, strict=True))
@@ -52,15 +59,15 @@ def rolled(
     season = learned.reader.season
 
     def stacked(each: list[Floats]) -> Floats:
-        return undone(np.stack(each, axis=1), options.scaling)
+        return undone(np.stack(each, axis=1), parameters.scaling)
 
     truth = stacked([_ahead(own, at, horizon) for own, at in zip(values, origins.T, strict=True)])
     naive = {
         name: stacked([last_season(own, lag, at, horizon) for own, at in zip(values, origins.T, strict=True)])
         for name, lag in {LAST_VALUE: 1, **({LAST_SEASON: season} if season > 1 else {})}.items()
     }
-    scale = np.array([naive_error(undone(own, options.scaling), season) for own in known.panel.values])
-    panel = replace(whole.panel, values=[undone(own, options.scaling) for own in values])
+    scale = np.array([naive_error(undone(own, parameters.scaling), season) for own in known.panel.values])
+    panel = replace(whole.panel, values=[undone(own, parameters.scaling) for own in values])
     return Backtest(panel, origins, truth, forecast.reshape(shape), lower, upper, naive, scale, step)
 
 

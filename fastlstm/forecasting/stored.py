@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
+from fastlstm.forecasting.band import Band
 from fastlstm.forecasting.calendar import calendar_features
+from fastlstm.forecasting.classical import Classical
 from fastlstm.forecasting.covariates import Covariates
 from fastlstm.forecasting.data import Data
 from fastlstm.forecasting.distributions import head_of
@@ -17,10 +19,12 @@ from fastlstm.forecasting.grid import Grid
 from fastlstm.forecasting.learning import Learned
 from fastlstm.forecasting.network import layers_of
 from fastlstm.forecasting.panel import Panel
-from fastlstm.forecasting.parameters import MOST_STEPS, Options
+from fastlstm.forecasting.parameters import MOST_STEPS, Parameters
 from fastlstm.forecasting.reader import Reader
 from fastlstm.forecasting.reading import OWN
+from fastlstm.forecasting.regression import Regression
 from fastlstm.forecasting.static import Static
+from fastlstm.model import Model
 
 Floats = NDArray[np.float64]
 
@@ -182,7 +186,41 @@ def static_from_dict(state: dict[str, Any] | None) -> Static | None:
     return Static(list(state["names"]), words, mean, deviation)
 
 
-def check_together(options: Options, learned: Learned, data: Data) -> None:
+def parts_as_dict(parameters: Parameters, learned: Learned, data: Data) -> dict[str, Any]:
+    """All of a forecaster but its network."""
+    return {
+        "options": {**parameters.get_params(), "past_covariates": list(parameters.past_covariates)},
+        "reader": reader_as_dict(learned.reader),
+        "static": static_as_dict(learned.static),
+        "classical": learned.classical.as_dict(),
+        "effect": packed(learned.regression.effect),
+        "share": learned.share,
+        "band": learned.band.as_dict(),
+        "data": data_as_dict(data),
+    }
+
+
+def parts_from_dict(model: Model, state: dict[str, Any]) -> tuple[Parameters, Learned, Data]:
+    """What `parts_as_dict` has been given, and the network; ValueError if the parts do not belong together."""
+    options = state["options"]
+    parameters = Parameters(**{**options, "past_covariates": tuple(options["past_covariates"])})
+    data = data_from_dict(state["data"])
+    count = len(data.panel)
+    effect = unpacked(state["effect"], "effect", (count, len(data.names)))
+    learned = Learned(
+        reader=reader_from_dict(state["reader"], count),
+        static=static_from_dict(state["static"]),
+        regression=Regression(np.nan_to_num(effect)),
+        classical=Classical.from_dict(state["classical"], count),
+        model=model,
+        share=_check.number(state["share"], "share", 0, 1),
+        band=Band.from_dict(state["band"]),
+    )
+    check_together(parameters, learned, data)
+    return parameters, learned, data
+
+
+def check_together(parameters: Parameters, learned: Learned, data: Data) -> None:
     """Require that the parts of a file belong together."""
     reader, model = learned.reader, learned.model
     if len(learned.band.growth) != reader.horizon:
@@ -195,13 +233,13 @@ def check_together(options: Options, learned: Learned, data: Data) -> None:
         else np.zeros((1, 0))
     )
     features = OWN + reader.static.shape[1] + moments.shape[1] + len(data.names)
-    outputs = head_of(options.distribution, options.loss).outputs
-    sizes = options.hidden_size, options.num_layers, options.dropout, outputs, options.patch
+    outputs = head_of(parameters.distribution, parameters.loss).outputs
+    sizes = parameters.hidden_size, parameters.num_layers, parameters.dropout, outputs, parameters.patch
     wanted = [repr(layer) for layer in layers_of(features, *sizes)]
     if [repr(layer) for layer in model.layers] != wanted:
         raise ValueError(f"model: expected {', '.join(wanted)}, got {model!r}")
-    if reader.patch != options.patch or reader.window % reader.patch:
-        raise ValueError(f"patch: expected {options.patch} and a multiple of it as window, got {reader.patch}")
+    if reader.patch != parameters.patch or reader.window % reader.patch:
+        raise ValueError(f"patch: expected {parameters.patch} and a multiple of it as window, got {reader.patch}")
 
 
 def _plain(labels: list[Any]) -> list[Any]:
