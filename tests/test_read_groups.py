@@ -36,7 +36,7 @@ def shops(tmp_path):
 
 
 def test_each_group_is_a_series_of_its_own(shops):
-    found, notes = read_groups(shops, ["sales"], ["shop", "region"], others=["price"])
+    found, notes = read_groups(shops, ["sales"], ["shop", "region"], inputs=["price"])
     assert [one.group for one in found] == ["north / EU", "south / EU", "new / EU"]
     assert [len(one.values) for one in found] == [60, 50, 10]
     assert [one.label(0) for one in found] == ["2012-01", "2012-11", "2016-03"]
@@ -63,7 +63,7 @@ def test_missing_values_of_groups_are_counted_together(shops):
 
 
 def test_frames_have_a_row_for_each_step_of_each_target_of_each_group(shops):
-    found, _ = read_groups(shops, ["sales", "visits"], ["shop"], others=["price"])
+    found, _ = read_groups(shops, ["sales", "visits"], ["shop"], inputs=["price"])
     frames = Frames.of(found, 2)
     assert frames.ids == [f"{shop} / {target}" for shop in ("north", "south", "new") for target in ("sales", "visits")]
     assert len(frames.y) == 2 * 120 and len(frames.X) == 2 * 138 and list(frames.X) == ["unique_id", "ds", "price"]
@@ -244,3 +244,23 @@ def test_series_that_are_too_short_are_forecast_and_not_judged(tmp_path, capsys)
     assert "Series of 6 values or fewer, of which none is held out: 1." in printed
     assert "The series is too short to hold values out" in printed and printed.count("held 6 of the 6") <= 2
     assert len(rows_of(tmp_path / "forecast.csv")) == 9
+
+
+@pytest.mark.parametrize(("step", "local"), [("hour", False), ("day", True)])
+def test_all_groups_are_read_by_the_same_clock(tmp_path, step, local):
+    """Clocks change at shop a only: hours are those of UTC for both shops, days those of local clocks."""
+    change = np.datetime64("2024-03-31T02", "h")
+    lines, labels = [], []
+    for name, first in (("a", "2024-03-30T00"), ("b", "2024-03-28T00")):
+        clock = np.datetime64(first, "h") + np.arange(30 if step == "hour" else 3) * np.timedelta64(
+            1 if step == "hour" else 24, "h"
+        )
+        late = clock >= change
+        clock += late & (step == "hour")  # the hour from 2 to 3 is left out
+        written = [f"{hour}:00+0{1 + at}:00".replace("T", " ") for hour, at in zip(clock, late, strict=True)]
+        lines += [f"{date},{name},{k}" for k, date in enumerate(written)]
+        labels.append(written)
+    (tmp_path / "a.csv").write_text("\n".join(["time,shop,x", *lines]) + "\n")
+    found, _ = read_groups(tmp_path / "a.csv", ["x"], ["shop"])
+    assert [(one.step.name, one.zone.local) for one in found] == [(step, local)] * 2
+    assert [[one.label(k) for k in range(len(one.values))] for one in found] == labels

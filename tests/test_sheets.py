@@ -45,7 +45,7 @@ def parquet(tmp_path):
 
 def test_a_sheet_is_read_with_its_dates_numbers_and_gaps(workbook):
     rows = [[day, None if i == 7 else i + 0.5, f"{i},5 %"] for i, day in enumerate(DAYS)]
-    series = read_series(workbook([[], ["When", "sold", "share"], *rows], sheets=2), "sold", others=["share"])
+    series = read_series(workbook([[], ["When", "sold", "share"], *rows], sheets=2), "sold", inputs=["share"])
     assert series.step.name == "day" and series.future(1) == ["2024-01-31"]
     assert np.flatnonzero(~series.measured).tolist() == [7] and series.values[8] == 8.5
     assert series.others[3, 0] == 3.5
@@ -65,7 +65,7 @@ def test_a_parquet_file_is_read_with_its_dates_zone_numbers_and_gaps(parquet):
         text=pyarrow.array(["$1,200", "$7"] * 15),
         more=[[1]] * 30,
     )
-    series = read_series(path, "x", others=["text"])
+    series = read_series(path, "x", inputs=["text"])
     assert series.step.name == "hour" and np.flatnonzero(~series.measured).tolist() == [7]
     assert [series.label(i) for i in (0, 4, 5, 30)] == [
         "2024-03-30 21:00+01:00",

@@ -38,6 +38,7 @@ examples:
   fastlstm forecast load.csv --target OT --inputs HUFL HULL --horizon 24        reads other columns too
   fastlstm forecast load.csv --target OT --target HUFL --horizon 24 --patch 24  several at once, a day at a step
   fastlstm forecast shops.parquet --target sales --group shop --horizon 12      a series for each shop
+  fastlstm forecast shops.parquet --target sales --group shop --static region size --horizon 12
   fastlstm forecast shops.xlsx --target sales --group shop --known promotion --horizon 12 --quantiles 0.1 0.5 0.9
                                                    promotion is known: rows behind the last value have it, without sales
 """
@@ -91,6 +92,7 @@ def _add_columns(parser: argparse.ArgumentParser) -> None:
     )
     add("--inputs", nargs="+", default=[], metavar="COLUMN", help="columns to read that nobody knows ahead")
     add("--known", nargs="+", default=[], metavar="COLUMN", help="columns that are known for the steps to come, too")
+    add("--static", nargs="+", default=[], metavar="COLUMN", help="columns with one number or word for each group")
     add("--date", metavar="COLUMN", help="the column of dates, or none for equal steps (default: looked for)")
     add(
         "--date-format",

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from fastlstm.forecasting.date_cells import ANY, DAY_NUMBER, Parsed, Refused, parse
 from fastlstm.forecasting.dates import DAY, Dates
+from fastlstm.forecasting.number_cells import BOTH_WAYS, parse_numbers
 from fastlstm.forecasting.number_cells import Refused as NoNumber
-from fastlstm.forecasting.number_cells import parse_numbers
-from fastlstm.forecasting.table import DATE, NUMBER, Table
+from fastlstm.forecasting.table import DATE, NUMBER, Table, is_missing
 
 Floats = NDArray[np.float64]
 
@@ -33,6 +33,35 @@ def numbers(table: Table, column: int, decimal: str | None, notes: list[str]) ->
     if len(infinite):
         _refuse(table, column, NoNumber(int(infinite[0]), "a finite number"))
     return values
+
+
+def constant(table: Table, column: int, group: str, rows: NDArray[np.intp]) -> str:
+    """The cell that a column has in all rows of a group, but for missing ones."""
+    filled = [row for row in rows.tolist() if not is_missing(table.rows[row][column])]
+    if not filled:
+        place = f"{table.path}, column {table.names[column]!r:.80}"
+        raise ValueError(f"{place}: expected a value for each group, got only missing ones in {group!r:.80}")
+    cell: str = table.rows[filled[0]][column]
+    for row in filled:
+        if table.rows[row][column] != cell:
+            raise ValueError(
+                f"{_place(table, column, row)}: expected one value for each group, got {table.rows[row][column]!r:.80} "
+                f"after {cell!r:.80} in {group!r:.80}"
+            )
+    return cell
+
+
+def numbers_or_words(
+    table: Table, column: int, cells: list[str], decimal: str | None, notes: list[str]
+) -> list[float] | list[str]:
+    """Cells of a column as numbers, or as they are if one of them is none."""
+    values = parse_numbers(cells, decimal, table.separator, notes, table.names[column])
+    if not isinstance(values, NoNumber):
+        return [float(value) for value in values] if np.isfinite(values).all() else cells
+    if values.expected == BOTH_WAYS:
+        place = f"{table.path}, column {table.names[column]!r:.80}"
+        raise ValueError(f"{place}: expected {BOTH_WAYS}, got {cells[values.row]!r:.80}")
+    return cells
 
 
 def _place(table: Table, column: int, row: int) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from fastlstm.forecasting.dates import DAY
+from fastlstm.forecasting.groups import check_labels
 from fastlstm.forecasting.panel import DATE, ID, VALUE
-from fastlstm.forecasting.read_series import check_labels
 from fastlstm.forecasting.series import Series
 
 PERIODS = {1: "M", 3: "Q", 12: "Y"}
@@ -31,6 +31,8 @@ class Frames:
         The values; the other columns, or None.
     columns : list of str
         The names of the other columns in X.
+    static : DataFrame, or None
+        The values that a series has in all its rows, by its name.
     """
 
     ids: list[str]
@@ -38,6 +40,7 @@ class Frames:
     y: Any
     X: Any
     columns: list[str]
+    static: Any
 
     @classmethod
     def of(cls, read: Sequence[Series], targets: int) -> Frames:
@@ -65,7 +68,8 @@ class Frames:
                     beside.append(others_frame)
         check_labels(ids)
         every = pandas.concat(beside, ignore_index=True) if beside else None
-        return cls(ids, series, pandas.concat(rows, ignore_index=True), every, columns)
+        static = pandas.DataFrame([one.static for one in series], ids) if read[0].static else None
+        return cls(ids, series, pandas.concat(rows, ignore_index=True), every, columns, static)
 
     @property
     def freq(self) -> str | None:

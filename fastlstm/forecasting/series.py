@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,6 +37,8 @@ class Series:
         Which rows of the file it has, if they have several series; empty if it has all.
     coming : (A, K)
         The other columns of the steps behind the last value, as far as the file has them.
+    static : dict
+        The number or word that a column has in all rows of the group, by the name of the column.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Series:
     zone: Zone | None = None
     group: str = ""
     coming: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    static: Mapping[str, float | str] = field(default_factory=dict)
 
     @property
     def measured(self) -> NDArray[np.bool_]:

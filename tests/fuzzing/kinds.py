@@ -299,7 +299,7 @@ def read_csv(path):
         read_texts(path)
     except ValueError:
         pass
-    read_series(path, "sales", others=["visitors"])
+    read_series(path, "sales", inputs=["visitors"])
 
 
 NAMES = {"embedding": 0, "lstm": 1, "norm": 3, "head": 4}
