@@ -27,7 +27,7 @@ test part, it says at the end how well that network predicts them, which nothing
 `--force`. Ctrl-C ends the training and leaves what it has learned in `unfinished/`, beside an earlier model; `--resume`
 goes on from there, to the same end as without a pause. `--words` learns words and signs instead of characters. The
 second writes to the terminal, each character as it is drawn, by a
-[stream](../README.md#the-parts) that keeps the network's state, so that a step costs the same however long the text is.
+[stream](lstm.md#streams) that keeps the network's state, so that a step costs the same however long the text is.
 
 ## What the figures mean
 
