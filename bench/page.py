@@ -34,8 +34,8 @@ How to read the tables:
   stands the CPU time of a call, of all threads of the process, also while they wait. Some older runs have no CPU time.
 - **Ratio** is the time of the best peer over that of fastlstm; more than 1 means that fastlstm is faster.
 - **Share** is that of the floor: of the machine's multiply-adds ("FMA"), or of its bandwidth for reading the recurrent
-  weights once a step from the level of memory that holds them ("L2", "L3", "memory"), whichever takes longer. Above 100
-  % a part of the weights stayed in a nearer cache from one step to the next.
+  weights once a step from the level of memory that holds them ("L2", "L3", "memory"), whichever takes longer. It is
+  above 100 % if a part of the weights stayed in a nearer cache from one step to the next.
 - **Load** is the CPU time of fastlstm over threads × time, where calls come back to back; at 1 all threads are busy all
   the time.
 - **"fastlstm, prepared"** is `model.forward` over a tape, which writes its output where the last one was; it does not

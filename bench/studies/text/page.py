@@ -86,9 +86,9 @@ Both libraries learn tinyshakespeare, {characters} characters, the first nine te
 embedding of {embedding_size}, an LSTM of {num_layers} layers of {hidden_size} units, dropout {dropout:g} on each
 layer's output, and a dense layer: {parameters:,} parameters. The training is {epochs} epochs of {batch_size} streams in
 windows of {window} steps, the state carried; Adam with a peak rate of {learning_rate:g}, warm-up and half a cosine; the
-gradient's norm clipped to {clip_norm:g}. Both begin from the same weights, see the same batches in the same order and
-run on {threads} threads, in fresh processes in turn. PyTorch runs `torch.nn.LSTM` as it comes, time first, its second
-bias held at zero; only the dropout masks differ. Times are of training alone, without the validation.
+gradient's norm clipped to {clip_norm:g} in both libraries. They begin from the same weights, see the same batches in
+the same order and run on {threads} threads, in fresh processes in turn. PyTorch runs `torch.nn.LSTM` as it comes, time
+first, its second bias held at zero; only the dropout masks differ. Times are of training alone, without the validation.
 
 """
 
