@@ -164,7 +164,7 @@ def linear(entries: list[dict[str, Any]]) -> str:
     text = f"""Much of what the tables show comes from reading each window less its last value, which a linear map does
         as well. Beside the best linear map the LSTM's mean squared error is smaller at {listed(ahead)}; within 1 % at
         {listed(equal)}; larger at {listed(behind)}. Its mean absolute error is the smaller one at {absolute} of
-        {len(entries)} entries. Twelve months are a small series; whoever has one like it should try the linear map
+        {len(entries)} entries. Twelve months are a small series; with one like it, you should try the linear map
         too."""
     return "## What the LSTM adds\n\n" + textwrap.fill(" ".join(text.split()), 120, break_on_hyphens=False) + "\n"
 

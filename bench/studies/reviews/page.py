@@ -253,7 +253,7 @@ def beaten(bag: float, ours: float) -> str:
 def small_text(ours: float, words: float) -> str:
     if ours < words:
         return (
-            "The bag of words wins, as it was to be expected: 1,800 texts are too few to learn word vectors and an "
+            "The bag of words wins, as expected: 1,800 texts are too few to learn word vectors and an "
             "order from. With so few texts take the simpler tool."
         )
     return "The network is ahead even here."
