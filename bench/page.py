@@ -13,7 +13,8 @@ MACHINE = "## The machine"
 
 HEAD = """# Benchmarks
 
-This page is made by `python -m bench docs` from the runs that are described in it. To measure on your own machine:
+This page compares the speed of fastlstm with PyTorch, ONNX Runtime, OpenVINO, JAX and Keras, shape by shape. It is made
+by `python -m bench docs` from the runs that are described in it. To measure on your own machine:
 
     pip install '.[bench]'
     python -m bench --suite inference --threads 1 2 --json run.json --pictures pictures
@@ -24,29 +25,31 @@ This page is made by `python -m bench docs` from the runs that are described in 
     python -m bench compare before.json after.json
     python -m bench history run.json
 
-Every contender runs in fresh processes of its own, several of each, taken in turn; of each the best of the processes'
-medians counts, and the spread is how much longer the worst one took. All have the same weights, inputs and number of
-processors, and their results are compared before any time is believed. Times are in microseconds. The ratio is the
-time of the best peer over that of fastlstm; more than 1 means that fastlstm is faster. The share is that of the floor:
-of the machine's multiply-adds ("FMA"), or of its bandwidth for reading the recurrent weights once a step from the level
-of memory that holds them ("L2", "L3", "memory"), whichever takes longer. A share above 100 % means that part of the
-weights stayed in a nearer cache from one step to the next. T is the number of steps, N the batch, I the features, H the
-units; "x2" two layers, "bi" both directions.
+How to read the tables:
 
-Every contender is called as its own users call it: `model.predict(x)` of fastlstm, a module of PyTorch under
+- **Case:** T is the number of steps, N the batch, I the features, H the units; "x2" means two layers, "bi" both
+  directions. A section that names no cell measures the LSTM.
+- **Time** is in microseconds. Every contender runs in several fresh processes of its own, in turn. The best of the
+  processes' medians counts; the spread in round brackets is how much longer the worst one took. In square brackets
+  stands the CPU time of a call, of all threads of the process, also while they wait. Some older runs have no CPU time.
+- **Ratio** is the time of the best peer over that of fastlstm; more than 1 means that fastlstm is faster.
+- **Share** is that of the floor: of the machine's multiply-adds ("FMA"), or of its bandwidth for reading the recurrent
+  weights once a step from the level of memory that holds them ("L2", "L3", "memory"), whichever takes longer. It is
+  above 100 % if a part of the weights stayed in a nearer cache from one step to the next.
+- **Load** is the CPU time of fastlstm over threads × time, where calls come back to back; at 1 all threads are busy all
+  the time.
+- **"fastlstm, prepared"** is `model.forward` over a tape, which writes its output where the last one was; it does not
+  count as a peer. **"beyond"** is what `predict` takes beyond that, the two measured in turn in one process.
+
+All contenders have the same weights, inputs and number of processors, and their results are compared before any time is
+believed. Each is called as its own users call it: `model.predict(x)` of fastlstm, a module of PyTorch under
 `inference_mode`, `session.run` of ONNX Runtime, a compiled model of OpenVINO, a `jit` of JAX, `predict_on_batch` of
-Keras. "fastlstm, prepared" is `model.forward` over a tape, which writes its output where the last one was; it does not
-count as a peer. "beyond" is what `predict` takes beyond that, the two measured in turn in one process.
+Keras.
 
-A section that names no cell measures the LSTM. `--cell gru`, `tanh` or `relu` measures the `GRU`, or the `SimpleRNN`
-with that activation, in the suites quick, inference, training, streaming and ragged, by every contender. All compute
-the same function, which for a GRU has the reset gate after the product. The gradient of relu jumps at 0, so that
-rounding alone may change a few of its numbers: there gradients are compared by their mean difference, everywhere else
-by the largest.
-
-In square brackets stands the CPU time of a call, that of all threads of the process: what they do while they wait
-counts. The load is that of fastlstm over threads × time, where calls come back to back; at 1 all threads are busy all
-the time. Runs of earlier versions have no CPU time.
+`--cell gru`, `tanh` or `relu` measures the `GRU`, or the `SimpleRNN` with that activation, in the suites quick,
+inference, training, streaming and ragged, by every contender. All compute the same function, which for a GRU has the
+reset gate after the product. The gradient of relu jumps at 0, so that rounding alone may change a few of its numbers:
+there gradients are compared by their mean difference, everywhere else by the largest.
 """
 
 WHAT = {

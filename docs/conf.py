@@ -58,6 +58,7 @@ html_show_sourcelink = False
 html_theme_options = {
     "logo": {"text": html_title},
     "header_links_before_dropdown": 9,
+    "navbar_persistent": ["search-button"],  # the icon alone: beside nine sections there is no room for a field
     "navigation_with_keys": False,
     "show_toc_level": 2,
     "secondary_sidebar_items": ["page-toc"],

@@ -155,7 +155,7 @@ def test_the_page_says_what_was_measured(bench, tmp_path):
     assert "| fastlstm | 86.5 ± 0.7 % | 40.0 s | 0.500, 0.400 |" in page
     assert "Reading the archive took 4.2 s, numbering its words 9.0 s" in page
     assert "fastlstm takes 0.44 of Keras' time over the same batches." in page
-    assert "The mean of the nets is ahead of the bag of words, by 0.9 points." in page
+    assert "The mean of the networks is ahead of the bag of words, by 0.9 points." in page
     assert "| positive | 1,175 | 11,325 |" in page and "The bag of words wins" in page and "$" not in page
     for name in ("words", "gates"):
         assert (tmp_path / f"pictures/classification-{name}.png").read_bytes().startswith(b"\x89PNG")

@@ -159,8 +159,9 @@ def test_what_is_called_otherwise_is_told(code, message):
 def rows_of_the_page():
     """The code on both sides of the table of docs/switching.md."""
     page = (Path(__file__).parent.parent / "docs" / "switching.md").read_text(encoding="utf-8")
-    section = page.partition("What is called otherwise is an error that says how:")[2].partition("\n## ")[0]
+    section = page.partition("These give an error that says what to write here:")[2].partition("\n## ")[0]
     table = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("| `")]
+    assert table, "the page has no such table"
     return [[re.findall("`([^`]+)`", cell) for cell in row] for row in table]
 
 

@@ -155,14 +155,14 @@ def rolls_figure(truth: Array, probabilities: Array, sampled: Array, start: int)
 
 PAGE = """# Music
 
+An LSTM learns J. S. Bach's chorales, predicts their next notes, and plays on by itself. The chorales are in quarter
+notes (Boulanger-Lewandowski et al. 2012), with the usual split into {counts} chorales to train, validate and test. At
+each step the network sees which of the piano's {keys} keys sound, and gives for each the probability that it sounds at
+the next step. The measure is the negative log likelihood in nats a step: the cross-entropy summed over the keys,
+averaged over all steps of all chorales. The LSTM of Bai et al. 2018 has 8.45.
+
 This page is made by `python -m bench.studies.chorales`: {seconds:.0f} seconds on {processor}, with {threads}. All
 numbers and the picture come from that run.
-
-J. S. Bach's chorales in quarter notes (Boulanger-Lewandowski et al. 2012), with the usual split into {counts}
-chorales to train, validate and test. At each step the network sees which of the piano's {keys} keys sound, and
-gives for each the probability that it sounds at the next. What counts is the negative log likelihood in nats a
-step: the cross-entropy summed over the keys, averaged over all steps of all chorales, as in Bai et al. 2018,
-whose LSTM has 8.45.
 
 | seed | validation | test |
 |---:|---:|---:|
@@ -170,11 +170,11 @@ whose LSTM has 8.45.
 | mean | {mean_valid:.3f} | {mean_test:.3f} |
 | worst | {worst_valid:.3f} | {worst_test:.3f} |
 
-The one with the lowest loss on the validation split, that of seed {seed}, has **{test:.3f}** on the test split.
+The network with the lowest loss on the validation split, that of seed {seed}, has **{test:.3f}** on the test split.
 All choices, and the epoch of each training, were made by the validation split. In this run each trained network
-saw the test split once; before it, while the recipe was sought, three trainings were measured there, too.
+saw the test split once. Before it, while the recipe was sought, three trainings were measured there, too.
 
-What was used: one LSTM of {hidden} units ({parameters:,} parameters); dropout of {dropout:g} on its outputs;
+The recipe: one LSTM of {hidden} units ({parameters:,} parameters); dropout of {dropout:g} on its outputs;
 every training chorale in {moved} keys, from {semitones} semitones down to {semitones} up; AdamW with a weight
 decay of {weight_decay:g}, a learning rate of {lr:g} that rises over {warmup} steps and falls as a cosine to
 zero; gradients clipped to a norm of {clip:g}; batches of {batch}; {epochs} epochs, of which the best counts.

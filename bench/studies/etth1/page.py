@@ -27,59 +27,66 @@ LSTMA = {
 
 USE = """# Forecasting
 
-A series goes on; by how much, and how sure is that? From a file of your own:
+`fastlstm forecast` forecasts columns of a file, with an error band, and says how far to trust the forecast:
 
     fastlstm forecast load.csv --target OT --horizon 24
     fastlstm forecast load.csv --target OT --target HUFL --inputs HULL --horizon 24 --patch 24
     fastlstm forecast shops.parquet --target sales --group shop --known promotion --horizon 12 --quantiles 0.1 0.5 0.9
 
-The first forecasts one column. The second forecasts two through one network, which reads a third beside them, a day of
-24 hours at each of its steps. The third has a series for each shop, and a column that is known for the weeks to come:
-rows behind the last sales have it. Each holds out the last part of the series, says by how much the forecasts beat the
-naive ones there and how sure that is, and writes the coming steps with a band, and quantiles if asked for. Files that
-are there already are replaced only with `--force`, and `--resume` goes on after Ctrl-C. What is forecast how, and the
-same in Python, is on the page [forecasters](forecasters.md); [stocks](stocks.md) says what to do where nothing can be
-learned.
+- The first forecasts one column.
+- The second forecasts two columns through one network, which reads a third beside them. Each of its steps is a day of
+  24 hours.
+- The third has a series for each shop, and a column that is known for the weeks to come: the rows behind the last sales
+  have it.
+
+Each holds out the last part of the series, and says by how much the forecasts beat the naive ones there and how sure
+that is. It writes the coming steps with a band (`forecast.csv`), and quantiles if asked for, a picture and the model.
+Files that are there already are replaced only with `--force`, and `--resume` goes on after Ctrl-C. How the forecasts
+are made, and the same in Python, is on the page [forecasters](forecasters.md). Where nothing can be learned, see
+[stocks](stocks.md).
 
 ## Reading files
 
-A CSV file may be packed as `.gz`, `.bz2` or `.xz`. The first sheet of an Excel workbook (`pip install openpyxl`) and a
-Parquet file (`pip install pyarrow`) are read alike. A file may take 128 MB unpacked and hold 6.4 million cells and
-rows, which take less than 1 GB of memory; `--max-megabytes`, in Python `read_series(path, target, max_bytes=...)`,
-allows more, a cell or row for each 20 bytes.
+`fastlstm forecast` reads CSV files, also packed as `.gz`, `.bz2` or `.xz`, the first sheet of an Excel workbook (`pip
+install openpyxl`), and Parquet files (`pip install pyarrow`). A file may take 128 MB unpacked and hold 6.4 million
+cells and rows, which take less than 1 GB of memory. `--max-megabytes`, in Python `read_series(path, target,
+max_bytes=...)`, allows more, a cell or row for each 20 bytes.
 
-What cannot be read in one way only is refused, with what to do: the column decides together whether `1,234` has
-thousands or decimals (`--decimal`), whether `02/03/2020` is in February or March, and `1-01` is no date of the year 1
-(`--date-format`, in the codes of `strptime`; `--date none` takes the rows as equal steps). `10,069.12`, `10.069,12`,
-`1 234,5`, `$1,200`, `12 %` and `(1,234)` for a negative number are read where the whole column agrees. An offset from
-UTC (`+01:00`, `Z`) is kept: hours are regular in elapsed time where clocks are changed, and the coming steps have the
-last offset.
-
-Missing values are counted for you, and stay missing: nothing is learned from them, and errors and the band are those of
-measured values alone.
+- **Numbers.** `10,069.12`, `10.069,12`, `1 234,5`, `$1,200`, `12 %` and `(1,234)` for a negative number are read where
+  the whole column agrees. Where a column does not decide whether `1,234` has thousands or decimals, the file is
+  refused, and the error says what to do (`--decimal`).
+- **Dates.** The same goes for whether `02/03/2020` is in February or March; `1-01` is no date of the year 1.
+  `--date-format`, in the codes of `strptime`, says how dates are written; `--date none` takes the rows as equal steps.
+  An offset from UTC (`+01:00`, `Z`) is kept: hours are regular in elapsed time where clocks are changed, and the coming
+  steps have the last offset.
+- **Missing values** are counted for you, and stay missing. Nothing is learned from them, and errors and the band are
+  those of measured values alone.
 """
 
 PROTOCOL = """## Oil temperature and load of a transformer
 
-ETTh1 (Zhou et al., *Informer*, AAAI 2021) has seven columns, hour by hour: six loads of a transformer and the
-temperature of its oil, OT. The protocol is theirs: 12 months of 30 days to train on, 4 to validate on, 4 to test on,
-where the windows of a part may look back into the one before it; columns standardised by mean and deviation of the
-training part; errors on that scale, over every window of the test part (one hour apart), every hour of the horizon
-and, if multivariate, all seven columns. Univariate is OT from OT alone. No calendar is read.
+This study compares a network of layers of this library with the published LSTM, a linear map and naive forecasts, on
+ETTh1 (Zhou et al., *Informer*, AAAI 2021). ETTh1 has seven columns, hour by hour: six loads of a transformer and the
+temperature of its oil, OT.
+
+The protocol is theirs: 12 months of 30 days to train on, 4 to validate on, 4 to test on. The windows of a part may look
+back into the part before it. Columns are standardised by mean and deviation of the training part. Errors are on that
+scale, over every window of the test part (one hour apart), every hour of the horizon and, if multivariate, all seven
+columns. Univariate is OT from OT alone. No calendar is read.
 
     FASTLSTM_DATA=data python -m bench.studies.etth1
 
-The network is one that the study builds of layers (`bench/studies/windowed.py`), without the classical half that
-`LSTMForecaster` has: what an LSTM alone can do.
+The study builds the network of layers (`bench/studies/windowed.py`). It lacks the classical part of an
+`LSTMForecaster`, and so shows what an LSTM alone can do.
 """
 
-READ = """**LSTMa**, an LSTM with attention (Bahdanau et al. 2015), is the LSTM among the baselines of that paper, which
-says of these that they were set as their authors recommend. Its figures are those of the paper's tables 1 and 2, read
-in a transcript of it and compared with tables 13 and 14 of Gu et al., *Efficiently Modeling Long Sequences with
-Structured State Spaces*, ICLR 2022, which repeat them; one differs there, 0.580 for 0.590 at 336 hours. **Naive**
-forecasts repeat the last value, the last day or the last week. **Linear map** is the best that a linear map of the
-same window, less its last value, does (NLinear, Zeng et al. 2023): solved exactly as a ridge regression, its penalty
-chosen on the validation part.
+READ = """- **LSTMa**, an LSTM with attention (Bahdanau et al. 2015), is the LSTM among the baselines of that paper,
+which says of these that they were set as their authors recommend. Its figures are those of the paper's tables 1 and 2,
+read in a transcript of it. Tables 13 and 14 of Gu et al., *Efficiently Modeling Long Sequences with Structured State
+Spaces*, ICLR 2022, repeat them; one differs there, 0.580 for 0.590 at 336 hours.
+- **Naive** forecasts repeat the last value, the last day or the last week.
+- **Linear map** is the best that a linear map of the same window, less its last value, does (NLinear, Zeng et al.
+  2023). It is solved exactly as a ridge regression, its penalty chosen on the validation part.
 """
 
 HOW = """## How
@@ -95,12 +102,13 @@ HOW = """## How
 - The forecasts of {members} networks, which differ in their seeds only, are averaged.
 
 Look-back, patch, units, dropout, loss and learning rate were chosen by the errors on the validation part, at 24, 168
-and, of OT, 720 hours, though test errors were printed beside these; training ends by
-them too. What was tried and left: shorter and longer windows (96, 168, 672),
-patches of 12 and 48, the window's mean instead of its last value, division by its deviation, the last day or week as
-what is corrected, squared errors as the loss. The hour of the day, as one more input, lowered the validation error of
-OT by 3 to 5 % from 168 hours on; it was left out to forecast from the values alone. Reading the six loads beside OT
-raised that error by 10 % at 24 hours: what can be read need not help.
+and, of OT, 720 hours, though test errors were printed beside these. Training ends by the validation errors, too.
+
+These were tried and left out: shorter and longer windows (96, 168, 672), patches of 12 and 48, the window's mean
+instead of its last value, division by its deviation, the last day or week as what is corrected, squared errors as the
+loss. The hour of the day, as one more input, lowered the validation error of OT by 3 to 5 % from 168 hours on; it was
+left out to forecast from the values alone. Reading the six loads beside OT raised that error by 10 % at 24 hours: what
+can be read need not help.
 """
 
 
@@ -156,7 +164,7 @@ def linear(entries: list[dict[str, Any]]) -> str:
     text = f"""Much of what the tables show comes from reading each window less its last value, which a linear map does
         as well. Beside the best linear map the LSTM's mean squared error is smaller at {listed(ahead)}; within 1 % at
         {listed(equal)}; larger at {listed(behind)}. Its mean absolute error is the smaller one at {absolute} of
-        {len(entries)} entries. Twelve months are a small series; whoever has one like it should try the linear map
+        {len(entries)} entries. Twelve months are a small series; with one like it, you should try the linear map
         too."""
     return "## What the LSTM adds\n\n" + textwrap.fill(" ".join(text.split()), 120, break_on_hyphens=False) + "\n"
 

@@ -26,16 +26,16 @@ REACH = 0.01
 
 HEAD = """# Long memory
 
+This page measures over how many steps an LSTM, a simple RNN and others remember, and how to start an LSTM so that it
+remembers over hundreds of steps.
+
+A simple RNN (Elman 1990, `fastlstm.SimpleRNN`) passes what it knows through a matrix and a squashing function at every
+step. So does the gradient on its way back: over long times it vanishes, or explodes (Hochreiter 1991; Bengio et al.
+1994). The cell of an LSTM is a sum: c = f c + i g. Where the forget gate f is near 1, what was written stays, and the
+gradient comes back as it went in. Whether f is near 1 is learned; where it starts is set by `forget_bias`.
+
 This page is made by `python -m bench.studies.memory{quick}`: {seconds:.0f} seconds on {processor}, with
-{threads}. All numbers and pictures come from that run.
-
-A simple recurrent network (Elman 1990, `fastlstm.SimpleRNN`) passes what it knows through a matrix and a squashing
-function at every step, and so does the gradient on its way back: over long times it vanishes, or explodes (Hochreiter
-1991; Bengio et al. 1994). The cell of an LSTM is a sum: c = f c + i g. Where the forget gate f is near 1, what was
-written stays, and the gradient comes back as it went in. Whether f is near 1 is learned; where it starts is
-`forget_bias`.
-
-The networks, each of {hidden} units and a dense layer:
+{threads}. All numbers and pictures come from that run. The networks, each of {hidden} units and a dense layer:
 
 {networks}
 
@@ -51,9 +51,9 @@ adding (0.002 had learned nothing at T = 400 after 800 steps), 0.005, 0.01 and 0
 
 ADDING = """## Adding two numbers
 
-A sequence of T random numbers from 0 to 1, two of which are marked, one in each half; at the end the network gives
-their sum (Hochreiter and Schmidhuber 1997, in the form of Le et al. 2015). The mean squared error is 0.167 for who
-always answers 1. {steps:,} steps of training; errors on {held_out} held-out sequences:
+The network reads a sequence of T random numbers from 0 to 1, two of which are marked, one in each half. At the end it
+gives their sum (Hochreiter and Schmidhuber 1997, in the form of Le et al. 2015). A network that always answers 1 has a
+mean squared error of 0.167. {steps:,} steps of training; errors on {held_out} held-out sequences:
 """
 
 AGAIN = """From other starting values and on other sequences, by the seeds {seeds}, the LSTM with `chrono` comes at
@@ -62,16 +62,16 @@ T = {length} to {held_out}.
 
 COPYING = """## Copying ten symbols
 
-Ten symbols out of eight, {length} blanks (the last one a mark), and then the symbols must come out again, in order, as
-ten more steps pass (Arjovsky et al. 2016). Cross-entropy in nats a step; without memory it is 10·log(8) / (T + 20) =
-{chance:.3f}. {steps:,} steps of training; on {held_out} held-out sequences:
+The network reads ten symbols out of eight, then {length} blanks (the last one a mark). Over ten more steps the symbols
+must come out again, in order (Arjovsky et al. 2016). The measure is the cross-entropy in nats a step; without memory it
+is 10·log(8) / (T + 20) = {chance:.3f}. {steps:,} steps of training; on {held_out} held-out sequences:
 """
 
 GRADIENT = """## The gradient on its way back
 
-The norm of the gradient of the output at the last step by the state some steps before, on the adding task of T =
-{length}, as a share of that one step back: by h for the simple network, by h and by c, the two parts of its state, for
-an LSTM. {floor}
+The picture shows how much of the gradient is left so many steps before the end, on the adding task of T = {length}: the
+norm of the gradient of the last output by the state, as a share of that one step back. The state is h for the simple
+RNN; for an LSTM it has two parts, h and c. {floor}
 
 ![Gradient by distance in time](pictures/{picture})
 

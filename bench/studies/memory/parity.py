@@ -61,15 +61,16 @@ SECTION = """## Keeping track of a state: parity
 
 Bits come one after the other, and at each step the network says whether the number of ones so far is odd. One bit of
 memory is enough, but a one turns it over: what becomes of the state depends on the state. An LSTM and a GRU have gates
-that see the state through U, and a SimpleRNN is little else than U. The gates of a
-[MinLSTM](layers.md#minlstm-gates-that-see-the-input-alone) see the input alone, and its h is a mean of earlier h and
-new candidates, with weights that are never negative. No number of such layers gets parity right at every length, in
-finite precision (Grazzi et al. 2024). Networks that are linear in their state have other limits, too (Merrill et al.
-2024, by permutations of five things), and of the two cells of an xLSTM it is the sLSTM, the one with a U, that learns
-parity (Beck et al. 2024).
+that see the state through U, and a SimpleRNN is little else than U. They can learn this.
 
-Each network has {hidden} units and a dense layer, and learns from sequences of 1 to {trained} bits, all new, {batch} at
-a time and of another length at each step, with an answer at every bit; by Adam, with gradients clipped to a norm of
+The gates of a [MinLSTM](layers.md#minlstm-gates-that-see-the-input-alone) see the input alone, and its h is a mean of
+earlier h and new candidates, with weights that are never negative. No number of such layers gets parity right at every
+length, in finite precision (Grazzi et al. 2024). Networks that are linear in their state have other limits, too
+(Merrill et al. 2024, by permutations of five things). Of the two cells of an xLSTM it is the sLSTM, the one with a U,
+that learns parity (Beck et al. 2024).
+
+Each network has {hidden} units and a dense layer. It learns from sequences of 1 to {trained} bits, all new, {batch} at
+a time and of another length at each step, with an answer at every bit, by Adam with gradients clipped to a norm of
 {clip:g}. Each learning rate is tried with the seeds {seeds}. The rate that is shown is the one with the most right
 answers in the first {trained} bits of held-out sequences, by the median of its seeds:
 

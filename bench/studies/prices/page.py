@@ -15,8 +15,8 @@ from fastlstm.plot.forecast import FORECAST, NAIVE, TRUTH
 
 HEAD = """# Stock prices, and how to know that a forecast is one
 
-A network that is given prices will draw a line that lies on the true one, and know nothing. This page shows where an
-LSTM learns something, where it cannot, and how to tell. It is made by
+This page shows where an LSTM learns something about prices, where it cannot, and how to tell. A network that is given
+prices draws a line that lies on the true one, and may know nothing. The page is made by
 
     FASTLSTM_DATA=data python -m bench.studies.prices
 
@@ -29,18 +29,18 @@ and the same test runs on a column of your own, beside what `fastlstm forecast` 
 
 **Skill** is 1 - MSE / MSE of the last value: by how much the mean squared error is below that of the forecast that
 nothing changes. It is 1 for a perfect forecast, 0 for one that knows nothing, and negative for one that makes matters
-worse. Each series is forecast one step ahead over its last 40 %, from a rolling origin: in 3 or 4 folds, the network
-learns from all that came before the fold, and sees the true values up to each moment. The interval holds 90 % of a
-block bootstrap of the forecasts; p is that of the test of Diebold and Mariano (1995): how often two equally good
+worse. Each series is forecast one step ahead over its last 40 %, from a rolling origin. In each of 3 or 4 folds the
+network learns from all that came before the fold, and sees the true values up to each step. The interval holds 90 % of
+a block bootstrap of the forecasts. p is that of the test of Diebold and Mariano (1995): how often two equally good
 forecasts would differ as much.
 """
 
-READ = """The simulated prices say how to read the others, for what can be known about them is known. With independent
-returns the last value and a drift are the best forecast there is, and a skill near 0 is all that can be had; that
-volatility comes in clusters changes nothing about that, only the *size* of the moves can be forecast. Where a quarter
-of each return goes on the next day, the best forecast has a skill of 1/16 = 0.0625, about what the network finds: so
-small a skill is a great deal for a price, and it takes more than a thousand forecasts to be sure of it. Temperatures,
-sunspots, passengers and the air are no prices: nobody trades away what can be known about them.
+READ = """The simulated prices say how to read the others, because what can be known about them is known. With
+independent returns the last value and a drift are the best forecast there is, and a skill near 0 is all that can be
+had. Volatility in clusters changes nothing about that; only the *size* of the moves can then be forecast. Where a
+quarter of each return goes on the next day, the best forecast has a skill of 1/16 = 0.0625, about what the network
+finds. So small a skill is a great deal for a price, and it takes more than a thousand forecasts to be sure of it.
+Temperatures, sunspots, passengers and the air are no prices: nobody trades away what can be known about them.
 """
 
 PICTURE = """## Three mistakes
@@ -48,9 +48,9 @@ PICTURE = """## Three mistakes
 ![a forecast of a random walk](pictures/stocks.png)
 
 **A plot of the price.** On the left is the forecast of a simulated price that nothing can be known about. It looks
-perfect: R² is {r2:.3f}. It is the price of the day before, with which it has a correlation of {lag:.5f}. On the right
-are its *changes*, which are what one would earn with: a correlation of {changes:+.2f} with what came, and a skill of
-{skill:+.3f}. Always look at changes, and always beside the last value.
+perfect: R² is {r2:.3f}. But it is the price of the day before, with which it has a correlation of {lag:.5f}. On the
+right are its *changes*, with which one would earn money. They have a correlation of {changes:+.2f} with what came, and
+a skill of {skill:+.3f}. Always look at changes, and always beside the last value.
 """
 
 SCALER = """**A scaler that has seen the test part.** Prices scaled to 0 to 1 by the smallest and largest of the

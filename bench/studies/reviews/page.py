@@ -25,8 +25,8 @@ REVIEW = (
 PAGE = Template("""\
 # Classification of texts
 
-`fastlstm classify` learns from labelled texts which of some classes a text belongs to: reviews that praise or damn,
-mails by their department, questions by their topic.
+`fastlstm classify` learns from labelled texts which of some classes a text belongs to: reviews that praise or
+criticise, mails by their department, questions by their topic.
 
     fastlstm classify train reviews --output reviews-model
     fastlstm classify predict reviews-model "What a waste of two hours." review.txt
@@ -35,11 +35,14 @@ mails by their department, questions by their topic.
 `reviews` is a folder with a subfolder of files `*.txt` for each class, or a CSV file with the columns `text` and
 `label`, which may be packed as `.gz`, `.bz2` or `.xz` and take 128 MB unpacked; `--max-megabytes`, in Python
 `read_texts(path, max_bytes=...)`, allows more. Columns of other names are found, or
-named by `--text` and `--label`. Two tenths of each class are not learned from. One, the validation
-part, is classified after each epoch, and the network of the epoch that did best there is kept; what is right of it
-flatters the network, as it was chosen by that. The other, the test part, is classified once, at the end: expect as
-much of other texts of the same kind. A model that is there already is replaced only with `--force`, and `--resume`
-goes on after Ctrl-C. From Python:
+named by `--text` and `--label`.
+
+Two tenths of each class are not learned from. One is the validation part: it is classified after each epoch, and the
+network of the best epoch is kept. Its share of right answers flatters the network, which was chosen by it. The other is
+the test part: it is classified once, at the end, and says what to expect of other texts of the same kind. A model that
+is there already is replaced only with `--force`, and `--resume` goes on after Ctrl-C.
+
+From Python:
 
 ```python
 from fastlstm.classification import Classifier, Recipe
@@ -57,37 +60,37 @@ The figures of this page are made by
     python -m bench.studies.reviews --json imdb.json
     python -m bench.studies.reviews docs imdb.json
 
-from two public sets of film reviews, which the variable `FASTLSTM_DATA` has to lead to. No epoch is chosen for them as
-the command does: every network is that of its last epoch. They were measured on $threads threads of this machine:
+from two public sets of film reviews in the folder that the variable `FASTLSTM_DATA` names. Unlike the command, they
+choose no epoch: every network is that of its last epoch. They were measured on $threads threads of this machine:
 
 $machine
 
-## 50,000 reviews, in the net of the textbooks
+## 50,000 reviews, in the network of the textbooks
 
 The set of Maas et al. (2011) in its usual parts: 20,000 reviews to learn from, 5,000 to choose by, 25,000 to test on,
-half of them positive. The net that textbooks and tutorials show for it is a word vector of 32 numbers, an LSTM of 100
-units and one output, for the 5,000 most frequent words and the last 500 words of each review, in 3 epochs of batches of
-64 with Adam at 0.001.
+half of them positive. The network that textbooks and tutorials show for it is a word vector of 32 numbers, an LSTM of
+100 units and one output, for the 5,000 most frequent words and the last 500 words of each review, in 3 epochs of
+batches of 64 with Adam at 0.001.
 
-As in the textbooks, shorter reviews are filled up in front with the token 0, which both nets read like a word: there is
-no mask, and each batch is 500 steps long. fastlstm and Keras begin with the same weights, see the same batches in the
-same order, and do the same work; only Adam's epsilon stands in another place. Each is trained in fresh processes,
-$seeds seeds in turn.
+As in the textbooks, shorter reviews are filled up in front with the token 0, which both libraries read like a word:
+there is no mask, and each batch is 500 steps long. fastlstm and Keras begin with the same weights, see the same batches
+in the same order, and do the same work; only Adam's epsilon stands in another place. Each is trained in fresh
+processes, $seeds seeds in turn.
 
 $textbook
 
 $verdict
 
-The last line is fastlstm as it is meant to be used: told the reviews' lengths, it reads no padding, and batches hold
+The last line is fastlstm as it is meant to be used: given the reviews' lengths, it reads no padding, and batches hold
 reviews of similar lengths. Reading the archive took $archive, numbering its words $numbering; neither is in these
 times.
 
-## A better net, and the honest baseline
+## A better network, and the honest baseline
 
-Is an LSTM worth it? A bag of words, which knows no order at all, is the measure: logistic regression on TF-IDF, the
+Is an LSTM worth it? A bag of words, which knows no order at all, is the baseline: logistic regression on TF-IDF, the
 longest n-grams and the strength of the regularization chosen on the 5,000 reviews of the validation part: $bag.
 
-Beside it the recipe of `fastlstm classify` with its defaults: $recipe
+Beside it stands the recipe of `fastlstm classify` with its defaults: $recipe
 
 The recipe was chosen on the validation part too. Then both learned from training and validation part together, and were
 tested once.
@@ -96,25 +99,25 @@ $better
 
 $better_text
 
-What the $nets nets together said of the 25,000 test reviews:
+What the $nets networks together said of the 25,000 test reviews:
 
 $confusion
 
-Which words counted, in a review written for this page ($explained): each word is replaced by an unknown one in turn,
-and what the logarithm of the odds loses by it is what the word said. Blue words speak for the class, orange ones
-against.
+The next picture shows which words counted, in a review written for this page ($explained). Each word is replaced by an
+unknown one in turn; what the logarithm of the odds loses by that is what the word said. Blue words speak for the class,
+orange ones against.
 
 ![what each word says](pictures/$picture)
 
-And what the gates of its LSTM do at each word, in the direction that reads from the first on (`Classifier.gates`); the
-24 units whose cells vary most:
+This one shows what the gates of its LSTM do at each word, in the direction that reads from the first on
+(`Classifier.gates`): the 24 units whose cells vary most.
 
 ![the gates at each word](pictures/$gates)
 
 ## 2,000 reviews
 
-Few texts are another matter. The 2,000 reviews of Pang and Lee (2004), in ten folds by the number of the file, as in
-their paper: nine to learn from, one to test on.
+With few texts the answer may be another one. The 2,000 reviews of Pang and Lee (2004) come in ten folds by the number
+of the file, as in their paper: nine to learn from, one to test on.
 
 $polarity
 
@@ -213,13 +216,13 @@ def better_table(result: dict[str, Any]) -> str:
         [
             ["bag of words", percent(bag["val_accuracy"]), percent(bag["accuracy"]), seconds(bag["train_seconds"])],
             [
-                "fastlstm, one net",
+                "fastlstm, one network",
                 spread([net["val_accuracy"] for net in nets]),
                 spread([net["accuracy"] for net in nets]),
                 seconds(total / len(nets)),
             ],
             [
-                f"fastlstm, mean of {len(nets)} nets",
+                f"fastlstm, mean of {len(nets)} networks",
                 percent(together["val_accuracy"]),
                 percent(together["accuracy"]),
                 seconds(total),
@@ -244,13 +247,13 @@ def recipe_text(parameters: int) -> str:
 
 def beaten(bag: float, ours: float) -> str:
     how = "is ahead of" if ours > bag else "stays behind"
-    return f"The mean of the nets {how} the bag of words, by {abs(ours - bag) * 100:.1f} points."
+    return f"The mean of the networks {how} the bag of words, by {abs(ours - bag) * 100:.1f} points."
 
 
 def small_text(ours: float, words: float) -> str:
     if ours < words:
         return (
-            "The bag of words wins, as it was to be expected: 1,800 texts are too few to learn word vectors and an "
+            "The bag of words wins, as expected: 1,800 texts are too few to learn word vectors and an "
             "order from. With so few texts take the simpler tool."
         )
     return "The network is ahead even here."

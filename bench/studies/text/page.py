@@ -12,31 +12,36 @@ NAMES = {"fastlstm": "fastlstm", "torch": "PyTorch", "bfloat16": "fastlstm in bf
 
 PROSE = """# Text
 
-A network reads a text and learns, at each character or word, what comes next. Asked for one token after the other, it
-goes on writing.
+`fastlstm text` trains a language model: a network that reads a text, learns at each character or word what comes next,
+and then goes on writing.
 
 ```sh
 fastlstm text train shakespeare.txt --minutes 5 --output shakespeare
 fastlstm text generate shakespeare --prompt "ROMEO:" --length 1000
 ```
 
-The first learns from any file in UTF-8. It holds out the last 15 %: of the first two thirds of them, the validation
-part, it says after each epoch how well they are predicted, and keeps the network of the best epoch; of the last, the
-test part, it says at the end how well that network predicts them, which nothing was chosen by. It writes
-`model.safetensors` (the vocabulary is in it) and `curve.png`; a model that is there already is replaced only with
-`--force`. Ctrl-C ends the training and leaves what it has learned in `unfinished/`, beside an earlier model; `--resume`
-goes on from there, to the same end as without a pause. `--words` learns words and signs instead of characters. The
-second writes to the terminal, each character as it is drawn, by a
-[stream](../README.md#the-parts) that keeps the network's state, so that a step costs the same however long the text is.
+`text train` learns from any file in UTF-8, and holds out its last 15 %. Two thirds of these are the validation part:
+after each epoch the command says how well it is predicted, and it keeps the network of the best epoch. The rest is the
+test part, by which nothing is chosen: at the end the command says how well the network predicts it. It writes
+`model.safetensors` (the vocabulary is in it) and `curve.png`.
+
+- A model that is there already is replaced only with `--force`.
+- Ctrl-C ends the training and leaves what it has learned in `unfinished/`, beside an earlier model. `--resume` goes on
+  from there, to the same end as without a pause.
+- `--words` learns words and punctuation instead of characters.
+
+`text generate` writes to the terminal, each character as it is drawn. A [stream](lstm.md#streams) keeps the network's
+state, so that a step costs the same however long the text is.
 
 ## What the figures mean
 
 The loss is the mean of -log p of the character that came, in nats; divided by log 2 it is bits a character. For words
-its exponential is told as well, the perplexity: among how many words, all as likely, the network would be as unsure. It
-is measured on held-out text: by the command after each epoch in as many streams as it learns from, each from a zero
-state; on the test part, by `LanguageModel.loss`, and in the tables below, with the state carried through from the
-part's beginning. The tables hold out one part, the last tenth, and choose no epoch by it. The loss of
-somebody who only knows how often each character comes stands beside it.
+there is also its exponential, the perplexity: among how many words, all as likely, the network would be as unsure.
+Beside it stands the loss of somebody who only knows how often each character comes.
+
+The loss is measured on held-out text. After each epoch, the command takes as many streams as it learns from, each from
+a zero state. On the test part, in `LanguageModel.loss` and in the tables below, the state is carried through from the
+beginning of the part. The tables hold out one part, the last tenth, and choose no epoch by it.
 
 ## What is drawn
 
@@ -47,8 +52,8 @@ somebody who only knows how often each character comes stands beside it.
 | `--top-p P` | a draw from the nucleus, the fewest likeliest that add up to P (Holtzman et al. 2020) |
 | `--seed N` | the same seed, the same text |
 
-A prompt must be made of characters that were in the text; a word that was not is unknown, and the unknown word is
-never written.
+The characters of a prompt must have been in the text. A word that was not in the text is unknown, and the unknown word
+is never written.
 
 ## In Python
 
@@ -69,30 +74,30 @@ writer.save("coral.safetensors")
 again = LanguageModel.load("coral.safetensors")
 ```
 
-`fastlstm.text.Recipe` has all numbers of a training: AdamW, a learning rate that rises and falls along half a cosine,
-the gradient's norm clipped, dropout on the output of each LSTM layer, and truncated back-propagation through time, the
-state carried from window to window. `fastlstm.text.probabilities` and `fastlstm.text.Sampler` work on the scores of any
-model.
+`fastlstm.text.Recipe` has all numbers of a training. It trains by AdamW, with a learning rate that rises and falls
+along half a cosine, the gradient's norm clipped, dropout on the output of each LSTM layer, and truncated
+back-propagation through time, the state carried from window to window. `fastlstm.text.probabilities` and
+`fastlstm.text.Sampler` work on the scores of any model.
 """
 
 SAME = """## The same training in PyTorch
 
-Tinyshakespeare, {characters} characters, the first nine tenths to train on. An embedding of {embedding_size}, an LSTM
-of {num_layers} layers of {hidden_size} units, dropout {dropout:g} on each layer's output, and a dense layer:
-{parameters:,} parameters. {epochs} epochs of {batch_size} streams in windows of {window} steps, the state carried; Adam
-with a peak rate of {learning_rate:g}, warm-up and half a cosine; the gradient's norm clipped to {clip_norm:g}. Both
-begin from the same weights, see the same batches in the same order and run on {threads} threads, in fresh processes in
-turn. PyTorch runs `torch.nn.LSTM` as it comes, time first, its second bias held at zero; only the dropout masks differ.
-Times are of training alone, without the validation.
+Both libraries learn tinyshakespeare, {characters} characters, the first nine tenths to train on. The network is an
+embedding of {embedding_size}, an LSTM of {num_layers} layers of {hidden_size} units, dropout {dropout:g} on each
+layer's output, and a dense layer: {parameters:,} parameters. The training is {epochs} epochs of {batch_size} streams in
+windows of {window} steps, the state carried; Adam with a peak rate of {learning_rate:g}, warm-up and half a cosine; the
+gradient's norm clipped to {clip_norm:g} in both libraries. They begin from the same weights, see the same batches in
+the same order and run on {threads} threads, in fresh processes in turn. PyTorch runs `torch.nn.LSTM` as it comes, time
+first, its second bias held at zero; only the dropout masks differ. Times are of training alone, without the validation.
 
 """
 
 BEST = """## The best recipe in a quarter of an hour
 
-Found by hand within 15 minutes of training on two cores: {num_layers} layers of {hidden_size} units, {parameters:,}
-parameters, an embedding of {embedding_size}, dropout {dropout:g}; {epochs} epochs of {batch_size} streams in windows of
-{window} steps; AdamW with a peak rate of {learning_rate:g} and a decay of {weight_decay:g}; the network of the last
-epoch, not of the best.
+This recipe was found by hand within 15 minutes of training on two cores: {num_layers} layers of {hidden_size} units,
+{parameters:,} parameters, an embedding of {embedding_size}, dropout {dropout:g}; {epochs} epochs of {batch_size}
+streams in windows of {window} steps; AdamW with a peak rate of {learning_rate:g} and a decay of {weight_decay:g}; the
+network of the last epoch, not of the best.
 
 """
 
