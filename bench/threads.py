@@ -30,7 +30,7 @@ def calls(model: fl.Model, x: np.ndarray, count: int, seconds: float = SECONDS) 
         model.predict(own)
         barrier.wait()
         begin = now = time.perf_counter()
-        while now - begin < seconds:
+        while not done or now - begin < seconds:
             for _ in range(10):
                 model.predict(own)
             done, now = done + 10, time.perf_counter()
