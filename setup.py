@@ -136,6 +136,7 @@ directives = {
     "wraparound": False,
     "cdivision": True,
     "initializedcheck": False,
+    "freethreading_compatible": True,
 }
 check_compilers()
 headers = python_headers()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
@@ -41,7 +41,7 @@ def write_atomically(path: PathLike, content: bytes) -> None:
         os.stat(target.parent)
     except FileNotFoundError:
         raise FileNotFoundError(f"{target.parent}: no such folder") from None
-    beside = target.with_name(f".{target.name}.{os.getpid()}.{next(_counter)}.part")
+    beside = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
         with open(beside, "xb") as file:
             file.write(content)
@@ -143,11 +143,8 @@ def sweep(folder: Path) -> None:
             Path(entry.path).unlink(missing_ok=True)
 
 
-_counter = itertools.count()
-"""Numbers the unfinished files, so that threads of this process do not write to the same one."""
-
 PART = re.compile(r"\..+\.\d+\.\d+\.part", re.DOTALL)
-"""Names that `write_atomically` gives to unfinished files."""
+"""Names that `write_atomically` gives to unfinished files: the number of the process, and that of the thread."""
 
 
 def _require_path(path: PathLike) -> None:

@@ -17,7 +17,7 @@ from fastlstm.regularizers import Regularizer
 Initializer = Callable[[np.random.Generator, tuple[int, ...]], NDArray[np.float64]]
 
 
-_widening = threading.Lock()
+_widening, _counting = threading.Lock(), threading.Lock()
 
 
 def unmoved(places: Iterable[tuple[Parameter, NDArray[Any]]]) -> bool:
@@ -76,7 +76,7 @@ class Parameter:
             self._trainable = bool(trainable)
             self._cleared = True
             self.version += 1  # a backward pass that has been recorded no longer fits
-            Parameter.changes += 1
+            Parameter._count_change()
 
     @property
     def regularizer(self) -> Regularizer | None:
@@ -86,7 +86,7 @@ class Parameter:
     @regularizer.setter
     def regularizer(self, regularizer: Regularizer | str | None) -> None:
         self._regularizer = None if regularizer is None else Regularizer.of(regularizer, "regularizer")
-        Parameter.changes += 1
+        Parameter._count_change()
 
     @property
     def constraint(self) -> Constraint | None:
@@ -99,7 +99,12 @@ class Parameter:
         if found is not None:
             found.check(self.name, self.shape)
         self._constraint = found
-        Parameter.changes += 1
+        Parameter._count_change()
+
+    @staticmethod
+    def _count_change() -> None:
+        with _counting:  # two threads must not come to the same number
+            Parameter.changes += 1
 
     @property
     def is_set(self) -> bool:

@@ -10,6 +10,13 @@ import fastlstm as fl
 from fastlstm._kernels import cpu
 
 
+def pytest_collection_modifyitems(items):
+    """Tells pytest-run-parallel, where that is installed, which tests it may not run in several threads at once."""
+    for item in items:
+        if "default_threads" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.thread_unsafe(reason="changes the number of threads of the whole process"))
+
+
 def instruction_sets(names):
     """A fixture that runs a test on each of these, as far as this processor has them."""
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import fastlstm as fl
+
 ROOT = Path(__file__).parent.parent
 
 pytestmark = pytest.mark.skipif(not (ROOT / "bench").exists(), reason="the benchmark is not part of the package")
@@ -344,6 +346,20 @@ def test_the_table_of_invariance_has_cpu_time(bench, monkeypatch, capsys, defaul
     heads, *rows = capsys.readouterr().out.splitlines()
     assert heads.split() == ["False", "[CPU]", "True", "[CPU]", "ratio"]
     assert len(rows) == 4 and all(row.count("[") == 2 and len(row) == len(heads) for row in rows)
+
+
+def test_the_table_of_threads_has_the_calls_over_those_of_one_thread(bench, monkeypatch, capsys, default_threads):
+    from bench import threads
+
+    model = fl.Model([fl.LSTM(2, 3)], seed=0)
+    assert threads.calls(model, np.ones((1, 2, 2), "f4"), 3, seconds=0) > 0
+    made = {1: 1e5, 2: 1.9e5, 4: 2e5}
+    monkeypatch.setattr(threads, "calls", lambda model, x, count: made[count])
+    monkeypatch.setattr(threads.sys, "argv", ["bench.threads", "2", "4"])
+    threads.main()
+    _, heads, *rows = capsys.readouterr().out.splitlines()
+    assert heads.split() == ["µs,", "1", "thread", "2", "threads", "4", "threads"]
+    assert [row.split()[-3:] for row in rows] == [["10.0", "1.90", "2.00"]] * 3
 
 
 def test_the_table_of_products_has_cpu_time(bench, monkeypatch, capsys):

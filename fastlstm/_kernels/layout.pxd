@@ -7,7 +7,7 @@ cdef class RaggedOrder:
     cdef object slots
     cdef Py_ssize_t[::1] given_, index_, lengths_, alive_, slots_
 
-    cdef int take(self, const Py_ssize_t[::1] given) except -1
+    cdef int take(self, const Py_ssize_t* given) except -1
     cdef void sort(self) noexcept
 
 

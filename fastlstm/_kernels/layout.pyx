@@ -4,6 +4,8 @@ import numpy as np
 
 cimport cython
 
+from libc.string cimport memcpy
+
 from fastlstm._kernels.cpu cimport fl_segment
 
 
@@ -38,20 +40,21 @@ cdef class RaggedOrder:
         )
         self.alive = self.alive[:T]
         self.given.fill(T)
+        cdef const Py_ssize_t[::1] lengths
         if given is not None:
-            self.take(given)
+            lengths = given
+            if lengths.shape[0] != N:
+                raise ValueError("RaggedOrder: sizes do not agree")
+            self.take(&lengths[0])
         self.sort()
 
-    cdef int take(self, const Py_ssize_t[::1] given) except -1:
-        """Take other lengths, from 1 to T. `sort` must follow."""
+    cdef int take(self, const Py_ssize_t* given) except -1:
+        """Take N other lengths, from 1 to T. `sort` must follow, unless there is an error."""
         cdef Py_ssize_t k
-        if given.shape[0] != self.N:
-            raise ValueError("RaggedOrder: sizes do not agree")
-        for k in range(self.N):
-            if not 1 <= given[k] <= self.T:
+        memcpy(&self.given_[0], given, self.N * sizeof(Py_ssize_t))
+        for k in range(self.N):                         # of the copy, as another thread may write into the array
+            if not 1 <= self.given_[k] <= self.T:
                 raise ValueError("RaggedOrder: a length is outside 1 to T")
-        for k in range(self.N):
-            self.given_[k] = given[k]
         return 0
 
     cdef void sort(self) noexcept:

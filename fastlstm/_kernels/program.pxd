@@ -5,11 +5,12 @@ cdef class Turn:
     cdef str name, advice
     cdef bint taken
 
-    cdef int take(self) except -1
+    cdef bint take(self) noexcept
+    cdef void leave(self) noexcept
 
 
 cdef class Seen:
-    cdef list versions
+    cdef tuple versions
     cdef int threads
     cdef const void* isa
 
@@ -41,3 +42,6 @@ cdef class Kept:
     cdef Py_ssize_t most, most_bytes
     cdef bint drops
     cdef tuple programs
+
+    cdef tuple now(self)
+    cdef void replace(self, tuple programs) noexcept

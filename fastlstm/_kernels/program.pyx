@@ -33,27 +33,33 @@ cdef class Turn:
     def __init__(self, str name, str advice):
         self.name, self.advice, self.taken = name, advice, False
 
-    cdef int take(self) except -1:
-        if self.taken:
-            raise RuntimeError(f"{self.name} is in use by another call, perhaps of another thread: {self.advice}")
-        self.taken = True
-        return 0
+    cdef bint take(self) noexcept:
+        """Whether the turn was free; it is the caller's then."""
+        cdef bint free
+        with cython.critical_section(self):             # no more than a bracket where Python has a GIL
+            free, self.taken = not self.taken, True
+        return free
+
+    cdef void leave(self) noexcept:
+        with cython.critical_section(self):
+            self.taken = False
 
     def __reduce__(self):
         return Turn, (self.name, self.advice)
 
     def __enter__(self):
-        self.take()
+        if not self.take():
+            raise RuntimeError(f"{self.name} is in use by another call, perhaps of another thread: {self.advice}")
 
     def __exit__(self, *error):
-        self.taken = False
+        self.leave()
 
 
 cdef class Seen:
     """What a program depends on, as it is now. It must be made before the program's stages."""
 
     def __init__(self, parameters):
-        self.versions = [(parameter, parameter.version) for parameter in parameters]
+        self.versions = tuple([(parameter, parameter.version) for parameter in parameters])
         self.isa, self.threads = table(), allowed()
 
     cdef bint current(self) except -1:
@@ -174,9 +180,9 @@ cdef class Program:
         cdef RaggedOrder order = self.order
         if memcmp(&order.given_[0], lengths, order.N * sizeof(Py_ssize_t)) == 0:
             return 0
-        memcpy(&order.given_[0], lengths, order.N * sizeof(Py_ssize_t))
-        order.sort()
         try:
+            order.take(lengths)
+            order.sort()
             for stage in self.stages:
                 stage.follow()
         except BaseException:
@@ -310,6 +316,8 @@ cdef class Kept:
 
     At most `most` are kept, with at most most_bytes bytes of arrays together. If `drops`, a program is dropped when one
     of its layers gives an output of another shape than before; the call then counts as not run.
+
+    Any number of threads may run programs and add some. A tuple of programs never changes; another one takes its place.
     """
 
     def __init__(self, Py_ssize_t most=8, Py_ssize_t most_bytes=1 << 26, bint drops=True):
@@ -319,7 +327,17 @@ cdef class Kept:
         return Kept, (self.most, self.most_bytes, self.drops)       # copies begin without programs
 
     def __len__(self):
-        return len(self.programs)
+        return len(self.now())
+
+    cdef tuple now(self):
+        """The programs that are kept now."""
+        with cython.critical_section(self):
+            return self.programs
+
+    cdef void replace(self, tuple programs) noexcept:
+        """Keep these instead. Two threads may do so at once: one of them is then as if it had not."""
+        with cython.critical_section(self):
+            self.programs, programs = programs, self.programs
 
     def run(self, x, lengths=None, Py_ssize_t most=-1, out=None, tuple start=None):
         """A new array with the output for x. None, and nothing is done, if no program is ready for it.
@@ -341,7 +359,7 @@ cdef class Kept:
         y, or (y, state after the last step) from programs with a state
         """
         cdef Program program
-        cdef tuple programs = self.programs
+        cdef tuple programs = self.now()
         cdef Arguments given = Arguments()
         if not programs:
             return None
@@ -349,19 +367,18 @@ cdef class Kept:
             if not given.open(x, lengths) or (most >= 0 and (given.x.ndim < 1 or given.x.shape[0] > most)):
                 return None
             for program in programs:
-                if not program.turn.taken and given.may_go(program):
-                    program.turn.take()
+                if given.may_go(program) and program.turn.take():
                     try:
                         if program is not programs[0]:
-                            self.programs = (program, *[other for other in self.programs if other is not program])
+                            self.replace((program, *[other for other in self.now() if other is not program]))
                         return given.go(program, out, out is None, start)
                     except ShapeChanged:
                         if not self.drops:
                             raise
-                        self.programs = tuple([other for other in self.programs if other is not program])
+                        self.replace(tuple([other for other in self.now() if other is not program]))
                         return None
                     finally:
-                        program.turn.taken = False
+                        program.turn.leave()
             return None
         finally:
             given.close()
@@ -374,8 +391,8 @@ cdef class Kept:
             return
         program.kept_bytes = bytes
         kept = [program]
-        for other in self.programs:
+        for other in self.now():
             if other.seen.current() and len(kept) < self.most and total + other.kept_bytes <= self.most_bytes:
                 kept.append(other)
                 total += other.kept_bytes
-        self.programs = tuple(kept)
+        self.replace(tuple(kept))

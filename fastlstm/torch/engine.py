@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import count
 from typing import Any, ClassVar, NamedTuple
 
@@ -67,10 +68,13 @@ class Ticket(np.ndarray[Any, np.dtype[np.int64]]):
 
     leases: ClassVar[dict[int, Lease]] = {}
     numbers: ClassVar[count[int]] = count()
+    lock: ClassVar[threading.Lock] = threading.Lock()  # not every Python counts for two threads at once
 
     @classmethod
     def of(cls, lease: Lease) -> Tensor:
-        ticket = np.array([next(cls.numbers)]).view(cls)
+        with cls.lock:
+            number = next(cls.numbers)
+        ticket = np.array([number]).view(cls)
         cls.leases[int(ticket[0])] = lease
         return torch.from_numpy(ticket)
 
@@ -176,7 +180,9 @@ class Engine:
     def _tape(self) -> Workspace:
         if self._isa != cpu.isa():  # whose weights lie in other panels
             self._isa, self._packs, self.free = cpu.isa(), Workspace(0), []
-        return self.free.pop() if self.free else Workspace(0, packs=self._packs)
+        with suppress(IndexError):  # another thread may take the last one at the same time
+            return self.free.pop()
+        return Workspace(0, packs=self._packs)
 
     def _batch(self, frame: Frame) -> RaggedBatch:
         if frame.lengths is not None:

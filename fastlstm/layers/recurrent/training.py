@@ -181,8 +181,10 @@ class TrainedDirection:
 
     def _is_frozen(self) -> bool:
         """Whether no weight is trained."""
-        if self._seen != Parameter.changes:
-            self._seen, self._frozen = Parameter.changes, not self.trainable
+        changes = Parameter.changes
+        if self._seen != changes:
+            self._frozen = not self.trainable
+            self._seen = changes  # last, since passes of other threads ask too
         return self._frozen
 
     def _bind_gradients(self, backwards: list[back.Backward], own_du: Array | None = None) -> None:
