@@ -9,12 +9,18 @@ import pytest
 import fastlstm as fl
 from fastlstm._kernels import cpu
 
+ALONE = {
+    "default_threads": "changes the number of threads of the whole process",
+    "saved": "changes the file or the model of its fixture, which all threads would have",
+}
+"""Why tests with these fixtures cannot run in several threads at once."""
+
 
 def pytest_collection_modifyitems(items):
-    """Tells pytest-run-parallel, where that is installed, which tests it may not run in several threads at once."""
+    """Tells pytest-run-parallel, where that is installed, which tests it must run in one thread."""
     for item in items:
-        if "default_threads" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.thread_unsafe(reason="changes the number of threads of the whole process"))
+        for name in ALONE.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.thread_unsafe(reason=ALONE[name]))
 
 
 def instruction_sets(names):

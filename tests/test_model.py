@@ -354,6 +354,7 @@ def test_a_layer_of_ones_own_is_never_passed_by():
         np.testing.assert_array_equal(model.forward(x, tape), 2 * fl.Dense(3, 2, seed=0)(x))
 
 
+@pytest.mark.thread_unsafe(reason="counts the memory of the whole process")
 @pytest.mark.skipif(cpu.isa() == "plain", reason="the plain path prepares nothing")
 def test_inference_allocates_nothing_after_the_first_pass():
     model = fl.Model([fl.LSTM(8, 40, num_layers=2, bidirectional=True), fl.Dense(80, 3)], seed=0)

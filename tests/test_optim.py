@@ -60,6 +60,7 @@ def test_ten_steps_against_pytorch(optimizer, name, options, dtype, tolerance):
         np.testing.assert_allclose(p.value, tensor.detach().numpy(), rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.thread_unsafe(reason="the list has one optimizer of each kind, and one serves one model")
 @pytest.mark.parametrize(("optimizer", "name", "options"), ALL, ids=IDS)
 def test_it_finds_the_bottom_of_a_bowl(optimizer, name, options):
     ours = parameters("float64")
