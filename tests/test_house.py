@@ -289,6 +289,26 @@ def test_sources_that_are_not_compiled_say_so(tmp_path):
     assert "Start Python in another folder" in done.stderr
 
 
+def test_records_are_written_in_full():
+    """Of a record in Cython that is written as a call, what is not named is what happened to be in memory."""
+    for path in sources(".pyx", ".pxd"):
+        text = path.read_text()
+        for name, body in re.findall(r"^cdef struct (\w+):\n((?:    .+\n)+)", text, re.M):
+            fields = sum(line.partition("#")[0].count(",") + 1 for line in body.splitlines())
+            for found in re.finditer(rf"\b{name}(?=\()", text):
+                ends = (end.end() for end in re.finditer(r"\)", text[found.start() :]))
+                call = next(filter(None, (whole_call(text[found.start() : found.start() + end]) for end in ends)))
+                assert len(call.args) + len(call.keywords) == fields, f"{path.name}: {ast.unparse(call)}"
+
+
+def whole_call(text):
+    """A call that the text is, or None."""
+    try:
+        return ast.parse(text, mode="eval").body
+    except SyntaxError:
+        return None
+
+
 def symbols(which):
     """Names in the compiled kernels, as an assembler has them: which are "defined" or "undefined"."""
     dynamic = ["-D"] if sys.platform == "linux" else []  # all that there is in a library that was stripped

@@ -138,7 +138,7 @@ cdef inline Cell cell_of(str name) except *:
         kind = SLSTM if name == "slstm" else SLSTM_EXP
         return Cell(
             kind, gates=4, sums=4, parts=3, feed_count=1, direct=False, feeds=[Feed(0, 0, 4), Feed(0, 0, 0)],
-            own=0, options=True,
+            own=0, options=True, room=0,
         )
     raise ValueError(f"cell: expected the name of one, got {name!r}")
 

@@ -4,9 +4,10 @@
    affine maps with weights in bfloat16 and int8. Each row of a batch has the same bits in batches of any size, and
    likewise in single steps.
 
-       check [avx512_bf16 | avx512_vnni | avx512 | avx2 | baseline]        the best that there is, if none is named
+       check [avx512_bf16 | avx512_vnni | avx512 | avx2 | baseline [part]]        the best that there is, if none is named
 
-   For avx512_bf16 and avx512_vnni only what avx512 has not is checked, if they are named.
+   For avx512_bf16 and avx512_vnni only what avx512 has not is checked, if they are named. A part is small and exact, in a
+   fifth of the sizes, for what slows every step down.
 */
 #include <math.h>
 #include <stdint.h>
@@ -18,6 +19,8 @@
 #include "formats.h"
 #include "plain.h"
 #include "ways.h"
+
+static int is_part; /* see above */
 
 /* How a product is formed. */
 enum product { A_TRANSPOSED = 1, B_TRANSPOSED = 2, ADD = 4, IN_ORDER = 8, BIAS = 16, ALL_PRODUCTS = 32 };
@@ -105,6 +108,7 @@ static double cell(const struct fl_kernels *kernels, int k) {
     for (size_t i = 0; i < COUNT(inputs); i++)
         for (size_t u = 0; u < COUNT(small); u++, n++) {
             const struct kind kind = any_kind(), even = {0, 0, kind.fresh, kind.bias};
+            if (is_part && n % 5) continue;
             worst = fmax(worst, both(kernels, k, rows[n % COUNT(rows)], 5 + n % 3, inputs[i], units[u], kind, 0));
             worst = fmax(worst, both(kernels, k, rows[(n + i) % COUNT(rows)], 1, inputs[i], units[u], even, 0));
         }
@@ -143,13 +147,13 @@ static double large(const struct fl_kernels *kernels) {
 static double matmul(const struct fl_kernels *kernels) {
     static const ptrdiff_t sizes[] = {1, 2, 3, 7, 17, 33};
     double worst = 0;
-    for (int way = 0; way < ALL_PRODUCTS; way += 5) { /* several blocks of rows, columns and of what is added up */
+    for (int way = 0; way < ALL_PRODUCTS && !is_part; way += 5) { /* several blocks of rows, columns and of what is added up */
         worst = fmax(worst, matmul_float(kernels, 270, 530, 600, 3, way));
         worst = fmax(worst, matmul_double(kernels, 130, 20, 300, 1, way));
         give_back(0);
     }
     for (size_t s = 0; s < COUNT(sizes); s++)
-        for (size_t r = 0; r < COUNT(sizes); r++)
+        for (size_t r = is_part ? s : 0; r < COUNT(sizes); r += is_part ? COUNT(sizes) : 1)
             for (int threads = 1; threads <= 3; threads += 2)
                 for (int way = 0; way < ALL_PRODUCTS; way++) {
                     const ptrdiff_t m = r ? 3 * sizes[r] : 1, n = s ? 4 * sizes[s] : 1;
@@ -188,7 +192,8 @@ static int is_own(const struct fl_kernels *kernels, int format) {
 }
 
 static double exact(const struct fl_kernels *kernels) {
-    return fmax(fmax(fmax(cells(kernels), phases(kernels)), large(kernels)), fmax(matmul(kernels), rest(kernels)));
+    const double of_large = is_part ? 0 : large(kernels);
+    return fmax(fmax(fmax(cells(kernels), phases(kernels)), of_large), fmax(matmul(kernels), rest(kernels)));
 }
 static double narrow(const struct fl_kernels *kernels, int format) {
     const struct narrow as = narrow_of(kernels, format);
@@ -203,11 +208,12 @@ static double narrow(const struct fl_kernels *kernels, int format) {
 int main(int count, char **words) {
     const struct fl_kernels *kernels = fl_select(count > 1 ? words[1] : "");
     double worst = 0;
+    is_part = count > 2;
     if (!kernels) {
         printf("this processor has no %s\n", words[1]);
         return 77;
     }
-    for (int format = FL_EXACT; format < FL_FORMATS; format++)
+    for (int format = FL_EXACT; format < (is_part ? FL_EXACT + 1 : FL_FORMATS); format++)
         if (is_new(kernels, format) && (count == 1 || is_own(kernels, format)))
             worst = fmax(worst, format == FL_EXACT ? exact(kernels) : narrow(kernels, format));
     printf("%s: largest error %.2f of what is allowed\n", kernels->name, worst);

@@ -9,8 +9,9 @@
 #define FL_VECTORS 0
 #endif
 
-/* Whether it makes code for AVX2 and AVX-512. On Windows GCC does not align the stack for their vectors. */
-#if FL_VECTORS && defined(__x86_64__) && (defined(__clang__) || !defined(_WIN32))
+/* Whether it makes code for AVX2 and AVX-512, unless it is told. On Windows GCC does not align the stack for their vectors. */
+#if defined(FL_AVX)
+#elif FL_VECTORS && defined(__x86_64__) && (defined(__clang__) || !defined(_WIN32))
 #define FL_AVX 1
 #else
 #define FL_AVX 0
