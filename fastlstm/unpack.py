@@ -109,6 +109,8 @@ def tar_files(
                 member = archive.next()
                 if member is None:
                     return
+                if archive.offset > max_bytes:  # tarfile would go there step by step, also where nothing is
+                    raise TooLarge(name, max_bytes)
                 place = PurePosixPath(member.name)
                 part = archive.extractfile(member) if member.isfile() and wanted(place) else None
                 if part is None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from damaging import edit_json, header_of, overwrite, renewed, rewrite, with_header
-from fuzzing.__main__ import attempt, damaged
+from fuzzing.judging import attempt
 from fuzzing.kinds import KINDS, Kind, read_run, streamed, train, whole_files
+from fuzzing.seeded import damaged
 
 import fastlstm as fl
 from fastlstm import snapshot, tensors
@@ -419,7 +420,9 @@ def test_the_command_reads_the_same_files_again_and_counts_them(tmp_path):
 
     code, said, _ = run("--count", "40")
     assert code == 0 and "text: 40 damaged files, " in said and said.endswith("seed 3: 0 hits\n")
-    code, _, error = run("--only", "7", "--keep", str(tmp_path / "kept"))
+    code, said, error = run("--only", "7", "--keep", "kept")
     assert code == 0, error
     text = SAVED["text"]
-    assert (tmp_path / "kept").read_bytes() == damaged(text, whole_files(text, tmp_path / "whole"), 3, 7)
+    (kept,) = (tmp_path / "kept").iterdir()
+    assert said.startswith(f"kept/{kept.name}\n")
+    assert kept.read_bytes() == damaged(text, whole_files(text, tmp_path / "whole"), 3, 7)

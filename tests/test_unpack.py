@@ -153,6 +153,15 @@ def test_archives_are_read_within_their_bound(mode, tmp_path):
     assert len(list(tar_files(bomb, lambda p: p.suffix == ".txt", "an archive", 11_000_000))) == 1
 
 
+def test_a_member_that_says_to_be_larger_than_the_archive_may_be_is_too_large(tmp_path):
+    """The next header would lie behind 8 EiB, and tarfile goes there in steps of 10 kB, whether anything is there."""
+    large = tarfile.TarInfo("notes.txt")
+    large.size = 2**63 - 1
+    (tmp_path / "a.tar").write_bytes(tarfile.TarInfo("x.txt").tobuf() + large.tobuf() + bytes(1024))
+    with pytest.raises(ValueError, match=r"a.tar: expected at most 256,000,000 bytes, unpacked, got more"):
+        list(tar_files(tmp_path / "a.tar", lambda p: p.name == "x.txt", "an archive"))
+
+
 def test_a_sparse_file_in_an_archive_counts_as_it_is_unpacked(tmp_path):
     """An archive of two blocks that says that it holds a file of 3 GB, nearly all of it holes."""
     header = bytearray(tarfile.TarInfo("x.txt").tobuf(tarfile.GNU_FORMAT))

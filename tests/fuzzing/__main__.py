@@ -1,30 +1,30 @@
-"""Read damaged files: ``.ci/fuzz``, ``.ci/fuzz --help``."""
+"""Read damaged files, and accept nothing but success, ValueError and OSError, soon and in little room: ``.ci/fuzz``.
+
+Files are damaged at random, by seed and number, or by libFuzzer, which goes on from those that reached new lines of the
+library (--coverage).
+"""
 
 import argparse
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 import traceback
-import warnings
-import zlib
 from pathlib import Path
 
-import numpy as np
-
-import fastlstm as fl
-from fuzzing.kinds import KINDS, whole_files
-from fuzzing.mutations import mutate
-
-SECONDS, ROOM = 5, 1 << 30
-"""What the reading of one file may take, in seconds and in bytes beyond what the library itself takes."""
+from fuzzing import guided
+from fuzzing.judging import SECONDS, attempt, damaged_file, kept, prepare
+from fuzzing.kinds import KINDS
+from fuzzing.seeded import damaged
 
 MOST_HITS = 20
 """Of a kind, before its other files are left alone."""
+
+EACH, MINUTE = 5000, 60
+"""Files of each kind by default, or with --coverage seconds."""
 
 
 def main():
@@ -32,124 +32,144 @@ def main():
     chosen = [kind for kind in KINDS if options.kind in (None, kind.name)]
     if options.only is not None:
         return alone(chosen[0], options)
-    if options.child:
-        return child(chosen[0], options)
     share = None if options.seconds is None else options.seconds / len(chosen)
-    hits = [parent(kind, options, share) for kind in chosen]
-    print(f"seed {options.seed}: {sum(hits)} hits")
-    return 1 if sum(hits) else 0
+    hits = sum(hits_of(kind, options, share) for kind in chosen)
+    print(f"seed {options.seed}: {hits} hits")
+    return 1 if hits else 0
+
+
+def hits_of(kind, options, seconds):
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(kind, options, Path(folder), seconds)
+        run.go()
+        if options.grow:
+            guided.grow(kind, Path(folder), run.merge)
+    return run.hits
 
 
 def arguments():
     parser = argparse.ArgumentParser(".ci/fuzz", description=__doc__)
     parser.add_argument("--kind", choices=[kind.name for kind in KINDS], help="only these files; by default all kinds")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--count", type=int, default=5000, help="files of each kind (default %(default)s)")
-    parser.add_argument("--seconds", type=float, help="read for so many seconds in all, beside the preparations")
-    parser.add_argument("--only", type=int, metavar="NUMBER", help="read one file again, and show what comes out")
-    parser.add_argument("--keep", type=Path, metavar="FILE", help="with --only: write the damaged file there")
+    parser.add_argument("--count", type=int, help=f"files of each kind (default {EACH}, with --coverage any number)")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        help="read for so many seconds in all, beside preparations (default with --coverage: a minute for each kind)",
+    )
     parser.add_argument("--start", type=int, default=0, help="the number of the first file (default %(default)s)")
-    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--only", metavar="NUMBER or FILE", help="read one file again, and show what comes out")
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        default=Path("build", "fuzz"),
+        metavar="FOLDER",
+        help="where files that fail are written (default %(default)s)",
+    )
+    parser.add_argument("--coverage", action="store_true", help="libFuzzer chooses the files (needs atheris)")
+    parser.add_argument(
+        "--grow", action="store_true", help="with --coverage: put what has been found into tests/fuzzing/corpus"
+    )
     options = parser.parse_args()
     if options.only is not None and options.kind is None:
         parser.error("--only: needs --kind")
+    if options.grow and not options.coverage:
+        parser.error("--grow: needs --coverage")
+    if options.coverage and guided.missing():
+        parser.error(guided.missing())
+    if options.coverage and options.seconds is None and options.count is None:
+        options.seconds = MINUTE * (len(KINDS) if options.kind is None else 1)
     return options
 
 
-def damaged(kind, whole, seed, number):
-    """The damaged file of this number."""
-    rng = np.random.default_rng([seed, zlib.crc32(kind.name.encode()), number])
-    return mutate(whole[rng.integers(len(whole))], whole, rng)
+class Run:
+    """The reading of files of one kind by children: one that died is a hit, and another one goes on behind it."""
 
+    def __init__(self, kind, options, folder, seconds):
+        self.kind, self.options, self.folder = kind, options, folder
+        self.number, self.hits, self.taken_for_whole = options.start, 0, 0
+        self._left, self._seconds = options.count or (sys.maxsize if options.coverage else EACH), seconds
 
-def attempt(kind, content, path):
-    """Whether a file was taken for whole; and None, or a word about what should not have come out of it."""
-    path.write_bytes(content)
-    try:
-        kind.read(path)
-    except (ValueError, OSError) as error:
-        cause = error
-        while cause is not None:
-            if isinstance(cause, MemoryError):
-                return False, f"took more than {ROOM >> 20} MB"
-            cause = cause.__cause__ or cause.__context__
-        return False, None
-    except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        return False, f"{type(error).__name__}: {error!s:.200} ({Path(where.filename).name}, line {where.lineno})"
-    return True, None
+    def go(self):
+        began = time.monotonic()
+        while self._left > 0 and self.hits < MOST_HITS and (self._seconds is None or self._seconds > 0):
+            start, then = self.number, time.monotonic()
+            died = self._child(guided.flags(self.kind, self._told()) if self.options.coverage else [])
+            if died is None:
+                break
+            if self.number == start:
+                print(f"{self.kind.name}: could not begin\n{self._log()[-2000:]}", flush=True)
+                self.hits += 1
+                break
+            self._left -= self.number - start
+            if self._seconds is not None:
+                self._seconds -= time.monotonic() - then
+            if self.hits < MOST_HITS:
+                content = damaged_file(self.kind, self.folder).read_bytes()
+                self._report(died, kept(self.kind, content, self.options.keep))
+        where = f", {guided.reached(self._log())} places reached" if self.options.coverage else ""
+        print(
+            f"{self.kind.name}: {self.number - self.options.start} damaged files, {self.taken_for_whole} of them taken "
+            f"for whole, {self.hits} hits{where}, {time.monotonic() - began:.0f} s",
+            flush=True,
+        )
 
+    def merge(self, flags):
+        """Let libFuzzer merge folders of files."""
+        died = self._child(flags)
+        if died is not None:
+            raise RuntimeError(f"{self.kind.name}: merging {died}\n{self._log()[-2000:]}")
 
-def parent(kind, options, share):
-    """Let children read the files of a kind; a child that died is a hit, and another one goes on behind."""
-    start, hits, taken_for_whole, began = options.start, 0, 0, time.monotonic()
-    end = options.start + options.count
-    while start < end and hits < MOST_HITS:
-        command = [sys.executable, "-P", "-m", "fuzzing", "--child", "--kind", kind.name, "--seed", str(options.seed)]
-        command += ["--start", str(start), "--count", str(end - start)]
-        if share is not None:
-            command += ["--seconds", str(share)]
+    def _told(self):
+        options = self.options
+        told = {"kind": self.kind.name, "seed": options.seed, "start": self.number, "seconds": self._seconds}
+        return {**told, "count": self._left, "folder": str(self.folder), "keep": str(options.keep)}
+
+    def _child(self, flags):
+        """What ended a child before its time, or None."""
+        module = "fuzzing.guided" if self.options.coverage else "fuzzing.seeded"
+        command = [sys.executable, "-P", "-m", module, json.dumps(self._told()), *flags]
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-            last = None
+        with (
+            open(self.folder / "log", "w") as log,
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment) as process,
+        ):
             for line in process.stdout:
                 said = json.loads(line)
-                last = said["number"]
-                taken_for_whole += said.get("whole", False)
+                self.number = said["number"] + 1
+                self.taken_for_whole += said.get("whole", False)
                 if said.get("hit"):
-                    hits += report(kind, options.seed, last, said["hit"])
-                if hits >= MOST_HITS:
+                    self._report(said["hit"], said["file"])
+                if self.hits >= MOST_HITS:
                     process.kill()
-        start = start if last is None else last + 1
-        if process.returncode == 0 or hits >= MOST_HITS:
-            break
-        if last is None:
-            print(f"{kind.name}: could not begin", flush=True)
-            return hits + 1
-        died = signal.Signals(-process.returncode).name if process.returncode < 0 else f"status {process.returncode}"
-        what = f"took more than {SECONDS} s" if died == "SIGALRM" else f"ended the process: {died}"
-        hits += report(kind, options.seed, last, what)
-    print(
-        f"{kind.name}: {start - options.start} damaged files, {taken_for_whole} of them taken for whole, {hits} hits, "
-        f"{time.monotonic() - began:.0f} s",
-        flush=True,
-    )
-    return hits
+        if process.returncode == 0:
+            return None
+        if process.returncode > 0:
+            return f"ended the process: status {process.returncode}"
+        name = signal.Signals(-process.returncode).name
+        return f"took more than {SECONDS} s" if name == "SIGALRM" else f"ended the process: {name}"
 
+    def _log(self):
+        return (self.folder / "log").read_text(errors="replace")
 
-def report(kind, seed, number, what):
-    what = what.encode("ascii", "backslashreplace").decode()
-    print(f"HIT {kind.name}, seed {seed}, number {number}: {what}")
-    print(f"    .ci/fuzz --kind {kind.name} --seed {seed} --only {number}", flush=True)
-    return 1
-
-
-def child(kind, options):
-    """Read files one after the other, and say the number of each before it is read."""
-    with tempfile.TemporaryDirectory() as folder:
-        whole, path = prepare(kind, folder)
-        began = time.monotonic()
-        limit_room()
-        for number in range(options.start, options.start + options.count):
-            if options.seconds is not None and time.monotonic() - began > options.seconds:
-                break
-            content = damaged(kind, whole, options.seed, number)
-            print(json.dumps({"number": number}), flush=True)
-            signal.setitimer(signal.ITIMER_REAL, SECONDS)  # nobody handles its signal: it ends the process
-            read, hit = attempt(kind, content, path)
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            if read or hit:
-                print(json.dumps({"number": number, "whole": read, "hit": hit}), flush=True)
-    return 0
+    def _report(self, what, file):
+        self.hits += 1
+        seed, number = self.options.seed, self.number - 1
+        what = what.encode("ascii", "backslashreplace").decode()
+        print(f"HIT {self.kind.name}, seed {seed}, number {number}: {what}")
+        again = f"--only {file}" if self.options.coverage else f"--seed {seed} --only {number}"
+        print(f"    .ci/fuzz --kind {self.kind.name} {again}", flush=True)
 
 
 def alone(kind, options):
     """One file, with all that comes out."""
     with tempfile.TemporaryDirectory() as folder:
         whole, path = prepare(kind, folder)
-        content = damaged(kind, whole, options.seed, options.only)
-        if options.keep is not None:
-            options.keep.write_bytes(content)
+        if options.only.isdecimal():
+            content = damaged(kind, whole, options.seed, int(options.only))
+            print(kept(kind, content, options.keep))
+        else:
+            content = Path(options.only).read_bytes()
         path.write_bytes(content)
         try:
             kind.read(path)
@@ -158,28 +178,6 @@ def alone(kind, options):
         else:
             print("read")
         return 1 if attempt(kind, content, path)[1] else 0
-
-
-def prepare(kind, folder):
-    """Whole files of a kind, each read once, and where damaged ones go."""
-    warnings.simplefilter("ignore")
-    np.seterr(all="ignore")
-    fl.set_num_threads(1)
-    whole, path = whole_files(kind, Path(folder, "whole")), Path(folder, "damaged" + kind.suffix)
-    for content in whole:
-        path.write_bytes(content)
-        if kind.name != "csv":
-            kind.read(path)
-        attempt(kind, content, path)
-    return whole, path
-
-
-def limit_room():
-    """Let this process take so much more than it has now; only Linux says how much that is."""
-    told = Path("/proc/self/statm")
-    if told.exists():
-        taken = int(told.read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (taken + ROOM, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
 if __name__ == "__main__":

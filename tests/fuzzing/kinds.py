@@ -19,6 +19,7 @@ from fastlstm.schedules import Cosine, ReduceOnPlateau
 from fastlstm.speech import LogMel, StringReader, VoiceActivity, WordClassifier, read_wav
 from fastlstm.speech.silero import network
 from fastlstm.text import LanguageModel, Recipe, Vocabulary
+from fuzzing.data_kinds import kinds_of_data
 from fuzzing.keras_kinds import kinds_of_keras
 from fuzzing.sheets import kinds_of_sheets
 
@@ -381,6 +382,7 @@ KINDS = [
     *([Kind("onnx", ".onnx", onnx_files, read_onnx)] if find_spec("onnx") else []),
     Kind("wav", ".wav", sounds, lambda path: read_wav(path)),
     Kind("csv", ".csv", tables, read_csv),
+    *kinds_of_data(Kind),
     *kinds_of_sheets(Kind),
     *kinds_of_keras(Kind),
     Kind("torch", ".weights", torch_weights, read_torch),

@@ -1,7 +1,10 @@
 """Ways to damage a file, each drawn by a generator of random numbers."""
 
+import bz2
+import gzip
 import io
 import json
+import lzma
 import zipfile
 
 import numpy as np
@@ -92,6 +95,17 @@ CELLS = [
 ]
 
 
+PACKED = {
+    b"\x1f\x8b": (gzip.decompress, gzip.compress),
+    b"BZh": (bz2.decompress, bz2.compress),
+    b"\xfd7zXZ": (lzma.decompress, lzma.compress),
+}
+"""How compressed files begin, with what unpacks and packs them."""
+
+FIELDS = [(0, 100), (100, 8), (124, 12), (136, 12), (156, 1), (157, 100), (257, 8), (345, 155), (386, 96), (482, 14)]
+"""Where name, mode, size, time, type, link, version and prefix of a member of a tar archive lie; some are sparse."""
+
+
 def mutate(content, others, rng):
     """The content of a file, damaged in one to three ways; often its checksum, if it has one, is then made right again.
 
@@ -109,16 +123,23 @@ def mutate(content, others, rng):
         ways += [edit_record] * 20
     elif content[:4] == b"RIFF":
         ways += [edit_fields] * 6
+    elif any(content.startswith(magic) for magic in PACKED):
+        ways += [edit_packed] * 12
+    elif content[257:262] == b"ustar":
+        ways += [edit_member] * 12
     else:
         ways += [edit_cells] * 8
     for _ in range(rng.choice([1, 1, 1, 1, 2, 3])):
         content = ways[rng.integers(len(ways))](content, others, rng)
-    if rng.random() < 0.5:
-        try:
-            content = renewed(content)
-        except Exception:  # it is beyond repair, or it never was one
-            pass
-    return content
+    return mended(content) if rng.random() < 0.5 else content
+
+
+def mended(content):
+    """The same with a checksum that is right, if it is a file that has one."""
+    try:
+        return renewed(content)
+    except Exception:  # it is beyond repair, or it never was one
+        return content
 
 
 def flip_bits(content, others, rng):
@@ -272,6 +293,34 @@ def edit_fields(content, others, rng):
             rng.integers(16)
         ]
         changed[at : at + size] = (value & (256**size - 1)).to_bytes(size, "little")
+    return bytes(changed)
+
+
+def edit_packed(content, others, rng):
+    """Damage what a compressed file unpacks to."""
+    try:
+        unpack, pack = next(ways for magic, ways in PACKED.items() if content.startswith(magic))
+        inner = unpack(content)
+    except Exception:  # damaged before
+        return flip_bits(content, others, rng)
+    return pack(mutate(inner, [inner], rng))
+
+
+def edit_member(content, others, rng):
+    """Another field in the header of a member of a tar archive, whose checksum is then right again."""
+    changed = bytearray(content)
+    headers = [at for at in range(0, len(changed) - 511, 512) if changed[at + 257 : at + 262] == b"ustar"]
+    if not headers:
+        return flip_bits(content, others, rng)
+    at = int(headers[rng.integers(len(headers))])
+    start, size = FIELDS[rng.integers(len(FIELDS))]
+    numbers = [b"%o" % number for number in NUMBERS if number >= 0]
+    values = [numbers, [b"-1", b"\xff" * size, b"\x80" + b"\x7f" * size, b"", b"x"], [*b"\x000123456789ASLKxgXNDM"]]
+    some = values[2 if size == 1 else rng.integers(2)]
+    value = some[rng.integers(len(some))]
+    changed[at + start : at + start + size] = (bytes([value]) if size == 1 else value)[:size].ljust(size, b"\0")
+    changed[at + 148 : at + 156] = b" " * 8
+    changed[at + 148 : at + 156] = b"%06o\0 " % sum(changed[at : at + 512])
     return bytes(changed)
 
 
