@@ -222,6 +222,7 @@ def test_the_bar_shows_loss_and_speed_on_a_terminal_and_nothing_without(monkeypa
 
 
 def test_the_bar_has_a_total_wherever_batches_are_counted_and_says_what_lies_between_them(capsys):
+    pytest.importorskip("tqdm", reason="tqdm is not installed")
     x, y = sums(24)
     bar = ProgressBar(always=True)
 

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <utility>
 
 #define FL_INLINE inline __attribute__((always_inline))
 #define FL_ALIGNED __attribute__((aligned(64))) /* an array of vectors, none of which then lies in two cache lines */
@@ -84,17 +85,39 @@ template <class Real, class F> FL_INLINE void write_columns(Real *to, ptrdiff_t 
 constexpr ptrdiff_t whole(ptrdiff_t n, ptrdiff_t of) { return (n + of - 1) / of; } /* n / of, rounded up */
 FL_INLINE ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
-#if !defined(__clang__) /* which has no __builtin_shuffle; it takes the loops below */
-/* A square of as many vectors as a vector has numbers, in registers: in each pass, halves of rows r and r + d change
+#if defined(__clang__) /* whose shuffles take constants alone */
+/* Rows r and r + D of a square: of each 2 D numbers, the second half of the one and the first half of the other change
    places. */
+template <class Real, int D, int... l>
+FL_INLINE void exchange(Vec<Real> &a, Vec<Real> &b, std::integer_sequence<int, l...>) {
+    constexpr int L = (int)lanes<Real>;
+    const Vec<Real> low = __builtin_shufflevector(a, b, (l & D ? l - D + L : l)...);
+    b = __builtin_shufflevector(a, b, (l & D ? l + L : l + D)...);
+    a = low;
+}
+
+template <class Real, int D> FL_INLINE void exchange_rows(Vec<Real> *v) {
+    constexpr int L = (int)lanes<Real>;
+    if constexpr (D < L) {
+        EACH(r, L) if (!(r & D)) exchange<Real, D>(v[r], v[r + D], std::make_integer_sequence<int, L>());
+        exchange_rows<Real, 2 * D>(v);
+    }
+}
+#endif
+
+/* A square of as many vectors as a vector has numbers, in registers: in each pass, halves of rows r and r + d change
+   places, for d = 1, 2, 4, ... */
 template <class Real> FL_INLINE void transpose_square(Real *to, ptrdiff_t to_row, const Real *from, ptrdiff_t from_row) {
     constexpr int L = (int)lanes<Real>;
-    typename Number<Real>::Bits low, high;
     Vec<Real> v[L];
     EACH(r, L) {
         v[r] = load<Real>(from + r * from_row);
         __builtin_prefetch(from + (r + L) * from_row);
     }
+#if defined(__clang__)
+    exchange_rows<Real, 1>(v);
+#else
+    typename Number<Real>::Bits low, high;
     _Pragma("GCC unroll 4") for (int d = 1; d < L; d *= 2) {
         EACH(l, L) {
             low[l] = (typename Number<Real>::Unsigned)(l & d ? l - d + L : l);
@@ -106,16 +129,15 @@ template <class Real> FL_INLINE void transpose_square(Real *to, ptrdiff_t to_row
             v[r + d] = __builtin_shuffle(a, b, high);
         }
     }
+#endif
     EACH(r, L) store<Real>(to + r * to_row, v[r]);
 }
-#endif
 
 /* to[j * to_row + i] = from[i * from_row + j] for i < rows, j < columns */
 template <class Real>
 void transpose(Real *to, ptrdiff_t to_row, const Real *from, ptrdiff_t from_row, ptrdiff_t rows, ptrdiff_t columns) {
-    ptrdiff_t i = 0;
-#if !defined(__clang__)
     constexpr ptrdiff_t L = lanes<Real>;
+    ptrdiff_t i = 0;
     for (; i + L <= rows; i += L) {
         ptrdiff_t j = 0;
         for (; j + L <= columns; j += L)
@@ -123,7 +145,6 @@ void transpose(Real *to, ptrdiff_t to_row, const Real *from, ptrdiff_t from_row,
         for (; j < columns; j++)
             for (ptrdiff_t r = i; r < i + L; r++) to[j * to_row + r] = from[r * from_row + j];
     }
-#endif
     for (; i < rows; i++)
         for (ptrdiff_t j = 0; j < columns; j++) to[j * to_row + i] = from[i * from_row + j];
 }
