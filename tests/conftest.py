@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
-import fastlstm as fl
-from fastlstm._kernels import cpu
+# Threads of these libraries that wait for work spin by default, on processors that others use as well, for most of the
+# time of small tests. They ask when they are loaded; processes that tests start inherit it.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import fastlstm as fl  # noqa: E402
+from fastlstm._kernels import cpu  # noqa: E402
 
 ALONE = {
     "default_threads": "changes the number of threads of the whole process",

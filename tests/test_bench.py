@@ -29,7 +29,7 @@ def python(*words):
     return subprocess.run(
         [sys.executable, *map(str, words)],
         cwd=ROOT,
-        env={**os.environ, "MPLBACKEND": "Agg"},
+        env={**os.environ, "MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=True,
@@ -46,10 +46,12 @@ def main(monkeypatch):
     return lambda *words: main([str(word) for word in words])
 
 
-# measures one small case of a suite by each contender, in one process
-SMALL = """
+# suites of small cases
+CASES = """
 import sys
 from bench import cases, worker
+from bench.steps import ours_trainer
+ours_trainer.ROUNDS = 2
 cases.SUITES["ragged"]["ragged"] = [cases.Case(7, 5, 3, 4, directions=d, ragged=True) for d in (1, 2)]
 small = cases.Case(7, 5, 3, 4)
 own = [cases.replace(small, head=True, directions=2), cases.replace(small, ragged=True, orders=3)]
@@ -77,6 +79,12 @@ cases.SUITES["cells"] = {  # a case of a suite has a name of its own
     "streaming": [cases.Case(1, 2, 3, 4)],
     "ragged": [cases.Case(10, 5, 3, 4, ragged=True)],
 }
+"""
+
+# measures one of them by each contender, in one process
+SMALL = (
+    CASES
+    + """
 suite, cell, dtype, folder, *names = sys.argv[1:]
 for one in cell.split():
     for name in names:
@@ -84,6 +92,7 @@ for one in cell.split():
         figures = worker.main(name, suite, one, dtype, 1, 0.001, path)
         assert all(figure["median"] > 0 for figure in figures.values()), figures
 """
+)
 
 
 def small(suite, dtype, folder, *names):
@@ -96,20 +105,44 @@ def differences(found, ours):
     return {key: np.abs(found[key] - ours[key]).max() / np.abs(ours[key]).max() for key in found}
 
 
+# runs suites as `python -m bench` does, but in one process, which imports all once, and calls each case a few times
+RUNS = """
+import contextlib, json, sys
+from pathlib import Path
+from bench import __main__ as bench, timing, worker
+from bench.steps import ours_trainer
+timing.SLOW = 0  # all are timed as few times as slow ones
+ours_trainer.ROUNDS = 2
+folder, options, runs = Path(sys.argv[1]), sys.argv[2].split(), json.loads(sys.argv[3])
+speed = json.loads((folder / "quick.json").read_text())["threads"]["1"]["machine"]
+def measured(name, threads, options, results):
+    if name == "machine":
+        return speed
+    path = results / f"{name}.npz"
+    return worker.main(name, options.suite, options.cell, options.dtype, threads, options.seconds, path)
+bench.run_process = measured
+for name, words in runs.items():
+    with open(folder / f"{name}.txt", "w", encoding="utf-8") as file, contextlib.redirect_stdout(file):
+        assert bench.main([*words, *options, "--json", str(folder / f"{name}.json")]) == 0
+"""
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bench")
-    found = {}
-    for suite, processes in {"quick": 2, "calls": 1, "streaming": 1, "ragged": 1, "steps": 1}.items():
-        found[suite] = folder / f"{suite}.json"
-        options = ["--peers", "--processes", processes, "--seconds", 0.001, "--threads", 1]
-        printed = bench("--suite", suite, *options, "--json", found[suite]).stdout
+    options = ["--peers", "--seconds", 0.001, "--threads", 1]
+    printed = bench("--suite", "quick", *options, "--processes", 2, "--json", folder / "quick.json").stdout
+    (folder / "quick.txt").write_text(printed, encoding="utf-8")
+    more = {suite: ["--suite", suite] for suite in ("calls", "streaming", "ragged", "steps")} | {
+        "gru": ["--cell", "gru"]
+    }
+    words = " ".join(map(str, [*options, "--processes", 1]))
+    python("-c", RUNS, folder, words, json.dumps(more))
+    found = {name: folder / f"{name}.json" for name in ("quick", *more)}
+    for name in list(found):
+        found[name + " printed"] = printed = (folder / f"{name}.txt").read_text(encoding="utf-8")
         assert "GFLOP/s of multiply-adds" in printed
-        assert f"\nprocessor: {json.loads(found[suite].read_text())['machine']['processor']}\n" in printed
-        found[suite + " printed"] = printed
-    found["gru"] = folder / "gru.json"
-    options = ["--peers", "--processes", 1, "--seconds", 0.001, "--json", found["gru"]]
-    found["gru printed"] = bench("--cell", "gru", *options).stdout
+        assert f"\nprocessor: {json.loads(found[name].read_text())['machine']['processor']}\n" in printed
     return found
 
 
@@ -200,15 +233,16 @@ def test_sections_that_are_not_renewed_are_kept(runs, main, tmp_path):
     assert path.read_text(encoding="utf-8") == before
 
 
-@pytest.mark.parametrize("peer", ["torch", "onnxruntime"])
-def test_peers_agree_with_us(peer, tmp_path):
-    pytest.importorskip(peer)
-    if peer == "onnxruntime":
-        pytest.importorskip("onnx")
+def test_peers_agree_with_us(tmp_path):
+    needed = {"torch": ["torch"], "onnxruntime": ["onnxruntime", "onnx"]}
+    peers = [peer for peer, packages in needed.items() if all(map(importlib.util.find_spec, packages))]
+    if not peers:
+        pytest.skip("neither PyTorch nor ONNX Runtime is installed")
     path = tmp_path / "run.json"
-    bench("--suite", "streaming", "--peers", peer, "--processes", 1, "--seconds", 0.001, "--json", path)
+    bench("--suite", "streaming", "--peers", *peers, "--processes", 1, "--seconds", 0.001, "--json", path)
     differences = json.loads(path.read_text())["threads"]["1"]["differences"]
-    assert len([case for case in differences if case.startswith(peer)]) == 6
+    for peer in peers:
+        assert len([case for case in differences if case.startswith(peer)]) == 6
     assert 0 < max(differences.values()) < 1e-5
 
 

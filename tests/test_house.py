@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -126,6 +127,7 @@ def cython_imports(text):
     return found
 
 
+@cache
 def imports(path):
     """What a file imports when it runs, and what it imports for type checkers only."""
     text = path.read_text(encoding="utf-8")

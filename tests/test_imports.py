@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -27,9 +28,15 @@ def fresh(code, **environment):
     return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
 
 
+@cache
+def expected():
+    """Packages of a process that has imported those that we need, with what it begins with."""
+    return {*fresh("import numpy, safetensors.numpy" + ROOTS).split()}
+
+
 def imported(code, **environment):
-    """Packages that a new process has imported after this code, without what it begins with."""
-    return {*fresh(code + ROOTS, **environment).split()} - {*fresh("import numpy, safetensors.numpy" + ROOTS).split()}
+    """Other packages that a new process has imported after this code."""
+    return {*fresh(code + ROOTS, **environment).split()} - expected()
 
 
 @pytest.mark.parametrize("isa", ["plain", None], ids=["plain", "packed"])

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -87,16 +88,29 @@ def alone(tmp_path_factory):
     return space["train"](None, tmp_path_factory.mktemp("alone"))
 
 
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """The folder that so many processes have trained in, by their number, and what they have said."""
+
+    @cache
+    def trained(size):
+        folder = tmp_path_factory.mktemp("together")
+        found = run(size, GO, folder, 3)
+        assert found.returncode == 0, found.stderr
+        return folder, found.stderr
+
+    return trained
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [2, 3])
-def test_mpiexec_trains_as_one_process_does(size, alone, tmp_path):
-    found = run(size, GO, tmp_path, 3)
-    assert found.returncode == 0, found.stderr
-    assert found.stderr.count("  0%|") == 1, "there is one bar"
+def test_mpiexec_trains_as_one_process_does(size, alone, together):
+    folder, said = together(size)
+    assert said.count("  0%|") == 1, "there is one bar"
     model, history = alone
-    for a, b in zip(learned(tmp_path)[0], model.parameters(), strict=True):
+    for a, b in zip(learned(folder)[0], model.parameters(), strict=True):
         np.testing.assert_allclose(a, b.value, rtol=1e-12, atol=1e-12)
-    assert len(checkpoints(tmp_path)) == 6
+    assert len(checkpoints(folder)) == 6
 
 
 KILL = """
@@ -118,16 +132,15 @@ train(fl.distributed.mpi(timeout=30), sys.argv[1], act)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("code", [KILL, RAISE], ids=["killed", "raised"])
-def test_a_rank_that_fails_ends_all_and_the_training_goes_on_to_the_same_bits(code, tmp_path):
-    whole, folder = tmp_path / "whole", tmp_path / "run"
-    assert run(2, GO, whole, 3).returncode == 0
+def test_a_rank_that_fails_ends_all_and_the_training_goes_on_to_the_same_bits(code, together, tmp_path):
+    folder = tmp_path / "run"
     found = run(2, code, folder, seconds=25)
     assert found.returncode != 0
     if code is RAISE:
         assert "fastlstm: rank 1 of 2 has failed: OSError: no more room; all ranks end" in found.stderr
     assert [path.name[10:14] for path in checkpoints(folder)] == ["0003", "0006"]
     assert run(2, GO, folder, 3).returncode == 0
-    (values, losses), (expected, wanted) = learned(folder), learned(whole)
+    (values, losses), (expected, wanted) = learned(folder), learned(together(2)[0])
     for a, b in zip(values, expected, strict=True):
         np.testing.assert_array_equal(a, b)
     assert losses == wanted
