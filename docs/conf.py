@@ -1,5 +1,6 @@
 """The site, built by ``.ci/docs``: Sphinx, for its index of every name, which docstrings and pages are linked by."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -66,6 +67,14 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
+if url := os.environ.get("DOCS_URL"):  # where versions.py puts this site beside those of other versions
+    match = os.environ["DOCS_VERSION"].removeprefix("v")
+    html_theme_options |= {
+        "switcher": {"json_url": f"{url.rstrip('/')}/switcher.json", "version_match": match},
+        "check_switcher": False,  # the list is written after the build
+        "show_version_warning_banner": True,
+        "navbar_end": ["version-switcher", "theme-switcher", "navbar-icon-links"],
+    }
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 copybutton_exclude = ".linenos, .gp, .go"
