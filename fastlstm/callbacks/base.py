@@ -101,6 +101,7 @@ class Progress:
 
     @property
     def steps(self) -> int | None:
+        """Number of all steps of the training; None if it is not known."""
         return None if self.batches is None else self.epochs * -(-self.batches // self.accumulate)
 
     @property

@@ -99,7 +99,7 @@ class Optimizer:
         NotImplementedError
             If the optimizer is of a class that has not written `update`.
         """
-        if parameters is not self._seen or self._changes != Parameter.changes or not self.state:
+        if parameters is not self._seen or self._changes != Parameter._changes or not self.state:
             self._take(parameters)
         self.steps += 1
         if type(self).update is not Optimizer.update:
@@ -122,8 +122,8 @@ class Optimizer:
         ):
             raise ValueError("parameters: expected those of the first step; an optimizer serves one model")
         self._seen = parameters if isinstance(parameters, tuple) else None  # a list may change
-        if self._changes != Parameter.changes:
-            self._changes, self._blocks = Parameter.changes, None
+        if self._changes != Parameter._changes:
+            self._changes, self._blocks = Parameter._changes, None
             pairs = zip(self._parameters, self.state, strict=True)
             kept = [(parameter, slots) for parameter, slots in pairs if parameter.trainable]
             self._trained, self._slots = [parameter for parameter, _ in kept], [slots for _, slots in kept]
@@ -176,7 +176,7 @@ class Optimizer:
             )
 
     def _update_all(self, scale: float) -> None:
-        self._block().update(*self.rule(), scale)
+        self._block().update(*self._rule(), scale)
 
     def norm(self, parameters: Sequence[Parameter]) -> float:
         """The same as `grad_norm`, but faster for the parameters of the last step.
@@ -190,7 +190,7 @@ class Optimizer:
         float
             The Euclidean norm of all gradients together.
         """
-        known = parameters is self._seen and self._changes == Parameter.changes
+        known = parameters is self._seen and self._changes == Parameter._changes
         if known and self.state and type(self).update is Optimizer.update and self._trained:
             return self._block().norm()
         return grad_norm(parameters)
@@ -216,11 +216,11 @@ class Optimizer:
         Raises
         ------
         NotImplementedError
-            If a subclass has written neither this method nor `rule`.
+            If a subclass has written neither this method nor `_rule`.
         """
-        kernels.Blocks([grad, value, *slots.values()], 2 + len(slots)).update(*self.rule(), 1.0)
+        kernels.Blocks([grad, value, *slots.values()], 2 + len(slots)).update(*self._rule(), 1.0)
 
-    def rule(self) -> tuple[int, tuple[float, ...]]:
+    def _rule(self) -> tuple[int, tuple[float, ...]]:
         """The number of the kernel's rule for a step, and the numbers in its formula."""
         raise NotImplementedError(f"{type(self).__name__} must write update")
 

@@ -29,6 +29,7 @@ class History(dict[str, list[float]]):
         super().__init__()
 
     def add(self, logs: dict[str, float]) -> None:
+        """Add the figures of an epoch, a number by each name."""
         for name, value in logs.items():
             self.setdefault(name, []).append(value)
 

@@ -198,4 +198,4 @@ class Ranks:
 def digest_of(model: Model) -> str:
     """A word that differs for models with other parameters or buffers."""
     arrays = (*model.named_parameters().values(), *model.named_buffers().values())
-    return digest(*(array.glance() for array in arrays), most_bytes=1 << 62)
+    return digest(*(array._glance() for array in arrays), most_bytes=1 << 62)

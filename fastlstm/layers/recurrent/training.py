@@ -181,8 +181,8 @@ class TrainedDirection:
 
     def _is_frozen(self) -> bool:
         """Whether no weight is trained."""
-        if self._seen != Parameter.changes:
-            self._seen, self._frozen = Parameter.changes, not self.trainable
+        if self._seen != Parameter._changes:
+            self._seen, self._frozen = Parameter._changes, not self.trainable
         return self._frozen
 
     def _bind_gradients(self, backwards: list[back.Backward], own_du: Array | None = None) -> None:
