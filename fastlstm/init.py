@@ -46,6 +46,7 @@ class Initializer(Named, family="initializer"):
         fan : int, optional
             The size that PyTorch takes the limit of the layer's parameters from; by default the last axis.
         """
+        _check.instance(rng, Rng, "rng", "a numpy.random.Generator")
         if self.of_matrices and len(shape) < 2:
             raise ValueError(
                 f"{type(self).__name__}: expected a matrix, got a parameter of shape {_check.describe(shape)}"

@@ -28,6 +28,16 @@ def unmoved(places: Iterable[tuple[Parameter, NDArray[Any]]]) -> bool:
     return True
 
 
+def parameters_of(value: Any) -> list[Parameter]:
+    """What a user gives as parameters, checked."""
+    found = list(value) if isinstance(value, Iterable) else [value]
+    for one in found:
+        if not isinstance(one, Parameter):
+            got = type(one).__name__ + ("" if one is value else f" in {type(value).__name__}")
+            raise TypeError(f"parameters: expected those of a model, model.parameters(), got {got}")
+    return found
+
+
 class Parameter:
     """An array that an optimizer trains, with its gradient.
 
@@ -107,7 +117,11 @@ class Parameter:
 
     def _initialize(self, rng: np.random.Generator, dtype: np.dtype[Any]) -> None:
         """Set the value to starting values."""
-        self._value = np.ascontiguousarray(self.initializer(rng, self.shape), dtype)
+        try:
+            self._value = np.ascontiguousarray(self.initializer(rng, self.shape), dtype)
+        except MemoryError as error:
+            shape = _check.describe(self.shape)
+            raise MemoryError(f"{self.name}: expected memory for starting values of shape {shape}: {error}") from None
         self.version += 1
 
     def assign(self, value: Any, dtype: np.dtype[Any]) -> None:

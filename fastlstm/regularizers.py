@@ -189,6 +189,7 @@ def penalty(parameters: Iterable[_Regularized]) -> float:
     >>> fl.regularizers.penalty(layer.parameters())
     3.0
     """
+    parameters = _listed(parameters)
     return sum((p.regularizer.value(p.read()) for p in parameters if p.trainable and p.regularizer), 0.0)
 
 
@@ -202,7 +203,15 @@ def add_gradients(parameters: Iterable[_Regularized], scale: float = 1.0) -> Non
     scale : float, default 1
         The gradients of the penalties are multiplied by it.
     """
-    for parameter in parameters:
+    for parameter in _listed(parameters):
         if parameter.trainable and parameter.regularizer:
             grad, own = parameter.grad, parameter.regularizer.gradient(parameter.read())
             grad += own if scale == 1 else own * own.dtype.type(scale)
+
+
+def _listed(parameters: Any) -> list[_Regularized]:
+    found = _check.items(parameters, "parameters", "those of a model, model.parameters()")
+    for one in found:
+        if not hasattr(one, "regularizer"):
+            raise TypeError(f"parameters: expected those of a model, model.parameters(), got {one!r:.80}")
+    return found

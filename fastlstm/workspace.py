@@ -184,7 +184,8 @@ class Workspace:
 
     @cached_property
     def _seeds(self) -> np.random.SeedSequence:
-        return self._seed if isinstance(self._seed, np.random.SeedSequence) else np.random.SeedSequence(self._seed)
+        seed = self._seed
+        return seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(_check.seed_of(seed))
 
     @cached_property
     def rng(self) -> np.random.Generator:

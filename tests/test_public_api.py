@@ -2,8 +2,10 @@
 
 import dataclasses
 import importlib
+import inspect
 import re
 import sys
+from types import FunctionType
 
 import public_api
 import pytest
@@ -197,3 +199,18 @@ def test_the_api_reference_has_every_public_name_but_modules_and_types_without_w
 def test_an_object_and_a_type_are_public_names_too(name, kept):
     lines = [line for lines in kept.values() for line in lines if re.match(rf"fastlstm\.{re.escape(name)}\W", line)]
     assert len(lines) == 1 and (" = " in lines[0] or ", object of " in lines[0])
+
+
+def test_every_public_method_and_property_is_explained():
+    """What is not has no place in the API reference. It wants a docstring, or an underscore."""
+    kinds = {name.value: name.path for name in public_api.public.canonical().values() if isinstance(name.value, type)}
+    silent = {
+        f"{path}.{name}"
+        for kind, path in kinds.items()
+        for base in kind.__mro__
+        if base.__module__.startswith("fastlstm")
+        for name, value in vars(base).items()
+        if not name.startswith("_") and isinstance(value, FunctionType | property | classmethod | staticmethod)
+        if not inspect.getdoc(inspect.getattr_static(kind, name)) and not inspect.getdoc(getattr(kind, name))
+    }
+    assert silent <= {f"fastlstm.forecasting.LSTMForecaster.{name}" for name in ("season_", "share_")}

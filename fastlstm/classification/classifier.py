@@ -69,6 +69,7 @@ class Classifier(Application):
 
     def __init__(self, recipe: Recipe | None = None) -> None:
         super().__init__()
+        _check.instance(recipe, (Recipe, type(None)), "recipe", "a Recipe or None")
         self.recipe = recipe or Recipe()
         self._fitted: Fitted | None = None
 

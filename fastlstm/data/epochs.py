@@ -41,6 +41,8 @@ class Epochs(ABC):
         >>> next(iter(batches))[0].tolist()
         [[0.5], [1.0]]
         """
+        if not callable(function):
+            raise TypeError(f"function: expected a function of a batch's arrays, got {function!r:.80}")
         return (SizedMapped if hasattr(self, "__len__") else Mapped)(self, function)
 
 

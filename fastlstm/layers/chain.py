@@ -19,6 +19,9 @@ from fastlstm.workspace import Workspace
 
 def input_shape_of(layers: Sequence[Layer]) -> Shape:
     """The shape of the input. The number of features comes from the first layer that fixes it."""
+    for i, layer in enumerate(layers):
+        if not hasattr(layer, "input_shape"):
+            raise TypeError(f"layer {i}: {type(layer).__name__} must set input_shape, such as ('N', 'T', 3)")
     shape: Shape = layers[0].input_shape
     for layer in layers:
         if shape[-1] != "F":

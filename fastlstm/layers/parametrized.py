@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -119,7 +120,10 @@ class Parametrized:
         array([[ 0.5, -0.5]], dtype=float32)
         """
         self.build()
-        return _named(self._parameters, name, f"{type(self).__name__} has no parameter")
+        try:
+            return self._parameters[name]
+        except KeyError:
+            raise _unknown(self, "parameter", name, self._parameters) from None
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """The shapes of the parameters by their names."""
@@ -163,7 +167,10 @@ class Parametrized:
             If the layer has no buffer of this name.
         """
         self.build()
-        return _named(self._buffers, name, f"{type(self).__name__} has no buffer")
+        try:
+            return self._buffers[name]
+        except KeyError:
+            raise _unknown(self, "buffer", name, self._buffers) from None
 
     def buffer_shapes(self) -> dict[str, tuple[int, ...]]:
         """The shapes of the buffers by their names."""
@@ -196,6 +203,7 @@ class Parametrized:
         >>> twin.load_parameters({name: layer.parameter(name).value for name in layer.parameter_shapes()}, "float32")
         """
         dtype = _check.dtype_of(dtype)
+        _check.instance(arrays, Mapping, "arrays", "a dict of arrays by name")
         if missing := [name for name in self._arrays() if name not in arrays]:
             raise KeyError(f"arrays: expected {', '.join(self._arrays())}, got none for {', '.join(missing)}")
         self._dtype = dtype
@@ -208,8 +216,5 @@ class Parametrized:
             self._parameters[name]._see(array)
 
 
-def _named(found: dict[str, Parameter], name: str, none: str) -> Parameter:
-    try:
-        return found[name]
-    except (KeyError, TypeError):
-        raise KeyError(f"{none} {name!r}; it has {', '.join(found) or 'none'}") from None
+def _unknown(layer: Parametrized, what: str, name: str, there: dict[str, Parameter]) -> KeyError:
+    return KeyError(f"{type(layer).__name__} has no {what} {name!r}; it has {', '.join(there) or 'none'}")

@@ -11,6 +11,7 @@ from fastlstm._check import Shape
 from fastlstm.workspace import Workspace
 
 Array = NDArray[Any]
+Index = NDArray[np.intp]
 
 
 class Stateful:
@@ -89,7 +90,7 @@ class Stateful:
             The same as in `start`.
         """
 
-    def carry(self, index: NDArray[np.intp], tape: Workspace) -> None:
+    def carry(self, index: Index, tape: Workspace) -> None:
         """Say which sequences the next pass goes on with; see `Model.carry`.
 
         Parameters

@@ -130,7 +130,11 @@ class Model(Passes):
         """A layer; or for a slice a model of these layers, which shares them and their parameters with this one."""
         if isinstance(index, slice):
             return Model(Row(self.layers[index]), self.dtype)
-        return self.layers[index]
+        try:
+            return self.layers[index]
+        except (TypeError, IndexError) as error:
+            last = len(self.layers) - 1
+            raise type(error)(f"index: expected {-last - 1} to {last}, or a slice of layers, got {index!r}") from None
 
     @property
     def output_shape(self) -> Shape:

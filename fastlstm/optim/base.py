@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastlstm import _check, hints
 from fastlstm._kernels import optim as kernels
 from fastlstm.optim.norms import grad_norm
-from fastlstm.parameter import Parameter
+from fastlstm.parameter import Parameter, parameters_of
 
 Array = NDArray[Any]
 
@@ -115,6 +115,7 @@ class Optimizer:
     def _take(self, parameters: Sequence[Parameter]) -> None:
         """Check that these are the parameters of the first step; at the first step, make the slots for them."""
         if not self.state:
+            parameters = parameters if isinstance(parameters, tuple) else parameters_of(parameters)
             self.state = [{name: np.zeros_like(p.value) for name in self.slots} for p in parameters]
             self._parameters, self._changes = list(parameters), -1
         if len(parameters) != len(self._parameters) or any(

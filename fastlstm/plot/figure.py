@@ -6,6 +6,8 @@ import os
 import warnings
 from typing import TYPE_CHECKING
 
+from fastlstm import _check
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -39,6 +41,7 @@ def new_figure(width: float = 11, height: float = 5.5) -> Figure:
         from matplotlib.layout_engine import ConstrainedLayoutEngine
     except ImportError:
         raise ImportError("drawing needs matplotlib: pip install 'fastlstm[plot]'") from None
+    width, height = _check.number(width, "width", 0.1, 1000), _check.number(height, "height", 0.1, 1000)
     figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
     FigureCanvasAgg(figure)
     return figure
@@ -57,6 +60,8 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     OSError
         If the file cannot be written.
     """
+    if not hasattr(figure, "savefig"):
+        raise TypeError(f"figure: expected a figure of matplotlib, got {type(figure).__name__}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # letters that the font lacks, in names of the user
         figure.savefig(path, format="png", dpi=120)

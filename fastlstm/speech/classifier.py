@@ -34,7 +34,7 @@ class WordClassifier(Recogniser):
     """
 
     kind: ClassVar[str | None] = "words"
-    output_axes: ClassVar[tuple[str, ...]] = ("N",)
+    _output_axes: ClassVar[tuple[str, ...]] = ("N",)
     loss: ClassVar[Loss] = softmax_cross_entropy
 
     def layers(self) -> list[Layer]:
@@ -42,7 +42,7 @@ class WordClassifier(Recogniser):
         lstm = LSTM(self.features.size, self.hidden_size, bidirectional=self.bidirectional)
         return [lstm, MeanPool(), Dropout(self.dropout), Dense(width, self.outputs)]
 
-    def version(self, recordings: Sequence[Recording], rng: np.random.Generator, tell: Tell = quiet) -> Version:
+    def _version(self, recordings: Sequence[Recording], rng: np.random.Generator, tell: Tell = quiet) -> Version:
         number = {word: k for k, word in enumerate(self.words)}
         frames = []
         for done, one in enumerate(recordings):
@@ -53,7 +53,7 @@ class WordClassifier(Recogniser):
 
     def scores(self, signals: Sequence[Signal]) -> NDArray[Any]:
         """The logits of all words for each signal, (N, words)."""
-        return np.concatenate([logits for logits, _ in self.predictions(signals)])
+        return np.concatenate([logits for logits, _ in self._predictions(signals)])
 
     def classify(self, signals: Sequence[Signal]) -> list[str]:
         """The word of each signal."""

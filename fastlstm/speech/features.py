@@ -96,6 +96,9 @@ class LogMel:
 
     def frames(self, signal: Signal) -> Frames:
         """The features of each frame, (frames, bands), roughly from -2 to 2."""
+        signal = _check.as_numbers(signal, "signal", "fiu", "samples, real numbers")
+        if signal.ndim != 1:
+            raise ValueError(f"signal: expected shape (L,), got {_check.describe(signal.shape)}")
         peak = np.abs(signal).max(initial=0)
         if peak < SILENCE:
             return np.full((1 + len(signal) * 1000 // (RATE * self.shift), self.bands), -self.depth / 8, np.float32)

@@ -210,5 +210,6 @@ def parts_of(validation: Any, third: str) -> tuple[Any, Any, Any]:
     """x, y and the third part of `validation`, which is None if it is not given."""
     if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
         hint = f"; a share of x is validation_split={validation}" if isinstance(validation, float) else ""
-        raise TypeError(f"validation: expected (x, y) or (x, y, {third}), got {type(validation).__name__}{hint}")
+        kind = type(validation).__name__ + (f" of {len(validation)}" if isinstance(validation, tuple | list) else "")
+        raise TypeError(f"validation: expected (x, y) or (x, y, {third}), got {kind}{hint}")
     return validation[0], validation[1], validation[2] if len(validation) == 3 else None

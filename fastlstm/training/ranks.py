@@ -185,7 +185,7 @@ class Ranks:
         if len(states) == self.size > 1:
             figures.restore({**states[self.rank]["figures"], "loss.sums": state["figures"]["loss.sums"]})
         elif self.rank:
-            figures.forget_metrics()
+            figures._forget_metrics()
         if self.wire is not None and states:
             self.wire.restore([each["wire"] for each in states])
 
