@@ -15,7 +15,8 @@ from numpydoc import xref  # noqa: E402
 project = "fastlstm"
 author = "The fastlstm developers"
 copyright = author
-version = release = fastlstm.__version__
+built = os.environ.get("DOCS_VERSION", fastlstm.__version__).removeprefix("v")  # a branch, or the tag of a release
+version = release = f"{built} (development)" if built == "main" else built
 
 extensions = [
     "sphinx.ext.autodoc",
@@ -68,12 +69,12 @@ html_theme_options = {
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
 if url := os.environ.get("DOCS_URL"):  # where versions.py puts this site beside those of other versions
-    match = os.environ["DOCS_VERSION"].removeprefix("v")
     html_theme_options |= {
-        "switcher": {"json_url": f"{url.rstrip('/')}/switcher.json", "version_match": match},
+        "logo": {"text": "fastlstm"},  # the switcher beside it names the version
+        "switcher": {"json_url": f"{url.rstrip('/')}/switcher.json", "version_match": built},
         "check_switcher": False,  # the list is written after the build
         "show_version_warning_banner": True,
-        "navbar_end": ["version-switcher", "theme-switcher", "navbar-icon-links"],
+        "navbar_start": ["navbar-logo", "version-switcher"],
     }
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True

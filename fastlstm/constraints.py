@@ -30,7 +30,18 @@ class Constraint(Named, family="constraint"):
         raise NotImplementedError(f"{type(self).__name__} must write apply")
 
     def check(self, name: str, shape: tuple[int, ...]) -> None:
-        """Raise ValueError if it cannot serve a parameter of this name and shape."""
+        """Raise ValueError if it cannot serve a parameter of this name and shape.
+
+        Parameters
+        ----------
+        name : str
+        shape : tuple of int
+
+        Raises
+        ------
+        ValueError
+            If it cannot serve this parameter.
+        """
 
 
 @dataclass(frozen=True)

@@ -59,13 +59,13 @@ def site(tmp_path):
 
 def test_versions_are_listed_with_main_first_and_the_newest_release_preferred(site):
     _, sites, put = site
-    assert put("main") == [{"name": "main (development)", "version": "main", "url": f"{URL}/main/", "preferred": True}]
+    assert put("main") == [{"name": "main", "version": "main", "url": f"{URL}/main/", "preferred": True}]
     assert 'url=main/"' in (sites / "index.html").read_text()
     for name in ("0.9.0", "0.10.0", "0.2.0"):
         listed = put(name)
     assert [one["version"] for one in listed] == ["main", "0.10.0", "0.9.0", "0.2.0"]
     assert [one["version"] for one in listed if one.get("preferred")] == ["0.10.0"]
-    assert listed[1] == {"name": "0.10.0 (newest)", "version": "0.10.0", "url": f"{URL}/0.10.0/", "preferred": True}
+    assert listed[1] == {"name": "0.10.0", "version": "0.10.0", "url": f"{URL}/0.10.0/", "preferred": True}
     assert 'url=0.10.0/"' in (sites / "index.html").read_text()
 
 

@@ -42,13 +42,12 @@ def versions(folder: Path) -> list[str]:
 
 def entries(names: list[str], url: str) -> list[dict[str, object]]:
     """What the theme reads of each version. Pages of all but the preferred one say that there is another."""
-    releases = [name for name in names if name != MAIN]
-    found: list[dict[str, object]] = []
-    for name in names:
-        told = "main (development)" if name == MAIN else f"{name} (newest)" if name == releases[0] else name
-        entry: dict[str, object] = {"name": told, "version": name, "url": f"{url.rstrip('/')}/{name}/"}
-        found.append(entry | ({"preferred": True} if name == (releases or [MAIN])[0] else {}))
-    return found
+    preferred = next((name for name in names if name != MAIN), MAIN)
+    return [
+        {"name": name, "version": name, "url": f"{url.rstrip('/')}/{name}/"}
+        | ({"preferred": True} if name == preferred else {})
+        for name in names
+    ]
 
 
 def put(folder: Path, name: str, site: Path, url: str) -> None:
@@ -60,7 +59,7 @@ def put(folder: Path, name: str, site: Path, url: str) -> None:
     shutil.copytree(site, folder / name)
     found = entries(versions(folder), url)
     (folder / "switcher.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    newest = next(str(entry["version"]) for entry in found if "preferred" in entry)
+    newest = next(entry["version"] for entry in found if "preferred" in entry)
     (folder / "index.html").write_text(INDEX.format(newest), encoding="utf-8")
     (folder / ".nojekyll").touch()  # folders that begin with an underscore are served, too
 

@@ -179,7 +179,12 @@ class Callback:
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` has returned. It is called after `on_fit_begin`."""
+        """Go on from what `state` has returned. It is called after `on_fit_begin`.
+
+        Parameters
+        ----------
+        state : dict
+        """
 
 
 class Monitor:

@@ -51,8 +51,8 @@ class Layer(Parametrized, Stateful, metaclass=_Settled):
     A layer of your own is a subclass: it sets `input_shape`, adds its parameters with `add`, adds arrays that are saved
     but not trained with `add_buffer`, and writes `output_shape`, `forward`, `backward` and `config`. `fastlstm.load`
     then knows it by the name of its class. One with a state in a stream also writes `start`, `step`, `reset`,
-    `running_kinds`, `running` and `go_on`, and one that carries a state from pass to pass `carry`. docs/layers.md has
-    an example.
+    `running_kinds`, `running` and `go_on`, and one that carries a state from pass to pass `carry`. `docs/layers.md`
+    has an example.
 
     Parameters
     ----------

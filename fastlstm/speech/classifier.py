@@ -52,9 +52,40 @@ class WordClassifier(Recogniser):
         return frames, np.array([number[one.label] for one in recordings], np.intp)
 
     def scores(self, signals: Sequence[Signal]) -> NDArray[Any]:
-        """The logits of all words for each signal, (N, words)."""
+        """The logits of all words for each signal, (N, words).
+
+        Parameters
+        ----------
+        signals : list of N (L,) float32
+            Samples at 8000 Hz, a word each.
+
+        Returns
+        -------
+        (N, words) floats
+            In the order of `words`.
+
+        Raises
+        ------
+        RuntimeError
+            Before `fit`.
+        """
         return np.concatenate([logits for logits, _ in self._predictions(signals)])
 
     def classify(self, signals: Sequence[Signal]) -> list[str]:
-        """The word of each signal."""
+        """The word of each signal.
+
+        Parameters
+        ----------
+        signals : list of N (L,) float32
+            Samples at 8000 Hz, a word each.
+
+        Returns
+        -------
+        list of N str
+
+        Raises
+        ------
+        RuntimeError
+            Before `fit`.
+        """
         return [self.words[k] for k in self.scores(signals).argmax(-1)]

@@ -80,7 +80,23 @@ class StringReader(Recogniser):
         return frames, targets
 
     def scores(self, signal: Signal) -> NDArray[Any]:
-        """The logits of the blank and of all words at each step, (T, 1 + words)."""
+        """The logits of the blank and of all words at each step, (T, 1 + words).
+
+        Parameters
+        ----------
+        signal : (L,) float32
+            Samples at 8000 Hz.
+
+        Returns
+        -------
+        (T, 1 + words) floats
+            For `fastlstm.decoding`; the blank is class 0, the words follow in the order of `words`.
+
+        Raises
+        ------
+        RuntimeError
+            Before `fit`.
+        """
         logits, _ = next(self._predictions([signal]))
         return np.asarray(logits[0])
 
