@@ -1,5 +1,6 @@
 """The site, built by ``.ci/docs``: Sphinx, for its index of every name, which docstrings and pages are linked by."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from numpydoc import xref  # noqa: E402
 project = "fastlstm"
 author = "The fastlstm developers"
 copyright = author
-version = release = fastlstm.__version__
+built = os.environ.get("DOCS_VERSION", fastlstm.__version__).removeprefix("v")  # a branch, or the tag of a release
+version = release = f"{built} (development)" if built == "main" else built
 
 extensions = [
     "sphinx.ext.autodoc",
@@ -67,6 +69,14 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
+if url := os.environ.get("DOCS_URL"):  # where versions.py puts this site beside those of other versions
+    html_theme_options |= {
+        "logo": {"text": "fastlstm"},  # the switcher beside it names the version
+        "switcher": {"json_url": f"{url.rstrip('/')}/switcher.json", "version_match": built},
+        "check_switcher": False,  # the list is written after the build
+        "show_version_warning_banner": True,
+        "navbar_start": ["navbar-logo", "version-switcher"],
+    }
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 copybutton_exclude = ".linenos, .gp, .go"

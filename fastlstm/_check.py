@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastlstm._kernels import rows
 from fastlstm.foreign import as_array as as_array
-from fastlstm.foreign import is_table
+from fastlstm.foreign import is_table, kind_of
 
 Shape = tuple[int | str, ...]
 """Sizes of an array. A name such as "N" stands for any size from 1."""
@@ -82,6 +82,12 @@ def items(value: Any, name: str, what: str) -> list[Any]:
     return list(value)
 
 
+def instance(value: Any, kind: type | tuple[type, ...], name: str, what: str) -> None:
+    """Require an object of this class, or of one of these, which is called `what`."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name}: expected {what}, got {kind_of(value)}")
+
+
 def describe(shape: Shape) -> str:
     return "(" + ", ".join(str(size) for size in shape) + ("," if len(shape) == 1 else "") + ")"
 
@@ -102,8 +108,12 @@ def shape_of(array: NDArray[Any], name: str, shape: Shape, given: Any = None) ->
 
 
 def _hint_of_axes(got: tuple[int, ...], x: str, shape: Shape) -> str:
-    """How (N, T) numbers, or a table of the steps (T, F) of one sequence, become (N, T, F)."""
-    if len(got) != 2 or len(shape) != 3 or shape[:2] != ("N", "T"):
+    """How (N, T) or (N, F, T) numbers, or a table of the steps (T, F) of one sequence, become (N, T, F)."""
+    if len(shape) != 3 or shape[:2] != ("N", "T"):
+        return ""
+    if len(got) == 3 and got[1] == shape[2]:
+        return f"; where features stand before steps, {x}.swapaxes(1, 2) turns them round"
+    if len(got) != 2:
         return ""
     if got[1] == shape[2] or not isinstance(shape[2], int):
         return f"; one sequence of {got[0]} steps is {x}[None], and fastlstm.data.windows makes many of it"
@@ -147,7 +157,8 @@ def as_numbers(value: Any, name: str, kinds: str, what: str) -> NDArray[Any]:
     array = as_array(value, name)
     if array.dtype.kind not in kinds:
         missing = array.dtype.kind == "f" and type(value) is not np.ndarray and np.isnan(array).any()
-        got = "a missing one" if missing else f"dtype {array.dtype}"
+        alone = array.ndim == 0 and array.dtype == object  # None, a dict, a generator, ...
+        got = "a missing one" if missing else kind_of(value) if alone else f"dtype {array.dtype}"
         raise TypeError(f"{name}: expected {what}, got {got}")
     return array
 

@@ -107,31 +107,31 @@ class Application:
 class Recipe:
     """Base of the recipes: the numbers by which a network is built and trained, in a frozen dataclass.
 
-    A subclass lists its fields by their ranges in `SIZES`, `RATES` and `NUMBERS`. It also has the fields ``epochs``, a
-    whole number from 1 or None, and ``seed``.
+    A subclass lists its fields by their ranges in `_SIZES`, `_RATES` and `_NUMBERS`. It also has the fields ``epochs``,
+    a whole number from 1 or None, and ``seed``.
     """
 
-    SIZES: ClassVar[tuple[str, ...]]
+    _SIZES: ClassVar[tuple[str, ...]]
     """Whole numbers from 1."""
 
-    RATES: ClassVar[tuple[str, ...]]
+    _RATES: ClassVar[tuple[str, ...]]
     """Numbers from 0 to below 1."""
 
-    NUMBERS: ClassVar[tuple[str, ...]]
+    _NUMBERS: ClassVar[tuple[str, ...]]
     """Numbers from 0."""
 
     epochs: int | None
     seed: int
 
     def __post_init__(self) -> None:
-        for name in self.SIZES:
+        for name in self._SIZES:
             _check.positive_int(getattr(self, name), name, LARGEST)
         if self.epochs is not None:
             _check.positive_int(self.epochs, "epochs", LARGEST)
         _check.seed_of(self.seed)
-        for name in self.RATES:
+        for name in self._RATES:
             _check.number(getattr(self, name), name, 0, 1, open_high=True)
-        for name in self.NUMBERS:
+        for name in self._NUMBERS:
             _check.number(getattr(self, name), name, 0)
 
     def config(self) -> dict[str, Any]:

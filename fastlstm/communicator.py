@@ -41,19 +41,68 @@ class Communicator(Protocol):
     timeout: float
 
     def sum(self, array: Array) -> None:
-        """Replace the array by the sum over all ranks. All ranks get the same bits."""
+        """Replace the array by the sum over all ranks. All ranks get the same bits.
+
+        Parameters
+        ----------
+        array : contiguous array
+            Of the same shape and dtype on all ranks.
+        """
 
     def begin_sum(self, array: Array) -> Pending:
-        """Begin `sum`. The array must be left alone until the sum has arrived."""
+        """Begin `sum`. The array must be left alone until the sum has arrived.
+
+        Parameters
+        ----------
+        array : contiguous array
+            Of the same shape and dtype on all ranks.
+
+        Returns
+        -------
+        Pending
+            Its ``wait`` returns when the sum is there.
+        """
 
     def gather(self, array: Array) -> Array:
-        """The arrays of all ranks, (size, ...), on each rank."""
+        """The arrays of all ranks, (size, ...), on each rank.
+
+        Parameters
+        ----------
+        array : contiguous array
+            Of the same shape and dtype on all ranks.
+
+        Returns
+        -------
+        (size, ...) array
+        """
 
     def exchange(self, array: Array) -> Array:
-        """From an array (size, ...) whose part k is for rank k: the parts (size, ...) that are for this rank."""
+        """From an array (size, ...) whose part k is for rank k: the parts (size, ...) that are for this rank.
+
+        Parameters
+        ----------
+        array : (size, ...)
+            Of the same shape and dtype on all ranks; part k is for rank k.
+
+        Returns
+        -------
+        (size, ...) array
+            Part k is from rank k.
+        """
 
     def broadcast(self, array: Array) -> None:
-        """Replace the array by that of rank 0."""
+        """Replace the array by that of rank 0.
+
+        Parameters
+        ----------
+        array : contiguous array
+            Of the same shape and dtype on all ranks.
+        """
 
     def abort(self, message: str) -> None:
-        """Print the message and end all processes."""
+        """Print the message and end all processes.
+
+        Parameters
+        ----------
+        message : str
+        """

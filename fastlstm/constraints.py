@@ -30,7 +30,18 @@ class Constraint(Named, family="constraint"):
         raise NotImplementedError(f"{type(self).__name__} must write apply")
 
     def check(self, name: str, shape: tuple[int, ...]) -> None:
-        """Raise ValueError if it cannot serve a parameter of this name and shape."""
+        """Raise ValueError if it cannot serve a parameter of this name and shape.
+
+        Parameters
+        ----------
+        name : str
+        shape : tuple of int
+
+        Raises
+        ------
+        ValueError
+            If it cannot serve this parameter.
+        """
 
 
 @dataclass(frozen=True)
@@ -65,13 +76,13 @@ class _OfNorms(Constraint, abstract=True):
         exact /= np.where(largest > 0, largest, 1)  # no square is then too large, or too small, to be told
         scaled = np.sqrt(np.sum(np.square(exact), axis=self.axis, keepdims=True))
         norms = scaled * largest
-        wanted = self.wanted(norms)
+        wanted = self._wanted(norms)
         changed = (wanted != norms) & (norms > 0)
         if changed.any():
             found = exact * np.divide(wanted, scaled, out=np.ones_like(norms), where=scaled > 0)
             np.copyto(array, found, where=changed, casting="same_kind")
 
-    def wanted(self, norms: Array) -> Array:
+    def _wanted(self, norms: Array) -> Array:
         """What these norms must become."""
         raise NotImplementedError(f"{type(self).__name__} must write wanted")
 
@@ -113,7 +124,7 @@ class MaxNorm(_OfNorms):
         _check.number(self.limit, "limit", 0, 1e30)
         _check_axis(self.axis)
 
-    def wanted(self, norms: Array) -> Array:
+    def _wanted(self, norms: Array) -> Array:
         return np.minimum(norms, self.limit)
 
 
@@ -148,7 +159,7 @@ class UnitNorm(_OfNorms):
     def __post_init__(self) -> None:
         _check_axis(self.axis)
 
-    def wanted(self, norms: Array) -> Array:
+    def _wanted(self, norms: Array) -> Array:
         return np.ones_like(norms)
 
 
@@ -194,7 +205,7 @@ class MinMaxNorm(_OfNorms):
             raise ValueError(f"high: expected at least low, {self.low:g}, got {self.high:g}")
         _check_axis(self.axis)
 
-    def wanted(self, norms: Array) -> Array:
+    def _wanted(self, norms: Array) -> Array:
         return np.clip(norms, self.low, self.high)
 
 

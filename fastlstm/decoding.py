@@ -12,6 +12,8 @@ from fastlstm import _check
 
 Array = NDArray[Any]
 Score = Callable[[tuple[int, ...], int], float]
+"""What is added to the score of a labelling for one more label, such as the log-probability of a language model: a
+function of the labels before, and of the new one."""
 
 
 class Labelling(NamedTuple):

@@ -122,6 +122,7 @@ def reading(path: PathLike, *more: type[Exception], what: str = "") -> Iterator[
     what : str, optional
         What was expected, for the message.
     """
+    _require_path(path)
     try:
         yield
     except Damaged:
@@ -147,10 +148,16 @@ PART = re.compile(r"\..+\.\d+\.\d+\.part", re.DOTALL)
 """Names that `write_atomically` gives to unfinished files: the number of the process, and that of the thread."""
 
 
-def _require_path(path: PathLike) -> None:
+def _require_path(path: PathLike, name: str = "path") -> None:
     """Refuse what the system would take for an open file: its number."""
     if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"path: expected a str or a path, got {path!r}")
+        raise TypeError(f"{name}: expected a str or a path, got {path!r}")
+
+
+def path_of(path: PathLike, name: str) -> Path:
+    """What a user gives as a path, checked."""
+    _require_path(path, name)
+    return Path(path)
 
 
 def _require_file(path: PathLike, mode: int, refusal: type[OSError], what: str = "a file") -> None:

@@ -52,7 +52,9 @@ def as_array(value: Any, name: str) -> Array:
 
 
 def kind_of(value: Any) -> str:
-    """The type of a value with its library, such as "list" or "torch.Tensor"."""
+    """The type of a value with its library, such as "list" or "torch.Tensor"; None is None."""
+    if value is None:
+        return "None"
     library, name = type(value).__module__.partition(".")[0], type(value).__name__
     return name if library == "builtins" else f"{library}.{name}"
 

@@ -46,6 +46,7 @@ class Initializer(Named, family="initializer"):
         fan : int, optional
             The size that PyTorch takes the limit of the layer's parameters from; by default the last axis.
         """
+        _check.instance(rng, Rng, "rng", "a numpy.random.Generator")
         if self.of_matrices and len(shape) < 2:
             raise ValueError(
                 f"{type(self).__name__}: expected a matrix, got a parameter of shape {_check.describe(shape)}"
@@ -56,7 +57,19 @@ class Initializer(Named, family="initializer"):
         return np.asarray(self.draw(rng, parts, last if fan is None else fan).reshape(shape))
 
     def draw(self, rng: Rng, shape: tuple[int, ...], fan: int) -> Array:
-        """Starting values of shape (blocks, outputs, inputs), or (blocks, n) of what is no matrix."""
+        """Starting values of shape (blocks, outputs, inputs), or (blocks, n) of what is no matrix.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        shape : (blocks, outputs, inputs), or (blocks, n) of what is no matrix
+        fan : int
+            As in a call; never None.
+
+        Returns
+        -------
+        float64 array of this shape
+        """
         raise NotImplementedError(f"{type(self).__name__} must write draw")
 
 

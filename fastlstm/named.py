@@ -19,19 +19,19 @@ class Named:
     A class with a `family` begins one. Its subclasses are known by their names, unless they are `abstract`.
     """
 
-    family: ClassVar[str] = ""
-    members: ClassVar[dict[str, type[Named]]]
+    _family: ClassVar[str] = ""
+    _members: ClassVar[dict[str, type[Named]]]
 
     def __init_subclass__(cls, *, family: str = "", abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if family:
-            cls.family, cls.members = family, {}
+            cls._family, cls._members = family, {}
         if family or abstract:
             return
-        known = cls.members.get(plain(cls.__name__))
+        known = cls._members.get(plain(cls.__name__))
         if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
-            raise TypeError(f"{cls.family} {cls.__name__} is known already, from {known.__module__}")
-        cls.members[plain(cls.__name__)] = cls
+            raise TypeError(f"{cls._family} {cls.__name__} is known already, from {known.__module__}")
+        cls._members[plain(cls.__name__)] = cls
 
     @classmethod
     def of(cls, value: Any, name: str) -> Self:
@@ -42,9 +42,9 @@ class Named:
         word, numbers = value if pair else (value, {})
         if not isinstance(word, str) or not isinstance(numbers, dict):
             raise TypeError(f"{name}: expected a name or an object of fastlstm.{cls.__module__[9:]}, got {value!r:.80}")
-        found = cls.members.get(plain(word))
+        found = cls._members.get(plain(word))
         if found is None:
-            names = ", ".join(member.__name__ for member in cls.members.values())
+            names = ", ".join(member.__name__ for member in cls._members.values())
             raise ValueError(f"{name}: expected one of {names}, got {word!r:.80}")
         try:
             made = found(**numbers)

@@ -28,6 +28,16 @@ def unmoved(places: Iterable[tuple[Parameter, NDArray[Any]]]) -> bool:
     return True
 
 
+def parameters_of(value: Any) -> list[Parameter]:
+    """What a user gives as parameters, checked."""
+    found = list(value) if isinstance(value, Iterable) else [value]
+    for one in found:
+        if not isinstance(one, Parameter):
+            got = type(one).__name__ + ("" if one is value else f" in {type(value).__name__}")
+            raise TypeError(f"parameters: expected those of a model, model.parameters(), got {got}")
+    return found
+
+
 class Parameter:
     """An array that an optimizer trains, with its gradient.
 
@@ -45,7 +55,7 @@ class Parameter:
         What `fastlstm.init.Initializer` is told of them.
     """
 
-    changes: ClassVar[int] = 0
+    _changes: ClassVar[int] = 0
     """How often any parameter has been frozen, thawed, or given another penalty or constraint. Who keeps what depends
     on these looks again when it has grown, so that a step need not ask each parameter."""
 
@@ -61,7 +71,7 @@ class Parameter:
         self.version = 0
         self.initializer, self.blocks, self.fan = initializer, blocks, fan
         self._value: NDArray[Any] | None = None
-        self._narrow: Narrow | None = None  # until somebody wants the array itself
+        self._narrow: Narrow | None = None  # what `assign` was given, until somebody wants the array itself
         self._grad: NDArray[Any] | None = None
         self._cleared = False
 
@@ -104,25 +114,44 @@ class Parameter:
     @staticmethod
     def _count_change() -> None:
         with _counting:  # two threads must not come to the same number
-            Parameter.changes += 1
+            Parameter._changes += 1
 
     @property
-    def is_set(self) -> bool:
+    def _is_set(self) -> bool:
         return self._value is not None or self._narrow is not None
 
-    def initialize(self, rng: np.random.Generator, dtype: np.dtype[Any]) -> None:
+    def _initialize(self, rng: np.random.Generator, dtype: np.dtype[Any]) -> None:
         """Set the value to starting values."""
-        self._value = np.ascontiguousarray(self.initializer(rng, self.shape), dtype)
+        try:
+            self._value = np.ascontiguousarray(self.initializer(rng, self.shape), dtype)
+        except MemoryError as error:
+            shape = _check.describe(self.shape)
+            raise MemoryError(f"{self.name}: expected memory for starting values of shape {shape}: {error}") from None
         self.version += 1
 
     def assign(self, value: Any, dtype: np.dtype[Any]) -> None:
-        """Set the value, and its dtype, from an array of the parameter's shape, or from a `Narrow`, which is kept."""
+        """Set the value, and its dtype.
+
+        Parameters
+        ----------
+        value : array of the parameter's shape
+            Which is copied. (Files with few bits give a `Narrow`, which is kept.)
+        dtype : numpy.dtype
+            float32 or float64.
+
+        Raises
+        ------
+        TypeError
+            If it is no array of real numbers.
+        ValueError
+            If its shape is another.
+        """
         self._narrow = value if isinstance(value, Narrow) else None
         self._value = None if self._narrow else _check.real_array(value, self.name, dtype, self.shape).copy()
         self._grad = None
         self.version += 1
 
-    def see(self, array: NDArray[Any]) -> None:
+    def _see(self, array: NDArray[Any]) -> None:
         """Let this array, of the parameter's shape, be the value from now on. It lies in somebody else's memory.
 
         Who changes it there says so by `touch`.
@@ -143,22 +172,17 @@ class Parameter:
         array[...] = _check.real_array(value, self.name, array.dtype, self.shape)
         self.version += 1
 
-    def glance(self) -> NDArray[Any]:
+    def _glance(self) -> NDArray[Any]:
         """The value for somebody who does not keep it: of a `Narrow`, a new array that goes again."""
         narrow = self._narrow
         return self.read() if narrow is None else narrow.widened()
 
-    @property
-    def narrow(self) -> Narrow | None:
-        """What `assign` was given in fewer bits, until somebody wants the array itself."""
-        return self._narrow
-
-    def narrowed(self, kind: str) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    def _narrowed(self, kind: str) -> tuple[NDArray[Any], NDArray[Any] | None]:
         """The numbers and scales of a matrix in fewer bits (see narrow.py): those of a `Narrow` where they lie."""
         narrow = self._narrow
         if narrow is not None and (narrow.kind == "bfloat16") == (kind == "bfloat16"):
             return narrow.numbers, narrow.scale
-        return rounded(kind, self.glance())
+        return rounded(kind, self._glance())
 
     def read(self) -> NDArray[Any]:
         """The array itself, for a kernel that only reads."""
@@ -170,7 +194,7 @@ class Parameter:
         return self._array()
 
     def touch(self) -> None:
-        """Note that the array from `writable`, or that from `see`, has been changed."""
+        """Note that the array from `writable`, or that from `_see`, has been changed."""
         self.version += 1
 
     @property
@@ -186,7 +210,7 @@ class Parameter:
         array = self.grad
         array[...] = _check.real_array(value, f"{self.name} grad", array.dtype, self.shape)
 
-    def keep_grad_in(self, array: NDArray[Any]) -> None:
+    def _keep_grad_in(self, array: NDArray[Any]) -> None:
         """Let this array, of the value's shape and dtype, hold the gradient from now on."""
         if self._grad is not array:
             if self._grad is not None and not self._cleared:
@@ -195,7 +219,7 @@ class Parameter:
                 self._cleared = True
             self._grad = array
 
-    def take_grad(self) -> NDArray[Any]:
+    def _take_grad(self) -> NDArray[Any]:
         """The array of the gradient, which is the caller's from now on. The next gradient is in a new one."""
         found, self._grad = self.grad, None
         return found
@@ -217,6 +241,7 @@ class Parameter:
 
     @property
     def size(self) -> int:
+        """The number of its numbers."""
         return int(np.prod(self.shape))
 
     def _array(self) -> NDArray[Any]:

@@ -63,14 +63,14 @@ class _Matrix:
 
     @property
     def in_use(self) -> Kind:
-        used = "exact" if cpu.isa() == "plain" else self.layer.packed()[self.k].used()
+        used = "exact" if cpu.isa() == "plain" else self.layer._matrices()[self.k].used()
         return None if used == "exact" else used
 
     @property
     def more_bits(self) -> Kind:
         """The next kind that differs."""
         further = MORE_BITS[self.kind]
-        rounds = self.layer.packed()[self.k].multiplied and cpu.multiplies("int8x16")
+        rounds = self.layer._matrices()[self.k].multiplied and cpu.multiplies("int8x16")
         return MORE_BITS[further] if further == "int8x16" and not rounds else further
 
     @property
@@ -81,7 +81,7 @@ class _Matrix:
     @kind.setter
     def kind(self, kind: Kind) -> None:
         kinds = self.layer.weights
-        new = list(kinds) if isinstance(kinds, list) else [kinds] * len(self.layer.packed())
+        new = list(kinds) if isinstance(kinds, list) else [kinds] * len(self.layer._matrices())
         new[self.k] = kind
         self.layer.weights = new
 
@@ -150,7 +150,7 @@ def quantize(
         _Matrix(layer, k, f"{place}.{packed.parameters[0].name.rpartition('.')[2]}")
         for place, layer in walk(model.layers)
         if isinstance(layer, MatrixLayer)
-        for k, packed in enumerate(layer.packed())
+        for k, packed in enumerate(layer._matrices())
     ]
     if weights is not None and model.dtype != np.float32:
         raise ValueError(f"model: expected float32 for weights={weights!r}, got {model.dtype}")
@@ -223,7 +223,7 @@ def _outputs(model: Model, sample: Any, lengths: Any, tokens: Array | None = Non
     if tokens is not None:
         tape, decoder = model.tape(), model.layers[-1]
         assert isinstance(decoder, Decoder)
-        decoder.teach(tokens, tape.workspaces[-1])
+        decoder._teach(tokens, tape.workspaces[-1])
         return model.forward(sample, tape, lengths=lengths).astype(float)
     y = model.predict(sample, lengths=lengths).astype(float)
     real = None if lengths is None else model.output_lengths(lengths)

@@ -158,7 +158,7 @@ class L1L2(Regularizer):
         return np.asarray(L1(self.l1).gradient(array) + L2(self.l2).gradient(array))
 
 
-class Regularized(Protocol):
+class _Regularized(Protocol):
     """What is asked of a `fastlstm.Parameter` here."""
 
     @property
@@ -170,7 +170,7 @@ class Regularized(Protocol):
     def read(self) -> Array: ...
 
 
-def penalty(parameters: Iterable[Regularized]) -> float:
+def penalty(parameters: Iterable[_Regularized]) -> float:
     """The sum of the penalties of all parameters, for a training loop of one's own; a `Trainer` adds it by itself.
 
     Parameters
@@ -189,10 +189,11 @@ def penalty(parameters: Iterable[Regularized]) -> float:
     >>> fl.regularizers.penalty(layer.parameters())
     3.0
     """
+    parameters = _listed(parameters)
     return sum((p.regularizer.value(p.read()) for p in parameters if p.trainable and p.regularizer), 0.0)
 
 
-def add_gradients(parameters: Iterable[Regularized], scale: float = 1.0) -> None:
+def add_gradients(parameters: Iterable[_Regularized], scale: float = 1.0) -> None:
     """Add the gradients of the penalties to those of the parameters.
 
     Parameters
@@ -202,7 +203,15 @@ def add_gradients(parameters: Iterable[Regularized], scale: float = 1.0) -> None
     scale : float, default 1
         The gradients of the penalties are multiplied by it.
     """
-    for parameter in parameters:
+    for parameter in _listed(parameters):
         if parameter.trainable and parameter.regularizer:
             grad, own = parameter.grad, parameter.regularizer.gradient(parameter.read())
             grad += own if scale == 1 else own * own.dtype.type(scale)
+
+
+def _listed(parameters: Any) -> list[_Regularized]:
+    found = _check.items(parameters, "parameters", "those of a model, model.parameters()")
+    for one in found:
+        if not hasattr(one, "regularizer"):
+            raise TypeError(f"parameters: expected those of a model, model.parameters(), got {one!r:.80}")
+    return found

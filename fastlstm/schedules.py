@@ -65,6 +65,7 @@ class Schedule(Callback):
         progress.optimizer.lr = self.peak
 
     def warm_steps(self, progress: Progress) -> float:
+        """The number of steps of the warmup, where that was given as a share of the training too."""
         return self.warmup if self.warmup >= 1 or not self.warmup else self.warmup * total(progress)
 
     def state(self) -> dict[str, Any]:

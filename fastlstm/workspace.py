@@ -106,7 +106,15 @@ class Workspace:
         self._children: dict[str, Workspace] = {}
 
     def array(self, name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-        """A contiguous array, aligned to cache lines. It still holds what it was last used for."""
+        """A contiguous array, aligned to cache lines. It still holds what it was last used for.
+
+        Parameters
+        ----------
+        name : str
+            The same at every pass, so that the same memory is used again.
+        shape : tuple of int
+        dtype : numpy.dtype
+        """
         last = self._views.get(name)
         if last is not None and last.shape == shape and last.dtype == dtype:
             return last
@@ -118,12 +126,19 @@ class Workspace:
         return view
 
     def zeros(self, name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+        """The same, filled with zeros."""
         array = self.array(name, shape, dtype)
         array.fill(0)
         return array
 
     def child(self, name: str) -> Workspace:
-        """The workspace of a part of the layer, made when it is first asked for."""
+        """The workspace of a part of the layer, made when it is first asked for.
+
+        Parameters
+        ----------
+        name : str
+            The layer's name for the part.
+        """
         if name not in self._children:
             packs = None if self._packs is None else self._packs.child(name)
             told = (self.carries, self.precision, self.part, packs)
@@ -132,6 +147,7 @@ class Workspace:
 
     @property
     def packs(self) -> Workspace:
+        """Where training keeps packed weights."""
         return self if self._packs is None else self._packs
 
     def writable(self, array: NDArray[Any]) -> NDArray[Any]:
@@ -168,8 +184,10 @@ class Workspace:
 
     @cached_property
     def _seeds(self) -> np.random.SeedSequence:
-        return self._seed if isinstance(self._seed, np.random.SeedSequence) else np.random.SeedSequence(self._seed)
+        seed = self._seed
+        return seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(_check.seed_of(seed))
 
     @cached_property
     def rng(self) -> np.random.Generator:
+        """The source of what a layer leaves out at random, by the workspace's seed."""
         return np.random.default_rng(self._seeds)

@@ -5,7 +5,7 @@ from scipy import stats
 
 from fastlstm.losses import Loss, gaussian_parameters, student_t_parameters
 
-STEPWISE = [loss for loss in Loss.registry.values() if loss.per_step_target]
+STEPWISE = [loss for loss in Loss.registry.values() if loss._per_step_target]
 OUTPUTS = {"gaussian_nll": 2, "student_t_nll": 3}
 
 
@@ -13,7 +13,7 @@ def problem(loss, shape, dtype="float64", seed=0):
     """Of this shape, but as many times as many outputs as the loss has for each feature, and steps if it wants some."""
     rng = np.random.default_rng(seed)
     outputs = len(loss.options["levels"]) if loss.name == "quantile" else OUTPUTS.get(loss.name, 1)
-    if not loss.per_step_target and len(shape) == 2:
+    if not loss._per_step_target and len(shape) == 2:
         shape = (shape[0], 3, shape[1])
     pred = rng.normal(0, 2, (*shape[:-1], shape[-1] * outputs))
     if loss.name in ("softmax_cross_entropy", "focal"):

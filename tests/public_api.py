@@ -16,6 +16,7 @@ import inspect
 import re
 import sys
 import textwrap
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -24,10 +25,14 @@ from typing import Any
 from fastlstm import _public, cli
 from fastlstm.hints import Elsewhere
 
+sys.path.append(str(Path(__file__).parent.parent / "docs" / "_ext"))
+
+import public  # noqa: E402  (the API reference's own list)
+
 SNAPSHOT = Path(__file__).with_suffix(".txt")
 HEAD = """\
-The public names of fastlstm, written by `python tests/public_api.py`. "=" is another name for the same thing; a class
-shows what it adds to the public class in brackets, or takes in another way than that does.
+The public names of fastlstm, written by `python tests/public_api.py`. "=" is another name for the same thing, or for a
+type; a class shows what it adds to the public class in brackets, or takes in another way than that does.
 """
 NEEDS = {
     "fastlstm.estimators": ("sklearn",),
@@ -66,17 +71,8 @@ def exported(module: ModuleType) -> dict[str, Any]:
 
     The latter, ``from a import b as b``, is how type checkers are told so, too.
     """
-    names = list(getattr(module, "__all__", ()))
-    if not names:
-        for node in ast.parse(inspect.getsource(module)).body:
-            if isinstance(node, ast.ImportFrom):
-                names += [alias.name for alias in node.names if alias.asname == alias.name]
-            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-                names.append(node.name)
-            elif isinstance(node, ast.Assign | ast.AnnAssign):
-                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-                names += [target.id for target in targets if isinstance(target, ast.Name) and target.id.isupper()]
-    names = sorted({name for name in names if not name.startswith("_")})
+    found = getattr(module, "__all__", None) or [name for name, _ in public.defined(module)]
+    names = sorted({name for name in found if not name.startswith("_")})
     return {name: getattr(module, name) for name in names}
 
 
@@ -114,9 +110,24 @@ def lines(name: str, thing: Any, known: dict[int, str]) -> Iterator[str]:
     elif inspect.isroutine(thing):
         yield f"{name}{signature(thing)}"
     elif ours(thing):
-        yield f"{name}{signature(thing)}: {known.get(id(type(thing)), type(thing).__name__)}"
+        yield f"{name}{signature(thing)}, object of {known.get(id(type(thing)), type(thing).__name__)}"
+    elif callable(thing) or typing.get_origin(thing) is not None:
+        yield f"{name} = {written(name)}"
     else:
-        yield f"{name}: {type(thing).__name__ if isinstance(thing, int | str | tuple | dict) else 'type'}"
+        yield f"{name}, object of {type(thing).__name__}"
+
+
+def written(name: str) -> str:
+    """What a name for a type stands for, as the module that gives it says: Pythons show types in different ways."""
+    module, _, name = name.rpartition(".")
+    origin = dict(public.defined(importlib.import_module(module)))[name]
+    body = ast.parse(inspect.getsource(importlib.import_module(origin))).body
+    values = {
+        node.targets[0].id: node.value
+        for node in body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
+    return ast.unparse(values[name])
 
 
 def members(kind: type, known: dict[int, str]) -> list[str]:

@@ -67,7 +67,7 @@ STAGED = {
 def test_layers_run_in_inference_without_calls_into_python(make):
     layer, x = make(), np.random.default_rng(0).standard_normal((3, 7, 6))
     layer.build("float64")
-    stages, y = layer.prepare(x, fl.Workspace(0))
+    stages, y = layer._prepare(x, fl.Workspace(0))
     assert stages and not [stage for stage in stages if isinstance(stage, Call)]
     for stage in stages:
         stage.go()
@@ -81,7 +81,7 @@ def test_a_causal_convolution_streams_without_calls_into_python(steps):
     expected = layer(x)
     layer.start(3, tape)
     block = x[:, :steps].copy()
-    stages, y = layer.prepare(block, tape, streaming=True)
+    stages, y = layer._prepare(block, tape, streaming=True)
     assert not [stage for stage in stages if isinstance(stage, Call)]
     for begin in range(0, 4 * steps, steps):
         block[...] = x[:, begin : begin + steps]

@@ -88,15 +88,15 @@ RECURRENT = [fl.LSTM, fl.GRU, fl.SimpleRNN, fl.MinLSTM, fl.SLSTM]
 def test_every_argument_of_a_recurrent_layer_is_shown_and_documented(kind):
     said, shown = documented(kind), arguments(kind)
     assert list(said) == list(shown)
-    own, shared = {*arguments(kind.__init__)} - {"shared"}, {*kind.takes.__annotations__} - {*Settings.__annotations__}
+    own, shared = {*arguments(kind.__init__)} - {"shared"}, {*kind._takes.__annotations__} - {*Settings.__annotations__}
     assert {*shown} == own | shared | {"settings"}
-    assert kind.__init__.__annotations__["shared"] == f"Unpack[{kind.takes.__name__}]"
+    assert kind.__init__.__annotations__["shared"] == f"Unpack[{kind._takes.__name__}]"
 
 
 @pytest.mark.parametrize("kind", RECURRENT)
 def test_a_shared_argument_has_the_default_that_is_shown_and_documented(kind):
     said, shown, layer = documented(kind), arguments(kind), kind(3, 4)
-    for name in {*kind.takes.__annotations__} - {*Settings.__annotations__}:
+    for name in {*kind._takes.__annotations__} - {*Settings.__annotations__}:
         default = shown[name].default
         assert getattr(layer, "_seed" if name == "seed" else name) == default
         told = re.search(r"default (.*)", said[name])[1].strip('"')

@@ -174,7 +174,7 @@ def test_an_initializer_of_ones_own():
         np.testing.assert_array_equal(layer.parameter("weight").value, [[0, 0.5], [1, 1.5]])
         assert fl.Dense(**layer.config()).config()["init"] == {"weight": ["RampOfTest", {"step": 0.5}]}
     finally:
-        del init.Initializer.members["rampoftest"]
+        del init.Initializer._members["rampoftest"]
 
 
 REFUSED = {

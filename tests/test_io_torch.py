@@ -103,8 +103,8 @@ def test_a_model_comes_back_to_the_bit(number, dtype):
     module = fl.io.to_torch(model)
     back = fl.io.from_torch(copy.deepcopy(module))
     assert repr(back) == repr(model) and back.dtype == model.dtype
-    assert [layer.config() for layer in back.layers if not layer.held()] == [
-        layer.config() for layer in model.layers if not layer.held()
+    assert [layer.config() for layer in back.layers if not layer._held()] == [
+        layer.config() for layer in model.layers if not layer._held()
     ]
     before = {**model.named_parameters(), **model.named_buffers()}
     after = {**back.named_parameters(), **back.named_buffers()}

@@ -44,7 +44,7 @@ def test_steps_of_weight_zero_are_not_looked_at(loss):
     value, dpred = loss(pred, target, weight)
     hidden = weight == 0
     pred[hidden] = np.nan
-    if loss.per_step_target:
+    if loss._per_step_target:
         target[hidden] = 10**6 if target.dtype.kind == "i" else np.nan
     again, dagain = loss(pred, target, weight)
     assert again == value

@@ -119,7 +119,7 @@ def test_gradients_by_central_differences(path, name):
 
     def forward():
         if name == "decoder":
-            model.layers[-1].teach(np.ones((5, 3), int), tape.workspaces[-1])
+            model.layers[-1]._teach(np.ones((5, 3), int), tape.workspaces[-1])
         return model.forward(x, tape, training=True, mask=MASK)
 
     dy = random_numbers(*forward().shape, seed=1)

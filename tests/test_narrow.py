@@ -40,7 +40,7 @@ def test_predictions_are_the_same_bits_where_narrow_weights_are_used(isa, kind, 
     assert np.array_equal(whole.predict(x), small.predict(x))
     middle = fl.Model(model.layers[1:4])  # without the table, which is looked up in float32
     z = np.random.default_rng(1).normal(size=(3, 7, 40))
-    if isa != "plain" and all(packed.used() == kind for layer in middle.layers for packed in layer.packed()):
+    if isa != "plain" and all(packed.used() == kind for layer in middle.layers for packed in layer._matrices()):
         assert np.array_equal(fl.Model(small.layers[1:4]).predict(z), middle.predict(z))
     else:
         np.testing.assert_allclose(fl.Model(small.layers[1:4]).predict(z), middle.predict(z), atol=0.02)

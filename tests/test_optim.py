@@ -31,7 +31,7 @@ def parameters(dtype, shapes=((3,), (17, 5), (1, 1))):
     made = []
     for i, shape in enumerate(shapes):
         parameter = Parameter(f"p{i}", shape, lambda rng, shape: rng.normal(size=shape))
-        parameter.initialize(rng, np.dtype(dtype))
+        parameter._initialize(rng, np.dtype(dtype))
         made.append(parameter)
     return made
 

@@ -9,7 +9,7 @@ from fastlstm.parameter import Parameter
 
 def parameter(shape=(2, 3)):
     made = Parameter("p", shape, lambda rng, shape: rng.normal(size=shape))
-    made.initialize(np.random.default_rng(0), np.dtype("float32"))
+    made._initialize(np.random.default_rng(0), np.dtype("float32"))
     return made
 
 
@@ -75,7 +75,7 @@ def test_a_value_in_somebody_elses_memory():
     layer, memory = fl.Dense(3, 2, seed=0), np.ones((2, 3), np.float32)
     x, parameter = np.ones((4, 3), np.float32), layer.parameter("weight")
     layer(x)
-    layer.see_parameters({"weight": memory})
+    layer._see_parameters({"weight": memory})
     assert parameter.read() is memory
     np.testing.assert_allclose(layer(x), 3)
     memory *= 2
@@ -87,8 +87,8 @@ def test_the_array_of_a_gradient_that_is_taken_is_written_no_more():
     parameter = Parameter("w", (2,), lambda rng, shape: np.zeros(shape))
     parameter.assign([1, 2], np.dtype(np.float32))
     parameter.grad = [3, 4]
-    taken = parameter.take_grad()
+    taken = parameter._take_grad()
     parameter.grad[...] += 1
     np.testing.assert_array_equal(taken, [3, 4])
     np.testing.assert_array_equal(parameter.grad, [1, 1])
-    assert parameter.take_grad() is not parameter.take_grad()
+    assert parameter._take_grad() is not parameter._take_grad()

@@ -101,7 +101,7 @@ def test_a_matrix_that_is_held_in_fewer_bits_is_written_in_these(tmp_path):
     fl.save(model, tmp_path / "m", narrow=True)
     narrow = fl.load(tmp_path / "m")
     assert 3 * len(pickle.dumps(narrow)) < len(pickle.dumps(model))
-    assert all(again(narrow).layers[0].parameter(name).narrow is not None for name in ("weight_ih_l0", "weight_hh_l0"))
+    assert all(again(narrow).layers[0].parameter(name)._narrow is not None for name in ("weight_ih_l0", "weight_hh_l0"))
     x = np.random.default_rng(0).normal(size=(2, 3, 64))
     np.testing.assert_array_equal(again(narrow).predict(x), narrow.predict(x))
 

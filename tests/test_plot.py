@@ -55,6 +55,12 @@ def test_without_matplotlib_the_extra_is_named(name, monkeypatch):
         EVERY[name]()
 
 
+def test_a_notebook_shows_a_figure_without_pyplot():
+    """IPython asks an object for its picture where nobody has told it how to draw the type."""
+    figure = learning_curves_figure(HISTORY)
+    assert figure._repr_png_().startswith(b"\x89PNG") and repr(figure).startswith("<Figure size 1100x")
+
+
 def test_learning_curves_have_a_panel_for_each_figure():
     figure = learning_curves_figure(HISTORY, units={"loss": "nats"}, best="min")
     assert [axes.get_ylabel() for axes in figure.axes] == ["loss (nats)", "accuracy", "auc"]

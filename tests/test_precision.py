@@ -75,7 +75,7 @@ def problem(cell, rows, steps, inputs, hidden, **options):
     layer, rng = LAYERS[cell](inputs, hidden, seed=1, **options), np.random.default_rng(2)
     layer.build("float32")
     parts = 2 if cell == "lstm" else 1
-    places = len(layer.packed())
+    places = len(layer._matrices())
     width = hidden * (1 + (options.get("bidirectional", False)))
     x, dy = (rng.normal(size=(rows, steps, size)).astype("f4") for size in (inputs, width))
     start = tuple(rng.normal(size=(places, rows, hidden)).astype("f4") for _ in range(parts))
@@ -111,7 +111,7 @@ def test_a_training_pass_gives_the_outputs_of_inference_on_the_same_weights(isa,
     narrow.build("float32")
     for own, other in zip(narrow.parameters(), layer.parameters(), strict=True):
         own.value = other.value
-    assert narrow.packed()[0].used() == "bfloat16"
+    assert narrow._matrices()[0].used() == "bfloat16"
     y, _ = narrow(x, start if len(start) > 1 else start[0], lengths=lengths)
     assert np.array_equal(passes(layer, x, start, dy, lengths)[0], y)
 

@@ -2,8 +2,10 @@
 
 import dataclasses
 import importlib
+import inspect
 import re
 import sys
+from types import FunctionType
 
 import public_api
 import pytest
@@ -39,7 +41,9 @@ def test_the_file_has_no_module_that_is_gone(kept):
 
 def test_every_public_name_of_the_package_has_a_line(kept):
     lines = "\n".join(kept["fastlstm"])
-    assert [name for name in fl.__all__ if not re.search(rf"^fastlstm\.{name}(\(|:| = )", lines, re.MULTILINE)] == []
+    assert [
+        name for name in fl.__all__ if not re.search(rf"^fastlstm\.{name}(\(|:| = |, object of )", lines, re.MULTILINE)
+    ] == []
 
 
 SOURCE = """
@@ -146,12 +150,16 @@ def test_defaults_that_are_made_anew_have_no_address():
 def test_a_module_offers_what_it_defines_and_what_it_imports_under_its_own_name(tmp_path, monkeypatch):
     path = tmp_path / "offering.py"
     path.write_text(
-        "import os\nfrom json import dumps, loads as loads\nA = 1\nAlias = int\n\ndef f(): ...\n\ndef _g(): ...\n"
+        "import os\nfrom json import dumps, loads as loads\nA = 1\nAlias = list[int]\n(b, _c), d = (2, 3), 4\n"
+        "e: str = 'x'\n\ndef f(): ...\n\ndef _g(): ...\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     import offering
 
-    assert [*public_api.exported(offering)] == ["A", "f", "loads"]
+    names = public_api.exported(offering)
+    assert [*names] == ["A", "Alias", "b", "d", "e", "f", "loads"]
+    told = [line for name, thing in names.items() for line in public_api.lines(f"offering.{name}", thing, {})]
+    assert told[:3] == ["offering.A, object of int", "offering.Alias = list[int]", "offering.b, object of int"]
     monkeypatch.delitem(sys.modules, "offering")
 
 
@@ -169,3 +177,40 @@ def test_a_module_whose_package_is_missing_keeps_its_lines(tmp_path, monkeypatch
     assert "fastlstm.plot stays as it is: it needs no_such_package" in capsys.readouterr().err
     before, after = (public_api.sections(path.read_text(encoding="utf-8")) for path in (public_api.SNAPSHOT, copy))
     assert before == after and before["fastlstm.plot"]
+
+
+def test_the_api_reference_has_every_public_name_but_modules_and_types_without_words(kept):
+    shown = {name.path for found in public_api.public.names().values() for name in found}
+    missing = [
+        name
+        for module in public_api.public.names()
+        for line in kept.get(module, ())
+        if (name := re.match(r"[\w.]+", line)[0]).rpartition(".")[0] == module
+        and name not in shown
+        and not line.endswith(": module")
+    ]
+    assert missing == [
+        f"fastlstm.{name}"
+        for name in ("constraints.Array", "decoding.Array", "init.Array", "init.Rng", "regularizers.Array")
+    ]
+
+
+@pytest.mark.parametrize("name", ["init.zeros", "metrics.Metric", "decoding.Score", "mse", "metrics.METRICS"])
+def test_an_object_and_a_type_are_public_names_too(name, kept):
+    lines = [line for lines in kept.values() for line in lines if re.match(rf"fastlstm\.{re.escape(name)}\W", line)]
+    assert len(lines) == 1 and (" = " in lines[0] or ", object of " in lines[0])
+
+
+def test_every_public_method_and_property_is_explained():
+    """What is not has no place in the API reference. It wants a docstring, or an underscore."""
+    kinds = {name.value: name.path for name in public_api.public.canonical().values() if isinstance(name.value, type)}
+    silent = {
+        f"{path}.{name}"
+        for kind, path in kinds.items()
+        for base in kind.__mro__
+        if base.__module__.startswith("fastlstm")
+        for name, value in vars(base).items()
+        if not name.startswith("_") and isinstance(value, FunctionType | property | classmethod | staticmethod)
+        if not inspect.getdoc(inspect.getattr_static(kind, name)) and not inspect.getdoc(getattr(kind, name))
+    }
+    assert silent <= {f"fastlstm.forecasting.LSTMForecaster.{name}" for name in ("season_", "share_")}

@@ -146,7 +146,7 @@ def test_layers_and_units_side_by_side_change_no_bit(isa, kind, always, options,
     layer = fl.LSTM(40, 260, seed=0, init="uniform", weights=kind, **options)
     steps = min(steps, 120 // rows)
     x = np.random.default_rng(0).normal(size=(rows, steps, 40)).astype(np.float32)
-    kinds = [kind, None] * (len(layer.packed()) // 2) + [kind] * (len(layer.packed()) % 2)
+    kinds = [kind, None] * (len(layer._matrices()) // 2) + [kind] * (len(layer._matrices()) % 2)
     for weights in (kind, kinds):
         layer.weights = weights
         fl.set_num_threads(1)
@@ -381,7 +381,7 @@ def test_kinds_that_do_not_differ_are_passed_over(multiplied, always, monkeypatc
 
 
 def kinds_of(model):
-    packed = [packed for layer in model.layers if hasattr(layer, "packed") for packed in layer.packed()]
+    packed = [packed for layer in model.layers if hasattr(layer, "_matrices") for packed in layer._matrices()]
     return {k: None if each.format == "exact" else each.format for k, each in enumerate(packed)}
 
 

@@ -27,7 +27,7 @@ def passes(layer, x, state):
     """In inference, and while training, where the layer takes what it has checked."""
     yield layer(x, state)[0]
     tape = fl.Workspace(0)
-    y, _ = layer.forward_with_state(x, layer.as_state(state, len(x)), tape, training=True, lengths=None)
+    y, _ = layer.forward_with_state(x, layer._as_state(state, len(x)), tape, training=True, lengths=None)
     yield y.copy()
     yield layer.backward_with_state(np.ones_like(y), None, tape)[0]
     for parameter in layer.parameters():

@@ -200,7 +200,7 @@ def test_one_of_ones_own():
         assert penalty(layer.parameters()) == 4
         assert fl.Dense(**layer.config()).parameter("weight").regularizer == FourthOfTest()
     finally:
-        del Regularizer.members["fourthoftest"]
+        del Regularizer._members["fourthoftest"]
 
 
 def test_what_is_refused():

@@ -159,7 +159,7 @@ def test_a_layer_that_is_told_more_than_x_is_not_replayed():
     model = fl.Model([fl.LSTM(3, 8), fl.Decoder(8, 8, num_tokens=3, max_steps=4, end_token=2)], seed=0)
     tape, x = model.tape(), numbers(2, 5, 3)
     for steps in (4, 4, 2, 3, 2):
-        model.layers[1].teach(np.zeros((2, steps), np.intp), tape.workspaces[1])
+        model.layers[1]._teach(np.zeros((2, steps), np.intp), tape.workspaces[1])
         assert model.forward(x, tape, training=True).shape == (2, steps, 3)
     assert not tape._replays
 

@@ -34,7 +34,7 @@ def model_of(dtype="float64", attention=True, num_layers=1, bidirectional=False,
 def taught(model, x, y, lengths=None, tape=None, own=None):
     """Scores of a training pass with teacher forcing."""
     tape = tape or model.tape()
-    model.layers[-1].teach(np.asarray(y), tape.workspaces[-1], own)
+    model.layers[-1]._teach(np.asarray(y), tape.workspaces[-1], own)
     return model.forward(x, tape, training=True, lengths=lengths)
 
 
@@ -63,7 +63,7 @@ def test_scores_are_the_formulas(attention, num_layers):
     memory = fl.Model(model.layers[:2], dtype="float64").predict(X, lengths=LENGTHS)
     for training in (True, False):
         tape = model.tape()
-        model.layers[-1].teach(Y, tape.workspaces[-1])
+        model.layers[-1]._teach(Y, tape.workspaces[-1])
         found = model.forward(X, tape, training=training, lengths=LENGTHS)
         for row, own, length, y in zip(found, memory, LENGTHS, Y, strict=True):
             expected = by_hand(model.layers[-1], own[:length], [4, *y[:-1]])

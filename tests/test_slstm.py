@@ -71,14 +71,14 @@ def test_gradients_of_heads(isa, case):
     problem = problem_of(case)
     layer, tape = problem.layer(), fl.Workspace(0)
     lengths = None if problem.lengths is None else np.asarray(problem.lengths, np.intp)
-    start = layer.heads_apart(problem.state)
+    start = layer._heads_apart(problem.state)
 
     def forward():
         for parameter in layer.parameters():
             parameter.touch()
         return layer.forward_with_state(problem.x, start, tape, training=True, lengths=lengths)
 
-    dend = layer.heads_apart(problem.dstate)
+    dend = layer._heads_apart(problem.dstate)
 
     def value():
         y, final = forward()

@@ -29,12 +29,12 @@ def results(layer: Any, x: Any, state: Any, dy: Any, dstate: Any, *, time_first:
     batch, tape = RaggedBatch(*x.shape[:2], time_first=time_first), fl.Workspace(0)
     for parameter in layer.parameters():
         parameter.zero_grad()
-    y, final = layer.pass_over(turned(x), state, batch, tape, training=True)
+    y, final = layer._pass_over(turned(x), state, batch, tape, training=True)
     found = {"y": turned(y).copy(), **{f"final {k}": part.copy() for k, part in enumerate(final)}}
     dx, initial = layer.backward_with_state(turned(dy), dstate, tape)
     found |= {"dx": turned(dx), **{f"initial {k}": part.copy() for k, part in enumerate(initial)}}
     for name in ("made", "kept"):
-        called, ends = layer.run(turned(x), state, time_first=time_first)
+        called, ends = layer._call_unchecked(turned(x), state, time_first=time_first)
         found |= {name: turned(called), **{f"{name} {k}": part for k, part in enumerate(ends)}}
     return {**found, **{parameter.name: parameter.grad.copy() for parameter in layer.parameters()}}
 
@@ -44,7 +44,7 @@ def results(layer: Any, x: Any, state: Any, dy: Any, dstate: Any, *, time_first:
 def test_time_first_is_batch_first_in_another_order(case: Case, given: bool) -> None:
     layer, rng = case.layer("float64"), np.random.default_rng(0)
     x = rng.normal(size=(case.n, case.t, case.inputs))
-    states = [tuple(rng.normal(size=shape) for shape in layer.state_shapes(case.n)) for _ in range(2)]
+    states = [tuple(rng.normal(size=shape) for shape in layer._state_shapes(case.n)) for _ in range(2)]
     if case.cell == "slstm":
         states = [(h, c, abs(n) + 1) for h, c, n in states]
     dy = rng.normal(size=(case.n, case.t, layer.output_size))
@@ -63,8 +63,8 @@ def test_a_program_is_not_run_on_numbers_that_lie_in_the_other_order() -> None:
     layer, rng = fl.LSTM(3, 4, dtype="float64", seed=0), np.random.default_rng(0)
     x = rng.normal(size=(5, 5, 3))
     for _ in range(2):
-        y, _ = layer.run(x, None)
-        turned, _ = layer.run(np.ascontiguousarray(x.swapaxes(0, 1)), None, time_first=True)
+        y, _ = layer._call_unchecked(x, None)
+        turned, _ = layer._call_unchecked(np.ascontiguousarray(x.swapaxes(0, 1)), None, time_first=True)
         np.testing.assert_allclose(turned.swapaxes(0, 1), y, rtol=1e-13)
 
 
@@ -72,7 +72,7 @@ def test_what_is_not_finite_runs_without_a_program() -> None:
     layer, x = fl.LSTM(3, 4, dtype="float64", seed=0), np.ones((2, 5, 3))
     x[0, 2] = np.nan
     for _ in range(2):
-        y, _ = layer.run(x, None)
+        y, _ = layer._call_unchecked(x, None)
         assert np.isnan(y[0, 2:]).all()
         np.testing.assert_array_equal(np.isnan(y).sum(), 3 * 4)
 

@@ -41,7 +41,7 @@ def parameters(dtype, shapes):
     rng = np.random.default_rng(0)
     made = [Parameter(str(i), shape, lambda rng, shape: rng.normal(size=shape)) for i, shape in enumerate(shapes)]
     for parameter in made:
-        parameter.initialize(rng, np.dtype(dtype))
+        parameter._initialize(rng, np.dtype(dtype))
         parameter.grad[...] = rng.normal(size=parameter.shape)
     return made
 
@@ -294,11 +294,11 @@ def test_a_step_allocates_nothing(isa):
     parameters, tape, workspace = model.parameters(), model.tape(0), Workspace()
     optimizer, loss = fl.Adam(), fl.softmax_cross_entropy
     x = np.random.default_rng(0).integers(0, 500, (20, 30))
-    y, weights = loss.as_target(x, (20, 30, 500), np.ones((20, 30), bool), model.dtype), np.ones((20, 30), "f4")
+    y, weights = loss._as_target(x, (20, 30, 500), np.ones((20, 30), bool), model.dtype), np.ones((20, 30), "f4")
 
     def step():
-        pred = model.pass_forward(x, tape, training=True, lengths=None)
-        value, dpred = loss.prepared(pred, y, weights, workspace)
+        pred = model._pass_forward(x, tape, training=True, lengths=None)
+        value, dpred = loss._prepared(pred, y, weights, workspace)
         model.zero_grad()
         model.backward(dpred, tape, input_gradient=False)
         norm = optim.grad_norm(parameters)

@@ -22,7 +22,7 @@ def prepare(problem: StepProblem, threads: int) -> Call:
     def step() -> float:
         x, y = next(batches)
         model.zero_grad()
-        value, dpred = loss.prepared(model.forward(x, tape, training=True), y, weights, scratch)
+        value, dpred = loss._prepared(model.forward(x, tape, training=True), y, weights, scratch)
         model.backward(dpred, tape, input_gradient=False)
         optimizer.step(parameters, min(1.0, LARGEST_NORM / grad_norm(parameters)))
         return float(value)

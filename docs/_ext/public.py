@@ -8,8 +8,10 @@ import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
+from typing import get_origin
 
 from fastlstm import _public
 from fastlstm.layers.settings import Settings
@@ -36,12 +38,17 @@ class Name:
     def kind(self) -> str:
         if inspect.isclass(self.value):
             return "class"
-        if callable(self.value):  # a loss is an object that is called
+        if callable(self.value) and not _is_alias(self.value):  # a loss is an object that is called
             return "function"
         return "data"
 
 
-def _defined(module: ModuleType) -> Iterator[tuple[str, str]]:
+def _is_alias(value: object) -> bool:
+    """Whether it stands for a type that is made of others, as ``Score = Callable[...]`` does."""
+    return get_origin(value) is not None
+
+
+def defined(module: ModuleType) -> Iterator[tuple[str, str]]:
     """Names that a module defines, or hands on by ``from x import y as y``, and where each comes from."""
     assert module.__file__ is not None
     for node in ast.parse(Path(module.__file__).read_text(encoding="utf-8")).body:
@@ -55,15 +62,29 @@ def _defined(module: ModuleType) -> Iterator[tuple[str, str]]:
             yield from ((name, module.__name__) for name in found)
 
 
+@cache
+def _explained(module: str) -> set[str]:
+    """The names that a module assigns with words below them."""
+    body = ast.parse(inspect.getsource(importlib.import_module(module))).body
+    pairs = [(node.targets[0], below) for node, below in pairwise(body) if isinstance(node, ast.Assign)]
+    return {
+        target.id
+        for target, below in pairs
+        if isinstance(target, ast.Name) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
+    }
+
+
 def _is_shown(name: Name) -> bool:
-    """Whether it is ours or a constant: not a module, which has its own page, and not a name for a type."""
+    """Whether it is ours, a constant or a type that is explained: not a module, which has its own page."""
     if isinstance(name.value, ModuleType):
         return False
+    if _is_alias(name.value):
+        return name.name in _explained(name.origin)
     return getattr(name.value, "__module__", "").startswith("fastlstm") or name.name.isupper()
 
 
 def _names(module: ModuleType) -> list[Name]:
-    origins = {name: origin for name, origin in _defined(module) if not name.startswith("_")}
+    origins = {name: origin for name, origin in defined(module) if not name.startswith("_")}
     found = getattr(module, "__all__", origins)
     every = [Name(module.__name__, name, getattr(module, name), origins.get(name, module.__name__)) for name in found]
     return [name for name in every if _is_shown(name)]

@@ -25,7 +25,7 @@ class Averaging(Callback):
         self._like = [parameter.value for parameter in progress.parameters]
         self._own: list[NDArray[Any]] = []
 
-    def add(self, progress: Progress, share: float) -> None:
+    def _add(self, progress: Progress, share: float) -> None:
         """Move the averages towards the weights by this share of the distance.
 
         The distance of a frozen parameter is 0: its average is its value, and nobody needs to know that it is frozen.
@@ -89,7 +89,7 @@ class EMA(Averaging):
     def on_batch_end(self, progress: Progress) -> None:
         if progress.stepped and progress.even:
             k = self.count
-            self.add(progress, 1 - min(self.decay, (1 + k) / (10 + k)))
+            self._add(progress, 1 - min(self.decay, (1 + k) / (10 + k)))
 
 
 class SWA(Averaging):
@@ -117,7 +117,7 @@ class SWA(Averaging):
         """Add the weights at the last batch of an epoch: the validation after it already uses the mean."""
         first = self.start if self.start >= 1 else self.start * progress.epochs + 1
         if progress.epoch >= first and progress.batch == progress.batches and progress.stepped:
-            self.add(progress, 1 / (self.count + 1))
+            self._add(progress, 1 / (self.count + 1))
 
     def on_fit_begin(self, progress: Progress) -> None:
         super().on_fit_begin(progress)

@@ -101,6 +101,7 @@ class Progress:
 
     @property
     def steps(self) -> int | None:
+        """Number of all steps of the training; None if it is not known."""
         return None if self.batches is None else self.epochs * -(-self.batches // self.accumulate)
 
     @property
@@ -178,7 +179,12 @@ class Callback:
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` has returned. It is called after `on_fit_begin`."""
+        """Go on from what `state` has returned. It is called after `on_fit_begin`.
+
+        Parameters
+        ----------
+        state : dict
+        """
 
 
 class Monitor:

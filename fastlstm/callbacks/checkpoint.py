@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from fastlstm import _check, snapshot
 from fastlstm.callbacks.base import Callback, Progress
-from fastlstm.files import sweep
+from fastlstm.files import path_of, sweep
 
 
 class Checkpoint(Callback):
@@ -66,7 +66,7 @@ class Checkpoint(Callback):
         every_minutes: float | None = None,
         keep: int = 2,
     ) -> None:
-        self.folder = Path(folder)
+        self.folder = path_of(folder, "folder")
         self.every_steps = None if every_steps is None else _check.positive_int(every_steps, "every_steps")
         if every_minutes is None and every_steps is None:
             every_minutes = 1.0
@@ -89,13 +89,13 @@ class Checkpoint(Callback):
     def on_batch_end(self, progress: Progress) -> None:
         many = self.every_steps is not None and progress.step - self._step >= self.every_steps
         if progress.stepped and progress.even and (many or progress.due):
-            self.write(progress)
+            self._write(progress)
 
     def on_fit_end(self, progress: Progress) -> None:
         if not progress.failed:  # the last good state has been written
-            self.write(progress)
+            self._write(progress)
 
-    def write(self, progress: Progress) -> None:
+    def _write(self, progress: Progress) -> None:
         """Write the present state, and remove the files that are too old to be kept. Of several ranks, rank 0 does.
 
         Parameters

@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import os
-from pathlib import Path
 from typing import Any, ClassVar
 
 from fastlstm import _check
 from fastlstm.callbacks.base import Callback, Progress
-from fastlstm.files import require_replaceable, write_atomically
+from fastlstm.files import path_of, require_replaceable, write_atomically
 
 
 class CSVLog(Callback):
@@ -32,7 +31,7 @@ class CSVLog(Callback):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = path_of(path, "path")
 
     def on_fit_begin(self, progress: Progress) -> None:
         if not progress.rank:
@@ -85,7 +84,7 @@ class TensorBoard(Callback):
     alone: ClassVar[bool] = True
 
     def __init__(self, folder: str | os.PathLike[str], every: int = 10) -> None:
-        self.folder, self.every = Path(folder), _check.positive_int(every, "every")
+        self.folder, self.every = path_of(folder, "folder"), _check.positive_int(every, "every")
         self._writer: Any = None
 
     def on_fit_begin(self, progress: Progress) -> None:

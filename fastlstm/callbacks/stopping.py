@@ -48,10 +48,12 @@ class EarlyStopping(Callback):
 
     @property
     def best(self) -> float:
+        """The best value of the figure so far."""
         return self._monitor.best
 
     @property
     def best_epoch(self) -> int:
+        """The epoch that had it, from 1."""
         return self._monitor.epoch
 
     def on_fit_begin(self, progress: Progress) -> None:

@@ -69,6 +69,7 @@ class Classifier(Application):
 
     def __init__(self, recipe: Recipe | None = None) -> None:
         super().__init__()
+        _check.instance(recipe, (Recipe, type(None)), "recipe", "a Recipe or None")
         self.recipe = recipe or Recipe()
         self._fitted: Fitted | None = None
 
@@ -162,15 +163,43 @@ class Classifier(Application):
         return history
 
     def predict(self, texts: Sequence[str]) -> list[str]:
-        """The most probable class of each text."""
+        """The most probable class of each text.
+
+        Parameters
+        ----------
+        texts : list of N str
+
+        Returns
+        -------
+        list of N str
+        """
         return [name for name, _ in self.best(texts)]
 
     def best(self, texts: Sequence[str]) -> list[tuple[str, float]]:
-        """The most probable class of each text, and its probability."""
+        """The most probable class of each text, and its probability.
+
+        Parameters
+        ----------
+        texts : list of N str
+
+        Returns
+        -------
+        list of N (str, float)
+        """
         return [(self.classes[int(row.argmax())], float(row.max())) for row in self.probabilities(texts)]
 
     def probabilities(self, texts: Sequence[str]) -> Array:
-        """The probability of each class for each text, (N, C)."""
+        """The probability of each class for each text, (N, C).
+
+        Parameters
+        ----------
+        texts : list of N str
+
+        Returns
+        -------
+        (N, C) floats
+            In the order of `classes`.
+        """
         return softmax(self._scores(*self._encode(self.fitted.vocabulary, texts)))
 
     def explain(self, text: str) -> tuple[list[str], Array]:

@@ -72,9 +72,9 @@ class Recipe(application.Recipe):
     total                           38,338
     """
 
-    SIZES: ClassVar[tuple[str, ...]] = ("vocabulary", "length", "embedding_size", "hidden_size", "batch_size")
-    RATES: ClassVar[tuple[str, ...]] = ("dropout", "word_dropout")
-    NUMBERS: ClassVar[tuple[str, ...]] = ("learning_rate", "clip_norm")
+    _SIZES: ClassVar[tuple[str, ...]] = ("vocabulary", "length", "embedding_size", "hidden_size", "batch_size")
+    _RATES: ClassVar[tuple[str, ...]] = ("dropout", "word_dropout")
+    _NUMBERS: ClassVar[tuple[str, ...]] = ("learning_rate", "clip_norm")
 
     vocabulary: int = 20_000
     length: int = 1000

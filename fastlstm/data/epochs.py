@@ -27,7 +27,18 @@ class Epochs(ABC):
 
     @abstractmethod
     def at(self, epoch: int) -> Iterator[Any]:
-        """The batches of an epoch. Epochs are numbered from 1."""
+        """The batches of an epoch. Epochs are numbered from 1.
+
+        Parameters
+        ----------
+        epoch : int
+            Its number, from 1.
+
+        Returns
+        -------
+        iterator of batches
+            The same ones whenever the epoch is asked for.
+        """
 
     def __iter__(self) -> Iterator[Any]:
         self.epoch += 1
@@ -41,6 +52,8 @@ class Epochs(ABC):
         >>> next(iter(batches))[0].tolist()
         [[0.5], [1.0]]
         """
+        if not callable(function):
+            raise TypeError(f"function: expected a function of a batch's arrays, got {function!r:.80}")
         return (SizedMapped if hasattr(self, "__len__") else Mapped)(self, function)
 
 

@@ -137,17 +137,67 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
     def predict_proba(self, X: Any) -> Array:
-        """The probability of each class, (n, C)."""
+        """The probability of each class, (n, C).
+
+        Parameters
+        ----------
+        X : sequences as in `fit`
+
+        Returns
+        -------
+        (n, C) floats
+            In the order of `classes_`.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        TypeError, ValueError
+            As `fit` refuses X, or if its features are others.
+        """
         return softmax(self._output(X)[0])
 
     def predict_log_proba(self, X: Any) -> Array:
-        """The logarithm of the probability of each class, (n, C)."""
+        """The logarithm of the probability of each class, (n, C).
+
+        Parameters
+        ----------
+        X : sequences as in `fit`
+
+        Returns
+        -------
+        (n, C) floats
+            In the order of `classes_`.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        TypeError, ValueError
+            As `fit` refuses X, or if its features are others.
+        """
         scores, _ = self._output(X)
         found: Array = scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)
         return found
 
     def predict(self, X: Any) -> Array:
-        """The most probable class of each sequence, (n,)."""
+        """The most probable class of each sequence, (n,).
+
+        Parameters
+        ----------
+        X : sequences as in `fit`
+
+        Returns
+        -------
+        (n,) labels
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        TypeError, ValueError
+            As `fit` refuses X, or if its features are others.
+        """
         scores, _ = self._output(X)
         found: Array = self.classes_[scores.argmax(1)]
         return found

@@ -161,6 +161,9 @@ def in_rows(values: Array, steps: Iterable[int]) -> list[Array]:
 
 
 def refuse_series(X: Any) -> None:
-    """A DataFrame with a Series in each cell needs a converter."""
+    """A DataFrame with a Series in each cell needs a converter, and what can be walked only once a list."""
+    if not any(hasattr(X, name) for name in ("__len__", "shape", "__array__")):
+        got = "None" if X is None else type(X).__name__
+        raise TypeError(f"X: expected sequences (n, T, F), a list of them, or a table (n, p), got {got}")
     if hasattr(X, "iloc") and len(getattr(X, "shape", ())) == 2 and 0 not in X.shape and np.ndim(X.iloc[0, 0]) == 1:
         raise TypeError("X: expected numbers, got a DataFrame with a sequence in each cell; pass from_sktime(X)")

@@ -134,12 +134,45 @@ class SequenceTagger(SequenceEstimator):
         return np.concatenate(rows)
 
     def predict_proba(self, X: Any) -> list[Array]:
-        """The probability of each class at each step: for each sequence (T_i, C)."""
+        """The probability of each class at each step: for each sequence (T_i, C).
+
+        Parameters
+        ----------
+        X : sequences as in `fit`
+
+        Returns
+        -------
+        list of n arrays (T_i, C)
+            In the order of `classes_`.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        TypeError, ValueError
+            As `fit` refuses X, or if its features are others.
+        """
         scores, sequences = self._output(X)
         return in_rows(softmax(scores), sequences.steps)
 
     def predict(self, X: Any) -> list[Array]:
-        """The most probable label of each step: for each sequence (T_i,)."""
+        """The most probable label of each step: for each sequence (T_i,).
+
+        Parameters
+        ----------
+        X : sequences as in `fit`
+
+        Returns
+        -------
+        list of n arrays (T_i,)
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        TypeError, ValueError
+            As `fit` refuses X, or if its features are others.
+        """
         scores, sequences = self._output(X)
         return in_rows(self.classes_[scores.argmax(2)], sequences.steps)
 

@@ -29,7 +29,7 @@ def kinds_of(model: Model) -> dict[int, str]:
     kinds: dict[int, str] = {}
     for _, layer in walk(model.layers):
         if isinstance(layer, MatrixLayer):
-            for packed in layer.packed():
+            for packed in layer._matrices():
                 kind = packed.format if enough(packed.format, *packed.sizes) else "exact"
                 for parameter in packed.matrices:
                     kinds[id(parameter)] = min(kind, kinds.get(id(parameter), kind), key=MOST_EXACT.index)

@@ -68,7 +68,7 @@ forget_bias=1.0)], dtype='float32')
     kinds = kinds_of(model) if _check.flag(narrow, "narrow") else {}
     arrays: Arrays = {}
     for name, parameter in arrays_of(model).items():
-        value = parameter.glance()
+        value = parameter._glance()
         _check.finite(value, name)
         if id(parameter) in kinds:
             arrays.update(narrowed(name, value, kinds[id(parameter)]))

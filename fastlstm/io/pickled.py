@@ -34,9 +34,9 @@ def parts_of(model: Model) -> Parts:
     """
     arrays: Arrays = {}
     for name, parameter in arrays_of(model).items():
-        narrow = parameter.narrow
+        narrow = parameter._narrow
         if narrow is None:
-            arrays[name] = parameter.glance()
+            arrays[name] = parameter._glance()
         else:
             arrays[name] = narrow.numbers
             if narrow.scale is not None:

@@ -70,7 +70,7 @@ class Activation(Layer):
         tape.notes["x"] = x
         return y
 
-    def prepare(
+    def _prepare(
         self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
     ) -> tuple[list[Stage], Array] | None:
         if not x.flags.c_contiguous:

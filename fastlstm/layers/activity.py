@@ -47,7 +47,7 @@ class ActivityRegularization(Layer):
     """
 
     input_shape = ("N", "T", "F")
-    penalises = True
+    _penalises = True
 
     def __init__(self, regularizer: Regularizer | str, *, dtype: Any = None, seed: int | None = None) -> None:
         super().__init__(dtype, seed)
@@ -64,7 +64,7 @@ class ActivityRegularization(Layer):
             tape.notes["penalty"] = self.regularizer.value(x[real]) / len(x)
         return x
 
-    def prepare(
+    def _prepare(
         self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
     ) -> tuple[list[Stage], Array]:
         return [], x

@@ -68,14 +68,14 @@ class Add(Parallel):
                 )
         return found
 
-    def join(self, x: Array, parts: list[Array], tape: Workspace) -> Array:
+    def _join_parts(self, x: Array, parts: list[Array], tape: Workspace) -> Array:
         y = tape.array("y", parts[0].shape, x.dtype)
         np.add(parts[0], parts[1], out=y)
         for part in parts[2:]:
             y += part
         return y
 
-    def joining(self, x: Array, parts: list[Array], y: Array) -> list[Stage]:
+    def _joining(self, x: Array, parts: list[Array], y: Array) -> list[Stage]:
         stages, total = list[Stage](), parts[0]
         room = np.empty(y.shape if len(parts) > 2 else 0, y.dtype)  # y itself may lie elsewhere at each call
         for k, part in enumerate(parts[1:], start=2):
@@ -87,7 +87,7 @@ class Add(Parallel):
             total = out
         return stages
 
-    def parts_of(self, dy: Array, tape: Workspace) -> tuple[list[Array], None]:
+    def _parts_of(self, dy: Array, tape: Workspace) -> tuple[list[Array], None]:
         return [dy] * len(self.chains), None
 
     @classmethod

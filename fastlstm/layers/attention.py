@@ -60,7 +60,7 @@ class AttentionPool(Pooling):
     (5, 7)
     """
 
-    parts = ("total", "largest", "divisor")
+    _parts = ("total", "largest", "divisor")
 
     def __init__(
         self,
@@ -169,10 +169,10 @@ class AttentionPool(Pooling):
         np.multiply(dhidden, hidden, out=dhidden)  # tanh' = 1 - tanh²
         backward_of_rows(dhidden, x, dx, self.parameter("weight"), self.parameter("bias"))
 
-    def begin(self, n: int, features: int) -> tuple[Array, ...]:
+    def _begin(self, n: int, features: int) -> tuple[Array, ...]:
         return np.zeros((n, features)), np.full((n, 1), np.finfo(np.float64).min), np.zeros((n, 1))
 
-    def advance(self, x: Array, *state: Array) -> Array:
+    def _advance(self, x: Array, *state: Array) -> Array:
         """The pool of all steps so far. Sums have exp(score - largest score so far), to avoid overflow.
 
         Milakov and Gimelshein 2018.

@@ -78,7 +78,7 @@ class AveragePool1d(WindowPool):
         total *= factor
         return y
 
-    def share(self, dy: Array, k: int, out: Array, tape: Workspace) -> None:
+    def _share(self, dy: Array, k: int, out: Array, tape: Workspace) -> None:
         if k == 0:  # each step of a window gets the same
             np.multiply(dy, tape.notes["factor"], out=out)
 

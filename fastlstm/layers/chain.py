@@ -19,6 +19,9 @@ from fastlstm.workspace import Workspace
 
 def input_shape_of(layers: Sequence[Layer]) -> Shape:
     """The shape of the input. The number of features comes from the first layer that fixes it."""
+    for i, layer in enumerate(layers):
+        if not hasattr(layer, "input_shape"):
+            raise TypeError(f"layer {i}: {type(layer).__name__} must set input_shape, such as ('N', 'T', 3)")
     shape: Shape = layers[0].input_shape
     for layer in layers:
         if shape[-1] != "F":
@@ -51,7 +54,7 @@ def walk(layers: Sequence[Layer]) -> Iterator[tuple[str, Layer]]:
 def within(layer: Layer, place: str) -> Iterator[tuple[str, Layer]]:
     """A layer at a place, and all that it holds, with theirs."""
     yield place, layer
-    for own, inner in layer.held().items():
+    for own, inner in layer._held().items():
         yield from within(inner, f"{place}.{own}")
 
 
@@ -72,7 +75,7 @@ def in_a_row(layers: Iterable[Layer], name: str) -> list[Any]:
         return found
     row: list[Any] = []
     for one, following in zip(found, [*found[1:], None], strict=False):
-        parts = one.with_behind() if isinstance(one, Layer) else [one]
+        parts = one._with_behind() if isinstance(one, Layer) else [one]
         row += parts[:1] if parts[-1] is following else parts
     return row
 
@@ -122,7 +125,7 @@ class Chain:
         return dx if input_gradient else None
 
     def record_backward(self, backwards: list[Backward], dy: Array, wanted: bool) -> BackwardCalls:
-        """Run the backward pass, and return its calls; `backwards` come from `record`."""
+        """Run the backward pass, and return its calls; `backwards` come from `_record`."""
         calls, dx = Calls(), dy
         lowest = 0 if wanted else lowest_trained(self.layers)
         for i in reversed(range(lowest, len(self.layers))):
@@ -140,10 +143,10 @@ class Chain:
     def prepare(
         self, x: Array, tape: Workspace, *, streaming: bool, order: RaggedOrder | None
     ) -> tuple[list[Stage], Array]:
-        """As `Layer.prepare`. Layers without stages are called; nothing runs yet."""
+        """As `Layer._prepare`. Layers without stages are called; nothing runs yet."""
         stages: list[Stage] = []
         for layer, workspace in zip(self.layers, self.workspaces(tape), strict=True):
-            ready = layer.prepare(x, workspace, streaming=streaming, order=order)
+            ready = layer._prepare(x, workspace, streaming=streaming, order=order)
             if ready is None:
                 y = np.empty(sizes_behind(layer, x, streaming=streaming), x.dtype)
                 function = caller(layer, workspace, order, streaming=streaming)

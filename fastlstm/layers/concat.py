@@ -66,12 +66,12 @@ class Concat(Parallel):
         known = [size for size in sizes if isinstance(size, int)]
         return (*found[0][:-1], sum(known) if len(known) == len(sizes) else "F+")
 
-    def join(self, x: Array, parts: list[Array], tape: Workspace) -> Array:
+    def _join_parts(self, x: Array, parts: list[Array], tape: Workspace) -> Array:
         tape.notes["widths"] = [part.shape[-1] for part in parts]
         y = tape.array("y", (*parts[0].shape[:-1], sum(tape.notes["widths"])), x.dtype)
         return np.concatenate(parts, axis=-1, out=y)
 
-    def joining(self, x: Array, parts: list[Array], y: Array) -> list[Stage]:
+    def _joining(self, x: Array, parts: list[Array], y: Array) -> list[Stage]:
         rows, start = as_rows(y), 0
         every, stages = np.arange(len(rows)), list[Stage]()
         for part in map(as_rows, parts):
@@ -79,7 +79,7 @@ class Concat(Parallel):
             start += part.shape[1]
         return stages
 
-    def parts_of(self, dy: Array, tape: Workspace) -> tuple[list[Array], None]:
+    def _parts_of(self, dy: Array, tape: Workspace) -> tuple[list[Array], None]:
         parts, start = [], 0
         for k, width in enumerate(tape.notes["widths"]):
             part = tape.array(f"dy{k}", (*dy.shape[:-1], width), dy.dtype)

@@ -116,7 +116,7 @@ class Conv1d(MatrixLayer):
         self._packed = PackedKernels(self._parameters["weight"], self._parameters.get("bias"))
         self.weights = weights
 
-    def packed(self) -> list[Packed]:
+    def _matrices(self) -> list[Packed]:
         return [self._packed]
 
     def output_shape(self, shape: Shape) -> Shape:
@@ -176,7 +176,7 @@ class Conv1d(MatrixLayer):
             return "exact"
         return worth_training(tape.precision, self._dtype, *self._packed.sizes)
 
-    def prepare(
+    def _prepare(
         self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
     ) -> tuple[list[Stage], Array] | None:
         if cpu.isa() == "plain" or order is not None or not x.flags.c_contiguous:
@@ -270,7 +270,7 @@ class Conv1d(MatrixLayer):
             (past,) = tape.lasting["running"]
             tape.lasting["running"] = (np.where((index < 0)[:, None], past.dtype.type(0), past[:, index]),)
 
-    def carried_shapes(self, n: int) -> list[tuple[int, ...]]:
+    def _carried_shapes(self, n: int) -> list[tuple[int, ...]]:
         reach = self.windows.reach
         return [(reach, n, self.input_size)] if reach else []
 

@@ -107,7 +107,7 @@ class Decoder(MatrixLayer):
     (1, 5, 11)
     """
 
-    told_more = True  # the tokens to read, and their number; see `teach`
+    told_more = True  # the tokens to read, and their number; see `_teach`
 
     def __init__(
         self,
@@ -156,8 +156,8 @@ class Decoder(MatrixLayer):
                 self._parameters[parameter.name] = parameter
         self.weights = weights
 
-    def packed(self) -> list[Packed]:
-        return [packed for layer in self._parts.values() for packed in layer.packed()]
+    def _matrices(self) -> list[Packed]:
+        return [packed for layer in self._parts.values() for packed in layer._matrices()]
 
     def build(self, dtype: Any = None, rng: np.random.Generator | None = None) -> None:
         super().build(dtype, rng)
@@ -173,7 +173,7 @@ class Decoder(MatrixLayer):
     def output_lengths(self, lengths: Index) -> None:
         """None: all of its steps are real."""
 
-    def teach(self, targets: Index, tape: Workspace, own: Array | None = None) -> None:
+    def _teach(self, targets: Index, tape: Workspace, own: Array | None = None) -> None:
         """Let the next pass over this tape read the true token before each step.
 
         Parameters
@@ -190,7 +190,7 @@ class Decoder(MatrixLayer):
 
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         targets, own = tape.notes.pop("lesson", (None, None))
-        decoding = self.begin(x, lengths, tape, training=training)
+        decoding = self._begin(x, lengths, tape, training=training)
         tokens = self._tokens(decoding, targets, own, tape)
         vectors = self._embedding.forward(tokens, tape.child("embedding"), training=training, lengths=None)
         h, _ = self._lstm.forward_with_state(
@@ -198,7 +198,7 @@ class Decoder(MatrixLayer):
         )
         return self._scores(h, decoding, tape, training=training)
 
-    def begin(self, x: Array, lengths: Index | None, tape: Workspace, *, training: bool = False) -> Decoding:
+    def _begin(self, x: Array, lengths: Index | None, tape: Workspace, *, training: bool = False) -> Decoding:
         """The state of a decoding before its first step."""
         self.build()
         x = np.ascontiguousarray(x)
@@ -220,7 +220,7 @@ class Decoder(MatrixLayer):
             keys = self._keys.forward(x, tape.child("keys"), training=training, lengths=None)
         return Decoding(x, keys, None if lengths is None else np.arange(t) >= lengths[:, None], (h, c))
 
-    def advance(self, tokens: Index, decoding: Decoding, tape: Workspace) -> Array:
+    def _advance(self, tokens: Index, decoding: Decoding, tape: Workspace) -> Array:
         """Scores (N, V) of the tokens that follow these (N,). The decoding is moved on in place."""
         tokens = np.ascontiguousarray(tokens)[:, None]
         vectors = self._embedding.forward(tokens, tape.child("embedding"), training=False, lengths=None)
@@ -246,7 +246,7 @@ class Decoder(MatrixLayer):
                 return tokens
         running = Decoding(decoding.memory, decoding.keys, decoding.beyond, decoding.state)
         for s in range(1, steps):
-            chosen = self.advance(tokens[:, s - 1], running, tape.child("steps")).argmax(1)
+            chosen = self._advance(tokens[:, s - 1], running, tape.child("steps")).argmax(1)
             tokens[:, s] = chosen if own is None else np.where(own[:, s], chosen, tokens[:, s])
         return tokens
 

@@ -87,13 +87,13 @@ class Dense(MatrixLayer):
         self._packed = PackedMatrix(self._parameters["weight"], self._parameters.get("bias"))
         self.weights = weights
 
-    def with_behind(self) -> list[Layer]:
+    def _with_behind(self) -> list[Layer]:
         return [self] if self.activation is None else [self, self._behind]
 
     def _shown(self) -> dict[str, Any]:
         return self.config() if self.activation is None else {**self.config(), "activation": self.activation}
 
-    def packed(self) -> list[Packed]:
+    def _matrices(self) -> list[Packed]:
         return [self._packed]
 
     def as_input(self, x: Any, name: str = "x", shape: Shape | None = None) -> Array:
@@ -107,7 +107,7 @@ class Dense(MatrixLayer):
 
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         tape.notes["x"] = x
-        ready = None if training else self.prepare(x, tape)
+        ready = None if training else self._prepare(x, tape)
         if ready is not None:
             ready[0][0].go()
             return ready[1]
@@ -122,7 +122,7 @@ class Dense(MatrixLayer):
             return "exact"
         return worth_training(tape.precision, self._dtype, self.output_size, self.input_size)
 
-    def prepare(
+    def _prepare(
         self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
     ) -> tuple[list[Stage], Array] | None:
         if cpu.isa() == "plain":
@@ -130,7 +130,7 @@ class Dense(MatrixLayer):
         y = tape.array("y", (*x.shape[:-1], self.output_size), x.dtype)
         return [self._packed.prepare(as_rows(x), as_rows(y), tape)], y
 
-    def replay(self, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward]:
+    def _replay(self, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward]:
         y = tape.array("y", (*x.shape[:-1], self.output_size), x.dtype)
         rows = as_rows(x)
 

@@ -49,7 +49,7 @@ class Dropout(Layer):
         tape.notes["active"] = training and self.rate > 0
         return drop(x, self.rate, tape) if tape.notes["active"] else x
 
-    def prepare(
+    def _prepare(
         self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
     ) -> tuple[list[Stage], Array]:
         return [], x

@@ -86,17 +86,17 @@ class EachStep(Holder):
 
     def output_shape(self, shape: Shape) -> Shape:
         check_features(shape, self.steps * self.channels, "steps * channels")
-        sizes = self.chains[0].output_shape(self.inner_shape(shape))[1:]
+        sizes = self.chains[0].output_shape(self._inner_shape(shape))[1:]
         return (*shape[:-1], prod(int(size) for size in sizes))
 
-    def inner_shape(self, shape: Shape) -> Shape:
+    def _inner_shape(self, shape: Shape) -> Shape:
         return ("N", self.steps, self.channels)
 
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         inner = self._inner(np.ascontiguousarray(x))
         y = self.chains[0].forward(inner, self._own(tape), training=training, lengths=None)
-        if training and self.penalises:
-            tape.notes["penalty"] = self.penalty(self._own(tape))
+        if training and self._penalises:
+            tape.notes["penalty"] = self._penalty(self._own(tape))
         tape.notes["shapes"] = x.shape, y.shape
         return np.ascontiguousarray(y).reshape(*x.shape[:-1], -1)
 
@@ -106,7 +106,7 @@ class EachStep(Holder):
         dx = self.chains[0].backward(dy, self._own(tape), input_gradient=input_gradient)
         return None if dx is None else np.ascontiguousarray(dx).reshape(outer)
 
-    def prepare(
+    def _prepare(
         self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
     ) -> tuple[list[Stage], Array] | None:
         if not x.flags.c_contiguous:

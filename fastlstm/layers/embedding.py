@@ -63,7 +63,7 @@ class Embedding(MatrixLayer):
         self._packed = PackedTable(self._parameters["weight"])
         self.weights = weights
 
-    def packed(self) -> list[Packed]:
+    def _matrices(self) -> list[Packed]:
         return [self._packed]
 
     def output_shape(self, shape: Shape) -> Shape:
@@ -84,7 +84,7 @@ class Embedding(MatrixLayer):
             self._packed.prepare(x.reshape(-1), as_rows(y)).go()
         return y
 
-    def prepare(
+    def _prepare(
         self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
     ) -> tuple[list[Stage], Array]:
         y = tape.array("y", (*x.shape, self.output_size), self.dtype)

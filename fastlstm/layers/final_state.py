@@ -121,7 +121,7 @@ class FinalState(Layer):
             both[:, half:] *= y[:, :half]
         return both
 
-    def prepare(
+    def _prepare(
         self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
     ) -> tuple[list[Stage], Array] | None:
         if streaming:

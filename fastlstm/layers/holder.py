@@ -27,7 +27,7 @@ class Holder(Layer, abstract=True):
     def __init__(self, chains: list[Chain], dtype: Any, seed: int | None) -> None:
         super().__init__(dtype, seed)
         self.chains = chains
-        for place, layer in self.held().items():
+        for place, layer in self._held().items():
             check(layer, place)
             for own, arrays in ((self._parameters, layer._parameters), (self._buffers, layer._buffers)):
                 own.update({f"{place}.{name}": parameter for name, parameter in arrays.items()})
@@ -40,10 +40,10 @@ class Holder(Layer, abstract=True):
         inner = [layer for _, layer in within(self, "")]
         if len({id(layer) for layer in inner}) < len(inner):
             raise ValueError("layers: expected every layer once, got one twice")
-        self.mixes_rows = any(layer.mixes_rows for layer in self.held().values())
-        self.penalises = any(layer.penalises for layer in self.held().values())
+        self.mixes_rows = any(layer.mixes_rows for layer in self._held().values())
+        self._penalises = any(layer._penalises for layer in self._held().values())
 
-    def held(self) -> dict[str, Layer]:
+    def _held(self) -> dict[str, Layer]:
         return {place: layer for chain in self.chains for place, layer in zip(chain.places, chain.layers, strict=True)}
 
     def build(self, dtype: Any = None, rng: np.random.Generator | None = None) -> None:
@@ -51,32 +51,32 @@ class Holder(Layer, abstract=True):
             return
         known = self._dtype if self._dtype is not None else _check.dtype_of(dtype or "float32")
         rng = rng if self._seed is None else np.random.default_rng(self._seed)
-        for layer in self.held().values():
+        for layer in self._held().values():
             layer.build(known, rng)
         super().build(known, rng)
 
     def load_parameters(self, arrays: dict[str, Any], dtype: Any) -> None:
         self._dtype = _check.dtype_of(dtype)
-        for place, layer in self.held().items():
+        for place, layer in self._held().items():
             layer.load_parameters(part_of(arrays, place), dtype)
 
-    def inner_shape(self, shape: Shape) -> Shape:
+    def _inner_shape(self, shape: Shape) -> Shape:
         """The shape of what the chains see of an input of this shape."""
         return shape
 
-    def penalty(self, tape: Workspace) -> float:
+    def _penalty(self, tape: Workspace) -> float:
         """The sum of the penalties of the layers in the last pass over the workspace in which theirs are."""
-        paying = [tape.child(place) for place, layer in self.held().items() if layer.penalises]
+        paying = [tape.child(place) for place, layer in self._held().items() if layer._penalises]
         return sum((workspace.notes["penalty"] for workspace in paying), 0.0)
 
 
 class Parallel(Holder, abstract=True):
     """Base of the layers that hold chains of layers which all read x.
 
-    A subclass writes `output_shape`, `join`, `joining` and `parts_of`.
+    A subclass writes `output_shape`, `_join_parts`, `_joining` and `_parts_of`.
     """
 
-    keeps_x = True
+    _keeps_x = True
 
     def __init__(self, chains: list[Chain], dtype: Any, seed: int | None) -> None:
         super().__init__(chains, dtype, seed)
@@ -86,15 +86,15 @@ class Parallel(Holder, abstract=True):
                 self.input_shape = input_shape_of(chain.layers)
         self._per_step = len(self.output_shape(self.input_shape)) == 3
 
-    def join(self, x: Array, parts: list[Array], tape: Workspace) -> Array:
+    def _join_parts(self, x: Array, parts: list[Array], tape: Workspace) -> Array:
         """The output, from x and what the chains make of it."""
         raise NotImplementedError(f"{type(self).__name__} must write join")
 
-    def joining(self, x: Array, parts: list[Array], y: Array) -> list[Stage]:
+    def _joining(self, x: Array, parts: list[Array], y: Array) -> list[Stage]:
         """Stages that do the same in inference, from arrays that stay where they lie."""
         raise NotImplementedError(f"{type(self).__name__} must write joining")
 
-    def parts_of(self, dy: Array, tape: Workspace) -> tuple[list[Array], Array | None]:
+    def _parts_of(self, dy: Array, tape: Workspace) -> tuple[list[Array], Array | None]:
         """The gradient by the output of each chain, and that by x past the chains, if there is any."""
         raise NotImplementedError(f"{type(self).__name__} must write parts_of")
 
@@ -108,15 +108,15 @@ class Parallel(Holder, abstract=True):
 
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         parts = [chain.forward(x, tape, training=training, lengths=lengths) for chain in self.chains]
-        if training and self.penalises:
+        if training and self._penalises:
             self._add_penalties(tape)
-        return self.join(x, parts, tape)
+        return self._join_parts(x, parts, tape)
 
     def _add_penalties(self, tape: Workspace) -> None:
-        tape.notes["penalty"] = self.penalty(tape)
+        tape.notes["penalty"] = self._penalty(tape)
 
     def backward(self, dy: Array, tape: Workspace, *, input_gradient: bool = True) -> Array | None:
-        parts, past = self.parts_of(dy, tape)
+        parts, past = self._parts_of(dy, tape)
         gradients = [
             chain.backward(part, tape, input_gradient=input_gradient)
             for chain, part in zip(self.chains, parts, strict=True)
@@ -132,22 +132,22 @@ class Parallel(Holder, abstract=True):
             dx += other
         return dx
 
-    def record(self, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward]:
+    def _record(self, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward]:
         calls, parts, backwards = Calls(), [], []
         for chain in self.chains:
             own, part, backward_of_chain = record(chain.layers, chain.workspaces(tape), x)
             calls += own
             parts.append(part)
             backwards.append(backward_of_chain)
-        if self.penalises:
+        if self._penalises:
             self._add_penalties(tape)
             calls.append(partial(self._add_penalties, tape))
-        y = self.join(x, parts, tape)
-        calls.append(partial(self.join, x, parts, tape))
+        y = self._join_parts(x, parts, tape)
+        calls.append(partial(self._join_parts, x, parts, tape))
 
         def backward(dy: Array, wanted: bool) -> BackwardCalls:
-            dparts, past = self.parts_of(dy, tape)
-            calls: Calls = [partial(self.parts_of, dy, tape)]
+            dparts, past = self._parts_of(dy, tape)
+            calls: Calls = [partial(self._parts_of, dy, tape)]
             gradients = [past]
             for chain, dpart, own in zip(self.chains, dparts, backwards, strict=True):
                 new, gradient = chain.record_backward(own, dpart, wanted)
@@ -160,7 +160,7 @@ class Parallel(Holder, abstract=True):
 
         return calls, y, backward
 
-    def prepare(
+    def _prepare(
         self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
     ) -> tuple[list[Stage], Array] | None:
         if order is not None and self.output_lengths(order.given) is not order.given:
@@ -168,20 +168,20 @@ class Parallel(Holder, abstract=True):
         made = [chain.prepare(x, tape, streaming=streaming, order=order) for chain in self.chains]
         parts = [part for _, part in made]
         y = tape.array("y", sizes_behind(self, x, streaming=streaming), x.dtype)
-        return [*[stage for stages, _ in made for stage in stages], *self.joining(x, parts, y)], y
+        return [*[stage for stages, _ in made for stage in stages], *self._joining(x, parts, y)], y
 
     def start(self, batch: int, tape: Workspace) -> None:
-        for place, layer in self.held().items():
+        for place, layer in self._held().items():
             try:
                 layer.start(batch, tape.child(place))
             except ValueError as error:
                 raise ValueError(f"layer {place} ({type(layer).__name__}): {error}") from None
 
     def step(self, x: Array, tape: Workspace) -> Array:
-        return self.join(x, [chain.step(x, tape) for chain in self.chains], tape)
+        return self._join_parts(x, [chain.step(x, tape) for chain in self.chains], tape)
 
     def reset(self, rows: Any, tape: Workspace) -> None:
-        for place, layer in self.held().items():
+        for place, layer in self._held().items():
             layer.reset(rows, tape.child(place))
 
     def running_kinds(self, batch: int, shape: Shape) -> dict[str, tuple[Shape, Any]]:
@@ -197,16 +197,16 @@ class Parallel(Holder, abstract=True):
     def running(self, tape: Workspace) -> dict[str, Array]:
         return {
             f"{place}.{name}": part
-            for place, layer in self.held().items()
+            for place, layer in self._held().items()
             for name, part in layer.running(tape.child(place)).items()
         }
 
     def go_on(self, state: dict[str, Array], tape: Workspace) -> None:
-        for place, layer in self.held().items():
+        for place, layer in self._held().items():
             layer.go_on(part_of(state, place), tape.child(place))
 
     def carry(self, index: Index, tape: Workspace) -> None:
-        for place, layer in self.held().items():
+        for place, layer in self._held().items():
             try:
                 layer.carry(index, tape.child(place))
             except ValueError as error:
@@ -223,7 +223,7 @@ def check(layer: Any, place: str) -> None:
     if not isinstance(layer, Layer):
         raise TypeError(f"layers: expected layers, got {layer!r:.80} at {place}")
     name = type(layer).__name__
-    if layer.takes_tokens or layer.shares() or layer.told_more:
+    if layer.takes_tokens or layer._shares() or layer.told_more:
         raise ValueError(
             f"layers: expected layers from numbers to numbers with parameters of their own, got {name} at {place}"
         )
@@ -240,7 +240,7 @@ def rows_of(layers: Sequence[Layer], shape: Shape, places: Sequence[str] | None 
     for place, layer, found in zip(places, layers, shapes_of(layers, shape), strict=True):
         rows.append((place, layer, found))
         if isinstance(layer, Holder):
-            inner = layer.inner_shape(shape)
+            inner = layer._inner_shape(shape)
             for chain in layer.chains:
                 rows += rows_of(chain.layers, inner, [f"{place}.{own}" for own in chain.places])
         shape = found

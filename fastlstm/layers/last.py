@@ -44,7 +44,7 @@ class Last(Layer):
         clear_empty(y, lengths)
         return y
 
-    def prepare(
+    def _prepare(
         self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
     ) -> tuple[list[Stage], Array]:
         if streaming:
@@ -54,7 +54,7 @@ class Last(Layer):
         y = tape.array("y", (x.shape[0], x.shape[2]), x.dtype)
         return [last_steps(order, x, y)], y
 
-    def replay(self, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward]:
+    def _replay(self, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward]:
         y = tape.array("y", (x.shape[0], x.shape[2]), x.dtype)
 
         def backward(dy: Array, wanted: bool) -> tuple[Calls, Array]:

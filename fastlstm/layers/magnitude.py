@@ -70,7 +70,7 @@ class Magnitude(Layer):
         y = tape.array("y", (*x.shape[:-1], x.shape[-1] // 2), x.dtype)
         return [magnitude_stage(as_rows(x), as_rows(y))] if y.size else [], y
 
-    def prepare(
+    def _prepare(
         self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
     ) -> tuple[list[Stage], Array] | None:
         return self._stages(x, tape) if x.flags.c_contiguous else None

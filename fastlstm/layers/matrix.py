@@ -22,9 +22,9 @@ NARROW = cpu.NARROW
 
 
 class MatrixLayer(Layer, abstract=True):
-    """Base of layers with packed matrices. A subclass writes `packed`, and sets `weights` when it has them."""
+    """Base of layers with packed matrices. A subclass writes `_matrices`, and sets `weights` when it has them."""
 
-    def packed(self) -> list[Packed]:
+    def _matrices(self) -> list[Packed]:
         """The packed matrices; those of recurrent layers by layer and direction: 0, 0 reverse, 1, ..."""
         raise NotImplementedError(f"{type(self).__name__} must write packed")
 
@@ -32,7 +32,7 @@ class MatrixLayer(Layer, abstract=True):
     def weights(self) -> Kind | list[Kind]:
         """How inference holds the weights: None as they are, "bfloat16", "int8x16" or "int8" with fewer bits.
 
-        It is a list, one for each of `packed`, if they differ. It must not be changed while the layer runs. See
+        It is a list, one for each of `_matrices`, if they differ. It must not be changed while the layer runs. See
         `fastlstm.quantize`.
         """
         kinds = self._kinds()
@@ -40,7 +40,7 @@ class MatrixLayer(Layer, abstract=True):
 
     @weights.setter
     def weights(self, kind: Kinds) -> None:
-        packed = self.packed()
+        packed = self._matrices()
         one = kind is None or isinstance(kind, str)
         kinds: list[Any] = [kind] * len(packed) if one else _check.items(kind, "weights", "kinds")
         for each in kinds:
@@ -56,7 +56,7 @@ class MatrixLayer(Layer, abstract=True):
                     parameter.touch()  # prepared passes then look again
 
     def _kinds(self) -> list[Kind]:
-        return [None if own.format == "exact" else own.format for own in self.packed()]
+        return [None if own.format == "exact" else own.format for own in self._matrices()]
 
     def build(self, dtype: Any = None, rng: np.random.Generator | None = None) -> None:
         if not self._built:

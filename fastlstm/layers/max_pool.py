@@ -60,7 +60,7 @@ class MaxPool1d(WindowPool):
         y = tape.array("y", (n, count, x.shape[2]), x.dtype)
         return [largest_stage(as_rows(x), places.reshape(-1, size), as_rows(y), at)] if y.size else [], y
 
-    def prepare(
+    def _prepare(
         self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
     ) -> tuple[list[Stage], Array] | None:
         if order is not None or not x.flags.c_contiguous:
@@ -68,5 +68,5 @@ class MaxPool1d(WindowPool):
         places = self.windows.places(len(x), x.shape[1], None)
         return self._stages(x, places, np.empty((0, x.shape[2]), np.intp), tape)
 
-    def share(self, dy: Array, k: int, out: Array, tape: Workspace) -> None:
+    def _share(self, dy: Array, k: int, out: Array, tape: Workspace) -> None:
         np.multiply(dy, tape.array("at", dy.shape, np.intp) == k, out=out)

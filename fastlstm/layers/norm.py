@@ -79,11 +79,11 @@ class LayerNorm(Norm):
 
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         tape.notes["x"] = x = np.ascontiguousarray(x)
-        (stage,), y = self.prepare(x, tape)
+        (stage,), y = self._prepare(x, tape)
         stage.go()
         return y
 
-    def prepare(
+    def _prepare(
         self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
     ) -> tuple[list[Stage], Array]:
         y, rows = tape.array("y", x.shape, x.dtype), as_rows(x)

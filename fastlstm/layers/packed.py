@@ -101,7 +101,7 @@ class PackedMatrix(Packed):
 
     def matrix(self) -> Array:
         """The weight (outputs, inputs), for somebody who does not keep it."""
-        return self._weight.glance()
+        return self._weight._glance()
 
     def pack(self, format: str) -> tuple[Array, Array]:
         weight = self.matrix()
@@ -140,7 +140,7 @@ class PackedTable(Packed):
         self._weight = weight
 
     def pack(self, format: str) -> tuple[Array, Array]:
-        numbers, scale = self._weight.narrowed(format)
+        numbers, scale = self._weight._narrowed(format)
         return numbers, np.empty(0, np.float32) if scale is None else scale
 
     @property

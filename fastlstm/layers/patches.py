@@ -89,7 +89,7 @@ class Patch(_Regrouped):
                 y[:, :t][tape.notes["beyond"]] = 0
         return y.reshape(n, steps, self.size * features)
 
-    def prepare(
+    def _prepare(
         self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
     ) -> tuple[list[Stage], Array] | None:
         n, t, features = x.shape
@@ -150,7 +150,7 @@ class Unpatch(_Regrouped):
         n, t, features = x.shape
         return np.ascontiguousarray(x).reshape(n, t * self.size, features // self.size)
 
-    def prepare(
+    def _prepare(
         self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
     ) -> tuple[list[Stage], Array] | None:
         n, t, features = x.shape

@@ -17,23 +17,23 @@ class Pooling(Layer, abstract=True):
 
     They give zeros for a sequence without a step.
 
-    In a stream, each step gives the pool of all steps so far. A subclass writes `begin` and `advance` for this, and
+    In a stream, each step gives the pool of all steps so far. A subclass writes `_begin` and `_advance` for this, and
     gives the names of the parts of the state.
     """
 
     input_shape: Shape = ("N", "T", "F")
-    parts: ClassVar[tuple[str, ...]] = ()
+    _parts: ClassVar[tuple[str, ...]] = ()
 
     def output_shape(self, shape: Shape) -> Shape:
         if len(shape) != 3:
             raise ValueError(f"{type(self).__name__} takes sequences (N, T, F), got {describe(shape)}")
         return (shape[0], shape[2])
 
-    def begin(self, n: int, features: int) -> tuple[Array, ...]:
+    def _begin(self, n: int, features: int) -> tuple[Array, ...]:
         """The running state of n streams before their first step. The first axis of each array is N."""
         raise NotImplementedError(f"{type(self).__name__} must write begin")
 
-    def advance(self, x: Array, *state: Array) -> Array:
+    def _advance(self, x: Array, *state: Array) -> Array:
         """Add a step (N, F) to the state in place; returns the pool of all steps so far."""
         raise NotImplementedError(f"{type(self).__name__} must write advance")
 
@@ -44,36 +44,36 @@ class Pooling(Layer, abstract=True):
     def step(self, x: Array, tape: Workspace) -> Array:
         n, t, features = x.shape
         if tape.notes["stream"] is None:
-            tape.notes["stream"] = self.begin(n, features)
+            tape.notes["stream"] = self._begin(n, features)
         known = tape.notes["stream"][0].shape[-1]
         if known != features:
             raise ValueError(f"x: expected {known} features, as the state of the stream has, got {features}")
         y = tape.array("y", x.shape, x.dtype)
         for k in range(t):
-            y[:, k] = self.advance(x[:, k], *tape.notes["stream"])
+            y[:, k] = self._advance(x[:, k], *tape.notes["stream"])
         return y
 
     def reset(self, rows: Any, tape: Workspace) -> None:
         state = tape.notes["stream"]
         if state is not None:
-            for old, new in zip(state, self.begin(len(state[0]), state[0].shape[-1]), strict=True):
+            for old, new in zip(state, self._begin(len(state[0]), state[0].shape[-1]), strict=True):
                 old[rows] = new[rows]
 
     def running_kinds(self, batch: int, shape: Shape) -> dict[str, tuple[Shape, Any]]:
         self.build()
         known = isinstance(shape[-1], int)
-        state = self.begin(batch, shape[-1] if isinstance(shape[-1], int) else 2)  # 2, which is no size of a count
+        state = self._begin(batch, shape[-1] if isinstance(shape[-1], int) else 2)  # 2, which is no size of a count
         return {
             name: ((batch, part.shape[1] if known or part.shape[1] == 1 else shape[-1]), part.dtype)
-            for name, part in zip(self.parts, state, strict=True)
+            for name, part in zip(self._parts, state, strict=True)
         }
 
     def running(self, tape: Workspace) -> dict[str, Array]:
         state = tape.notes["stream"]
-        return {} if state is None else {name: part.copy() for name, part in zip(self.parts, state, strict=True)}
+        return {} if state is None else {name: part.copy() for name, part in zip(self._parts, state, strict=True)}
 
     def go_on(self, state: dict[str, Array], tape: Workspace) -> None:
-        tape.notes["stream"] = tuple(state[name].copy() for name in self.parts) if state else None
+        tape.notes["stream"] = tuple(state[name].copy() for name in self._parts) if state else None
 
     def carry(self, index: Index, tape: Workspace) -> None:
         raise ValueError(f"{type(self).__name__} cannot carry a state: it gives one output for a whole sequence")
@@ -94,7 +94,7 @@ class MeanPool(Pooling):
            [2.]], dtype=float32)
     """
 
-    parts = ("total", "count")
+    _parts = ("total", "count")
 
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         tape.notes["shape"], tape.notes["lengths"] = x.shape, lengths
@@ -115,10 +115,10 @@ class MeanPool(Pooling):
             dx[rows, length:] = 0
         return dx
 
-    def begin(self, n: int, features: int) -> tuple[Array, ...]:
+    def _begin(self, n: int, features: int) -> tuple[Array, ...]:
         return np.zeros((n, features)), np.zeros((n, 1))
 
-    def advance(self, x: Array, *state: Array) -> Array:
+    def _advance(self, x: Array, *state: Array) -> Array:
         total, count = state
         total += x
         count += 1
@@ -137,7 +137,7 @@ class MaxPool(Pooling):
     array([[3., 5.]], dtype=float32)
     """
 
-    parts = ("largest",)
+    _parts = ("largest",)
 
     def forward(self, x: Array, tape: Workspace, *, training: bool, lengths: Index | None) -> Array:
         n, _, features = tape.notes["shape"] = x.shape
@@ -161,11 +161,11 @@ class MaxPool(Pooling):
         clear_empty(dx, tape.notes["lengths"])
         return dx
 
-    def begin(self, n: int, features: int) -> tuple[Array, ...]:
+    def _begin(self, n: int, features: int) -> tuple[Array, ...]:
         assert self.dtype is not None
         return (np.full((n, features), np.finfo(self.dtype).min, self.dtype),)
 
-    def advance(self, x: Array, *state: Array) -> Array:
+    def _advance(self, x: Array, *state: Array) -> Array:
         (largest,) = state
         return np.maximum(largest, x, out=largest)
 

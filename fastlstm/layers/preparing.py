@@ -61,8 +61,8 @@ def prepare(
     for layer, workspace in zip(layers, workspaces, strict=True):
         shared = not copied and np.may_share_memory(x, y)
         ready = None
-        if not (shared and layer.keeps_x or before):  # stages follow the lengths of x alone
-            ready = layer.prepare(y, workspace, streaming=streaming, order=order)
+        if not (shared and layer._keeps_x or before):  # stages follow the lengths of x alone
+            ready = layer._prepare(y, workspace, streaming=streaming, order=order)
         if ready is None and shared:
             break
         new, y = ready or call(layer, y, workspace, order, before, streaming=streaming)
@@ -123,7 +123,7 @@ def lowest_trained(layers: Sequence[Layer]) -> int:
 
 def trained(layers: Sequence[Layer]) -> list[Parameter]:
     """The parameters that the layers read, frozen ones and those that they share with other layers included."""
-    return [parameter for layer in layers for part in (layer, *layer.shares()) for parameter in part.parameters()]
+    return [parameter for layer in layers for part in (layer, *layer._shares()) for parameter in part.parameters()]
 
 
 def one_by_one(

@@ -51,7 +51,7 @@ class Replay:
         self._x, self._shape, self._dtype = x, x.shape, x.dtype
         self._values = [(parameter, parameter.read()) for parameter in trained(layers)]
         self._lowest = lowest_trained(layers)
-        self._kind = (get_num_threads(), cpu.isa(), Parameter.changes)
+        self._kind = (get_num_threads(), cpu.isa(), Parameter._changes)
         self._made: dict[bool, Made] = {}  # by whether the gradient of x is wanted
         self._calls, y, self._backwards = record(layers, workspaces, x)
         self.y = y.view()
@@ -69,7 +69,7 @@ class Replay:
             if place(x) != place(self._x):
                 return False
             self._x = x
-        return self._kind == (get_num_threads(), cpu.isa(), Parameter.changes) and unmoved(self._values)
+        return self._kind == (get_num_threads(), cpu.isa(), Parameter._changes) and unmoved(self._values)
 
     def forward(self) -> None:
         """Run the forward pass again."""
@@ -117,15 +117,15 @@ def record(layers: Sequence[Layer], workspaces: Sequence[Workspace], x: Array) -
     """Run the forward pass over x. Returns its calls, the output, and what makes and runs the backward pass of each."""
     every, backwards = Calls(), []
     for layer, workspace in zip(layers, workspaces, strict=True):
-        calls, x, backward = layer.record(x, workspace)
+        calls, x, backward = layer._record(x, workspace)
         every += calls
         backwards.append(backward)
     return every, x, backwards
 
 
 def recorded(layer: Layer, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward]:
-    """The same of one layer, by its `replay`, or by calls of its passes."""
-    ready = layer.replay(x, tape)
+    """The same of one layer, by its `_replay`, or by calls of its passes."""
+    ready = layer._replay(x, tape)
     if ready is None:
         return by_calling(layer, x, tape)
     calls, y, make = ready
@@ -152,7 +152,7 @@ def place(array: Array) -> int:
 
 
 def by_calling(layer: Layer, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward]:
-    """The passes of a layer without `replay`, as calls of its `forward` and `backward`. Calls `forward` once."""
+    """The passes of a layer without `_replay`, as calls of its `forward` and `backward`. Calls `forward` once."""
     forward = partial(layer.forward, x, tape, training=True, lengths=None)
     y = tape.writable(forward())  # which is written if the layer's own lies elsewhere after a larger batch
 

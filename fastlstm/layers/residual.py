@@ -61,15 +61,15 @@ class Residual(Parallel):
             )
         return found
 
-    def join(self, x: Array, parts: list[Array], tape: Workspace) -> Array:
+    def _join_parts(self, x: Array, parts: list[Array], tape: Workspace) -> Array:
         return np.asarray(np.add(x, parts[0], out=tape.array("y", x.shape, x.dtype)))
 
-    def joining(self, x: Array, parts: list[Array], y: Array) -> list[Stage]:
+    def _joining(self, x: Array, parts: list[Array], y: Array) -> list[Stage]:
         if not x.flags.c_contiguous:  # the last steps of sequences
             return [Call(partial(np.add, parts[0]), x, y, "Residual")]
         return [sum_stage(x.reshape(-1), parts[0].reshape(-1), y.reshape(-1))]
 
-    def parts_of(self, dy: Array, tape: Workspace) -> tuple[list[Array], Array]:
+    def _parts_of(self, dy: Array, tape: Workspace) -> tuple[list[Array], Array]:
         return [dy], dy
 
     def config(self) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class Softmax(Layer):
         kernels.softmax(as_rows(np.ascontiguousarray(x)), as_rows(y))
         return y
 
-    def prepare(
+    def _prepare(
         self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
     ) -> tuple[list[Stage], Array] | None:
         if not x.flags.c_contiguous:

@@ -74,7 +74,7 @@ class TiedDense(Dense):
         self._packed = PackedMatrix(self._shared, self._parameters.get("bias"))
         self.weights = weights
 
-    def shares(self) -> list[Layer]:
+    def _shares(self) -> list[Layer]:
         return [self.embedding]
 
     def build(self, dtype: Any = None, rng: np.random.Generator | None = None) -> None:

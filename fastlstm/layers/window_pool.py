@@ -21,7 +21,7 @@ class WindowPool(Layer, abstract=True):
     """Base of the layers from (N, T, F) to (N, T', F) that make one number of those in a window, for each feature.
 
     A subclass writes `forward`, which notes the shape of x as ``"shape"`` and the places of the windows as ``"seen"``,
-    and `share`.
+    and `_share`.
     """
 
     input_shape = ("N", "T", "F")
@@ -46,7 +46,7 @@ class WindowPool(Layer, abstract=True):
     def output_lengths(self, lengths: Index) -> Index:
         return self.windows.output_lengths(lengths)
 
-    def share(self, dy: Array, k: int, out: Array, tape: Workspace) -> None:
+    def _share(self, dy: Array, k: int, out: Array, tape: Workspace) -> None:
         """Write what of dy (N·T', F) goes to step k of each window."""
         raise NotImplementedError(f"{type(self).__name__} must write share")
 
@@ -59,7 +59,7 @@ class WindowPool(Layer, abstract=True):
         places = np.where(places < 0, n * t, places)  # the last row is that of the padding
         own = tape.array("own", rows.shape, dy.dtype)
         for k in range(size):
-            self.share(rows, k, own, tape)
+            self._share(rows, k, own, tape)
             scatter_add(own, np.ascontiguousarray(places[:, k]), dx, k > 0)
         return dx[:-1].reshape(n, t, features)
 

@@ -44,12 +44,12 @@ class Loss:
     options : dict
     registry : dict
         All losses by name.
-    per_step_target : bool
+    _per_step_target : bool
         Whether the second axis of the target is that of the steps, if pred has steps.
     """
 
     registry: ClassVar[dict[str, Loss]] = {}
-    per_step_target: ClassVar[bool] = True
+    _per_step_target: ClassVar[bool] = True
 
     def __init__(self, kernel: Callable[..., float], doc: str, **options: Any) -> None:
         self.__doc__ = doc
@@ -88,11 +88,11 @@ class Loss:
         if time not in (None, "mean", "sum"):
             raise ValueError(f"time: expected 'mean' or 'sum', got {time!r}")
         other = copy.copy(self)
-        other.options = {**self.options, **{key: self.as_option(key, value) for key, value in options.items()}}
+        other.options = {**self.options, **{key: self._as_option(key, value) for key, value in options.items()}}
         other.time = time or self.time
         return other
 
-    def as_option(self, key: str, value: Any) -> Any:
+    def _as_option(self, key: str, value: Any) -> Any:
         """The value of an option, checked. It is a number above 0 unless a loss defines it otherwise.
 
         Parameters
@@ -155,10 +155,10 @@ class Loss:
         weights = step_weights(weight, pred.shape[:-1], pred.dtype)
         if not weights.any():
             raise ValueError("weight: expected at least one above 0, got none")
-        wanted = self.as_target(target, pred.shape, weights != 0, pred.dtype)
-        return self.prepared(np.ascontiguousarray(pred), wanted, weights, workspace or Workspace())
+        wanted = self._as_target(target, pred.shape, weights != 0, pred.dtype)
+        return self._prepared(np.ascontiguousarray(pred), wanted, weights, workspace or Workspace())
 
-    def prepared(self, pred: Array, target: Array, weight: Array, workspace: Workspace) -> tuple[float, Array]:
+    def _prepared(self, pred: Array, target: Array, weight: Array, workspace: Workspace) -> tuple[float, Array]:
         """The same as a call, but for arrays that have been checked: it checks and allocates nothing.
 
         Parameters
@@ -166,7 +166,7 @@ class Loss:
         pred : (N, F) or (N, T, F)
             Contiguous.
         target : array
-            As `as_target` gives it.
+            As `_as_target` gives it.
         weight : (N,) or (N, T)
             One for each step, contiguous and of pred's dtype.
         workspace : Workspace
@@ -181,7 +181,7 @@ class Loss:
         divisor = 0.0 if self.time == "mean" else float(len(weight))  # 0: the sum of the weights
         return self._kernel(pred, target, weight, dpred, divisor, *self.options.values()), dpred
 
-    def normaliser(self, weights: Array) -> float:
+    def _normaliser(self, weights: Array) -> float:
         """The divisor of the weighted sum over all steps: the sum of their weights, or the number of sequences.
 
         Parameters
@@ -191,7 +191,7 @@ class Loss:
         """
         return float(weights.sum(dtype=np.float64)) if self.time == "mean" else float(len(weights))
 
-    def as_target(self, target: Any, shape: tuple[int, ...], seen: Array, dtype: Any, name: str = "target") -> Array:
+    def _as_target(self, target: Any, shape: tuple[int, ...], seen: Array, dtype: Any, name: str = "target") -> Array:
         """The target, checked and converted.
 
         Parameters

@@ -22,13 +22,13 @@ class OutputsLoss(Loss):
         """The number K of outputs for each feature."""
         raise NotImplementedError
 
-    def as_target(self, target: Any, shape: tuple[int, ...], seen: Array, dtype: Any, name: str = "target") -> Array:
+    def _as_target(self, target: Any, shape: tuple[int, ...], seen: Array, dtype: Any, name: str = "target") -> Array:
         if shape[-1] % self.outputs:
             raise ValueError(
                 f"{self.name}: expected {self.outputs} outputs for each feature of the target, got {shape[-1]} in all"
             )
         narrow = (*shape[:-1], shape[-1] // self.outputs)
-        return super().as_target(target, narrow, seen, dtype, name)
+        return super()._as_target(target, narrow, seen, dtype, name)
 
 
 class QuantileLoss(OutputsLoss):
@@ -79,7 +79,7 @@ class QuantileLoss(OutputsLoss):
     def outputs(self) -> int:
         return len(self.options["levels"])
 
-    def as_option(self, key: str, value: Any) -> tuple[float, ...]:
+    def _as_option(self, key: str, value: Any) -> tuple[float, ...]:
         return levels_of(value)
 
 

@@ -70,29 +70,29 @@ class CTC(Loss):
     True
     """
 
-    per_step_target = False
+    _per_step_target = False
 
-    def as_option(self, key: str, value: Any) -> Any:
+    def _as_option(self, key: str, value: Any) -> Any:
         if key == "zero_infinity":
             return _check.flag(value, key)
         if isinstance(value, bool) or not isinstance(value, int | np.integer):
             raise TypeError(f"{key}: expected a whole number, got {value!r}")
         return int(_check.number(value, key, 0))
 
-    def prepared(self, pred: Array, target: Array, weight: Array, workspace: Workspace) -> tuple[float, Array]:
+    def _prepared(self, pred: Array, target: Array, weight: Array, workspace: Workspace) -> tuple[float, Array]:
         n, t, _ = pred.shape
         dpred = workspace.array("dpred", pred.shape, pred.dtype)
         losses = workspace.array("losses", (n,), np.float64)
         room = workspace.array("ctc", kernels.room(n, t, target.shape[1]), np.float64)
-        divisor, per_label = self.normaliser(weight), self.time == "mean"
+        divisor, per_label = self._normaliser(weight), self.time == "mean"
         value = self._kernel(pred, target, weight, dpred, losses, room, divisor, per_label, **self.options)
         return value, dpred
 
-    def normaliser(self, weights: Array) -> float:
+    def _normaliser(self, weights: Array) -> float:
         """The divisor of the weighted sum over the sequences: the sum of their weights, or their number."""
-        return super().normaliser(weights[:, 0])
+        return super()._normaliser(weights[:, 0])
 
-    def as_target(self, target: Any, shape: tuple[int, ...], seen: Array, dtype: Any, name: str = "target") -> Array:
+    def _as_target(self, target: Any, shape: tuple[int, ...], seen: Array, dtype: Any, name: str = "target") -> Array:
         blank = self.options["blank"]
         if len(shape) != 3:
             raise ValueError(f"ctc: expected scores at every step of sequences, (N, T, C), got {describe(shape)}")

@@ -17,8 +17,8 @@ Array = NDArray[Any]
 class ProbabilityLoss(Loss):
     """A loss whose targets are probabilities."""
 
-    def as_target(self, target: Any, shape: tuple[int, ...], seen: Array, dtype: Any, name: str = "target") -> Array:
-        array = super().as_target(target, shape, seen, dtype, name)
+    def _as_target(self, target: Any, shape: tuple[int, ...], seen: Array, dtype: Any, name: str = "target") -> Array:
+        array = super()._as_target(target, shape, seen, dtype, name)
         inside(array, seen[..., None], 0, 1, name)
         return array
 
@@ -26,7 +26,7 @@ class ProbabilityLoss(Loss):
 class ClassLoss(Loss):
     """A loss of scores, one for each class. The targets are the numbers of the classes."""
 
-    def as_target(self, target: Any, shape: tuple[int, ...], seen: Array, dtype: Any, name: str = "target") -> Array:
+    def _as_target(self, target: Any, shape: tuple[int, ...], seen: Array, dtype: Any, name: str = "target") -> Array:
         array = _check.as_array(target, name)
         if array.shape == shape and array.ndim and shape[-1] > 1:
             raise ValueError(
@@ -49,7 +49,7 @@ class ClassLoss(Loss):
 class FocalLoss(ClassLoss):
     """The focal loss, whose gamma may be 0."""
 
-    def as_option(self, key: str, value: Any) -> float:
+    def _as_option(self, key: str, value: Any) -> float:
         return _check.number(value, key, 0)
 
 

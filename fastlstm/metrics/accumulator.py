@@ -132,7 +132,7 @@ class Accumulator:
                 measure.merge({key: state[f"{name}.{key}"] for key in measure.state()})
         return found
 
-    def require_mergeable(self) -> None:
+    def _require_mergeable(self) -> None:
         """Refuse metrics that cannot be put together from parts.
 
         Raises
@@ -146,7 +146,7 @@ class Accumulator:
                     f"metrics: expected metrics with a method merge, for several ranks, got {name!r} without"
                 )
 
-    def forget_metrics(self) -> None:
+    def _forget_metrics(self) -> None:
         """Start all metrics anew, and leave the figures."""
         for measure in self._measures.values():
             measure.start()

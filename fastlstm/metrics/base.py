@@ -190,10 +190,13 @@ def step_weights(pred: Array, weights: Array | None) -> Array:
 
     Raises
     ------
+    TypeError
+        If pred is no array.
     ValueError
         If the shape of the weights does not fit.
     """
-    shape = np.shape(pred)[:-1]
+    _check.instance(pred, np.ndarray, "pred", "an array")
+    shape = pred.shape[:-1]
     if weights is None:
         return np.ones(shape)
     weights = np.asarray(weights)

@@ -39,7 +39,7 @@ def accuracy(pred: Array, target: Array, weights: Array | None = None) -> float:
     ZeroDivisionError
         If no weight is above 0.
     """
-    weights = step_weights(pred, weights)
+    weights, target = step_weights(pred, weights), np.asarray(target)
     if target.shape == pred.shape:
         right = ((pred > 0) == (target > 0.5)).mean(-1)
     else:

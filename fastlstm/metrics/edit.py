@@ -40,7 +40,8 @@ def edit_distance(a: Iterable[Hashable], b: Iterable[Hashable]) -> int:
     """
     codes: dict[Hashable, int] = {}
     first, second = (
-        np.array([codes.setdefault(item, len(codes)) for item in _items(part)], np.intp) for part in (a, b)
+        np.array([codes.setdefault(item, len(codes)) for item in _items(part, name)], np.intp)
+        for part, name in ((a, "a"), (b, "b"))
     )
     ramp = np.arange(len(second) + 1)
     row = ramp.copy()  # row[j]: distance from the part of `first` seen so far to the first j of `second`
@@ -81,7 +82,7 @@ def error_rate(pairs: Iterable[tuple[Iterable[Hashable], Iterable[Hashable]]]) -
     """
     distance = length = 0
     for told, truth in pairs:
-        truth = list(_items(truth))
+        truth = list(_items(truth, "pairs"))
         distance, length = distance + edit_distance(told, truth), length + len(truth)
     if not length:
         raise ValueError("pairs: expected at least one true item, got none")
@@ -164,5 +165,7 @@ class LabelErrorRate(Measure):
         self._sums = self._sums + state["sums"]
 
 
-def _items(sequence: Any) -> Any:
+def _items(sequence: Any, name: str) -> Any:
+    if not isinstance(sequence, Iterable):
+        raise TypeError(f"{name}: expected a sequence of labels, got {type(sequence).__name__}")
     return sequence.tolist() if isinstance(sequence, np.ndarray) else sequence

@@ -13,6 +13,7 @@ from fastlstm.metrics.regression import mae, mase, mse, rmse, smape
 from fastlstm.named import plain
 
 Metric = Function | Measure
+"""A metric: a function of (pred, target, weights) that returns a number, or a `Measure`."""
 
 METRICS: dict[str, Metric] = {
     "accuracy": accuracy,

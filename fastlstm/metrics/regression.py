@@ -194,7 +194,7 @@ def mase(scale: Any = None, *, train: Any = None, season: int = 1) -> Measure:
     """
     if (scale is None) == (train is None):
         raise ValueError("mase: expected either scale or train, got " + ("neither" if scale is None else "both"))
-    scales = seasonal_scale(train, season) if scale is None else np.asarray(scale, np.float64)
+    scales = seasonal_scale(train, season) if scale is None else _check.as_numbers(scale, "scale", "fiu", "numbers")
     if scales.ndim > 1 or not (np.isfinite(scales) & (scales > 0)).all():
         what = "scale" if train is None else "train: a series that changes, so that its scale is"
         raise ValueError(f"{what}: expected a number above 0, or one for each feature, got {scales.tolist()}")

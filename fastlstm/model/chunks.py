@@ -169,7 +169,7 @@ def layers_apart(layers: Sequence[Layer]) -> tuple[list[Layer], list[bool]]:
             if layer.skip is not None:
                 name = type(layer).__name__
                 raise ValueError(f"look_ahead: expected a {name} of both directions without skip, got {layer.skip!r}")
-            found += [layer.single(k) for k in range(layer.num_layers)]
+            found += [layer._single(k) for k in range(layer.num_layers)]
             added += [layer.residual and k > 0 for k in range(layer.num_layers)]
         else:
             found.append(layer)
@@ -197,7 +197,7 @@ def carried_on(layer: Recurrent[Any], x: Array, count: int, tape: Workspace) -> 
         _, final = layer.forward_with_state(given, start, tape.child("given"), training=False, lengths=None)
     kept = tuple(part.copy() for part in final)
     if reads_backwards(layer):
-        begin = layer.beginning(len(x)) or [np.zeros_like(part) for part in kept]
+        begin = layer._first_state(len(x)) or [np.zeros_like(part) for part in kept]
         for part, first in zip(kept, begin, strict=True):
             apart = (-1, layer.directions, layer.heads, *part.shape[1:])
             part.reshape(apart)[:, -1] = first.reshape(apart)[:, -1]

@@ -70,7 +70,7 @@ def kept_from(shape: Shape, layers: Sequence[Layer], sequences: int, steps: int,
     for layer in layers:
         if isinstance(layer, Holder):
             own = (sequences * steps, layer.steps) if isinstance(layer, EachStep) else (sequences, steps)
-            total += sum(kept_from(layer.inner_shape(shape), chain.layers, *own, precision) for chain in layer.chains)
+            total += sum(kept_from(layer._inner_shape(shape), chain.layers, *own, precision) for chain in layer.chains)
         if isinstance(layer, Recurrent):
             total += kept(layer, sequences, steps, precision)
         if isinstance(layer, Conv1d):  # what its windows see, and the gradient of that
@@ -98,7 +98,7 @@ def kept(layer: Recurrent[Any], sequences: int, steps: int, precision: str | Non
     between = steps if len(cell.plain_phases) > 1 else 0  # what the first phase puts out
     of_a_unit = math.ceil(every * (sums + max(cell.c_parts, int(cell.hands_on)))) + states + between
     units, count = layer.directions * layer.hidden_size, layer.num_layers
-    beside = sum(layer.joint.kept(k, count, layer.input_size) for k in range(count))
+    beside = sum(layer._joint.kept(k, count, layer.input_size) for k in range(count))
     beside += sum(dropped(layer, k) for k in range(count))
     return sequences * (units * count * of_a_unit + steps * beside)
 
@@ -110,9 +110,9 @@ def dropped(layer: Recurrent[Any], k: int) -> int:
     of h, c or the candidate that may be left out.
     """
     numbers, options = 0, layer.cell.options
-    if layer.rates.of_layer(k):
-        width = layer.joint.input_width(k, layer.input_size)
-        numbers += width * (2 if k and not layer.rates.variational else 1)
+    if layer._rates.of_layer(k):
+        width = layer._joint.input_width(k, layer.input_size)
+        numbers += width * (2 if k and not layer._rates.variational else 1)
     if options is not None:
         bytes_of = {"zone_h": layer.state_size, "zone_c": layer.hidden_size, "candidate_rate": layer.hidden_size}
         numbers += layer.directions * sum(size for rate, size in bytes_of.items() if getattr(options, rate)) // 4

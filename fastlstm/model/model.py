@@ -88,7 +88,7 @@ class Model(Passes):
                 raise TypeError(f"layers: expected layers, got {layer!r} at {i}")
             if any(layer is earlier for earlier in self.layers[:i]):
                 raise ValueError(f"layers: {type(layer).__name__} at {i} stands in the model twice")
-            if not all(any(shared is earlier for earlier in self.layers[:i]) for shared in layer.shares()):
+            if not all(any(shared is earlier for earlier in self.layers[:i]) for shared in layer._shares()):
                 raise ValueError(
                     f"layers: {type(layer).__name__} at {i} uses the parameters of a layer that is not before it"
                 )
@@ -130,7 +130,11 @@ class Model(Passes):
         """A layer; or for a slice a model of these layers, which shares them and their parameters with this one."""
         if isinstance(index, slice):
             return Model(Row(self.layers[index]), self.dtype)
-        return self.layers[index]
+        try:
+            return self.layers[index]
+        except (TypeError, IndexError) as error:
+            last = len(self.layers) - 1
+            raise type(error)(f"index: expected {-last - 1} to {last}, or a slice of layers, got {index!r}") from None
 
     @property
     def output_shape(self) -> Shape:
@@ -327,6 +331,6 @@ class Model(Passes):
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        brought = [id(behind) for layer in self.layers for behind in layer.with_behind()[1:]]
+        brought = [id(behind) for layer in self.layers for behind in layer._with_behind()[1:]]
         said = [repr(layer) for layer in self.layers if id(layer) not in brought]
         return f"Model([{', '.join(said)}], dtype={self.dtype.name!r})"

@@ -185,7 +185,7 @@ class Passes:
         if mask is not None:
             x, own = self.as_input(x)
             steps = Steps(lengths if own is None else own, mask, *x.shape[:2])
-            return self.pass_forward(x, tape, training=training, lengths=steps.lengths, steps=steps)
+            return self._pass_forward(x, tape, training=training, lengths=steps.lengths, steps=steps)
         if tape.program is not None and not training:
             with tape.turn:
                 tape.recorded = None
@@ -195,9 +195,9 @@ class Passes:
             if found is not None:
                 return found
         x, lengths = self.as_input(x, lengths)
-        return self.pass_forward(x, tape, training=training, lengths=lengths)
+        return self._pass_forward(x, tape, training=training, lengths=lengths)
 
-    def pass_forward(
+    def _pass_forward(
         self,
         x: Array,
         tape: Tape,

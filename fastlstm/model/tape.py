@@ -50,7 +50,7 @@ class Tape:
         self.loss, self.moved = Workspace(), Workspace()
         self.recorded: Recorded | None = None
         pairs = zip(model.layers, self.workspaces, strict=True)
-        self._penalised = [workspace for layer, workspace in pairs if layer.penalises]
+        self._penalised = [workspace for layer, workspace in pairs if layer._penalises]
         self._told_more = any(layer.told_more for layer in model.layers)
         self._replays: list[Replay] = []
         self._seen: tuple[int, tuple[int, ...]] | None = None  # address and shape of the last x without a recorded pass

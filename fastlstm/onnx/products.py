@@ -54,7 +54,7 @@ class Product(OpRun):
 def packed(b: Array) -> PackedMatrix:
     """A matrix (K, N) as the kernels read it."""
     dense = Dense(*b.shape, bias=False, dtype=b.dtype)
-    dense.see_parameters({"weight": np.ascontiguousarray(b.T)})
+    dense._see_parameters({"weight": np.ascontiguousarray(b.T)})
     return PackedMatrix(dense.parameter("weight"), None)
 
 

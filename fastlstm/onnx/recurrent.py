@@ -175,7 +175,7 @@ def layers_of(kind: Kind, make: Any, arrays: Sequence[Array | None], told: dict[
         way["go_backwards"] = not way.get("bidirectional") and (told["direction"] == "reverse" or d == 1)
         layer = make((w.shape[2], hidden), options | way | functions[d], told)
         own = slice(None) if joined else slice(d, d + 1)
-        layer.see_parameters(parameters(kind, layer, *(None if a is None else a[own] for a in arrays)))
+        layer._see_parameters(parameters(kind, layer, *(None if a is None else a[own] for a in arrays)))
         layer.build()
         layers.append(layer)
     return layers
@@ -251,13 +251,13 @@ def _run_layer(
     """The outputs (T, N, D·H) and the final state of one layer."""
     t, n, _ = x.shape
     if not t * n:
-        final = tuple(np.zeros(shape, x.dtype) for shape in layer.state_shapes(n))
+        final = tuple(np.zeros(shape, x.dtype) for shape in layer._state_shapes(n))
         return np.zeros((t, n, layer.output_size), x.dtype), final if state is None else state
     if lengths is None:
-        return layer.run(np.ascontiguousarray(x), state, time_first=True)
+        return layer._call_unchecked(np.ascontiguousarray(x), state, time_first=True)
     rows = np.ascontiguousarray(x.swapaxes(0, 1))
     if lengths.all():
-        y, final = layer.run(rows, state, lengths)
+        y, final = layer._call_unchecked(rows, state, lengths)
     else:  # an empty sequence keeps its initial state
         y, final = layer.forward_with_state(rows, state, Workspace(0), training=False, lengths=lengths)
     return y.swapaxes(0, 1), final

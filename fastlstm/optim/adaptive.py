@@ -38,7 +38,7 @@ class RMSprop(Optimizer):
         self.rho = _check.number(rho, "rho", 0, 1, open_high=True)
         self.eps = _check.number(eps, "eps", 0)
 
-    def rule(self) -> tuple[int, tuple[float, ...]]:
+    def _rule(self) -> tuple[int, tuple[float, ...]]:
         return kernels.RMSPROP, (self.lr, self.rho, 1 - self.rho, self.eps)
 
 
@@ -77,7 +77,7 @@ class Adam(Optimizer):
     def settings(self) -> dict[str, Any]:
         return {**super().settings(), "betas": [self.beta1, self.beta2]}
 
-    def rule(self) -> tuple[int, tuple[float, ...]]:
+    def _rule(self) -> tuple[int, tuple[float, ...]]:
         rate, widen = self.lr / (1 - self.beta1**self.steps), (1 - self.beta2**self.steps) ** -0.5
         return kernels.ADAM, (self.beta1, self.beta2, rate, widen, self.eps, 1 - self.lr * self.weight_decay)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastlstm import _check, hints
 from fastlstm._kernels import optim as kernels
 from fastlstm.optim.norms import grad_norm
-from fastlstm.parameter import Parameter
+from fastlstm.parameter import Parameter, parameters_of
 
 Array = NDArray[Any]
 
@@ -99,7 +99,7 @@ class Optimizer:
         NotImplementedError
             If the optimizer is of a class that has not written `update`.
         """
-        if parameters is not self._seen or self._changes != Parameter.changes or not self.state:
+        if parameters is not self._seen or self._changes != Parameter._changes or not self.state:
             self._take(parameters)
         self.steps += 1
         if type(self).update is not Optimizer.update:
@@ -115,6 +115,7 @@ class Optimizer:
     def _take(self, parameters: Sequence[Parameter]) -> None:
         """Check that these are the parameters of the first step; at the first step, make the slots for them."""
         if not self.state:
+            parameters = parameters if isinstance(parameters, tuple) else parameters_of(parameters)
             self.state = [{name: np.zeros_like(p.value) for name in self.slots} for p in parameters]
             self._parameters, self._changes = list(parameters), -1
         if len(parameters) != len(self._parameters) or any(
@@ -122,8 +123,8 @@ class Optimizer:
         ):
             raise ValueError("parameters: expected those of the first step; an optimizer serves one model")
         self._seen = parameters if isinstance(parameters, tuple) else None  # a list may change
-        if self._changes != Parameter.changes:
-            self._changes, self._blocks = Parameter.changes, None
+        if self._changes != Parameter._changes:
+            self._changes, self._blocks = Parameter._changes, None
             pairs = zip(self._parameters, self.state, strict=True)
             kept = [(parameter, slots) for parameter, slots in pairs if parameter.trainable]
             self._trained, self._slots = [parameter for parameter, _ in kept], [slots for _, slots in kept]
@@ -176,7 +177,7 @@ class Optimizer:
             )
 
     def _update_all(self, scale: float) -> None:
-        self._block().update(*self.rule(), scale)
+        self._block().update(*self._rule(), scale)
 
     def norm(self, parameters: Sequence[Parameter]) -> float:
         """The same as `grad_norm`, but faster for the parameters of the last step.
@@ -190,7 +191,7 @@ class Optimizer:
         float
             The Euclidean norm of all gradients together.
         """
-        known = parameters is self._seen and self._changes == Parameter.changes
+        known = parameters is self._seen and self._changes == Parameter._changes
         if known and self.state and type(self).update is Optimizer.update and self._trained:
             return self._block().norm()
         return grad_norm(parameters)
@@ -216,11 +217,11 @@ class Optimizer:
         Raises
         ------
         NotImplementedError
-            If a subclass has written neither this method nor `rule`.
+            If a subclass has written neither this method nor `_rule`.
         """
-        kernels.Blocks([grad, value, *slots.values()], 2 + len(slots)).update(*self.rule(), 1.0)
+        kernels.Blocks([grad, value, *slots.values()], 2 + len(slots)).update(*self._rule(), 1.0)
 
-    def rule(self) -> tuple[int, tuple[float, ...]]:
+    def _rule(self) -> tuple[int, tuple[float, ...]]:
         """The number of the kernel's rule for a step, and the numbers in its formula."""
         raise NotImplementedError(f"{type(self).__name__} must write update")
 

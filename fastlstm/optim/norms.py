@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastlstm import _check
 from fastlstm._kernels import optim as kernels
-from fastlstm.parameter import Parameter
+from fastlstm.parameter import Parameter, parameters_of
 
 Array = NDArray[Any]
 
@@ -53,7 +53,7 @@ def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> float:
         If max_norm is negative or NaN.
     """
     max_norm = _check.number(max_norm, "max_norm", 0)
-    parameters = list(parameters)
+    parameters = parameters_of(parameters)
     norm = grad_norm(parameters)
     if max_norm < norm < np.inf:
         for blocks in _grads(parameters):
@@ -78,7 +78,7 @@ def clip_grad_value(parameters: Iterable[Parameter], max_value: float) -> None:
         If max_value is negative or NaN.
     """
     max_value = _check.number(max_value, "max_value", 0)
-    for parameter in filter(_is_trained, parameters):
+    for parameter in filter(_is_trained, parameters_of(parameters)):
         grad = parameter.grad
         np.clip(grad, -max_value, max_value, out=grad)
 
@@ -86,7 +86,7 @@ def clip_grad_value(parameters: Iterable[Parameter], max_value: float) -> None:
 def _grads(parameters: Iterable[Parameter]) -> list[kernels.Blocks]:
     """The gradients, as one table of the kernel for each dtype."""
     by_dtype: dict[Any, list[Array]] = {}
-    for parameter in filter(_is_trained, parameters):
+    for parameter in filter(_is_trained, parameters_of(parameters)):
         grad = parameter.grad
         by_dtype.setdefault(grad.dtype, []).append(grad)
     return [kernels.Blocks(grads, 1) for grads in by_dtype.values()]

@@ -42,7 +42,7 @@ class SGD(Optimizer):
             raise ValueError("momentum: expected above 0 for Nesterov, got 0")
         self.slots = ("velocity",) if momentum else ()
 
-    def rule(self) -> tuple[int, tuple[float, ...]]:
+    def _rule(self) -> tuple[int, tuple[float, ...]]:
         if not self.momentum:
             return kernels.SGD, (self.lr, self.weight_decay)
         own, ahead = (1.0, self.momentum) if self.nesterov else (0.0, 1.0)

@@ -6,6 +6,8 @@ import os
 import warnings
 from typing import TYPE_CHECKING
 
+from fastlstm import _check
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -16,7 +18,7 @@ COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 
 def new_figure(width: float = 11, height: float = 5.5) -> Figure:
-    """An empty figure with a canvas that needs no display.
+    """An empty figure with a canvas that needs no display. As the last line of a notebook's cell it is shown.
 
     Parameters
     ----------
@@ -30,16 +32,23 @@ def new_figure(width: float = 11, height: float = 5.5) -> Figure:
 
     Raises
     ------
+    TypeError, ValueError
+        If a size is no number from 0.1 to 1000.
     ImportError
         If matplotlib is not installed.
     """
     try:
+        import matplotlib.figure
         from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
         from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+        from fastlstm.plot.shown import Figure as Shown
     except ImportError:
         raise ImportError("drawing needs matplotlib: pip install 'fastlstm[plot]'") from None
-    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
+    width, height = _check.number(width, "width", 0.1, 1000), _check.number(height, "height", 0.1, 1000)
+    figure: matplotlib.figure.Figure = Shown(
+        figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
+    )
     FigureCanvasAgg(figure)
     return figure
 
@@ -57,6 +66,8 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     OSError
         If the file cannot be written.
     """
+    if not hasattr(figure, "savefig"):
+        raise TypeError(f"figure: expected a figure of matplotlib, got {type(figure).__name__}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # letters that the font lacks, in names of the user
         figure.savefig(path, format="png", dpi=120)

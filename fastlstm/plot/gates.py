@@ -83,6 +83,7 @@ def gates_figure(
     >>> [axes.get_ylabel().split()[0] for axes in figure.axes[:6]]
     ['input', 'input', 'candidate', 'forget', 'cell', 'output']
     """
+    _check.instance(gates, Gates, "gates", "what LSTM.gates returns")
     n, steps, hidden = gates.cell.shape
     if not -n <= sequence < n:
         raise ValueError(f"sequence: expected {-n} to {n - 1}, got {sequence}")

@@ -60,6 +60,7 @@ def learning_curves_figure(
     """
     if best not in (None, "min", "max"):
         raise ValueError(f"best: expected 'min', 'max' or None, got {best!r}")
+    _check.instance(history, Mapping, "history", "a History, or lists of numbers by name")
     there = list(dict.fromkeys(name.removeprefix("val_") for name in history))
     chosen = there if names is None else _check.items(names, "names", "figures")
     for name in chosen:

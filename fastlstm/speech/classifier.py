@@ -34,7 +34,7 @@ class WordClassifier(Recogniser):
     """
 
     kind: ClassVar[str | None] = "words"
-    output_axes: ClassVar[tuple[str, ...]] = ("N",)
+    _output_axes: ClassVar[tuple[str, ...]] = ("N",)
     loss: ClassVar[Loss] = softmax_cross_entropy
 
     def layers(self) -> list[Layer]:
@@ -42,7 +42,7 @@ class WordClassifier(Recogniser):
         lstm = LSTM(self.features.size, self.hidden_size, bidirectional=self.bidirectional)
         return [lstm, MeanPool(), Dropout(self.dropout), Dense(width, self.outputs)]
 
-    def version(self, recordings: Sequence[Recording], rng: np.random.Generator, tell: Tell = quiet) -> Version:
+    def _version(self, recordings: Sequence[Recording], rng: np.random.Generator, tell: Tell = quiet) -> Version:
         number = {word: k for k, word in enumerate(self.words)}
         frames = []
         for done, one in enumerate(recordings):
@@ -52,9 +52,40 @@ class WordClassifier(Recogniser):
         return frames, np.array([number[one.label] for one in recordings], np.intp)
 
     def scores(self, signals: Sequence[Signal]) -> NDArray[Any]:
-        """The logits of all words for each signal, (N, words)."""
-        return np.concatenate([logits for logits, _ in self.predictions(signals)])
+        """The logits of all words for each signal, (N, words).
+
+        Parameters
+        ----------
+        signals : list of N (L,) float32
+            Samples at 8000 Hz, a word each.
+
+        Returns
+        -------
+        (N, words) floats
+            In the order of `words`.
+
+        Raises
+        ------
+        RuntimeError
+            Before `fit`.
+        """
+        return np.concatenate([logits for logits, _ in self._predictions(signals)])
 
     def classify(self, signals: Sequence[Signal]) -> list[str]:
-        """The word of each signal."""
+        """The word of each signal.
+
+        Parameters
+        ----------
+        signals : list of N (L,) float32
+            Samples at 8000 Hz, a word each.
+
+        Returns
+        -------
+        list of N str
+
+        Raises
+        ------
+        RuntimeError
+            Before `fit`.
+        """
         return [self.words[k] for k in self.scores(signals).argmax(-1)]

@@ -95,7 +95,27 @@ class LogMel:
         return self.stacked(self.frames(signal))
 
     def frames(self, signal: Signal) -> Frames:
-        """The features of each frame, (frames, bands), roughly from -2 to 2."""
+        """The features of each frame, (frames, bands), roughly from -2 to 2.
+
+        Parameters
+        ----------
+        signal : (L,) numbers
+            Samples at 8000 Hz.
+
+        Returns
+        -------
+        (frames, bands) float32
+
+        Raises
+        ------
+        TypeError, ValueError
+            If signal is not a row of numbers.
+        ImportError
+            If kaldi-native-fbank is not installed.
+        """
+        signal = _check.as_numbers(signal, "signal", "fiu", "samples, real numbers")
+        if signal.ndim != 1:
+            raise ValueError(f"signal: expected shape (L,), got {_check.describe(signal.shape)}")
         peak = np.abs(signal).max(initial=0)
         if peak < SILENCE:
             return np.full((1 + len(signal) * 1000 // (RATE * self.shift), self.bands), -self.depth / 8, np.float32)
@@ -113,7 +133,17 @@ class LogMel:
         return np.asarray(level - level[loudness > loudness.max() - LOUD].mean(0), np.float32)
 
     def stacked(self, frames: Frames) -> Frames:
-        """Frames stacked into steps, (T, bands * stack). The last frame is repeated to fill the last step."""
+        """Frames stacked into steps, (T, bands * stack). The last frame is repeated to fill the last step.
+
+        Parameters
+        ----------
+        frames : (frames, bands)
+            As `frames` returns them.
+
+        Returns
+        -------
+        (T, bands * stack) float32
+        """
         missing = -len(frames) % self.stack
         whole = np.concatenate([frames, np.repeat(frames[-1:], missing, axis=0)])
         return whole.reshape(-1, self.size)

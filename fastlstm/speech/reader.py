@@ -45,7 +45,7 @@ class StringReader(Recogniser):
 
     kind: ClassVar[str | None] = "strings"
     parts: ClassVar[dict[str, type]] = {**Recogniser.parts, "strings": Strings}
-    output_axes: ClassVar[tuple[str, ...]] = ("N", "T")
+    _output_axes: ClassVar[tuple[str, ...]] = ("N", "T")
     loss: ClassVar[Loss] = ctc
 
     def __init__(self, *, strings: Strings | None = None, per_epoch: int = 1600, **options: Any) -> None:
@@ -63,10 +63,10 @@ class StringReader(Recogniser):
         lstm = LSTM(self.features.size, self.hidden_size, bidirectional=self.bidirectional)
         return [lstm, Dropout(self.dropout), Dense(width, self.outputs)]
 
-    def version_size(self, recordings: Sequence[Recording]) -> int:
+    def _version_size(self, recordings: Sequence[Recording]) -> int:
         return self.per_epoch
 
-    def version(self, recordings: Sequence[Recording], rng: np.random.Generator, tell: Tell = quiet) -> Version:
+    def _version(self, recordings: Sequence[Recording], rng: np.random.Generator, tell: Tell = quiet) -> Version:
         number = {word: k for k, word in enumerate(self.words, start=1)}
         targets = np.full((self.per_epoch, self.strings.longest), -1, np.intp)
         frames: list[Frames] = []
@@ -80,8 +80,24 @@ class StringReader(Recogniser):
         return frames, targets
 
     def scores(self, signal: Signal) -> NDArray[Any]:
-        """The logits of the blank and of all words at each step, (T, 1 + words)."""
-        logits, _ = next(self.predictions([signal]))
+        """The logits of the blank and of all words at each step, (T, 1 + words).
+
+        Parameters
+        ----------
+        signal : (L,) float32
+            Samples at 8000 Hz.
+
+        Returns
+        -------
+        (T, 1 + words) floats
+            For `fastlstm.decoding`; the blank is class 0, the words follow in the order of `words`.
+
+        Raises
+        ------
+        RuntimeError
+            Before `fit`.
+        """
+        logits, _ = next(self._predictions([signal]))
         return np.asarray(logits[0])
 
     def read(self, signals: Sequence[Signal], beam: int = 1) -> list[list[str]]:
@@ -107,7 +123,7 @@ class StringReader(Recogniser):
         """
         beam = _check.positive_int(beam, "beam")
         found: list[NDArray[np.intp]] = []
-        for logits, lengths in self.predictions(signals):
+        for logits, lengths in self._predictions(signals):
             if beam == 1:
                 found += ctc_greedy(logits, lengths)
             else:

@@ -89,7 +89,7 @@ class Recogniser(Application):
     word: ClassVar[str] = "speech"
     parts: ClassVar[dict[str, type]] = {"features": LogMel, "augment": Augment}
     """The options that are dataclasses, and their classes."""
-    output_axes: ClassVar[tuple[str, ...]]
+    _output_axes: ClassVar[tuple[str, ...]]
     loss: ClassVar[Loss]
 
     def __init__(
@@ -135,7 +135,7 @@ class Recogniser(Application):
         """The layers of a new network for the words."""
         raise NotImplementedError
 
-    def version(self, recordings: Sequence[Recording], rng: np.random.Generator, tell: Tell = quiet) -> Version:
+    def _version(self, recordings: Sequence[Recording], rng: np.random.Generator, tell: Tell = quiet) -> Version:
         """New training data for an epoch, made from the recordings. `tell` is called with the number of those ready."""
         raise NotImplementedError
 
@@ -177,7 +177,7 @@ class Recogniser(Application):
         """
         check_recordings(recordings)
         self.words = sorted({one.label for one in recordings})
-        layers, total = self.layers(), self.version_size(recordings)
+        layers, total = self.layers(), self._version_size(recordings)
         check_memory(layers, min(self.batch_size, total), MOST_STEPS)
         self._model = Model(layers, seed=self.seed)
         bar = [] if progress is False else [ProgressBar(always=progress is True)]
@@ -190,7 +190,7 @@ class Recogniser(Application):
         def batches(epoch: int) -> Iterator[Batch]:
             number = (epoch - 1) % self.variants
             if number not in versions:
-                versions[number] = self.version(recordings, np.random.default_rng([self.seed, number]), tell)
+                versions[number] = self._version(recordings, np.random.default_rng([self.seed, number]), tell)
             rng = np.random.default_rng([self.seed, self.variants + epoch])
             yield from self._batches(versions[number], rng)
 
@@ -213,7 +213,7 @@ class Recogniser(Application):
         self.interrupted = trainer.interrupted
         return history
 
-    def version_size(self, recordings: Sequence[Recording]) -> int:
+    def _version_size(self, recordings: Sequence[Recording]) -> int:
         """Number of sequences of an epoch."""
         return len(recordings)
 
@@ -229,7 +229,7 @@ class Recogniser(Application):
             x, steps = padded([self.features.stacked(one) for one in masked])
             yield x, targets[chosen], steps
 
-    def predictions(self, signals: Sequence[Signal]) -> Iterator[tuple[NDArray[Any], NDArray[np.intp]]]:
+    def _predictions(self, signals: Sequence[Signal]) -> Iterator[tuple[NDArray[Any], NDArray[np.intp]]]:
         """The outputs of the network, batch by batch, and the number of steps of each signal."""
         for start in range(0, len(signals), TOGETHER):
             x, lengths = padded([self.features(signal) for signal in signals[start : start + TOGETHER]])
@@ -247,7 +247,7 @@ class Recogniser(Application):
         recogniser = cls(**{**options, **parts})
         recogniser.words = words_of(beside["words"])
         recogniser._model = model
-        wanted = ("N", "T", recogniser.features.size), (*cls.output_axes, recogniser.outputs)
+        wanted = ("N", "T", recogniser.features.size), (*cls._output_axes, recogniser.outputs)
         if (model.input_shape, model.output_shape) != wanted:
             raise ValueError(f"model: expected one from {wanted[0]} to {wanted[1]}, got {model!r}")
         check_hidden_size(model, recogniser.hidden_size)
@@ -272,6 +272,8 @@ def words_of(value: Any) -> list[str]:
 
 def check_recordings(recordings: Sequence[Recording]) -> None:
     """Require at least two words, and recordings that are neither silent nor too short or too long."""
+    for one in _check.items(recordings, "recordings", "Recording"):
+        _check.instance(one, Recording, "recordings", "objects of Recording")
     words = {one.label for one in recordings}
     if len(words) < 2:
         raise ValueError(f"recordings: expected at least two words, got {sorted(words)}")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastlstm import _check
+from fastlstm.files import path_of
 from fastlstm.speech.wav import Signal, read_wav, read_wav_file
 from fastlstm.unpack import ARCHIVE, TooLarge, tar_files
 
@@ -65,7 +66,7 @@ def read_recordings(path: str | os.PathLike[str], *, max_bytes: int = ARCHIVE) -
     ValueError
         If there is no recording, one cannot be read, or they are too large.
     """
-    path, left = Path(path), _check.positive_int(max_bytes, "max_bytes")
+    path, left = path_of(path, "path"), _check.positive_int(max_bytes, "max_bytes")
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder")
     found = []

@@ -64,6 +64,8 @@ class LanguageModel(Application):
 
     def __init__(self, vocabulary: Vocabulary, recipe: Recipe | None = None, model: Model | None = None) -> None:
         super().__init__()
+        _check.instance(vocabulary, Vocabulary, "vocabulary", "a Vocabulary, such as Vocabulary.of(text)")
+        _check.instance(recipe, (Recipe, type(None)), "recipe", "a Recipe or None")
         self.vocabulary, self.recipe = vocabulary, recipe or Recipe()
         self.model = model if model is not None else self.recipe.model(len(vocabulary))
         size = len(vocabulary)

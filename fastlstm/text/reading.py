@@ -63,7 +63,7 @@ def split(text: str, validation: float = 0.1) -> tuple[str, str]:
     Raises
     ------
     TypeError, ValueError
-        If validation is not a number from 0 to below 1.
+        If text is no str, or validation is not a number from 0 to below 1.
 
     Examples
     --------
@@ -71,6 +71,7 @@ def split(text: str, validation: float = 0.1) -> tuple[str, str]:
     >>> split("0123456789", 0.3)
     ('0123456', '789')
     """
+    _check.instance(text, str, "text", "a str")
     validation = _check.number(validation, "validation", 0, 1, open_high=True)
     at = int(len(text) * (1 - validation) + 1e-9)  # 1 - 0.1 is a little less than 0.9
     return text[:at], text[at:]

@@ -78,9 +78,9 @@ class Recipe(application.Recipe):
     total                           18,721
     """
 
-    SIZES: ClassVar[tuple[str, ...]] = ("hidden_size", "embedding_size", "window", "batch_size")
-    RATES: ClassVar[tuple[str, ...]] = ("dropout", "warmup")
-    NUMBERS: ClassVar[tuple[str, ...]] = ("learning_rate", "weight_decay", "clip_norm")
+    _SIZES: ClassVar[tuple[str, ...]] = ("hidden_size", "embedding_size", "window", "batch_size")
+    _RATES: ClassVar[tuple[str, ...]] = ("dropout", "warmup")
+    _NUMBERS: ClassVar[tuple[str, ...]] = ("learning_rate", "weight_decay", "clip_norm")
 
     hidden_size: int = 256
     num_layers: int = 2

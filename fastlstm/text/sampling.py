@@ -105,7 +105,17 @@ class Sampler:
         return int(min(drawn, p.nonzero()[0][-1]))  # the product may be rounded up to the whole sum
 
     def probabilities(self, scores: Any) -> Floats:
-        """The probability of each token; see the function of this name."""
+        """The probability of each token; see the function of this name.
+
+        Parameters
+        ----------
+        scores : (V,) numbers
+            A score of each token.
+
+        Returns
+        -------
+        (V,) floats
+        """
         s = as_scores(scores)
         best = int(s.argmax())
         if self.temperature == 0:

@@ -140,7 +140,22 @@ class Vocabulary:
             ) from None
 
     def decode(self, ids: Iterable[Any]) -> str:
-        """The text of some numbers of tokens."""
+        """The text of some numbers of tokens.
+
+        Parameters
+        ----------
+        ids : ints
+            From 0 to below the number of tokens.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        TypeError, ValueError
+            If there is no token of a number.
+        """
         ids = list(ids)
         return "".join(self.tokens[k] for k in _check.int_array(ids, "ids", ("L",), 0, len(self) - 1)) if ids else ""
 

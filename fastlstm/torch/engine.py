@@ -114,10 +114,10 @@ class Engine:
         if frame.lengths is None:
             if x.ndim != 3:
                 x = x.reshape(frame.shape(x.shape[-1]))
-            return self.layer.run(x, state, time_first=frame.time_first)
+            return self.layer._call_unchecked(x, state, time_first=frame.time_first)
         batch = RaggedBatch(frame.n, frame.t, frame.lengths)
         padded = batch.scatter(x, np.empty(batch.shape(x.shape[1]), x.dtype))
-        y, final = self.layer.run(padded, state, batch.given)
+        y, final = self.layer._call_unchecked(padded, state, batch.given)
         return batch.gather(y, np.empty((batch.size, y.shape[2]), y.dtype)), final
 
     def begin(
@@ -132,7 +132,7 @@ class Engine:
             x = x.reshape(batch.shape(x.shape[-1]))
         else:
             x = batch.scatter(x, tape.array("padded", batch.shape(x.shape[1]), x.dtype))
-        y, final = self.layer.pass_over(x, state, batch, tape, training=True)
+        y, final = self.layer._pass_over(x, state, batch, tape, training=True)
         if frame.lengths is None:
             out = y.copy()
         else:
@@ -171,7 +171,7 @@ class Engine:
         if dx is not None:
             dx = dx.copy() if batch.full else batch.gather(dx, np.empty((batch.size, dx.shape[2]), dx.dtype))
         of_weights = zip(self.seen.parameters, trained, strict=True)
-        return dx, initial, [parameter.take_grad() if one else None for parameter, one in of_weights]
+        return dx, initial, [parameter._take_grad() if one else None for parameter, one in of_weights]
 
     def take_back(self, tape: Workspace) -> None:
         if tape.packs is self._packs:

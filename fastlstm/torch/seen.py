@@ -87,7 +87,7 @@ class SeenWeights:
 
     def _take(self, weights: Sequence[Tensor], changed: list[int]) -> None:
         arrays = {self._names[k]: self._array(weights[k], self._names[k]) for k in changed}
-        self._layer.see_parameters(arrays)
+        self._layer._see_parameters(arrays)
         if not self.parameters:
             self.parameters = [self._layer.parameter(name) for name in self._names]
             self._marks = [mark_of(weight, arrays[name]) for weight, name in zip(weights, self._names, strict=True)]

@@ -105,7 +105,7 @@ class Batch:
 
     def forward(self, model: Model, tape: Tape, *, training: bool) -> Array:
         """The output of the model, in the layout of the targets."""
-        return model.pass_forward(self.x, tape, training=training, lengths=self.lengths)
+        return model._pass_forward(self.x, tape, training=training, lengths=self.lengths)
 
     def gradient(self, dpred: Array) -> Array:
         """`dpred`, the gradient of the output of `forward`, in the layout that the model's backward pass takes."""

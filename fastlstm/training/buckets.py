@@ -62,7 +62,7 @@ class Buckets:
     def _make(self) -> None:
         """Make the arrays. What is frozen has no place in them."""
         least = LEAST if self._wire is None else 1 << 62
-        self._buckets, together, self._changes = [], [], Parameter.changes
+        self._buckets, together, self._changes = [], [], Parameter._changes
         every = [parameter for layer in self._layers for parameter in layer.parameters()]
         self._frozen = [parameter for parameter in every if not parameter.trainable]
         for i in reversed(range(len(self._layers))):
@@ -74,11 +74,11 @@ class Buckets:
 
     def attach(self) -> None:
         """Let the parameters keep their gradients in the arrays."""
-        if self._changes != Parameter.changes:
+        if self._changes != Parameter._changes:
             self._make()
         for bucket in self._buckets:
             for parameter, place in bucket.places:
-                parameter.keep_grad_in(place)
+                parameter._keep_grad_in(place)
 
     def after(self, layer: int) -> None:
         """Begin the sums that are ready when this layer has its gradients, and move on those that have begun."""

@@ -97,7 +97,7 @@ def as_data(
     empty = steps.lengths is not None and not steps.lengths.any()
     if not weights.any() and not (empty and may_be_empty):
         raise ValueError("sample_weight: expected at least one real step with a weight above 0, got none")
-    own_time = steps.holes and per_step and (not isinstance(loss, Loss) or loss.per_step_target)
+    own_time = steps.holes and per_step and (not isinstance(loss, Loss) or loss._per_step_target)
     if own_time and np.shape(y)[1:2] == shape[1:2]:
         y = gathered(steps, as_targets(model, loss, y, shape, weights), "y")
         weights = steps.gather(weights)
@@ -153,10 +153,10 @@ def as_targets(model: Model, loss: Any, y: Any, shape: tuple[int, ...], weights:
             raise ValueError(f"y: expected {shape[0]} targets, one for each sequence of x, got shape {y.shape}")
         return np.ascontiguousarray(y)
     if not Lazy.suits(y) or len(y) != shape[0]:
-        return loss.as_target(y, shape, weights != 0, model.dtype, "y")
+        return loss._as_target(y, shape, weights != 0, model.dtype, "y")
     for part in parts(len(y), y[0].size):
         seen = weights[part] != 0
-        converted = loss.as_target(y[part], (len(seen), *shape[1:]), seen, model.dtype, "y")
+        converted = loss._as_target(y[part], (len(seen), *shape[1:]), seen, model.dtype, "y")
     return Lazy(y.reshape(len(y), *converted.shape[1:]), converted.dtype)
 
 
@@ -210,5 +210,6 @@ def parts_of(validation: Any, third: str) -> tuple[Any, Any, Any]:
     """x, y and the third part of `validation`, which is None if it is not given."""
     if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
         hint = f"; a share of x is validation_split={validation}" if isinstance(validation, float) else ""
-        raise TypeError(f"validation: expected (x, y) or (x, y, {third}), got {type(validation).__name__}{hint}")
+        kind = type(validation).__name__ + (f" of {len(validation)}" if isinstance(validation, tuple | list) else "")
+        raise TypeError(f"validation: expected (x, y) or (x, y, {third}), got {kind}{hint}")
     return validation[0], validation[1], validation[2] if len(validation) == 3 else None

@@ -86,8 +86,8 @@ class Gradients:
         elif self._joined is not None:
             self._joined.zero()
         self._model.zero_grad()
-        if self._changes != Parameter.changes:
-            self._changes = Parameter.changes
+        if self._changes != Parameter._changes:
+            self._changes = Parameter._changes
             self._penalised = [p for p in self._parameters if p.trainable and p.regularizer is not None]
         self.counted, self.added, self._spent = 0.0 if self._weighted else 1.0, 0, False
         self.by_part = {}

@@ -29,6 +29,7 @@ class History(dict[str, list[float]]):
         super().__init__()
 
     def add(self, logs: dict[str, float]) -> None:
+        """Add the figures of an epoch, a number by each name."""
         for name, value in logs.items():
             self.setdefault(name, []).append(value)
 
@@ -46,11 +47,16 @@ class History(dict[str, list[float]]):
         TypeError, ValueError
             If a name is not a str, or its value is not a list of numbers.
         """
+        if not isinstance(figures, Mapping):
+            raise TypeError(f"figures: expected lists of numbers by name, got {type(figures).__name__}")
         history = cls()
         for name, values in figures.items():
             if not isinstance(name, str) or isinstance(values, str) or not hasattr(values, "__iter__"):
                 raise TypeError(f"figures: expected lists of numbers by name, got {name!r}: {values!r}")
-            history[name] = [float(value) for value in values]
+            try:
+                history[name] = [float(value) for value in values]
+            except (TypeError, ValueError):
+                raise TypeError(f"figures: expected numbers of {name!r}, got {list(values)!r:.80}") from None
         return history
 
     def to_dict(self) -> dict[str, list[float]]:

@@ -37,7 +37,7 @@ class Objective:
         if batch.whole is not None and not batch.total > 0:
             return 0.0, np.zeros(pred.shape, pred.dtype)
         if isinstance(self.loss, Loss) and pred.flags.c_contiguous:
-            return self.loss.prepared(pred, batch.y, batch.weights, tape.loss)
+            return self.loss._prepared(pred, batch.y, batch.weights, tape.loss)
         value, dpred = self.loss(pred, batch.y, batch.weights)
         return float(value), dpred
 
@@ -46,9 +46,9 @@ class Objective:
         if batch.spare:
             return 0.0
         if isinstance(self.loss, Loss) and (
-            self.loss.time == "sum" or type(self.loss).normaliser is not Loss.normaliser
+            self.loss.time == "sum" or type(self.loss)._normaliser is not Loss._normaliser
         ):
-            return self.loss.normaliser(batch.weights)
+            return self.loss._normaliser(batch.weights)
         return batch.total
 
     def weighted(self, value: float, batch: Batch) -> tuple[float, float]:

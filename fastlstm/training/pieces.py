@@ -47,7 +47,7 @@ class Pieces:
 
     def _make(self) -> None:
         """Make the array for the gradients of all that is not frozen."""
-        self._changes = Parameter.changes
+        self._changes = Parameter._changes
         self._parameters = [parameter for parameter in self._every if parameter.trainable]
         ranks = 1 if self._exchange is None else self._exchange.size
         self._width = -(-sum(parameter.size for parameter in self._parameters) // ranks)
@@ -55,7 +55,7 @@ class Pieces:
         self._kept = np.zeros((self._own, self._width * ranks), dtype)
 
     def zero(self) -> None:
-        if self._changes != Parameter.changes:
+        if self._changes != Parameter._changes:
             self._make()
         self._kept.fill(0)
 

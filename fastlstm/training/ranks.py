@@ -185,7 +185,7 @@ class Ranks:
         if len(states) == self.size > 1:
             figures.restore({**states[self.rank]["figures"], "loss.sums": state["figures"]["loss.sums"]})
         elif self.rank:
-            figures.forget_metrics()
+            figures._forget_metrics()
         if self.wire is not None and states:
             self.wire.restore([each["wire"] for each in states])
 
@@ -198,4 +198,4 @@ class Ranks:
 def digest_of(model: Model) -> str:
     """A word that differs for models with other parameters or buffers."""
     arrays = (*model.named_parameters().values(), *model.named_buffers().values())
-    return digest(*(array.glance() for array in arrays), most_bytes=1 << 62)
+    return digest(*(array._glance() for array in arrays), most_bytes=1 << 62)

@@ -141,10 +141,10 @@ def _tape(state: State, model: Model) -> None:
 
 def _running(layer: Layer, workspace: State, rows: int, dtype: Any, name: str) -> None:
     """Check the states that a layer, and those that it holds, carry on from."""
-    for place, inner in layer.held().items():
-        if any(one.carried_shapes(rows) for _, one in within(inner, place)):
+    for place, inner in layer._held().items():
+        if any(one._carried_shapes(rows) for _, one in within(inner, place)):
             _running(inner, workspace["children"][place], rows, dtype, f"{name}.{place}")
-    shapes = layer.carried_shapes(rows)
+    shapes = layer._carried_shapes(rows)
     if shapes:
         running = workspace["lasting"]["running"]
         if len(running) != len(shapes):

@@ -136,7 +136,7 @@ class Pair(Batch):
     own: Array | None = None
 
     def forward(self, model: Model, tape: Tape, *, training: bool) -> Array:
-        decoder_of(model).teach(self.y, tape.workspaces[-1], self.own)
+        decoder_of(model)._teach(self.y, tape.workspaces[-1], self.own)
         return super().forward(model, tape, training=training)
 
 
@@ -266,7 +266,7 @@ def generate(
         part, own = x[start : start + batch_size], None if lengths is None else lengths[start : start + batch_size]
         part = one_by_one(model.layers[:-1], tape.workspaces[:-1], part, own)
         own = lengths_behind(model.layers[:-1], own)
-        found.append(search(decoder, decoder.begin(part, own, tape.workspaces[-1]), most, beam))
+        found.append(search(decoder, decoder._begin(part, own, tape.workspaces[-1]), most, beam))
     tokens, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return Generated(tokens, lengths_of(tokens, decoder.end_token), scores)
 
@@ -282,7 +282,7 @@ def search(decoder: Decoder, decoding: Decoding, steps: int, beam: int) -> tuple
     last = np.full(n * beam, decoder.start_token, np.intp)
     done = np.zeros((n, beam), bool)
     for s in range(steps):
-        after = log_softmax(decoder.advance(last, decoding, tape)).reshape(n, beam, -1)
+        after = log_softmax(decoder._advance(last, decoding, tape)).reshape(n, beam, -1)
         after[done] = np.where(np.arange(after.shape[2]) == end, 0.0, -np.inf)  # a finished sequence stays as it is
         total = (scores[:, :, None] + after).reshape(n, -1)
         best = np.argsort(-total, axis=1, kind="stable")[:, :beam]

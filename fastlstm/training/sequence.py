@@ -187,7 +187,7 @@ def as_windows(
     if not weights[: length // batch_size * batch_size].any():
         raise ValueError("sample_weight: expected at least one step with a weight above 0, got none")
     if isinstance(loss, Loss):
-        y = loss.as_target(y, (length, features), weights != 0, model.dtype, "y")
+        y = loss._as_target(y, (length, features), weights != 0, model.dtype, "y")
     else:
         y = _check.as_array(y, "y")
         if y.ndim == 0 or len(y) != length:

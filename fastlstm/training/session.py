@@ -100,7 +100,7 @@ class Session:
         """
         shape = self.model.output_shape
         trim = self.model.input_shape[1] == "T" and (len(shape) == 2 or shape[1] == "T")
-        per_step = not isinstance(self.loss, Loss) or self.loss.per_step_target
+        per_step = not isinstance(self.loss, Loss) or self.loss._per_step_target
         return Batches(data, batch_size, seed=order, bucket=bucket, trim=trim, per_step=per_step)
 
     def _seed_of_fit(self, seed: int | None, state: State | None) -> int:

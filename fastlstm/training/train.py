@@ -120,7 +120,7 @@ class Trainer(Truncated):
         self.precision = _check.precision_of(precision, model.dtype)
         self.team = Team(model, communicator, reproducible, wire, average_every)
         if self.team.size > 1:
-            self._objective.figures().require_mergeable()
+            self._objective.figures()._require_mergeable()
         self._loop: Loop | None = None
         self._fits = 0
 

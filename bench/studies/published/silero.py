@@ -146,7 +146,7 @@ def mirrored(signal):
 def rounding(signal):
     """How far float32 in one stage alone, all others in float64, moves a probability; and in all stages."""
     models = {dtype: VoiceActivity.from_silero(dtype=dtype).model for dtype in ("float64", "float32")}
-    layers = {dtype: [*model.layers[0].held().values(), *model.layers[1:]] for dtype, model in models.items()}
+    layers = {dtype: [*model.layers[0]._held().values(), *model.layers[1:]] for dtype, model in models.items()}
     alone = {dtype: [fl.Model([layer], dtype=dtype) for layer in own] for dtype, own in layers.items()}
 
     def probabilities(stages):

@@ -28,7 +28,7 @@ def write_recurrent(graph: Builder, layer: Any, flow: Flow, place: str) -> Flow:
     outputs: list[str] = []
     finals: list[list[str]] = []
     for k in range(layer.num_layers):
-        read = graph.add("Concat", below, x, axis=-1) if k and layer.joint.reads_x else below
+        read = graph.add("Concat", below, x, axis=-1) if k and layer._joint.reads_x else below
         y, *final = _one(graph, layer, k, read, flow, None if states is None else [part[k] for part in states])
         finals.append(final)
         y = _merged(graph, layer, y)
@@ -38,7 +38,7 @@ def write_recurrent(graph: Builder, layer: Any, flow: Flow, place: str) -> Flow:
         for part, tensors in zip(layer.parts, zip(*finals, strict=True), strict=True):
             whole = graph.add("Concat", *tensors, axis=0) if len(tensors) > 1 else tensors[0]
             graph.output(whole, f"{part}n_{place}", _state_shape(layer))
-    y = graph.add("Concat", *outputs, axis=-1) if layer.joint.gives_all and len(outputs) > 1 else below
+    y = graph.add("Concat", *outputs, axis=-1) if layer._joint.gives_all and len(outputs) > 1 else below
     return Flow(graph.add("Transpose", y, perm=[1, 0, 2]), layer.output_shape(flow.shape), flow.lengths)
 
 

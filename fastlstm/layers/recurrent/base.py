@@ -28,7 +28,7 @@ class Recurrent(Running, Generic[State], abstract=True):
     signature and its docstring have ``**shared``, each shared argument is shown.
     """
 
-    def single(self, k: int) -> Recurrent[State]:
+    def _single(self, k: int) -> Recurrent[State]:
         """Layer k by itself, in inference: it uses the same parameters, and does not add its input."""
         self.build()
         config, off = self.config(), {"dropout": 0.0, "input_dropout": 0.0, "variational": False, "residual": False}
@@ -39,11 +39,11 @@ class Recurrent(Running, Generic[State], abstract=True):
             one._parameters[name] = self._parameters[name.replace("_l0", f"_l{k}")]
         one._dtype, one._built = self._dtype, True
         one._make_stacks()
-        for own, packed in zip(one.packed(), self.packed()[k * self.directions * self.heads :], strict=False):
+        for own, packed in zip(one._matrices(), self._matrices()[k * self.directions * self.heads :], strict=False):
             own.format = packed.format
         return one
 
-    def beginning(self, n: int) -> Parts | None:
+    def _first_state(self, n: int) -> Parts | None:
         """The state with which n sequences begin; None for zeros."""
         return None if self._beginning is None else self._beginning.rows(n, Workspace(0))
 
@@ -92,12 +92,12 @@ class Recurrent(Running, Generic[State], abstract=True):
             if state is None and self._beginning is None:
                 found = self._kept.run(x, lengths)
             elif len(self._kept) and isinstance(x, np.ndarray) and x.ndim == 3:  # which looks at x by itself
-                start = self.beginning(len(x)) if state is None else self.as_state(state, len(x))
+                start = self._first_state(len(x)) if state is None else self._as_state(state, len(x))
                 found = self._kept.run(x, lengths, start=start)
             y, final = found or self._call(x, state, lengths, start)
         if self.merge == "none":
-            return (y[..., : self.state_size], y[..., self.state_size :]), self.given(final)  # type: ignore[return-value]
-        return y, self.given(final)
+            return (y[..., : self.state_size], y[..., self.state_size :]), self._given(final)  # type: ignore[return-value]
+        return y, self._given(final)
 
     def _masked(self, x: Any, state: Any, lengths: Any, mask: Any, fill: Any) -> tuple[Array, Parts]:
         """A call with a mask, or whose outputs are filled."""
@@ -107,16 +107,16 @@ class Recurrent(Running, Generic[State], abstract=True):
         return steps.scatter(y, fill, own=True), final
 
     def _call(self, x: Any, state: Any, lengths: Any, start: Parts | None = None) -> tuple[Array, Parts]:
-        """A call without a kept program. `start` is the state as `as_state` gives it, where that is known."""
+        """A call without a kept program. `start` is the state as `_as_state` gives it, where that is known."""
         x = self.as_input(x)
         if start is None:
-            start = self.as_state(state, len(x))
+            start = self._as_state(state, len(x))
         lengths = _check.lengths_of(lengths, *x.shape[:2])
         if self._is_plain() or (lengths is not None and not lengths.all()):
             return self.forward_with_state(x, start, Workspace(0), training=False, lengths=lengths)
-        return self.run(x, start, lengths)
+        return self._call_unchecked(x, start, lengths)
 
-    def run(
+    def _call_unchecked(
         self, x: Array, start: Parts | None, lengths: Index | None = None, *, time_first: bool = False
     ) -> tuple[Array, Parts]:
         """A call on contiguous arrays of the layer's dtype. They are not checked; any of their numbers may be NaN.
@@ -132,7 +132,9 @@ class Recurrent(Running, Generic[State], abstract=True):
         if not self._is_plain() and np.isfinite(x).all():
             return self._run_anew(x, start, lengths, time_first=time_first)
         n, t = x.shape[1::-1] if time_first else x.shape[:2]
-        return self.pass_over(x, start, RaggedBatch(n, t, lengths, time_first=time_first), Workspace(0), training=False)
+        return self._pass_over(
+            x, start, RaggedBatch(n, t, lengths, time_first=time_first), Workspace(0), training=False
+        )
 
     def _run_anew(
         self, x: Array, start: Parts | None, lengths: Index | None, *, time_first: bool = False
@@ -141,22 +143,22 @@ class Recurrent(Running, Generic[State], abstract=True):
         n, t = x.shape[1::-1] if time_first else x.shape[:2]
         tape, seen, turn = Workspace(0), Seen(self.parameters()), Turn("this program", "run another one")
         order = None if lengths is None else RaggedOrder(n, t, lengths)
-        given, x = x, x.copy() if self.keeps_x else x
+        given, x = x, x.copy() if self._keeps_x else x
         stages, _, y = self._packed.prepare(x, order, tape, time_first=time_first)
-        state = self.state_shapes(n)
-        program = Program(stages, x, y, seen, turn, x.shape, 3, y.shape, order, state, copy=self.keeps_x)
+        state = self._state_shapes(n)
+        program = Program(stages, x, y, seen, turn, x.shape, 3, y.shape, order, state, copy=self._keeps_x)
         found: tuple[Array, Parts] | None = program.run(given, lengths, np.empty(y.shape, y.dtype), start)
         if found is None:  # the weights or x have changed meanwhile
-            return self.run(x, start, lengths, time_first=time_first)
+            return self._call_unchecked(x, start, lengths, time_first=time_first)
         (self._kept_time_first if time_first else self._kept).add(program, tape.nbytes + program.nbytes)
         return found
 
-    def given(self, state: Parts) -> State:
+    def _given(self, state: Parts) -> State:
         """A state in the public form, from its parts."""
-        state = self.heads_together(state)
+        state = self._heads_together(state)
         return cast(State, state if len(state) > 1 else state[0])
 
-    def as_state(self, state: Any, n: int, name: str = "state") -> Parts | None:
+    def _as_state(self, state: Any, n: int, name: str = "state") -> Parts | None:
         """The parts of a state in the public form, checked and converted; None for None."""
         if state is None:
             return None
@@ -171,6 +173,6 @@ class Recurrent(Running, Generic[State], abstract=True):
         titles = [name] if len(self.parts) == 1 else [f"{name} {part}" for part in self.parts]
         h, *others = (
             _check.real_array(part, title, self._dtype, shape)
-            for part, title, shape in zip(state, titles, self.whole_shapes(n), strict=True)
+            for part, title, shape in zip(state, titles, self._whole_shapes(n), strict=True)
         )
-        return self.heads_apart((self.cell.saturated(h), *others))
+        return self._heads_apart((self.cell.saturated(h), *others))

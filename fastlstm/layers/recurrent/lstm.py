@@ -217,10 +217,10 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         n, t, _ = x.shape
         steps = Steps(lengths, mask, n, t)
         batch, tape = RaggedBatch(n, t, steps.lengths), Workspace(0)
-        final, start = self._room("final", n, tape, x.dtype), self.as_state(state, n)
+        final, start = self._room("final", n, tape, x.dtype), self._as_state(state, n)
         if start is None and self._beginning is not None:
             start = self._beginning.rows(n, tape)
-        watched = PlainStack(self._plain.layers, self.input_size, self.joint, Rates())
+        watched = PlainStack(self._plain.layers, self.input_size, self._joint, Rates())
         watched.forward(
             *(self.cell.saturated(steps.gather(x)), start, final, batch, tape), training=True, leaves_out=False
         )

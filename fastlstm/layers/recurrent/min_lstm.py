@@ -53,7 +53,7 @@ class MinLSTM(Recurrent[Array]):
     ((5, 7, 4), (2, 5, 4))
     """
 
-    takes = Shared
+    _takes = Shared
 
     def __init__(
         self,

@@ -61,10 +61,22 @@ class OneStep(Generic[State]):
         return self._given(after if isinstance(after, tuple) else (after,))
 
     def forward(self, x: Any, state: Any, tape: Workspace) -> State:
-        """The same while training. The tape keeps what `backward` reads, so that each step of a loop needs its own."""
+        """The same while training.
+
+        Parameters
+        ----------
+        x : (N, I)
+        state : as in a call
+        tape : Workspace
+            Keeps what `backward` reads, so that each step of a loop needs its own.
+
+        Returns
+        -------
+        h, or (h, c) : each (N, H)
+        """
         x = self._input(x)[:, None]
         _, after = self.layer.forward_with_state(
-            x, self.layer.as_state(self._with_layers(state, len(x)), len(x)), tape, training=True, lengths=None
+            x, self.layer._as_state(self._with_layers(state, len(x)), len(x)), tape, training=True, lengths=None
         )
         return self._given(tuple(part.copy() for part in after))
 
@@ -72,6 +84,19 @@ class OneStep(Generic[State]):
         """The gradients of x and of the state before the step, from those of the state after it.
 
         Adds to the gradients of the parameters. It is called for the last step first.
+
+        Parameters
+        ----------
+        dstate : (N, H), or a tuple of two
+            The gradient by the state after the step, in the form of that state.
+        tape : Workspace
+            The same as in `forward`.
+
+        Returns
+        -------
+        dx : (N, I)
+        dstate : (N, H), or a tuple of two
+            The gradient by the state before the step.
 
         Raises
         ------
@@ -81,7 +106,7 @@ class OneStep(Generic[State]):
             If a shape does not fit, or a number is not finite.
         """
         n: int = tape.notes["batch"].N
-        given = self.layer.as_state(self._with_layers(dstate, n, "dstate"), n, "dstate")
+        given = self.layer._as_state(self._with_layers(dstate, n, "dstate"), n, "dstate")
         if given is None:
             raise TypeError("dstate: expected the gradients of the state after the step, got None")
         zeros = np.zeros((n, 1, self.layer.state_size), given[0].dtype)
@@ -97,7 +122,7 @@ class OneStep(Generic[State]):
         if state is None or (len(self.layer.parts) > 1 and not isinstance(state, tuple | list)):
             return state  # the layer refuses a state of an LSTM that is no tuple
         found = []
-        shapes = self.layer.state_shapes(n)
+        shapes = self.layer._state_shapes(n)
         for k, part in enumerate(state if len(self.layer.parts) > 1 else [state]):
             array = _check.as_numbers(part, name, "fiub", "real numbers")
             if k < len(shapes):  # the layer refuses a state of more parts

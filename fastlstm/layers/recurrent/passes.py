@@ -24,10 +24,40 @@ class Passes(Structure, abstract=True):
     def forward_with_state(
         self, x: Array, state: Parts | None, tape: Workspace, *, training: bool, lengths: Index | None
     ) -> tuple[Array, Parts]:
-        """`forward` from an initial state, None for what every sequence begins with. Also returns the final state."""
-        return self.pass_over(x, state, self._batch(x, lengths, tape), tape, training=training)
+        """`forward` from an initial state, for a loop of your own in which a loss sees the states.
 
-    def pass_over(
+        Parameters
+        ----------
+        x : (N, T, I)
+            Contiguous, and of the layer's dtype.
+        state : tuple of arrays (layers·D, N, H), optional
+            The initial state, one array for each of `parts`; None for what every sequence begins with. An `SLSTM` of
+            several heads takes each head by itself, (layers·D·heads, N, H/heads).
+        tape : Workspace
+            Keeps what `backward_with_state` needs.
+        training : bool
+            Whether that follows.
+        lengths : (N,) ints from 0 to T, or None
+            Number of real steps of each sequence; None if all are.
+
+        Returns
+        -------
+        y : (N, T, D·H)
+        state : tuple of arrays, as the initial one
+            The final state. Both are arrays of the tape, which its next pass writes anew.
+
+        Examples
+        --------
+        >>> import fastlstm as fl, numpy as np
+        >>> layer, tape, x = fl.LSTM(3, 4, seed=0), fl.Workspace(0), np.ones((2, 5, 3), "float32")
+        >>> y, (h, c) = layer.forward_with_state(x, None, tape, training=True, lengths=None)
+        >>> dx, (dh, dc) = layer.backward_with_state(np.zeros_like(y), (np.ones_like(h), np.zeros_like(c)), tape)
+        >>> dx.shape, dh.shape
+        ((2, 5, 3), (1, 2, 4))
+        """
+        return self._pass_over(x, state, self._batch(x, lengths, tape), tape, training=training)
+
+    def _pass_over(
         self, x: Array, state: Parts | None, batch: RaggedBatch, tape: Workspace, *, training: bool
     ) -> tuple[Array, Parts]:
         """The same over a batch whose order is known. x and the output lie as it says."""
@@ -45,7 +75,7 @@ class Passes(Structure, abstract=True):
         *,
         training: bool,
     ) -> Array:
-        """`pass_over` that writes the final state into `final` if that is given."""
+        """`_pass_over` that writes the final state into `final` if that is given."""
         self.build()
         x = np.ascontiguousarray(x)  # the layer before may return a view
         tape.notes["batch"], tape.notes["plain"] = batch, self._is_plain()
@@ -87,7 +117,25 @@ class Passes(Structure, abstract=True):
     def backward_with_state(
         self, dy: Array, dstate: Parts | None, tape: Workspace, *, input_gradient: bool = True
     ) -> tuple[Array | None, Parts]:
-        """`backward` with gradients of the final state, None for zeros. Also returns those of the initial state."""
+        """`backward` of `forward_with_state`.
+
+        Parameters
+        ----------
+        dy : (N, T, D·H)
+            The gradient of the loss by y.
+        dstate : tuple of arrays, optional
+            That by the final state, in the form of that state; None for zeros.
+        tape : Workspace
+            The same as in `forward_with_state`.
+        input_gradient : bool, default True
+            Whether dx is wanted.
+
+        Returns
+        -------
+        dx : (N, T, I) or None
+        dstate : tuple of arrays
+            The gradient by the initial state.
+        """
         batch: RaggedBatch = tape.notes["batch"]
         initial = self._room("initial", batch.N, tape, dy.dtype)
         stack = self._plain if tape.notes["plain"] else self._trained
@@ -102,7 +150,7 @@ class Passes(Structure, abstract=True):
             self._beginning.add_gradient(initial, tape.notes["begins"])
         return dx, initial
 
-    def prepare(
+    def _prepare(
         self, x: Array, tape: Workspace, *, streaming: bool = False, order: RaggedOrder | None = None
     ) -> tuple[list[Stage], Array] | None:
         if self._is_plain():
@@ -128,11 +176,11 @@ class Passes(Structure, abstract=True):
         nothing = np.zeros(1)  # what the stage reads and writes, since it must do so
         return Call(begin, nothing, nothing, "the initial state")
 
-    def replay(self, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward] | None:
+    def _replay(self, x: Array, tape: Workspace) -> tuple[Calls, Array, Backward] | None:
         n, t, _ = x.shape
         options = self.cell.options
-        draws = self.rates.draws(self.num_layers) or (options is not None and options.draws)
-        if self._is_plain() or self.checkpoint_every is not None or draws or self.joint.changes(self.num_layers):
+        draws = self._rates.draws(self.num_layers) or (options is not None and options.draws)
+        if self._is_plain() or self.checkpoint_every is not None or draws or self._joint.changes(self.num_layers):
             return None
         if n * t <= cpu.SINGLE or self._beginning is not None:
             return None
@@ -140,7 +188,7 @@ class Passes(Structure, abstract=True):
 
     def _room(self, name: str, n: int, tape: Workspace, dtype: Any) -> Parts:
         """Arrays of the tape for the parts of a state."""
-        shapes = zip(self.parts, self.state_shapes(n), strict=True)
+        shapes = zip(self.parts, self._state_shapes(n), strict=True)
         return tuple(tape.array(f"{name}_{part}", shape, dtype) for part, shape in shapes)
 
     def _keep(self, name: str, state: Parts, tape: Workspace) -> Parts:

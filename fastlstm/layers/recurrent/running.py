@@ -44,8 +44,8 @@ class Running(Passes, abstract=True):
             chosen = tuple(np.where((index < 0)[:, None], 0, part[:, index]) for part in running)
             tape.lasting["running"] = self._keep("running", chosen, tape)
 
-    def carried_shapes(self, n: int) -> list[tuple[int, ...]]:
-        return list(self.state_shapes(n))
+    def _carried_shapes(self, n: int) -> list[tuple[int, ...]]:
+        return list(self._state_shapes(n))
 
     def start(self, batch: int, tape: Workspace) -> None:
         self._goes_forwards("stream", "; stream(look_ahead=k) reads k steps ahead instead")
@@ -68,7 +68,7 @@ class Running(Passes, abstract=True):
             direction.reset(rows, own, at(values, place))  # the state of a stream that runs on packed weights
 
     def running_kinds(self, batch: int, shape: Shape) -> dict[str, tuple[Shape, Any]]:
-        shapes = zip(self.parts, self.whole_shapes(batch), strict=True)
+        shapes = zip(self.parts, self._whole_shapes(batch), strict=True)
         return {part: (shape, self.dtype) for part, shape in shapes}
 
     def running(self, tape: Workspace) -> dict[str, Array]:
@@ -76,11 +76,11 @@ class Running(Passes, abstract=True):
         if not self._is_plain():
             for place, (direction, own) in enumerate(self._packed.places(tape)):
                 direction.running(tuple(part[place] for part in state), own)
-        return dict(zip(self.parts, self.heads_together(state), strict=True))
+        return dict(zip(self.parts, self._heads_together(state), strict=True))
 
     def go_on(self, state: dict[str, Array], tape: Workspace) -> None:
         h, *others = (state[name] for name in self.parts)
-        parts = self._keep("stream", self.heads_apart((self.cell.saturated(h), *others)), tape)
+        parts = self._keep("stream", self._heads_apart((self.cell.saturated(h), *others)), tape)
         if not self._is_plain():
             for place, (direction, own) in enumerate(self._packed.places(tape)):
                 direction.go_on(tuple(part[place] for part in parts), own)

@@ -70,7 +70,7 @@ class TrainedStack:
         ]
 
     def replay(self, x: Array, batch: RaggedBatch, tape: Workspace) -> tuple[Calls, Array, Backward]:
-        """The passes over full sequences from zero states. See `Layer.replay`."""
+        """The passes over full sequences from zero states. See `Layer._replay`."""
         inputs, backwards, calls = x, [], Calls()
         for k, directions in enumerate(self._layers):
             y = tape.array(f"trained_l{k}", batch.shape(self._width), x.dtype)

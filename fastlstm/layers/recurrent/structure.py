@@ -39,19 +39,19 @@ class Structure(MatrixLayer, abstract=True):
     heads = 1
     """Parts of the units, each of which sees no other: a matrix U of each part's own."""
 
-    takes: ClassVar[Any] = SharedWithU
+    _takes: ClassVar[Any] = SharedWithU
     """Which of the shared arguments the constructor takes as ``**shared``: this or `Shared`."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.__doc__ = described(cls.__doc__, cls.takes)
+        cls.__doc__ = described(cls.__doc__, cls._takes)
 
     @classmethod
     def _signature(cls) -> inspect.Signature:
-        return spelled_out(super()._signature(), cls.takes)
+        return spelled_out(super()._signature(), cls._takes)
 
     def __init__(self, cell: Cell, input_size: int, hidden_size: int, **shared: Unpack[SharedWithU]) -> None:
-        told, settings = complete(self.takes, shared)
+        told, settings = complete(self._takes, shared)
         super().__init__(told["dtype"], told["seed"], **settings)
         self.two_biases = _check.flag(told["two_biases"], "two_biases")
         self.cell = cell = replace(cell, two_biases=True) if self.two_biases else cell
@@ -69,21 +69,21 @@ class Structure(MatrixLayer, abstract=True):
                 f"fl.Dropout({self.dropout:g}) after the {name}, or give it num_layers of at least 2"
             )
             warnings.warn(message, stacklevel=4)  # points to the call of the subclass
-        self.rates = rates_of(
+        self._rates = rates_of(
             told["input_dropout"], self.dropout, told["weight_dropout"], told["variational"], self.num_layers
         )
-        self.input_dropout, self.weight_dropout = self.rates.inputs, self.rates.weights
-        self.variational = self.rates.variational
+        self.input_dropout, self.weight_dropout = self._rates.inputs, self._rates.weights
+        self.variational = self._rates.variational
         self.go_backwards = _check.flag(told["go_backwards"], "go_backwards")
         if self.go_backwards and self.bidirectional:
             raise ValueError("go_backwards: expected False with bidirectional=True, which goes both ways, got True")
         self.state_size = cell.projection or self.hidden_size
-        self.joint = joint_of(
+        self._joint = joint_of(
             told["merge"], told["residual"], told["skip"], self.state_size, self.num_layers, self.directions
         )
-        self.merge, self.residual, self.skip = self.joint.merge, self.joint.residual, self.joint.skip
-        self.output_size = self.joint.output_width(self.num_layers)
-        self.keeps_x = self.joint.reads_x
+        self.merge, self.residual, self.skip = self._joint.merge, self._joint.residual, self._joint.skip
+        self.output_size = self._joint.output_width(self.num_layers)
+        self._keeps_x = self._joint.reads_x
         self.bias = _check.flag(told["bias"], "bias")
         if self.two_biases and not self.bias:
             raise ValueError("two_biases: expected False with bias=False, which leaves both out, got True")
@@ -94,7 +94,7 @@ class Structure(MatrixLayer, abstract=True):
         self._kept_time_first = Kept()
         self.weights = told["weights"]
 
-    def packed(self) -> list[Packed]:
+    def _matrices(self) -> list[Packed]:
         return [direction for layer in self._packed.layers for direction in layer]
 
     def _bias_start(self) -> Initializer:
@@ -142,14 +142,14 @@ class Structure(MatrixLayer, abstract=True):
             self._beginning = LearnedState(self.cell, self._parameters, every)
         elif self.cell.starts:
             self._beginning = FixedState(self.cell, len(every), self._units, lambda: self.dtype)
-        self._packed = PackedStack(self.cell, packed, self.joint)
-        self._trained = TrainedStack(trained, self.input_size, self.joint, self.rates)
-        self._plain = PlainStack(plain, self.input_size, self.joint, self.rates)
+        self._packed = PackedStack(self.cell, packed, self._joint)
+        self._trained = TrainedStack(trained, self.input_size, self._joint, self._rates)
+        self._plain = PlainStack(plain, self.input_size, self._joint, self._rates)
 
     def _each_layer(self) -> Iterator[tuple[int, list[str]]]:
         """For each layer, the number of input features, and the suffix of the names of each direction and head."""
         for k in range(self.num_layers):
-            inputs = self.joint.input_width(k, self.input_size)
+            inputs = self._joint.input_width(k, self.input_size)
             directions = [f"_l{k}", f"_l{k}_reverse"][: self.directions]
             heads = [""] if self.heads == 1 else [f"_head{head}" for head in range(self.heads)]
             yield inputs, [direction + head for direction in directions for head in heads]
@@ -179,32 +179,32 @@ class Structure(MatrixLayer, abstract=True):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The names of the parts of the state."""
+        """The names of the parts of the state: ("h", "c") of an LSTM."""
         return self.cell.parts
 
     def _is_plain(self) -> bool:
         return cpu.isa() == "plain"
 
-    def state_shapes(self, n: int) -> list[tuple[int, ...]]:
+    def _state_shapes(self, n: int) -> list[tuple[int, ...]]:
         """The shapes of the parts of a state, each head by itself."""
         places = self.num_layers * self.directions * self.heads
         return [(places, n, width) for width in self.cell.widths(self._units)]
 
-    def whole_shapes(self, n: int) -> list[tuple[int, ...]]:
+    def _whole_shapes(self, n: int) -> list[tuple[int, ...]]:
         """The shapes of the parts of a state in the public form."""
-        shapes = self.state_shapes(n)
+        shapes = self._state_shapes(n)
         if self.heads == 1:
             return shapes
         return [(places // self.heads, n, width * self.heads) for places, n, width in shapes]
 
-    def heads_together(self, state: Parts) -> Parts:
+    def _heads_together(self, state: Parts) -> Parts:
         """A state whose heads stand side by side, each part (layers·D, N, H), from one with each by itself."""
         if self.heads == 1:
             return state
         split = [part.reshape(-1, self.heads, *part.shape[1:]) for part in state]
         return tuple(part.transpose(0, 2, 1, 3).reshape(len(part), part.shape[2], -1) for part in split)
 
-    def heads_apart(self, state: Parts) -> Parts:
+    def _heads_apart(self, state: Parts) -> Parts:
         """The reverse: each part (layers·D·heads, N, H/heads)."""
         if self.heads == 1:
             return state

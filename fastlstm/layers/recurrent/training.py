@@ -181,7 +181,7 @@ class TrainedDirection:
 
     def _is_frozen(self) -> bool:
         """Whether no weight is trained."""
-        changes = Parameter.changes
+        changes = Parameter._changes
         if self._seen != changes:
             self._frozen = not self.trainable
             self._seen = changes  # last, since passes of other threads ask too

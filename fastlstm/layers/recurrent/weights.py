@@ -38,7 +38,7 @@ class Made:
         """What is made of the parameters, a new array."""
         return self._make([parameter.read() for parameter in self.parameters])
 
-    def glance(self) -> Array:
+    def _glance(self) -> Array:
         """The same, as of a `Parameter`."""
         return self.value
 
@@ -264,7 +264,7 @@ class Weights:
 
     def glance(self) -> Arrays:
         """The values, for somebody who does not keep them."""
-        return self._each(lambda parameter: parameter.glance())
+        return self._each(lambda parameter: parameter._glance())
 
     def gradients(self) -> Arrays:
         """The gradients, to add to."""
