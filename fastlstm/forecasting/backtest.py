@@ -90,7 +90,18 @@ class Backtest:
         return f"Backtest({series} series from {origins} origins, {steps} steps each: MASE {self.mase:.3g})"
 
     def of(self, series: Any) -> Backtest:
-        """The backtest of one series, by its name: the column of a DataFrame or array, or the ``unique_id``."""
+        """The backtest of one series.
+
+        Parameters
+        ----------
+        series : name
+            The column of a DataFrame or array, or the ``unique_id``.
+
+        Raises
+        ------
+        ValueError
+            If there is none of that name.
+        """
         if series not in self.panel.ids:
             raise ValueError(f"series: expected one of {shortened(self.panel.ids)}, got {series!r}")
         at = [self.panel.ids.index(series)]
@@ -139,7 +150,20 @@ class Backtest:
         return _mean(np.where(self.measured, (self.lower <= self.truth) & (self.truth <= self.upper), np.nan))
 
     def skill(self, over: str = LAST_VALUE) -> Skill:
-        """The skill over one of the naive forecasts: each origin is one observation, and several series are scaled."""
+        """The skill over one of the naive forecasts: each origin is one observation, and several series are scaled.
+
+        Parameters
+        ----------
+        over : str, default "last value"
+            One of the names in `naive`.
+
+        Raises
+        ------
+        ValueError
+            If there is none of that name.
+        """
+        if over not in self.naive:
+            raise ValueError(f"over: expected one of {shortened([*self.naive])}, got {over!r:.80}")
         unit = np.where(np.isnan(self.scale), 1.0, self.scale)[:, None] if len(self.scale) > 1 else 1.0
         errors = [
             ((part - self.truth) / unit).reshape(len(self.truth), -1) for part in (self.forecast, self.naive[over])
@@ -158,6 +182,11 @@ class Backtest:
 
     def in_a_row(self, values: Floats) -> Floats:
         """The values (O, 1, fh) of one series whose origins are fh apart or nearer, up to its end: (T,).
+
+        Parameters
+        ----------
+        values : (O, 1, fh)
+            Such as `forecast` or `lower`.
 
         Raises
         ------

@@ -19,19 +19,19 @@ try:
 except ImportError as error:
     raise ImportError("fastlstm.forecasting.darts needs darts, which is not installed: pip install darts") from error
 
-LEAST_VALUES = 3
+_LEAST_VALUES = 3
 """Values that darts gives to a training at least, beside those of one horizon."""
 
-FOUND_OUT = ("past_covariates", "freq")
+_FOUND_OUT = ("past_covariates", "freq")
 """Parameters of our forecaster that follow from the series and the covariates of `fit`."""
 
-PARAMETERS = [
+_PARAMETERS = [
     inspect.Parameter("output_chunk_length", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=12),
     inspect.Parameter("use_static_covariates", inspect.Parameter.KEYWORD_ONLY, default=True),
     *(
         parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
         for name, parameter in inspect.signature(lstm_forecaster.LSTMForecaster).parameters.items()
-        if name not in FOUND_OUT
+        if name not in _FOUND_OUT
     ),
 ]
 
@@ -87,9 +87,9 @@ class LSTMForecaster(GlobalForecastingModel):
     supports_optimized_historical_forecasts = False
     min_train_samples = 1
 
-    @shown_with(PARAMETERS)
+    @shown_with(_PARAMETERS)
     def __init__(self, output_chunk_length: int = 12, *, use_static_covariates: bool = True, **parameters: Any) -> None:
-        strange = [name for name in parameters if name in FOUND_OUT]
+        strange = [name for name in parameters if name in _FOUND_OUT]
         if strange:
             raise TypeError(f"{strange[0]}: expected none, which follows from what fit gets")
         self._horizon = _check.positive_int(output_chunk_length, "output_chunk_length", MOST_STEPS)
@@ -221,14 +221,14 @@ class LSTMForecaster(GlobalForecastingModel):
 
     @property
     def _target_window_lengths(self) -> tuple[int, int]:
-        return LEAST_VALUES, self._horizon
+        return _LEAST_VALUES, self._horizon
 
     @property
     def extreme_lags(self) -> tuple[int | None, ...]:
-        past = (-LEAST_VALUES, -1) if self.uses_past_covariates else (None, None)
-        future = (-LEAST_VALUES, self._horizon - 1) if self.uses_future_covariates else (None, None)
-        return -LEAST_VALUES, self._horizon - 1, *past, *future, 0
+        past = (-_LEAST_VALUES, -1) if self.uses_past_covariates else (None, None)
+        future = (-_LEAST_VALUES, self._horizon - 1) if self.uses_future_covariates else (None, None)
+        return -_LEAST_VALUES, self._horizon - 1, *past, *future, 0
 
     @property
     def _model_encoder_settings(self) -> tuple[Any, ...]:
-        return LEAST_VALUES, self._horizon, True, True, None, None
+        return _LEAST_VALUES, self._horizon, True, True, None, None

@@ -142,10 +142,12 @@ class LSTMForecaster(Parameters, Application):
 
     @property
     def season_(self) -> int:
+        """The season that was given or found."""
         return self._known[0].reader.season
 
     @property
     def share_(self) -> float:
+        """How much of what the network says is believed."""
         return self._known[0].share
 
     @property

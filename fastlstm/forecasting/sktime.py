@@ -18,7 +18,7 @@ try:
 except ImportError as error:
     raise ImportError("fastlstm.forecasting.sktime needs sktime, which is not installed: pip install sktime") from error
 
-PARAMETERS = list(inspect.signature(lstm_forecaster.LSTMForecaster).parameters.values())
+_PARAMETERS = list(inspect.signature(lstm_forecaster.LSTMForecaster).parameters.values())
 
 
 class LSTMForecaster(BaseForecaster):
@@ -89,7 +89,7 @@ class LSTMForecaster(BaseForecaster):
     _y: Any = None  # which sktime looks for where a user wants them twice
     _X: Any = None
 
-    @shown_with(PARAMETERS)
+    @shown_with(_PARAMETERS)
     def __init__(self, season: int | None = None, **parameters: Any) -> None:
         self.__dict__.update(lstm_forecaster.LSTMForecaster(season, **parameters).get_params())
         super().__init__()
