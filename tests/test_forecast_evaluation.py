@@ -202,3 +202,9 @@ def test_a_backtest_says_how_much_it_is_and_draws_one_series_alone():
             wrong.in_a_row(wrong.truth)
     errors = [(part - test.truth) / test.scale[:, None] for part in (test.forecast, test.naive["last value"])]
     np.testing.assert_allclose(test.skill().value, 1 - np.square(errors[0]).mean() / np.square(errors[1]).mean())
+
+
+def test_a_naive_forecast_that_is_not_there_is_named():
+    test = LSTMForecaster(1, epochs=1).backtest(np.arange(60.0) % 7, fh=4, origins=2)
+    with pytest.raises(ValueError, match="over: expected one of 'last value', got 'last season'"):
+        test.skill("last season")
