@@ -352,14 +352,15 @@ def test_the_table_of_threads_has_the_calls_over_those_of_one_thread(bench, monk
     from bench import threads
 
     model = fl.Model([fl.LSTM(2, 3)], seed=0)
-    assert threads.calls(model, np.ones((1, 2, 2), "f4"), 3, seconds=0) > 0
-    made = {1: 1e5, 2: 1.9e5, 4: 2e5}
+    rate, busy = threads.calls(model, np.ones((1, 2, 2), "f4"), 3, seconds=0)
+    assert rate > 0 and busy > 0
+    made = {1: (1e5, 10.0), 2: (1.9e5, 10.5), 4: (2e5, 15.0)}
     monkeypatch.setattr(threads, "calls", lambda model, x, count: made[count])
     monkeypatch.setattr(threads.sys, "argv", ["bench.threads", "2", "4"])
     threads.main()
     _, heads, *rows = capsys.readouterr().out.splitlines()
     assert heads.split() == ["µs,", "1", "thread", "2", "threads", "4", "threads"]
-    assert [row.split()[-3:] for row in rows] == [["10.0", "1.90", "2.00"]] * 3
+    assert [row.split()[-5:] for row in rows] == [["10.0", "1.90", "[1.05]", "2.00", "[1.50]"]] * 3
 
 
 def test_the_table_of_products_has_cpu_time(bench, monkeypatch, capsys):
