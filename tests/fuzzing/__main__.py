@@ -91,9 +91,9 @@ class Run:
         self._left, self._seconds = options.count or (sys.maxsize if options.coverage else EACH), seconds
 
     def go(self):
-        began = time.monotonic()
+        began, last = time.monotonic(), None
         while self._left > 0 and self.hits < MOST_HITS and (self._seconds is None or self._seconds > 0):
-            start, then = self.number, time.monotonic()
+            start = self.number
             died = self._child(guided.flags(self.kind, self._told()) if self.options.coverage else [])
             if died is None:
                 break
@@ -102,11 +102,12 @@ class Run:
                 self.hits += 1
                 break
             self._left -= self.number - start
-            if self._seconds is not None:
-                self._seconds -= time.monotonic() - then
             if self.hits < MOST_HITS:
-                content = damaged_file(self.kind, self.folder).read_bytes()
-                self._report(died, kept(self.kind, content, self.options.keep))
+                path = kept(self.kind, damaged_file(self.kind, self.folder).read_bytes(), self.options.keep)
+                if path == last:  # one that libFuzzer begins with: no child gets past it
+                    break
+                self._report(died, path)
+                last = path
         where = f", {guided.reached(self._log())} places reached" if self.options.coverage else ""
         print(
             f"{self.kind.name}: {self.number - self.options.start} damaged files, {self.taken_for_whole} of them taken "
@@ -126,7 +127,7 @@ class Run:
         return {**told, "count": self._left, "folder": str(self.folder), "keep": str(options.keep)}
 
     def _child(self, flags):
-        """What ended a child before its time, or None."""
+        """What ended a child before its time, or None. Its time begins with the first file."""
         module = "fuzzing.guided" if self.options.coverage else "fuzzing.seeded"
         command = [sys.executable, "-P", "-m", module, json.dumps(self._told()), *flags]
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -134,7 +135,12 @@ class Run:
             open(self.folder / "log", "w") as log,
             subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment) as process,
         ):
+            first = None
             for line in process.stdout:
+                first = first or time.monotonic()
+                if not line.startswith("{"):  # Atheris, of an error in what reads files here
+                    log.write(line)
+                    continue
                 said = json.loads(line)
                 self.number = said["number"] + 1
                 self.taken_for_whole += said.get("whole", False)
@@ -142,6 +148,8 @@ class Run:
                     self._report(said["hit"], said["file"])
                 if self.hits >= MOST_HITS:
                     process.kill()
+        if self._seconds is not None and first is not None:
+            self._seconds -= time.monotonic() - first
         if process.returncode == 0:
             return None
         if process.returncode > 0:

@@ -59,7 +59,8 @@ class Judge:
     def read(self, content):
         self._path.write_bytes(content)
         say(number=self.number)
-        signal.setitimer(signal.ITIMER_REAL, SECONDS)  # nobody handles its signal: it ends the process
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process; Atheris has come with a handler of its own
+        signal.setitimer(signal.ITIMER_REAL, SECONDS)
         read, hit = attempt(self.kind, content, self._path)
         signal.setitimer(signal.ITIMER_REAL, 0)
         if read:

@@ -321,6 +321,9 @@ def torch_states():
 
 
 def torch_weights(folder):
+    if find_spec("torch"):
+        import torch  # noqa: F401  # a damaged file may begin like one of torch, whose import takes seconds
+
     for state in torch_states():
         save_file(state, folder / "whole", metadata={"format": "pt"})
         yield (folder / "whole").read_bytes()
