@@ -191,7 +191,7 @@ def test_a_model_may_be_asked_while_another_one_is_trained():
 
 def test_every_change_of_a_parameter_is_counted():
     """A pass that has been recorded is run again only if the count is what it was."""
-    before = Parameter.changes
+    before = Parameter._changes
 
     def work(k):
         parameter = Parameter("weight", (2,), lambda rng, shape: np.zeros(shape))
@@ -199,7 +199,7 @@ def test_every_change_of_a_parameter_is_counted():
             parameter.trainable = not parameter.trainable
 
     together(work)
-    assert Parameter.changes == before + THREADS * 500
+    assert Parameter._changes == before + THREADS * 500
 
 
 def test_files_that_threads_write_at_once_are_whole(tmp_path):
