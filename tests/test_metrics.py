@@ -201,7 +201,7 @@ def test_mase_by_hand():
     [
         (lambda: metrics.mase(), "mase: expected either scale or train, got neither"),
         (lambda: metrics.mase(1, train=[1, 2]), "mase: expected either scale or train, got both"),
-        (lambda: metrics.mase(0), r"scale: expected a number above 0, or one for each feature, got 0\.0"),
+        (lambda: metrics.mase(0), r"scale: expected a number above 0, or one for each feature, got 0$"),
         (lambda: metrics.mase(train=[2, 2, 2]), "train: a series that changes, so that its scale is: expected"),
         (lambda: metrics.mase(train=[1, 2], season=2), r"train: expected more than season = 2 steps, got 2"),
         (lambda: metrics.mase([1, 2])(np.ones((2, 3)), np.ones((2, 3))), "scale: expected 3 numbers, one for each"),
