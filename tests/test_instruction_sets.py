@@ -54,5 +54,7 @@ def test_every_instruction_set_of_this_processor_is_in_the_package(name, before,
 def test_the_best_one_is_in_use_unless_another_is_asked_for():
     code = "import fastlstm as fl; fl.show_config()"
     environment = {name: value for name, value in os.environ.items() if name != "FASTLSTM_ISA"}
-    shown = subprocess.run([sys.executable, "-P", "-c", code], env=environment, capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        [sys.executable, "-P", "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
     assert f"kernels       packed, {had()[0]}\n" in shown.stdout

@@ -43,6 +43,14 @@ def test_each_target_of_a_group_has_its_values(shops):
     }  # fmt: skip
 
 
+def test_a_column_may_be_called_like_that_of_the_series(shops):
+    shops.write_text(shops.read_text().replace("shop", "unique_id", 1))
+    found, _ = read_groups(shops, ["sales"], ["unique_id"], static=["unique_id", "kind"])
+    frames = Frames.of(found, 1)
+    assert list(frames.static) == ["unique_id'", "kind"]
+    LSTMForecaster(epochs=1, hidden_size=4).fit(frames.y, fh=2, static=frames.static)
+
+
 @pytest.mark.parametrize(
     ("edit", "groups", "static", "message"),
     [

@@ -68,7 +68,9 @@ class Frames:
                     beside.append(others_frame)
         check_labels(ids)
         every = pandas.concat(beside, ignore_index=True) if beside else None
-        static = pandas.DataFrame([one.static for one in series], ids) if read[0].static else None
+        static = None
+        if read[0].static:
+            static = pandas.DataFrame([one.static for one in series], ids).set_axis(_unlike([*read[0].static]), axis=1)
         return cls(ids, series, pandas.concat(rows, ignore_index=True), every, columns, static)
 
     @property
@@ -86,7 +88,7 @@ class Frames:
 
 
 def _unlike(names: Sequence[str]) -> list[str]:
-    """Names of covariates of which none is called as another one, or as the columns of a long panel."""
+    """Names of other columns of which none is called as another one, or as the columns of a long panel."""
     found: list[str] = []
     for name in names:
         while name in (ID, DATE, VALUE, *found):
