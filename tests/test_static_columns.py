@@ -64,6 +64,7 @@ def test_a_column_may_be_called_like_that_of_the_series(shops):
             ["kind"],
             "line 6, column 'kind': expected one value for each group, got 'kiosk' after 'corner' in 'north'",
         ),
+        (("3500.5", "inf"), ["shop"], ["area"], "column 'area': expected finite numbers, got 'inf'"),
         (("3500.5", ""), ["shop"], ["area"], "column 'area': expected a value for each group, got only missing ones"),
     ],
 )

@@ -57,11 +57,14 @@ def numbers_or_words(
     """Cells of a column as numbers, or as they are if one of them is none."""
     values = parse_numbers(cells, decimal, table.separator, notes, table.names[column])
     if not isinstance(values, NoNumber):
-        return [float(value) for value in values] if np.isfinite(values).all() else cells
-    if values.expected == BOTH_WAYS:
-        place = f"{table.path}, column {table.names[column]!r:.80}"
-        raise ValueError(f"{place}: expected {BOTH_WAYS}, got {cells[values.row]!r:.80}")
-    return cells
+        infinite = np.flatnonzero(np.isinf(values))
+        if not len(infinite):
+            return [float(value) for value in values]
+        values = NoNumber(int(infinite[0]), "finite numbers")
+    elif values.expected != BOTH_WAYS:
+        return cells
+    place = f"{table.path}, column {table.names[column]!r:.80}"
+    raise ValueError(f"{place}: expected {values.expected}, got {cells[values.row]!r:.80}")
 
 
 def _place(table: Table, column: int, row: int) -> str:
