@@ -7,6 +7,7 @@ import subprocess
 import sys
 import sysconfig
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -105,11 +106,12 @@ def test_a_turn_is_had_by_one_thread_at_a_time():
 
     def work(k):
         had = shared = 0
-        for _ in range(30000):
+        for _ in range(3000):
             try:
                 with turn:
                     owner[0] = k
                     had += 1
+                    time.sleep(0)  # a thread that must not come now would write here
                     shared += owner[0] != k
             except RuntimeError:
                 pass
