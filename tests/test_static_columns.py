@@ -15,10 +15,10 @@ pytest.importorskip("pandas")
 def shops(tmp_path):
     """Two shops of 36 days; the size and the kind of shop stand in each row, or in one of them."""
     lines = []
-    for k in range(36):
+    for k, day in enumerate(np.datetime64("2024-01-01") + np.arange(36)):
         first = k == 0
-        lines.append(f"{np.datetime64('2024-01-01') + k},north,1200,corner,{100 + k % 7},{k}")
-        lines.append(f"{np.datetime64('2024-01-01') + k},south,{'3500.5' if first else ''},mall,{300 + k % 7},{k}")
+        lines.append(f"{day},north,1200,corner,{100 + k % 7},{k}")
+        lines.append(f"{day},south,{'3500.5' if first else ''},mall,{300 + k % 7},{k}")
     path = tmp_path / "shops.csv"
     path.write_text("\n".join(["day,shop,area,kind,sales,visits", *lines]) + "\n")
     return path
