@@ -1,5 +1,6 @@
 """What threads may share, with a GIL and without: models, streams that take turns, trainings side by side, files."""
 
+import contextlib
 import importlib
 import os
 import pkgutil
@@ -122,6 +123,33 @@ def test_a_turn_is_had_by_one_thread_at_a_time():
     assert sum(shared) == 0
     with turn:
         pass
+
+
+def test_tokens_that_change_during_a_call_are_refused_or_left_out():
+    """Each is looked at when it is used: who writes nonsense meanwhile does not make a kernel leave the table."""
+    model = fl.Model([fl.Embedding(50, 64)], seed=0)
+    tape, tokens, dy = model.tape(), np.ones((64, 100), np.intp), np.ones((64, 100, 64), "f4")
+    model.forward(tokens, tape, training=True)
+    ended = threading.Event()
+
+    def spoil():
+        while not ended.is_set():
+            tokens[...] = 10**12
+            tokens[...] = 1
+
+    with ThreadPoolExecutor(1) as pool:
+        spoiling = pool.submit(spoil)
+        until = time.monotonic() + 1
+        try:
+            while time.monotonic() < until:
+                for call in (lambda: model.forward(tokens, tape, training=True), lambda: model.backward(dy, tape)):
+                    with contextlib.suppress(ValueError, RuntimeError):
+                        call()
+        finally:
+            ended.set()
+        spoiling.result()
+    model.forward(np.ones((64, 100), np.intp), tape, training=True)
+    model.backward(dy, tape)
 
 
 def test_streams_and_tapes_of_one_model_go_side_by_side(path):

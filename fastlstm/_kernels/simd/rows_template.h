@@ -78,8 +78,10 @@ static void FL_X(scatter)(void *argument, int thread, struct fl_team *team) {
     if (!p->add)
         for (ptrdiff_t r = 0; r < p->rows; r++) memset(out + r * p->width, 0, (size_t)n * sizeof *out);
     for (ptrdiff_t k = 0; k < p->count; k++) {
+        const ptrdiff_t row = p->index[k];
         const FL_REAL *restrict a = (const FL_REAL *)p->source + k * p->width + first;
-        FL_REAL *restrict b = out + p->index[k] * p->width;
+        FL_REAL *restrict b = out + row * p->width;
+        if (row < 0 || row >= p->rows) continue; /* another thread wrote it after the check */
         for (ptrdiff_t j = 0; j < n; j++) b[j] += a[j];
     }
 }
