@@ -1,9 +1,11 @@
 /* Included once between real_float.h and real_end.h, and once between real_double.h and real_end.h. */
 
 template <> struct Number<FL_REAL> {
-    typedef FL_REAL Vec __attribute__((vector_size(FL_BYTES), aligned(sizeof(FL_REAL)), may_alias));
-    typedef FL_BITS Bits __attribute__((vector_size(FL_BYTES), aligned(sizeof(FL_REAL)), may_alias));
-    typedef FL_INT Signed __attribute__((vector_size(FL_BYTES), aligned(sizeof(FL_REAL)), may_alias));
+    typedef FL_REAL Vec __attribute__((vector_size(FL_BYTES)));
+    typedef FL_BITS Bits __attribute__((vector_size(FL_BYTES)));
+    typedef FL_INT Signed __attribute__((vector_size(FL_BYTES)));
+    /* in an array of numbers; no variable is one, as clang takes a reference to it for one to a Vec, which is aligned */
+    typedef FL_REAL Stored __attribute__((vector_size(FL_BYTES), aligned(sizeof(FL_REAL)), may_alias));
     typedef FL_BITS Unsigned;
     static constexpr int mantissa = FL_MANTISSA, width = 8 * sizeof(FL_REAL);
     static constexpr FL_BITS one = FL_ONE, sign = FL_SIGN;

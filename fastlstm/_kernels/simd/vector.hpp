@@ -33,8 +33,12 @@ template <class Real> using Vec = typename Number<Real>::Vec;
 template <class Real> constexpr ptrdiff_t lanes = FL_BYTES / sizeof(Real);
 
 template <class Real> FL_INLINE Vec<Real> set(Real x) { return x - Vec<Real>{}; }
-template <class Real> FL_INLINE Vec<Real> load(const Real *p) { return *reinterpret_cast<const Vec<Real> *>(p); }
-template <class Real> FL_INLINE void store(Real *p, Vec<Real> v) { *reinterpret_cast<Vec<Real> *>(p) = v; }
+template <class Real> FL_INLINE Vec<Real> load(const Real *p) {
+    return *reinterpret_cast<const typename Number<Real>::Stored *>(p);
+}
+template <class Real> FL_INLINE void store(Real *p, Vec<Real> v) {
+    *reinterpret_cast<typename Number<Real>::Stored *>(p) = v;
+}
 
 /* The first `count` numbers, fewer than a vector holds, and zeros beyond them; none if count is below 0. */
 template <class Real> FL_INLINE Vec<Real> load_part(const Real *p, ptrdiff_t count) {
