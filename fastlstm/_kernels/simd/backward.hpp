@@ -248,7 +248,7 @@ template <class Cell> void walk_step_back(fl_walk *walk, ptrdiff_t t) {
 
 template <class Cell>
 void begin_backward(fl_walk *walk, const fl_backward *pass, const fl_segment *segment, int thread, fl_team *team) {
-    static_assert(sizeof(WalkBack<Cell>) <= sizeof walk->own, "fl_walk has too little room");
+    static_assert(fits_walk<WalkBack<Cell>>, "fl_walk has too little room");
     const Backward<Cell> b{*pass};
     const ptrdiff_t strips = whole(b.vectors(), pass->user->strip);
     new (walk->own) WalkBack<Cell>{b, share_segment(pass->alive, *segment, pass->N, strips, thread, team)};

@@ -409,7 +409,7 @@ template <class Cell, bool KEEP> void walk_step(fl_walk *walk, ptrdiff_t t) {
 }
 
 template <class Cell> void begin(fl_walk *walk, fl_pass *pass, const fl_segment *segment, int thread, const fl_team *team) {
-    static_assert(sizeof(Walk<Cell>) <= sizeof walk->own, "fl_walk has too little room");
+    static_assert(fits_walk<Walk<Cell>>, "fl_walk has too little room");
     const fl_pass &p = *pass;
     const ForwardOf<Cell> f = forward_of<Cell>(p);
     const Part share = share_segment(p.alive, *segment, p.N, f.blocks, thread, team);

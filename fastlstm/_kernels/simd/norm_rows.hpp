@@ -155,7 +155,7 @@ template <class Real> void walk_rows(fl_walk *walk, ptrdiff_t t) {
 
 template <class Real>
 void begin_rows(fl_walk *walk, fl_pass *pass, const fl_segment *segment, int thread, const fl_team *team) {
-    static_assert(sizeof(RowsWalk<Real>) <= sizeof walk->own, "fl_walk has too little room");
+    static_assert(fits_walk<RowsWalk<Real>>, "fl_walk has too little room");
     const Range rows = share_segment(pass->alive, *segment, pass->N, 1, thread, team).rows;
     const RowForward<Real> f = forward_of<LstmNorm<Exact<Real>, false>>(*pass);
     new (walk->own) RowsWalk<Real>{f, rows, segment->by_units != 0, thread, team};

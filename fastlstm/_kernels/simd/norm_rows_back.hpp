@@ -155,7 +155,7 @@ template <class Format> void walk_rows_back(fl_walk *walk, ptrdiff_t t) {
 
 template <class Format>
 void begin_rows_back(fl_walk *walk, const fl_backward *pass, const fl_segment *segment, int thread, fl_team *team) {
-    static_assert(sizeof(RowsBack<Format>) <= sizeof walk->own, "fl_walk has too little room");
+    static_assert(fits_walk<RowsBack<Format>>, "fl_walk has too little room");
     const AnyLstm<Format> b{*pass};
     const Part share = share_segment(pass->alive, *segment, pass->N, whole(b.vectors(), pass->user->strip), thread, team);
     new (walk->own) RowsBack<Format>{b, share, segment->by_units != 0, thread, team};

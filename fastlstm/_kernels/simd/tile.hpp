@@ -125,6 +125,9 @@ inline ptrdiff_t share_rows(const ptrdiff_t *alive, const fl_segment &segment, i
     return row;
 }
 
+/* Whether what a thread keeps between the steps of a segment lies well in its fl_walk. */
+template <class Own> constexpr bool fits_walk = sizeof(Own) <= sizeof(fl_walk::own) && alignof(Own) <= alignof(void *);
+
 /* A thread's part of something that is shared. */
 struct Range {
     ptrdiff_t first, last;
