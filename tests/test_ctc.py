@@ -119,6 +119,16 @@ def test_what_is_beyond_a_sequence_or_of_weight_zero_is_not_looked_at():
     np.testing.assert_array_equal(dagain, dpred)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", ">i4", "uint64"])
+def test_labels_may_lie_in_any_order_and_be_of_any_whole_numbers(dtype):
+    pred, target, *_ = ragged()
+    target = np.abs(target)  # unsigned numbers have no -1
+    expected = fl.ctc(pred, target)
+    value, dpred = fl.ctc(pred, np.asfortranarray(target.astype(dtype)))
+    assert value == expected[0]
+    np.testing.assert_array_equal(dpred, expected[1])
+
+
 def test_a_step_of_weight_zero_between_others_is_a_step():
     pred, target = np.random.default_rng(0).normal(size=(1, 5, 3)), [[1, 2]]
     assert fl.ctc(pred, target, [[2.0, 0, 1, 0, 0]])[0] == fl.ctc(pred[:, :3], target)[0]
@@ -176,6 +186,8 @@ BAD = [
     (lambda: fl.ctc(np.ones((1, 3, 4)), [[1, 0]]), r"target: expected 0 to 3 but the blank 0.*got 0 at \[0, 1\]"),
     (lambda: fl.ctc(np.ones((1, 3, 4)), [[1, -2]]), r"target: .*got -2 at \[0, 1\]"),
     (lambda: fl.ctc(np.ones((1, 3, 4)), [[-1, 2]]), r"target: expected -1 alone after a -1, got 2 at \[0, 1\]"),
+    (lambda: fl.ctc(np.ones((1, 3, 4)), np.array([[2**64 - 1]], np.uint64)), rf"target: .*got {2**64 - 1} at"),
+    (lambda: fl.ctc(np.ones((1, 3, 4)), np.array([[2**63]], np.uint64)), rf"target: .*got {2**63} at"),
     (lambda: fl.ctc(np.ones((1, 2, 4)), [[1]], [[0.0, 1]]), r"weight: expected at least one sequence whose first step"),
     (lambda: fl.ctc.with_options(blank=4)(np.ones((1, 3, 4)), [[1]]), r"blank: expected 0 to 3, the classes, got 4"),
     (lambda: fl.ctc.with_options(blank=-1), r"blank: expected at least 0, got -1"),

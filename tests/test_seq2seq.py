@@ -268,6 +268,11 @@ def test_what_cannot_be_is_named():
         (lambda: fl.Decoder(2, 2, 4, max_steps=3, end_token=0.5), TypeError, "end_token: expected a whole number"),
         (lambda: fl.Seq2SeqTrainer(model, teacher_forcing=2), ValueError, "teacher_forcing: expected at least 0 and"),
         (lambda: fl.Seq2SeqTrainer(model).fit(X, Y + 2, epochs=1), ValueError, r"y: expected 0 to 3, got 4"),
+        (
+            lambda: fl.Seq2SeqTrainer(model).fit(X, np.full((3, 1), 2**64 - 1, np.uint64), epochs=1),
+            ValueError,
+            rf"y: expected 0 to 3, got {2**64 - 1}",
+        ),
         (lambda: fl.Seq2SeqTrainer(model).fit(X, np.zeros((3, 5), int), epochs=1), ValueError, "y: expected at most 4"),
         (lambda: fl.Seq2SeqTrainer(model).fit(X, Y / 2, epochs=1), TypeError, "y: expected whole numbers"),
         (lambda: fl.Seq2SeqTrainer(model).fit(X, Y[:2], epochs=1), ValueError, r"y: expected shape"),

@@ -103,11 +103,11 @@ class CTC(Loss):
         array = _check.as_numbers(target, name, "iu", "whole numbers")
         if array.ndim != 2 or len(array) != shape[0]:
             raise ValueError(f"{name}: expected shape ({shape[0]}, S), labels, got {describe(array.shape)}")
-        labels = np.where(seen[:, :1], array.astype(np.intp), -1)
-        real = labels != -1
-        wrong = real & ((labels < 0) | (labels >= shape[2]) | (labels == blank))
-        refuse(labels, wrong, name, f"0 to {shape[2] - 1} but the blank {blank}, and -1 beyond the last label")
-        refuse(labels, np.diff(real, axis=1, prepend=True) & real, name, "-1 alone after a -1")
+        real = seen[:, :1] & (array != -1)
+        wrong = real & ((array < 0) | (array >= shape[2]) | (array == blank))
+        refuse(array, wrong, name, f"0 to {shape[2] - 1} but the blank {blank}, and -1 beyond the last label")
+        refuse(array, np.diff(real, axis=1, prepend=True) & real, name, "-1 alone after a -1")
+        labels = np.ascontiguousarray(np.where(real, array.astype(np.intp), -1))
         if not self.options["zero_infinity"]:
             self._fits(labels, real, seen, name)
         return labels

@@ -101,7 +101,8 @@ class Seq2SeqTrainer(Trainer):
         n, s = y.shape
         if s > decoder.max_steps:
             raise ValueError(f"y: expected at most {decoder.max_steps} steps, the decoder's max_steps, got {s}")
-        padded = np.full((n, decoder.max_steps), decoder.end_token, np.intp)
+        wide = y.dtype if y.dtype.itemsize == 8 else np.intp  # whatever the tokens are, they fit
+        padded = np.full((n, decoder.max_steps), decoder.end_token, wide)
         padded[:, :s] = y
         counts = np.arange(decoder.max_steps) < lengths_of(padded, decoder.end_token)[:, None]
         data = as_data(self.model, self.loss, x, np.where(counts, padded, decoder.end_token), None, None, class_weight)
