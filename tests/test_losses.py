@@ -60,6 +60,25 @@ def test_a_weight_for_each_sequence_counts_for_all_its_steps(loss):
 
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_arrays_may_lie_across_the_bounds_of_their_numbers(loss, dtype):
+    pred, target = problem(loss, (3, 4, 5), dtype)
+    weight = np.ones((3, 4), dtype)
+    expected = loss(pred, target, weight)
+    value, dpred = loss(*map(misaligned, (pred, target, weight)))
+    assert value == expected[0]
+    np.testing.assert_array_equal(dpred, expected[1])
+
+
+def misaligned(array):
+    """The same numbers in one record, a byte after its beginning."""
+    found = np.zeros((), [("byte", "u1"), ("numbers", array.dtype, array.shape)])["numbers"]
+    found[...] = array
+    assert not found.flags.aligned
+    return found
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_huge_scores_stay_finite(loss, dtype):
     pred, target = problem(loss, (4, 6), dtype)
     value, dpred = loss(np.sign(pred) * np.asarray(1e4, dtype), target)

@@ -156,7 +156,7 @@ class Loss:
         if not weights.any():
             raise ValueError("weight: expected at least one above 0, got none")
         wanted = self._as_target(target, pred.shape, weights != 0, pred.dtype)
-        return self._prepared(np.ascontiguousarray(pred), wanted, weights, workspace or Workspace())
+        return self._prepared(np.require(pred, None, ["C", "A"]), wanted, weights, workspace or Workspace())
 
     def _prepared(self, pred: Array, target: Array, weight: Array, workspace: Workspace) -> tuple[float, Array]:
         """The same as a call, but for arrays that have been checked: it checks and allocates nothing.
@@ -164,7 +164,7 @@ class Loss:
         Parameters
         ----------
         pred : (N, F) or (N, T, F)
-            Contiguous.
+            Contiguous and aligned.
         target : array
             As `_as_target` gives it.
         weight : (N,) or (N, T)
@@ -209,7 +209,7 @@ class Loss:
         Returns
         -------
         array
-            Contiguous, of the dtype that the kernel takes.
+            Contiguous and aligned, of the dtype that the kernel takes.
 
         Raises
         ------
@@ -223,7 +223,7 @@ class Loss:
             array = array[..., None]
         _check.shape_of(array, name, shape)
         with np.errstate(over="ignore"):
-            array = np.ascontiguousarray(array, dtype)
+            array = np.require(array, dtype, ["C", "A"])  # contiguous and aligned, as the kernels need it
         _check.finite(array if seen.all() else np.where(seen[..., None], array, 0), name)
         return array
 
