@@ -125,6 +125,14 @@ VALUE_ERRORS = {
         lambda: trainer().fit(X, np.zeros((2, 2)), epochs=1, sample_weight=[0, 0]),
         "sample_weight: expected at least one real step with a weight above 0, got none",
     ),
+    "no weight that a float32 holds as a normal number": (
+        lambda: trainer().fit(X, np.zeros((2, 2)), epochs=1, sample_weight=np.full(2, 1e-39, "f4")),
+        "sample_weight: expected at least one real step with a weight above 0, got none",
+    ),
+    "no weight of a class either": (
+        lambda: fl.Trainer(model(), "softmax_cross_entropy").fit(X, [0, 0], epochs=1, class_weight={0: 1e-39}),
+        "sample_weight: expected at least one real step with a weight above 0, got none",
+    ),
     "metrics of one name": (
         lambda: fl.Trainer(model(), fl.mse, metrics=["mae", "mae"]),
         "metrics: expected names of their own, got 'mae' twice",

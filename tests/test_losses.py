@@ -52,6 +52,16 @@ def test_steps_of_weight_zero_are_not_looked_at(loss):
     assert not dpred[hidden].any()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_smallest_weight_that_counts_is_the_smallest_normal_number(dtype):
+    pred, target = problem(fl.mse, (2, 4), dtype)
+    tiny = np.finfo(dtype).tiny
+    value, dpred = fl.mse(pred, target, np.array([tiny, np.nextafter(tiny, 0)], dtype))
+    np.testing.assert_allclose(value, fl.mse(pred[:1], target[:1])[0], rtol=1e-6)
+    assert dpred[0].all()
+    assert not dpred[1].any()
+
+
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
 def test_a_weight_for_each_sequence_counts_for_all_its_steps(loss):
     pred, target = problem(loss, (3, 4, 5))
@@ -215,6 +225,8 @@ BAD = [
     (lambda: fl.sigmoid_cross_entropy(np.ones((1, 2)), [[0.5, 1.5]]), r"target: expected 0 to 1"),
     (lambda: fl.mse(np.ones((2, 1)), np.ones((2, 1)), [1, -1]), r"weight: expected no negative numbers, got -1"),
     (lambda: fl.mse(np.ones((2, 1)), np.ones((2, 1)), [0, 0]), r"weight: expected at least one above 0"),
+    (lambda: fl.mse(np.ones((2, 1)), np.ones((2, 1)), [1e-309, 0]), r"weight: expected at least one above 0"),
+    (lambda: fl.mse(np.ones((2, 1), "f4"), np.ones((2, 1)), [1e-38, 0]), r"weight: expected at least one above 0"),
     (lambda: fl.mse(np.ones((2, 1)), np.ones((2, 1)), [1, 1, 1]), r"weight: expected shape \(2,\), got \(3,\)"),
     (lambda: fl.mse.with_options(time="median"), r"time: expected 'mean' or 'sum', got 'median'"),
     (lambda: fl.huber.with_options(delta=-1), r"delta: expected at least"),

@@ -277,6 +277,11 @@ def test_what_cannot_be_is_named():
         (lambda: fl.Seq2SeqTrainer(model).fit(X, Y / 2, epochs=1), TypeError, "y: expected whole numbers"),
         (lambda: fl.Seq2SeqTrainer(model).fit(X, Y[:2], epochs=1), ValueError, r"y: expected shape"),
         (lambda: fl.Seq2SeqTrainer(model).fit_batches([(X, Y)], epochs=1), NotImplementedError, "whole data; use fit"),
+        (
+            lambda: fl.Seq2SeqTrainer(model).fit(X, Y, epochs=1, sample_weight=np.full(3, 1e-309)),
+            ValueError,
+            "sample_weight: expected at least one above 0, got none",
+        ),
         (lambda: fl.generate(model, X, beam=0), ValueError, "beam: expected at least 1, got 0"),
         (lambda: fl.Model([fl.Last(), fl.Decoder(2, 2, 4, max_steps=3, end_token=0)]), ValueError, "Decoder takes"),
     ):

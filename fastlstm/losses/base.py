@@ -129,7 +129,7 @@ class Loss:
             for classes, fewer features for densities and quantiles, labels (N, S) for `ctc`.
         weight : (N,) or (N, T), optional
             What each sequence or step counts, from 0; by default 1. Where it is 0, predictions and targets may be
-            anything.
+            anything. A weight below the smallest normal number of pred's dtype, 1.2e-38 of float32, is 0.
         workspace : Workspace, optional
             Holds the gradient until the next call with it. By default the gradient is a new array.
 
@@ -278,7 +278,8 @@ def step_weights(weight: Any, shape: tuple[int, ...], dtype: Any, name: str = "w
     Parameters
     ----------
     weight : (N,) or (N, T), optional
-        From 0; that of a sequence is the weight of all its steps. By default 1 everywhere.
+        From 0; that of a sequence is the weight of all its steps. By default 1 everywhere. A subnormal one becomes 0,
+        as which the kernels count it.
     shape : (N,) or (N, T)
         The shape that is wanted.
     dtype : dtype
@@ -308,7 +309,7 @@ def step_weights(weight: Any, shape: tuple[int, ...], dtype: Any, name: str = "w
     _check.finite(array, name)
     if (array < 0).any():
         raise ValueError(f"{name}: expected no negative numbers, got {array.min()}")
-    return array
+    return np.where(array < np.finfo(dtype).tiny, 0, array)
 
 
 def get(loss: Any) -> Loss | Callable[..., tuple[float, Array]]:

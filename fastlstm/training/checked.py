@@ -94,6 +94,7 @@ def as_data(
             weights = weights * (np.arange(shape[1]) < lengths[:, None])
     if class_weight is not None:
         weights = weights * weights_of_classes(class_weight, y, shape, weights != 0).astype(model.dtype)
+        weights = step_weights(weights, shape[:-1], model.dtype, "class_weight")
     empty = steps.lengths is not None and not steps.lengths.any()
     if not weights.any() and not (empty and may_be_empty):
         raise ValueError("sample_weight: expected at least one real step with a weight above 0, got none")

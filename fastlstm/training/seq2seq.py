@@ -13,6 +13,7 @@ from fastlstm import _check
 from fastlstm.layers import Decoder
 from fastlstm.layers.decoder import Decoding
 from fastlstm.layers.preparing import lengths_behind, one_by_one
+from fastlstm.losses import step_weights
 from fastlstm.masking import Steps
 from fastlstm.model import Model, Tape
 from fastlstm.training.batch import Batch
@@ -108,9 +109,9 @@ class Seq2SeqTrainer(Trainer):
         data = as_data(self.model, self.loss, x, np.where(counts, padded, decoder.end_token), None, None, class_weight)
         weights = data.weights * counts
         if weight is not None:
-            weight = _check.real_array(weight, "sample_weight", self.model.dtype, (n,))
-            if (weight < 0).any() or not weight.any():
-                raise ValueError("sample_weight: expected no negative numbers, and at least one above 0")
+            weight = step_weights(weight, (n,), self.model.dtype, "sample_weight")
+            if not weight.any():
+                raise ValueError("sample_weight: expected at least one above 0, got none")
             weights *= weight[:, None]
         steps = steps_of(lengths, mask, data.x)
         weights *= real_outputs(steps, weights.shape, False)

@@ -166,7 +166,8 @@ class Trainer(Truncated):
             Number of real steps of each sequence; by default T. If the model has an output at each step, outputs beyond
             the length do not count. Each batch is cut to its longest sequence.
         sample_weight : (N,) or (N, T), optional
-            Weight of each sequence or step in the loss and the metrics; by default 1.
+            Weight of each sequence or step in the loss and the metrics; by default 1. One below the smallest normal
+            number of the model's dtype, 1.2e-38 of float32, is 0.
         class_weight : dict, or "balanced", optional
             Weight of each class, by its number. With "balanced" all classes have the same total weight. It multiplies
             sample_weight. Classes that are not in the dict have weight 1.
