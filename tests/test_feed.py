@@ -157,6 +157,7 @@ def test_what_is_read_later_is_checked_at_once():
         (r"y: expected finite numbers, got nan", x, bad_y[..., 0]),
         (r"x: expected shape \(N, T, 1\)", x[..., 0], y[..., 0]),
         (r"y: expected shape \(280, 1\), got \(279, 1\)", x, y[1:, :, 0]),
+        (r"y: expected shape \(280, 1\), got \(279, 1\)", bad_x, y[1:, :, 0]),  # before x is read, which may be huge
     ):
         with pytest.raises(ValueError, match=message):
             trainer.fit(inputs, targets, epochs=1)

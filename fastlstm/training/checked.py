@@ -81,10 +81,9 @@ def as_data(
         if lengths is not None or mask is not None:
             raise ValueError("lengths: expected none beside a list of sequences of different lengths, got some")
         lengths, y = own, _beside(y, own)
-    x = as_inputs(model, x)
+    x = as_inputs(model, loss, x, y)
     steps = steps_of(lengths, mask, x)
-    sizes = {"N": x.shape[0], "T": x.shape[1], "F": x.shape[-1]}
-    shape = tuple(sizes.get(size, size) if isinstance(size, str) else size for size in model.shape_for(x.shape))
+    shape = outputs_of(model, x.shape)
     per_step = model.output_shape[1:2] == ("T",)
     weights = step_weights(weight, shape[:-1], model.dtype, "sample_weight")
     if steps.lengths is not None:
@@ -100,11 +99,11 @@ def as_data(
         raise ValueError("sample_weight: expected at least one real step with a weight above 0, got none")
     own_time = steps.holes and per_step and (not isinstance(loss, Loss) or loss._per_step_target)
     if own_time and np.shape(y)[1:2] == shape[1:2]:
-        y = gathered(steps, as_targets(model, loss, y, shape, weights), "y")
+        y = gathered(steps, as_targets(model, loss, y, shape, weights != 0), "y")
         weights = steps.gather(weights)
     else:
         weights = steps.gather(weights) if per_step else weights
-        y = as_targets(model, loss, y, shape, weights)
+        y = as_targets(model, loss, y, shape, weights != 0)
     return Batch(gathered(steps, x, "x"), y, steps.lengths, weights)
 
 
@@ -136,28 +135,37 @@ def real_outputs(steps: Steps, shape: tuple[Any, ...], per_step: bool) -> Array:
     return steps.real if per_step else steps.real.any(1).reshape(-1, *[1] * (len(shape) - 1))
 
 
-def as_inputs(model: Model, x: Any) -> Any:
+def outputs_of(model: Model, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of what the model gives for x of this shape."""
+    sizes = {"N": shape[0], "T": shape[1], "F": shape[-1]}
+    return tuple(sizes.get(size, size) if isinstance(size, str) else size for size in model.shape_for(shape))
+
+
+def as_inputs(model: Model, loss: Any, x: Any, y: Any) -> Any:
     """x as the model takes it, or a `Lazy` of x, which is checked part by part."""
     if not Lazy.suits(x):
         return model.as_input(x)[0]
     _check.shape_of(x, "x", model.input_shape)
+    if _check.as_array(y, "y").shape[:1] != x.shape[:1]:  # says so before all of x is read, which may take hours
+        shape = outputs_of(model, x.shape)
+        as_targets(model, loss, y, shape, np.broadcast_to(True, shape[:-1]))
     for part in parts(len(x), x[0].size):
         converted = model.as_input(x[part])[0]
     return Lazy(x, converted.dtype)
 
 
-def as_targets(model: Model, loss: Any, y: Any, shape: tuple[int, ...], weights: Array) -> Any:
-    """y as the loss takes it, or a `Lazy` of y, which is checked part by part."""
+def as_targets(model: Model, loss: Any, y: Any, shape: tuple[int, ...], seen: Array) -> Any:
+    """y as the loss takes it, or a `Lazy` of y, which is checked part by part, where it is seen."""
     if not isinstance(loss, Loss):
         y = _check.as_array(y, "y")
         if y.ndim == 0 or len(y) != shape[0]:
             raise ValueError(f"y: expected {shape[0]} targets, one for each sequence of x, got shape {y.shape}")
         return np.ascontiguousarray(y)
     if not Lazy.suits(y) or len(y) != shape[0]:
-        return loss._as_target(y, shape, weights != 0, model.dtype, "y")
+        return loss._as_target(y, shape, seen, model.dtype, "y")
     for part in parts(len(y), y[0].size):
-        seen = weights[part] != 0
-        converted = loss._as_target(y[part], (len(seen), *shape[1:]), seen, model.dtype, "y")
+        own = seen[part]
+        converted = loss._as_target(y[part], (len(own), *shape[1:]), own, model.dtype, "y")
     return Lazy(y.reshape(len(y), *converted.shape[1:]), converted.dtype)
 
 
