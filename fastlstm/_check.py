@@ -50,6 +50,16 @@ def number(value: Any, name: str, low: float, high: float = np.inf, *, open_high
         raise ValueError(f"{name}: expected a number that a float can hold, got one that is larger") from None
 
 
+def scalar(value: Any, name: str) -> float:
+    """A real number that a function of the user has returned, NaN and infinities among them."""
+    if type(value) is float:
+        return value
+    array = as_numbers(value, name, "fiub", "a number")
+    if array.ndim:
+        raise TypeError(f"{name}: expected a number, got an array of shape {describe(array.shape)}")
+    return float(array)
+
+
 def flag(value: Any, name: str) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name}: expected True or False, got {value!r}")

@@ -28,6 +28,17 @@ def backward(dy):
     m.backward(dy, tape)
 
 
+def fit(loss="mse", metrics=()):
+    return fl.Trainer(model(), loss, metrics=list(metrics)).fit(X, np.zeros((2, 2)), epochs=1)
+
+
+def metric_of(value):
+    def found(pred, target, weights):
+        return value
+
+    return found
+
+
 def spoilt(value, at=(1, 2, 0)):
     x = X.copy()
     x[at] = value
@@ -214,6 +225,39 @@ TYPE_ERRORS = {
     "no optimizer": (lambda: fl.Trainer(model(), fl.mse, 0.01), "optimizer: expected an Optimizer"),
     "optimizer class": (lambda: fl.Trainer(model(), fl.mse, fl.Model), "optimizer: expected an Optimizer"),
     "no loss": (lambda: fl.Trainer(model(), 3), "loss: expected a loss or its name, got 3"),
+    "a loss that returns nothing": (
+        lambda: fit(loss=lambda pred, target, weight: None),
+        r"loss: expected \(value, dpred\), a number and its gradient by pred, got None",
+    ),
+    "a loss without a gradient": (
+        lambda: fit(loss=lambda pred, target, weight: (1.0,)),
+        r"loss: expected \(value, dpred\), a number and its gradient by pred, got \(1\.0,\)",
+    ),
+    "a loss whose gradient is None": (
+        lambda: fit(loss=lambda pred, target, weight: (1.0, None)),
+        r"loss: expected \(value, dpred\), a number and its gradient by pred, got \(1\.0, None\)",
+    ),
+    "a loss of words": (
+        lambda: fit(loss=lambda pred, target, weight: ("a", pred)),
+        "value of the loss: expected a number, got dtype <U1",
+    ),
+    "a loss of each feature": (
+        lambda: fit(loss=lambda pred, target, weight: (np.ones(3), pred)),
+        r"value of the loss: expected a number, got an array of shape \(3,\)",
+    ),
+    "a metric that returns nothing": (
+        lambda: fit(metrics=[metric_of(None)]),
+        "metric found: expected a number, got None",
+    ),
+    "a metric of words": (lambda: fit(metrics=[metric_of("1")]), "metric found: expected a number, got dtype <U1"),
+    "a metric of each feature": (
+        lambda: fit(metrics=[metric_of(np.ones(3))]),
+        r"metric found: expected a number, got an array of shape \(3,\)",
+    ),
+    "a measure without a value": (
+        lambda: fit(metrics=[fl.metrics.Mean(fl.metrics.mae, "then", lambda mean: None)]),
+        "metric then: expected a number, got None",
+    ),
     "validation": (
         lambda: trainer().fit(X, np.zeros((2, 2)), epochs=1, validation=0.2),
         r"validation: expected \(x, y\) or \(x, y, lengths\), got float; a share of x is validation_split=0.2",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm import _check
 from fastlstm.metrics.base import Mean, Measure, step_weights
 from fastlstm.metrics.names import get
 
@@ -70,6 +71,8 @@ class Accumulator:
 
         Raises
         ------
+        TypeError
+            If a metric that is a function returns no number.
         ValueError
             If a shape does not fit.
         """
@@ -99,9 +102,16 @@ class Accumulator:
         self._figures[figure] = (sums[0] + total, sums[1] + of)
 
     def means(self) -> dict[str, float]:
-        """All figures and metrics by name; NaN where nothing has counted."""
+        """All figures and metrics by name; NaN where nothing has counted.
+
+        Raises
+        ------
+        TypeError
+            If the value of a `Measure` is no number.
+        """
         ready = {name: total / of if of else math.nan for name, (total, of) in self._figures.items()}
-        return {**ready, **{name: measure.value() for name, measure in self._measures.items()}}
+        found = {name: _check.scalar(measure.value(), f"metric {name}") for name, measure in self._measures.items()}
+        return {**ready, **found}
 
     @property
     def measured(self) -> bool:

@@ -157,7 +157,8 @@ class Mean(Measure):
     def update(self, pred: Array, target: Array, weights: Array) -> None:
         counted = float(weights.sum(dtype=np.float64))
         if counted:
-            self._sums += [self._function(pred, target, weights) * counted, counted]
+            found = _check.scalar(self._function(pred, target, weights), f"metric {self.name}")
+            self._sums += [found * counted, counted]
 
     def value(self) -> float:
         total, counted = self._sums.tolist()

@@ -137,7 +137,7 @@ def real_outputs(steps: Steps, shape: tuple[Any, ...], per_step: bool) -> Array:
 
 def outputs_of(model: Model, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape of what the model gives for x of this shape."""
-    sizes = {"N": shape[0], "T": shape[1], "F": shape[-1]}
+    sizes: dict[str, Any] = {"N": shape[0], "T": shape[1], "F": shape[-1]}
     return tuple(sizes.get(size, size) if isinstance(size, str) else size for size in model.shape_for(shape))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastlstm import _check
 from fastlstm.losses import Loss
 from fastlstm.metrics import Accumulator
 from fastlstm.model import Model, Tape
@@ -38,8 +39,10 @@ class Objective:
             return 0.0, np.zeros(pred.shape, pred.dtype)
         if isinstance(self.loss, Loss) and pred.flags.c_contiguous:
             return self.loss._prepared(pred, batch.y, batch.weights, tape.loss)
-        value, dpred = self.loss(pred, batch.y, batch.weights)
-        return float(value), dpred
+        found = self.loss(pred, batch.y, batch.weights)
+        if not isinstance(found, tuple | list) or len(found) != 2 or found[1] is None:
+            raise TypeError(f"loss: expected (value, dpred), a number and its gradient by pred, got {found!r:.80}")
+        return _check.scalar(found[0], "value of the loss"), found[1]
 
     def size(self, batch: Batch) -> float:
         """The divisor of a batch's loss, and the weight of the batch when batches are accumulated."""

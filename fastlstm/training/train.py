@@ -200,7 +200,8 @@ class Trainer(Truncated):
         Raises
         ------
         TypeError
-            If an argument is of the wrong type.
+            If an argument is of the wrong type, or a loss or a metric that is a function returns something else than
+            it must.
         ValueError
             If a shape does not fit, a number is not finite or out of range, no step has a weight above 0, or bucket is
             True without lengths. With `resume`, also if the state is damaged, or its training had other settings: the
