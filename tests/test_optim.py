@@ -128,6 +128,102 @@ def test_bad_numbers_are_named(name):
             FACTORIES[name](lr=value)
 
 
+@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize(
+    ("lr", "error", "message"),
+    [
+        (float("nan"), ValueError, r"lr: expected at least 0 and at most 1e\+30, got nan"),
+        (-1, ValueError, r"lr: expected at least 0 and at most 1e\+30, got -1"),
+        ("fast", TypeError, "lr: expected a number, got 'fast'"),
+    ],
+)
+def test_a_learning_rate_that_is_none_moves_nothing(name, lr, error, message):
+    p = parameters("float32", [(4,)])[0]
+    optimizer, before = FACTORIES[name](), p.value.copy()
+    optimizer.lr = lr
+    with pytest.raises(error, match=message):
+        optimizer.step([p])
+    np.testing.assert_array_equal(p.value, before)
+
+
+class Momentum(Optimizer):
+    """An optimizer of one's own."""
+
+    slots = ("mean", "square")
+
+    def update(self, value, grad, slots):
+        slots["mean"] += grad
+        value -= self.lr * slots["mean"]
+
+
+FROZEN = pytest.mark.parametrize("frozen", [False, True], ids=["all", "one frozen"])
+
+
+def after_a_step(kind, frozen):
+    """An optimizer after a step, and its parameters, of which the last may be frozen."""
+    ours, optimizer = tuple(parameters("float32")), kind(0.1)
+    ours[2].trainable = not frozen
+    optimizer.step(ours)
+    return optimizer, ours
+
+
+@FROZEN
+@pytest.mark.parametrize("kind", [fl.Adam, Momentum])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: state.pop(), "state: expected 3 dicts, one for each parameter, got 2"),
+        (lambda state: state.append({}), "state: expected 3 dicts, one for each parameter, got 4"),
+        (lambda state: state.__setitem__(0, np.ones(3)), r"state: expected a dict of .* for p0, got numpy\.ndarray"),
+        (
+            lambda state: state[1].pop("mean"),
+            r"state: expected a dict of \['mean', 'square'\] for p1, got \['square'\]",
+        ),
+        (lambda state: state[0].update(mean=3), "state 'mean' of p0: expected an array of float32, got int"),
+        (
+            lambda state: state[0].update(mean=np.ones(3)),
+            "state 'mean' of p0: expected an array of float32, got float6",
+        ),
+        (
+            lambda state: state[0].update(square=np.ones(4, "f4")),
+            r"state 'square' of p0: expected shape \(3,\), got \(4,\)",
+        ),
+        (
+            lambda state: state[1].update(mean=np.ones((17, 5), "f4", order="F")),
+            "state 'mean' of p1: expected a contiguous, aligned and writable array, got another",
+        ),
+    ],
+)
+def test_a_state_that_does_not_fit_any_more_is_named(kind, frozen, change, message):
+    optimizer, ours = after_a_step(kind, frozen)
+    change(optimizer.state)
+    before = [p.value.copy() for p in ours]
+    with pytest.raises(ValueError, match=message):
+        optimizer.step(ours)
+    for p, value in zip(ours, before, strict=True):
+        np.testing.assert_array_equal(p.value, value)
+
+
+@FROZEN
+@pytest.mark.parametrize("kind", [fl.Adam, Momentum])
+def test_what_is_put_into_the_state_counts(kind, frozen):
+    found = []
+    for change in (
+        lambda optimizer, new: optimizer.state[0].update(new),
+        lambda optimizer, new: optimizer.state.__setitem__(0, new),
+        lambda optimizer, new: optimizer.state.__setitem__(0, dict(reversed(new.items()))),
+        lambda optimizer, new: setattr(optimizer, "state", [new, *optimizer.state[1:]]),
+    ):
+        optimizer, ours = after_a_step(kind, frozen)
+        old = ours[0].value.copy()
+        change(optimizer, {"mean": np.full(3, 2, "f4"), "square": np.ones(3, "f4")})
+        optimizer.step(ours)
+        assert (ours[0].value < old).all()
+        found.append(ours[0].value)
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
+
+
 def test_betas_are_below_one():
     with pytest.raises(ValueError, match="betas: expected at least 0 and below 1, got 1.0"):
         fl.Adam(betas=(1.0, 0.9))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from itertools import compress
 from typing import Any, ClassVar
 
 import numpy as np
@@ -38,7 +39,8 @@ class Optimizer:
     slots : tuple of str
         Names of the arrays that are kept for each parameter.
     state : list of dict
-        The arrays by these names, a dict for each parameter; empty before the first step.
+        The arrays by these names, a dict for each parameter; empty before the first step. You may put an array of the
+        same shape and dtype in the place of another.
     registry : dict
         All classes of optimizers by name.
 
@@ -66,8 +68,8 @@ class Optimizer:
         self.steps = 0
         self.state: list[dict[str, Array]] = []
         self._parameters: list[Parameter] = []
-        self._trained: list[Parameter] = []  # those that are not frozen, with their part of the state
-        self._slots: list[dict[str, Array]] = []
+        self._trained: list[Parameter] = []  # those that are not frozen
+        self._trains: list[bool] = []  # which of the parameters these are
         self._constrained: list[Parameter] = []
         self._changes = -1
         self._blocks: kernels.Blocks | None = None
@@ -94,12 +96,22 @@ class Optimizer:
 
         Raises
         ------
+        TypeError
+            If ``lr`` is no number any more.
         ValueError
-            If these are not the parameters of the first step.
+            If these are not the parameters of the first step, ``lr`` is outside its range, or ``state`` does not fit
+            the parameters any more.
         NotImplementedError
             If the optimizer is of a class that has not written `update`.
         """
-        if parameters is not self._seen or self._changes != Parameter._changes or not self.state:
+        if type(self.lr) is not float or not 0 <= self.lr <= 1e30:
+            self.lr = _check.number(self.lr, "lr", 0, 1e30)
+        if (
+            parameters is not self._seen
+            or self._changes != Parameter._changes
+            or not self.state
+            or len(self.state) != len(self._parameters)
+        ):
             self._take(parameters)
         self.steps += 1
         if type(self).update is not Optimizer.update:
@@ -122,13 +134,34 @@ class Optimizer:
             new is not old for new, old in zip(parameters, self._parameters, strict=True)
         ):
             raise ValueError("parameters: expected those of the first step; an optimizer serves one model")
+        if len(self.state) != len(self._parameters):
+            count = len(self._parameters)
+            raise ValueError(f"state: expected {count} dicts, one for each parameter, got {len(self.state)}")
         self._seen = parameters if isinstance(parameters, tuple) else None  # a list may change
         if self._changes != Parameter._changes:
             self._changes, self._blocks = Parameter._changes, None
-            pairs = zip(self._parameters, self.state, strict=True)
-            kept = [(parameter, slots) for parameter, slots in pairs if parameter.trainable]
-            self._trained, self._slots = [parameter for parameter, _ in kept], [slots for _, slots in kept]
+            self._trains = [parameter.trainable for parameter in self._parameters]
+            self._trained = list(compress(self._parameters, self._trains))
             self._constrained = [parameter for parameter in self._trained if parameter.constraint is not None]
+
+    def _slots(self) -> list[dict[str, Array]]:
+        """The part of the state that is of what is trained."""
+        return self.state if len(self._trained) == len(self.state) else list(compress(self.state, self._trains))
+
+    def _check_slots(self, slots: list[dict[str, Array]]) -> None:
+        """Raise ValueError unless these are the arrays that a step needs: a user may have put others in their place."""
+        for p, own in zip(self._trained, slots, strict=True):
+            if not isinstance(own, dict) or not own.keys() >= set(self.slots):
+                got = list(own) if isinstance(own, dict) else _check.kind_of(own)
+                raise ValueError(f"state: expected a dict of {list(self.slots)} for {p.name}, got {got}")
+            for name in self.slots:
+                array, title, dtype = own[name], f"state {name!r} of {p.name}", p.read().dtype
+                if not isinstance(array, np.ndarray) or array.dtype != dtype:
+                    kind = array.dtype if isinstance(array, np.ndarray) else _check.kind_of(array)
+                    raise ValueError(f"{title}: expected an array of {dtype}, got {kind}")
+                _check.shape_of(array, title, p.shape)
+                if not array.flags.carray:
+                    raise ValueError(f"{title}: expected a contiguous, aligned and writable array, got another")
 
     def settings(self) -> dict[str, Any]:
         """The arguments of the constructor by name, with the values that they have now."""
@@ -167,7 +200,9 @@ class Optimizer:
         self._parameters, self._seen = list(parameters) if self.state else [], None
 
     def _update_each(self, scale: float) -> None:
-        for parameter, slots in zip(self._trained, self._slots, strict=True):
+        each = self._slots()
+        self._check_slots(each)
+        for parameter, slots in zip(self._trained, each, strict=True):
             if scale != 1:
                 parameter.grad[...] *= scale
             self.update(
@@ -192,16 +227,23 @@ class Optimizer:
             The Euclidean norm of all gradients together.
         """
         known = parameters is self._seen and self._changes == Parameter._changes
-        if known and self.state and type(self).update is Optimizer.update and self._trained:
+        known = known and bool(self.state) and len(self.state) == len(self._parameters)
+        if known and type(self).update is Optimizer.update and self._trained:
             return self._block().norm()
         return grad_norm(parameters)
 
     def _block(self) -> kernels.Blocks:
         """The kernel's table of all arrays of what is trained; made anew if an array has been replaced."""
-        if self._blocks is None or not self._blocks.holds(self._trained, self._slots):
-            each = zip(self._trained, self._slots, strict=True)
-            arrays = [array for p, own in each for array in (p.grad, p.read(), *own.values())]
-            self._blocks = kernels.Blocks(arrays, 2 + len(self.slots))
+        slots = self._slots()
+        try:
+            if self._blocks is not None and self._blocks.holds(self._trained, slots):
+                return self._blocks
+        except TypeError:  # the state is no list of dicts any more, as the next line says
+            pass
+        self._check_slots(slots)
+        each = zip(self._trained, slots, strict=True)
+        arrays = [array for p, own in each for array in (p.grad, p.read(), *(own[name] for name in self.slots))]
+        self._blocks = kernels.Blocks(arrays, 2 + len(self.slots))
         return self._blocks
 
     def update(self, value: Array, grad: Array, slots: dict[str, Array]) -> None:
