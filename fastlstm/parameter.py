@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
@@ -123,6 +124,8 @@ class Parameter:
     def _initialize(self, rng: np.random.Generator, dtype: np.dtype[Any]) -> None:
         """Set the value to starting values."""
         try:
+            if self.size > np.iinfo(np.intp).max // 8:
+                raise MemoryError("no array can be as large")
             self._value = np.ascontiguousarray(self.initializer(rng, self.shape), dtype)
         except MemoryError as error:
             shape = _check.describe(self.shape)
@@ -242,7 +245,7 @@ class Parameter:
     @property
     def size(self) -> int:
         """The number of its numbers."""
-        return int(np.prod(self.shape))
+        return int(math.prod(self.shape))
 
     def _array(self) -> NDArray[Any]:
         narrow = self._narrow

@@ -85,6 +85,26 @@ CALLS = {
         MemoryError,
         r"^weight: expected memory for starting values of shape \(65536, 1099511627776\): ",
     ),
+    "larger than any array": (
+        lambda: fl.Dense(10**30, 4).build(),
+        MemoryError,
+        rf"^weight: expected memory for starting values of shape \(4, {10**30}\): no array can be as large$",
+    ),
+    "more bytes than there are addresses": (
+        lambda: fl.Model([fl.LSTM(3, 2**62)]),
+        MemoryError,
+        rf"^weight_ih_l0: expected memory for starting values of shape \({2**64}, 3\): no array can be as large$",
+    ),
+    "streams": (
+        lambda: fl.Model([fl.LSTM(3, 256)]).stream(2**40),
+        MemoryError,
+        rf"^batch: expected memory for the states of {2**40} sequences: Unable to allocate",
+    ),
+    "more streams than any": (
+        lambda: model().stream(10**30),
+        ValueError,
+        rf"^batch: expected at most {2**40}, got {10**30}$",
+    ),
     "half of a validation": (
         lambda: fl.Trainer(model(), "mse").fit(X, np.ones((4, 1)), epochs=1, validation=(X,)),
         TypeError,

@@ -26,6 +26,8 @@ Array = NDArray[Any]
 
 USUAL = 256
 """Sequences of a mini-batch of `Model.predict`."""
+MOST_STREAMS = 1 << 40
+"""The largest batch of a stream. No memory holds the states of more, nor can NumPy count all their bytes."""
 
 
 @hints.told
@@ -283,12 +285,18 @@ class Model(Passes):
         TypeError
             If batch or look_ahead is not a whole number.
         ValueError
-            If batch is below 1, look_ahead is below 0, or a layer cannot stream: a `Decoder`, or without look_ahead one
-            that reads backwards. With look_ahead, also if such a layer stands behind one of your own that has a state.
+            If batch is below 1 or above 2^40, look_ahead is below 0, or a layer cannot stream: a `Decoder`, or without
+            look_ahead one that reads backwards. With look_ahead, also if such a layer stands behind one of your own
+            that has a state.
+        MemoryError
+            If there is no memory for the states of so many sequences.
         """
-        batch = _check.positive_int(batch, "batch")
+        batch = _check.positive_int(batch, "batch", MOST_STREAMS)
         if look_ahead is None:
-            return Stream(self.layers, self.input_shape, batch)
+            try:
+                return Stream(self.layers, self.input_shape, batch)
+            except MemoryError as error:
+                raise MemoryError(f"batch: expected memory for the states of {batch} sequences: {error}") from None
         if isinstance(look_ahead, bool) or not isinstance(look_ahead, int | np.integer):
             raise TypeError(f"look_ahead: expected a whole number, got {look_ahead!r}")
         if look_ahead < 0:
