@@ -40,8 +40,8 @@ def as_array(value: Any, name: str) -> Array:
         array = np.from_dlpack(value) if _only_dlpack(value) else np.asarray(value)
     except ValueError as error:  # rows of different lengths
         raise ValueError(f"{name}: expected a regular array of numbers, got {kind_of(value)}: {error}") from None
-    except (TypeError, RuntimeError, BufferError) as error:  # on another device, for example
-        raise TypeError(f"{name}: expected an array on the CPU, got {kind_of(value)}: {error}") from None
+    except (TypeError, RuntimeError, BufferError, AttributeError, LookupError) as error:  # e.g. on another device
+        raise TypeError(f"{name}: expected an array on the CPU, got {kind_of(value)}: {error}") from error
     if array.dtype == object and is_table(value):
         return np.stack([_column(column, str(title), name) for title, column in _columns(value)], axis=1)
     if array.dtype == object and hasattr(value, "to_numpy"):

@@ -94,6 +94,18 @@ def test_an_array_that_numpy_cannot_read_is_named():
         model().predict(Remote())
 
 
+@pytest.mark.parametrize("error", [KeyError("k"), IndexError("i"), AttributeError("a"), RuntimeError("r")])
+def test_an_array_whose_own_code_fails_is_named(error):
+    class Broken:
+        def __array__(self, dtype=None, copy=None):
+            raise error
+
+    for x in (Broken(), [Broken()]):
+        with pytest.raises(TypeError, match=rf"^x: expected an array on the CPU, got .*: {error}$") as caught:
+            model().predict(x)
+        assert caught.value.__cause__ is error
+
+
 def test_an_array_that_has_only_dlpack():
     class Tensor:
         def __dlpack__(self, **kwargs):

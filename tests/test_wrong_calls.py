@@ -149,6 +149,16 @@ CALLS = {
     "error of lists": (lambda: metrics.mae([[1.0]], [[1.0]]), TypeError, r"^pred: expected an array, got list$"),
     "scale": (lambda: metrics.mase("a"), TypeError, r"^scale: expected numbers, got dtype <U1$"),
     "edits": (lambda: metrics.edit_distance(3, "a"), TypeError, r"^a: expected a sequence of labels, got int$"),
+    "edits of no axis": (
+        lambda: metrics.edit_distance("a", np.array(3)),
+        TypeError,
+        r"^b: expected a sequence of labels, got ndarray of shape \(\)$",
+    ),
+    "errors of no axis": (
+        lambda: metrics.error_rate([("a", np.array("a"))]),
+        TypeError,
+        r"^pairs: expected a sequence of labels, got ndarray of shape \(\)$",
+    ),
     "map": (lambda: data.Arrays(X, X).map(3), TypeError, r"^function: expected a function of a batch's arrays, got 3$"),
     # applications
     "text": (lambda: text.split(3), TypeError, r"^text: expected a str, got int$"),

@@ -168,4 +168,6 @@ class LabelErrorRate(Measure):
 def _items(sequence: Any, name: str) -> Any:
     if not isinstance(sequence, Iterable):
         raise TypeError(f"{name}: expected a sequence of labels, got {type(sequence).__name__}")
+    if getattr(sequence, "ndim", 1) == 0:
+        raise TypeError(f"{name}: expected a sequence of labels, got {type(sequence).__name__} of shape ()")
     return sequence.tolist() if isinstance(sequence, np.ndarray) else sequence
