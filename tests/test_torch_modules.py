@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,6 +10,7 @@ from peer_cases import Draw, on_both_paths
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
+from torch.nn.utils.rnn import PackedSequence  # noqa: E402
 from torch_cases import KINDS, LAYOUTS, assert_same, pair, random_input, random_pair, results  # noqa: E402
 
 import fastlstm.torch  # noqa: E402
@@ -368,6 +370,26 @@ def test_weights_that_no_layer_can_read_are_named():
     ours.weight_hh_l0 = torch.nn.Parameter(torch.zeros(28, 6))
     with pytest.raises(ValueError, match=r"weight_hh_l0: expected \(28, 7\) of torch.float32 on cpu, got \(28, 6\) of"):
         ours(torch.zeros(2, 3, 5))
+
+
+@pytest.mark.parametrize(
+    ("rows", "sizes"),
+    [(6, [1, 2, 3]), (8, [2, 3, 1, 2]), (6, [3, 3, 3]), (6, [100, 1]), (6, [7, -1]), (6, []), (6, [[3, 2, 1]])],
+)
+@pytest.mark.parametrize("grad", [False, True])
+def test_packed_sequences_whose_parts_do_not_fit_are_named(rows, sizes, grad):
+    given = PackedSequence(torch.ones(rows, 3), torch.tensor(sizes, dtype=torch.int64))
+    message = rf"input: expected a PackedSequence .*, got data \({rows}, 3\) and batch_sizes {re.escape(str(sizes))}$"
+    with torch.set_grad_enabled(grad), pytest.raises(ValueError, match=message):
+        fastlstm.torch.LSTM(3, 4)(given)
+
+
+@pytest.mark.parametrize("sizes", [[3, 2], [3, 2, 0]])
+def test_packed_sequences_that_torch_takes_though_steps_or_rows_are_left_over(sizes):
+    theirs, ours = pair("LSTM", input_size=3, hidden_size=4)
+    given = PackedSequence(torch.randn(6, 3), torch.tensor(sizes))
+    for found, expected in zip(ours(given)[0][:2], theirs(given)[0][:2], strict=True):
+        torch.testing.assert_close(found, expected)
 
 
 def test_threads_share_a_module():

@@ -290,10 +290,23 @@ def of_shape(shape: tuple[int, ...], batch_first: bool) -> Frame | None:
 
 
 def of_packed(given: PackedSequence) -> Frame:
-    """The same of a packed sequence. Its rows lie step by step, as those of full sequences do with the time first."""
-    sizes = given.batch_sizes.numpy()
-    n, t = int(sizes[0]), len(sizes)
-    if sizes[-1] == n:
+    """The same of a packed sequence. Its rows lie step by step, as those of full sequences do with the time first.
+
+    Raises
+    ------
+    ValueError
+        If it was made by hand, and its parts do not fit. Rows beyond the last step count for nothing, as in torch.
+    """
+    data, sizes = given.data, given.batch_sizes
+    counts = sizes.tolist() if sizes.dim() == 1 else []
+    falls = bool(counts) and counts == sorted(counts, reverse=True) and counts[0] > 0 and counts[-1] >= 0
+    if not falls or data.dim() != 2 or sum(counts) > len(data):
+        raise ValueError(
+            "input: expected a PackedSequence of data (S, I) and batch_sizes that do not grow, from 1 on, and add up "
+            f"to S, got data {tuple(data.shape)} and batch_sizes {sizes.tolist()!s:.80}"
+        )
+    n, t = int(counts[0]), len(counts)
+    if counts[-1] == n:
         return Frame(n, t, True)
-    lengths = np.searchsorted(-sizes, -np.arange(n), side="left").astype(np.intp)
+    lengths = np.searchsorted(-sizes.numpy(), -np.arange(n), side="left").astype(np.intp)
     return Frame(n, t, False, lengths)
