@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,8 @@ class Tape:
         Holds the gradient of the loss with respect to the predictions.
     moved : Workspace
         Holds steps that have been moved because of a mask with holes.
+    lent : dict
+        The owners of the memory that callers have got and later passes write: outputs and gradients of inputs.
     part : Part
         Which part of a batch the passes are over; the whole, unless a training sets it.
     """
@@ -55,6 +58,7 @@ class Tape:
         self._replays: list[Replay] = []
         self._seen: tuple[int, tuple[int, ...]] | None = None  # address and shape of the last x without a recorded pass
         self.program: Program | None = None
+        self.lent: dict[str, NDArray[Any]] = {}
         self.turn = Turn("this tape", "give each thread a tape of its own, from model.tape()")
 
     def penalty(self) -> float:
@@ -91,6 +95,21 @@ class Tape:
         self.rows = state["rows"]
         for workspace, part in zip(self.workspaces, state["workspaces"], strict=True):
             workspace.restore(part)
+
+
+def owner(array: NDArray[Any]) -> Any:
+    """The owner of the array's memory: one for all parts of it."""
+    return array if array.base is None else array.base
+
+
+def apart(array: Any, lent: Iterable[NDArray[Any]]) -> Any:
+    """What a pass is given, or a copy of it if it lies in memory that has been lent and that the pass may write."""
+    if type(array) is np.ndarray:
+        own = owner(array)
+        for other in lent:
+            if own is other:
+                return array.copy()
+    return array
 
 
 @dataclass(slots=True)
