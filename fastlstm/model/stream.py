@@ -143,6 +143,8 @@ class Stream:
                 index = index.astype(np.intp)  # an empty list is one of floats to NumPy
             if index.dtype == bool and index.shape != (self.batch,):
                 raise IndexError("a mask has an entry for each row")
+            if index.ndim > 1:
+                raise IndexError(f"they stand in one list, not in an array of shape {_check.describe(index.shape)}")
             return np.arange(self.batch)[index]
         except (IndexError, ValueError, OverflowError) as error:
             raise ValueError(f"rows: expected rows of a batch of {self.batch}, got {rows!r} ({error})") from None
