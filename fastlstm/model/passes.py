@@ -109,7 +109,7 @@ class Passes:
         with tape.turn:
             for layer, workspace in zip(self.layers, tape.workspaces, strict=True):
                 layer.carry(index, workspace)
-            tape.rows = len(index)
+            tape._rows = len(index)
 
     def as_input(self, x: Any, lengths: Any = None) -> tuple[Array, NDArray[np.intp] | None]:
         """x and lengths, checked and converted for a pass. Lengths are None if all sequences are full.
@@ -216,7 +216,7 @@ class Passes:
             if tape.carries:
                 if tape.rows not in (0, len(x)):
                     raise ValueError(f"x: expected {tape.rows} sequences, as many as the tape carries, got {len(x)}")
-                tape.rows = len(x)
+                tape._rows = len(x)
             elif not training and (lengths is None or lengths.all()):
                 tape.program = prepare(self.layers, tape.workspaces, x, lengths=lengths, turn=tape.turn)
                 y: Array = tape.program.y
