@@ -133,22 +133,29 @@ class Parameter:
         self.version += 1
 
     def assign(self, value: Any, dtype: np.dtype[Any]) -> None:
-        """Set the value, and its dtype.
+        """Set the value in an array of its own. Most callers set `value` instead.
 
         Parameters
         ----------
         value : array of the parameter's shape
             Which is copied. (Files with few bits give a `Narrow`, which is kept.)
         dtype : numpy.dtype
-            float32 or float64.
+            float32 or float64: that of the layer.
 
         Raises
         ------
         TypeError
-            If it is no array of real numbers.
+            If it is no array of real numbers, or dtype is neither of the two.
         ValueError
-            If its shape is another.
+            If its shape is another, or dtype is not that of the layer.
         """
+        dtype = _check.dtype_of(dtype)
+        if self._is_set and dtype != (own := self._glance().dtype):
+            raise ValueError(f"dtype: expected that of the layer of {self.name}, {own.name!r}, got {dtype.name!r}")
+        self._assign(value, dtype)
+
+    def _assign(self, value: Any, dtype: np.dtype[Any]) -> None:
+        """`assign` for a layer that takes this dtype from now on."""
         self._narrow = value if isinstance(value, Narrow) else None
         self._value = None if self._narrow else _check.real_array(value, self.name, dtype, self.shape).copy()
         self._grad = None

@@ -1,5 +1,8 @@
 """A tape that carries: each pass goes on from the state that the last one left."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from reference import Reference
@@ -112,3 +115,63 @@ def test_what_cannot_be_carried_says_so():
         m.carry([2], tape)
     with pytest.raises(ValueError, match="x: expected 2 sequences, as many as the tape carries, got 3"):
         m.forward(numbers(3, 4, 3), tape)
+
+
+def used_tape(made, carry=True):
+    tape = made.tape(carry=carry)
+    made.forward(numbers(2, 3, 4), tape, training=True)
+    return tape
+
+
+def test_a_tape_restores_the_state_of_one_of_such_a_model_alone():
+    layers = {
+        "LSTM": lambda: [fl.LSTM(4, 4), fl.Dropout(0.3)],
+        "GRU": lambda: [fl.GRU(4, 4), fl.Dropout(0.3)],
+        "smaller": lambda: [fl.LSTM(4, 3), fl.Dense(3, 2)],
+        "held": lambda: [fl.Residual([fl.LSTM(4, 4)]), fl.Dropout(0.3)],
+        "alone": lambda: [fl.LSTM(4, 4)],
+    }
+    models = {name: fl.Model(make(), seed=0) for name, make in layers.items()}
+    x = numbers(2, 3, 4)
+    for name, made in models.items():
+        for other, own in models.items():
+            state, tape = used_tape(own).state(), used_tape(made)
+            if name == other:
+                tape.restore(state)
+                continue
+            with pytest.raises(ValueError, match="state: expected that of a tape of such a model, got another"):
+                tape.restore(state)
+            again = used_tape(made)
+            np.testing.assert_array_equal(made.forward(x, tape), made.forward(x, again))  # it is what it was
+    told = models["LSTM"].tape(carry=True)
+    models["LSTM"].carry([-1, -1], told)  # before the first pass
+    tape = models["LSTM"].tape(carry=True)
+    tape.restore(told.state())
+    assert tape.rows == 2
+    tape = models["LSTM"].tape()
+    for wrong in (None, {}, [], {"rows": 0, "workspaces": [{}, {}]}, {"rows": 0, "workspaces": [1, 2]}):
+        with pytest.raises(ValueError, match="state: expected that of a tape of such a model, got another"):
+            tape.restore(wrong)
+    with pytest.raises(
+        ValueError, match="state: expected that of a tape which carries none, as this one does, got that"
+    ):
+        tape.restore(used_tape(models["LSTM"]).state())
+
+
+def test_a_tape_that_has_been_used_is_not_copied():
+    made = model()
+    fresh = copy.deepcopy(made.tape(carry=True))
+    assert fresh.rows == 0
+    for carry in (False, True):
+        for way in (copy.copy, copy.deepcopy, pickle.dumps):
+            with pytest.raises(
+                TypeError, match=r"a tape that has been used cannot be copied or pickled: let a new one"
+            ):
+                way(used_tape(fl.Model([fl.LSTM(4, 4)], seed=0), carry))
+
+
+def test_the_number_of_sequences_is_read_only():
+    made = model()
+    for thing, name in ((made.tape(carry=True), "rows"), (made.stream(2), "batch")):
+        with pytest.raises(AttributeError, match=name):
+            setattr(thing, name, 5)

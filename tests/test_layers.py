@@ -192,6 +192,13 @@ def test_dropout_keeps_the_mean_and_the_rate():
     np.testing.assert_array_equal(model.predict(x), 1)
 
 
+def test_the_function_of_an_activation_stays():
+    layer = fl.Activation("relu")
+    with pytest.raises(AttributeError, match="function"):
+        layer.function = "tanh"
+    assert layer.function[0] == "relu"
+
+
 def test_last_takes_the_last_real_step():
     model = fl.Model([fl.Last()])
     x = np.arange(24.0).reshape(2, 4, 3)

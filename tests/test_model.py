@@ -244,6 +244,47 @@ def test_backward_belongs_to_the_forward_pass_before_it():
         model.backward(dy, tape)
 
 
+SAME_SHAPE = {
+    "LSTM": lambda: [fl.LSTM(4, 4)],
+    "both ways": lambda: [fl.LSTM(4, 2, bidirectional=True)],
+    "MaxPool1d": lambda: [fl.MaxPool1d(3, 1, padding="same")],
+    "BatchNorm": lambda: [fl.BatchNorm(4)],
+    "Activation": lambda: [fl.Activation("gelu")],
+    "Residual": lambda: [fl.Residual([fl.LayerNorm(4), fl.GRU(4, 4)])],
+    "chain": lambda: [fl.Dense(4, 3), fl.GRU(3, 2, bidirectional=True), fl.LayerNorm(4)],
+}
+
+
+@pytest.mark.parametrize("make", SAME_SHAPE.values(), ids=SAME_SHAPE)
+@pytest.mark.parametrize("lengths", [None, [5, 2, 3]], ids=str)
+@pytest.mark.parametrize("passes", [1, 3])
+def test_what_a_tape_gives_may_be_given_back(make, lengths, passes):
+    x = np.random.default_rng(0).normal(size=(3, 5, 4))
+    found = []
+    for given in (lambda array: array, np.copy):
+        model = fl.Model(make(), dtype="float64", seed=0)
+        tape, results = model.tape(), []
+        for _ in range(passes):
+            y = model.forward(x, tape, training=True, lengths=lengths)
+            dx = model.backward(np.cos(y), tape)
+        y = model.forward(given(y), tape, training=True, lengths=lengths)  # outputs as the next input
+        results.append(y.copy())
+        dx = model.backward(given(dx), tape)  # gradients as the next ones
+        results.append(dx.copy())
+        results.append(model.forward(given(dx), tape, training=True, lengths=lengths).copy())
+        results.append(model.backward(np.ones_like(y), tape).copy())
+        trained, y = y, model.forward(x, tape, lengths=lengths)
+        for _ in range(2):
+            y = model.forward(given(y), tape, lengths=lengths)
+            results.append(y.copy())
+        results.append(model.forward(given(y)[:2], tape, lengths=lengths and lengths[:2]).copy())
+        results.append(model.forward(given(trained), tape, training=True, lengths=lengths).copy())
+        results.append(model.backward(np.ones_like(y), tape).copy())
+        found.append([*results, *(parameter.grad for parameter in model.parameters())])
+    for own, copied in zip(*found, strict=True):
+        np.testing.assert_array_equal(own, copied)
+
+
 @pytest.mark.parametrize("width", [2, 5])
 def test_features_are_checked_behind_layers_that_take_any(width):
     model = fl.Model([fl.Dropout(0.1), fl.LSTM(3, 2, bidirectional=True)], seed=0)

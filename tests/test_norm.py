@@ -255,6 +255,24 @@ def test_a_pass_that_is_ready_sees_new_weights_and_rows_that_lie_apart():
         np.testing.assert_allclose(found[-1], expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", [fl.LayerNorm, fl.BatchNorm])
+def test_a_pass_that_is_ready_sees_a_new_eps(kind):
+    layer = kind(3, eps=0.1)
+    model, x = fl.Model([layer], seed=0), normal((4, 6, 3), "f4", 0)
+    tape, stream = model.tape(), model.stream(4)
+    calls = (layer, model.predict, lambda x: model.forward(x, tape), lambda x: stream.step(x[:, 0])[:, None])
+    for call in calls:
+        call(x)
+    layer.eps = 5
+    assert layer.config()["eps"] == 5
+    expected = fl.Model([kind(3, eps=5)]).predict(x)
+    for call in calls:
+        y = call(x)
+        np.testing.assert_array_equal(y, expected[:, : y.shape[1]])
+    with pytest.raises(ValueError, match="eps: expected at least 0, got -1"):
+        layer.eps = -1
+
+
 def test_the_kernel_refuses_what_does_not_fit():
     row, rows, sums = np.ones(3), np.ones((4, 3)), np.ones((kernel.BLOCKS, 2, 3))
     good = dict(x=rows, weight=row, bias=row, eps=0.0, y=rows.copy(), mean=np.ones(4), scale=np.ones(4))

@@ -124,6 +124,32 @@ def test_what_is_wrong_is_named(act, error, message):
         act()
 
 
+@pytest.mark.parametrize("kind", [fl.LSTMCell, fl.GRUCell])
+def test_backward_belongs_to_the_forward_pass_before_it(kind):
+    cell, other, tape, x = kind(3, 4, seed=0), kind(3, 4, seed=1), fl.Workspace(0), np.ones((2, 3))
+    dstate = cell(x)
+    for before in (
+        lambda: None,
+        lambda: (cell.forward(x, None, tape), cell.backward(dstate, tape)),
+        lambda: (cell.forward(x, None, tape), other.forward(x, None, tape)),
+    ):
+        before()
+        with pytest.raises(RuntimeError, match="backward needs a forward pass of this cell on the same tape"):
+            cell.backward(dstate, tape)
+    cell.forward(x, None, tape)
+    with pytest.raises(ValueError, match="x: expected finite numbers"):
+        cell.forward(np.full((2, 3), np.nan), None, tape)
+    with pytest.raises(RuntimeError, match="backward needs a forward pass of this cell on the same tape"):
+        cell.backward(dstate, tape)
+    cell.forward(x, None, tape)
+    cell.parameters()[0].value = 2 * cell.parameters()[0].value
+    with pytest.raises(RuntimeError, match="a parameter has changed since the forward pass"):
+        cell.backward(dstate, tape)
+    for act in (lambda: cell.forward(x, None, None), lambda: cell.backward(dstate, None)):
+        with pytest.raises(TypeError, match="tape: expected a Workspace, got None"):
+            act()
+
+
 @pytest.mark.parametrize(
     ("cell", "options"), [(fl.LSTMCell, {"proj_size": 2, "layer_norm": True}), (fl.GRUCell, {"reset": "before"})]
 )

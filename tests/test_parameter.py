@@ -44,9 +44,21 @@ def test_a_kernel_that_writes_all_of_it_need_not_add_to_what_was_cleared():
 def test_new_values_have_a_new_gradient():
     p = parameter()
     p.grad[...] = 1
-    p.assign(np.ones((2, 3)), np.dtype("float64"))
+    p._assign(np.ones((2, 3)), np.dtype("float64"))
     np.testing.assert_array_equal(p.grad, np.zeros((2, 3)))
     assert p.grad.dtype == np.float64
+
+
+def test_a_value_keeps_the_dtype_of_its_layer():
+    model = fl.Model([fl.Dense(3, 2)], seed=0)
+    p, x = model.parameters()[1], np.zeros((1, 1, 3))
+    p.assign([1.0, 2.0], np.dtype("float32"))
+    wrong = r"dtype: expected that of the layer of 0\.bias, 'float32', got 'float64'"
+    with pytest.raises(ValueError, match=wrong):
+        p.assign([3.0, 4.0], np.dtype("float64"))
+    with pytest.raises(TypeError, match="dtype: expected 'float32' or 'float64', got 'float16'"):
+        p.assign([3.0, 4.0], np.dtype("float16"))
+    np.testing.assert_array_equal(model.predict(x), [[[1, 2]]])
 
 
 @pytest.mark.parametrize("layer", [lambda: fl.Dense(4, 3, seed=0), lambda: fl.Embedding(5, 3, seed=0)])

@@ -78,6 +78,20 @@ def test_a_copy_has_the_same_bits_and_goes_its_own_way(way, dtype):
     np.testing.assert_array_equal(model.predict(x), y)
 
 
+@pytest.mark.parametrize("way", [copy.deepcopy, again])
+@pytest.mark.parametrize("kind", [fl.LSTM, fl.GRU, fl.SimpleRNN, fl.MinLSTM, fl.SLSTM])
+def test_a_recurrent_layer_and_its_stream_are_copied_without_a_model(way, kind):
+    layer = kind(3, 4)
+    copied = way(layer)
+    model, other = (fl.Model([own], dtype=dtype, seed=0) for own, dtype in ((layer, "float64"), (copied, "float32")))
+    x = np.random.default_rng(0).normal(size=(2, 5, 3))
+    np.testing.assert_allclose(other.predict(x), model.predict(x), atol=1e-6)
+    assert (copied.dtype, layer.dtype) == ("float32", "float64")
+    stream = model.stream(batch=2)
+    stream.run(x)
+    np.testing.assert_array_equal(way(stream).run(x), stream.run(x))
+
+
 @WAYS
 def test_layers_that_share_parameters_share_them_in_a_copy(way):
     other = way(embedding_model())

@@ -130,6 +130,12 @@ BAD = {
         r"state 1.total: expected shape \(2, 4\), got \(2, 3\)",
     ),
     "rows": (lambda s: s.clone([2]), ValueError, r"rows: expected rows of a batch of 2, got \[2\]"),
+    "a column of rows": (
+        lambda s: s.clone([[0], [1]]),
+        ValueError,
+        r"rows: expected rows of a batch of 2, got \[\[0\], \[1\]\] \(they stand in one list, not .* shape \(2, 1\)\)",
+    ),
+    "a table of rows": (lambda s: s.reset([[0, 1]]), ValueError, r"rows: expected rows of a batch of 2, got \[\[0, 1"),
     "no rows": (lambda s: s.clone([]), ValueError, r"rows: expected at least one row of the batch, got \[\]"),
 }
 

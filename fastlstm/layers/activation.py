@@ -13,6 +13,7 @@ from fastlstm._kernels.stage import Stage
 from fastlstm.layers.base import Array, Index, Layer
 from fastlstm.layers.elementwise import DEFAULTS, SLOPES
 from fastlstm.layers.recurrent.functions import Activation as Function
+from fastlstm.layers.recurrent.functions import Function as Chosen
 from fastlstm.layers.recurrent.functions import function_of, shortest
 from fastlstm.workspace import Workspace
 
@@ -53,7 +54,12 @@ class Activation(Layer):
     def __init__(self, function: Function, *, dtype: Any = None, seed: int | None = None) -> None:
         super().__init__(dtype, seed)
         name = "silu" if isinstance(function, str) and function == "swish" else function
-        self.function = function_of(name, "function", DEFAULTS)
+        self._function = function_of(name, "function", DEFAULTS)
+
+    @property
+    def function(self) -> Chosen:
+        """The name of the function, alpha and beta; read-only, since prepared passes hold them."""
+        return self._function
 
     def as_input(self, x: Any, name: str = "x", shape: Shape | None = None) -> Array:
         if np.ndim(x) == 2 and shape is None:  # a layer without a model takes x with or without steps

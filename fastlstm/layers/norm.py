@@ -23,10 +23,20 @@ class Norm(Layer, abstract=True):
     def __init__(self, size: int, eps: float, dtype: Any, seed: int | None, settings: Settings) -> None:
         super().__init__(dtype, seed, **settings)
         self.size = _check.positive_int(size, "size")
-        self.eps = _check.number(eps, "eps", 0)
         self.input_shape = ("N", "T", self.size)
         self.add("weight", (self.size,), init.ones)
         self.add("bias", (self.size,), init.zeros)
+        self.eps = eps
+
+    @property
+    def eps(self) -> float:
+        """What keeps the divisor from 0."""
+        return self._eps
+
+    @eps.setter
+    def eps(self, eps: float) -> None:
+        self._eps = _check.number(eps, "eps", 0)
+        self._parameters["weight"].touch()  # prepared passes then look again
 
     def as_input(self, x: Any, name: str = "x", shape: Shape | None = None) -> Array:
         if np.ndim(x) == 2 and shape is None:  # a layer without a model takes x with or without steps

@@ -208,7 +208,7 @@ class Parametrized:
             raise KeyError(f"arrays: expected {', '.join(self._arrays())}, got none for {', '.join(missing)}")
         self._dtype = dtype
         for name, parameter in self._arrays().items():
-            parameter.assign(arrays[name], self._dtype)
+            parameter._assign(arrays[name], self._dtype)
 
     def _see_parameters(self, arrays: dict[str, Any]) -> None:
         """Let these arrays, of the layer's dtype, be the values of parameters by name; see `Parameter._see`."""

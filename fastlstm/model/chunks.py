@@ -30,7 +30,6 @@ class ChunkStream:
 
     Attributes
     ----------
-    batch : int
     look_ahead : int
 
     Examples
@@ -47,12 +46,17 @@ class ChunkStream:
     def __init__(
         self, layers: Sequence[Layer], input_shape: Shape, output_size: int | str, batch: int, look_ahead: int
     ) -> None:
-        self.batch, self.look_ahead = batch, look_ahead
+        self._batch, self.look_ahead = batch, look_ahead
         self._input, self._shape, self._output_size = layers[0], (batch, "T", *input_shape[2:]), output_size
         self._turn = Turn("this stream", "give each thread a stream of its own, or let them take turns with a lock")
         self._layers, self._added = layers_apart(layers)
         self._check_layers(layers)
         self.reset()
+
+    @property
+    def batch(self) -> int:
+        """The number of sequences."""
+        return self._batch
 
     def _check_layers(self, layers: Sequence[Layer]) -> None:
         """A layer may look ahead only as long as the layers before it give it what lies ahead."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -16,7 +15,7 @@ from fastlstm._kernels.stage import ShapeChanged
 from fastlstm.layers import Layer
 from fastlstm.layers.preparing import lengths_behind, lowest_trained, one_by_one, prepare
 from fastlstm.masking import Steps, padded
-from fastlstm.model.tape import Recorded, Tape
+from fastlstm.model.tape import Recorded, Tape, apart, owner
 from fastlstm.parameter import Parameter
 
 Array = NDArray[Any]
@@ -110,7 +109,7 @@ class Passes:
         with tape.turn:
             for layer, workspace in zip(self.layers, tape.workspaces, strict=True):
                 layer.carry(index, workspace)
-            tape.rows = len(index)
+            tape._rows = len(index)
 
     def as_input(self, x: Any, lengths: Any = None) -> tuple[Array, NDArray[np.intp] | None]:
         """x and lengths, checked and converted for a pass. Lengths are None if all sequences are full.
@@ -189,9 +188,10 @@ class Passes:
         if tape.program is not None and not training:
             with tape.turn:
                 tape.recorded = None
-                found: Array | None = None
-                with suppress(ShapeChanged):
-                    found = tape.program.run(x, lengths)
+                try:
+                    found: Array | None = tape.program.run(apart(x, tape.lent.values()), lengths)
+                except ShapeChanged:
+                    found = None
             if found is not None:
                 return found
         x, lengths = self.as_input(x, lengths)
@@ -210,21 +210,24 @@ class Passes:
         self._check_tape(tape)
         with tape.turn:
             tape.recorded = None
+            x = apart(x, tape.lent.values())
             if steps is not None:
                 x = steps.gather(x, partial(tape.moved.array, "x"))
             if tape.carries:
                 if tape.rows not in (0, len(x)):
                     raise ValueError(f"x: expected {tape.rows} sequences, as many as the tape carries, got {len(x)}")
-                tape.rows = len(x)
+                tape._rows = len(x)
             elif not training and (lengths is None or lengths.all()):
                 tape.program = prepare(self.layers, tape.workspaces, x, lengths=lengths, turn=tape.turn)
                 y: Array = tape.program.y
+                tape.lent["y"] = owner(y)
                 return self._moved_back(y, tape, steps)
             replay = tape.repeat(x) if training and lengths is None and not tape.carries else None
             if replay is not None:
                 x = replay.y
             else:
                 x = one_by_one(self.layers, tape.workspaces, x, lengths, training=training)
+            tape.lent["trained y" if training else "y"] = owner(x)
             tape.recorded = Recorded(training, x.shape, self._versions(), replay, steps)
             return self._moved_back(x, tape, steps)
 
@@ -283,25 +286,34 @@ class Passes:
                 raise RuntimeError("backward needs a forward pass with training=True on the same tape just before it")
             if recorded.versions != self._versions():
                 raise RuntimeError("a parameter has changed since the forward pass: run it again before backward")
-            replay = recorded.replay
-            if replay is not None and replay.knows(dy):
-                _check.finite(dy, "dy")
-                return replay.backward(dy, wanted=input_gradient, after=after)
-            dx: Array | None = _check.real_array(dy, "dy", self.dtype, recorded.output_shape)
-            assert dx is not None
-            if recorded.steps is not None and self._per_step:
-                dx = recorded.steps.gather(dx, partial(tape.moved.array, "dy"))
-            if replay is not None:
-                return replay.backward(dx, wanted=input_gradient, after=after)
-            lowest = 0 if input_gradient else lowest_trained(self.layers)
-            for i in reversed(range(lowest, len(self.layers))):
-                assert dx is not None
-                dx = self.layers[i].backward(dx, tape.workspaces[i], input_gradient=i > lowest or input_gradient)
-                if after is not None:
-                    after(i)
+            if "dx" in tape.lent:
+                dy = apart(dy, (tape.lent["dx"],))
+            dx = self._pass_backward(dy, tape, recorded, input_gradient, after)
             if not input_gradient or dx is None:
                 return None
+            tape.lent["dx"] = owner(dx)
             return dx if recorded.steps is None else recorded.steps.back(dx, partial(tape.moved.array, "dx"))
+
+    def _pass_backward(
+        self, dy: Any, tape: Tape, recorded: Recorded, input_gradient: bool, after: Callable[[int], None] | None
+    ) -> Array | None:
+        replay = recorded.replay
+        if replay is not None and replay.knows(dy):
+            _check.finite(dy, "dy")
+            return replay.backward(dy, wanted=input_gradient, after=after)
+        dx: Array | None = _check.real_array(dy, "dy", self.dtype, recorded.output_shape)
+        assert dx is not None
+        if recorded.steps is not None and self._per_step:
+            dx = recorded.steps.gather(dx, partial(tape.moved.array, "dy"))
+        if replay is not None:
+            return replay.backward(dx, wanted=input_gradient, after=after)
+        lowest = 0 if input_gradient else lowest_trained(self.layers)
+        for i in reversed(range(lowest, len(self.layers))):
+            assert dx is not None
+            dx = self.layers[i].backward(dx, tape.workspaces[i], input_gradient=i > lowest or input_gradient)
+            if after is not None:
+                after(i)
+        return dx
 
     @property
     def _per_step(self) -> bool:

@@ -35,7 +35,7 @@ class Stream:
     """
 
     def __init__(self, layers: Sequence[Layer], input_shape: Shape, batch: int) -> None:
-        self.batch = batch
+        self._batch = batch
         self._layers, self._input_shape = layers, input_shape
         self._workspaces = [Workspace(0) for _ in layers]
         self._turn = Turn("this stream", "give each thread a stream of its own, or let them take turns with a lock")
@@ -47,6 +47,11 @@ class Stream:
                 layer.start(batch, workspace)
             except ValueError as error:
                 raise ValueError(f"layer {i} ({type(layer).__name__}): {error}") from None
+
+    @property
+    def batch(self) -> int:
+        """The number of sequences."""
+        return self._batch
 
     def step(self, x_t: Any) -> Array:
         """Feed one step, and return the output as a new array.
@@ -143,6 +148,8 @@ class Stream:
                 index = index.astype(np.intp)  # an empty list is one of floats to NumPy
             if index.dtype == bool and index.shape != (self.batch,):
                 raise IndexError("a mask has an entry for each row")
+            if index.ndim > 1:
+                raise IndexError(f"they stand in one list, not in an array of shape {_check.describe(index.shape)}")
             return np.arange(self.batch)[index]
         except (IndexError, ValueError, OverflowError) as error:
             raise ValueError(f"rows: expected rows of a batch of {self.batch}, got {rows!r} ({error})") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from fastlstm._kernels.program import Program, Turn
 from fastlstm.layers.replay import Replay, place
 from fastlstm.masking import Steps
+from fastlstm.model.tape_state import check
 from fastlstm.workspace import Part, Workspace
 
 MOST_REPLAYS = 4
@@ -31,18 +33,18 @@ class Tape:
     ----------
     carries : bool
         Whether each pass starts from the final state of the pass before.
-    rows : int
-        Number of sequences whose state is carried; 0 before the first pass.
     loss : Workspace
         Holds the gradient of the loss with respect to the predictions.
     moved : Workspace
         Holds steps that have been moved because of a mask with holes.
+    lent : dict
+        The owners of the memory that callers have got and later passes write: outputs and gradients of inputs.
     part : Part
         Which part of a batch the passes are over; the whole, unless a training sets it.
     """
 
     def __init__(self, model: Passes, seed: int | None, carries: bool = False, precision: str | None = None) -> None:
-        self.model, self.carries, self.rows = model, carries, 0
+        self.model, self.carries, self._rows = model, carries, 0
         # a spawn key, so that the masks do not use the random numbers of the starting values of the same seed
         seeds = np.random.SeedSequence(seed, spawn_key=(1,))
         self.part = Part()
@@ -55,7 +57,21 @@ class Tape:
         self._replays: list[Replay] = []
         self._seen: tuple[int, tuple[int, ...]] | None = None  # address and shape of the last x without a recorded pass
         self.program: Program | None = None
+        self.lent: dict[str, NDArray[Any]] = {}
         self.turn = Turn("this tape", "give each thread a tape of its own, from model.tape()")
+
+    def __getstate__(self) -> object:
+        if self.lent:
+            raise TypeError(
+                "a tape that has been used cannot be copied or pickled: let a new one, from model.tape(), "
+                "restore its state()"
+            )
+        return self.__dict__
+
+    @property
+    def rows(self) -> int:
+        """Number of sequences whose state is carried; 0 before the first pass."""
+        return self._rows
 
     def penalty(self) -> float:
         """The penalties on outputs in the last forward pass with training=True, whose gradients its backward pass adds.
@@ -87,10 +103,38 @@ class Tape:
         return {"rows": self.rows, "workspaces": [workspace.state() for workspace in self.workspaces]}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from what `state` of another tape has returned."""
-        self.rows = state["rows"]
+        """Continue from what `state` of another tape of such a model has returned.
+
+        Raises
+        ------
+        ValueError
+            If it is none, or carries a state though this tape does not. The tape is then what it was.
+        """
+        try:
+            check(state, self.model.layers, self.model.dtype)
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise ValueError(f"state: expected that of a tape of such a model, got another ({error})") from None
+        if state["rows"] and not self.carries:
+            got = f"that of one which carries {state['rows']} sequences"
+            raise ValueError(f"state: expected that of a tape which carries none, as this one does, got {got}")
+        self._rows = state["rows"]
         for workspace, part in zip(self.workspaces, state["workspaces"], strict=True):
             workspace.restore(part)
+
+
+def owner(array: NDArray[Any]) -> Any:
+    """The owner of the array's memory: one for all parts of it."""
+    return array if array.base is None else array.base
+
+
+def apart(array: Any, lent: Iterable[NDArray[Any]]) -> Any:
+    """What a pass is given, or a copy of it if it lies in memory that has been lent and that the pass may write."""
+    if type(array) is np.ndarray:
+        own = owner(array)
+        for other in lent:
+            if own is other:
+                return array.copy()
+    return array
 
 
 @dataclass(slots=True)
@@ -102,42 +146,3 @@ class Recorded:
     versions: list[int]
     replay: Replay | None = None
     steps: Steps | None = None
-
-
-def joined_states(states: list[dict[str, Any]]) -> dict[str, Any]:
-    """The state of a tape for all rows, from those of tapes for some rows each."""
-    first = states[0]
-    workspaces = [
-        joined_workspaces([state["workspaces"][k] for state in states]) for k in range(len(first["workspaces"]))
-    ]
-    return {"rows": sum(state["rows"] for state in states), "workspaces": workspaces}
-
-
-def joined_workspaces(states: list[dict[str, Any]]) -> dict[str, Any]:
-    lasting = dict(states[0]["lasting"])
-    for name, value in lasting.items():
-        if isinstance(value, list | tuple):  # a state, each part (layers, rows, H)
-            each = zip(*(state["lasting"][name] for state in states), strict=True)
-            lasting[name] = [np.concatenate(parts, axis=1) for parts in each]
-    children = states[0]["children"]
-    return {
-        "lasting": lasting,
-        "children": {name: joined_workspaces([state["children"][name] for state in states]) for name in children},
-    }
-
-
-def state_of_rows(state: dict[str, Any], rows: slice) -> dict[str, Any]:
-    """The state of a tape for some of the rows."""
-    return {
-        "rows": rows.stop - rows.start,
-        "workspaces": [workspace_of_rows(workspace, rows) for workspace in state["workspaces"]],
-    }
-
-
-def workspace_of_rows(state: dict[str, Any], rows: slice) -> dict[str, Any]:
-    lasting = {
-        name: [part[:, rows] for part in value] if isinstance(value, list | tuple) else value
-        for name, value in state["lasting"].items()
-    }
-    children = {name: workspace_of_rows(child, rows) for name, child in state["children"].items()}
-    return {"lasting": lasting, "children": children}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastlstm.metrics import Accumulator
 from fastlstm.model import Model, Tape
-from fastlstm.model.tape import joined_states, state_of_rows
+from fastlstm.model.tape_state import joined_states, state_of_rows
 from fastlstm.snapshot import State
 from fastlstm.training.batch import Batch
 from fastlstm.training.buckets import Buckets

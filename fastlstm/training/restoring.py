@@ -8,17 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastlstm import _check
-from fastlstm.layers import Layer
-from fastlstm.layers.chain import within
-from fastlstm.model import Model
+from fastlstm.model import Model, tape_state
+from fastlstm.model.tape_state import whole
 from fastlstm.optim import Optimizer
 from fastlstm.snapshot import MOST, State
 from fastlstm.training.history import History
 
 Array = NDArray[Any]
-
-MASKS = {"key": (1 << 64) - 1, "calls": 1 << 62}
-"""The numbers that a layer with dropout saves, and the largest value of each."""
 
 
 def check(state: State, model: Model, optimizer: Optimizer, figures: State) -> None:
@@ -43,7 +39,7 @@ def check(state: State, model: Model, optimizer: Optimizer, figures: State) -> N
     _check.arrays_like([state["parameters"][name] for name in arrays], like, "parameters")
     _check.arrays_like(state["good"], like, "good")
     _optimizer(state["optimizer"], model, optimizer)
-    _tape(state["tape"], model)
+    tape_state.check(state["tape"], model.layers, model.dtype, "tape ", begun=True)
     _figures(state["figures"], figures)
     frozen_of(state, model, "frozen at first")
     _ranks(state.get("ranks", []), model, frozen_of(state, model), figures)
@@ -106,7 +102,7 @@ def _ranks(states: Any, model: Model, frozen: list[str], figures: State) -> None
         wire = state["wire"]
         if not wire:
             continue
-        width = -(-numbers // count) if _whole(wire["size"], f"wire of rank {rank}", numbers) else 0
+        width = -(-numbers // count) if whole(wire["size"], f"wire of rank {rank}", numbers) else 0
         if width and wire["size"] != numbers:
             raise ValueError(f"wire of rank {rank}: expected the errors of {numbers} numbers, got {wire['size']}")
         like = [np.broadcast_to(np.zeros((), model.dtype if width else float), (n,)) for n in (width * count, width)]
@@ -115,7 +111,7 @@ def _ranks(states: Any, model: Model, frozen: list[str], figures: State) -> None
 
 def _optimizer(state: State, model: Model, optimizer: Optimizer) -> None:
     _check.number(state["lr"], "optimizer lr", 0, 1e30)
-    _whole(state["steps"], "optimizer steps", MOST)
+    whole(state["steps"], "optimizer steps", MOST)
     if state["type"] != type(optimizer).__name__:
         return  # `Optimizer.restore` raises the error
     slots, parameters = _check.items(state["slots"], "optimizer slots", "dicts"), model.parameters()
@@ -125,53 +121,3 @@ def _optimizer(state: State, model: Model, optimizer: Optimizer) -> None:
         if not isinstance(own, dict) or sorted(own) != sorted(optimizer.slots):
             raise ValueError(f"optimizer slots: expected {sorted(optimizer.slots)}, got {own!r:.80}")
         _check.arrays_like([own[name] for name in own], [parameter.value] * len(own), f"optimizer {parameter.name}")
-
-
-def _tape(state: State, model: Model) -> None:
-    rows = _whole(state["rows"], "tape rows", MOST)
-    workspaces = _check.items(state["workspaces"], "tape workspaces", "dicts")
-    if len(workspaces) != len(model.layers):
-        raise ValueError(f"tape workspaces: expected {len(model.layers)}, got {len(workspaces)}")
-    for i, (layer, workspace) in enumerate(zip(model.layers, workspaces, strict=True)):
-        name = f"tape of layer {i}"
-        _workspace(workspace, name)
-        if rows:
-            _running(layer, workspace, rows, model.dtype, name)
-
-
-def _running(layer: Layer, workspace: State, rows: int, dtype: Any, name: str) -> None:
-    """Check the states that a layer, and those that it holds, carry on from."""
-    for place, inner in layer._held().items():
-        if any(one._carried_shapes(rows) for _, one in within(inner, place)):
-            _running(inner, workspace["children"][place], rows, dtype, f"{name}.{place}")
-    shapes = layer._carried_shapes(rows)
-    if shapes:
-        running = workspace["lasting"]["running"]
-        if len(running) != len(shapes):
-            raise ValueError(f"{name}: expected a state of {len(shapes)} parts, got {len(running)}")
-        # a broadcast array takes no memory: a damaged file may say any number of rows
-        like = [np.broadcast_to(np.zeros((), dtype), shape) for shape in shapes]
-        _check.arrays_like(running, like, name)
-
-
-def _workspace(state: Any, name: str) -> None:
-    """Check that a workspace and its children hold only numbers, arrays and lists of arrays."""
-    lasting = state["lasting"]
-    for key, value in lasting.items():
-        if isinstance(value, list) and all(isinstance(part, np.ndarray) for part in value):
-            continue
-        if not isinstance(value, int | float | np.ndarray) or isinstance(value, bool):
-            raise TypeError(f"{name}: {key}: expected a number or arrays, got {value!r:.80}")
-    if MASKS.keys() & lasting.keys():
-        for key, most in MASKS.items():
-            _whole(lasting[key], f"{name}: {key}", most)
-    for key, child in state["children"].items():
-        _workspace(child, f"{name} {key}")
-
-
-def _whole(value: Any, name: str, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name}: expected a whole number, got {value!r:.80}")
-    if not 0 <= value <= most:
-        raise ValueError(f"{name}: expected 0 to {most}, got {value!r:.80}")
-    return value

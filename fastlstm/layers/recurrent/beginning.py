@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from fastlstm.layers.base import Array
+from fastlstm.layers.base import Array, Layer
 from fastlstm.layers.recurrent.cells import Cell
 from fastlstm.layers.recurrent.direction import Parts
 from fastlstm.parameter import Parameter
@@ -44,21 +43,21 @@ class Beginning(ABC):
 
 
 class FixedState(Beginning):
-    """The same numbers for every unit: those of the cell's `starts`."""
+    """The same numbers for every unit: those of the cell's `starts`, in the dtype that the layer then has."""
 
-    def __init__(self, cell: Cell, places: int, hidden: int, dtype: Callable[[], Any]) -> None:
+    def __init__(self, cell: Cell, places: int, hidden: int, layer: Layer) -> None:
         super().__init__(cell)
-        self._shapes, self._dtype = [(places, width) for width in cell.widths(hidden)], dtype
+        self._shapes, self._layer = [(places, width) for width in cell.widths(hidden)], layer
         self._rows: Parts = ()
 
     def values(self) -> Parts:
-        dtype = self._dtype()
+        dtype = self._layer.dtype
         return tuple(np.full(shape, x, dtype) for shape, x in zip(self._shapes, self._cell.starts, strict=True))
 
     def rows(self, n: int, tape: Workspace) -> Parts:
         """Those of the last call if they are as many, for they never change, and nobody writes into them."""
         rows = self._rows
-        if not rows or rows[0].shape[1] != n or rows[0].dtype != self._dtype():
+        if not rows or rows[0].shape[1] != n or rows[0].dtype != self._layer.dtype:
             rows = tuple(np.repeat(value[:, None], n, axis=1) for value in self.values())
             for part in rows:
                 part.flags.writeable = False

@@ -73,17 +73,28 @@ class OneStep(Generic[State]):
         Returns
         -------
         h, or (h, c) : each (N, H)
+
+        Raises
+        ------
+        TypeError
+            If x or state are not numbers, the state of an LSTM is not a tuple (h, c), or tape is no Workspace.
+        ValueError
+            If a shape does not fit, or a number is not finite.
         """
+        _check.instance(tape, Workspace, "tape", "a Workspace")
+        tape.notes["cell"] = None
         x = self._input(x)[:, None]
         _, after = self.layer.forward_with_state(
             x, self.layer._as_state(self._with_layers(state, len(x)), len(x)), tape, training=True, lengths=None
         )
+        tape.notes["cell"] = self, self._versions()
         return self._given(tuple(part.copy() for part in after))
 
     def backward(self, dstate: Any, tape: Workspace) -> tuple[Array, State]:
         """The gradients of x and of the state before the step, from those of the state after it.
 
-        Adds to the gradients of the parameters. It is called for the last step first.
+        Adds to the gradients of the parameters. Call it once after each `forward`, with the same tape, for the last
+        step first.
 
         Parameters
         ----------
@@ -101,10 +112,18 @@ class OneStep(Generic[State]):
         Raises
         ------
         TypeError
-            If dstate is None or not numbers, or that of an LSTM is not a tuple (dh, dc).
+            If dstate is None or not numbers, that of an LSTM is not a tuple (dh, dc), or tape is no Workspace.
         ValueError
             If a shape does not fit, or a number is not finite.
+        RuntimeError
+            If the last pass over the tape was not a forward pass of this cell, or a parameter has changed since then.
         """
+        _check.instance(tape, Workspace, "tape", "a Workspace")
+        cell, versions = tape.notes.pop("cell", None) or (None, None)
+        if cell is not self:
+            raise RuntimeError("backward needs a forward pass of this cell on the same tape just before it")
+        if versions != self._versions():
+            raise RuntimeError("a parameter has changed since the forward pass: run it again before backward")
         n: int = tape.notes["batch"].N
         given = self.layer._as_state(self._with_layers(dstate, n, "dstate"), n, "dstate")
         if given is None:
@@ -113,6 +132,9 @@ class OneStep(Generic[State]):
         dx, before = self.layer.backward_with_state(zeros, given, tape)
         assert dx is not None
         return dx[:, 0].copy(), self._given(tuple(part.copy() for part in before))
+
+    def _versions(self) -> list[int]:
+        return [parameter.version for parameter in self.parameters()]
 
     def _input(self, x: Any) -> Array:
         return self.layer.as_input(x, "x", ("N", self.layer.input_size))

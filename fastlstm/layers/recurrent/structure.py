@@ -141,7 +141,7 @@ class Structure(MatrixLayer, abstract=True):
         if self.learn_initial_state:
             self._beginning = LearnedState(self.cell, self._parameters, every)
         elif self.cell.starts:
-            self._beginning = FixedState(self.cell, len(every), self._units, lambda: self.dtype)
+            self._beginning = FixedState(self.cell, len(every), self._units, self)
         self._packed = PackedStack(self.cell, packed, self._joint)
         self._trained = TrainedStack(trained, self.input_size, self._joint, self._rates)
         self._plain = PlainStack(plain, self.input_size, self._joint, self._rates)
