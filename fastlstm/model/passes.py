@@ -297,6 +297,7 @@ class Passes:
     def _pass_backward(
         self, dy: Any, tape: Tape, recorded: Recorded, input_gradient: bool, after: Callable[[int], None] | None
     ) -> Array | None:
+        """The backward pass of a forward pass that has been recorded; dx, if it is wanted."""
         replay = recorded.replay
         if replay is not None and replay.knows(dy):
             _check.finite(dy, "dy")

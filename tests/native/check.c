@@ -9,6 +9,7 @@
    For avx512_bf16 and avx512_vnni only what avx512 has not is checked, if they are named. A part is small and exact, in a
    fifth of the sizes, for what slows every step down.
 */
+#include <float.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>

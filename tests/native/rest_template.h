@@ -59,8 +59,8 @@ static double X(losses)(const struct fl_training *const sides[2], ptrdiff_t m, p
     return worst;
 }
 
-/* Three sequences: a label, two equal ones, none; the second one ends before T. Every step adds its rounding to what is
-   added up over all of them: what is allowed is for 20 steps. */
+/* Three sequences: a label, two equal ones, none; the second one ends before T. Logarithms of probabilities grow to
+   T log C, in double for both types, and so does their rounding, which a gradient, the exponential of their sum, has. */
 static double X(labelling)(const struct fl_training *const sides[2], ptrdiff_t m, ptrdiff_t n, int threads) {
     enum { N = 3, S = 2 };
     const ptrdiff_t T = m < 4 ? 4 : m, C = n < 3 ? 3 : n, each = FL_CTC_ROOM(T, S);
@@ -77,7 +77,8 @@ static double X(labelling)(const struct fl_training *const sides[2], ptrdiff_t m
         fl_run(sides[side]->ctc, &p, threads, FL_WORTH_WAKING);
     }
     for (int k = 0; k < N; k++) worst = fmax(worst, X(apart)(losses[0][k], losses[1][k]));
-    return fmax(worst, X(between)(dpred[0], dpred[1], N * T * C)) / fmax(1, (double)T / 20);
+    worst = fmax(worst, X(between)(dpred[0], dpred[1], N * T * C));
+    return worst / (1 + (double)T * log((double)C) * DBL_EPSILON / (TOLERANCE));
 }
 
 /* Activations, softmax, and layer normalisation forwards and back. */

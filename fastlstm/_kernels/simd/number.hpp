@@ -4,7 +4,7 @@ template <> struct Number<FL_REAL> {
     typedef FL_REAL Vec __attribute__((vector_size(FL_BYTES)));
     typedef FL_BITS Bits __attribute__((vector_size(FL_BYTES)));
     typedef FL_INT Signed __attribute__((vector_size(FL_BYTES)));
-    /* in an array of numbers; no variable is one, as clang takes a reference to it for one to a Vec, which is aligned */
+    /* A Vec in an array of numbers. No variable is one: clang takes a reference to it for one to a Vec, which is aligned. */
     typedef FL_REAL Stored __attribute__((vector_size(FL_BYTES), aligned(sizeof(FL_REAL)), may_alias));
     typedef FL_BITS Unsigned;
     static constexpr int mantissa = FL_MANTISSA, width = 8 * sizeof(FL_REAL);
